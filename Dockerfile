@@ -1,0 +1,37 @@
+# The server: reference photographs and index on volumes, not root.
+#   docker build -t daco-serve .                          CPU
+#   docker build -t daco-serve --build-arg DEVICE=cuda .  GPU; run with --gpus all
+# TORCH_INDEX: PyTorch's CPU wheel index makes the CPU image several GB smaller; left empty, PyPI's build is taken,
+# which runs on a CPU and on a GPU alike.
+FROM python:3.12-slim
+
+ARG DEVICE=cpu
+ARG TORCH_INDEX=""
+
+ENV DACO_DEVICE=${DEVICE} \
+    DACO_INDEX=/maps/current \
+    DACO_HOST=0.0.0.0 \
+    DACO_PORT=8000 \
+    PYTHONUNBUFFERED=1 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+RUN useradd --create-home --uid 10001 daco
+
+WORKDIR /app
+RUN if [ -n "${TORCH_INDEX}" ]; then pip install --no-cache-dir --index-url "${TORCH_INDEX}" torch torchvision; fi
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY training training
+COPY index index
+COPY daco_serve daco_serve
+RUN pip install --no-cache-dir --constraint constraints.txt .
+
+RUN mkdir -p /maps /models /photographs && chown daco:daco /maps /models
+USER daco
+VOLUME ["/maps", "/models", "/photographs"]
+EXPOSE 8000
+
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+
+CMD ["daco-serve", "run"]

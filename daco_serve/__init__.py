@@ -1,0 +1,1 @@
+"""Photograph in over HTTP, places out; and the benchmarks."""

@@ -1,0 +1,142 @@
+"""`daco-bench`: parses, calls, prints."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from training.cli import whole_numbers
+from training.console import new_app, option, run
+from training.errors import DacoError
+
+if TYPE_CHECKING:
+    from daco_serve.benchmark.table import RecallRow
+
+app = new_app("Measure: the recall of an encoder, and the methods side by side.")
+
+DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
+Ranks = Annotated[str, option("ranks", "The k of the recalls R@k.")]
+Json = Annotated[bool, option("json", "Print JSON: recalls and their 95 % intervals in percent.")]
+Csv = Annotated[bool, option("csv", "Print CSV, with the columns of the published table.")]
+Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Measure: the recall of an encoder, and the methods side by side."""
+
+
+@app.command()
+def recall(
+    encoder: Annotated[str, option("encoder", "Folder of a saved encoder, or timm:NAME.")],
+    name: Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")] = None,
+    data_root: DataRoot = Path("data"),
+    ranks: Ranks = "1,2,4,8",
+    database: Annotated[Path | None, option("database", "Instead of NAME: folder of reference frames.")] = None,
+    queries: Annotated[Path | None, option("queries", "Folder of query frames of the same route.")] = None,
+    frames: Annotated[int, option("frames", "A match this many frames off still counts as right.", min=0)] = 3,
+    device: Annotated[str, option("device", "auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Recall of one encoder: a->b, b->a and a<->b on a data set, the published rows beside it where there are any.
+
+    With --database and --queries instead of NAME: recall of one traverse of a route in another, by frame number.
+    """
+    from daco_serve.benchmark.recall import pair_recall, sequence_recall
+    from daco_serve.benchmark.table import published_rows
+    from training.datasets.layout import DataSet
+    from training.devices import pick_device
+    from training.encoder_source import load_encoder
+
+    ks = _ranks(ranks)
+    model = load_encoder(encoder).to(pick_device(device))
+    label = str(model.config.training.get("method_name", encoder))
+    if name is not None and database is None and queries is None:
+        rows = [*pair_recall(model, DataSet(data_root, name), ks, label), *published_rows(name, ks)]
+    elif name is None and database is not None and queries is not None:
+        rows = sequence_recall(model, database, queries, frames, ks, label)
+        name = f"{queries} in {database}, within {frames} frames"
+    else:
+        raise DacoError("Name a data set, or give both --database and --queries.")
+    _print(rows, ks, name, as_json, as_csv, as_markdown)
+
+
+@app.command()
+def compare(
+    name: Annotated[str, typer.Argument(help="Data set below the data root, with validation pairs and twins.")],
+    data_root: DataRoot = Path("data"),
+    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simclr,daco",
+    iters: Annotated[
+        int, option("iters", "Iterations for each: with the published batch sizes, 64 views each.")
+    ] = 40000,
+    backbone: Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")] = "resnet50",
+    image_size: Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")] = 256,
+    pretrained: Annotated[
+        str | None, option("pretrained", "A file of weights, or imagenet.", show_default="from scratch")
+    ] = None,
+    lr: Annotated[float, option("lr", "Adam's learning rate.")] = 1e-3,
+    precision: Annotated[str, option("precision", "fp32, bf16 or fp16.")] = "fp32",
+    save_root: Annotated[Path, option("save_root", "Folder for encoders, results and logs.")] = Path("result"),
+    workers: Annotated[int, option("workers", "Processes that load images.", min=0)] = 2,
+    seed: Annotated[int, option("seed", "The same seed gives the same runs.", min=0)] = 0,
+    ranks: Ranks = "1,2,4,8",
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Train the methods with the same budget and print the published table.
+
+    What is trained already under these settings is taken as it is; stopped, the same command goes on.
+    """
+    from daco_serve.benchmark.compare import compare_methods
+    from daco_serve.benchmark.table import published_rows
+    from training.settings import TrainSettings
+
+    ks = _ranks(ranks)
+    settings = TrainSettings(
+        data_root=data_root,
+        data_name=name,
+        iters=iters,
+        backbone=backbone,
+        image_size=image_size,
+        pretrained=pretrained,
+        lr=lr,
+        precision=precision,
+        save_root=save_root,
+        workers=workers,
+        seed=seed,
+        ranks=ks,
+    )
+    chosen = [method.strip() for method in methods.split(",") if method.strip()]
+    rows = [*compare_methods(settings, chosen), *published_rows(name, ks)]
+    _print(rows, ks, name, as_json, as_csv, as_markdown)
+
+
+def _ranks(text: str) -> tuple[int, ...]:
+    ks = tuple(sorted(set(whole_numbers(text, "--ranks"))))
+    if not ks or ks[0] < 1:
+        raise DacoError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+    return ks
+
+
+def _print(
+    rows: "Sequence[RecallRow]", ks: Sequence[int], subject: str, as_json: bool, as_csv: bool, as_markdown: bool
+) -> None:
+    from daco_serve.benchmark import table
+
+    if as_json:
+        typer.echo(json.dumps({"dataset": subject, "rows": table.to_json(rows)}, indent=2))
+    elif as_csv:
+        typer.echo(table.to_csv(rows, ks, subject), nl=False)
+    elif as_markdown:
+        typer.echo(table.to_markdown(rows, ks))
+    else:
+        table.show(rows, ks, f"Recall on {subject}, percent (95 % interval)")
+
+
+def main() -> None:
+    run(app)

@@ -1,0 +1,1 @@
+"""Recall, comparisons and speed, each at one command."""

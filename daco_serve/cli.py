@@ -1,0 +1,185 @@
+"""`daco-serve`: parses, calls, prints."""
+
+import json
+import logging
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from training.console import new_app, option, run
+from training.errors import DacoError
+
+if TYPE_CHECKING:
+    from daco_serve.schemas import IndexState, QueryAnswer
+
+# the library (PyTorch, FAISS, FastAPI) is imported by the commands that need it, so that help comes at once
+
+GRACE_SECONDS = 10  # for requests in work when the server is told to stop
+
+app = new_app("Answer photographs with places over HTTP, and ask such a server.")
+
+
+@app.command("run")
+def serve(
+    index: Annotated[Path | None, option("index", "Folder of the index, as daco-index build makes it.")] = None,
+    host: Annotated[str | None, option("host", "Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, option("port", "Port; 0 takes a free one.", show_default="8000")] = None,
+    k: Annotated[int | None, option("k", "Matches in an answer, unless the request says.", show_default="5")] = None,
+    max_k: Annotated[int | None, option("max_k", "Most matches that may be asked for.", show_default="100")] = None,
+    max_upload_bytes: Annotated[
+        int | None, option("max_upload_bytes", "Largest photograph that is taken.", show_default="20 MiB")
+    ] = None,
+    max_pixels: Annotated[
+        int | None, option("max_pixels", "Most pixels that are decoded.", show_default="50 million")
+    ] = None,
+    device: Annotated[str | None, option("device", "auto, cpu, cuda or cuda:N.", show_default="auto")] = None,
+) -> None:
+    """Serve an index: a page for people at /, POST /v1/query for programs, /docs for those who write them.
+
+    Every option may come from the environment instead: DACO_INDEX, DACO_PORT, DACO_MAX_K and so on. A new generation
+    of the index is taken up without a restart.
+
+    Example: daco-serve run --index maps/demo-day --port 8000
+    """
+    from daco_serve.settings import load_settings
+
+    settings = load_settings(
+        {
+            "index": index,
+            "host": host,
+            "port": port,
+            "k": k,
+            "max_k": max_k,
+            "max_upload_bytes": max_upload_bytes,
+            "max_pixels": max_pixels,
+            "device": device,
+        }
+    )
+    with _bind(settings.host, settings.port) as listener:
+        try:
+            import uvicorn
+
+            from daco_serve.app import create_app
+            from daco_serve.service import Service
+
+            logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+            service = Service(settings)
+            service.load()
+            _listen(listener, settings.host)
+            _announce(_address(listener), service.live.state)
+            config = uvicorn.Config(
+                create_app(settings, service),
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass
+    print("Stopped.", file=sys.stderr)
+
+
+@app.command()
+def query(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="The photographs to look up.")],
+    url: Annotated[str, option("url", "The server.")] = "http://127.0.0.1:8000",
+    k: Annotated[int | None, option("k", "How many matches.", "-k", min=1, show_default="the server's")] = None,
+    as_json: Annotated[bool, option("json", "Print the answers as a JSON list.")] = False,
+) -> None:
+    """Ask a running server where photographs were taken.
+
+    Example: daco-serve query night.jpg --k 3
+    """
+    from daco_serve.client import ask
+
+    answers = {str(image): ask(url, image, k) for image in images}
+    if as_json:
+        print(json.dumps([{"query": image, **answer.model_dump()} for image, answer in answers.items()], indent=2))
+        return
+    for image, answer in answers.items():
+        _print(image, answer)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that holds the port, so that nobody takes it while the index is loaded; it does not listen yet."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise DacoError(
+            f"{host} is not an address of this machine ({error.strerror}): choose another --host."
+        ) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise DacoError(_cannot_listen(host, port, error)) from error
+    return listener
+
+
+def _listen(listener: socket.socket, host: str) -> None:
+    try:
+        listener.listen()
+    except OSError as error:
+        raise DacoError(_cannot_listen(host, listener.getsockname()[1], error)) from error
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    return f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another --port."
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def _announce(address: str, state: "IndexState") -> None:
+    print(
+        f"Serving {state.count} reference photographs (generation {state.generation}) with encoder {state.backbone}"
+        f" {state.encoder[:12]} at {address}\n"
+        f"  curl -F image=@photograph.jpg '{address}/v1/query?k=5'\n"
+        "Ctrl-C stops it.",
+        flush=True,
+    )
+
+
+def _print(image: str, answer: "QueryAnswer") -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    table = Table(title=escape(image), title_justify="left")
+    for name in ("rank", "place", "similarity", "latitude", "longitude", "heading"):
+        table.add_column(name, overflow="fold", justify="left" if name == "place" else "right")
+    for match in answer.matches:
+        table.add_row(
+            str(match.rank),
+            escape(match.place),
+            f"{match.similarity:.4f}",
+            _number(match.latitude, 6),
+            _number(match.longitude, 6),
+            _number(match.heading, 0),
+        )
+    console.print(table)
+    location = answer.location
+    if location is None:
+        console.print("No location: none of the matches has a position.")
+    else:
+        console.print(
+            f"Probably at {location.latitude:.6f}, {location.longitude:.6f}, give or take"
+            f" {location.uncertainty_metres:.0f} m (an estimate, not calibrated). {answer.timings.total_ms:.0f} ms."
+        )
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def main() -> None:
+    """The command `daco-serve`."""
+    run(app)

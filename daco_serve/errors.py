@@ -1,0 +1,72 @@
+"""What a request can be refused for: one code, one status, one envelope for every error."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from daco_serve.schemas import ErrorAnswer, ErrorDetail
+
+# code -> (HTTP status, the sentence that stands as its example in the OpenAPI document)
+REFUSALS: dict[str, tuple[int, str]] = {
+    "bad_k": (422, "k must be a whole number from 1 to 100."),
+    "no_image": (422, "The request has no photograph: send it as the field 'image' or as the body."),
+    "image_truncated": (422, "The JPEG image is damaged or cut off: send it again, whole."),
+    "image_too_narrow": (422, "1 x 100000 pixels are too narrow a picture to know a place by."),
+    "invalid_request": (422, "width: Input should be less than or equal to 2048."),
+    "bad_form": (400, "The multipart body cannot be read: Missing boundary in multipart."),
+    "client_left": (400, "The connection was closed before the answer was ready."),
+    "upload_too_slow": (408, "The photograph did not arrive within 60 seconds."),
+    "image_too_large": (413, "The photograph is larger than 20971520 bytes."),
+    "not_an_image": (415, "This is not an image: send a JPEG, PNG or WebP."),
+    "unsupported_format": (415, "GIF images are not taken: send a JPEG, PNG or WebP."),
+    "not_found": (404, "There is nothing at this address; /docs lists what there is."),
+    "method_not_allowed": (405, "This address does not take GET."),
+    "unknown_reference": (404, "The index has no reference photograph 12."),
+    "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
+    "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
+    "not_ready": (503, "The index is still being loaded: try again in a second."),
+    "internal_error": (500, "Something went wrong on the server; its log names this request id."),
+}
+RETRY_AFTER_SECONDS = "1"
+
+
+class Refusal(Exception):
+    """A request that cannot be answered, for a reason its sender can be told.
+
+    Args:
+        code: a key of `REFUSALS`.
+        message: one sentence: what is wrong, and what to do.
+    """
+
+    def __init__(self, code: str, message: str | None = None) -> None:
+        self.code = code
+        self.status, example = REFUSALS[code]
+        self.message = message or example
+        super().__init__(self.message)
+
+    def response(self) -> JSONResponse:
+        """The refusal as the server sends it."""
+        headers = {"Retry-After": RETRY_AFTER_SECONDS} if self.status == 503 else None
+        return envelope(self.status, self.code, self.message, headers)
+
+
+def envelope(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The one form that every error has."""
+    answer = ErrorAnswer(error=ErrorDetail(code=code, message=message))
+    return JSONResponse(answer.model_dump(), status, headers)
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a route for its OpenAPI document, by status, with an example of each code."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status, message = REFUSALS[code]
+        response = responses.setdefault(
+            status, {"model": ErrorAnswer, "description": "", "content": {"application/json": {"examples": {}}}}
+        )
+        response["description"] = ", ".join(filter(None, [response["description"], code]))
+        response["content"]["application/json"]["examples"][code] = {
+            "value": {"error": {"code": code, "message": message}}
+        }
+    return responses

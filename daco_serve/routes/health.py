@@ -1,0 +1,21 @@
+"""`/healthz`: the process lives. `/readyz`: it answers queries."""
+
+from fastapi import APIRouter
+
+from daco_serve.errors import documented
+from daco_serve.routes.dependencies import ServiceOf
+from daco_serve.schemas import Health, Ready
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Does the process answer")
+async def health() -> Health:
+    """200 as long as the process runs."""
+    return Health()
+
+
+@router.get("/readyz", summary="Does it answer queries", responses=documented("not_ready"))
+async def ready(service: ServiceOf) -> Ready:
+    """200 once index and encoder are loaded and warm, 503 before."""
+    return Ready(index=service.live.state)

@@ -1,0 +1,124 @@
+"""What goes out, as pydantic models with examples; angles in degrees, WGS 84, lengths in metres."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Match(BaseModel):
+    """A reference photograph that looks like the query."""
+
+    rank: int = Field(ge=1, description="1 for the most similar.")
+    id: int = Field(description="Of the reference photograph, in this generation of the index.")
+    place: str = Field(description="The name of the place that it shows.")
+    similarity: float = Field(description="Cosine of the two descriptors: 1 for equal ones.")
+    latitude: float | None
+    longitude: float | None
+    heading: float | None = Field(description="Degrees clockwise from north.")
+    image: str = Field(description="Address of the photograph on this server.")
+
+
+class Location(BaseModel):
+    """Where the query was probably taken."""
+
+    latitude: float
+    longitude: float
+    heading: float | None = Field(description="Degrees clockwise from north, where the matches have one and agree.")
+    uncertainty_metres: float = Field(
+        description="Radius around the position. An estimate from how far apart the matches lie; not yet calibrated."
+    )
+    place: str = Field(description="The place of the best match that has a position.")
+    support: int = Field(description="How many matches lie at this location.")
+
+
+class Timings(BaseModel):
+    """Milliseconds on the server."""
+
+    decode_ms: float = Field(description="From bytes to the tensor that the encoder takes.")
+    embed_ms: float = Field(description="The encoder, with the wait for it.")
+    search_ms: float
+    total_ms: float = Field(description="From the request's first byte to the answer, the upload included.")
+
+
+class IndexState(BaseModel):
+    """The index that answers."""
+
+    generation: int
+    count: int = Field(description="Reference photographs in it.")
+    backbone: str = Field(description="Of its encoder.")
+    encoder: str = Field(description="Fingerprint of its encoder.")
+
+
+class QueryAnswer(BaseModel):
+    """Ranked matches, and the one location that follows from them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "matches": [
+                    {
+                        "rank": 1,
+                        "id": 7,
+                        "place": "harbour/12",
+                        "similarity": 0.8731,
+                        "latitude": 35.658581,
+                        "longitude": 139.745433,
+                        "heading": 112.0,
+                        "image": "/v1/references/7/image",
+                    }
+                ],
+                "location": {
+                    "latitude": 35.658579,
+                    "longitude": 139.745436,
+                    "heading": 112.0,
+                    "uncertainty_metres": 12.4,
+                    "place": "harbour/12",
+                    "support": 1,
+                },
+                "timings": {"decode_ms": 8.1, "embed_ms": 21.7, "search_ms": 0.3, "total_ms": 31.0},
+                "index": {"generation": 1, "count": 200, "backbone": "resnet50", "encoder": "9f2c61d0"},
+            }
+        }
+    )
+
+    matches: list[Match]
+    location: Location | None = Field(description="null where no match has a position.")
+    timings: Timings
+    index: IndexState
+
+
+class ReferenceAnswer(BaseModel):
+    """What is known of one reference photograph."""
+
+    id: int
+    place: str
+    latitude: float | None
+    longitude: float | None
+    heading: float | None
+    width: int = Field(description="Pixels, upright.")
+    height: int = Field(description="Pixels, upright.")
+    image: str = Field(description="Address of the photograph on this server.")
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+class Ready(BaseModel):
+    """The process answers queries."""
+
+    status: str = "ready"
+    index: IndexState
+
+
+class ErrorDetail(BaseModel):
+    """Why a request was refused."""
+
+    code: str = Field(description="For programs; does not change.")
+    message: str = Field(description="For people: what is wrong, and what to do.")
+
+
+class ErrorAnswer(BaseModel):
+    """The form of every error."""
+
+    error: ErrorDetail

@@ -1,0 +1,1 @@
+"""Encoder and reference photographs in, map out."""

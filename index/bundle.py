@@ -1,0 +1,168 @@
+"""An index as one thing: vectors, catalogue and encoder of one generation, written and opened together."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.catalog import Catalog, Entry
+from index.generations import CURRENT_FILE, Current, Writer, generation_folder, read_current
+from index.manifest import MANIFEST_FILE, REMEDY, Manifest, bounds_of, parse_manifest, record_files
+from index.store import VectorStore
+from index.stores.faiss import FaissStore
+from training.encoder import Encoder
+from training.errors import DacoError
+
+VECTORS_FILE = "vectors.faiss"
+CATALOG_FILE = "catalog.sqlite"
+ENCODER_FOLDER = "encoder"
+EXACT = "IDMap2,Flat"
+
+
+@dataclass(frozen=True)
+class Match:
+    """One answer to a query: rank from 1, similarity (cosine, 1 for equal descriptors), and the photograph."""
+
+    rank: int
+    similarity: float
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified generation of an index, in memory; any number of threads may search it."""
+
+    manifest: Manifest
+    encoder: Encoder
+    store: VectorStore
+    catalog: Catalog
+
+    @property
+    def generation(self) -> int:
+        return self.manifest.generation
+
+    @classmethod
+    def open(cls, index: Path) -> "Bundle":
+        """The live generation of the index in a folder, once every byte of it has been verified.
+
+        Raises:
+            DacoError: there is no index, a file of it is missing or damaged (the sentence names it), or its encoder is
+                not the one that made its descriptors.
+        """
+        current = read_current(index)
+        while True:
+            try:
+                return cls._open_generation(index, current)
+            except DacoError:
+                # a writer may have published twice since, and cleared this generation away
+                if (newer := read_current(index)) == current:
+                    raise
+                current = newer
+
+    @classmethod
+    def _open_generation(cls, index: Path, current: Current) -> "Bundle":
+        folder = generation_folder(index, current.generation)
+        manifest = _read_manifest(index, current)
+        manifest.verify_files(folder)
+        encoder = Encoder.load(folder / ENCODER_FOLDER)
+        if encoder.fingerprint != manifest.encoder_fingerprint:
+            raise DacoError(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
+        store = FaissStore.load(folder / VECTORS_FILE)
+        catalog = Catalog(folder / CATALOG_FILE)
+        if not (store.count == catalog.count == manifest.count and store.dimension == encoder.dimension):
+            raise DacoError(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
+        return cls(manifest, encoder, store, catalog)
+
+    def search(self, vectors: NDArray[np.float32], k: int) -> list[list[Match]]:
+        """The photographs most similar to each descriptor, the best first.
+
+        Args:
+            vectors: (q, dimension), length 1, of this index's encoder.
+            k: how many for each; of a smaller index, all.
+
+        Returns:
+            q lists of min(k, count) matches.
+
+        Raises:
+            DacoError: the descriptors are of another length than the index's.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.store.dimension:
+            raise DacoError(
+                f"Descriptors of shape {vectors.shape} cannot be looked up in an index of {self.store.dimension}"
+                " numbers each: embed them with the index's own encoder."
+            )
+        similarities, ids = self.store.search(vectors, min(k, self.store.count))
+        entries = {entry.id: entry for entry in self.catalog.get(np.unique(ids).tolist())}
+        return [
+            [
+                Match(rank, min(1.0, similarity), entries[number])  # rounding gives 1.0000001 at times
+                for rank, (similarity, number) in enumerate(zip(*row, strict=True), start=1)
+                if number >= 0
+            ]
+            for row in zip(similarities.tolist(), ids.tolist(), strict=True)
+        ]
+
+
+def read_manifest(index: Path) -> Manifest:
+    """The manifest of the live generation; the other files are not looked at.
+
+    Raises:
+        DacoError: there is no index, or its `CURRENT` or manifest is damaged.
+    """
+    return _read_manifest(index, read_current(index))
+
+
+def write_generation(
+    writer: Writer, vectors: NDArray[np.float32], entries: Sequence[Entry], encoder: Encoder, source: str
+) -> Manifest:
+    """Writes a new generation and publishes it last; until then, and if anything fails, the previous one answers.
+
+    Args:
+        vectors: (n, dimension), length 1.
+        entries: n, in the same order; their ids are the vectors' ids.
+        source: what the photographs were named by.
+
+    Raises:
+        DacoError: the encoder gave something else than finite numbers; or the disk is full or cannot be written.
+    """
+    if not np.isfinite(vectors).all():
+        raise DacoError("The encoder gives descriptors that are no numbers, so its weights are broken: train it again.")
+    store = FaissStore.create(vectors.shape[1], EXACT)
+    store.add(vectors, np.array([entry.id for entry in entries], dtype=np.int64))
+    with writer.new_generation() as (number, folder):
+        store.save(folder / VECTORS_FILE)
+        Catalog.create(folder / CATALOG_FILE, entries)
+        encoder.save(folder / ENCODER_FOLDER)
+        manifest = Manifest(
+            generation=number,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            count=len(entries),
+            with_location=sum(entry.latitude is not None for entry in entries),
+            dimension=vectors.shape[1],
+            index=EXACT,
+            source=source,
+            backbone=encoder.config.backbone,
+            encoder_fingerprint=encoder.fingerprint,
+            bounds=bounds_of(entries),
+            files=record_files(folder),
+        )
+        (folder / MANIFEST_FILE).write_text(manifest.as_json(), encoding="utf-8")
+    return manifest
+
+
+def _read_manifest(index: Path, current: Current) -> Manifest:
+    file = generation_folder(index, current.generation) / MANIFEST_FILE
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise DacoError(
+            f"The index is damaged: {index / CURRENT_FILE} names generation {current.generation}, but {file} cannot be"
+            f" read ({error.strerror}). {REMEDY}"
+        ) from error
+    if hashlib.sha256(text).hexdigest() != current.manifest_sha256:
+        raise DacoError(f"The index is damaged: {file} is not the manifest that {index / CURRENT_FILE} names. {REMEDY}")
+    return parse_manifest(text, file)

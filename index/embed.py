@@ -1,0 +1,213 @@
+"""Photographs to descriptors: the engine that runs an encoder, and whole lists of files at a time."""
+
+import hashlib
+import os
+import sys
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from training.descriptors import describe
+from training.devices import pick_device
+from training.encoder import Encoder
+from training.errors import DacoError
+from training.images import UnreadableImage, open_rgb
+
+# where only the shorter side is fixed, a thread of pixels would grow to gigabytes: 1 x 60000 becomes 256 x 15 million
+MAX_ASPECT = 16
+
+
+class Engine(Protocol):
+    """What turns photographs into descriptors, on whatever device."""
+
+    @property
+    def dimension(self) -> int:
+        """The length of a descriptor."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's: descriptors of equal fingerprints can be compared."""
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """An RGB image as the tensor (3, h, w) that `embed_prepared` takes; may run in many threads."""
+
+    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+        """Prepared images of any shapes to descriptors of length 1: n times (3, h, w) to (n, dimension), in order."""
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """RGB images to descriptors of length 1: n images to (n, dimension), in order."""
+
+
+class TorchEngine:
+    """An encoder on PyTorch. It takes the encoder over: moves it to its device and lays its weights out for it.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
+
+    Raises:
+        DacoError: there is no such device.
+    """
+
+    def __init__(self, encoder: Encoder, device: str = "auto") -> None:
+        self.device = pick_device(device)
+        self.dimension = encoder.dimension
+        self.fingerprint = encoder.fingerprint
+        self._encoder = encoder.eval().to(self.device).to(memory_format=torch.channels_last)
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """An RGB image as the tensor (3, h, w) that `embed_prepared` takes.
+
+        Raises:
+            DacoError: its one side is more than MAX_ASPECT times the other.
+        """
+        width, height = image.size
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise DacoError(f"{width} x {height} pixels are too narrow a picture to know a place by.")
+        prepared: Tensor = self._encoder.prepare(image)
+        return prepared
+
+    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+        """Prepared images to descriptors, those of one shape in one batch: n times (3, h, w) to (n, dimension).
+
+        Raises:
+            DacoError: they do not fit into the GPU's memory.
+        """
+        try:
+            vectors: NDArray[np.float32] = describe(self._encoder, tensors).numpy()
+        except torch.OutOfMemoryError as error:
+            shape = " x ".join(str(side) for side in tensors[0].shape)
+            raise DacoError(
+                f"{len(tensors)} images of {shape} do not fit into {self.device}: use a smaller batch."
+            ) from error
+        return vectors
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """RGB images to descriptors: n images to (n, dimension). Raises what `prepare` and `embed_prepared` raise."""
+        return self.embed_prepared([self.prepare(image) for image in images])
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What was learnt of a file on the way: its upright size in pixels and the SHA-256 of its bytes."""
+
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of a list of n files.
+
+    Args:
+        vectors: (m, dimension), float32, length 1: the m files that could be read, in the order of the list.
+        kept: their m positions in the list.
+        photographs: what is known of each of the m.
+        unreadable: the other n - m.
+    """
+
+    vectors: NDArray[np.float32]
+    kept: list[int]
+    photographs: list[Photograph]
+    unreadable: list[UnreadableImage]
+
+
+def embed_files(
+    engine: Engine,
+    paths: Sequence[Path],
+    batch_size: int = 16,
+    workers: int = 0,
+    strict: bool = False,
+    progress: bool = True,
+) -> Embedded:
+    """Descriptors of image files; threads decode and resize ahead while the engine works.
+
+    Args:
+        workers: decoding threads; 0 for as many as there are cores.
+        strict: an unreadable file stops the work, instead of being said on stderr and left out.
+        progress: show count, rate and time left on stderr.
+
+    Raises:
+        UnreadableImage: with `strict`, for the first such file.
+        DacoError: what the engine raises.
+    """
+    vectors: dict[int, NDArray[np.float32]] = {}
+    photographs: dict[int, Photograph] = {}
+    unreadable: list[UnreadableImage] = []
+    # a batch is of one shape, so each shape collects its own; beyond this many in all, the fullest goes as it is
+    waiting: dict[torch.Size, list[tuple[int, Tensor]]] = {}
+    most_waiting = 4 * batch_size
+    bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
+    decoded = _decode_ahead(engine, paths, workers or os.cpu_count() or 1, ahead=2 * batch_size)
+    with bar, closing(decoded):
+
+        def run(shape: torch.Size) -> None:
+            rows, tensors = zip(*waiting.pop(shape), strict=True)
+            vectors.update(zip(rows, engine.embed_prepared(tensors), strict=True))
+            bar.update(len(rows))
+
+        for row, outcome in enumerate(decoded):
+            try:
+                tensor, photographs[row] = outcome.result()
+            except UnreadableImage as error:
+                if strict:
+                    raise
+                unreadable.append(error)
+                tqdm.write(f"Skipped: {error}", file=sys.stderr)
+                bar.update()
+                continue
+            waiting.setdefault(tensor.shape, []).append((row, tensor))
+            if len(waiting[tensor.shape]) == batch_size:
+                run(tensor.shape)
+            elif sum(map(len, waiting.values())) >= most_waiting:
+                run(max(waiting, key=lambda shape: len(waiting[shape])))
+        for shape in list(waiting):
+            run(shape)
+
+    kept = sorted(vectors)
+    empty = np.empty((0, engine.dimension), dtype=np.float32)
+    stacked = np.stack([vectors[row] for row in kept]) if kept else empty
+    return Embedded(stacked, kept, [photographs[row] for row in kept], unreadable)
+
+
+def _decode_ahead(
+    engine: Engine, paths: Sequence[Path], workers: int, ahead: int
+) -> Generator[Future[tuple[Tensor, Photograph]]]:
+    """The outcome for each path, in order, with no more than `ahead` of them decoded or in work at a time."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        started: deque[Future[tuple[Tensor, Photograph]]] = deque()
+        for path in paths:
+            started.append(pool.submit(_decode, engine, path))
+            if len(started) >= ahead:
+                yield started.popleft()
+        while started:
+            yield started.popleft()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(engine: Engine, path: Path) -> tuple[Tensor, Photograph]:
+    try:
+        str(path).encode()  # the catalogue and every answer are UTF-8
+        image = open_rgb(path)
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return engine.prepare(image), Photograph(*image.size, digest)
+    except UnreadableImage:
+        raise
+    except UnicodeEncodeError as error:
+        raise UnreadableImage(path, "its name is not UTF-8; rename it") from error
+    except Exception as error:  # decoders fail in many ways, and one odd file must not cost the other million
+        raise UnreadableImage(path, error) from error

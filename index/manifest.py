@@ -1,0 +1,131 @@
+"""`manifest.json`: what a generation of an index is made of, and the hashes that prove it whole."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from index.catalog import Entry
+from training.errors import DacoError
+
+FORMAT_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of the generation: its size and the SHA-256 of its bytes."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The box of latitudes and longitudes (degrees) that holds every located photograph."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says.
+
+    Args:
+        created: UTC, ISO 8601.
+        count, with_location: photographs in the index; those of them whose position is known.
+        dimension: the length of a descriptor.
+        index: FAISS's factory string.
+        metric: `inner_product`; descriptors have length 1, so it is the cosine.
+        source: what the photographs were named by when the index was built.
+        backbone, encoder_fingerprint: of the encoder that made the descriptors; it lies beside them in `encoder/`.
+        bounds: None where no position is known. A set across the 180th meridian gets the long way round.
+        files: path below the generation's folder to what must be there.
+    """
+
+    generation: int
+    created: str
+    count: int
+    with_location: int
+    dimension: int
+    index: str
+    source: str
+    backbone: str
+    encoder_fingerprint: str
+    bounds: Bounds | None
+    files: dict[str, FileRecord]
+    metric: str = "inner_product"
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def bytes(self) -> int:
+        """The size of the generation's files on disk."""
+        return sum(record.bytes for record in self.files.values())
+
+    def as_json(self) -> str:
+        """The text of `manifest.json`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def verify_files(self, folder: Path) -> None:
+        """Reads every file of the generation once.
+
+        Raises:
+            DacoError: one is missing, cannot be read, or is not the one that was written.
+        """
+        for name, record in self.files.items():
+            file = folder / name
+            try:
+                intact = file.stat().st_size == record.bytes and sha256_of(file) == record.sha256
+            except OSError as error:
+                raise DacoError(f"The index is damaged: {file} cannot be read ({error.strerror}). {REMEDY}") from error
+            if not intact:
+                raise DacoError(f"The index is damaged: {file} is not the file that was written. {REMEDY}")
+
+
+REMEDY = "Build it again with daco-index build."
+
+
+def parse_manifest(text: bytes, file: Path) -> Manifest:
+    """The manifest in the bytes of a file.
+
+    Raises:
+        DacoError: it is of a newer format, or no manifest.
+    """
+    try:
+        content: dict[str, Any] = json.loads(text)
+        version = content["format_version"]
+        if version > FORMAT_VERSION:
+            raise DacoError(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
+        bounds = content["bounds"]
+        content["bounds"] = None if bounds is None else Bounds(**bounds)
+        content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
+        return Manifest(**content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DacoError(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error
+
+
+def bounds_of(entries: Iterable[Entry]) -> Bounds | None:
+    """The box around every entry whose position is known."""
+    points = [(entry.latitude, entry.longitude) for entry in entries]
+    latitudes = [latitude for latitude, _ in points if latitude is not None]
+    longitudes = [longitude for _, longitude in points if longitude is not None]
+    if not latitudes or not longitudes:
+        return None
+    return Bounds(min(latitudes), min(longitudes), max(latitudes), max(longitudes))
+
+
+def record_files(folder: Path) -> dict[str, FileRecord]:
+    """A record of every file below a folder, by its path there, sorted."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): FileRecord(file.stat().st_size, sha256_of(file)) for file in files}
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal. Raises OSError."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,107 @@
+"""Where reference photographs and their positions come from."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from training.datasets.layout import SPLITS, DataSet
+from training.datasets.locations import Location
+from training.datasets.positions import locate
+from training.errors import DacoError
+from training.images import SUFFIXES, list_images_below
+
+Split = Literal["all", "train", "val"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One photograph of the map.
+
+    Args:
+        path: absolute.
+        place: the name of the place that it shows; several photographs may share one.
+        latitude, longitude: degrees, WGS 84; None where not known.
+        heading: degrees clockwise from north; None where not known.
+    """
+
+    path: Path
+    place: str
+    latitude: float | None = None
+    longitude: float | None = None
+    heading: float | None = None
+
+
+def find_references(source: str, data_root: Path = Path("data"), split: Split = "all") -> list[Reference]:
+    """The reference photographs that a command line names, in a fixed order.
+
+    Args:
+        source: `NAME/domain` (`tokyo/day`, `demo/domain_a`), a domain of a data set below `data_root`; or a folder of
+            photographs, taken with all folders in it. A data set goes before a folder of the same name.
+        split: the part of a data set; a plain folder has only `all`.
+
+    Raises:
+        DacoError: there is no such source, it holds no photographs, or its positions cannot be understood.
+    """
+    domain = _find_domain(source, data_root)
+    if domain is not None:
+        data_set, name = domain
+        folder = (data_set.folder / "original" / name).absolute()
+        images = _domain_images(data_set, name, split)
+    else:
+        if split != "all":
+            raise DacoError(
+                f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out."
+            )
+        folder = Path(source).resolve()
+        images = _folder_images(folder)
+    if not images:
+        part = "" if split == "all" else f" in its split {split!r}"
+        raise DacoError(
+            f"{source} holds no photographs{part}: none of its files ends in {', '.join(sorted(SUFFIXES))}."
+        )
+    locations = locate(folder, list(images))
+    return [_reference(path, place, locations.get(path)) for path, place in images.items()]
+
+
+def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
+    """The data set and its domain folder, or None where the source is a plain folder."""
+    is_folder = Path(source).is_dir()
+    name, _, domain = source.rstrip("/").partition("/")
+    named = bool(name) and (data_root / name / "original").is_dir()
+    if named and domain and "/" not in domain:
+        data_set = DataSet(data_root, name)
+        if not is_folder or domain in (*data_set.domains, *data_set.domain_names.values()):
+            return data_set, data_set.find_domain(domain)
+    if is_folder:
+        return None
+    if named and not domain:
+        data_set = DataSet(data_root, name)
+        known = ", ".join(f"{name}/{data_set.domain_names.get(folder, folder)}" for folder in data_set.domains)
+        raise DacoError(
+            f"{source} is a data set with several domains: name one of {known or 'them (it has none yet)'}."
+        )
+    if Path(source).exists():
+        raise DacoError(f"{source} is a file: name the folder of photographs that it lies in.")
+    raise DacoError(
+        f"No reference photographs at {source}: it is neither a folder nor NAME/domain of a data set below {data_root}."
+    )
+
+
+def _domain_images(data_set: DataSet, domain: str, split: Split) -> dict[Path, str]:
+    """Photograph to place: the file's stem, which pairs domains; with its split where both splits have that stem."""
+    splits = SPLITS if split == "all" else (split,)
+    found = [(part, image.absolute()) for part in splits for image in data_set.images(domain, part)]
+    times = Counter(image.stem for _, image in found)
+    return {image: image.stem if times[image.stem] == 1 else f"{part}/{image.stem}" for part, image in found}
+
+
+def _folder_images(folder: Path) -> dict[Path, str]:
+    """Photograph to place: its path below the folder, without the suffix."""
+    return {image: image.relative_to(folder).with_suffix("").as_posix() for image in list_images_below(folder)}
+
+
+def _reference(path: Path, place: str, location: Location | None) -> Reference:
+    if location is None:
+        return Reference(path, place)
+    return Reference(path, location.place or place, location.latitude, location.longitude, location.heading)

@@ -1,0 +1,1 @@
+"""Engines behind `VectorStore`: one file each."""

@@ -1,0 +1,60 @@
+"""What the tests share: where third-party photographs are, and a small data set of our own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: run with --slow"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of third-party photographs and reference values, which is no part of the project."""
+    folder = Path(os.environ.get("DACO_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip("the third-party photographs and reference values are not on this machine (DACO_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def commands() -> Path:
+    """The folder of the installed commands."""
+    import sysconfig
+
+    return Path(sysconfig.get_path("scripts"))
+
+
+def write_places(folder: Path, train: int, val: int, seed: int = 0) -> None:
+    """A data set in the published layout: coloured patches, bright in domain a and dark in b, and their twins."""
+    random = np.random.default_rng(seed)
+    for split, count in (("train", train), ("val", val)):
+        for number in range(count):
+            patches = random.integers(0, 255, (6, 8, 3)).astype(np.float64)
+            for kind, gains in (("original", (1.0, 0.4)), ("generated", (0.4, 1.0))):
+                for domain, gain in zip(("domain_a", "domain_b"), gains, strict=True):
+                    file = folder / kind / domain / split / f"place{number:03d}.png"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray((patches * gain).astype(np.uint8)).resize((96, 72)).save(file)
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data root that holds the small data set `places`: 12 training and 6 validation pairs, with twins."""
+    root = tmp_path_factory.mktemp("data")
+    write_places(root / "places", train=12, val=6)
+    yield root

@@ -1,0 +1,159 @@
+"""Building an index and finding photographs in it."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.build import build_index
+from index.bundle import Bundle, read_manifest
+from index.embed import TorchEngine, embed_files
+from training.encoder import Encoder
+from training.errors import DacoError
+from training.images import UnreadableImage, open_rgb
+
+
+@pytest.fixture(scope="module")
+def bundle(built):
+    return Bundle.open(built[1])
+
+
+@pytest.fixture(scope="module")
+def vectors(bundle, built):
+    return TorchEngine(bundle.encoder, "cpu").embed([open_rgb(path) for path in sorted(built[0].iterdir())])
+
+
+def test_every_photograph_finds_itself_first_with_similarity_one(bundle, vectors, built):
+    answers = bundle.search(vectors, 1)
+    assert [answer[0].entry.path for answer in answers] == [str(path) for path in sorted(built[0].iterdir())]
+    assert all(0.9999 < answer[0].similarity <= 1.0 for answer in answers)
+
+
+def test_matches_come_as_an_exhaustive_comparison_orders_them(bundle, vectors):
+    expected = np.argsort(-(vectors @ vectors.T), axis=1, kind="stable")
+    for row, answer in enumerate(bundle.search(vectors, 12)):
+        assert [match.entry.id for match in answer] == expected[row].tolist()
+        assert [match.rank for match in answer] == list(range(1, 13))
+        similarities = [match.similarity for match in answer]
+        assert similarities == sorted(similarities, reverse=True)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 1), (5, 5), (12, 12), (1000, 12)])
+def test_k_matches_or_all_there_are(bundle, vectors, k, expected):
+    assert [len(answer) for answer in bundle.search(vectors[:3], k)] == [expected] * 3
+
+
+def test_descriptors_of_another_length_are_refused(bundle):
+    with pytest.raises(DacoError, match="index of 96 numbers"):
+        bundle.search(np.zeros((1, 7), dtype=np.float32), 1)
+
+
+def test_threads_searching_at_once_all_get_the_answer_of_one(bundle, vectors):
+    alone = [bundle.search(vectors[row : row + 1], 4)[0] for row in range(len(vectors))]
+    with ThreadPoolExecutor(16) as pool:
+        rows = [number % len(vectors) for number in range(600)]
+        together = list(pool.map(lambda row: bundle.search(vectors[row : row + 1], 4)[0], rows))
+    assert together == [alone[row] for row in rows]
+
+
+def test_the_manifest_says_what_was_built(built, encoder_folder):
+    folder = built[1] / "generations" / "1"
+    content = json.loads((folder / "manifest.json").read_text())
+    encoder = Encoder.load(encoder_folder)
+    assert content["format_version"] == 1
+    assert content["generation"] == 1
+    assert content["count"] == 12
+    assert content["dimension"] == encoder.dimension
+    assert content["index"] == "IDMap2,Flat"
+    assert content["source"] == str(built[0])
+    assert content["encoder_fingerprint"] == encoder.fingerprint
+    assert content["with_location"] == 0
+    assert content["bounds"] is None
+    assert datetime.fromisoformat(content["created"]).utcoffset() == UTC.utcoffset(None)
+    assert set(content["files"]) == {
+        "vectors.faiss",
+        "catalog.sqlite",
+        "encoder/encoder.json",
+        "encoder/model.safetensors",
+    }
+    assert all((folder / name).stat().st_size == record["bytes"] for name, record in content["files"].items())
+
+
+def test_positions_reach_the_catalogue_and_the_bounds(encoder_folder, photographs, tmp_path):
+    photographs(tmp_path / "map", 3)
+    (tmp_path / "map" / "locations.csv").write_text(
+        "file,place,latitude,longitude,heading\n000.png,inn,10,20,350\n002.png,,-5.5,30,\n"
+    )
+    manifest = build_index(
+        str(tmp_path / "map"), str(encoder_folder), tmp_path / "index", device="cpu", progress=False
+    ).manifest
+    assert manifest.with_location == 2
+    assert manifest.bounds is not None
+    assert (manifest.bounds.south, manifest.bounds.west) == (-5.5, 20)
+    assert (manifest.bounds.north, manifest.bounds.east) == (10, 30)
+    entries = Bundle.open(tmp_path / "index").catalog.all()
+    assert [(e.place, e.latitude, e.longitude, e.heading) for e in entries] == [
+        ("inn", 10, 20, 350),
+        ("001", None, None, None),
+        ("002", -5.5, 30, None),
+    ]
+
+
+@pytest.fixture
+def with_broken(photographs, tmp_path) -> Path:
+    folder = tmp_path / "photographs"
+    photographs(folder, 4)
+    whole = (folder / "001.png").read_bytes()
+    (folder / "001.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "letter.jpg").write_text("not a picture")
+    return folder
+
+
+def test_unreadable_photographs_are_named_and_skipped(with_broken, encoder_folder, tmp_path, capsys):
+    report = build_index(str(with_broken), str(encoder_folder), tmp_path / "index", progress=False)
+    assert set(report.unreadable) == {str(with_broken / "001.png"), str(with_broken / "letter.jpg")}
+    said = capsys.readouterr().err
+    assert str(with_broken / "001.png") in said
+    assert str(with_broken / "letter.jpg") in said
+    bundle = Bundle.open(tmp_path / "index")
+    assert [Path(entry.path).name for entry in bundle.catalog.all()] == ["000.png", "002.png", "003.png"]
+    vector = TorchEngine(bundle.encoder, "cpu").embed([open_rgb(with_broken / "003.png")])
+    assert bundle.search(vector, 1)[0][0].entry.path == str(with_broken / "003.png")
+
+
+def test_strict_stops_at_an_unreadable_photograph_and_publishes_nothing(with_broken, encoder_folder, tmp_path):
+    with pytest.raises(UnreadableImage, match=r"001\.png"):
+        build_index(str(with_broken), str(encoder_folder), tmp_path / "index", strict=True, progress=False)
+    with pytest.raises(DacoError, match="holds no index"):
+        read_manifest(tmp_path / "index")
+
+
+def test_a_set_without_a_readable_photograph_is_an_error(encoder_folder, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.jpg").write_text("not a picture")
+    with pytest.raises(DacoError, match=r"No photograph in .* can be read"):
+        build_index(str(tmp_path / "letters"), str(encoder_folder), tmp_path / "index", progress=False)
+
+
+def test_photographs_of_many_shapes_keep_the_order_of_the_list(encoder_folder, photographs, tmp_path):
+    shapes = [(96, 72), (72, 96), (80, 80), (120, 64)]
+    lists = [photographs(tmp_path / str(number), 7, size) for number, size in enumerate(shapes)]
+    paths = [path for group in zip(*lists, strict=True) for path in group]
+    engine = TorchEngine(Encoder.load(encoder_folder), "cpu")
+    embedded = embed_files(engine, paths, batch_size=3, workers=4, progress=False)
+    one_by_one = np.concatenate([engine.embed([open_rgb(path)]) for path in paths])
+    assert embedded.kept == list(range(28))
+    assert [(photo.width, photo.height) for photo in embedded.photographs] == shapes * 7
+    np.testing.assert_allclose(embedded.vectors, one_by_one, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(embedded.vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_picture_too_narrow_to_resize_is_skipped_not_blown_up(encoder_folder, photographs, tmp_path):
+    thread, picture = photographs(tmp_path / "a", 1, (1, 60000))[0], photographs(tmp_path / "b", 1)[0]
+    engine = TorchEngine(Encoder.load(encoder_folder), "cpu")
+    embedded = embed_files(engine, [thread, picture], progress=False)
+    assert embedded.kept == [1]
+    assert "too narrow" in str(embedded.unreadable[0])

@@ -1,0 +1,46 @@
+"""The catalogue of references."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from index.catalog import Catalog, Entry
+from training.errors import DacoError
+
+ENTRIES = [
+    Entry(0, "/a/ø b?#.jpg", "inn", 55.5, -13.25, 359.5, 640, 480, "ab" * 32),
+    Entry(7, "/a/2.jpg", "7/x'); --", None, None, None, 1, 2, "cd" * 32),
+    Entry(3, "/a/3.jpg", "", 0.0, 0.0, 0.0, 3, 4, "ef" * 32),
+]
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    Catalog.create(tmp_path / "a?b#c.sqlite", ENTRIES)
+    return Catalog(tmp_path / "a?b#c.sqlite")
+
+
+def test_what_was_written_is_read_back(catalog):
+    assert catalog.count == 3
+    assert catalog.all() == sorted(ENTRIES, key=lambda entry: entry.id)
+
+
+def test_entries_come_in_the_order_asked_and_unknown_ids_are_left_out(catalog):
+    assert catalog.get([3, 99, 0, -1, 3]) == [ENTRIES[2], ENTRIES[0], ENTRIES[2]]
+    assert catalog.get([]) == []
+
+
+def test_more_ids_than_sqlite_takes_parameters(catalog):
+    assert len(catalog.get(list(range(100_000)))) == 3
+
+
+def test_many_threads_read_at_once(catalog):
+    with ThreadPoolExecutor(16) as pool:
+        assert all(found == [ENTRIES[1]] for found in pool.map(lambda _: catalog.get([7]), range(500)))
+
+
+def test_what_is_no_catalogue_is_refused_by_name(tmp_path):
+    (tmp_path / "c.sqlite").write_text("not a database" * 100)
+    for name in ("c.sqlite", "missing.sqlite"):
+        with pytest.raises(DacoError, match=name):
+            Catalog(tmp_path / name)

@@ -1,0 +1,70 @@
+"""`daco-index` as its user meets it."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def built_by_command(daco_index, encoder_folder, photographs, tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    photographs(root / "[red] map", 5)
+    (root / "[red] map" / "locations.csv").write_text("file,place,latitude,longitude,heading\n003.png,inn,1.5,2.5,90\n")
+    (root / "[red] map" / "broken.jpg").write_text("not a picture")
+    arguments = "build", "[red] map", "--encoder", encoder_folder, "--out", "maps/a", "--data_root", "d", "--json"
+    return root, daco_index(*arguments, cwd=root)
+
+
+def test_build_reports_as_json_and_shows_progress_apart_from_it(built_by_command):
+    root, done = built_by_command
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["found"], report["manifest"]["count"]) == (6, 5)
+    assert list(report["unreadable"]) == [str(root / "[red] map" / "broken.jpg")]
+    assert report["images_per_second"] > 0
+    assert "images/s" in done.stderr
+    assert f"Skipped: {root / '[red] map' / 'broken.jpg'}" in done.stderr
+
+
+def test_search_prints_a_table_and_json_alike(built_by_command, daco_index):
+    root, _ = built_by_command
+    photograph = root / "[red] map" / "003.png"
+    table = daco_index("search", photograph, "--index", "maps/a", "-k", 2, cwd=root).stdout
+    for word in ("rank", "place", "similarity", "latitude", "longitude", "heading", "file", "inn", "1.0000", "90"):
+        assert word in table
+    assert str(photograph) in table
+    answer = json.loads(daco_index("search", photograph, "--index", "maps/a", "-k", 9, "--json", cwd=root).stdout)
+    assert [match["rank"] for match in answer["matches"]] == [1, 2, 3, 4, 5]
+    first = answer["matches"][0]
+    assert (first["place"], first["latitude"], first["longitude"], first["heading"]) == ("inn", 1.5, 2.5, 90)
+    assert first["file"] == str(photograph)
+
+
+def test_info_prints_the_manifest_readably_and_as_it_is(built_by_command, daco_index):
+    root, _ = built_by_command
+    said = daco_index("info", "maps/a", cwd=root).stdout
+    for word in ("5, 1 with a position", "[red] map", "test_resnet", "generation", "IDMap2,Flat"):
+        assert word in said
+    printed = daco_index("info", "maps/a", "--json", cwd=root).stdout
+    assert printed == (root / "maps" / "a" / "generations" / "1" / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["build", "nowhere", "--encoder", "{encoder}", "--out", "o"], "neither a folder nor NAME/domain"),
+        (["build", "[red] map", "--encoder", "nowhere", "--out", "o"], "nowhere holds no encoder"),
+        (["build", "[red] map", "--encoder", "{encoder}", "--out", "[red] map"], "other things than an index"),
+        (["build", "[red] map", "--encoder", "{encoder}", "--out", "o", "--strict"], "broken.jpg cannot be read"),
+        (["info", "nowhere"], "nowhere is not a folder"),
+        (["search", "[red] map/broken.jpg", "--index", "maps/a"], "broken.jpg cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_one(built_by_command, daco_index, encoder_folder, arguments, sentence):
+    root, _ = built_by_command
+    done = daco_index(*[argument.format(encoder=encoder_folder) for argument in arguments], cwd=root)
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("Error: ")
+    assert sentence in error
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,150 @@
+"""The losses, memories and recalls are the published ones, to 1e-4."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.methods import METHODS
+from training.methods.daco import daco_loss
+from training.methods.moco import MoCo, moco_loss
+from training.methods.npid import NPID
+from training.methods.simclr import nt_xent
+from training.recall import domain_recalls
+from training.settings import TrainSettings
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def published(shared: Path) -> dict[str, Tensor]:
+    with np.load(shared / "reference" / "original_losses.npz") as archive:
+        return {name: torch.from_numpy(np.asarray(archive[name])) for name in archive.files}
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_simclr_loss_is_the_published_one(published: dict[str, Tensor], temperature: float) -> None:
+    loss = nt_xent(published["ori_proj_1"], published["ori_proj_2"], temperature)
+    assert loss.item() == pytest.approx(published[f"simclr_t{temperature}"].item(), abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+@pytest.mark.parametrize("lamda", [0.3, 0.8])
+def test_daco_loss_is_the_published_one(published: dict[str, Tensor], temperature: float, lamda: float) -> None:
+    projections = [published[name] for name in ("ori_proj_1", "ori_proj_2", "gen_proj_1", "gen_proj_2")]
+    loss = daco_loss(*projections, temperature=temperature, lamda=lamda)
+    assert loss.item() == pytest.approx(published[f"daco_t{temperature}_l{lamda}"].item(), abs=TOLERANCE)
+
+
+def test_moco_loss_and_queue_are_the_published_ones(published: dict[str, Tensor]) -> None:
+    query, key, queue = published["ori_proj_1"], published["ori_proj_2"], published["moco_queue"]
+    assert moco_loss(query, key, queue, 0.1).item() == pytest.approx(published["moco_t0.1"].item(), abs=TOLERANCE)
+    method = MoCo(nn.Linear(1, 1), negs=len(queue), proj_dim=16, temperature=0.1, momentum=0.999)
+    method.queue.copy_(queue)
+    method.enqueue(key)
+    torch.testing.assert_close(method.queue, published["moco_queue_after"])
+
+
+def test_npid_loss_normaliser_and_bank_are_the_published_ones(published: dict[str, Tensor]) -> None:
+    index, draw = published["npid_pos_index"], published["npid_draw"]
+    method = NPID(images=20, negs=12, proj_dim=16, temperature=0.1, momentum=0.5)
+    method.bank.copy_(published["npid_bank"])
+    first = method.nce(published["ori_proj_1"], index, draw)
+    assert first.item() == pytest.approx(published["npid_loss_first"].item(), abs=TOLERANCE)
+    assert method.normaliser.item() == pytest.approx(published["npid_z"].item(), abs=TOLERANCE)
+    method.remember(published["ori_proj_1"], index)
+    torch.testing.assert_close(method.bank, published["npid_bank_after"], atol=TOLERANCE, rtol=0)
+    second = method.nce(published["ori_proj_2"], index, draw)
+    assert second.item() == pytest.approx(published["npid_loss_second"].item(), abs=TOLERANCE)
+    assert method.normaliser.item() == pytest.approx(published["npid_z"].item(), abs=TOLERANCE)
+
+
+def test_recalls_are_the_published_ones(published: dict[str, Tensor]) -> None:
+    vectors = published["recall_vectors"]
+    recalls = domain_recalls(vectors[:60], vectors[60:], ranks=(1, 2, 4, 8))
+    for direction, name in (("a->b", "recall_ab"), ("b->a", "recall_ba"), ("a<->b", "recall_cross")):
+        assert list(recalls[direction].values()) == pytest.approx(published[name].tolist(), abs=TOLERANCE)
+
+
+class OneLayer(nn.Module):
+    """A network small enough to follow by hand, with batch statistics so that the shuffle of a batch shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.BatchNorm1d(4))
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, ...]:
+        return tuple(functional.normalize(self.layers(view), dim=-1) for view in views)
+
+
+class PlainProjector(OneLayer):
+    def gather(self, projections: Tensor) -> Tensor:
+        return projections
+
+    def precision(self) -> torch.no_grad:
+        return torch.no_grad()
+
+
+def test_moco_key_network_follows_by_momentum_and_the_queue_takes_the_keys_in_order() -> None:
+    torch.manual_seed(0)
+    network = PlainProjector()
+    method = MoCo(network, negs=8, proj_dim=4, temperature=0.1, momentum=0.9)
+    assert not any(parameter.requires_grad for parameter in method.key_network.parameters())
+    before = copy.deepcopy(method.key_network)
+    views = [torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)]
+    method.loss(network, views, torch.arange(4)).backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1.0)
+    method.after_step()
+    parameters = zip(before.parameters(), method.key_network.parameters(), network.parameters(), strict=True)
+    for old, new, trained in parameters:
+        torch.testing.assert_close(new, 0.9 * old + 0.1 * trained.detach())
+    # batch statistics do not depend on the order, so the keys must be those of the unshuffled batch
+    (keys,) = before(views[1])
+    torch.testing.assert_close(method.queue[-4:], keys.detach())
+
+
+def test_npid_draws_with_its_own_image_as_the_positive() -> None:
+    method = NPID(images=5, negs=3, proj_dim=4, temperature=0.1, momentum=0.5)
+    method.normaliser.fill_(1.0)
+    draws = torch.zeros(2, 4, dtype=torch.long), torch.cat([torch.full((2, 1), 4), torch.zeros(2, 3).long()], dim=1)
+    projections = functional.normalize(torch.randn(2, 4), dim=-1)
+    losses = [method.nce(projections, torch.tensor([1, 2]), draw) for draw in draws]
+    assert losses[0] == losses[1], "the drawn first column must be overwritten"
+
+
+@pytest.mark.parametrize("name", ["daco", "simclr"])
+def test_steps_down_the_gradient_lower_the_loss(name: str) -> None:
+    torch.manual_seed(0)
+    network = PlainProjector()
+    settings = TrainSettings(method_name=name, batch_size=8, negs=16, proj_dim=4)
+    method = METHODS[name](settings, network, 8)
+    images = torch.randn(8, 3, 2, 2)
+    views = [images + 0.1 * torch.randn_like(images) for _ in method.sources]
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.03)
+    losses = []
+    for step in range(40):
+        torch.manual_seed(step % 5)
+        loss = method.loss(network, views, torch.arange(8))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.after_step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5]), losses
+
+
+@pytest.mark.parametrize("name", ["daco", "simclr", "moco", "npid"])
+def test_every_layer_learns_from_the_loss(name: str) -> None:
+    network = PlainProjector()
+    method = METHODS[name](TrainSettings(method_name=name, negs=16, proj_dim=4), network, 8)
+    method.loss(network, [torch.randn(8, 3, 2, 2) for _ in method.sources], torch.arange(8)).backward()
+    for parameter in network.layers[1].parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+    assert network.layers[1].weight.grad.abs().sum() > 0

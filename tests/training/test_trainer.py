@@ -1,0 +1,153 @@
+"""The loop: results as published, resumable to the bit, on one process or two."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.encoder import Encoder
+from training.errors import DacoError
+from training.settings import TrainSettings
+from training.trainer import train
+
+ITERS = 6  # two epochs of three iterations
+
+
+def settings(places: Path, result: Path, method: str = "daco", **changes: object) -> TrainSettings:
+    small = {"backbone": "resnet18", "image_size": 32, "iters": ITERS, "batch_size": 8, "negs": 16, "proj_dim": 16}
+    values = {"data_root": places, "data_name": "places", "method_name": method, "save_root": result, "workers": 0}
+    return TrainSettings(**{**values, **small, **changes})  # type: ignore[arg-type]
+
+
+def rows(run: TrainSettings) -> list[dict[str, str]]:
+    with run.results_file.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def weights(run: TrainSettings) -> dict[str, torch.Tensor]:
+    network: dict[str, torch.Tensor] = torch.load(run.checkpoint_file, weights_only=True)["network"]
+    return network
+
+
+@pytest.mark.parametrize("method", ["daco", "simclr", "moco", "npid"])
+def test_a_run_that_stopped_and_resumed_ends_as_one_that_did_not(places: Path, tmp_path: Path, method: str) -> None:
+    whole = settings(places, tmp_path / "whole", method)
+    assert train(whole, accelerator="cpu").finished
+    parts = settings(places, tmp_path / "parts", method)
+    train(parts.but(iters=4), accelerator="cpu")  # stops within the second epoch
+    train(parts, resume=True, accelerator="cpu")
+    assert rows(parts) == rows(whole)
+    torch.testing.assert_close(weights(parts), weights(whole), rtol=0, atol=0)
+
+
+def test_results_are_a_row_an_epoch_with_the_published_columns(places: Path, tmp_path: Path) -> None:
+    run = settings(places, tmp_path)
+    train(run, accelerator="cpu")
+    table = rows(run)
+    recalls = [f"val_{way}_recall@{k}" for k in (1, 2, 4, 8) for way in ("ab", "ba", "cross")]
+    assert list(table[0]) == ["epoch", "train_loss", "val_precise", *recalls]
+    assert [row["epoch"] for row in table] == ["1", "2"]
+    for row in table:
+        firsts = [float(row[f"val_{way}_recall@1"]) for way in ("ab", "ba", "cross")]
+        assert float(row["val_precise"]) == pytest.approx(sum(firsts) / 3)
+        assert math.isfinite(float(row["train_loss"]))
+
+
+def test_the_encoder_kept_is_the_best_epochs_and_says_how_it_was_trained(places: Path, tmp_path: Path) -> None:
+    run = settings(places, tmp_path)
+    train(run, accelerator="cpu")
+    encoder = Encoder.load(run.encoder_folder)
+    assert encoder.config.training["method_name"] == "daco"
+    assert encoder.config.training["iteration"] in (3, 6)
+    kept = sum(values["1"] for values in encoder.config.recall.values()) / 3
+    assert 100 * kept == pytest.approx(max(float(row["val_precise"]) for row in rows(run)))
+    assert str(tmp_path) not in (run.encoder_folder / "encoder.json").read_text(), "no path of a machine in an encoder"
+
+
+def test_methods_without_twins_do_not_need_generated(places: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "places").mkdir(parents=True)
+    (tmp_path / "data" / "places" / "original").symlink_to(places / "places" / "original")
+    run = settings(tmp_path / "data", tmp_path, "simclr", iters=1)
+    assert train(run, accelerator="cpu").finished
+    with pytest.raises(DacoError, match="daco-data translate"):
+        train(settings(tmp_path / "data", tmp_path, "daco", iters=1), accelerator="cpu")
+
+
+def test_domains_without_aligned_validation_pairs_are_trained_without_recall(places: Path, tmp_path: Path) -> None:
+    for kind in ("original", "generated"):
+        for domain in ("domain_a", "domain_b"):
+            folder = tmp_path / "data" / "places" / kind / domain
+            folder.mkdir(parents=True)
+            (folder / "train").symlink_to(places / "places" / kind / domain / "train")
+    run = settings(tmp_path / "data", tmp_path)
+    train(run, accelerator="cpu")
+    assert all(row["val_precise"] == "" for row in rows(run))
+    assert Encoder.load(run.encoder_folder).config.training["iteration"] == ITERS
+
+
+def test_resuming_under_other_settings_is_refused(places: Path, tmp_path: Path) -> None:
+    train(settings(places, tmp_path, iters=1), accelerator="cpu")
+    with pytest.raises(DacoError, match=r"temperature was 0\.1, now 0\.2"):
+        train(settings(places, tmp_path, temperature=0.2), resume=True, accelerator="cpu")
+    with pytest.raises(DacoError, match="no run to resume"):
+        train(settings(places, tmp_path / "elsewhere"), resume=True, accelerator="cpu")
+
+
+def test_fewer_images_than_a_batch_are_refused(places: Path, tmp_path: Path) -> None:
+    with pytest.raises(DacoError, match="24 training images are fewer than one batch"):
+        train(settings(places, tmp_path, batch_size=32), accelerator="cpu")
+
+
+def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from training.settings import TrainSettings\n"
+        "from training.trainer import train\n"
+        "if __name__ == '__main__':\n"
+        f"    run = TrainSettings(data_root=Path({str(places)!r}), data_name='places', backbone='resnet18',\n"
+        f"        image_size=32, iters=3, batch_size=8, save_root=Path({str(tmp_path)!r}), workers=0)\n"
+        "    train(run, accelerator='cpu', processes=2)\n"
+    )
+    subprocess.run([sys.executable, script], check=True, timeout=240, capture_output=True)
+    run = settings(places, tmp_path)
+    assert len(rows(run)) == 1
+    Encoder.load(run.encoder_folder)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_stopped_command_resumes_to_the_same_result(
+    places: Path, tmp_path: Path, commands: Path, number: signal.Signals, code: int
+) -> None:
+    run = settings(places, tmp_path / "stopped", iters=12)
+    options = ["--data_root", places, "--data_name", "places", "--backbone", "resnet18", "--image_size", "32"]
+    options += ["--iters", "12", "--batch_size", "8", "--negs", "16", "--proj_dim", "16", "--workers", "0"]
+    command = [commands / "daco-train", *options, "--save_root", tmp_path / "stopped"]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_for(run.checkpoint_file)  # the first epoch is over
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    if process.returncode == 0:
+        pytest.skip("the machine finished the run before it could be stopped")
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    subprocess.run([*command, "--resume"], env=environment, check=True, timeout=240, capture_output=True)
+    whole = settings(places, tmp_path / "whole", iters=12)
+    train(whole, accelerator="cpu")
+    assert rows(run) == rows(whole)
+    torch.testing.assert_close(weights(run), weights(whole), rtol=0, atol=0)
+
+
+def wait_for(file: Path, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not file.exists():
+        assert time.monotonic() < end, f"{file} did not appear"
+        time.sleep(0.02)

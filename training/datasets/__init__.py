@@ -1,0 +1,1 @@
+"""Where training and validation photographs lie, and how they become tensors."""

@@ -1,0 +1,50 @@
+"""Photographs to descriptors with an encoder, many at a time."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from training.encoder import Encoder
+from training.images import open_rgb
+
+
+@torch.inference_mode()
+def describe(encoder: Encoder, tensors: Sequence[Tensor]) -> Tensor:
+    """Descriptors of prepared images: (3, h, w) each to (n, dimension), on the CPU, in the order given.
+
+    Images of one shape go through as one batch.
+    """
+    device = next(encoder.parameters()).device
+    groups: dict[torch.Size, list[int]] = defaultdict(list)
+    for position, tensor in enumerate(tensors):
+        groups[tensor.shape].append(position)
+    descriptors = torch.empty(len(tensors), encoder.dimension)
+    for positions in groups.values():
+        batch = torch.stack([tensors[position] for position in positions])
+        batch = batch.to(device, memory_format=torch.channels_last)
+        descriptors[positions] = encoder(batch).float().cpu()
+    return descriptors
+
+
+def describe_files(encoder: Encoder, files: Sequence[Path], description: str, batch_size: int = 32) -> Tensor:
+    """Descriptors of image files, (n, dimension), in the order given; decodes beside the encoder's work.
+
+    Raises:
+        UnreadableImage: a file is not an image.
+    """
+    chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+    parts = []
+    with (
+        ThreadPoolExecutor(max_workers=2) as pool,
+        tqdm(total=len(files), desc=description, unit="image", leave=False) as progress,
+    ):
+        prepared = pool.map(lambda file: encoder.prepare(open_rgb(file)), files)
+        for chunk in chunks:
+            parts.append(describe(encoder, [next(prepared) for _ in chunk]))
+            progress.update(len(chunk))
+    return torch.cat(parts)

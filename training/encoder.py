@@ -1,0 +1,160 @@
+"""The encoder: backbone, pooling, L2 norm; and its saved form."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.backbones import create_backbone, feature_map
+from training.datasets.transforms import Resize, evaluation_form
+from training.errors import DacoError
+from training.pooling import POOLINGS
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "encoder.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """All that makes an encoder besides its weights, as `encoder.json` holds it.
+
+    Args:
+        backbone: `resnet50`, `resnet18`, or any timm model by name.
+        pooling: `avg` (published) or `gem`.
+        image_size: pixels; with `resize` the rule that every image is brought to.
+        resize: `shorter` (shorter side to `image_size`, published) or `square`.
+        mean, std: the normaliser, per RGB channel, for values in 0..1.
+        training: how the encoder was trained, for people; empty if it was not.
+        recall: its validation recall, `{"a->b": {"1": 0.69, ...}, ...}` as fractions; empty if unknown.
+    """
+
+    backbone: str = "resnet50"
+    pooling: str = "avg"
+    image_size: int = 256
+    resize: Resize = "shorter"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    training: dict[str, Any] = field(default_factory=dict)
+    recall: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class Encoder(nn.Module):
+    """Photograph to descriptor: `backbone -> pooling -> L2 norm`.
+
+    Shape: (n, 3, h, w) normalised images to (n, dimension) descriptors of length 1.
+
+    Raises:
+        DacoError: the backbone or the pooling is not known.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        if config.pooling not in POOLINGS:
+            raise DacoError(f"No pooling {config.pooling!r}: choose {' or '.join(POOLINGS)}.")
+        self.config = config
+        self.backbone = create_backbone(config.backbone)
+        self.pooling = POOLINGS[config.pooling]()
+
+    @property
+    def dimension(self) -> int:
+        """The length of a descriptor."""
+        return int(self.backbone.num_features)  # type: ignore[arg-type]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Pooled features before the L2 norm, what a projection head takes: (n, 3, h, w) to (n, dimension)."""
+        pooled: Tensor = self.pooling(feature_map(self.backbone, images))
+        return pooled
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.normalize(self.features(images), dim=-1)
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """An RGB image as the tensor (3, h, w) that this encoder takes."""
+        tensor: Tensor = self._evaluation_form(image)
+        return tensor
+
+    @cached_property
+    def _evaluation_form(self) -> Any:
+        config = self.config
+        return evaluation_form(config.image_size, config.resize, config.mean, config.std)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that changes a descriptor: equal fingerprints give equal descriptors."""
+        digest = hashlib.sha256()
+        for name in ("backbone", "pooling", "image_size", "resize", "mean", "std"):
+            digest.update(f"{name}={getattr(self.config, name)!r};".encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Writes `encoder.json` and `model.safetensors`; replaces an encoder that was there once this one is whole.
+
+        Raises:
+            DacoError: the folder cannot be written, or the disk is full.
+        """
+        fresh = folder.with_name(f".{folder.name}.new")
+        old = folder.with_name(f".{folder.name}.old")
+        try:
+            for leftover in (fresh, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+            save_file(weights, fresh / WEIGHTS_FILE)
+            (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors writes 0600; a server may run as another user
+            content = {
+                "format_version": FORMAT_VERSION,
+                **asdict(self.config),
+                "dimension": self.dimension,
+                "fingerprint": self.fingerprint,
+            }
+            (fresh / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
+            if folder.exists():
+                folder.rename(old)
+            fresh.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise DacoError(f"The encoder cannot be written to {folder}: {error}") from error
+
+    @classmethod
+    def load(cls, folder: Path) -> "Encoder":
+        """The encoder saved in a folder, in evaluation mode.
+
+        Raises:
+            DacoError: there is none, it is damaged, or it is of a newer format.
+        """
+        config_file, weights_file = folder / CONFIG_FILE, folder / WEIGHTS_FILE
+        for file in (config_file, weights_file):
+            if not file.is_file():
+                raise DacoError(f"{folder} holds no encoder: {file.name} is missing. Train one with daco-train.")
+        try:
+            content = json.loads(config_file.read_text())
+            version = content["format_version"]
+            if version > FORMAT_VERSION:
+                raise DacoError(f"{config_file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}.")
+            known = {item.name for item in fields(EncoderConfig)}
+            values = {name: value for name, value in content.items() if name in known}
+            config = EncoderConfig(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+            encoder = cls(config)
+            encoder.load_state_dict(load_file(weights_file))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise DacoError(f"The encoder in {folder} is damaged: {error}") from error
+        if encoder.fingerprint != content.get("fingerprint"):
+            raise DacoError(
+                f"The encoder in {folder} is damaged: its weights are not the ones that {CONFIG_FILE} names."
+            )
+        return encoder.eval()

@@ -1,0 +1,80 @@
+"""Image files to upright RGB images."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from training.errors import DacoError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+
+
+class UnreadableImage(DacoError):
+    """A file that is not an image, or is a broken one."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(f"{path} cannot be read as an image: {reason}")
+        self.path = path
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as upright 8-bit RGB.
+
+    Turns it as its EXIF orientation says, scales 16-bit grey by its range, and lays transparent images on white.
+
+    Raises:
+        OSError, ValueError, SyntaxError: what Pillow raises when the pixels cannot be decoded.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.asarray(image, dtype=np.float32)
+        image = Image.fromarray((grey * (255.0 / max(65535.0, float(grey.max())))).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """The image in a file, as `to_rgb` gives it.
+
+    Raises:
+        UnreadableImage: the file is missing, not an image, truncated or too large to be one.
+    """
+    try:
+        with Image.open(path) as image:
+            return to_rgb(image)
+    except FileNotFoundError as error:
+        raise UnreadableImage(path, "there is no such file") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(path, str(error).replace(f" '{path}'", "")) from error
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files directly in a folder, sorted by name: the order that pairs domains."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def list_images_below(folder: Path) -> list[Path]:
+    """The image files in a folder and in all folders in it, sorted by path; folders with a leading dot are left out.
+
+    Raises:
+        DacoError: it is not a folder, or one cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DacoError(f"{error.filename} cannot be listed: {error.strerror}.") from error
+
+    images: list[Path] = []
+    for parent, children, _ in os.walk(folder, onerror=refuse):
+        children[:] = [child for child in children if not child.startswith(".")]
+        images += list_images(Path(parent))
+    return sorted(images)

@@ -1,0 +1,20 @@
+"""The training methods, one a file: each holds its loss and its memory, and nothing of the loop."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from training.methods.daco import DaCo
+from training.methods.method import Method
+from training.methods.moco import MoCo
+from training.methods.npid import NPID
+from training.methods.simclr import SimCLR
+from training.settings import TrainSettings
+
+# the name on the command line -> makes the method for (settings, network in training, number of training images)
+METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
+    "daco": lambda s, network, images: DaCo(s.temperature, s.lamda),
+    "simclr": lambda s, network, images: SimCLR(s.temperature),
+    "moco": lambda s, network, images: MoCo(network, s.negs, s.proj_dim, s.temperature, s.momentum),
+    "npid": lambda s, network, images: NPID(images, s.negs, s.proj_dim, s.temperature, s.momentum),
+}

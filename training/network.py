@@ -1,0 +1,54 @@
+"""The network in training: an encoder with a projection head, as the methods see it."""
+
+from contextlib import AbstractContextManager
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.encoder import Encoder
+
+HIDDEN = 512
+
+
+class ContrastiveNetwork(nn.Module):
+    """Encoder and projection head: Linear without bias, BatchNorm, ReLU, Linear.
+
+    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised. Each view passes by itself, so that it has
+    its own batch statistics, as published.
+    """
+
+    def __init__(self, encoder: Encoder, proj_dim: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            nn.Linear(encoder.dimension, HIDDEN, bias=False),
+            nn.BatchNorm1d(HIDDEN),
+            nn.ReLU(inplace=True),
+            nn.Linear(HIDDEN, proj_dim),
+        )
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, ...]:
+        return tuple(functional.normalize(self.head(self.encoder.features(view)), dim=-1) for view in views)
+
+
+class FabricProjector:
+    """A network set up by Fabric, as a `Projector`: projections of the whole batch, over all processes."""
+
+    def __init__(self, fabric: Fabric, network: nn.Module) -> None:
+        self.fabric = fabric
+        self.network = network
+
+    def __call__(self, *views: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.gather(projections) for projections in self.network(*views))
+
+    def gather(self, projections: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return projections
+        gathered = self.fabric.all_gather(projections, sync_grads=projections.requires_grad)
+        return torch.as_tensor(gathered).flatten(0, 1)
+
+    def precision(self) -> AbstractContextManager[None]:
+        autocast: AbstractContextManager[None] = self.fabric.autocast()
+        return autocast

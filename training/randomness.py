@@ -1,0 +1,8 @@
+"""Random numbers as a pure function of what they are for, so that a run can stop and go on anywhere."""
+
+import numpy as np
+
+
+def derive_seed(*parts: int) -> int:
+    """A 64-bit seed from whole numbers such as (seed, epoch, index); different parts give unrelated seeds."""
+    return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1, np.uint64)[0])

@@ -1,0 +1,120 @@
+"""Every option of a training run, with the published defaults."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from training.errors import DacoError
+
+# what the published commands give each method
+PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "moco": 32, "npid": 64}
+PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "moco": 0.999, "npid": 0.5}
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+# where a run runs, which is nothing of the encoder that comes of it
+LOCAL = frozenset({"data_root", "save_root", "gpu_ids", "workers"})
+# what may differ between a run and its continuation
+RESUMABLE = LOCAL | {"iters", "precision"}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A training run. `batch_size` and `momentum` left at None take the published value of the method.
+
+    Raises:
+        DacoError: a value is impossible.
+    """
+
+    data_root: Path = Path("data")
+    data_name: str = "tokyo"
+    method_name: str = "daco"
+    proj_dim: int = 128
+    temperature: float = 0.1
+    batch_size: int = None  # type: ignore[assignment]  # never None once made
+    iters: int = 40000
+    gpu_ids: tuple[int, ...] | None = None
+    ranks: tuple[int, ...] = (1, 2, 4, 8)
+    save_root: Path = Path("result")
+    lamda: float = 0.8
+    negs: int = 4096
+    momentum: float = None  # type: ignore[assignment]  # never None once made
+    backbone: str = "resnet50"
+    pooling: str = "avg"
+    image_size: int = 256
+    pretrained: str | None = None
+    lr: float = 1e-3
+    weight_decay: float = 1e-6
+    precision: str = "fp32"
+    workers: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method_name not in PUBLISHED_BATCH_SIZE:
+            raise DacoError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
+        if self.precision not in PRECISIONS:
+            raise DacoError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
+        if self.batch_size is None:
+            object.__setattr__(self, "batch_size", PUBLISHED_BATCH_SIZE[self.method_name])
+        if self.momentum is None:
+            object.__setattr__(self, "momentum", PUBLISHED_MOMENTUM[self.method_name])
+        for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
+            if getattr(self, name) <= 0:
+                raise DacoError(f"--{name} must be above 0, not {getattr(self, name)}.")
+        if self.batch_size < 2:
+            raise DacoError("--batch_size must be at least 2: batch norm needs more than one image.")
+        if not self.ranks or min(self.ranks) < 1:
+            raise DacoError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+        if not 0 <= self.momentum <= 1:
+            raise DacoError(f"--momentum must lie in 0..1, not {self.momentum}.")
+        object.__setattr__(self, "ranks", tuple(sorted(set(self.ranks))))
+
+    @property
+    def run_name(self) -> str:
+        """What the run's files are called: `demo_daco`."""
+        return f"{self.data_name}_{self.method_name}"
+
+    @property
+    def encoder_folder(self) -> Path:
+        return self.save_root / self.run_name
+
+    @property
+    def results_file(self) -> Path:
+        return self.save_root / f"{self.run_name}_results.csv"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.save_root / f"{self.run_name}_last.ckpt"
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings as plain values, for a checkpoint."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    def recipe(self) -> dict[str, Any]:
+        """How the encoder is trained, without where: what `encoder.json` says. Of a weights file, its name only."""
+        values = {name: value for name, value in self.recorded().items() if name not in LOCAL}
+        if self.pretrained:
+            values["pretrained"] = Path(self.pretrained).name
+        return values
+
+    def check_continues(self, recorded: dict[str, Any]) -> None:
+        """Refuses to continue a run under settings that would make it another run.
+
+        Raises:
+            DacoError: names the settings that differ.
+        """
+        own = self.recorded()
+        differing = [name for name in own if name not in RESUMABLE and own[name] != recorded.get(name)]
+        if differing:
+            changes = ", ".join(f"{name} was {recorded.get(name)}, now {own[name]}" for name in differing)
+            raise DacoError(f"--resume continues a run as it was begun, but {changes}.")
+
+    def but(self, **changes: Any) -> "TrainSettings":
+        """A copy with some values changed."""
+        return replace(self, **changes)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

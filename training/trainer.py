@@ -1,0 +1,253 @@
+"""The training loop, on Lightning Fabric."""
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.optim import Adam
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from training.backbones import load_pretrained
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.datasets.layout import DataSet
+from training.datasets.statistics import normaliser
+from training.datasets.transforms import training_view
+from training.datasets.views import Batches, TrainingViews
+from training.devices import check_gpus
+from training.encoder import Encoder, EncoderConfig
+from training.encoder_source import imagenet_normaliser
+from training.errors import DacoError
+from training.interrupt import StopSignal, ignore_interrupts
+from training.methods import METHODS
+from training.network import ContrastiveNetwork, FabricProjector
+from training.randomness import derive_seed
+from training.recall import Recalls, mean_first
+from training.results import Row, result_row, write_results
+from training.settings import PRECISIONS, TrainSettings
+from training.validation import can_validate, validation_recalls
+
+
+@dataclass
+class Progress:
+    """How far a run is: what a checkpoint holds beside the tensors."""
+
+    iteration: int = 0
+    epoch_loss: float = 0.0  # sum over the iterations of the epoch at hand
+    best: float = -1.0  # mean R@1 of the encoder on disk
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """How far a run came: iterations done in all, and whether these are all that were asked for."""
+
+    iterations: int
+    finished: bool
+
+
+def train(settings: TrainSettings, resume: bool = False, accelerator: str = "auto", processes: int = 1) -> TrainReport:
+    """Trains an encoder as the settings say, and writes results, logs, checkpoint and encoder below `save_root`.
+
+    The order of samples, their views and every draw of a method are functions of (seed, iteration): a run that was
+    stopped and resumed gives what one that was not gives. Ctrl-C stops after the iteration at hand, saved.
+
+    Args:
+        resume: goes on from the last checkpoint.
+        accelerator, processes: Fabric's, where `settings.gpu_ids` is left open.
+
+    Raises:
+        DacoError: the settings, the data or the disk do not allow it.
+    """
+    return Trainer(settings, accelerator, processes).run(resume)
+
+
+class Trainer:
+    """A run: its network, method and data, and how far it is."""
+
+    def __init__(self, settings: TrainSettings, accelerator: str, processes: int) -> None:
+        self.settings = settings
+        self.dataset = DataSet(settings.data_root, settings.data_name)
+        self.fabric = _make_fabric(settings, accelerator, processes)
+        self.fabric.launch()
+        images = len(self.dataset.training_images())
+        if images < settings.batch_size:
+            raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
+        torch.manual_seed(derive_seed(settings.seed))
+        self.encoder = _make_encoder(settings, self.dataset)
+        network = ContrastiveNetwork(self.encoder, settings.proj_dim).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
+        optimizer = Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+        self.network, self.optimizer = self.fabric.setup(network, optimizer)
+        self.project = FabricProjector(self.fabric, self.network)
+        config = self.encoder.config
+        transform = training_view(settings.image_size, config.mean, config.std)
+        self.views = TrainingViews(self.dataset, self.method.sources, transform, settings.seed)
+        self.validates = can_validate(self.dataset)
+        self.progress = Progress()
+
+    def run(self, resume: bool) -> TrainReport:
+        self._make_folders()
+        if resume:
+            self._restore()
+        if not self.validates:
+            self._say("No aligned validation pairs: recall is left out, and the encoder kept is the last epoch's.")
+        self.network.train()
+        batches = self._batches()
+        with StopSignal() as stop, self._bar(batches) as bar:
+            for views, index in self._loader(batches):
+                loss = self._step(views, index)
+                self.progress.iteration += 1
+                self.progress.epoch_loss += loss
+                self.fabric.log("loss", loss, self.progress.iteration)
+                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+                bar.update()
+                if self.progress.iteration % batches.per_epoch == 0 or self.progress.iteration == self.settings.iters:
+                    self._end_epoch(batches.per_epoch)
+                if stop.requested:
+                    self._save()
+                    break
+        return TrainReport(self.progress.iteration, self.progress.iteration >= self.settings.iters)
+
+    def _step(self, views: list[Tensor], index: Tensor) -> float:
+        # every draw of the method follows from the iteration, alike in all processes
+        torch.manual_seed(derive_seed(self.settings.seed, self.progress.iteration, 1))
+        views = [view.to(memory_format=torch.channels_last) for view in views]
+        loss = self.method.loss(self.project, views, index)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.method.after_step()
+        value = loss.item()
+        if not math.isfinite(value):
+            iteration = self.progress.iteration + 1
+            raise DacoError(f"The loss became {value} in iteration {iteration}: lower --lr, or use --precision fp32.")
+        return value
+
+    def _end_epoch(self, per_epoch: int) -> None:
+        progress, settings = self.progress, self.settings
+        epoch = math.ceil(progress.iteration / per_epoch)
+        train_loss = progress.epoch_loss / (progress.iteration - (epoch - 1) * per_epoch)
+        if progress.iteration % per_epoch == 0:  # else the last epoch is short, and a longer run goes on within it
+            progress.epoch_loss = 0.0
+        recalls: dict[str, Recalls] = {}
+        precise = None
+        if self.fabric.is_global_zero and self.validates:
+            recalls = validation_recalls(self.encoder, self.dataset, settings.ranks)
+            precise = mean_first(recalls, settings.ranks)
+            self.network.train()
+        progress.rows[epoch - 1 :] = [result_row(train_loss, recalls, precise)]
+        if self.fabric.is_global_zero:
+            self.fabric.log_dict(progress.rows[-1], progress.iteration)
+            write_results(settings.results_file, progress.rows, settings.ranks)
+            if precise is None or precise > progress.best:
+                progress.best = -1.0 if precise is None else precise
+                self._save_encoder(recalls)
+        tqdm.write(_epoch_line(epoch, train_loss, recalls, settings.ranks), file=sys.stderr)
+        self._save()
+
+    def _save_encoder(self, recalls: dict[str, Recalls]) -> None:
+        self.encoder.config = replace(
+            self.encoder.config,
+            training={**self.settings.recipe(), "iteration": self.progress.iteration},
+            recall={direction: {str(k): value for k, value in values.items()} for direction, values in recalls.items()},
+        )
+        self.encoder.save(self.settings.encoder_folder)
+
+    def _save(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "settings": self.settings.recorded(),
+            "progress": asdict(self.progress),
+        }
+        save_checkpoint(self.fabric, self.settings.checkpoint_file, state)
+
+    def _restore(self) -> None:
+        state = load_checkpoint(self.fabric, self.settings.checkpoint_file)
+        self.settings.check_continues(state["settings"])
+        self.network.load_state_dict(state["network"])
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+        self._say(f"Resumed after iteration {self.progress.iteration} of {self.settings.iters}.")
+
+    def _batches(self) -> Batches:
+        return Batches(
+            images=len(self.views),
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            start=self.progress.iteration,
+            stop=max(self.settings.iters, self.progress.iteration),
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
+
+    def _loader(self, batches: Batches) -> Iterator[tuple[list[Tensor], Tensor]]:
+        loader = DataLoader(
+            self.views,
+            batch_sampler=batches,
+            num_workers=min(self.settings.workers, len(batches)),
+            pin_memory=self.fabric.device.type == "cuda",
+            worker_init_fn=ignore_interrupts,
+        )
+        return iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+
+    def _bar(self, batches: Batches) -> "tqdm[Any]":
+        return tqdm(
+            total=self.settings.iters,
+            initial=batches.start,
+            desc=self.settings.run_name,
+            unit="it",
+            disable=None if self.fabric.is_global_zero else True,
+        )
+
+    def _make_folders(self) -> None:
+        try:
+            self.settings.save_root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DacoError(f"--save_root {self.settings.save_root} cannot be made: {error}") from error
+
+    def _say(self, sentence: str) -> None:
+        if self.fabric.is_global_zero:
+            print(sentence, file=sys.stderr)
+
+
+def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> Fabric:
+    devices: list[int] | int = processes
+    if settings.gpu_ids is not None:
+        check_gpus(settings.gpu_ids)
+        accelerator, devices = "cuda", list(settings.gpu_ids)
+    count = devices if isinstance(devices, int) else len(devices)
+    if settings.batch_size % count:
+        raise DacoError(f"--batch_size {settings.batch_size} does not divide by {count} processes.")
+    if settings.precision == "fp16" and (accelerator == "cpu" or not torch.cuda.is_available()):
+        raise DacoError("--precision fp16 needs a GPU: on a CPU, choose fp32 or bf16.")
+    return Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        strategy="ddp" if count > 1 else "auto",
+        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
+        loggers=TensorBoardLogger(settings.save_root / "logs", name=settings.run_name),
+    )
+
+
+def _make_encoder(settings: TrainSettings, dataset: DataSet) -> Encoder:
+    mean, std = imagenet_normaliser(settings.backbone) if settings.pretrained else normaliser(dataset)
+    encoder = Encoder(EncoderConfig(settings.backbone, settings.pooling, settings.image_size, mean=mean, std=std))
+    if settings.pretrained:
+        load_pretrained(encoder.backbone, settings.backbone, settings.pretrained)
+    return encoder
+
+
+def _epoch_line(epoch: int, train_loss: float, recalls: dict[str, Recalls], ranks: Sequence[int]) -> str:
+    first = min(ranks)
+    shown = "".join(f"  {direction} R@{first} {100 * values[first]:.2f} %" for direction, values in recalls.items())
+    return f"epoch {epoch}: loss {train_loss:.4f}{shown}"

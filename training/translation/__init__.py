@@ -1,0 +1,1 @@
+"""Makes `generated/` out of `original/`: one file per translator."""

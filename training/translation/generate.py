@@ -1,0 +1,139 @@
+"""Fills `generated/` with the twins of a data set's originals."""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from training.datasets.contact_sheet import contact_sheet
+from training.datasets.layout import SPLITS, DataSet
+from training.errors import DacoError
+from training.images import list_images, open_rgb
+from training.translation.directions import target_of
+from training.translation.translator import TRANSLATORS, Translator
+
+RECORD_FILE = "translation.json"
+SHEET_FILE = "contact_sheet.jpg"
+SHEET_ROWS = 8  # photographs on a contact sheet
+
+
+@dataclass(frozen=True)
+class TranslationReport:
+    """What a run did: how many twins it made, how many were there already, and the picture of some of them."""
+
+    made: int
+    kept: int
+    sheet: Path
+
+
+def generate_twins(
+    dataset: DataSet, method: str, seed: int = 0, split: str = "train", overwrite: bool = False
+) -> TranslationReport:
+    """Translates every original to the other domain, into `generated/` under the original's own path.
+
+    Twins that are there are kept, so that a run that was stopped goes on; each file appears only when it is whole.
+    `generated/contact_sheet.jpg` shows some originals beside their twins.
+
+    Args:
+        method: a name in `TRANSLATORS`.
+        split: `train`, `val` or `all`; only training needs twins.
+        overwrite: makes all twins anew, also those of another method.
+
+    Raises:
+        DacoError: no such method or split, no photographs, the method cannot work on this data set, or `generated/`
+            holds twins of another method or seed.
+    """
+    if method not in TRANSLATORS:
+        raise DacoError(f"No translation method {method!r}: choose {', '.join(TRANSLATORS)}.")
+    if split not in (*SPLITS, "all"):
+        raise DacoError(f"No split {split!r}: choose train, val or all.")
+    splits = SPLITS if split == "all" else (split,)
+    originals = [image for domain in dataset.domains for part in splits for image in dataset.images(domain, part)]
+    if not originals:
+        raise DacoError(f"{dataset.folder / 'original'} holds no photographs in {' or '.join(splits)}.")
+    translator = TRANSLATORS[method](dataset)
+    _claim(dataset, {"method": method, "seed": seed, **translator.settings}, overwrite)
+    missing = [image for image in originals if not dataset.twin(image).exists()]
+
+    def make(image: Path) -> None:
+        _write_twin(dataset, image, make_twin(dataset, translator, image, seed))
+
+    # threads, not processes: decoding, encoding and array arithmetic let go of Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for _ in tqdm(pool.map(make, missing), total=len(missing), desc=f"{method} twins", unit="image"):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    sheet = dataset.folder / "generated" / SHEET_FILE
+    rows = [[open_rgb(image), open_rgb(dataset.twin(image))] for image in sample_photographs(dataset, splits)]
+    save_picture(contact_sheet(rows, ["original", f"{method} twin"]), sheet)
+    return TranslationReport(made=len(missing), kept=len(originals) - len(missing), sheet=sheet)
+
+
+def make_twin(dataset: DataSet, translator: Translator, image: Path, seed: int) -> Image.Image:
+    """The twin of an original, a function of the seed and of the original's path alone."""
+    relative = image.relative_to(dataset.folder / "original")
+    name_hash = int.from_bytes(hashlib.sha256(relative.as_posix().encode()).digest()[:8], "big")
+    return translator.translate(image, target_of(relative.parts[0]), np.random.default_rng([seed, name_hash]))
+
+
+def sample_photographs(dataset: DataSet, splits: tuple[str, ...], count: int = SHEET_ROWS) -> list[Path]:
+    """About `count` originals, as many of each domain, evenly through its list."""
+    share = max(count // max(len(dataset.domains), 1), 1)
+    chosen = []
+    for domain in dataset.domains:
+        images = [image for split in splits for image in dataset.images(domain, split)]
+        chosen += images[:: max(len(images) // share, 1)][:share]
+    return chosen
+
+
+def save_picture(picture: Image.Image, file: Path) -> None:
+    """Writes a picture; the file appears only when it is whole.
+
+    Raises:
+        DacoError: it cannot be written.
+    """
+    part = file.with_name(f".{file.stem}.part{file.suffix}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(part, quality=95)
+        part.replace(file)
+    except (OSError, ValueError) as error:  # Pillow raises ValueError for a suffix that it does not know
+        part.unlink(missing_ok=True)
+        raise DacoError(f"{file} cannot be written: {error}") from error
+
+
+def _write_twin(dataset: DataSet, image: Path, twin: Image.Image) -> None:
+    save_picture(twin, dataset.folder / "generated" / image.relative_to(dataset.folder / "original"))
+
+
+def _claim(dataset: DataSet, record: dict[str, object], overwrite: bool) -> None:
+    """Makes `generated/` this record's: refuses to mix twins of two methods, or with `overwrite` takes them away."""
+    folder = dataset.folder / "generated"
+    file = folder / RECORD_FILE
+    twins = [twin for split in SPLITS for domain in folder.glob("domain_*") for twin in list_images(domain / split)]
+    try:
+        if overwrite:
+            # before the new record, so that a run that is stopped here leaves no old twin under it
+            for twin in twins:
+                twin.unlink()
+        elif twins:
+            existing = json.loads(file.read_text()) if file.is_file() else "a method that left no record"
+            if existing != record:
+                raise DacoError(
+                    f"{folder} holds twins made with {existing}, not {record}: --overwrite makes them anew."
+                )
+        folder.mkdir(exist_ok=True)
+        file.write_text(json.dumps(record) + "\n")
+    except ValueError as error:
+        raise DacoError(f"{file} is damaged ({error}): --overwrite makes the twins anew.") from error
+    except OSError as error:
+        raise DacoError(f"{file} cannot be written: {error}") from error
