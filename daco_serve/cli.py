@@ -42,12 +42,14 @@ def serve(
 ) -> None:
     """Serve an index: a page for people at /, POST /v1/query for programs, /docs for those who write them.
 
-    Every option may come from the environment instead: DACO_INDEX, DACO_PORT, DACO_MAX_K and so on. A new generation
-    of the index is taken up without a restart.
+    Every option may come from the environment instead: DACO_INDEX, DACO_PORT and so on.
+
+    A new generation of the index is taken up without a restart.
 
     Example: daco-serve run --index maps/demo-day --port 8000
     """
     from daco_serve.settings import load_settings
+    from index.generations import read_current
 
     settings = load_settings(
         {
@@ -61,6 +63,7 @@ def serve(
             "device": device,
         }
     )
+    read_current(settings.index)  # says at once if there is no index, before all that takes seconds
     with _bind(settings.host, settings.port) as listener:
         try:
             import uvicorn
@@ -72,7 +75,7 @@ def serve(
             service = Service(settings)
             service.load()
             _listen(listener, settings.host)
-            _announce(_address(listener), service.live.state)
+            _announce(_address(listener), service.live.state, min(settings.k, settings.max_k))
             config = uvicorn.Config(
                 create_app(settings, service),
                 log_level="warning",
@@ -98,11 +101,11 @@ def query(
     """
     from daco_serve.client import ask
 
-    answers = {str(image): ask(url, image, k) for image in images}
+    answers = [(str(image), ask(url, image, k)) for image in images]
     if as_json:
-        print(json.dumps([{"query": image, **answer.model_dump()} for image, answer in answers.items()], indent=2))
+        print(json.dumps([{"query": image, **answer.model_dump()} for image, answer in answers], indent=2))
         return
-    for image, answer in answers.items():
+    for image, answer in answers:
         _print(image, answer)
 
 
@@ -141,11 +144,11 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _announce(address: str, state: "IndexState") -> None:
+def _announce(address: str, state: "IndexState", k: int) -> None:
     print(
         f"Serving {state.count} reference photographs (generation {state.generation}) with encoder {state.backbone}"
         f" {state.encoder[:12]} at {address}\n"
-        f"  curl -F image=@photograph.jpg '{address}/v1/query?k=5'\n"
+        f"  curl -F image=@photograph.jpg '{address}/v1/query?k={k}'\n"
         "Ctrl-C stops it.",
         flush=True,
     )

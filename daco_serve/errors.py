@@ -26,9 +26,10 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
     "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),
-    "internal_error": (500, "Something went wrong on the server; its log names this request id."),
+    "internal_error": (500, "Something went wrong on the server; its log says what."),
 }
-RETRY_AFTER_SECONDS = "1"
+# headers that go with a status: when to come again; and that what is still being sent will not be read
+HEADERS = {503: {"Retry-After": "1"}, 408: {"Connection": "close"}, 413: {"Connection": "close"}}
 
 
 class Refusal(Exception):
@@ -47,8 +48,7 @@ class Refusal(Exception):
 
     def response(self) -> JSONResponse:
         """The refusal as the server sends it."""
-        headers = {"Retry-After": RETRY_AFTER_SECONDS} if self.status == 503 else None
-        return envelope(self.status, self.code, self.message, headers)
+        return envelope(self.status, self.code, self.message, HEADERS.get(self.status))
 
 
 def envelope(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -27,15 +27,15 @@ class ServeSettings(BaseSettings):
 
     index: Path
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
-    k: int = Field(5, ge=1)
-    max_k: int = Field(100, ge=1)
-    max_upload_bytes: int = Field(20 * 2**20, ge=1)
-    max_pixels: int = Field(50_000_000, ge=1, le=178_000_000)  # past that Pillow refuses by itself
-    upload_seconds: float = Field(60.0, gt=0)
-    max_waiting: int = Field(64, ge=1)
-    max_batch: int = Field(16, ge=1)
-    reload_seconds: float = Field(2.0, gt=0)
+    port: int = Field(default=8000, ge=0, le=65535)
+    k: int = Field(default=5, ge=1)
+    max_k: int = Field(default=100, ge=1)
+    max_upload_bytes: int = Field(default=20 * 2**20, ge=1)
+    max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000)  # past that Pillow refuses by itself
+    upload_seconds: float = Field(default=60.0, gt=0)
+    max_waiting: int = Field(default=64, ge=1)
+    max_batch: int = Field(default=16, ge=1)
+    reload_seconds: float = Field(default=2.0, gt=0)
     device: str = "auto"
 
 

@@ -63,9 +63,14 @@ def translate(
 ) -> None:
     """Make the generated twins: each photograph as if taken in the other domain, in DATA_ROOT/NAME/generated.
 
-    fourier and reinhard borrow the other domain's colours; fog and night imagine a condition, or take it away from a
-    domain that has it by its name (fog, night; unnamed, the much darker one is night), and do with one domain; cut
-    learns from both domains, in hours on a CPU. Stop it with Ctrl-C; the same command goes on where it was.
+    fourier, reinhard: the colours of a photograph of the other domain.
+
+    fog, night: imagined, or taken away from a domain named after it; one domain is enough. Of domains without names
+    (domains.json), a much darker one is night.
+
+    cut: learned from the photographs of both domains; hours on a CPU.
+
+    Stop it with Ctrl-C; the same command goes on where it was.
     """
     dataset = DataSet(data_root, name)
     if compare:

@@ -55,7 +55,7 @@ async def query(
     """
     began = time.perf_counter()
     settings = service.settings
-    wanted = settings.k if k is None else k
+    wanted = min(settings.k, settings.max_k) if k is None else k
     if wanted > settings.max_k:
         raise Refusal("bad_k", f"k must be a whole number from 1 to {settings.max_k}.")
     with service.admission():

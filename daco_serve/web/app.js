@@ -2,7 +2,6 @@
 
 import { drawMap } from "./map.js";
 
-const MATCHES = 8;
 const find = (id) => document.getElementById(id);
 const drop = find("drop");
 const input = find("file");
@@ -32,7 +31,7 @@ async function send(file) {
   form.append("image", file);
   let response;
   try {
-    response = await fetch(`/v1/query?k=${MATCHES}`, { method: "POST", body: form });
+    response = await fetch("/v1/query", { method: "POST", body: form });
   } catch {
     throw new Error("The server cannot be reached. Is it still running?");
   }
@@ -45,6 +44,7 @@ function showPreview(file) {
   if (preview.src) URL.revokeObjectURL(preview.src);
   preview.src = URL.createObjectURL(file);
   preview.hidden = false;
+  find("invitation").lastElementChild.textContent = "Another one? Drop it, choose it or paste it.";
 }
 
 function showError(message) {
@@ -78,7 +78,7 @@ function matchItem(match) {
   part(".title").textContent = match.place;
   part("meter").value = Math.max(0, match.similarity);
   part("meter").setAttribute("aria-label", "similarity");
-  part(".similarity").textContent = match.similarity.toFixed(3);
+  part(".similarity").textContent = `similarity ${match.similarity.toFixed(3)}`;
   part(".hint").textContent = match.latitude === null ? "position not known" : positionText(match);
   return item;
 }
@@ -104,7 +104,13 @@ async function showState() {
   }
 }
 
-input.addEventListener("change", () => input.files.length && ask(input.files[0]));
+input.addEventListener("change", () => {
+  const [file] = input.files;
+  input.value = ""; // so that the same file can be chosen again
+  if (file) ask(file);
+});
+// the space bar opens a file input everywhere, the enter key does not
+input.addEventListener("keydown", (event) => event.key === "Enter" && input.click());
 for (const name of ["dragover", "dragleave", "drop"]) {
   // a photograph that misses the box must not replace the page
   document.addEventListener(name, (event) => {

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -134,11 +135,11 @@ def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path)
         "from pathlib import Path; from training.datasets.city import make_city; "
         f"make_city(Path({str(folder)!r}), places={PLACES}, size={SIZE}, seed={SEED}, workers=2)"
     )
-    process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     while not images(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     _, errors = process.communicate(timeout=60)
     done = images(folder)
     assert process.returncode != 0
@@ -149,6 +150,24 @@ def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path)
     report = make_city(folder, places=PLACES, size=SIZE, seed=SEED, workers=2)
     assert report.images_present == len(done)
     assert images(folder) == images(city)
+
+
+def test_what_the_disk_refuses_is_said_in_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DacoError, match=r"Cannot write .*file.*run the same command again"):
+        make_city(tmp_path / "file" / "demo", places=2, size=SIZE, domains=["day"])
+    folder = tmp_path / "demo"
+    (folder / "city.json.part").mkdir(parents=True)
+    with pytest.raises(DacoError, match=r"Cannot write .*city.json"):
+        make_city(folder, places=2, size=SIZE, domains=["day"])
+    (folder / "city.json.part").rmdir()
+    make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
+    image = next(folder.rglob("street00*.jpg"))
+    image.unlink()
+    image.with_name(image.name + ".part").mkdir()
+    with pytest.raises(DacoError, match=f"Cannot write .*{image.name}"):
+        make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
 
 
 def test_night_is_darker_than_day_and_fog_has_less_contrast(city: Path) -> None:

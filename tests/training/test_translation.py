@@ -1,6 +1,7 @@
 """What the translators and the making of twins promise."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -371,6 +372,29 @@ class TestGenerate:
         (dataset.folder / "original" / "domain_a" / "train" / "a0.jpg").write_bytes(b"no picture")
         with pytest.raises(DacoError, match=r"a0\.jpg cannot be read"):
             generate_twins(dataset, "fog")
+
+
+class TestCommand:
+    def run(self, commands: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([commands / "daco-data", "translate", *arguments], capture_output=True, text=True)
+
+    def test_twins_are_made_and_shown_from_the_command_line(self, tmp_path: Path, commands: Path) -> None:
+        make_set(tmp_path, {"domain_a": "day", "domain_b": "night"})
+        done = self.run(commands, "set", "--data_root", str(tmp_path), "--method", "night")
+        assert done.returncode == 0
+        assert "5 twins made, 0 were there" in done.stdout
+        assert "contact_sheet.jpg" in done.stdout
+        shown = self.run(commands, "set", "--data-root", str(tmp_path), "--compare", "--out", str(tmp_path / "c.png"))
+        assert shown.returncode == 0
+        assert "without cut: There is no CUT model" in shown.stdout
+        assert (tmp_path / "c.png").is_file()
+
+    def test_a_mistake_is_one_sentence(self, tmp_path: Path, commands: Path) -> None:
+        make_set(tmp_path, domains="a")
+        failed = self.run(commands, "set", "--data-root", str(tmp_path), "--method", "cut")
+        assert failed.returncode == 1
+        assert failed.stderr.startswith("Error: Method cut learns what the other domain looks like")
+        assert "Traceback" not in failed.stderr
 
 
 class TestCompare:

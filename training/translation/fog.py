@@ -3,6 +3,7 @@
 Source: Koschmieder (1924), with the 5 % contrast of the meteorological optical range (WMO-No. 8, chapter 9).
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def transmission(depth: np.ndarray, visibility: float) -> np.ndarray:
         depth: any shape, metres.
         visibility: V in metres.
     """
-    passed: np.ndarray = np.exp(depth * (np.log(CONTRAST_LEFT) / visibility))
+    passed: np.ndarray = np.exp(depth * (math.log(CONTRAST_LEFT) / visibility))
     return passed
 
 

@@ -58,8 +58,9 @@ def swap_low_frequencies(content: np.ndarray, style: np.ndarray, beta: float) ->
     spectrum = _transform(content, rows, columns)
     style_amplitude = np.abs(_transform(style, rows, columns))
     change = (style_amplitude - np.abs(spectrum)) * np.exp(1j * np.angle(spectrum)) / (height * width)
-    # (h, k) (k, l) (l, w) for each channel c; the imaginary parts of a frequency and its negative cancel
-    added = np.einsum("kh,klc,lw->hwc", rows.conj(), change, columns.conj(), optimize=True).real
+    # the imaginary parts of a frequency and its negative cancel: only the real part of the sum is formed
+    down = np.tensordot(rows.conj().T, change, 1)
+    added = np.matmul(_parts(columns, 0).T, _parts(down, 1))
     clipped: np.ndarray = (content + added).clip(0.0, 1.0)
     return clipped
 
@@ -73,5 +74,12 @@ def _waves(length: int, reach: int) -> np.ndarray:
 
 def _transform(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """The Fourier coefficients (k, l, channels) of an image (h, w, channels) at the given waves."""
-    coefficients: np.ndarray = np.einsum("kh,hwc,lw->klc", rows, image, columns, optimize=True)
+    # a small real product for each row: a large one starts threads of its own, which get in the way of the pool's
+    real, imaginary = np.split(np.matmul(_parts(columns, 0), image), 2, axis=1)
+    coefficients: np.ndarray = np.tensordot(rows, real + 1j * imaginary, 1)
     return coefficients
+
+
+def _parts(values: np.ndarray, axis: int) -> np.ndarray:
+    """Real and imaginary parts one after the other."""
+    return np.concatenate([values.real, values.imag], axis)

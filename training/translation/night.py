@@ -77,7 +77,8 @@ def to_night(image: Image.Image, random: np.random.Generator) -> Image.Image:
     street = balanced * (gain * falloff * ambience + 4.0 * pool)
     night = street * (1.0 - sky) + night_sky * sky + emission
     night = add_glow(night, random.uniform(*GLARE), max(shorter / 100, 1.0))
-    night = add_sensor_noise(night, np.exp(random.uniform(*np.log(FULL_WELL))), random.uniform(*READ_NOISE), random)
+    full_well = float(np.exp(random.uniform(*np.log(FULL_WELL))))
+    night = add_sensor_noise(night, full_well, random.uniform(*READ_NOISE), random)
     return to_image(roll_off(night))
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def make_city(
     try:
         jobs = _prepare(Path(folder), settings, plan)
     except OSError as error:
-        raise _disk_error(error) from error
+        raise _disk_error(error, Path(folder)) from error
     missing = [job for job in jobs if not job.file.exists()]
     start = time.monotonic()
     if missing:
@@ -206,8 +206,9 @@ def _write(file: Path, content: dict[str, Any]) -> None:
     part.replace(file)
 
 
-def _disk_error(error: OSError) -> DacoError:
-    return DacoError(f"Cannot write {error.filename}: {error.strerror}; put that right and run the same command again.")
+def _disk_error(error: OSError, path: Path) -> DacoError:
+    where = error.filename or path
+    return DacoError(f"Cannot write {where}: {error.strerror}; put that right and run the same command again.")
 
 
 def _cores() -> int:
@@ -223,8 +224,6 @@ def _render_all(jobs: list[_Job], total: int, workers: int) -> None:
             for future in as_completed(futures):
                 future.result()
                 bar.update()
-    except OSError as error:
-        raise _disk_error(error) from error
     except BrokenProcessPool as error:
         raise DacoError(
             "A worker of the demo city was killed, perhaps for want of memory: "
@@ -266,5 +265,10 @@ def _make_image(job: _Job) -> None:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "jpeg", quality=95, subsampling=0)
     part = job.file.with_name(job.file.name + ".part")
-    part.write_bytes(encoded.getvalue())
-    part.replace(job.file)
+    try:
+        part.write_bytes(encoded.getvalue())
+        part.replace(job.file)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise _disk_error(error, job.file) from error

@@ -144,16 +144,19 @@ def train_cut(dataset: DataSet, settings: CutSettings, device: str = "auto") -> 
     target_photographs(dataset, "cut")
     place = pick_device(device)
     for source in dataset.domains:
-        if dataset.images(source, "train"):
-            _train_direction(dataset, source, target_of(source), settings, place)
+        _train_direction(dataset, source, target_of(source), settings, place)
 
 
 def _train_direction(dataset: DataSet, source: str, target: str, settings: CutSettings, device: torch.device) -> None:
+    photographs = dataset.images(source, "train")
+    if not photographs:
+        raise DacoError(
+            f"Method cut learns from each domain's photographs, and {dataset.split_folder(source, 'train')} has none."
+        )
     file = checkpoint_file(dataset, source, target)
     direction = Direction(settings).prepare(device)
     if file.is_file():
         direction.resume(load_state(file), file)
-    photographs = dataset.images(source, "train")
     crops = CropPairs(photographs, dataset.images(target, "train"), settings.image_size, settings.seed)
     first, last = direction.step * settings.batch_size, settings.iterations * settings.batch_size
     on_gpu = device.type == "cuda"

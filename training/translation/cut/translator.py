@@ -17,6 +17,8 @@ from training.translation.cut.crops import shrink, to_picture, to_tensor
 from training.translation.cut.networks import MULTIPLE, Generator
 from training.translation.directions import domain_of, target_of, target_photographs
 
+LEAST_SIDE = 16  # pixels: a generator's features shrink to a quarter, and need some pixels to be normalised over
+
 
 class CutTranslator:
     """Translates with each direction's generator, as far as it is trained.
@@ -49,8 +51,8 @@ def translate_image(generator: Generator, image: Image.Image) -> Image.Image:
     """An RGB image through a generator, of the same size; larger ones are shrunk for it and enlarged again."""
     small = shrink(image)
     device = next(generator.parameters()).device
-    pad = (-small.width % MULTIPLE, -small.height % MULTIPLE)
-    tensor = functional.pad(to_tensor(small)[None], (0, pad[0], 0, pad[1]), mode="replicate")
+    right, below = (max(-side % MULTIPLE, LEAST_SIDE - side) for side in small.size)
+    tensor = functional.pad(to_tensor(small)[None], (0, right, 0, below), mode="replicate")
     made = generator(tensor.to(device))[0, :, : small.height, : small.width]
     return to_picture(made).resize(image.size, Image.Resampling.BICUBIC)
 

@@ -1,0 +1,97 @@
+"""Parts that the tests of the server share: a small real index, and a real server on a port of its own."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from index.build import build_index
+from training.datasets.locations import Location, write_locations
+from training.encoder import Encoder, EncoderConfig
+
+Serve = Callable[..., Any]
+COMMAND = [sys.executable, "-c", "from daco_serve.cli import main; main()"]
+START_SECONDS = 90
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pictures of coloured blocks, all different, 10 m apart on a line to the north."""
+    folder = tmp_path_factory.mktemp("photographs")
+    locations = {}
+    for number in range(6):
+        blocks = np.random.default_rng(number).integers(0, 255, (4, 5, 3), dtype=np.uint8)
+        name = f"{number}.png"
+        Image.fromarray(blocks).resize((200, 160), Image.Resampling.NEAREST).save(folder / name)
+        locations[name] = Location(35.0 + number * 10 / 111195, 139.0, 90.0, f"place {number}")
+    write_locations(folder, locations)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    Encoder(EncoderConfig(backbone="resnet18", image_size=64)).eval().save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def index(photographs: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be read, not changed."""
+    out = tmp_path_factory.mktemp("index") / "map"
+    build_index(str(photographs), str(encoder_folder), out, device="cpu", progress=False)
+    return out
+
+
+@pytest.fixture
+def own_index(index: Path, tmp_path: Path) -> Path:
+    """A copy of the index that a test may change."""
+    return Path(shutil.copytree(index, tmp_path / "own_index"))
+
+
+@contextmanager
+def served(index: Path, *options: object, **environment: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A real server process: its address, and the process; told to stop in the end, as by Ctrl-C."""
+    command = [*COMMAND, "run", "--index", str(index), "--port", "0", "--device", "cpu", *map(str, options)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, process.stderr.read()
+        yield found[0], process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+@pytest.fixture(scope="session")
+def server(index: Path) -> Iterator[str]:
+    """The address of one server, for all tests that only ask."""
+    with served(index, "--max-pixels", 4_000_000, "--max-upload-bytes", 3_000_000) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def client(server: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server, timeout=30) as client:
+        yield client

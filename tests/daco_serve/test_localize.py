@@ -1,0 +1,78 @@
+"""The estimated location is the one computed by hand."""
+
+import math
+
+import pytest
+
+from daco_serve.localize import FLOOR_METRES, TEMPERATURE, localize
+from daco_serve.schemas import Location
+from index.bundle import Match
+from index.catalog import Entry
+
+METRE = 1 / 111195.0802  # degrees of latitude: 180 / (pi * 6371008.8)
+
+
+def match(
+    rank: int, similarity: float, latitude: float | None, longitude: float | None, heading: float | None = None
+) -> Match:
+    return Match(rank, similarity, Entry(rank, "/x.jpg", f"place {rank}", latitude, longitude, heading, 1, 1, ""))
+
+
+def found(*matches: Match) -> Location:
+    location = localize(matches)
+    assert location is not None
+    return location
+
+
+def test_no_position_no_location() -> None:
+    assert localize([]) is None
+    assert localize([match(1, 0.9, None, None)]) is None
+
+
+def test_one_match_is_the_location_as_sure_as_the_floor() -> None:
+    location = found(match(1, 0.9, 10.0, 20.0, 45.0))
+    assert (location.latitude, location.longitude, location.heading) == (10.0, 20.0, 45.0)
+    assert (location.uncertainty_metres, location.place, location.support) == (FLOOR_METRES, "place 1", 1)
+
+
+def test_two_equal_matches_meet_in_the_middle() -> None:
+    # 20 m apart: the middle is 10 m from each, so the radius is sqrt(10^2 + 10^2)
+    location = found(match(1, 0.9, 0.0, 0.0), match(2, 0.9, 20 * METRE, 0.0))
+    assert location.latitude == pytest.approx(10 * METRE, abs=1e-7)
+    assert location.uncertainty_metres == pytest.approx(14.1, abs=0.05)
+    assert location.support == 2
+
+
+def test_a_match_less_similar_by_the_temperature_weighs_one_over_e() -> None:
+    location = found(match(1, 0.9, 0.0, 0.0), match(2, 0.9 - TEMPERATURE, 0.0, 20 * METRE))
+    share = math.exp(-1) / (1 + math.exp(-1))
+    assert location.longitude == pytest.approx(20 * share * METRE, abs=1e-7)
+
+
+def test_a_rival_far_away_leaves_the_place_and_takes_the_certainty() -> None:
+    # equal weights, 1000 m apart: the mean square distance from the first is 500000 m^2
+    location = found(match(1, 0.9, 0.0, 0.0), match(2, 0.9, 1000 * METRE, 0.0))
+    assert location.latitude == 0
+    assert location.uncertainty_metres == pytest.approx(math.sqrt(100 + 500_000), abs=0.1)
+    assert location.support == 1
+
+
+def test_the_best_match_without_a_position_is_passed_over() -> None:
+    location = found(match(1, 0.9, None, None), match(2, 0.8, 5.0, 6.0))
+    assert (location.latitude, location.longitude, location.place) == (5.0, 6.0, "place 2")
+
+
+def test_the_180th_meridian_is_no_border() -> None:
+    location = found(match(1, 0.9, 0.0, 180 - 5 * METRE), match(2, 0.9, 0.0, -180 + 5 * METRE))
+    assert abs(location.longitude) == pytest.approx(180, abs=1e-6)
+    assert location.support == 2
+
+
+def test_the_poles_do_not_break_it() -> None:
+    assert found(match(1, 0.9, 90.0, 0.0), match(2, 0.9, 90.0, 170.0)).latitude == 90
+
+
+def test_headings_meet_across_north_and_contradicting_ones_give_none() -> None:
+    north = found(match(1, 0.9, 0.0, 0.0, 350.0), match(2, 0.9, 0.0, 0.0, 20.0), match(3, 0.9, 0.0, 0.0))
+    assert north.heading == pytest.approx(5.0)
+    assert found(match(1, 0.9, 0.0, 0.0, 0.0), match(2, 0.9, 0.0, 0.0, 180.0)).heading is None

@@ -1,0 +1,145 @@
+"""A real server answers photographs of every kind with the right places."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+NUMBER = 3  # the photograph that the tests look up
+
+
+@pytest.fixture
+def photograph(photographs: Path) -> Image.Image:
+    return Image.open(photographs / f"{NUMBER}.png").convert("RGB")
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def ids(response: httpx.Response) -> list[int]:
+    assert response.status_code == 200, response.text
+    return [match["id"] for match in response.json()["matches"]]
+
+
+def test_a_form_is_answered_with_ranked_matches_a_location_and_timings(
+    client: httpx.Client, photograph: Image.Image
+) -> None:
+    answer = client.post("/v1/query?k=4", files={"image": encoded(photograph)}).json()
+    assert [match["rank"] for match in answer["matches"]] == [1, 2, 3, 4]
+    best = answer["matches"][0]
+    assert (best["id"], best["place"], best["heading"]) == (NUMBER, f"place {NUMBER}", 90)
+    assert best["similarity"] == pytest.approx(1, abs=1e-4)
+    assert (best["latitude"], best["longitude"]) == pytest.approx((35 + 30 / 111195, 139), abs=1e-6)
+    assert best["image"] == f"/v1/references/{NUMBER}/image"
+    similarities = [match["similarity"] for match in answer["matches"]]
+    assert similarities == sorted(similarities, reverse=True)
+    assert answer["location"]["latitude"] == pytest.approx(35, abs=1e-3)
+    assert answer["location"]["uncertainty_metres"] >= 10
+    timings = answer["timings"]
+    parts = timings["decode_ms"] + timings["embed_ms"] + timings["search_ms"]
+    assert 0 < parts <= timings["total_ms"] + 0.05
+    assert answer["index"]["generation"] == 1 and answer["index"]["count"] == 6
+
+
+@pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", None])
+def test_a_body_that_is_the_photograph_is_answered_like_a_form(
+    client: httpx.Client, photograph: Image.Image, kind: str | None
+) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    raw = client.post("/v1/query", content=encoded(photograph), headers=headers)
+    assert ids(raw) == ids(client.post("/v1/query", files={"image": encoded(photograph)}))
+    assert len(ids(raw)) == 5  # the default k
+
+
+def test_k_beyond_the_index_gives_all_of_it_and_does_not_move_the_location(
+    client: httpx.Client, photograph: Image.Image
+) -> None:
+    one, many = (client.post(f"/v1/query?k={k}", content=encoded(photograph)) for k in (1, 100))
+    assert len(ids(one)) == 1
+    assert sorted(ids(many)) == [0, 1, 2, 3, 4, 5]
+    assert one.json()["location"] == many.json()["location"]
+
+
+def upside_down(image: Image.Image) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    return encoded(image.transpose(Image.Transpose.ROTATE_180), exif=exif)
+
+
+def sideways(image: Image.Image) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
+
+
+@pytest.mark.parametrize("turned", [upside_down, sideways])
+def test_a_photograph_turned_by_exif_gives_the_answer_of_the_upright_one(
+    client: httpx.Client, photograph: Image.Image, turned: Callable[[Image.Image], bytes]
+) -> None:
+    upright = client.post("/v1/query", content=encoded(photograph)).json()
+    answer = client.post("/v1/query", content=turned(photograph)).json()
+    assert answer["matches"] == upright["matches"]
+
+
+def sixteen_bit(image: Image.Image) -> bytes:
+    return encoded(Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257))
+
+
+@pytest.mark.parametrize(
+    ("of_kind", "same_as"),
+    [
+        (lambda image: encoded(image, "WEBP", lossless=True), lambda image: image),
+        (lambda image: encoded(image.convert("RGBA")), lambda image: image),
+        (lambda image: encoded(image.quantize(64)), lambda image: image.quantize(64).convert("RGB")),
+        (lambda image: encoded(image.convert("L")), lambda image: image.convert("L").convert("RGB")),
+        (sixteen_bit, lambda image: image.convert("L").convert("RGB")),
+        (
+            lambda image: encoded(image.convert("LA")),
+            lambda image: image.convert("L").convert("RGB"),
+        ),
+        (lambda image: encoded(image.convert("1")), lambda image: image.convert("1").convert("RGB")),
+    ],
+    ids=["webp", "alpha", "palette", "grey", "16-bit", "grey alpha", "1-bit"],
+)
+def test_every_mode_is_seen_as_the_rgb_image_it_shows(
+    client: httpx.Client,
+    photograph: Image.Image,
+    of_kind: Callable[[Image.Image], bytes],
+    same_as: Callable[[Image.Image], Image.Image],
+) -> None:
+    answer = client.post("/v1/query", content=of_kind(photograph)).json()
+    expected = client.post("/v1/query", content=encoded(same_as(photograph))).json()
+    assert [match["id"] for match in answer["matches"]] == [match["id"] for match in expected["matches"]]
+    assert answer["matches"][0]["similarity"] == pytest.approx(expected["matches"][0]["similarity"], abs=1e-4)
+
+
+def test_a_cmyk_jpeg_finds_its_place(client: httpx.Client, photograph: Image.Image) -> None:
+    response = client.post("/v1/query", content=encoded(photograph.convert("CMYK"), "JPEG", quality=95))
+    assert ids(response)[0] == NUMBER
+
+
+def test_a_large_jpeg_decoded_small_gets_nearly_the_descriptor_of_the_whole(
+    client: httpx.Client, photograph: Image.Image
+) -> None:
+    large = photograph.resize((2000, 1600), Image.Resampling.NEAREST)
+    answer = client.post("/v1/query", content=encoded(large, "JPEG", quality=95)).json()
+    assert answer["matches"][0]["id"] == NUMBER
+    assert answer["matches"][0]["similarity"] > 0.99
+
+
+def test_many_clients_at_once_each_get_their_own_answer(client: httpx.Client, photographs: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def best(number: int) -> int:
+        file = photographs / f"{number % 6}.png"
+        return ids(client.post("/v1/query?k=1", content=file.read_bytes()))[0]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(best, range(48))) == [number % 6 for number in range(48)]

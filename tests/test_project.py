@@ -1,0 +1,74 @@
+"""What is around the code: the Dockerfile, the Makefile and the package name things that exist."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_every_path_that_the_dockerfile_copies_exists() -> None:
+    copies = re.findall(r"^COPY (.+)$", DOCKERFILE, flags=re.MULTILINE)
+    sources = [source for line in copies for source in line.split()[:-1]]
+    assert {"pyproject.toml", "training", "index", "daco_serve"} <= set(sources)
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert source not in ignored
+
+
+def test_the_dockerfile_runs_our_command_with_settings_that_exist_and_not_as_root(commands: Path) -> None:
+    from daco_serve.settings import ServeSettings
+
+    (command,) = re.findall(r"^CMD \[(.+)\]$", DOCKERFILE.split("HEALTHCHECK")[1].split("\n\n")[1], flags=re.MULTILINE)
+    name, verb = re.findall(r'"([^"]+)"', command)
+    assert (commands / name).is_file()
+    subprocess.run([commands / name, verb, "--help"], check=True, capture_output=True)
+    for setting in re.findall(r"\bDACO_(\w+)=", DOCKERFILE):
+        assert setting.lower() in ServeSettings.model_fields, setting
+    assert re.search(r"^USER (?!root)", DOCKERFILE, flags=re.MULTILINE)
+    assert "/readyz" in DOCKERFILE.split("HEALTHCHECK")[1]
+
+
+def test_every_command_is_installed_and_says_what_it_does(commands: Path) -> None:
+    assert set(PROJECT["scripts"]) == {"daco-train", "daco-data", "daco-index", "daco-serve", "daco-bench"}
+    for name in PROJECT["scripts"]:
+        done = subprocess.run([commands / name, "--help"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0
+        assert "Usage" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")
+def test_the_makefile_knows_how_to_make_the_demo_and_the_tests() -> None:
+    for target, command in (("demo", "daco-serve run"), ("test", "pytest")):
+        done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert command in done.stdout
+
+
+def test_imports_run_in_one_direction() -> None:
+    order = ["training", "index", "daco_serve"]
+    for position, package in enumerate(order):
+        for file in (ROOT / package).rglob("*.py"):
+            imported = re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(), flags=re.MULTILINE)
+            assert not set(imported) & set(order[position + 1 :]), file.relative_to(ROOT)
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("this is no git checkout")
+    constraints = (ROOT / "constraints.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[\w.+!]+", line) for line in constraints if not line.startswith("#"))
+    home = str(Path.home()) + "/"
+    for name in tracked.stdout.split():
+        if name.endswith((".py", ".toml", ".md", ".txt", "Makefile", "Dockerfile", ".sh")):
+            text = (ROOT / name).read_text()
+            assert home not in text, name
+            assert str(ROOT) not in text, name
