@@ -13,6 +13,7 @@ from training.errors import DacoError
 
 if TYPE_CHECKING:
     from daco_serve.benchmark.table import RecallRow
+    from training.settings import TrainSettings
 
 app = new_app("Measure: the recall of an encoder, and the methods side by side.")
 
@@ -21,6 +22,16 @@ Ranks = Annotated[str, option("ranks", "The k of the recalls R@k.")]
 Json = Annotated[bool, option("json", "Print JSON: recalls and their 95 % intervals in percent.")]
 Csv = Annotated[bool, option("csv", "Print CSV, with the columns of the published table.")]
 Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
+
+Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
+Iters = Annotated[int, option("iters", "Iterations for each.")]
+Backbone = Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")]
+ImageSize = Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")]
+Pretrained = Annotated[str | None, option("pretrained", "A file of weights, or imagenet.", show_default="from scratch")]
+LearningRate = Annotated[float, option("lr", "Adam's learning rate.")]
+Precision = Annotated[str, option("precision", "fp32, bf16 or fp16.")]
+SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
+Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
 
 
 @app.callback()
@@ -46,7 +57,7 @@ def recall(
 
     With --database and --queries instead of NAME: recall of one traverse of a route in another, by frame number.
     """
-    from daco_serve.benchmark.recall import pair_recall, sequence_recall
+    from daco_serve.benchmark.recall import sequence_recall, validation_recall
     from daco_serve.benchmark.table import published_rows
     from training.datasets.layout import DataSet
     from training.devices import pick_device
@@ -56,7 +67,7 @@ def recall(
     model = load_encoder(encoder).to(pick_device(device))
     label = str(model.config.training.get("method_name", encoder))
     if name is not None and database is None and queries is None:
-        rows = [*pair_recall(model, DataSet(data_root, name), ks, label), *published_rows(name, ks)]
+        rows = [*validation_recall(model, DataSet(data_root, name), ks, label), *published_rows(name, ks)]
     elif name is None and database is not None and queries is not None:
         rows = sequence_recall(model, database, queries, frames, ks, label)
         name = f"{queries} in {database}, within {frames} frames"
@@ -67,22 +78,17 @@ def recall(
 
 @app.command()
 def compare(
-    name: Annotated[str, typer.Argument(help="Data set below the data root, with validation pairs and twins.")],
-    data_root: DataRoot = Path("data"),
+    name: Trainable,
     methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simclr,daco",
-    iters: Annotated[
-        int, option("iters", "Iterations for each: with the published batch sizes, 64 views each.")
-    ] = 40000,
-    backbone: Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")] = "resnet50",
-    image_size: Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")] = 256,
-    pretrained: Annotated[
-        str | None, option("pretrained", "A file of weights, or imagenet.", show_default="from scratch")
-    ] = None,
-    lr: Annotated[float, option("lr", "Adam's learning rate.")] = 1e-3,
-    precision: Annotated[str, option("precision", "fp32, bf16 or fp16.")] = "fp32",
-    save_root: Annotated[Path, option("save_root", "Folder for encoders, results and logs.")] = Path("result"),
-    workers: Annotated[int, option("workers", "Processes that load images.", min=0)] = 2,
-    seed: Annotated[int, option("seed", "The same seed gives the same runs.", min=0)] = 0,
+    data_root: DataRoot = Path("data"),
+    iters: Iters = 40000,
+    backbone: Backbone = "resnet50",
+    image_size: ImageSize = 256,
+    pretrained: Pretrained = None,
+    lr: LearningRate = 1e-3,
+    precision: Precision = "fp32",
+    save_root: SaveRoot = Path("result"),
+    seed: Seed = 0,
     ranks: Ranks = "1,2,4,8",
     as_json: Json = False,
     as_csv: Csv = False,
@@ -90,30 +96,81 @@ def compare(
 ) -> None:
     """Train the methods with the same budget and print the published table.
 
-    What is trained already under these settings is taken as it is; stopped, the same command goes on.
+    With the published batch sizes, an iteration is 64 views for each method. What is trained already under these
+    settings is taken as it is; stopped, the same command goes on.
     """
     from daco_serve.benchmark.compare import compare_methods
     from daco_serve.benchmark.table import published_rows
-    from training.settings import TrainSettings
 
     ks = _ranks(ranks)
-    settings = TrainSettings(
+    budget = _budget(data_root, name, iters, backbone, image_size, pretrained, lr, precision, save_root, seed, ks)
+    rows = [*compare_methods(budget, _words(methods)), *published_rows(name, ks)]
+    _print(rows, ks, name, as_json, as_csv, as_markdown)
+
+
+@app.command()
+def translators(
+    name: Trainable,
+    methods: Annotated[
+        str, option("methods", "Which translators, in this order; cut is trained before, with daco-data translate.")
+    ] = "fourier,reinhard,fog,night",
+    data_root: DataRoot = Path("data"),
+    iters: Iters = 40000,
+    backbone: Backbone = "resnet50",
+    image_size: ImageSize = 256,
+    pretrained: Pretrained = None,
+    lr: LearningRate = 1e-3,
+    precision: Precision = "fp32",
+    save_root: SaveRoot = Path("result/translators"),
+    seed: Seed = 0,
+    ranks: Ranks = "1,2,4,8",
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Train daco with the twins of each translator, with the same budget, and print the recalls.
+
+    The data set's own twins are left as they are. Stopped, the same command goes on.
+    """
+    from daco_serve.benchmark.translators import compare_translators
+
+    ks = _ranks(ranks)
+    budget = _budget(data_root, name, iters, backbone, image_size, pretrained, lr, precision, save_root, seed, ks)
+    _print(compare_translators(budget, _words(methods)), ks, name, as_json, as_csv, as_markdown)
+
+
+def _budget(
+    data_root: Path,
+    name: str,
+    iters: int,
+    backbone: str,
+    image_size: int,
+    pretrained: str | None,
+    lr: float,
+    precision: str,
+    save_root: Path,
+    seed: int,
+    ks: tuple[int, ...],
+) -> "TrainSettings":
+    from training.settings import TrainSettings
+
+    return TrainSettings(
         data_root=data_root,
         data_name=name,
         iters=iters,
+        ranks=ks,
+        save_root=save_root,
         backbone=backbone,
         image_size=image_size,
         pretrained=pretrained,
         lr=lr,
         precision=precision,
-        save_root=save_root,
-        workers=workers,
         seed=seed,
-        ranks=ks,
     )
-    chosen = [method.strip() for method in methods.split(",") if method.strip()]
-    rows = [*compare_methods(settings, chosen), *published_rows(name, ks)]
-    _print(rows, ks, name, as_json, as_csv, as_markdown)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _ranks(text: str) -> tuple[int, ...]:

@@ -39,7 +39,10 @@ def demo(
 
     names = [name.strip() for name in domains.split(",") if name.strip()]
     report = make_city(data_root / "demo", places, size, seed, names, workers)
-    typer.echo(report)
+    typer.echo(
+        f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s ({report.seconds_per_image:.2f} s each), "
+        f"{report.images_present} were there; {report.train_places} places to train on, {report.val_places} to validate."
+    )
 
 
 @app.command()
@@ -130,10 +133,10 @@ def check(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = Fals
 @app.command()
 def stats(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = False) -> None:
     """Mean and standard deviation of the training photographs, and the normaliser that training takes."""
-    from training.datasets.statistics import PUBLISHED, measure, normaliser, training_originals
+    from training.datasets.statistics import PUBLISHED, measure, normaliser
 
     dataset = DataSet(data_root, name)
-    images = training_originals(dataset)
+    images = dataset.training_images()
     measured = measure(images)
     taken = normaliser(dataset) if name in PUBLISHED else measured
     if as_json:

@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from training.encoder import Encoder
 from training.images import open_rgb
+from training.threads import in_threads
 
 
 @torch.inference_mode()
@@ -37,14 +37,6 @@ def describe_files(encoder: Encoder, files: Sequence[Path], description: str, ba
     Raises:
         UnreadableImage: a file is not an image.
     """
-    chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
-    parts = []
-    with (
-        ThreadPoolExecutor(max_workers=2) as pool,
-        tqdm(total=len(files), desc=description, unit="image", leave=False) as progress,
-    ):
-        prepared = pool.map(lambda file: encoder.prepare(open_rgb(file)), files)
-        for chunk in chunks:
-            parts.append(describe(encoder, [next(prepared) for _ in chunk]))
-            progress.update(len(chunk))
-    return torch.cat(parts)
+    prepared = in_threads(lambda file: encoder.prepare(open_rgb(file)), files, description)
+    batches = iter(lambda: list(islice(prepared, batch_size)), [])
+    return torch.cat([describe(encoder, batch) for batch in batches])

@@ -12,44 +12,53 @@ Recalls = dict[int, float]
 
 
 def recall_at(similarities: Tensor, correct: Tensor, ranks: Sequence[int]) -> Recalls:
-    """R@k of queries against references.
+    """R@k of queries against references; queries that no reference answers are left out, as is usual in the field.
 
     Args:
         similarities: (queries, references), the higher the closer.
-        correct: (queries, references), True where the reference is right. A query without any counts as missed.
+        correct: (queries, references), True where the reference is right.
         ranks: the k.
     """
     order = similarities.topk(min(max(ranks), similarities.shape[1]), dim=1).indices
-    right = correct.gather(1, order)
-    return {k: right[:, :k].any(dim=1).double().mean().item() for k in ranks}
+    right = correct.gather(1, order)[correct.any(dim=1)]
+    return {k: right[:, :k].any(dim=1).double().mean().item() if len(right) else 0.0 for k in ranks}
 
 
-def domain_recalls(vectors_a: Tensor, vectors_b: Tensor, ranks: Sequence[int]) -> dict[str, Recalls]:
-    """The published protocol on aligned pairs: row i of both domains is the same place.
+def aligned(pairs: int) -> Tensor:
+    """(2 pairs, 2 pairs), True for partners: row i of domain a and row i of domain b, which comes after a."""
+    partner = torch.arange(2 * pairs).roll(pairs)
+    return torch.arange(2 * pairs)[:, None] == partner[None, :]
 
-    `a->b` looks up each photograph of a among those of b, `b->a` the other way, `a<->b` each photograph of either
-    domain among all others of both.
+
+def domain_recalls(vectors: Tensor, correct: Tensor, first: int, ranks: Sequence[int]) -> dict[str, Recalls]:
+    """The published protocol: `a->b` looks up each photograph of domain a among those of b, `b->a` the other way,
+    `a<->b` each photograph of either domain among all others of both.
 
     Args:
-        vectors_a, vectors_b: (pairs, dimension) L2-normalised descriptors.
+        vectors: (n, dimension) L2-normalised descriptors, those of domain a first.
+        correct: (n, n), True where two photographs show the same place; `aligned(n / 2)` for the published pairs.
+        first: how many of the n are of domain a.
 
     Returns:
         Direction to recalls.
-
-    Raises:
-        ValueError: the domains are not of one length.
     """
-    if len(vectors_a) != len(vectors_b):
-        raise ValueError(f"{len(vectors_a)} and {len(vectors_b)} descriptors do not pair up")
-    pairs = torch.eye(len(vectors_a), dtype=torch.bool, device=vectors_a.device)
-    across = vectors_a @ vectors_b.T
-    everything = torch.cat([vectors_a, vectors_b])
-    similarities = (everything @ everything.T).fill_diagonal_(float("-inf"))
+    similarities = (vectors @ vectors.T).fill_diagonal_(float("-inf"))
+    parts = directions(first)
     return {
-        "a->b": recall_at(across, pairs, ranks),
-        "b->a": recall_at(across.T, pairs, ranks),
-        "a<->b": recall_at(similarities, pairs.repeat(2, 2).fill_diagonal_(False), ranks),
+        way: recall_at(similarities[rows, columns], correct[rows, columns], ranks)
+        for way, (rows, columns) in parts.items()
     }
+
+
+def query_counts(correct: Tensor, first: int) -> dict[str, int]:
+    """Direction to how many queries `domain_recalls` counts there: those that a reference answers."""
+    return {way: int(correct[rows, columns].any(dim=1).sum()) for way, (rows, columns) in directions(first).items()}
+
+
+def directions(first: int) -> dict[str, tuple[slice, slice]]:
+    """Direction to the rows of the queries and the columns of the references, domain a having the `first` ones."""
+    a, b, both = slice(None, first), slice(first, None), slice(None)
+    return dict(zip(DIRECTIONS, ((a, b), (b, a), (both, both)), strict=True))
 
 
 def mean_first(recalls: dict[str, Recalls], ranks: Sequence[int]) -> float:

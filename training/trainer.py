@@ -31,7 +31,7 @@ from training.randomness import derive_seed
 from training.recall import Recalls, mean_first
 from training.results import Row, result_row, write_results
 from training.settings import PRECISIONS, TrainSettings
-from training.validation import can_validate, validation_recalls
+from training.validation import find_validation
 
 
 @dataclass
@@ -89,15 +89,20 @@ class Trainer:
         config = self.encoder.config
         transform = training_view(settings.image_size, config.mean, config.std)
         self.views = TrainingViews(self.dataset, self.method.sources, transform, settings.seed)
-        self.validates = can_validate(self.dataset)
+        self.validation = find_validation(self.dataset)
         self.progress = Progress()
 
     def run(self, resume: bool) -> TrainReport:
         self._make_folders()
         if resume:
             self._restore()
-        if not self.validates:
-            self._say("No aligned validation pairs: recall is left out, and the encoder kept is the last epoch's.")
+        if self.validation is None:
+            self._say(
+                "Recall is left out, and the encoder kept is the last epoch's: no validation photographs are pairs or "
+                "have positions (daco-data check says which)."
+            )
+        else:
+            self._say(f"Validation on {len(self.validation.images)} photographs, right are {self.validation.rule}.")
         self.network.train()
         batches = self._batches()
         with StopSignal() as stop, self._bar(batches) as bar:
@@ -138,8 +143,8 @@ class Trainer:
             progress.epoch_loss = 0.0
         recalls: dict[str, Recalls] = {}
         precise = None
-        if self.fabric.is_global_zero and self.validates:
-            recalls = validation_recalls(self.encoder, self.dataset, settings.ranks)
+        if self.fabric.is_global_zero and self.validation:
+            recalls = self.validation.recalls(self.encoder, settings.ranks)
             precise = mean_first(recalls, settings.ranks)
             self.network.train()
         progress.rows[epoch - 1 :] = [result_row(train_loss, recalls, precise)]

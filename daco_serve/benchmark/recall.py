@@ -12,20 +12,19 @@ from training.encoder import Encoder
 from training.errors import DacoError
 from training.images import list_images
 from training.recall import recall_at
-from training.validation import can_validate, validation_recalls
+from training.validation import find_validation
 
 
-def pair_recall(encoder: Encoder, dataset: DataSet, ranks: Sequence[int], method: str) -> list[RecallRow]:
-    """The published protocol on the validation pairs: a->b, b->a, a<->b.
+def validation_recall(encoder: Encoder, dataset: DataSet, ranks: Sequence[int], method: str) -> list[RecallRow]:
+    """The published protocol on the validation photographs: a->b, b->a, a<->b.
 
     Raises:
-        DacoError: the data set has no aligned validation pairs, or one is unreadable.
+        DacoError: the data set has no validation photographs that are pairs or have positions, or one is unreadable.
     """
-    if not can_validate(dataset):
-        raise DacoError(f"{dataset.folder} has no aligned validation pairs (as many images in each domain's val).")
-    pairs = len(dataset.images("domain_a", "val"))
-    recalls = validation_recalls(encoder, dataset, ranks)
-    return recall_rows(method, recalls, {"a->b": pairs, "b->a": pairs, "a<->b": 2 * pairs})
+    validation = find_validation(dataset)
+    if validation is None:
+        raise DacoError(f"{dataset.folder} has no validation photographs that are pairs or have positions.")
+    return recall_rows(method, validation.recalls(encoder, ranks), validation.queries)
 
 
 def sequence_recall(

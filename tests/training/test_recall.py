@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.recall import domain_recalls, mean_first, recall_at
+from training.recall import aligned, domain_recalls, mean_first, recall_at
 
 
 def test_a_query_counts_from_the_rank_of_its_first_right_answer() -> None:
@@ -24,12 +24,14 @@ def test_in_both_domains_at_once_a_photograph_is_not_its_own_answer() -> None:
     # within a domain the two places look alike, across domains they do not: only a<->b suffers
     a = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0, 0.2], [1.0, 0.0, -0.2]]), dim=-1)
     b = torch.nn.functional.normalize(torch.tensor([[0.0, 1.0, 0.2], [0.0, 1.0, -0.2]]), dim=-1)
-    recalls = domain_recalls(a, b, (1, 3))
+    recalls = domain_recalls(torch.cat([a, b]), aligned(2), first=2, ranks=(1, 3))
     assert recalls["a->b"][1] == recalls["b->a"][1] == 1.0
     assert recalls["a<->b"] == {1: 0.0, 3: 1.0}
     assert mean_first(recalls, (1, 3)) == pytest.approx(2 / 3)
 
 
-def test_domains_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="do not pair up"):
-        domain_recalls(torch.eye(3), torch.eye(3)[:2], (1,))
+def test_queries_that_no_reference_answers_are_not_counted() -> None:
+    similarities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
+    correct = torch.tensor([[True, False], [False, False], [True, False]])
+    assert recall_at(similarities, correct, (1, 2)) == {1: 0.5, 2: 1.0}
+    assert recall_at(similarities, torch.zeros(3, 2, dtype=torch.bool), (1,)) == {1: 0.0}

@@ -5,6 +5,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.errors import DacoError
 
@@ -21,6 +25,9 @@ COLUMNS = {
     "heading": ("heading", "bearing", "azimuth", "compass_angle", "gpsimgdirection"),
 }
 EARTH_RADIUS_METRES = 6_371_008.8  # mean radius, IUGG
+
+
+Degrees = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -131,10 +138,10 @@ def write_locations(folder: Path, locations: dict[str, Location]) -> None:
     part.replace(folder / LOCATIONS_FILE)
 
 
-def distance_metres(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Great-circle distance in metres between two points in degrees, by the haversine formula."""
-    phi, other_phi = math.radians(latitude), math.radians(other_latitude)
+def distance_metres(latitude: Degrees, longitude: Degrees, other_latitude: Degrees, other_longitude: Degrees) -> Any:
+    """Great-circle distance in metres between points in degrees, by the haversine formula; arrays are broadcast."""
+    phi, other_phi = np.radians(latitude), np.radians(other_latitude)
     half_phi = (other_phi - phi) / 2
-    half_lambda = math.radians(other_longitude - longitude) / 2
-    chord = math.sin(half_phi) ** 2 + math.cos(phi) * math.cos(other_phi) * math.sin(half_lambda) ** 2
-    return 2 * EARTH_RADIUS_METRES * math.asin(min(1.0, math.sqrt(chord)))
+    half_lambda = (np.radians(other_longitude) - np.radians(longitude)) / 2
+    chord = np.sin(half_phi) ** 2 + np.cos(phi) * np.cos(other_phi) * np.sin(half_lambda) ** 2
+    return 2 * EARTH_RADIUS_METRES * np.arcsin(np.sqrt(np.minimum(1.0, chord)))

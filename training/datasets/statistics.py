@@ -8,7 +8,6 @@ import numpy.typing as npt
 from PIL import ImageStat
 
 from training.datasets.layout import DataSet
-from training.errors import DacoError
 from training.images import open_rgb
 from training.threads import in_threads
 
@@ -33,19 +32,7 @@ def normaliser(dataset: DataSet) -> tuple[Channels, Channels]:
     Raises:
         DacoError: there are no training photographs, or one cannot be read.
     """
-    return PUBLISHED.get(dataset.name) or measure(training_originals(dataset))
-
-
-def training_originals(dataset: DataSet) -> list[Path]:
-    """The training photographs of all domains.
-
-    Raises:
-        DacoError: there are none.
-    """
-    images = [image for domain in dataset.domains for image in dataset.images(domain, "train")]
-    if not images:
-        raise DacoError(f"{dataset.folder / 'original'} holds no training photographs (domain_*/train/*.png|jpg).")
-    return images
+    return PUBLISHED.get(dataset.name) or measure(dataset.training_images())
 
 
 def measure(images: Sequence[Path]) -> tuple[Channels, Channels]:

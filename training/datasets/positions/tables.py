@@ -109,4 +109,4 @@ def read_geojson(file: Path) -> dict[str, Location]:
 
 
 def _metres_apart(one: Location, other: Location) -> float:
-    return distance_metres(one.latitude, one.longitude, other.latitude, other.longitude)
+    return float(distance_metres(one.latitude, one.longitude, other.latitude, other.longitude))

@@ -183,7 +183,7 @@ def _metres_apart(one: _Shot, other: _Shot) -> float:
     if one.location is None or other.location is None:
         return 0.0
     here, there = one.location, other.location
-    return distance_metres(here.latitude, here.longitude, there.latitude, there.longitude)
+    return float(distance_metres(here.latitude, here.longitude, there.latitude, there.longitude))
 
 
 def _in_place(location: Location | None, view: int) -> Location | None:
