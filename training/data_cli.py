@@ -40,8 +40,9 @@ def demo(
     names = [name.strip() for name in domains.split(",") if name.strip()]
     report = make_city(data_root / "demo", places, size, seed, names, workers)
     typer.echo(
-        f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s ({report.seconds_per_image:.2f} s each), "
-        f"{report.images_present} were there; {report.train_places} places to train on, {report.val_places} to validate."
+        f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s "
+        f"({report.seconds_per_image:.2f} s an image), {report.images_present} were there; "
+        f"{report.train_places} places train, {report.val_places} validate."
     )
 
 
