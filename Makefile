@@ -26,7 +26,7 @@ $(MAP)/CURRENT: $(DEMO)/trained
 $(DEMO)/trained: $(DEMO)/translated
 	$(BIN)/daco-train --data_root $(DEMO)/data --data_name demo --method_name daco --save_root $(DEMO)/result \
 	  --backbone tf_efficientnet_lite0 --pretrained imagenet --pooling gem --image_size 192 --lr 1e-4 \
-	  --batch_size 16 --iters 40 --precision bf16 $(if $(wildcard $(CHECKPOINT)),--resume)
+	  --batch_size 16 --iters 40 $(if $(wildcard $(CHECKPOINT)),--resume)
 	@touch $@
 
 $(DEMO)/translated: $(DEMO)/rendered

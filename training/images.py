@@ -17,6 +17,10 @@ class UnreadableImage(DacoError):
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(f"{path} cannot be read as an image: {reason}")
         self.path = path
+        self.reason = str(reason)
+
+    def __reduce__(self) -> tuple[type["UnreadableImage"], tuple[Path, str]]:
+        return UnreadableImage, (self.path, self.reason)  # so that a loader's process can hand it on
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

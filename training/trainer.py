@@ -19,11 +19,12 @@ from training.checkpoint import load_checkpoint, save_checkpoint
 from training.datasets.layout import DataSet
 from training.datasets.statistics import normaliser
 from training.datasets.transforms import training_view
-from training.datasets.views import Batches, TrainingViews
+from training.datasets.views import Batch, Batches, TrainingViews, collate
 from training.devices import check_gpus
 from training.encoder import Encoder, EncoderConfig
 from training.encoder_source import imagenet_normaliser
 from training.errors import DacoError
+from training.images import UnreadableImage
 from training.interrupt import StopSignal, ignore_interrupts
 from training.methods import METHODS
 from training.network import ContrastiveNetwork, FabricProjector
@@ -106,8 +107,10 @@ class Trainer:
         self.network.train()
         batches = self._batches()
         with StopSignal() as stop, self._bar(batches) as bar:
-            for views, index in self._loader(batches):
-                loss = self._step(views, index)
+            for batch in self._loader(batches):
+                if isinstance(batch, UnreadableImage):
+                    raise batch
+                loss = self._step(*batch)
                 self.progress.iteration += 1
                 self.progress.epoch_loss += loss
                 self.fabric.log("loss", loss, self.progress.iteration)
@@ -195,13 +198,14 @@ class Trainer:
             processes=self.fabric.world_size,
         )
 
-    def _loader(self, batches: Batches) -> Iterator[tuple[list[Tensor], Tensor]]:
+    def _loader(self, batches: Batches) -> Iterator[Batch | UnreadableImage]:
         loader = DataLoader(
             self.views,
             batch_sampler=batches,
             num_workers=min(self.settings.workers, len(batches)),
             pin_memory=self.fabric.device.type == "cuda",
             worker_init_fn=ignore_interrupts,
+            collate_fn=collate,
         )
         return iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
 
@@ -211,7 +215,7 @@ class Trainer:
             initial=batches.start,
             desc=self.settings.run_name,
             unit="it",
-            disable=None if self.fabric.is_global_zero else True,
+            disable=not self.fabric.is_global_zero,
         )
 
     def _make_folders(self) -> None:

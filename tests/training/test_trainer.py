@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,17 @@ def test_resuming_under_other_settings_is_refused(places: Path, tmp_path: Path) 
 def test_fewer_images_than_a_batch_are_refused(places: Path, tmp_path: Path) -> None:
     with pytest.raises(DacoError, match="24 training images are fewer than one batch"):
         train(settings(places, tmp_path, batch_size=32), accelerator="cpu")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_photograph_stops_the_run_with_its_name(places: Path, tmp_path: Path, workers: int) -> None:
+    shutil.copytree(places, tmp_path / "data")
+    broken = tmp_path / "data" / "places" / "original" / "domain_a" / "train" / "place003.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    run = settings(tmp_path / "data", tmp_path, workers=workers)
+    with pytest.raises(DacoError, match=r"place003\.png cannot be read as an image") as caught:
+        train(run, accelerator="cpu")
+    assert "\n" not in str(caught.value)
 
 
 def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:

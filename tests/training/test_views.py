@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from training.datasets.layout import DataSet
 from training.datasets.transforms import training_view
-from training.datasets.views import Batches, TrainingViews
+from training.datasets.views import Batches, TrainingViews, collate
 from training.errors import DacoError
 
 SOURCES = ("original", "original", "generated", "generated")
@@ -21,11 +21,12 @@ def views_of(places: Path, seed: int = 0) -> TrainingViews:
 
 def test_views_are_the_same_whatever_the_workers(places: Path) -> None:
     batches = Batches(images=24, batch_size=8, seed=3, start=0, stop=4)
+    views = views_of(places)
     alone, helped = (
-        list(DataLoader(views_of(places), batch_sampler=batches, num_workers=workers)) for workers in (0, 2)
+        list(DataLoader(views, batch_sampler=batches, num_workers=workers, collate_fn=collate)) for workers in (0, 2)
     )
-    for (views, index), (other_views, other_index) in zip(alone, helped, strict=True):
-        torch.testing.assert_close(views, other_views)
+    for (drawn, index), (other_views, other_index) in zip(alone, helped, strict=True):
+        torch.testing.assert_close(drawn, other_views)
         torch.testing.assert_close(index, other_index)
 
 

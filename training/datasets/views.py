@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, default_collate
 from torchvision.transforms import v2
 
 from training.datasets.layout import DataSet
 from training.errors import DacoError
-from training.images import open_rgb
+from training.images import UnreadableImage, open_rgb
 from training.methods.method import Source
 from training.randomness import derive_seed
 
@@ -18,10 +18,15 @@ Key = tuple[int, int]
 """(epoch, index): which training image, in which pass over the data."""
 
 
-class TrainingViews(Dataset[tuple[list[Tensor], int]]):
+Sample = tuple[list[Tensor], int]
+Batch = tuple[list[Tensor], Tensor]
+
+
+class TrainingViews(Dataset[Sample | UnreadableImage]):
     """The training photographs of all domains, each as the random views that a method wants.
 
-    Item (epoch, index) is the list of views, (3, size, size) each, and the index.
+    Item (epoch, index) is the list of views, (3, size, size) each, and the index; or the error of a broken file, which
+    `collate` hands on: an exception raised in a loader's process would arrive as another, with a page of traceback.
 
     Args:
         sources: for each view, whether it is drawn from the `original` or from its `generated` twin.
@@ -50,14 +55,26 @@ class TrainingViews(Dataset[tuple[list[Tensor], int]]):
     def __len__(self) -> int:
         return len(self.originals)
 
-    def __getitem__(self, key: Key) -> tuple[list[Tensor], int]:
+    def __getitem__(self, key: Key) -> Sample | UnreadableImage:
         epoch, index = key
-        images = {"original": open_rgb(self.originals[index])}
-        if self.twins:
-            images["generated"] = open_rgb(self.twins[index])
+        try:
+            images = {"original": open_rgb(self.originals[index])}
+            if self.twins:
+                images["generated"] = open_rgb(self.twins[index])
+        except UnreadableImage as error:
+            return error
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.seed, epoch, index))
             return [self.transform(images[source]) for source in self.sources], index
+
+
+def collate(samples: list[Sample | UnreadableImage]) -> Batch | UnreadableImage:
+    """A batch of n samples, (n, 3, size, size) for each view and the (n,) indexes; or the first error among them."""
+    for sample in samples:
+        if isinstance(sample, UnreadableImage):
+            return sample
+    batch: Batch = default_collate(samples)
+    return batch
 
 
 class Batches(Sampler[list[Key]]):
