@@ -157,7 +157,7 @@ class Trainer:
             if precise is None or precise > progress.best:
                 progress.best = -1.0 if precise is None else precise
                 self._save_encoder(recalls)
-        tqdm.write(_epoch_line(epoch, train_loss, recalls, settings.ranks), file=sys.stderr)
+        self._say(_epoch_line(epoch, train_loss, recalls, settings.ranks))
         self._save()
 
     def _save_encoder(self, recalls: dict[str, Recalls]) -> None:
@@ -226,7 +226,7 @@ class Trainer:
 
     def _say(self, sentence: str) -> None:
         if self.fabric.is_global_zero:
-            print(sentence, file=sys.stderr)
+            tqdm.write(sentence, file=sys.stderr)
 
 
 def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> Fabric:
