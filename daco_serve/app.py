@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -27,10 +28,10 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# FastAPI's page of the API loads Swagger UI from a public host and starts it with a script of its own
+# FastAPI's page of the API starts Swagger UI with a script and styles of its own
 DOCS_POLICY = (
-    "default-src 'self'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src https://cdn.jsdelivr.net"
-    " 'unsafe-inline'; img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " frame-ancestors 'none'"
 )
 
 
@@ -46,7 +47,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         with suppress(asyncio.CancelledError):
             await watcher
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="daco-serve",
         summary="A photograph in, the place where it was taken out.",
         version=version("daco-serve"),

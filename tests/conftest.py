@@ -1,8 +1,12 @@
 """What the tests share: where third-party photographs are, and a small data set of our own."""
 
 import os
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+
+# before anything imports PyTorch: on images this small more threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -34,8 +38,6 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def commands() -> Path:
     """The folder of the installed commands."""
-    import sysconfig
-
     return Path(sysconfig.get_path("scripts"))
 
 

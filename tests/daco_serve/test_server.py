@@ -1,6 +1,7 @@
 """The command starts, stops, complains and reloads as it promises."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -140,6 +141,18 @@ def test_the_page_asks_no_other_host(client: httpx.Client) -> None:
         response = client.get(f"/{part}")
         assert response.status_code == 200
         assert "//" not in response.text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
+
+
+def test_the_page_of_the_api_works_without_a_network(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "https://" not in page.headers["content-security-policy"]
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(parts) >= 3
+    for part in parts:
+        assert part.startswith("/"), part
+        assert client.get(part).status_code == 200
+    assert "/v1/query" in client.get("/openapi.json").json()["paths"]
 
 
 def test_query_prints_a_table_or_json_and_says_when_the_server_is_away(server: str, photographs: Path) -> None:
