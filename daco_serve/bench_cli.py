@@ -26,6 +26,7 @@ Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
 Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
 Iters = Annotated[int, option("iters", "Iterations for each.")]
 Backbone = Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")]
+Pooling = Annotated[str, option("pooling", "avg (as published) or gem.")]
 ImageSize = Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")]
 Pretrained = Annotated[str | None, option("pretrained", "A file of weights, or imagenet.", show_default="from scratch")]
 LearningRate = Annotated[float, option("lr", "Adam's learning rate.")]
@@ -83,6 +84,7 @@ def compare(
     data_root: DataRoot = Path("data"),
     iters: Iters = 40000,
     backbone: Backbone = "resnet50",
+    pooling: Pooling = "avg",
     image_size: ImageSize = 256,
     pretrained: Pretrained = None,
     lr: LearningRate = 1e-3,
@@ -103,7 +105,9 @@ def compare(
     from daco_serve.benchmark.table import published_rows
 
     ks = _ranks(ranks)
-    budget = _budget(data_root, name, iters, backbone, image_size, pretrained, lr, precision, save_root, seed, ks)
+    budget = _budget(
+        data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
+    )
     rows = [*compare_methods(budget, _words(methods)), *published_rows(name, ks)]
     _print(rows, ks, name, as_json, as_csv, as_markdown)
 
@@ -117,6 +121,7 @@ def translators(
     data_root: DataRoot = Path("data"),
     iters: Iters = 40000,
     backbone: Backbone = "resnet50",
+    pooling: Pooling = "avg",
     image_size: ImageSize = 256,
     pretrained: Pretrained = None,
     lr: LearningRate = 1e-3,
@@ -135,7 +140,9 @@ def translators(
     from daco_serve.benchmark.translators import compare_translators
 
     ks = _ranks(ranks)
-    budget = _budget(data_root, name, iters, backbone, image_size, pretrained, lr, precision, save_root, seed, ks)
+    budget = _budget(
+        data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
+    )
     _print(compare_translators(budget, _words(methods)), ks, name, as_json, as_csv, as_markdown)
 
 
@@ -144,6 +151,7 @@ def _budget(
     name: str,
     iters: int,
     backbone: str,
+    pooling: str,
     image_size: int,
     pretrained: str | None,
     lr: float,
@@ -161,6 +169,7 @@ def _budget(
         ranks=ks,
         save_root=save_root,
         backbone=backbone,
+        pooling=pooling,
         image_size=image_size,
         pretrained=pretrained,
         lr=lr,
