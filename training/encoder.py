@@ -104,8 +104,10 @@ class Encoder(nn.Module):
         """Writes `encoder.json` and `model.safetensors`; replaces an encoder that was there once this one is whole.
 
         Raises:
-            DacoError: the folder cannot be written, or the disk is full.
+            DacoError: the folder holds something else, or cannot be written, or the disk is full.
         """
+        if folder.exists() and not (folder / CONFIG_FILE).is_file() and not (folder.is_dir() and _is_empty(folder)):
+            raise DacoError(f"{folder} holds something else than an encoder, so none is saved there: name another.")
         fresh = folder.with_name(f".{folder.name}.new")
         old = folder.with_name(f".{folder.name}.old")
         try:
@@ -158,3 +160,7 @@ class Encoder(nn.Module):
                 f"The encoder in {folder} is damaged: its weights are not the ones that {CONFIG_FILE} names."
             )
         return encoder.eval()
+
+
+def _is_empty(folder: Path) -> bool:
+    return next(folder.iterdir(), None) is None
