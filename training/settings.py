@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import DacoError
+from training.hub import is_hub
 
 # what the published commands give each method
 PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "moco": 32, "npid": 64}
@@ -52,6 +53,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.method_name not in PUBLISHED_BATCH_SIZE:
             raise DacoError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
+        if is_hub(self.backbone):
+            raise DacoError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
         if self.precision not in PRECISIONS:
             raise DacoError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
         if self.batch_size is None:
