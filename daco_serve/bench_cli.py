@@ -80,7 +80,7 @@ def recall(
 @app.command()
 def compare(
     name: Trainable,
-    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simclr,daco",
+    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
     data_root: DataRoot = Path("data"),
     iters: Iters = 40000,
     backbone: Backbone = "resnet50",

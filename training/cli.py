@@ -13,7 +13,7 @@ from training.errors import DacoError
 LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
 
 app = new_app(
-    """Train an encoder that sees through a change of condition: with daco, or a baseline: simclr, moco or npid.
+    """Train an encoder that sees through a change of condition: daco, or one of simclr, simsiam, moco and npid.
 
     Writes SAVE_ROOT/NAME_METHOD_results.csv (a row an epoch), the best encoder by mean R@1 as the folder
     SAVE_ROOT/NAME_METHOD/, TensorBoard logs, and a checkpoint. Ctrl-C stops; --resume goes on.
@@ -62,11 +62,13 @@ def train(
     data_name: Annotated[
         str, option("data_name", "Data set: tokyo, cityscapes, synthia, demo, or any folder below the data root.")
     ] = "tokyo",
-    method_name: Annotated[str, option("method_name", "daco, simclr, moco or npid.")] = "daco",
-    proj_dim: Annotated[int, option("proj_dim", "Length of the projections that the loss compares.")] = 128,
+    method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
+    proj_dim: Annotated[
+        int, option("proj_dim", "Length of the projections that the loss compares; simsiam takes the features'.")
+    ] = 128,
     temperature: Annotated[float, option("temperature", "Temperature of the loss.")] = 0.1,
     batch_size: Annotated[
-        int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, moco 32; npid 64")
+        int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, simsiam, moco 32; npid 64")
     ] = None,
     iters: Annotated[int, option("iters", "Iterations to train.")] = 40000,
     gpu_ids: Annotated[

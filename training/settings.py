@@ -8,8 +8,8 @@ from training.errors import DacoError
 from training.hub import is_hub
 
 # what the published commands give each method
-PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "moco": 32, "npid": 64}
-PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "moco": 0.999, "npid": 0.5}
+PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "simsiam": 32, "moco": 32, "npid": 64}
+PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "simsiam": 0.5, "moco": 0.999, "npid": 0.5}
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
