@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.cli import whole_numbers
-from training.console import new_app, option, run
+from training.console import Trust, new_app, option, run
 from training.errors import DacoError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _group() -> None:
 
 @app.command()
 def recall(
-    encoder: Annotated[str, option("encoder", "Folder of a saved encoder, or timm:NAME.")],
+    encoder: Annotated[str, option("encoder", "Folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")],
     name: Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")] = None,
     data_root: DataRoot = Path("data"),
     ranks: Ranks = "1,2,4,8",
@@ -50,6 +50,7 @@ def recall(
     queries: Annotated[Path | None, option("queries", "Folder of query frames of the same route.")] = None,
     frames: Annotated[int, option("frames", "A match this many frames off still counts as right.", min=0)] = 3,
     device: Annotated[str, option("device", "auto, cpu, cuda or cuda:N.")] = "auto",
+    trust: Trust = False,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -65,7 +66,7 @@ def recall(
     from training.encoder_source import load_encoder
 
     ks = _ranks(ranks)
-    model = load_encoder(encoder).to(pick_device(device))
+    model = load_encoder(encoder, trust).to(pick_device(device))
     label = str(model.config.training.get("method_name", encoder))
     if name is not None and database is None and queries is None:
         rows = [*validation_recall(model, DataSet(data_root, name), ks, label), *published_rows(name, ks)]
@@ -80,7 +81,7 @@ def recall(
 @app.command()
 def compare(
     name: Trainable,
-    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simclr,daco",
+    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
     data_root: DataRoot = Path("data"),
     iters: Iters = 40000,
     backbone: Backbone = "resnet50",

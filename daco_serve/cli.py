@@ -39,6 +39,10 @@ def serve(
         int | None, option("max_pixels", "Most pixels that are decoded.", show_default="50 million")
     ] = None,
     device: Annotated[str | None, option("device", "auto, cpu, cuda or cuda:N.", show_default="auto")] = None,
+    trust: Annotated[
+        bool | None,
+        option("trust", "Run the code of others that an index with a torchhub: encoder needs.", show_default="no"),
+    ] = None,
 ) -> None:
     """Serve an index: a page for people at /, POST /v1/query for programs, /docs for those who write them.
 
@@ -61,6 +65,7 @@ def serve(
             "max_upload_bytes": max_upload_bytes,
             "max_pixels": max_pixels,
             "device": device,
+            "trust": trust,
         }
     )
     read_current(settings.index)  # says at once if there is no index, before all that takes seconds

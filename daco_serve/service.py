@@ -84,7 +84,7 @@ class Service:
         if current == self._seen:
             return
         self._seen = current  # a damaged generation is complained of once, not at every look
-        bundle = Bundle.open(self.settings.index)
+        bundle = Bundle.open(self.settings.index, self.settings.trust)
         old = self._live
         if old is not None and old.engine.fingerprint == bundle.manifest.encoder_fingerprint:
             self._live = Live(bundle, old.engine, old.batcher)

@@ -21,6 +21,7 @@ class ServeSettings(BaseSettings):
         max_waiting: requests in work at once; one more is refused with 503.
         max_batch: photographs that the encoder takes at once.
         reload_seconds: how often to look whether the index has a new generation.
+        trust: run the code of others that an index with an encoder from torch.hub needs.
     """
 
     model_config = SettingsConfigDict(env_prefix="DACO_")
@@ -37,6 +38,7 @@ class ServeSettings(BaseSettings):
     max_batch: int = Field(default=16, ge=1)
     reload_seconds: float = Field(default=2.0, gt=0)
     device: str = "auto"
+    trust: bool = False
 
 
 def load_settings(given: dict[str, Any]) -> ServeSettings:

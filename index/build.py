@@ -42,6 +42,7 @@ def build_index(
     batch_size: int = 16,
     device: str = "auto",
     strict: bool = False,
+    trust: bool = False,
     progress: bool = True,
 ) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
@@ -50,7 +51,7 @@ def build_index(
 
     Args:
         source, data_root, split: the photographs, as `find_references` takes them.
-        encoder: a folder, or `timm:NAME`, as `load_encoder` takes it.
+        encoder, trust: a folder, `timm:NAME` or `torchhub:REPO:ENTRY`, as `load_encoder` takes it.
         strict: an unreadable photograph stops the build.
 
     Raises:
@@ -58,7 +59,7 @@ def build_index(
     """
     start = time.perf_counter()
     references = find_references(source, data_root, split)
-    loaded = load_encoder(encoder)
+    loaded = load_encoder(encoder, trust)
     engine = TorchEngine(loaded, device)
     with Writer(out) as writer:
         embedding_start = time.perf_counter()

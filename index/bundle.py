@@ -46,17 +46,20 @@ class Bundle:
         return self.manifest.generation
 
     @classmethod
-    def open(cls, index: Path) -> "Bundle":
+    def open(cls, index: Path, trust: bool = False) -> "Bundle":
         """The live generation of the index in a folder, once every byte of it has been verified.
+
+        Args:
+            trust: consent to running the code of others, without which an encoder from torch.hub is refused.
 
         Raises:
             DacoError: there is no index, a file of it is missing or damaged (the sentence names it), or its encoder is
-                not the one that made its descriptors.
+                not the one that made its descriptors or wants consent.
         """
         current = read_current(index)
         while True:
             try:
-                return cls._open_generation(index, current)
+                return cls._open_generation(index, current, trust)
             except DacoError:
                 # a writer may have published twice since, and cleared this generation away
                 if (newer := read_current(index)) == current:
@@ -64,11 +67,11 @@ class Bundle:
                 current = newer
 
     @classmethod
-    def _open_generation(cls, index: Path, current: Current) -> "Bundle":
+    def _open_generation(cls, index: Path, current: Current, trust: bool) -> "Bundle":
         folder = generation_folder(index, current.generation)
         manifest = _read_manifest(index, current)
         manifest.verify_files(folder)
-        encoder = Encoder.load(folder / ENCODER_FOLDER)
+        encoder = Encoder.load(folder / ENCODER_FOLDER, trust)
         if encoder.fingerprint != manifest.encoder_fingerprint:
             raise DacoError(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
         store = FaissStore.load(folder / VECTORS_FILE)
@@ -145,7 +148,7 @@ def write_generation(
             dimension=vectors.shape[1],
             index=EXACT,
             source=source,
-            backbone=encoder.config.backbone,
+            backbone=encoder.name,
             encoder_fingerprint=encoder.fingerprint,
             bounds=bounds_of(entries),
             files=record_files(folder),

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from training.console import new_app, option, run
+from training.console import Trust, new_app, option, run
 from training.errors import DacoError
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ def build(
     ],
     encoder: Annotated[
         str,
-        typer.Option(help="A folder that daco-train saved, or timm:NAME for a network as ImageNet leaves it."),
+        typer.Option(
+            help="A folder that daco-train saved; timm:NAME for a network as ImageNet leaves it; or, with --trust,"
+            " torchhub:REPO:ENTRY for one of others, such as torchhub:gmberton/MegaLoc:get_trained_model."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder of the index; an index that is there is replaced.")],
     data_root: Annotated[Path, option("data_root", "The folder that holds the data sets.")] = Path("data"),
@@ -57,6 +60,7 @@ def build(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at an unreadable photograph instead of skipping it.")
     ] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -69,7 +73,7 @@ def build(
     try:
         from index.build import build_index
 
-        report = build_index(source, encoder, out, data_root, split.value, batch_size, device, strict)
+        report = build_index(source, encoder, out, data_root, split.value, batch_size, device, strict, trust)
     except KeyboardInterrupt as error:
         print(f"\nStopped; {_state_of(out)}.", file=sys.stderr)
         raise typer.Exit(130) from error
@@ -109,6 +113,7 @@ def search(
     index: Annotated[Path, typer.Option(help="The folder of an index.")],
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many matches to print.")] = 5,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Look a photograph up: the most similar reference photographs and where they were taken, the best first.
@@ -120,7 +125,7 @@ def search(
     from training.images import open_rgb
 
     photograph = open_rgb(image)
-    bundle = Bundle.open(index)
+    bundle = Bundle.open(index, trust)
     vectors = TorchEngine(bundle.encoder, device).embed([photograph])
     matches = bundle.search(vectors, k)[0]
     if as_json:

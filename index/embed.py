@@ -63,7 +63,7 @@ class TorchEngine:
         self.device = pick_device(device)
         self.dimension = encoder.dimension
         self.fingerprint = encoder.fingerprint
-        self._encoder = encoder.eval().to(self.device).to(memory_format=torch.channels_last)
+        self._encoder = encoder.eval().to(self.device).to(memory_format=encoder.memory_format)
 
     def prepare(self, image: Image.Image) -> Tensor:
         """An RGB image as the tensor (3, h, w) that `embed_prepared` takes.

@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
@@ -61,9 +62,11 @@ def load_pretrained(backbone: nn.Module, name: str, source: str) -> None:
     """
     if source == IMAGENET:
         packaged = _packaged_weights(name)
-        state = _read_weights(packaged) if packaged else _hub_weights(name)
+        state = read_weights(packaged) if packaged else _hub_weights(name)
+    elif not Path(source).is_file():
+        raise DacoError(f"No weights at {source}: --pretrained takes a file, or {IMAGENET!r}.")
     else:
-        state = _read_weights(Path(source))
+        state = read_weights(Path(source))
     wanted = {key: tensor for key, tensor in backbone.state_dict().items() if not key.endswith("num_batches_tracked")}
     given = {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
     if not set(wanted) <= set(given):
@@ -77,17 +80,24 @@ def load_pretrained(backbone: nn.Module, name: str, source: str) -> None:
     backbone.load_state_dict({key: given[key] for key in wanted}, strict=False)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors in a `.safetensors`, or in a `.pth` that holds nothing else, on the CPU; never runs code of the file.
+
+    Raises:
+        DacoError: there is no such file, it is damaged, or it holds more than tensors.
+    """
     if not path.is_file():
-        raise DacoError(f"No weights at {path}: --pretrained takes a file, or {IMAGENET!r}.")
+        raise DacoError(f"There is no file {path}.")
     try:
         if path.suffix == ".safetensors":
             packed: dict[str, Tensor] = load_file(path)
             return packed
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:  # its text, of many lines, says how to load the file all the same
+        raise DacoError(f"{path} is not a file of plain tensors, so it is not loaded: it could run code.") from error
     except (OSError, RuntimeError, ValueError, EOFError, SafetensorError) as error:
         raise DacoError(f"{path} is not a file of weights that can be read safely: {error}") from error
-    except Exception as error:  # torch raises pickle's own errors for a file that is more than tensors
+    except Exception as error:  # a damaged pickle can make torch raise anything: KeyError, AttributeError, ...
         raise DacoError(f"{path} is not a file of plain tensors, so it is not loaded: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DacoError(f"{path} is not a state dict of tensors.")

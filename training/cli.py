@@ -5,17 +5,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperGroup
 
 from training.console import new_app, option, run
 from training.errors import DacoError
 
 LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
 
-app = new_app("Train an encoder that sees through a change of condition.")
+app = new_app(
+    """Train an encoder that sees through a change of condition: daco, or one of simclr, simsiam, moco and npid.
+
+    Writes SAVE_ROOT/NAME_METHOD_results.csv (a row an epoch), the best encoder by mean R@1 as the folder
+    SAVE_ROOT/NAME_METHOD/, TensorBoard logs, and a checkpoint. Ctrl-C stops; --resume goes on.
+    """
+)
 
 
-class PublishedCommand(TyperCommand):
+class PublishedCommand(TyperGroup):
     """Takes lists as the published commands write them: `--gpu_ids 0 1` as well as `--gpu_ids 0,1`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -48,17 +54,21 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
         raise DacoError(f"{name} takes whole numbers, such as 0 1 or 0,1; not {text!r}.") from error
 
 
-@app.command(cls=PublishedCommand)
+# a callback, so that the published command lines, which have no subcommand, work beside `import`
+@app.callback(cls=PublishedCommand, invoke_without_command=True, no_args_is_help=False)
 def train(
+    context: typer.Context,
     data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
     data_name: Annotated[
         str, option("data_name", "Data set: tokyo, cityscapes, synthia, demo, or any folder below the data root.")
     ] = "tokyo",
-    method_name: Annotated[str, option("method_name", "daco, simclr, moco or npid.")] = "daco",
-    proj_dim: Annotated[int, option("proj_dim", "Length of the projections that the loss compares.")] = 128,
+    method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
+    proj_dim: Annotated[
+        int, option("proj_dim", "Length of the projections that the loss compares; simsiam takes the features'.")
+    ] = 128,
     temperature: Annotated[float, option("temperature", "Temperature of the loss.")] = 0.1,
     batch_size: Annotated[
-        int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, moco 32; npid 64")
+        int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, simsiam, moco 32; npid 64")
     ] = None,
     iters: Annotated[int, option("iters", "Iterations to train.")] = 40000,
     gpu_ids: Annotated[
@@ -85,11 +95,10 @@ def train(
     workers: Annotated[int, option("workers", "Processes that load images; 0 loads in the main one.", min=0)] = 2,
     seed: Annotated[int, option("seed", "The same seed gives the same run on one kind of device.", min=0)] = 0,
 ) -> None:
-    """Train an encoder: daco, or one of its baselines simclr, moco and npid.
+    """Trains, unless a subcommand was named."""
+    if context.invoked_subcommand is not None:
+        return
 
-    Writes SAVE_ROOT/NAME_METHOD_results.csv (a row an epoch), the best encoder by mean R@1 as the folder
-    SAVE_ROOT/NAME_METHOD/, TensorBoard logs, and a checkpoint. Ctrl-C stops; --resume goes on.
-    """
     from training.settings import TrainSettings
     from training.trainer import train as start
 
@@ -121,6 +130,34 @@ def train(
         typer.echo(f"Stopped after iteration {report.iterations} of {iters}: the same command with --resume goes on.")
         sys.exit(130)
     typer.echo(f"Encoder: {settings.encoder_folder}  Results: {settings.results_file}")
+
+
+@app.command("import")
+def import_encoder(
+    model: Annotated[Path, typer.Argument(help="A *_model.pth that the published code saved.")],
+    out: Annotated[Path, option("out", "Folder for the encoder, such as result/tokyo_daco.")],
+    data_name: Annotated[
+        str | None, option("data_name", "Data set that it was trained on, for its mean and std: tokyo, ...")
+    ] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None, option("mean", "For another data set: mean of red, green and blue, in 0..1.")
+    ] = None,
+    std: Annotated[tuple[float, float, float] | None, option("std", "Their standard deviations.")] = None,
+) -> None:
+    """Turn an encoder of the published code into a folder that daco-index and daco-bench take.
+
+    Nothing in the file is run. Its projection head, which only training needs, is left out.
+
+    Example: daco-train import tokyo_daco_model.pth --data-name tokyo --out result/tokyo_daco
+    """
+    if (mean is None) != (std is None) or (mean is None and data_name is None):
+        raise DacoError("Name the data set of the encoder with --data-name, or give both --mean and --std.")
+
+    from training.published import published_encoder, published_normaliser
+
+    normaliser = (mean, std) if mean and std else published_normaliser(str(data_name))
+    published_encoder(model, normaliser, data_name).save(out)
+    typer.echo(f"Encoder: {out}  Try: daco-bench recall {data_name or 'NAME'} --encoder {out}")
 
 
 def main() -> None:

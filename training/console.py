@@ -1,7 +1,7 @@
 """What every command of ours does alike: a user's mistake in one sentence, both spellings of an option."""
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,12 @@ def option(name: str, help: str, *more: str, **settings: Any) -> Any:
     """A Typer option under its name with dashes and with underscores: `--data-root` and `--data_root`."""
     spellings = dict.fromkeys([f"--{name.replace('_', '-')}", f"--{name.replace('-', '_')}"])
     return typer.Option(*spellings, *more, help=help, **settings)
+
+
+Trust = Annotated[
+    bool, option("trust", "Run the code of others that a torchhub: encoder comes with; it can do all that you can do.")
+]
+"""The option of every command that may load an encoder from torch.hub."""
 
 
 def new_app(help: str) -> typer.Typer:

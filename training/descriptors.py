@@ -26,7 +26,7 @@ def describe(encoder: Encoder, tensors: Sequence[Tensor]) -> Tensor:
     descriptors = torch.empty(len(tensors), encoder.dimension)
     for positions in groups.values():
         batch = torch.stack([tensors[position] for position in positions])
-        batch = batch.to(device, memory_format=torch.channels_last)
+        batch = batch.to(device, memory_format=encoder.memory_format)
         descriptors[positions] = encoder(batch).float().cpu()
     return descriptors
 

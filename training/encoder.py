@@ -18,6 +18,7 @@ from torch.nn import functional
 from training.backbones import create_backbone, feature_map
 from training.datasets.transforms import Resize, evaluation_form
 from training.errors import DacoError
+from training.hub import HubBackbone, is_hub, public_name
 from training.pooling import POOLINGS
 
 FORMAT_VERSION = 1
@@ -30,8 +31,9 @@ class EncoderConfig:
     """All that makes an encoder besides its weights, as `encoder.json` holds it.
 
     Args:
-        backbone: `resnet50`, `resnet18`, or any timm model by name.
-        pooling: `avg` (published) or `gem`.
+        backbone: `resnet50`, `resnet18`, or any timm model by name; or `torchhub:REPO:ENTRY`, a whole network of
+            others.
+        pooling: `avg` (published; leaves the descriptor of a network of others as it is) or `gem`.
         image_size: pixels; with `resize` the rule that every image is brought to.
         resize: `shorter` (shorter side to `image_size`, published) or `square`.
         mean, std: the normaliser, per RGB channel, for values in 0..1.
@@ -54,22 +56,39 @@ class Encoder(nn.Module):
 
     Shape: (n, 3, h, w) normalised images to (n, dimension) descriptors of length 1.
 
+    Args:
+        trust: consent to running the code of others, which a backbone from torch.hub takes.
+
     Raises:
-        DacoError: the backbone or the pooling is not known.
+        DacoError: the backbone or the pooling is not known, or there is no consent.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, trust: bool = False) -> None:
         super().__init__()
         if config.pooling not in POOLINGS:
             raise DacoError(f"No pooling {config.pooling!r}: choose {' or '.join(POOLINGS)}.")
         self.config = config
-        self.backbone = create_backbone(config.backbone)
+        if is_hub(config.backbone):
+            self.backbone: nn.Module = HubBackbone(config.backbone, config.image_size, trust)
+        else:
+            self.backbone = create_backbone(config.backbone)
         self.pooling = POOLINGS[config.pooling]()
 
     @property
     def dimension(self) -> int:
         """The length of a descriptor."""
         return int(self.backbone.num_features)  # type: ignore[arg-type]
+
+    @property
+    def name(self) -> str:
+        """The backbone as strangers may read it, without a path of this machine."""
+        backbone = self.config.backbone
+        return public_name(backbone) if is_hub(backbone) else backbone
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How weights and images lie in memory: as is fastest; but code of others may count on the usual order."""
+        return torch.contiguous_format if is_hub(self.config.backbone) else torch.channels_last
 
     def features(self, images: Tensor) -> Tensor:
         """Pooled features before the L2 norm, what a projection head takes: (n, 3, h, w) to (n, dimension)."""
@@ -91,7 +110,10 @@ class Encoder(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything that changes a descriptor: equal fingerprints give equal descriptors."""
+        """SHA-256 over everything of ours that changes a descriptor: equal fingerprints give equal descriptors.
+
+        Of a network from torch.hub its weights and its name count, but not its code, which others may change.
+        """
         digest = hashlib.sha256()
         for name in ("backbone", "pooling", "image_size", "resize", "mean", "std"):
             digest.update(f"{name}={getattr(self.config, name)!r};".encode())
@@ -104,15 +126,18 @@ class Encoder(nn.Module):
         """Writes `encoder.json` and `model.safetensors`; replaces an encoder that was there once this one is whole.
 
         Raises:
-            DacoError: the folder cannot be written, or the disk is full.
+            DacoError: the folder holds something else, or cannot be written, or the disk is full.
         """
+        if folder.exists() and not (folder / CONFIG_FILE).is_file() and not (folder.is_dir() and _is_empty(folder)):
+            raise DacoError(f"{folder} holds something else than an encoder, so none is saved there: name another.")
         fresh = folder.with_name(f".{folder.name}.new")
         old = folder.with_name(f".{folder.name}.old")
         try:
             for leftover in (fresh, old):
                 shutil.rmtree(leftover, ignore_errors=True)
             fresh.mkdir(parents=True)
-            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+            # cloned, as safetensors refuses weights that share memory, and networks of others may tie theirs
+            weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
             save_file(weights, fresh / WEIGHTS_FILE)
             (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors writes 0600; a server may run as another user
             content = {
@@ -131,11 +156,14 @@ class Encoder(nn.Module):
             raise DacoError(f"The encoder cannot be written to {folder}: {error}") from error
 
     @classmethod
-    def load(cls, folder: Path) -> "Encoder":
+    def load(cls, folder: Path, trust: bool = False) -> "Encoder":
         """The encoder saved in a folder, in evaluation mode.
 
+        Args:
+            trust: consent to running the code of others, without which an encoder from torch.hub is refused.
+
         Raises:
-            DacoError: there is none, it is damaged, or it is of a newer format.
+            DacoError: there is none, it is damaged, it is of a newer format, or there is no consent.
         """
         config_file, weights_file = folder / CONFIG_FILE, folder / WEIGHTS_FILE
         for file in (config_file, weights_file):
@@ -149,7 +177,7 @@ class Encoder(nn.Module):
             known = {item.name for item in fields(EncoderConfig)}
             values = {name: value for name, value in content.items() if name in known}
             config = EncoderConfig(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
-            encoder = cls(config)
+            encoder = cls(config, trust)
             encoder.load_state_dict(load_file(weights_file))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DacoError(f"The encoder in {folder} is damaged: {error}") from error
@@ -158,3 +186,7 @@ class Encoder(nn.Module):
                 f"The encoder in {folder} is damaged: its weights are not the ones that {CONFIG_FILE} names."
             )
         return encoder.eval()
+
+
+def _is_empty(folder: Path) -> bool:
+    return next(folder.iterdir(), None) is None

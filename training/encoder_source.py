@@ -1,4 +1,4 @@
-"""Encoders by the way they are named on a command line: a saved folder, or `timm:NAME`."""
+"""Encoders by the way they are named on a command line: a saved folder, `timm:NAME`, or `torchhub:REPO:ENTRY`."""
 
 from pathlib import Path
 
@@ -6,22 +6,31 @@ import timm
 
 from training.backbones import IMAGENET, load_pretrained
 from training.encoder import Encoder, EncoderConfig
+from training.hub import is_hub, resolve
 
 TIMM_PREFIX = "timm:"
 
+# square, and divisible by 14 and by 16, the patches of vision transformers; near 322, what DINOv2's kin are judged at
+HUB_IMAGE_SIZE = 336
 
-def load_encoder(source: str) -> Encoder:
+
+def load_encoder(source: str, trust: bool = False) -> Encoder:
     """The encoder that a command line names, in evaluation mode.
 
     Args:
-        source: a folder in our saved form, or `timm:NAME`: that backbone as ImageNet leaves it, GeM pooling.
+        source: a folder in our saved form; or `timm:NAME`: that backbone as ImageNet leaves it, GeM pooling; or
+            `torchhub:REPO:ENTRY`: what that entry of a torch.hub repository (owner/name on GitHub, or a local folder)
+            returns, a module that maps (n, 3, h, w) images, normalised as for ImageNet, to (n, d).
+        trust: consent to running the code of others, without which an encoder from torch.hub is refused.
 
     Raises:
-        DacoError: there is no such encoder, or it cannot be had.
+        DacoError: there is no such encoder, or it cannot be had, or there is no consent.
     """
-    if not source.startswith(TIMM_PREFIX):
-        return Encoder.load(Path(source))
-    return imagenet_encoder(source.removeprefix(TIMM_PREFIX))
+    if is_hub(source):
+        return Encoder(EncoderConfig(resolve(source), image_size=HUB_IMAGE_SIZE, resize="square"), trust).eval()
+    if source.startswith(TIMM_PREFIX):
+        return imagenet_encoder(source.removeprefix(TIMM_PREFIX))
+    return Encoder.load(Path(source), trust)
 
 
 def imagenet_encoder(backbone: str, pooling: str = "gem", image_size: int = 256) -> Encoder:

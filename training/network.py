@@ -15,8 +15,9 @@ HIDDEN = 512
 class ContrastiveNetwork(nn.Module):
     """Encoder and projection head: Linear without bias, BatchNorm, ReLU, Linear.
 
-    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised. Each view passes by itself, so that it has
-    its own batch statistics, as published.
+    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; asked `with_features`, then to the encoder's
+    features (n, dimension) of each view, too. Each view passes by itself, so that it has its own batch statistics, as
+    published.
     """
 
     def __init__(self, encoder: Encoder, proj_dim: int) -> None:
@@ -29,8 +30,10 @@ class ContrastiveNetwork(nn.Module):
             nn.Linear(HIDDEN, proj_dim),
         )
 
-    def forward(self, *views: Tensor) -> tuple[Tensor, ...]:
-        return tuple(functional.normalize(self.head(self.encoder.features(view)), dim=-1) for view in views)
+    def forward(self, *views: Tensor, with_features: bool = False) -> tuple[Tensor, ...]:
+        features = tuple(self.encoder.features(view) for view in views)
+        projections = tuple(functional.normalize(self.head(feature), dim=-1) for feature in features)
+        return projections + features if with_features else projections
 
 
 class FabricProjector:
@@ -42,6 +45,10 @@ class FabricProjector:
 
     def __call__(self, *views: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.gather(projections) for projections in self.network(*views))
+
+    def with_features(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        gathered = [self.gather(rows) for rows in self.network(*views, with_features=True)]
+        return tuple(zip(gathered[: len(views)], gathered[len(views) :], strict=True))
 
     def gather(self, projections: Tensor) -> Tensor:
         if self.fabric.world_size == 1:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import DacoError
+from training.hub import is_hub
 
 # what the published commands give each method
-PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "moco": 32, "npid": 64}
-PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "moco": 0.999, "npid": 0.5}
+PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "simsiam": 32, "moco": 32, "npid": 64}
+PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "simsiam": 0.5, "moco": 0.999, "npid": 0.5}
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -52,6 +53,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.method_name not in PUBLISHED_BATCH_SIZE:
             raise DacoError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
+        if is_hub(self.backbone):
+            raise DacoError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
         if self.precision not in PRECISIONS:
             raise DacoError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
         if self.batch_size is None:

@@ -26,7 +26,7 @@ from training.encoder_source import imagenet_normaliser
 from training.errors import DacoError
 from training.images import UnreadableImage
 from training.interrupt import StopSignal, ignore_interrupts
-from training.methods import METHODS
+from training.methods import METHODS, projection_length
 from training.network import ContrastiveNetwork, FabricProjector
 from training.randomness import derive_seed
 from training.recall import Recalls, mean_first
@@ -82,7 +82,8 @@ class Trainer:
             raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
         torch.manual_seed(derive_seed(settings.seed))
         self.encoder = _make_encoder(settings, self.dataset)
-        network = ContrastiveNetwork(self.encoder, settings.proj_dim).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        length = projection_length(settings, self.encoder.dimension)
+        network = ContrastiveNetwork(self.encoder, length).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
         optimizer = Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
         self.network, self.optimizer = self.fabric.setup(network, optimizer)

@@ -80,7 +80,7 @@ def test_what_a_user_gets_wrong_is_one_sentence(
 
 
 def test_settings_left_open_take_the_published_values() -> None:
-    published = {"daco": (16, 0.5), "simclr": (32, 0.5), "moco": (32, 0.999), "npid": (64, 0.5)}
+    published = {"daco": (16, 0.5), "simclr": (32, 0.5), "simsiam": (32, 0.5), "moco": (32, 0.999), "npid": (64, 0.5)}
     for method, (batch_size, momentum) in published.items():
         made = TrainSettings(method_name=method)
         assert (made.batch_size, made.momentum) == (batch_size, momentum)

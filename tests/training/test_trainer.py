@@ -37,7 +37,7 @@ def weights(run: TrainSettings) -> dict[str, torch.Tensor]:
     return network
 
 
-@pytest.mark.parametrize("method", ["daco", "simclr", "moco", "npid"])
+@pytest.mark.parametrize("method", ["daco", "simclr", "simsiam", "moco", "npid"])
 def test_a_run_that_stopped_and_resumed_ends_as_one_that_did_not(places: Path, tmp_path: Path, method: str) -> None:
     whole = settings(places, tmp_path / "whole", method)
     assert train(whole, accelerator="cpu").finished

@@ -9,12 +9,19 @@ from training.methods.method import Method
 from training.methods.moco import MoCo
 from training.methods.npid import NPID
 from training.methods.simclr import SimCLR
+from training.methods.simsiam import SimSiam
 from training.settings import TrainSettings
 
 # the name on the command line -> makes the method for (settings, network in training, number of training images)
 METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
     "daco": lambda s, network, images: DaCo(s.temperature, s.lamda),
     "simclr": lambda s, network, images: SimCLR(s.temperature),
+    "simsiam": lambda s, network, images: SimSiam(),
     "moco": lambda s, network, images: MoCo(network, s.negs, s.proj_dim, s.temperature, s.momentum),
     "npid": lambda s, network, images: NPID(images, s.negs, s.proj_dim, s.temperature, s.momentum),
 }
+
+
+def projection_length(settings: TrainSettings, dimension: int) -> int:
+    """How long the head's output is: as asked for, but SimSiam's predicts the encoder's features of that dimension."""
+    return dimension if settings.method_name == "simsiam" else settings.proj_dim

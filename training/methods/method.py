@@ -17,6 +17,10 @@ class Projector(Protocol):
         """Each view, (n, 3, h, w), passes by itself, so with its own batch statistics: (n, proj_dim) each."""
         ...
 
+    def with_features(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """As called, and beside each projection the features that it was made of: (n, proj_dim) and (n, dimension)."""
+        ...
+
     def gather(self, projections: Tensor) -> Tensor:
         """The rows of all processes, in the order of the whole batch."""
         ...
