@@ -85,8 +85,9 @@ def translate(
             typer.echo(f"without {left_out}: {reason}")
         typer.echo(f"Side by side: {comparison.sheet}")
         return
-    from training.translation.generate import generate_twins
+    from training.translation.generate import generate_twins, refuse_other_twins
 
+    refuse_other_twins(dataset, method, overwrite)
     if method == "cut":
         from training.translation.cut.train import CutSettings, train_cut
 

@@ -1,5 +1,6 @@
 """What contrastive unpaired translation promises."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,6 +171,15 @@ def test_twins_come_from_the_trained_models_and_are_marked_with_them(dataset: Da
     train_cut(dataset, CutSettings(**{**vars(TINY), "iterations": 8}), "cpu")
     with pytest.raises(DacoError, match="--overwrite"):
         generate_twins(dataset, "cut")
+
+
+def test_twins_of_another_method_are_refused_before_hours_of_training(dataset: DataSet, commands: Path) -> None:
+    generate_twins(dataset, "fourier")
+    command = [commands / "daco-data", "translate", "set", "--data-root", dataset.data_root, "--method", "cut"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "made by fourier: --overwrite" in done.stderr
+    assert not checkpoint_file(dataset, "domain_a", "domain_b").exists()
 
 
 def test_models_of_other_settings_and_damaged_ones_are_refused(dataset: DataSet) -> None:

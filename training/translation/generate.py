@@ -78,6 +78,23 @@ def generate_twins(
     return TranslationReport(made=len(missing), kept=len(originals) - len(missing), sheet=sheet)
 
 
+def refuse_other_twins(dataset: DataSet, method: str, overwrite: bool) -> None:
+    """Says before a method is trained for hours that its twins would find no place.
+
+    Raises:
+        DacoError: `generated/` holds twins of another method, and `overwrite` is not given.
+    """
+    file = dataset.folder / "generated" / RECORD_FILE
+    if overwrite or not file.is_file():
+        return
+    try:
+        existing = json.loads(file.read_text())["method"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DacoError(f"{file} is damaged ({error}): --overwrite makes the twins anew.") from error
+    if existing != method:
+        raise DacoError(f"{file.parent} holds twins made by {existing}: --overwrite makes them anew by {method}.")
+
+
 def make_twin(dataset: DataSet, translator: Translator, image: Path, seed: int) -> Image.Image:
     """The twin of an original, a function of the seed and of the original's path alone."""
     relative = image.relative_to(dataset.folder / "original")
