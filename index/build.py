@@ -1,36 +1,76 @@
-"""A new index from a set of photographs: find, embed, write, publish."""
+"""A new index from a set of photographs: find, embed, write, publish; and what a change of it shares with that."""
 
+import itertools
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.bundle import write_generation
+import numpy as np
+from numpy.typing import NDArray
+
+from index.bundle import Bundle, highest_next_id, write_generation
 from index.catalog import Entry
 from index.embed import Embedded, TorchEngine, embed_files
-from index.generations import Writer
-from index.manifest import Manifest
-from index.references import Reference, Split, find_references
+from index.generations import KEPT, Writer
+from index.known import Known, Photograph
+from index.manifest import Manifest, SourceRecord
+from index.references import Reference, Split, absolute_source, find_references
+from training.encoder import Encoder
 from training.encoder_source import load_encoder
 from training.errors import DacoError
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did.
+    """What a build, an addition or an update did.
 
     Args:
-        manifest: of the published generation.
+        manifest: of the live generation.
+        published: false where there was nothing to change, so that no generation was written.
         found: photographs in the source.
         unreadable: files that were skipped, each with why.
+        embedded: photographs that went through the encoder; the descriptors of the others were known.
+        added: photographs that got a new id, those among them whose file has another content than before.
+        removed: ids that the generation before had and this one has not.
         seconds: from the first look at the source to the published index.
-        images_per_second: of the embedding alone.
+        images_per_second: embedded ones, while the source was read.
     """
 
     manifest: Manifest
+    published: bool
     found: int
     unreadable: dict[str, str]
+    embedded: int
+    added: int
+    removed: int
     seconds: float
     images_per_second: float
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How to embed: photographs at once, on which device, stopping at an unreadable one or not, showing progress.
+
+    `trust` is consent to running the code of an encoder from torch.hub.
+    """
+
+    batch_size: int = 16
+    device: str = "auto"
+    strict: bool = False
+    progress: bool = True
+    trust: bool = False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the photographs of a generation come from, as its manifest says it."""
+
+    source: str
+    change: str
+    sources: tuple[SourceRecord, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def build_index(
@@ -44,15 +84,19 @@ def build_index(
     strict: bool = False,
     trust: bool = False,
     progress: bool = True,
+    keep: int = KEPT,
 ) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
-    Until it is published, and if the build fails or is stopped, what `out` held before goes on answering.
+    Until it is published, and if the build fails or is stopped, what `out` held before goes on answering. Descriptors
+    that the same encoder made before, for the index in `out` or in a build of it that was stopped, are not made again;
+    a photograph that the index held keeps its id.
 
     Args:
         source, data_root, split: the photographs, as `find_references` takes them.
         encoder, trust: a folder, `timm:NAME` or `torchhub:REPO:ENTRY`, as `load_encoder` takes it.
         strict: an unreadable photograph stops the build.
+        keep: generations that stay, with the new one.
 
     Raises:
         DacoError: anything that the user can put right; UnreadableImage with `strict`.
@@ -60,40 +104,126 @@ def build_index(
     start = time.perf_counter()
     references = find_references(source, data_root, split)
     loaded = load_encoder(encoder, trust)
-    engine = TorchEngine(loaded, device)
-    with Writer(out) as writer:
-        embedding_start = time.perf_counter()
-        embedded = embed_files(
-            engine, [reference.path for reference in references], batch_size, strict=strict, progress=progress
+    origin = Origin(source, "build", (record_source(source, data_root, split),))
+    with Writer(out, keep) as writer:
+        live = None
+        with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
+            live = Bundle.open(out, trust)
+        effort = Effort(batch_size, device, strict, progress)
+        return publish_references(writer, live, loaded, references, [], origin, effort, start, even_if_equal=True)
+
+
+def record_source(source: str, data_root: Path, split: Split) -> SourceRecord:
+    """A source as the manifest keeps it."""
+    name, root = absolute_source(source, data_root)
+    return SourceRecord(name, str(root), split)
+
+
+def publish_references(
+    writer: Writer,
+    live: Bundle | None,
+    encoder: Encoder,
+    references: Sequence[Reference],
+    rest: Sequence[Entry],
+    origin: Origin,
+    effort: Effort,
+    start: float,
+    even_if_equal: bool = False,
+) -> BuildReport:
+    """Publishes the generation of the readable references and of `rest`; embeds only contents that are not known.
+
+    Args:
+        live: the generation before, of any encoder; with `rest`, of this one.
+        rest: entries of `live` that stay as they are.
+        start: `time.perf_counter()` when the work began.
+        even_if_equal: publish also what equals `live`.
+
+    Raises:
+        DacoError: no photograph is left, or anything else that the user can put right.
+    """
+    engine = TorchEngine(encoder, effort.device)
+    before = live.catalog.all() if live else []
+    known = Known(writer.embedded, engine.fingerprint, engine.dimension)
+    if live and live.manifest.encoder_fingerprint == engine.fingerprint:
+        photographs = [Photograph(entry.width, entry.height, entry.sha256) for entry in before]
+        known.learn(photographs, live.store.vectors(_ids(before)))
+
+    embedding_start = time.perf_counter()
+    paths = [reference.path for reference in references]
+    embedded = embed_files(
+        engine, paths, effort.batch_size, strict=effort.strict, progress=effort.progress, known=known
+    )
+    embedding_seconds = time.perf_counter() - embedding_start
+    if not embedded.kept and not rest:
+        raise DacoError(
+            f"No photograph in {origin.source} can be read ({len(references)} tried). First: {embedded.unreadable[0]}"
         )
-        embedding_seconds = time.perf_counter() - embedding_start
-        if not embedded.kept:
-            raise DacoError(
-                f"No photograph in {source} can be read ({len(references)} tried). First: {embedded.unreadable[0]}"
-            )
-        manifest = write_generation(writer, embedded.vectors, _entries(references, embedded), loaded, source)
+    next_id = highest_next_id(writer.index)
+    entries = [*rest, *_entries(references, embedded, before, next_id)]
+    published = even_if_equal or live is None or not _says(live.manifest, origin, before, entries)
+    if published:
+        vectors = (
+            np.concatenate([live.store.vectors(_ids(rest)), embedded.vectors]) if live and rest else embedded.vectors
+        )
+        order = np.argsort(_ids(entries))
+        manifest = write_generation(
+            writer,
+            vectors[order],
+            [entries[row] for row in order],
+            encoder,
+            origin.source,
+            origin.change,
+            origin.sources,
+            origin.left_out,
+            next_id,
+        )
+    else:
+        assert live is not None
+        manifest = live.manifest
+    writer.forget_embedded()
+    ids_before, ids = {entry.id for entry in before}, {entry.id for entry in entries}
     return BuildReport(
         manifest=manifest,
+        published=published,
         found=len(references),
         unreadable={str(error.path): str(error) for error in embedded.unreadable},
+        embedded=embedded.embedded,
+        added=len(ids - ids_before),
+        removed=len(ids_before - ids),
         seconds=round(time.perf_counter() - start, 3),
-        images_per_second=round(len(references) / embedding_seconds, 2),
+        images_per_second=round(embedded.embedded / embedding_seconds, 2),
     )
 
 
-def _entries(references: list[Reference], embedded: Embedded) -> list[Entry]:
-    kept = [references[row] for row in embedded.kept]
-    return [
-        Entry(
-            id=number,
-            path=str(reference.path),
-            place=reference.place,
-            latitude=reference.latitude,
-            longitude=reference.longitude,
-            heading=reference.heading,
-            width=photograph.width,
-            height=photograph.height,
-            sha256=photograph.sha256,
+def _says(manifest: Manifest, origin: Origin, before: Sequence[Entry], entries: Sequence[Entry]) -> bool:
+    """Whether a generation is already what is to be written."""
+    same_origin = (manifest.sources, manifest.left_out) == (origin.sources, origin.left_out)
+    return same_origin and sorted(entries, key=lambda entry: entry.id) == list(before)
+
+
+def _entries(references: Sequence[Reference], embedded: Embedded, before: Sequence[Entry], next_id: int) -> list[Entry]:
+    """The entries of the readable references: a file of the content that it had keeps its id, others get new ones."""
+    ids = {(entry.path, entry.sha256): entry.id for entry in before}
+    fresh = itertools.count(next_id)
+    entries = []
+    for row, photograph in zip(embedded.kept, embedded.photographs, strict=True):
+        reference = references[row]
+        known_id = ids.get((str(reference.path), photograph.sha256))
+        entries.append(
+            Entry(
+                id=next(fresh) if known_id is None else known_id,
+                path=str(reference.path),
+                place=reference.place,
+                latitude=reference.latitude,
+                longitude=reference.longitude,
+                heading=reference.heading,
+                width=photograph.width,
+                height=photograph.height,
+                sha256=photograph.sha256,
+            )
         )
-        for number, (reference, photograph) in enumerate(zip(kept, embedded.photographs, strict=True))
-    ]
+    return entries
+
+
+def _ids(entries: Sequence[Entry]) -> NDArray[np.int64]:
+    return np.array([entry.id for entry in entries], dtype=np.int64)

@@ -1,8 +1,10 @@
 """An index as one thing: vectors, catalogue and encoder of one generation, written and opened together."""
 
 import hashlib
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalog import Catalog, Entry
-from index.generations import CURRENT_FILE, Current, Writer, generation_folder, read_current
-from index.manifest import MANIFEST_FILE, REMEDY, Manifest, bounds_of, parse_manifest, record_files
+from index.generations import (
+    CURRENT_FILE,
+    Current,
+    Writer,
+    finished_generations,
+    generation_folder,
+    read_current,
+    read_kept,
+)
+from index.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_FILE,
+    REMEDY,
+    Manifest,
+    SourceRecord,
+    bounds_of,
+    parse_manifest,
+    record_files,
+)
 from index.store import VectorStore
 from index.stores.faiss import FaissStore
 from training.encoder import Encoder
@@ -67,6 +86,11 @@ class Bundle:
                 current = newer
 
     @classmethod
+    def open_kept(cls, index: Path, generation: int, trust: bool = False) -> "Bundle":
+        """A generation that is kept, live or not, verified as `open` does. Raises as `open`."""
+        return cls._open_generation(index, read_kept(index, generation), trust)
+
+    @classmethod
     def _open_generation(cls, index: Path, current: Current, trust: bool) -> "Bundle":
         folder = generation_folder(index, current.generation)
         manifest = _read_manifest(index, current)
@@ -119,8 +143,30 @@ def read_manifest(index: Path) -> Manifest:
     return _read_manifest(index, read_current(index))
 
 
+def read_kept_manifest(index: Path, generation: int) -> Manifest:
+    """The manifest of a generation that is kept, live or not. Raises DacoError where it is damaged."""
+    return _read_manifest(index, read_kept(index, generation))
+
+
+def highest_next_id(index: Path) -> int:
+    """An id above every one that the readable generations of an index know of; 0 where there are none."""
+    highest = 0
+    for generation in finished_generations(index):
+        with suppress(DacoError):
+            highest = max(highest, read_kept_manifest(index, generation).next_id)
+    return highest
+
+
 def write_generation(
-    writer: Writer, vectors: NDArray[np.float32], entries: Sequence[Entry], encoder: Encoder, source: str
+    writer: Writer,
+    vectors: NDArray[np.float32],
+    entries: Sequence[Entry],
+    encoder: Encoder,
+    source: str,
+    change: str = "build",
+    sources: Sequence[SourceRecord] = (),
+    left_out: Sequence[str] = (),
+    next_id: int = 0,
 ) -> Manifest:
     """Writes a new generation and publishes it last; until then, and if anything fails, the previous one answers.
 
@@ -128,6 +174,8 @@ def write_generation(
         vectors: (n, dimension), length 1.
         entries: n, in the same order; their ids are the vectors' ids.
         source: what the photographs were named by.
+        change, sources, left_out: as the manifest has them.
+        next_id: no id below it is given again; those of the entries need not be counted in.
 
     Raises:
         DacoError: the encoder gave something else than finite numbers; or the disk is full or cannot be written.
@@ -152,20 +200,49 @@ def write_generation(
             encoder_fingerprint=encoder.fingerprint,
             bounds=bounds_of(entries),
             files=record_files(folder),
+            change=change,
+            sources=tuple(sources),
+            left_out=tuple(left_out),
+            next_id=max([next_id, *(entry.id + 1 for entry in entries)]),
         )
         (folder / MANIFEST_FILE).write_text(manifest.as_json(), encoding="utf-8")
     return manifest
 
 
+def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, next_id: int) -> Manifest:
+    """Publishes the files of a finished generation under a new number; they are not copied where links will do.
+
+    Raises:
+        DacoError: the disk is full or cannot be written.
+    """
+    with writer.new_generation() as (number, fresh):
+        for name in manifest.files:
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (fresh / name).hardlink_to(folder / name)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(folder / name, fresh / name)
+        again = replace(
+            manifest,
+            generation=number,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            change=change,
+            next_id=next_id,
+            format_version=FORMAT_VERSION,
+        )
+        (fresh / MANIFEST_FILE).write_text(again.as_json(), encoding="utf-8")
+    return again
+
+
 def _read_manifest(index: Path, current: Current) -> Manifest:
     file = generation_folder(index, current.generation) / MANIFEST_FILE
+    named = f"generation {current.generation}, live by {index / CURRENT_FILE} or kept,"
     try:
         text = file.read_bytes()
     except OSError as error:
         raise DacoError(
-            f"The index is damaged: {index / CURRENT_FILE} names generation {current.generation}, but {file} cannot be"
-            f" read ({error.strerror}). {REMEDY}"
+            f"The index is damaged: {file} of {named} cannot be read ({error.strerror}). {REMEDY}"
         ) from error
     if hashlib.sha256(text).hexdigest() != current.manifest_sha256:
-        raise DacoError(f"The index is damaged: {file} is not the manifest that {index / CURRENT_FILE} names. {REMEDY}")
+        raise DacoError(f"The index is damaged: {file} of {named} is not the manifest that was published. {REMEDY}")
     return parse_manifest(text, file)

@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +11,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from training.console import Trust, new_app, option, run
-from training.errors import DacoError
+from index import change_cli, keeping_cli
+from index.change_cli import saying_what_is_left
+from index.options import (
+    KEEP,
+    BatchSize,
+    DataRoot,
+    Device,
+    Index,
+    Json,
+    Keep,
+    Source,
+    SplitName,
+    SplitOption,
+    Strict,
+)
+from training.console import Trust, new_app, run
 
 if TYPE_CHECKING:
     from index.bundle import Match
@@ -24,27 +37,13 @@ if TYPE_CHECKING:
 app = new_app("Make photographs of known places into a map, and look photographs up in it.")
 
 
-class SplitName(StrEnum):
-    """The parts of a data set."""
-
-    all = "all"
-    train = "train"
-    val = "val"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes the GPU if there is one.")]
+app.add_typer(change_cli.app)
+app.add_typer(keeping_cli.app)
 
 
 @app.command()
 def build(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="The photographs: NAME/domain of a data set below the data root (tokyo/day, demo/domain_a), or any"
-            " folder, taken with the folders in it."
-        ),
-    ],
+    source: Source,
     encoder: Annotated[
         str,
         typer.Option(
@@ -53,45 +52,44 @@ def build(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder of the index; an index that is there is replaced.")],
-    data_root: Annotated[Path, option("data_root", "The folder that holds the data sets.")] = Path("data"),
-    split: Annotated[SplitName, typer.Option(help="The part of a data set to take.")] = SplitName.all,
-    batch_size: Annotated[int, option("batch_size", "Photographs that the encoder takes at once.", min=1)] = 16,
+    data_root: DataRoot = Path("data"),
+    split: SplitOption = SplitName.all,
+    batch_size: BatchSize = 16,
     device: Device = "auto",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at an unreadable photograph instead of skipping it.")
-    ] = False,
+    strict: Strict = False,
     trust: Trust = False,
+    keep: Keep = KEEP,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
 
     Positions come from locations.csv beside the photographs, else from their EXIF GPS. The photographs stay where
-    they are. The index is published as a whole at the end: if the build is stopped, the previous one goes on answering.
+    they are. The index is published as a whole at the end: if the build is stopped, the previous one goes on answering,
+    and the same command goes on where it was. Over an index of the same encoder only new photographs are embedded.
 
     Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
     """
-    try:
+    with saying_what_is_left(out):
         from index.build import build_index
 
-        report = build_index(source, encoder, out, data_root, split.value, batch_size, device, strict, trust)
-    except KeyboardInterrupt as error:
-        print(f"\nStopped; {_state_of(out)}.", file=sys.stderr)
-        raise typer.Exit(130) from error
+        report = build_index(source, encoder, out, data_root, split.value, batch_size, device, strict, trust, keep=keep)
     manifest = report.manifest
     if as_json:
         print(json.dumps({"index": str(out), **asdict(report)}, indent=2))
         return
+    known = report.found - len(report.unreadable) - report.embedded
+    reused = f"; {known} were embedded before" if known else ""
     skipped = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
     print(
         f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
-        f" ({report.images_per_second:.1f} images/s).\n"
+        f" ({report.images_per_second:.1f} images/s{reused}).\n"
         f"{out} is generation {manifest.generation}. Try: daco-index search PHOTOGRAPH --index {out}"
     )
 
 
 @app.command()
 def info(
-    index: Annotated[Path, typer.Argument(help="The folder of an index.")],
+    index: Index,
     as_json: Json = False,
 ) -> None:
     """Say what an index holds: how many photographs, where, of which encoder, made when.
@@ -142,15 +140,6 @@ def search(
 def main() -> None:
     """The command `daco-index`."""
     run(app)
-
-
-def _state_of(index: Path) -> str:
-    from index.generations import read_current
-
-    try:
-        return f"{index} is whole, at generation {read_current(index).generation}"
-    except DacoError:
-        return f"there is no index in {index} yet"
 
 
 def _console() -> Console:

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from index.known import Known, Photograph
 from training.descriptors import describe
 from training.devices import pick_device
 from training.encoder import Encoder
@@ -98,15 +99,6 @@ class TorchEngine:
 
 
 @dataclass(frozen=True)
-class Photograph:
-    """What was learnt of a file on the way: its upright size in pixels and the SHA-256 of its bytes."""
-
-    width: int
-    height: int
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Embedded:
     """What became of a list of n files.
 
@@ -115,12 +107,14 @@ class Embedded:
         kept: their m positions in the list.
         photographs: what is known of each of the m.
         unreadable: the other n - m.
+        embedded: how many of the m went through the engine; the descriptors of the others were known.
     """
 
     vectors: NDArray[np.float32]
     kept: list[int]
     photographs: list[Photograph]
     unreadable: list[UnreadableImage]
+    embedded: int
 
 
 def embed_files(
@@ -130,10 +124,12 @@ def embed_files(
     workers: int = 0,
     strict: bool = False,
     progress: bool = True,
+    known: Known | None = None,
 ) -> Embedded:
     """Descriptors of image files; threads decode and resize ahead while the engine works.
 
     Args:
+        known: descriptors that need not be made again; it is told of each that is made.
         workers: decoding threads; 0 for as many as there are cores.
         strict: an unreadable file stops the work, instead of being said on stderr and left out.
         progress: show count, rate and time left on stderr.
@@ -145,21 +141,27 @@ def embed_files(
     vectors: dict[int, NDArray[np.float32]] = {}
     photographs: dict[int, Photograph] = {}
     unreadable: list[UnreadableImage] = []
+    made = 0
     # a batch is of one shape, so each shape collects its own; beyond this many in all, the fullest goes as it is
     waiting: dict[torch.Size, list[tuple[int, Tensor]]] = {}
     most_waiting = 4 * batch_size
     bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
-    decoded = _decode_ahead(engine, paths, workers or os.cpu_count() or 1, ahead=2 * batch_size)
+    decoded = _decode_ahead(engine, paths, workers or os.cpu_count() or 1, ahead=2 * batch_size, known=known)
     with bar, closing(decoded):
 
         def run(shape: torch.Size) -> None:
+            nonlocal made
             rows, tensors = zip(*waiting.pop(shape), strict=True)
-            vectors.update(zip(rows, engine.embed_prepared(tensors), strict=True))
+            fresh = engine.embed_prepared(tensors)
+            if known is not None:
+                known.remember([photographs[row] for row in rows], fresh)
+            vectors.update(zip(rows, fresh, strict=True))
+            made += len(rows)
             bar.update(len(rows))
 
         for row, outcome in enumerate(decoded):
             try:
-                tensor, photographs[row] = outcome.result()
+                form, photographs[row] = outcome.result()
             except UnreadableImage as error:
                 if strict:
                     raise
@@ -167,9 +169,13 @@ def embed_files(
                 tqdm.write(f"Skipped: {error}", file=sys.stderr)
                 bar.update()
                 continue
-            waiting.setdefault(tensor.shape, []).append((row, tensor))
-            if len(waiting[tensor.shape]) == batch_size:
-                run(tensor.shape)
+            if isinstance(form, np.ndarray):
+                vectors[row] = form
+                bar.update()
+                continue
+            waiting.setdefault(form.shape, []).append((row, form))
+            if len(waiting[form.shape]) == batch_size:
+                run(form.shape)
             elif sum(map(len, waiting.values())) >= most_waiting:
                 run(max(waiting, key=lambda shape: len(waiting[shape])))
         for shape in list(waiting):
@@ -178,18 +184,22 @@ def embed_files(
     kept = sorted(vectors)
     empty = np.empty((0, engine.dimension), dtype=np.float32)
     stacked = np.stack([vectors[row] for row in kept]) if kept else empty
-    return Embedded(stacked, kept, [photographs[row] for row in kept], unreadable)
+    return Embedded(stacked, kept, [photographs[row] for row in kept], unreadable, made)
+
+
+# a prepared image, or the descriptor where it is known
+Form = Tensor | NDArray[np.float32]
 
 
 def _decode_ahead(
-    engine: Engine, paths: Sequence[Path], workers: int, ahead: int
-) -> Generator[Future[tuple[Tensor, Photograph]]]:
+    engine: Engine, paths: Sequence[Path], workers: int, ahead: int, known: Known | None
+) -> Generator[Future[tuple[Form, Photograph]]]:
     """The outcome for each path, in order, with no more than `ahead` of them decoded or in work at a time."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
-        started: deque[Future[tuple[Tensor, Photograph]]] = deque()
+        started: deque[Future[tuple[Form, Photograph]]] = deque()
         for path in paths:
-            started.append(pool.submit(_decode, engine, path))
+            started.append(pool.submit(_decode, engine, path, known))
             if len(started) >= ahead:
                 yield started.popleft()
         while started:
@@ -198,15 +208,20 @@ def _decode_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(engine: Engine, path: Path) -> tuple[Tensor, Photograph]:
+def _decode(engine: Engine, path: Path, known: Known | None) -> tuple[Form, Photograph]:
     try:
         str(path).encode()  # the catalogue and every answer are UTF-8
-        image = open_rgb(path)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if known is not None and (found := known.look_up(digest)) is not None:
+            photograph, vector = found
+            return vector, photograph
+        image = open_rgb(path)
         return engine.prepare(image), Photograph(*image.size, digest)
     except UnreadableImage:
         raise
+    except FileNotFoundError as error:
+        raise UnreadableImage(path, "there is no such file") from error
     except UnicodeEncodeError as error:
         raise UnreadableImage(path, "its name is not UTF-8; rename it") from error
     except Exception as error:  # decoders fail in many ways, and one odd file must not cost the other million

@@ -3,6 +3,10 @@
 INDEX/CURRENT            "<n> <SHA-256 of generations/<n>/manifest.json>": the live generation, and the start of the
                          chain of hashes that covers every byte of it
 INDEX/generations/<n>/   a finished generation, never changed again
+INDEX/generations/<n>/manifest.json.sha256
+                         the same hash, for the time when CURRENT names another generation
+INDEX/generations/.embedded/
+                         descriptors made by a run that has not published yet: the next run goes on with them
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
 INDEX/.lock              held by the one process that writes
 """
@@ -23,7 +27,9 @@ from training.errors import DacoError
 CURRENT_FILE = "CURRENT"
 CURRENT_FORM = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n")
 GENERATIONS = "generations"
+EMBEDDED = ".embedded"
 LOCK_FILE = ".lock"
+MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
 KEPT = 2  # the live generation and the one before it
 
 
@@ -38,6 +44,12 @@ class Current:
 def generation_folder(index: Path, generation: int) -> Path:
     """Where a generation of an index lies."""
     return index / GENERATIONS / str(generation)
+
+
+def finished_generations(index: Path) -> list[int]:
+    """The numbers of the generations that lie in an index, rising; the live one need not be the last."""
+    folder = index / GENERATIONS
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
 
 
 def read_current(index: Path) -> Current:
@@ -58,18 +70,39 @@ def read_current(index: Path) -> Current:
     return Current(int(match[1]), match[2])
 
 
+def read_kept(index: Path, generation: int) -> Current:
+    """A generation that lies in an index, live or not, with the hash that its manifest must have.
+
+    Raises:
+        DacoError: its note of the hash cannot be read or is damaged.
+    """
+    with suppress(DacoError):
+        if (current := read_current(index)).generation == generation:
+            return current
+    folder = generation_folder(index, generation)
+    file = folder / MANIFEST_HASH_FILE
+    try:
+        # an index written before there were such notes has none, and its manifest vouches for itself
+        sha256 = file.read_text(encoding="ascii").strip() if file.exists() else sha256_of(folder / MANIFEST_FILE)
+    except (OSError, ValueError) as error:
+        raise DacoError(f"The index is damaged: {folder} cannot be read ({error}). {REMEDY}") from error
+    return Current(generation, sha256)
+
+
 class Writer:
     """The one process that may change an index; use it as a context.
 
     Args:
         index: the folder, made if it is missing.
+        keep: how many generations stay when one is published, with the new one; at least 1.
 
     Raises:
         DacoError: somebody else is writing it, it cannot be written, or the folder holds something that is no index.
     """
 
-    def __init__(self, index: Path) -> None:
+    def __init__(self, index: Path, keep: int = KEPT) -> None:
         self.index = index
+        self._keep = keep
         self._generations = index / GENERATIONS
         self._fresh_current = index / f".{CURRENT_FILE}.new"
         self._lock = -1
@@ -97,6 +130,15 @@ class Writer:
     ) -> None:
         self._unlock()
 
+    @property
+    def embedded(self) -> Path:
+        """The folder for descriptors that are not published yet; it outlives a writer that was stopped."""
+        return self._generations / EMBEDDED
+
+    def forget_embedded(self) -> None:
+        """Clears that folder, once its descriptors are published."""
+        shutil.rmtree(self.embedded, ignore_errors=True)
+
     @contextmanager
     def new_generation(self) -> Iterator[tuple[int, Path]]:
         """Gives the number and the empty folder of a new generation, and publishes what was put there.
@@ -107,12 +149,13 @@ class Writer:
             DacoError: the disk is full or cannot be written.
         """
         live = self._live()
-        number = max([*self._finished(), live or 0]) + 1
+        number = max([*finished_generations(self.index), live or 0]) + 1
         partial = self._generations / f".{number}.partial"
         final = generation_folder(self.index, number)
         try:
             partial.mkdir()
             yield number, partial
+            (partial / MANIFEST_HASH_FILE).write_text(f"{sha256_of(partial / MANIFEST_FILE)}\n", encoding="ascii")
             _sync_tree(partial)
             partial.rename(final)
             _sync(self._generations)
@@ -142,22 +185,21 @@ class Writer:
             return read_current(self.index).generation
         return None
 
-    def _finished(self) -> list[int]:
-        return sorted(int(path.name) for path in self._generations.iterdir() if path.name.isdecimal())
-
     def _clear(self) -> None:
         """Removes what a crash left: half-written folders, and a finished generation that was never published."""
         self._fresh_current.unlink(missing_ok=True)
         for path in self._generations.glob(".*"):
+            if path.name == EMBEDDED:
+                continue
             shutil.rmtree(path, ignore_errors=True)
         live = self._live()
         if live is not None:
-            for number in self._finished():
+            for number in finished_generations(self.index):
                 if number > live:
                     self._remove(number)
 
     def _prune(self, live: int) -> None:
-        for number in self._finished()[:-KEPT]:
+        for number in finished_generations(self.index)[: -self._keep]:
             if number != live:
                 self._remove(number)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from index.catalog import Entry
+from index.references import Split
 from training.errors import DacoError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 knew neither sources nor next_id
 MANIFEST_FILE = "manifest.json"
 
 
@@ -33,6 +34,15 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class SourceRecord:
+    """Where photographs were taken from, so that it can be looked at again: `find_references`'s arguments, absolute."""
+
+    name: str
+    data_root: str
+    split: Split
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What `manifest.json` says.
 
@@ -46,6 +56,10 @@ class Manifest:
         backbone, encoder_fingerprint: of the encoder that made the descriptors; it lies beside them in `encoder/`.
         bounds: None where no position is known. A set across the 180th meridian gets the long way round.
         files: path below the generation's folder to what must be there.
+        change: what made this generation of the one before: `build`, `add`, `rollback to 3`, ...
+        sources: what `update` looks at again; in an index of format 1, none.
+        left_out: files of the sources that were removed from the index on purpose, absolute.
+        next_id: above every id that this index ever gave, so that none is given twice.
     """
 
     generation: int
@@ -59,6 +73,10 @@ class Manifest:
     encoder_fingerprint: str
     bounds: Bounds | None
     files: dict[str, FileRecord]
+    change: str
+    sources: tuple[SourceRecord, ...]
+    left_out: tuple[str, ...]
+    next_id: int
     metric: str = "inner_product"
     format_version: int = FORMAT_VERSION
 
@@ -101,9 +119,13 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
         version = content["format_version"]
         if version > FORMAT_VERSION:
             raise DacoError(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
+        if version == 1:
+            content |= {"change": "build", "sources": [], "left_out": [], "next_id": content["count"]}
         bounds = content["bounds"]
         content["bounds"] = None if bounds is None else Bounds(**bounds)
         content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
+        content["sources"] = tuple(SourceRecord(**record) for record in content["sources"])
+        content["left_out"] = tuple(content["left_out"])
         return Manifest(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DacoError(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error

@@ -32,6 +32,12 @@ class Reference:
     heading: float | None = None
 
 
+def absolute_source(source: str, data_root: Path = Path("data")) -> tuple[str, Path]:
+    """A source and data root that name the same photographs from any working folder. Raises as `find_references`."""
+    is_folder = _find_domain(source, data_root) is None
+    return str(Path(source).resolve()) if is_folder else source, data_root.absolute()
+
+
 def find_references(source: str, data_root: Path = Path("data"), split: Split = "all") -> list[Reference]:
     """The reference photographs that a command line names, in a fixed order.
 

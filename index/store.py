@@ -30,5 +30,11 @@ class VectorStore(Protocol):
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The k most similar to each of (q, dimension): similarities (q, k), falling, and ids (q, k), -1 where none."""
 
+    def ids(self) -> NDArray[np.int64]:
+        """Every id that it holds: (n,), in no promised order; one that were there twice comes twice."""
+
+    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors under these ids (n,), as the store keeps them: (n, dimension). Raises KeyError for another id."""
+
     def save(self, path: Path) -> None:
         """Writes everything to one file. Raises OSError."""

@@ -1,6 +1,7 @@
 """Vectors in FAISS, in this process's memory: the default store."""
 
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -53,6 +54,19 @@ class FaissStore:
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         similarities, ids = self._index.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
         return similarities, ids
+
+    def ids(self) -> NDArray[np.int64]:
+        index: Any = self._index  # an IndexIDMap2, which FAISS's own annotations call an Index
+        ids: NDArray[np.int64] = faiss.vector_to_array(index.id_map)
+        return ids
+
+    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        if not len(ids):
+            return np.empty((0, self.dimension), dtype=np.float32)
+        if len(missing := np.setdiff1d(ids, self.ids())):
+            raise KeyError(int(missing[0]))
+        vectors: NDArray[np.float32] = self._index.reconstruct_batch(np.ascontiguousarray(ids, dtype=np.int64))
+        return vectors
 
     def save(self, path: Path) -> None:
         try:

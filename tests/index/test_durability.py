@@ -28,10 +28,11 @@ FILES = [
 
 
 def leftovers(index: Path) -> list[str]:
-    """What a finished writer may not leave behind."""
-    hidden = [path.name for path in index.rglob(".*") if path.name != ".lock"]
+    """What a writer may not leave behind; the notes of what it embedded may stay for the next one."""
+    hidden = [path.name for path in index.rglob(".*") if path.name not in (".lock", ".embedded")]
     live = read_current(index).generation
-    return hidden + [path.name for path in (index / "generations").iterdir() if int(path.name) > live]
+    numbers = [path.name for path in (index / "generations").iterdir() if path.name.isdecimal()]
+    return hidden + [number for number in numbers if int(number) > live]
 
 
 def test_a_writer_killed_at_any_step_leaves_a_whole_index(encoder_folder, tmp_path):

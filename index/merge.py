@@ -1,0 +1,63 @@
+"""Several indexes of one encoder to one."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from index.bundle import Bundle, highest_next_id, write_generation
+from index.catalog import Entry
+from index.generations import CURRENT_FILE, KEPT, Writer, read_current
+from index.manifest import Manifest
+from training.errors import DacoError
+
+
+def merge_indexes(indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: bool = False) -> Manifest:
+    """Writes the photographs of several indexes as one; nothing is embedded.
+
+    The first index's photographs keep their ids, the others' get new ones. A file that several hold is taken from the
+    first that has it.
+
+    Args:
+        indexes: at least two.
+        out: a new folder, or the first of `indexes`, which then gets a new generation.
+        keep: generations of `out` that stay, with the new one.
+
+    Raises:
+        DacoError: they are of different encoders, one is not whole, or `out` holds another index.
+    """
+    for index in indexes:
+        read_current(index)
+    if (out / CURRENT_FILE).exists() and out.resolve() != indexes[0].resolve():
+        raise DacoError(f"{out} holds another index: name a new folder, or the first of the indexes to merge into it.")
+    with Writer(out, keep) as writer:
+        bundles = [Bundle.open(index, trust) for index in indexes]
+        first = bundles[0]
+        for index, bundle in zip(indexes, bundles, strict=True):
+            if bundle.manifest.encoder_fingerprint != first.manifest.encoder_fingerprint:
+                raise DacoError(
+                    f"{indexes[0]} and {index} are of different encoders ({first.manifest.backbone} and"
+                    f" {bundle.manifest.backbone}), so their descriptors cannot be compared: build one of them again."
+                )
+        fresh = itertools.count(max(first.manifest.next_id, highest_next_id(out)))
+        entries: dict[str, Entry] = {entry.path: entry for entry in first.catalog.all()}
+        parts = [first.store.vectors(np.array([entry.id for entry in entries.values()], dtype=np.int64))]
+        for bundle in bundles[1:]:
+            joining = [entry for entry in bundle.catalog.all() if entry.path not in entries]
+            parts.append(bundle.store.vectors(np.array([entry.id for entry in joining], dtype=np.int64)))
+            entries |= {entry.path: replace(entry, id=next(fresh)) for entry in joining}
+        sources = dict.fromkeys(record for bundle in bundles for record in bundle.manifest.sources)
+        left_out = {path for bundle in bundles for path in bundle.manifest.left_out} - set(entries)
+        return write_generation(
+            writer,
+            np.concatenate(parts),
+            list(entries.values()),
+            first.encoder,
+            ", ".join(dict.fromkeys(bundle.manifest.source for bundle in bundles)),
+            f"merge of {len(indexes)}",
+            list(sources),
+            sorted(left_out),
+            next(fresh),
+        )

@@ -1,0 +1,35 @@
+"""Arguments and options that several commands of `daco-index` take alike."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.console import option
+
+
+class SplitName(StrEnum):
+    """The parts of a data set."""
+
+    all = "all"
+    train = "train"
+    val = "val"
+
+
+Index = Annotated[Path, typer.Argument(help="The folder of an index.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="The photographs: NAME/domain of a data set below the data root (tokyo/day, demo/domain_a), or any"
+        " folder, taken with the folders in it."
+    ),
+]
+DataRoot = Annotated[Path, option("data_root", "The folder that holds the data sets.")]
+SplitOption = Annotated[SplitName, typer.Option("--split", help="The part of a data set to take.")]
+BatchSize = Annotated[int, option("batch_size", "Photographs that the encoder takes at once.", min=1)]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes the GPU if there is one.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at an unreadable photograph instead of skipping it.")]
+Keep = Annotated[int, typer.Option(min=1, help="Generations that stay on disk, with the new one, to roll back to.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+KEEP = 2  # index.generations.KEPT, without its imports

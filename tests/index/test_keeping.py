@@ -1,0 +1,74 @@
+"""Going back, verifying, merging and exporting."""
+
+import json
+
+import numpy as np
+import pytest
+
+from index.build import build_index
+from index.bundle import Bundle
+from index.change import remove_photographs
+from index.export import export_geojson, export_parquet
+from index.history import list_generations, roll_back
+from index.merge import merge_indexes
+from index.verify import verify_index
+from training.encoder import Encoder, EncoderConfig
+from training.errors import DacoError
+
+
+def test_a_rollback_is_a_new_generation_and_twice_is_back_again(own_index):
+    remove_photographs(own_index, ids=[3])
+    assert roll_back(own_index).generation == 3
+    assert Bundle.open(own_index).store.count == 12
+    assert roll_back(own_index).count == 11
+    assert [(one.generation, one.live) for one in list_generations(own_index)] == [(3, False), (4, True)]
+    with pytest.raises(DacoError, match="cannot go back to generation 9"):
+        roll_back(own_index, 9)
+
+
+def test_keep_says_how_many_generations_stay(own_index):
+    for number in range(3):
+        remove_photographs(own_index, ids=[number], keep=3)
+    assert [one.generation for one in list_generations(own_index)] == [2, 3, 4]
+    assert roll_back(own_index, 2, keep=3).count == 11
+
+
+@pytest.mark.parametrize("name", ["vectors.faiss", "catalog.sqlite", "encoder/model.safetensors", "manifest.json"])
+@pytest.mark.parametrize("generation", [1, 2])
+def test_verify_names_a_damaged_file_of_any_generation(own_index, daco_index, generation, name):
+    remove_photographs(own_index, ids=[3])
+    assert not [problem for one in verify_index(own_index) for problem in one.problems]
+    file = own_index / "generations" / str(generation) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    problems = {one.generation: one.problems for one in verify_index(own_index)}
+    assert file.name in problems[generation][0]
+    assert not problems[3 - generation]
+
+
+def test_a_merge_holds_both_and_refuses_other_encoders(built, own_index, encoder_folder, photographs, tmp_path):
+    photographs(tmp_path / "s", 4)
+    build_index(str(tmp_path / "s"), str(encoder_folder), tmp_path / "b", progress=False)
+    assert merge_indexes([own_index, tmp_path / "b"], tmp_path / "c").count == 16
+    assert not verify_index(tmp_path / "c")[0].problems
+    Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(tmp_path / "e")
+    build_index(str(tmp_path / "s"), str(tmp_path / "e"), tmp_path / "d", progress=False)
+    with pytest.raises(DacoError, match="different encoders"):
+        merge_indexes([own_index, tmp_path / "d"], tmp_path / "f")
+
+
+def test_geojson_has_a_feature_for_each(own_index, tmp_path):
+    export_geojson(Bundle.open(own_index), tmp_path / "a.geojson")
+    assert len(json.loads((tmp_path / "a.geojson").read_text())["features"]) == 12
+
+
+def test_parquet_holds_every_row_with_its_descriptor(own_index, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    bundle = Bundle.open(own_index)
+    export_parquet(bundle, tmp_path / "index.parquet")
+    rows = parquet.read_table(tmp_path / "index.parquet").to_pylist()
+    assert [row["id"] for row in rows] == [entry.id for entry in bundle.catalog.all()]
+    vectors = bundle.store.vectors(np.array([row["id"] for row in rows]))
+    name = next(name for name, value in rows[0].items() if isinstance(value, list))
+    np.testing.assert_array_equal(np.array([row[name] for row in rows], dtype=np.float32), vectors)
