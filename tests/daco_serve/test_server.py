@@ -128,8 +128,9 @@ def test_a_new_generation_is_taken_up_and_a_damaged_one_is_not(
         (own_index / "CURRENT").write_text("no generation\n")
         time.sleep(0.5)
         assert state() == (2, 2)
+        best = httpx.post(f"{address}/v1/query", content=content).json()["matches"][0]  # ids are never used twice
         (fewer / "1.png").unlink()
-        refused(httpx.get(f"{address}/v1/references/1/image"), 410, "reference_gone")
+        refused(httpx.get(f"{address}{best['image']}"), 410, "reference_gone")
 
 
 def test_the_page_asks_no_other_host(client: httpx.Client) -> None:
