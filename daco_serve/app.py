@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daco_serve.errors import Refusal, envelope
-from daco_serve.routes import health, query, references
+from daco_serve.routes import health, indexes, query, references
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
 
@@ -56,7 +56,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         redoc_url=None,
     )
     app.state.service = service
-    for resource in (query, references, health):
+    for resource in (query, indexes, references, health):
         app.include_router(resource.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))

@@ -27,7 +27,14 @@ app = new_app("Answer photographs with places over HTTP, and ask such a server."
 
 @app.command("run")
 def serve(
-    index: Annotated[Path | None, option("index", "Folder of the index, as daco-index build makes it.")] = None,
+    index: Annotated[
+        list[str] | None,
+        option(
+            "index",
+            "Folder of an index, or of several; NAME=FOLDER to name it. May be repeated.",
+            metavar="[NAME=]FOLDER",
+        ),
+    ] = None,
     host: Annotated[str | None, option("host", "Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, option("port", "Port; 0 takes a free one.", show_default="8000")] = None,
     k: Annotated[int | None, option("k", "Matches in an answer, unless the request says.", show_default="5")] = None,
@@ -48,16 +55,18 @@ def serve(
 
     Every option may come from the environment instead: DACO_INDEX, DACO_PORT and so on.
 
-    A new generation of the index is taken up without a restart.
+    Of several indexes a query chooses with ?index=NAME; the first answers unless one is named. A new generation of
+    an index is taken up without a restart, and so is a new index in a folder of indexes.
 
     Example: daco-serve run --index maps/demo-day --port 8000
     """
+    from daco_serve.indexes import find_indexes
     from daco_serve.settings import load_settings
     from index.generations import read_current
 
     settings = load_settings(
         {
-            "index": index,
+            "index": index or None,
             "host": host,
             "port": port,
             "k": k,
@@ -68,7 +77,8 @@ def serve(
             "trust": trust,
         }
     )
-    read_current(settings.index)  # says at once if there is no index, before all that takes seconds
+    for folder in find_indexes(settings.index).values():
+        read_current(folder)  # says at once if there is no index, before all that takes seconds
     with _bind(settings.host, settings.port) as listener:
         try:
             import uvicorn
@@ -80,7 +90,11 @@ def serve(
             service = Service(settings)
             service.load()
             _listen(listener, settings.host)
-            _announce(_address(listener), service.live.state, min(settings.k, settings.max_k))
+            _announce(
+                _address(listener),
+                [index.live.state for index in service.indexes.values()],
+                min(settings.k, settings.max_k),
+            )
             config = uvicorn.Config(
                 create_app(settings, service),
                 log_level="warning",
@@ -149,12 +163,15 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _announce(address: str, state: "IndexState", k: int) -> None:
+def _announce(address: str, states: list["IndexState"], k: int) -> None:
+    print(f"Serving at {address}")
+    for state in states:
+        print(
+            f"  {state.name}: {state.count} reference photographs (generation {state.generation}), encoder"
+            f" {state.backbone} {state.encoder[:12]}"
+        )
     print(
-        f"Serving {state.count} reference photographs (generation {state.generation}) with encoder {state.backbone}"
-        f" {state.encoder[:12]} at {address}\n"
-        f"  curl -F image=@photograph.jpg '{address}/v1/query?k={k}'\n"
-        "Ctrl-C stops it.",
+        f"  curl -F image=@photograph.jpg '{address}/v1/query?k={k}'\nCtrl-C stops it.",
         flush=True,
     )
 

@@ -23,6 +23,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "not_found": (404, "There is nothing at this address; /docs lists what there is."),
     "method_not_allowed": (405, "This address does not take GET."),
     "unknown_reference": (404, "The index has no reference photograph 12."),
+    "unknown_index": (404, "There is no index 'harbour' here; there is day, fog."),
     "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
     "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),

@@ -41,10 +41,20 @@ class Timings(BaseModel):
 class IndexState(BaseModel):
     """The index that answers."""
 
+    name: str = Field(description="By which a query chooses it.")
     generation: int
     count: int = Field(description="Reference photographs in it.")
     backbone: str = Field(description="Of its encoder.")
     encoder: str = Field(description="Fingerprint of its encoder.")
+
+
+class Bounds(BaseModel):
+    """A box of latitudes and longitudes."""
+
+    south: float
+    west: float
+    north: float
+    east: float
 
 
 class QueryAnswer(BaseModel):
@@ -74,7 +84,7 @@ class QueryAnswer(BaseModel):
                     "support": 1,
                 },
                 "timings": {"decode_ms": 8.1, "embed_ms": 21.7, "search_ms": 0.3, "total_ms": 31.0},
-                "index": {"generation": 1, "count": 200, "backbone": "resnet50", "encoder": "9f2c61d0"},
+                "index": {"name": "day", "generation": 1, "count": 200, "backbone": "resnet50", "encoder": "9f2c61d0"},
             }
         }
     )
@@ -83,6 +93,20 @@ class QueryAnswer(BaseModel):
     location: Location | None = Field(description="null where no match has a position.")
     timings: Timings
     index: IndexState
+
+
+class IndexAnswer(IndexState):
+    """One of the indexes that this server answers from."""
+
+    located: int = Field(description="Reference photographs whose position is known.")
+    bounds: Bounds | None = Field(description="The box that holds them; null where no position is known.")
+    created: str = Field(description="When this generation was published: UTC, ISO 8601.")
+
+
+class IndexesAnswer(BaseModel):
+    """The indexes of this server; a query that names none is answered by the first."""
+
+    indexes: list[IndexAnswer]
 
 
 class ReferenceAnswer(BaseModel):
@@ -108,7 +132,7 @@ class Ready(BaseModel):
     """The process answers queries."""
 
     status: str = "ready"
-    index: IndexState
+    index: IndexState = Field(description="The one that answers a query which names none.")
 
 
 class ErrorDetail(BaseModel):

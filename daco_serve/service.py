@@ -1,29 +1,26 @@
-"""What answers a query, without HTTP: the live index, its engine, and the threads that work for them."""
+"""What answers a query, without HTTP: the live indexes, their engines, and the threads that work for them."""
 
 import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from daco_serve.batching import Batcher, QueueFull
+from daco_serve.batching import QueueFull
 from daco_serve.errors import Refusal
+from daco_serve.indexes import Engines, Live, ServedIndex, find_indexes
 from daco_serve.localize import MATCHES, localize
-from daco_serve.schemas import IndexState, Location, QueryAnswer, Timings
+from daco_serve.schemas import Location, QueryAnswer, Timings
 from daco_serve.schemas import Match as MatchAnswer
 from daco_serve.settings import ServeSettings
 from daco_serve.uploads import decode_upload
-from index.bundle import Bundle, Match
-from index.embed import Engine, TorchEngine
-from index.generations import Current, read_current
+from index.bundle import Match
 from training.errors import DacoError
 
 log = logging.getLogger(__name__)
@@ -31,88 +28,88 @@ log = logging.getLogger(__name__)
 DRAFT_FACTOR = 2  # a JPEG is decoded no smaller than this times what the encoder takes, so that resizing still smooths
 
 
-@dataclass(frozen=True)
-class Live:
-    """One generation of the index and the engine for it; a request keeps the one it began with."""
-
-    bundle: Bundle
-    engine: Engine
-    batcher: Batcher[Tensor, NDArray[np.float32]]
-
-    @property
-    def state(self) -> IndexState:
-        """What answers say of the index."""
-        manifest = self.bundle.manifest
-        return IndexState(
-            generation=manifest.generation,
-            count=manifest.count,
-            backbone=manifest.backbone,
-            encoder=manifest.encoder_fingerprint,
-        )
-
-
 class Service:
-    """Answers queries from the newest generation of one index."""
+    """Answers queries from the newest generations of one index or several."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
         self.threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
-        self._live: Live | None = None
-        self._seen: Current | None = None
+        self.indexes: dict[str, ServedIndex] = {}
+        self._engines = Engines(settings)
+        self._complaints: dict[str, str] = {}
         self._in_work = 0
 
     @property
+    def ready(self) -> bool:
+        """Whether every index that is known of answers."""
+        return bool(self.indexes) and all(index.loaded for index in self.indexes.values())
+
+    @property
     def live(self) -> Live:
-        """The generation that answers now.
+        """What answers a query that names no index. Raises as `choose`."""
+        return self.choose(None)
+
+    def choose(self, name: str | None) -> Live:
+        """The live generation of an index, None for the first.
 
         Raises:
-            Refusal: none is loaded yet.
+            Refusal: there is no index of this name, or it is not loaded yet.
         """
-        if self._live is None:
+        if not self.indexes:
             raise Refusal("not_ready")
-        return self._live
+        index = self.indexes.get(next(iter(self.indexes)) if name is None else name)
+        if index is None:
+            raise Refusal("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
+        return index.live
+
+    def image_address(self, live: Live, reference: int) -> str:
+        """Where the server has a reference photograph of an index."""
+        address = f"/v1/references/{reference}/image"
+        return address if live.name == next(iter(self.indexes)) else f"{address}?index={live.name}"
 
     def load(self) -> None:
-        """Takes up the index's live generation, if it is not the one that answers already.
-
-        The engine is warmed with one dummy image, and kept where the new generation has the same encoder.
+        """Takes up the live generation of every index, and what has come into a folder of indexes.
 
         Raises:
-            DacoError: there is no index, or it is damaged; what answered before goes on answering.
+            DacoError: an index cannot be had; the others, and what answered before, go on answering.
         """
-        current = read_current(self.settings.index)
-        if current == self._seen:
-            return
-        self._seen = current  # a damaged generation is complained of once, not at every look
-        bundle = Bundle.open(self.settings.index, self.settings.trust)
-        old = self._live
-        if old is not None and old.engine.fingerprint == bundle.manifest.encoder_fingerprint:
-            self._live = Live(bundle, old.engine, old.batcher)
-            return
-        engine = TorchEngine(bundle.encoder, self.settings.device)
-        size = bundle.encoder.config.image_size
-        engine.embed([Image.new("RGB", (size * 4 // 3, size))])
-        batcher = Batcher[Tensor, NDArray[np.float32]](
-            lambda tensors: list(engine.embed_prepared(tensors)), self.settings.max_batch, self.settings.max_waiting
-        )
-        self._live = Live(bundle, engine, batcher)
+        self._find()
+        for index in self.indexes.values():
+            self._load(index)
+
+    def _find(self) -> None:
+        found = find_indexes(self.settings.index).items()
+        fresh = {
+            name: ServedIndex(name, folder, self.settings, self._engines)
+            for name, folder in found
+            if name not in self.indexes
+        }
+        self.indexes = {**self.indexes, **fresh}  # a new one, since requests may be reading the old one
+
+    def _load(self, index: ServedIndex) -> None:
+        before = index.loaded
+        if index.load() and before:
+            state = index.live.state
+            log.info("Generation %d of %s answers now: %d photographs.", state.generation, index.name, state.count)
 
     async def keep_current(self) -> None:
-        """Loads the index, and every new generation of it, until cancelled."""
-        complaint = ""
+        """Loads the indexes, and every new generation of them, until cancelled."""
         while True:
-            before = self._live
-            try:
-                await asyncio.to_thread(self.load)
-                complaint = ""
-            except DacoError as error:
-                if str(error) != complaint:
-                    log.error("%s", error)
-                complaint = str(error)
-            if before is not None and self._live is not before:
-                state = self.live.state
-                log.info("Generation %d answers now: %d photographs.", state.generation, state.count)
+            await self._attempt("", self._find)
+            for index in list(self.indexes.values()):
+                await self._attempt(index.name, lambda index=index: self._load(index))  # type: ignore[misc]
             await asyncio.sleep(self.settings.reload_seconds)
+
+    async def _attempt(self, subject: str, work: Callable[[], None]) -> None:
+        """Runs it in a thread; a complaint is logged when it is new."""
+        complaint = ""
+        try:
+            await asyncio.to_thread(work)
+        except DacoError as error:
+            complaint = str(error)
+            if complaint != self._complaints.get(subject):
+                log.error("%s", complaint)
+        self._complaints[subject] = complaint
 
     @contextmanager
     def admission(self) -> Iterator[None]:
@@ -129,10 +126,11 @@ class Service:
         finally:
             self._in_work -= 1
 
-    async def answer(self, upload: bytes, k: int, began: float) -> QueryAnswer:
+    async def answer(self, live: Live, upload: bytes, k: int, began: float) -> QueryAnswer:
         """Looks a photograph up.
 
         Args:
+            live: the index to look in.
             upload: the bytes of an image file.
             k: how many matches; of a smaller index, all.
             began: when the request did, by `time.perf_counter`.
@@ -140,20 +138,19 @@ class Service:
         Raises:
             Refusal: the bytes are not an image that we take, or too much waits.
         """
-        live = self.live
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
         tensor = await loop.run_in_executor(self.threads, self._prepare, live, upload)
         decoded = time.perf_counter()
         try:
-            vector = await asyncio.wrap_future(live.batcher.submit(tensor))
+            vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
         except QueueFull as error:
             raise Refusal("too_busy") from error
         embedded = time.perf_counter()
         matches, location = await loop.run_in_executor(self.threads, _search, live, vector, k)
         end = time.perf_counter()
         return QueryAnswer(
-            matches=[_match_answer(match) for match in matches],
+            matches=[_match_answer(match, self.image_address(live, match.entry.id)) for match in matches],
             location=location,
             timings=Timings(
                 decode_ms=_milliseconds(start, decoded),
@@ -166,12 +163,7 @@ class Service:
 
     def _prepare(self, live: Live, upload: bytes) -> Tensor:
         least_side = DRAFT_FACTOR * live.bundle.encoder.config.image_size
-        return live.engine.prepare(decode_upload(upload, self.settings.max_pixels, least_side))
-
-
-def image_address(reference: int) -> str:
-    """Where the server has a reference photograph."""
-    return f"/v1/references/{reference}/image"
+        return live.running.engine.prepare(decode_upload(upload, self.settings.max_pixels, least_side))
 
 
 def _search(live: Live, vector: NDArray[np.float32], k: int) -> tuple[Sequence[Match], Location | None]:
@@ -180,7 +172,7 @@ def _search(live: Live, vector: NDArray[np.float32], k: int) -> tuple[Sequence[M
     return matches[:k], localize(matches)
 
 
-def _match_answer(match: Match) -> MatchAnswer:
+def _match_answer(match: Match, image: str) -> MatchAnswer:
     entry = match.entry
     return MatchAnswer(
         rank=match.rank,
@@ -190,7 +182,7 @@ def _match_answer(match: Match) -> MatchAnswer:
         latitude=entry.latitude,
         longitude=entry.longitude,
         heading=entry.heading,
-        image=image_address(entry.id),
+        image=image,
     )
 
 

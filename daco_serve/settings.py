@@ -1,10 +1,10 @@
 """Every setting of the server: its default, its limits, and its variable in the environment."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from training.errors import DacoError
 
@@ -13,7 +13,8 @@ class ServeSettings(BaseSettings):
     """What a server is told; each field may also come from the environment, `port` as `DACO_PORT`.
 
     Args:
-        index: folder of the index to answer from.
+        index: folders of the indexes to answer from, each as `find_indexes` takes it; in the environment divided by
+            commas.
         k, max_k: how many matches an answer has, unless the request says; and at most.
         max_upload_bytes: of one photograph.
         max_pixels: width times height; looked at before anything is decoded.
@@ -26,7 +27,7 @@ class ServeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DACO_")
 
-    index: Path
+    index: Annotated[tuple[str, ...], NoDecode] = Field(min_length=1)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     k: int = Field(default=5, ge=1)
@@ -39,6 +40,15 @@ class ServeSettings(BaseSettings):
     reload_seconds: float = Field(default=2.0, gt=0)
     device: str = "auto"
     trust: bool = False
+
+    @field_validator("index", mode="before")
+    @classmethod
+    def _several(cls, given: object) -> object:
+        if isinstance(given, Path):
+            return (str(given),)
+        if isinstance(given, str):
+            return tuple(part.strip() for part in given.split(",") if part.strip())
+        return given
 
 
 def load_settings(given: dict[str, Any]) -> ServeSettings:
@@ -53,7 +63,7 @@ def load_settings(given: dict[str, Any]) -> ServeSettings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         variable = f"DACO_{name.upper()}"
-        if first["type"] == "missing":
+        if first["type"] in ("missing", "too_short"):
             raise DacoError(f"No {name} was named: give --{name} or set {variable}.") from error
         raise DacoError(
             f"--{name.replace('_', '-')} (or {variable}) cannot be {first['input']!r}: {first['msg']}."

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from daco_serve.service import Service
 
@@ -13,3 +13,4 @@ def _service(request: Request) -> Service:
 
 
 ServiceOf = Annotated[Service, Depends(_service)]
+IndexName = Annotated[str | None, Query(description="Which index, as /v1/indexes names it; the first unless given.")]

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from daco_serve.errors import documented
+from daco_serve.errors import Refusal, documented
 from daco_serve.routes.dependencies import ServiceOf
 from daco_serve.schemas import Health, Ready
 
@@ -17,5 +17,7 @@ async def health() -> Health:
 
 @router.get("/readyz", summary="Does it answer queries", responses=documented("not_ready"))
 async def ready(service: ServiceOf) -> Ready:
-    """200 once index and encoder are loaded and warm, 503 before."""
+    """200 once every index and its encoder are loaded and warm, 503 before."""
+    if not service.ready:
+        raise Refusal("not_ready")
     return Ready(index=service.live.state)

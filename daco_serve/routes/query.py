@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 
 from daco_serve.errors import Refusal, documented
-from daco_serve.routes.dependencies import ServiceOf
+from daco_serve.routes.dependencies import IndexName, ServiceOf
 from daco_serve.schemas import QueryAnswer
 from daco_serve.uploads import FIELD, read_upload
 
@@ -35,6 +35,7 @@ REFUSED = documented(
     "image_truncated",
     "image_too_narrow",
     "bad_k",
+    "unknown_index",
     "too_busy",
     "not_ready",
 )
@@ -47,6 +48,7 @@ async def query(
     request: Request,
     service: ServiceOf,
     k: Annotated[int | None, Query(ge=1, description="How many matches; the server has a default and a limit.")] = None,
+    index: IndexName = None,
 ) -> QueryAnswer:
     """The reference photographs most similar to the one sent, and the location that follows from them.
 
@@ -58,9 +60,10 @@ async def query(
     wanted = min(settings.k, settings.max_k) if k is None else k
     if wanted > settings.max_k:
         raise Refusal("bad_k", f"k must be a whole number from 1 to {settings.max_k}.")
+    live = service.choose(index)
     with service.admission():
         upload = await read_upload(request, settings.max_upload_bytes, settings.upload_seconds)
-        return await _unless_left(request, service.answer(upload, wanted, began))
+        return await _unless_left(request, service.answer(live, upload, wanted, began))
 
 
 async def _unless_left(request: Request, answer: Coroutine[Any, Any, QueryAnswer]) -> QueryAnswer:

@@ -11,9 +11,9 @@ from fastapi.responses import FileResponse
 from PIL import Image
 
 from daco_serve.errors import Refusal, documented
-from daco_serve.routes.dependencies import ServiceOf
+from daco_serve.indexes import Live
+from daco_serve.routes.dependencies import IndexName, ServiceOf
 from daco_serve.schemas import ReferenceAnswer
-from daco_serve.service import Service, image_address
 from index.catalog import Entry
 from training.errors import DacoError
 from training.images import open_rgb
@@ -27,10 +27,15 @@ IMAGE_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/{id}", summary="A reference photograph's place and position", responses=documented("unknown_reference"))
-def reference(id: int, service: ServiceOf) -> ReferenceAnswer:
+@router.get(
+    "/{id}",
+    summary="A reference photograph's place and position",
+    responses=documented("unknown_reference", "unknown_index"),
+)
+def reference(id: int, service: ServiceOf, index: IndexName = None) -> ReferenceAnswer:
     """What the index knows of the photograph."""
-    entry = _find(service, id)
+    live = service.choose(index)
+    entry = _find(live, id)
     return ReferenceAnswer(
         id=entry.id,
         place=entry.place,
@@ -39,7 +44,7 @@ def reference(id: int, service: ServiceOf) -> ReferenceAnswer:
         heading=entry.heading,
         width=entry.width,
         height=entry.height,
-        image=image_address(entry.id),
+        image=service.image_address(live, entry.id),
     )
 
 
@@ -47,7 +52,10 @@ def reference(id: int, service: ServiceOf) -> ReferenceAnswer:
     "/{id}/image",
     summary="A reference photograph",
     response_class=Response,
-    responses={**IMAGE_ANSWERS, **documented("unknown_reference", "reference_gone", "invalid_request")},
+    responses={
+        **IMAGE_ANSWERS,
+        **documented("unknown_reference", "unknown_index", "reference_gone", "invalid_request"),
+    },
 )
 async def reference_image(
     request: Request,
@@ -56,9 +64,10 @@ async def reference_image(
     width: Annotated[
         int | None, Query(ge=16, le=2048, description="At most so many pixels wide, as an upright JPEG.")
     ] = None,
+    index: IndexName = None,
 ) -> Response:
     """The file as it was indexed, or a smaller form of it."""
-    entry = await asyncio.to_thread(_find, service, id)
+    entry = await asyncio.to_thread(_find, service.choose(index), id)
     # an id may be another photograph in the next generation, so a copy is kept but asked about
     headers = {"ETag": f'"{entry.sha256[:32]}-{width or "file"}"', "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
@@ -73,8 +82,8 @@ async def reference_image(
     return Response(content, media_type="image/jpeg", headers=headers)
 
 
-def _find(service: Service, id: int) -> Entry:
-    found = service.live.bundle.catalog.get([id])
+def _find(live: Live, id: int) -> Entry:
+    found = live.bundle.catalog.get([id])
     if not found:
         raise Refusal("unknown_reference", f"The index has no reference photograph {id}.")
     return found[0]

@@ -1,0 +1,27 @@
+"""`/v1/indexes`: what this server can look in."""
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+
+from daco_serve.indexes import Live
+from daco_serve.routes.dependencies import ServiceOf
+from daco_serve.schemas import Bounds, IndexAnswer, IndexesAnswer
+
+router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
+
+
+@router.get("", summary="The indexes to look in")
+async def indexes(service: ServiceOf) -> IndexesAnswer:
+    """Those that answer; one that is still being loaded is left out."""
+    return IndexesAnswer(indexes=[_answer(index.live) for index in service.indexes.values() if index.loaded])
+
+
+def _answer(live: Live) -> IndexAnswer:
+    manifest = live.bundle.manifest
+    return IndexAnswer(
+        **live.state.model_dump(),
+        located=manifest.with_location,
+        bounds=None if manifest.bounds is None else Bounds(**asdict(manifest.bounds)),
+        created=manifest.created,
+    )

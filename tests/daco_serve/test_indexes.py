@@ -1,0 +1,100 @@
+"""Several indexes at once, chosen by name; a new generation or a new index is taken up without a dropped request."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from daco_serve.indexes import find_indexes
+from index.build import build_index
+from training.errors import DacoError
+
+from .conftest import served
+from .test_refusals import refused
+
+
+@pytest.fixture
+def fewer(photographs: Path, tmp_path: Path) -> Path:
+    """The first two photographs, without positions."""
+    folder = tmp_path / "fewer"
+    folder.mkdir()
+    for number in (0, 1):
+        shutil.copy(photographs / f"{number}.png", folder)
+    return folder
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert what()
+
+
+def test_queries_choose_an_index_and_a_new_one_in_the_folder_joins(
+    index: Path, photographs: Path, encoder_folder: Path, fewer: Path, tmp_path: Path
+) -> None:
+    maps = tmp_path / "maps"
+    shutil.copytree(index, maps / "all")
+    content = (photographs / "1.png").read_bytes()
+    with served(maps, DACO_RELOAD_SECONDS="0.1") as (address, _), httpx.Client(base_url=address) as client:
+
+        def listed() -> dict[str, int]:
+            return {one["name"]: one["count"] for one in client.get("/v1/indexes").json()["indexes"]}
+
+        assert listed() == {"all": 6}
+        build_index(str(fewer), str(encoder_folder), maps / "few", device="cpu", progress=False)
+        wait_for(lambda: listed() == {"all": 6, "few": 2})
+        by_default, chosen = (client.post(f"/v1/query{where}", content=content).json() for where in ("", "?index=few"))
+        assert (by_default["index"]["name"], len(by_default["matches"])) == ("all", 5)
+        assert (chosen["index"]["name"], len(chosen["matches"]), chosen["location"]) == ("few", 2, None)
+        image = chosen["matches"][0]["image"]
+        assert client.get(image).content == (fewer / "1.png").read_bytes()
+        assert client.get(f"{image}&width=32").headers["content-type"] == "image/jpeg"
+        refused(client.post("/v1/query?index=none", content=content), 404, "unknown_index")
+        refused(client.get("/v1/references/1?index=none"), 404, "unknown_index")
+
+
+def test_a_new_generation_is_taken_up_without_a_dropped_request(
+    own_index: Path, photographs: Path, encoder_folder: Path
+) -> None:
+    content = (photographs / "1.png").read_bytes()
+    statuses: list[int] = []
+    generations: set[int] = set()
+    stop = threading.Event()
+
+    def ask_on(address: str) -> None:
+        with httpx.Client(base_url=address, timeout=30) as client:
+            while not stop.is_set():
+                response = client.post("/v1/query", content=content)
+                statuses.append(response.status_code)
+                generations.add(response.json()["index"]["generation"])
+
+    with served(own_index, DACO_RELOAD_SECONDS="0.05") as (address, _):
+        askers = [threading.Thread(target=ask_on, args=[address]) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        for _ in range(3):
+            build_index(str(photographs), str(encoder_folder), own_index, device="cpu", progress=False)
+        wait_for(lambda: 4 in generations)
+        stop.set()
+        for asker in askers:
+            asker.join()
+    assert set(statuses) == {200}
+
+
+def test_indexes_are_named_by_their_folders_unless_they_are_given_a_name(index: Path, tmp_path: Path) -> None:
+    assert find_indexes([str(index)]) == {"map": index}
+    assert find_indexes([f"day={index}", str(index)]) == {"day": index, "map": index}
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        shutil.copy(index / "CURRENT", tmp_path / name)
+    assert list(find_indexes([str(tmp_path)])) == ["a", "b"]
+
+
+def test_two_indexes_of_one_name_are_refused(index: Path) -> None:
+    with pytest.raises(DacoError, match="NAME=PATH"):
+        find_indexes([str(index), str(index)])
