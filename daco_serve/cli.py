@@ -1,7 +1,7 @@
 """`daco-serve`: parses, calls, prints."""
 
 import json
-import logging
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -12,17 +12,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from daco_serve import key_cli
 from training.console import new_app, option, run
 from training.errors import DacoError
 
 if TYPE_CHECKING:
     from daco_serve.schemas import IndexState, QueryAnswer
+    from daco_serve.settings import ServeSettings
 
 # the library (PyTorch, FAISS, FastAPI) is imported by the commands that need it, so that help comes at once
 
 GRACE_SECONDS = 10  # for requests in work when the server is told to stop
 
 app = new_app("Answer photographs with places over HTTP, and ask such a server.")
+app.add_typer(key_cli.app, name="key")
 
 
 @app.command("run")
@@ -46,6 +49,27 @@ def serve(
         int | None, option("max_pixels", "Most pixels that are decoded.", show_default="50 million")
     ] = None,
     device: Annotated[str | None, option("device", "auto, cpu, cuda or cuda:N.", show_default="auto")] = None,
+    keys: Annotated[
+        Path | None, option("keys", "File of API keys (daco-serve key); asks for one on loopback too.")
+    ] = None,
+    open_to_all: Annotated[
+        bool | None, option("open", "Ask for no key, though others can reach --host.", show_default="no")
+    ] = None,
+    make_key: Annotated[
+        bool | None, option("make_key", "Make a key where one is needed and there is none.", show_default="no")
+    ] = None,
+    rate_limit: Annotated[
+        str | None,
+        option("rate_limit", "Queries of one client: 120/minute, or none.", show_default="none; 120/minute if --open"),
+    ] = None,
+    cors_origins: Annotated[
+        list[str] | None, option("cors_origin", "A site whose pages may ask; may be given again.")
+    ] = None,
+    trusted_proxies: Annotated[
+        str | None, option("trusted_proxies", "Whose X-Forwarded-For is believed.", show_default="127.0.0.1")
+    ] = None,
+    log_format: Annotated[str | None, option("log_format", "text or json.", show_default="text")] = None,
+    log_level: Annotated[str | None, option("log_level", "debug, info, warning or error.", show_default="info")] = None,
     trust: Annotated[
         bool | None,
         option("trust", "Run the code of others that an index with a torchhub: encoder needs.", show_default="no"),
@@ -61,6 +85,7 @@ def serve(
     Example: daco-serve run --index maps/demo-day --port 8000
     """
     from daco_serve.indexes import find_indexes
+    from daco_serve.logs import configure_logs
     from daco_serve.settings import load_settings
     from index.generations import read_current
 
@@ -75,10 +100,22 @@ def serve(
             "max_pixels": max_pixels,
             "device": device,
             "trust": trust,
+            "keys": keys,
+            "open": open_to_all,
+            "make_key": make_key,
+            "rate_limit": rate_limit,
+            "cors_origins": cors_origins or None,
+            "trusted_proxies": trusted_proxies,
+            "log_format": log_format,
+            "log_level": log_level,
         }
     )
+    configure_logs(settings.log_format, settings.log_level)
+    # what can be refused is refused at once, before all that takes seconds
     for folder in find_indexes(settings.index).values():
-        read_current(folder)  # says at once if there is no index, before all that takes seconds
+        read_current(folder)
+    _made_key(settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # systemd's and Docker's way to say Ctrl-C
     with _bind(settings.host, settings.port) as listener:
         try:
             import uvicorn
@@ -86,7 +123,6 @@ def serve(
             from daco_serve.app import create_app
             from daco_serve.service import Service
 
-            logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
             service = Service(settings)
             service.load()
             _listen(listener, settings.host)
@@ -97,8 +133,11 @@ def serve(
             )
             config = uvicorn.Config(
                 create_app(settings, service),
+                log_config=None,
                 log_level="warning",
+                access_log=False,
                 server_header=False,
+                forwarded_allow_ips=settings.trusted_proxies,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
             uvicorn.Server(config).run(sockets=[listener])
@@ -112,6 +151,9 @@ def query(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="The photographs to look up.")],
     url: Annotated[str, option("url", "The server.")] = "http://127.0.0.1:8000",
     k: Annotated[int | None, option("k", "How many matches.", "-k", min=1, show_default="the server's")] = None,
+    key: Annotated[
+        str | None, option("key", "Key to show to the server; DACO_KEY hides it from other users.", envvar="DACO_KEY")
+    ] = None,
     as_json: Annotated[bool, option("json", "Print the answers as a JSON list.")] = False,
 ) -> None:
     """Ask a running server where photographs were taken.
@@ -120,12 +162,23 @@ def query(
     """
     from daco_serve.client import ask
 
-    answers = [(str(image), ask(url, image, k)) for image in images]
+    answers = [(str(image), ask(url, image, k, key)) for image in images]
     if as_json:
         print(json.dumps([{"query": image, **answer.model_dump()} for image, answer in answers], indent=2))
         return
     for image, answer in answers:
         _print(image, answer)
+
+
+def _made_key(settings: "ServeSettings") -> None:
+    """Sees to it that there is a key where one is needed, and prints one that it had to make."""
+    from daco_serve.keys import first_key, key_ring
+
+    if settings.make_key:
+        token = first_key(settings.host, settings.keys, settings.open)
+        if token:
+            print(f"A first key was made. It is shown only now: {token}", file=sys.stderr)
+    key_ring(settings.host, settings.keys, settings.open)
 
 
 def _bind(host: str, port: int) -> socket.socket:

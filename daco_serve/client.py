@@ -14,12 +14,13 @@ from training.errors import DacoError
 TIMEOUT_SECONDS = 60.0
 
 
-def ask(url: str, image: Path, k: int | None = None) -> QueryAnswer:
+def ask(url: str, image: Path, k: int | None = None, key: str | None = None) -> QueryAnswer:
     """The server's answer to one photograph.
 
     Args:
         url: of the server, such as `http://127.0.0.1:8000`.
         k: how many matches; None for the server's default.
+        key: what to show to a server that asks for one.
 
     Raises:
         DacoError: the photograph cannot be read, there is no such server, or it refuses the photograph.
@@ -32,6 +33,8 @@ def ask(url: str, image: Path, k: int | None = None) -> QueryAnswer:
         raise DacoError(f"{image} cannot be read: {error.strerror}.") from error
     parameters = "" if k is None else "?" + urlencode({"k": k})
     headers = {"Content-Type": "application/octet-stream"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     request = Request(f"{url.rstrip('/')}/v1/query{parameters}", content, headers)
     try:
         with urlopen(request, timeout=TIMEOUT_SECONDS) as response:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from daco_serve.schemas import ErrorAnswer, ErrorDetail
 
@@ -25,12 +26,20 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "unknown_reference": (404, "The index has no reference photograph 12."),
     "unknown_index": (404, "There is no index 'harbour' here; there is day, fog."),
     "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
+    "key_missing": (401, "This server asks for a key: send it as 'Authorization: Bearer KEY'."),
+    "key_wrong": (401, "This key is not known here: it was mistyped or removed."),
+    "too_many_requests": (429, "No more than 120 of these in 1 minute: try again in 7 s."),
     "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),
     "internal_error": (500, "Something went wrong on the server; its log says what."),
 }
 # headers that go with a status: when to come again; and that what is still being sent will not be read
-HEADERS = {503: {"Retry-After": "1"}, 408: {"Connection": "close"}, 413: {"Connection": "close"}}
+HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="daco-serve"'},
+    408: {"Connection": "close"},
+    413: {"Connection": "close"},
+    503: {"Retry-After": "1"},
+}
 
 
 class Refusal(Exception):
@@ -39,23 +48,37 @@ class Refusal(Exception):
     Args:
         code: a key of `REFUSALS`.
         message: one sentence: what is wrong, and what to do.
+        headers: what this refusal has beside the headers that go with its status.
     """
 
-    def __init__(self, code: str, message: str | None = None) -> None:
+    def __init__(self, code: str, message: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         self.code = code
+        self.headers = headers or {}
         self.status, example = REFUSALS[code]
         self.message = message or example
         super().__init__(self.message)
 
     def response(self) -> JSONResponse:
         """The refusal as the server sends it."""
-        return envelope(self.status, self.code, self.message, HEADERS.get(self.status))
+        return envelope(self.status, self.code, self.message, {**HEADERS.get(self.status, {}), **self.headers})
+
+
+class _ErrorResponse(JSONResponse):
+    """Leaves its code with the request, for the log and the metrics."""
+
+    def __init__(self, code: str, content: object, status: int, headers: Mapping[str, str] | None) -> None:
+        super().__init__(content, status, headers)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["refusal"] = self._code
+        await super().__call__(scope, receive, send)
 
 
 def envelope(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The one form that every error has."""
     answer = ErrorAnswer(error=ErrorDetail(code=code, message=message))
-    return JSONResponse(answer.model_dump(), status, headers)
+    return _ErrorResponse(code, answer.model_dump(), status, headers)
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:

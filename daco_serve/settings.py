@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any
 
+from limits import parse
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from daco_serve.logs import LogFormat, LogLevel
 from training.errors import DacoError
+
+NO_LIMIT = "none"
 
 
 class ServeSettings(BaseSettings):
@@ -23,6 +27,14 @@ class ServeSettings(BaseSettings):
         max_batch: photographs that the encoder takes at once.
         reload_seconds: how often to look whether the index has a new generation.
         trust: run the code of others that an index with an encoder from torch.hub needs.
+        keys: the file of API keys; naming one asks for a key on loopback too.
+        open: ask for no key, whoever can reach the server.
+        make_key: where a key is needed and there is none, make one and print it, once.
+        rate_limit: queries of one client, as `120/minute`, or `none`; reading is allowed 20 times as often.
+        rate_limit_storage: where they are counted: in each worker by itself, or in a Redis that many share.
+        cors_origins: other sites whose pages may ask; in the environment separated by commas.
+        trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed, separated by commas.
+        log_format, log_level: of the log on stderr.
     """
 
     model_config = SettingsConfigDict(env_prefix="DACO_")
@@ -40,8 +52,27 @@ class ServeSettings(BaseSettings):
     reload_seconds: float = Field(default=2.0, gt=0)
     device: str = "auto"
     trust: bool = False
+    keys: Path | None = None
+    open: bool = False
+    make_key: bool = False
+    rate_limit: str | None = None
+    rate_limit_storage: str = "async+memory://"
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: str = "127.0.0.1"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
-    @field_validator("index", mode="before")
+    @field_validator("rate_limit")
+    @classmethod
+    def _can_be_parsed(cls, value: str | None) -> str | None:
+        if value is not None and value != NO_LIMIT:
+            try:
+                parse(value)
+            except ValueError:
+                raise ValueError(f"say it as 120/minute, 10/second or {NO_LIMIT}") from None
+        return value
+
+    @field_validator("index", "cors_origins", mode="before")
     @classmethod
     def _several(cls, given: object) -> object:
         if isinstance(given, Path):

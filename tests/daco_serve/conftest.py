@@ -4,8 +4,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +17,12 @@ import httpx
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from PIL import Image
 
+from daco_serve.app import create_app
+from daco_serve.service import Service
+from daco_serve.settings import ServeSettings
 from index.build import build_index
 from training.datasets.locations import Location, write_locations
 from training.encoder import Encoder, EncoderConfig
@@ -82,6 +88,24 @@ def served(index: Path, *options: object, **environment: str) -> Iterator[tuple[
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+@contextmanager
+def hosted(index: Path, **settings: Any) -> Iterator[str]:
+    """A real server on a port of its own in a thread of the tests' process: the address. It starts in no time."""
+    told = ServeSettings(index=index, device="cpu", **settings)
+    service = Service(told)
+    service.load()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(create_app(told, service), log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,33 @@
+"""What every request passes on its way to a route, one file a concern, from the outside in."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from daco_serve.keys import key_ring
+from daco_serve.middleware.access import Access
+from daco_serve.middleware.headers import Headers
+from daco_serve.middleware.observe import Observe
+from daco_serve.middleware.rates import Rates
+from daco_serve.settings import ServeSettings
+
+
+def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
+    """Observe, then headers, cross-origin rules, keys and rate limits; what is added last is passed first.
+
+    Raises:
+        DacoError: keys are needed and there are none, or a setting contradicts another.
+    """
+    app.add_middleware(Rates, settings=settings)
+    ring = key_ring(settings.host, settings.keys, settings.open)
+    if ring is not None:
+        app.add_middleware(Access, ring=ring)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(Headers)
+    app.add_middleware(Observe)

@@ -1,0 +1,131 @@
+"""Who has no key stays out, where one is asked for; a key is nowhere but with its owner."""
+
+import json
+import logging
+import stat
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from daco_serve.app import create_app
+from daco_serve.keys import KeyFile, KeyRing, first_key, is_loopback, key_ring
+from daco_serve.settings import ServeSettings
+from training.errors import DacoError
+
+from .conftest import hosted
+from .test_refusals import encoded, refused
+from .test_server import daco_serve, one_sentence
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "settings" / "keys.json"
+
+
+def test_a_key_is_printed_once_and_only_its_hash_is_kept(file: Path) -> None:
+    made = daco_serve("key", "add", "robot-3", "--keys", file)
+    token = made.stdout.strip()
+    assert made.returncode == 0 and len(token) > 40 and token not in made.stderr
+    assert token.removeprefix("daco_") not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    listed = daco_serve("key", "list", "--keys", file).stdout
+    assert "robot-3" in listed and token not in listed
+    assert KeyRing(KeyFile(file)).name_of(token) == "robot-3"
+    assert "robot-3" in one_sentence(daco_serve("key", "add", "robot-3", "--keys", file))
+    assert "robot-4" in one_sentence(daco_serve("key", "remove", "robot-4", "--keys", file))
+    assert daco_serve("key", "remove", "robot-3", "--keys", file).returncode == 0
+    assert json.loads(file.read_text()) == {"keys": []}
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a" * 65, "line\nbreak", "../up"])
+def test_a_name_that_would_look_odd_in_a_log_is_refused(file: Path, name: str) -> None:
+    with pytest.raises(DacoError, match="letters"):
+        KeyFile(file).add(name)
+    assert not file.exists()
+
+
+def test_a_file_that_others_may_write_to_or_that_is_damaged_is_refused(file: Path) -> None:
+    keys = KeyFile(file)
+    keys.add("a")
+    file.chmod(0o620)
+    with pytest.raises(DacoError, match="chmod 600"):
+        keys.read()
+    file.chmod(0o600)
+    file.write_text(file.read_text()[:-20])
+    with pytest.raises(DacoError, match="damaged"):
+        keys.read()
+
+
+def test_only_loopback_is_open_unless_said_otherwise(file: Path) -> None:
+    assert key_ring("127.0.0.1", None, False) is None
+    assert key_ring("::1", None, False) is None
+    assert key_ring("0.0.0.0", None, True) is None
+    for host in ("0.0.0.0", "::", "127.0.0.1"):
+        with pytest.raises(DacoError, match="key add"):
+            key_ring(host, file, False)
+    with pytest.raises(DacoError, match="one of the two"):
+        key_ring("0.0.0.0", file, True)
+    KeyFile(file).add("a")
+    assert len(key_ring("0.0.0.0", file, False) or ()) == 1
+    assert is_loopback("localhost") and not is_loopback("0.0.0.0") and not is_loopback("192.0.2.1")
+
+
+def test_where_a_key_is_needed_one_can_be_made_and_not_twice(file: Path) -> None:
+    assert first_key("127.0.0.1", None, False) is None
+    assert first_key("0.0.0.0", file, True) is None
+    token = first_key("0.0.0.0", file, False)
+    assert token and KeyRing(KeyFile(file)).name_of(token) == "first"
+    assert first_key("0.0.0.0", file, False) is None
+
+
+def test_what_needs_a_key_and_what_does_not(index: Path, photographs: Path, file: Path) -> None:
+    keys = KeyFile(file)
+    token, other = keys.add("mine"), keys.add("other")
+    image = photographs / "1.png"
+    with hosted(index, keys=file) as address, httpx.Client(base_url=address) as client:
+        for public in ("/", "/web/app.js", "/healthz", "/readyz", "/docs", "/openapi.json"):
+            assert client.get(public).status_code == 200, public
+        for path in ("/v1/references/0", "/v1/references/0/image", "/metrics", "/nothing", "/web/../v1/references/0"):
+            refused(client.get(path), 401, "key_missing")
+        missing = client.post("/v1/query", content=encoded("PNG"))
+        refused(missing, 401, "key_missing")
+        assert missing.headers["www-authenticate"].startswith("Bearer")
+        for wrong in ("x", token + "x", token[:-1], token.upper(), "é"):
+            headers = [(b"authorization", b"Bearer " + wrong.encode())]
+            refused(client.post("/v1/query", content=encoded("PNG"), headers=headers), 401, "key_wrong")
+        for headers in (
+            {"Authorization": f"Bearer {token}"},
+            {"authorization": f"bearer {token}"},
+            {"X-API-Key": token},
+        ):
+            assert client.post("/v1/query", content=encoded("PNG"), headers=headers).status_code == 200
+        assert "asks for a key" in one_sentence(daco_serve("query", image, "--url", address))
+        assert daco_serve("query", image, "--url", address, "--key", token).returncode == 0
+        schemes = client.get("/openapi.json").json()["components"]["securitySchemes"]
+        assert {"bearer", None} == {scheme.get("scheme") for scheme in schemes.values()}
+
+        keys.remove("mine")
+        time.sleep(1.1)
+        mine, others = ({"Authorization": f"Bearer {key}"} for key in (token, other))
+        refused(client.get("/v1/references/0", headers=mine), 401, "key_wrong")
+        assert client.get("/v1/references/0", headers=others).status_code == 200
+        file.unlink()
+        time.sleep(1.1)
+        refused(client.get("/v1/references/0", headers=others), 401, "key_wrong")
+
+
+def test_a_key_never_gets_into_the_log(index: Path, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    token = KeyFile(file).add("mine")
+    with hosted(index, keys=file) as address, caplog.at_level(logging.DEBUG):
+        for shown in (token, token + "x"):
+            httpx.get(f"{address}/v1/references/0?secret={token}", headers={"Authorization": f"Bearer {shown}"})
+    lines = [record for record in caplog.records if record.name == "daco_serve.access"]
+    assert [(line.status, line.key) for line in lines] == [(200, "mine"), (401, None)]  # type: ignore[attr-defined]
+    assert token not in caplog.text.replace(f"HTTP Request: GET {address}/v1/references/0?secret={token}", "")
+
+
+def test_a_settings_object_without_keys_builds_no_server_for_the_world(index: Path, file: Path) -> None:
+    with pytest.raises(DacoError):
+        create_app(ServeSettings(index=index, host="0.0.0.0", keys=file)).build_middleware_stack()
