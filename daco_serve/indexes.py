@@ -1,6 +1,8 @@
-"""The indexes that a server answers from: of each the generation that answers now, and its engine."""
+"""The indexes that a server answers from: their names, and of each the generation that answers now."""
 
+import re
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -11,12 +13,51 @@ from PIL import Image
 from torch import Tensor
 
 from daco_serve.batching import Batcher
+from daco_serve.calibration import Calibration, find_calibration, map_extent
 from daco_serve.errors import Refusal
 from daco_serve.schemas import IndexState
 from daco_serve.settings import ServeSettings
 from index.bundle import Bundle
 from index.embed import Engine, TorchEngine
-from index.generations import Current, read_current
+from index.generations import CALIBRATION_FILE, CURRENT_FILE, Current, read_current
+from training.errors import DacoError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def find_indexes(given: Iterable[str]) -> dict[str, Path]:
+    """Name to folder of each index that settings name; the first is the one that answers unless a query names another.
+
+    Args:
+        given: each `NAME=PATH`, or `PATH`, whose folder name is then the name; a folder that is no index but holds
+            indexes stands for all of them, by name.
+
+    Raises:
+        DacoError: two have one name, a name is not letters, digits, `.`, `_`, `-`, or a folder holds no index.
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        for name, path in _named(text):
+            if NAME.fullmatch(name) is None:
+                raise DacoError(
+                    f"{name!r} cannot be the name of an index (letters, digits, '.', '_', '-'): use --index NAME={path}"
+                )
+            if name in found:
+                raise DacoError(f"Two indexes are called {name!r}, {found[name]} and {path}: use --index NAME=PATH.")
+            found[name] = path
+    return found
+
+
+def _named(text: str) -> list[tuple[str, Path]]:
+    name, equals, rest = text.partition("=")
+    if equals and NAME.fullmatch(name) and not Path(text).exists():
+        return [(name, Path(rest))]
+    path = Path(text)
+    if path.is_dir() and not (path / CURRENT_FILE).exists():
+        inside = sorted(folder.parent for folder in path.glob(f"[!.]*/{CURRENT_FILE}"))
+        if inside:
+            return [(folder.name, folder) for folder in inside]
+    return [(path.resolve().name, path)]
 
 
 @dataclass(frozen=True)
@@ -58,11 +99,21 @@ class Engines:
 
 @dataclass(frozen=True)
 class Live:
-    """One generation of an index and the engine for it; a request keeps the one it began with."""
+    """One generation of an index, the engine for it and what its answers are worth; a request keeps what it began with.
+
+    Args:
+        calibration: None where none was fitted for the index's encoder.
+    """
 
     name: str
     bundle: Bundle
     running: Running
+    calibration: Calibration | None
+
+    @property
+    def extent(self) -> float | None:
+        """Half the map's diagonal in metres; None where no position is known."""
+        return map_extent(self.bundle.manifest.bounds)
 
     @property
     def state(self) -> IndexState:
@@ -74,6 +125,7 @@ class Live:
             count=manifest.count,
             backbone=manifest.backbone,
             encoder=manifest.encoder_fingerprint,
+            calibrated=self.calibration is not None,
         )
 
 
@@ -86,7 +138,7 @@ class ServedIndex:
         self._settings = settings
         self._engines = engines
         self._live: Live | None = None
-        self._seen: Current | None = None
+        self._seen: tuple[Current, int] | None = None
 
     @property
     def live(self) -> Live:
@@ -111,9 +163,24 @@ class ServedIndex:
             DacoError: there is no index, or it is damaged; what answered before goes on answering.
         """
         current = read_current(self.folder)
-        if current == self._seen:
+        if (seen := (current, _changed(self.folder / CALIBRATION_FILE))) == self._seen:
             return False
-        self._seen = current  # a damaged generation is complained of once, not at every look
-        bundle = Bundle.open(self.folder, self._settings.trust)
-        self._live = Live(self.name, bundle, self._engines.of(bundle))
+        before, self._seen = self._seen, seen  # a damaged generation is complained of once, not at every look
+        if self._live is not None and before is not None and before[0] == current:
+            bundle = self._live.bundle
+        else:
+            bundle = Bundle.open(self.folder, self._settings.trust)
+        running = self._engines.of(bundle)
+        self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
+        self._live = Live(
+            self.name, bundle, running, find_calibration(self.folder, bundle.manifest.encoder_fingerprint)
+        )
         return True
+
+
+def _changed(file: Path) -> int:
+    """When a file last changed, in nanoseconds; 0 where there is none."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

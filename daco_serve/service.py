@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,10 @@ from torch import Tensor
 
 from daco_serve.batching import QueueFull
 from daco_serve.errors import Refusal
-from daco_serve.index_names import find_indexes
-from daco_serve.indexes import Engines, Live, ServedIndex
-from daco_serve.localize import MATCHES, localize
-from daco_serve.schemas import Location, QueryAnswer, Timings
+from daco_serve.indexes import Engines, Live, ServedIndex, find_indexes
+from daco_serve.localize import MATCHES, Estimate, localize
 from daco_serve.schemas import Match as MatchAnswer
+from daco_serve.schemas import Prior, QueryAnswer, Timings
 from daco_serve.settings import ServeSettings
 from daco_serve.uploads import decode_upload
 from index.bundle import Match
@@ -33,7 +33,7 @@ class Service:
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
-        self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
+        self.threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
         self.indexes: dict[str, ServedIndex] = {}
         self._engines = Engines(settings)
         self._complaints: dict[str, str] = {}
@@ -126,7 +126,7 @@ class Service:
         finally:
             self._in_work -= 1
 
-    async def answer(self, live: Live, upload: bytes, k: int, began: float) -> QueryAnswer:
+    async def answer(self, live: Live, upload: bytes, k: int, began: float, prior: Prior | None = None) -> QueryAnswer:
         """Looks a photograph up.
 
         Args:
@@ -134,9 +134,10 @@ class Service:
             upload: the bytes of an image file.
             k: how many matches; of a smaller index, all.
             began: when the request did, by `time.perf_counter`.
+            prior: where to look; everywhere unless given.
 
         Raises:
-            Refusal: the bytes are not an image that we take, or too much waits.
+            Refusal: the bytes are not an image that we take, the prior holds nothing, or too much waits.
         """
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
@@ -147,11 +148,13 @@ class Service:
         except QueueFull as error:
             raise Refusal("too_busy") from error
         embedded = time.perf_counter()
-        matches, location = await loop.run_in_executor(self.threads, _search, live, vector, k)
+        matches, estimate = await loop.run_in_executor(self.threads, _search, live, vector, k, prior)
         end = time.perf_counter()
         return QueryAnswer(
             matches=[_match_answer(match, self.image_address(live, match.entry.id)) for match in matches],
-            location=location,
+            verdict=estimate.verdict,
+            on_map=estimate.on_map,
+            location=estimate.location,
             timings=Timings(
                 decode_ms=_milliseconds(start, decoded),
                 embed_ms=_milliseconds(decoded, embedded),
@@ -166,10 +169,22 @@ class Service:
         return live.running.engine.prepare(decode_upload(upload, self.settings.max_pixels, least_side))
 
 
-def _search(live: Live, vector: NDArray[np.float32], k: int) -> tuple[Sequence[Match], Location | None]:
+def _search(live: Live, vector: NDArray[np.float32], k: int, prior: Prior | None) -> tuple[Sequence[Match], Estimate]:
+    only = None if prior is None else _within(live, prior)
     # the location must not depend on how many matches the client wants to see
-    matches = live.bundle.search(vector[None], max(k, MATCHES))[0]
-    return matches[:k], localize(matches)
+    matches = live.bundle.search(vector[None], max(k, MATCHES), only)[0]
+    return matches[:k], localize(matches, live.calibration, live.extent)
+
+
+def _within(live: Live, prior: Prior) -> list[int]:
+    ids = live.bundle.catalog.within(prior.latitude, prior.longitude, prior.metres)
+    if not ids:
+        raise Refusal(
+            "prior_holds_nothing",
+            f"No reference photograph of {live.name} lies within {prior.metres:g} m of {prior.latitude:g},"
+            f" {prior.longitude:g}.",
+        )
+    return ids
 
 
 def _match_answer(match: Match, image: str) -> MatchAnswer:

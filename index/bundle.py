@@ -40,6 +40,7 @@ VECTORS_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
 ENCODER_FOLDER = "encoder"
 EXACT = "IDMap2,Flat"
+COMPARED_AT_ONCE = 65536  # vectors that are held in memory beside the store
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,13 @@ class Bundle:
             raise DacoError(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
         return cls(manifest, encoder, store, catalog)
 
-    def search(self, vectors: NDArray[np.float32], k: int) -> list[list[Match]]:
+    def search(self, vectors: NDArray[np.float32], k: int, only: Sequence[int] | None = None) -> list[list[Match]]:
         """The photographs most similar to each descriptor, the best first.
 
         Args:
             vectors: (q, dimension), length 1, of this index's encoder.
             k: how many for each; of a smaller index, all.
+            only: ids of this index to look among, each compared exactly; None for all.
 
         Returns:
             q lists of min(k, count) matches.
@@ -122,7 +124,10 @@ class Bundle:
                 f"Descriptors of shape {vectors.shape} cannot be looked up in an index of {self.store.dimension}"
                 " numbers each: embed them with the index's own encoder."
             )
-        similarities, ids = self.store.search(vectors, min(k, self.store.count))
+        if only is None:
+            similarities, ids = self.store.search(vectors, min(k, self.store.count))
+        else:
+            similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
         entries = {entry.id: entry for entry in self.catalog.get(np.unique(ids).tolist())}
         return [
             [
@@ -132,6 +137,19 @@ class Bundle:
             ]
             for row in zip(similarities.tolist(), ids.tolist(), strict=True)
         ]
+
+    def _search_among(
+        self, vectors: NDArray[np.float32], k: int, only: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As `VectorStore.search` of a store that holds no others."""
+        best, ids = np.empty((len(vectors), 0), np.float32), np.empty((len(vectors), 0), np.int64)
+        for start in range(0, len(only), COMPARED_AT_ONCE):
+            part = only[start : start + COMPARED_AT_ONCE]
+            best = np.hstack([best, vectors @ self.store.vectors(part).T])
+            ids = np.hstack([ids, np.broadcast_to(part, (len(vectors), len(part)))])
+            order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+            best, ids = np.take_along_axis(best, order, axis=1), np.take_along_axis(ids, order, axis=1)
+        return best, ids
 
 
 def read_manifest(index: Path) -> Manifest:

@@ -1,12 +1,17 @@
 """What is known of each reference photograph, in an SQLite file beside the vectors."""
 
 import json
+import math
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from training.datasets.locations import EARTH_RADIUS_METRES, distance_metres
 from training.errors import DacoError
 
 SCHEMA = """
@@ -22,6 +27,7 @@ CREATE TABLE photograph (
     sha256 TEXT NOT NULL
 )
 """
+POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # catalogues of before have none, and scan
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Catalog:
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(SCHEMA)
+            connection.execute(POSITIONS)
             holes = ", ".join("?" for _ in fields(Entry))
             with connection:
                 connection.executemany(f"INSERT INTO photograph VALUES ({holes})", map(astuple, entries))
@@ -101,7 +108,38 @@ class Catalog:
         """Every entry, by id."""
         return self._select(f"SELECT {COLUMNS} FROM photograph ORDER BY id")
 
+    def within(self, latitude: float, longitude: float, metres: float) -> list[int]:
+        """Ids of the photographs whose position is at most that far from a point in degrees, by id."""
+        # a box that holds the circle, for SQLite's index of positions; then the circle itself
+        reach = math.degrees(metres / EARTH_RADIUS_METRES)
+        narrowest = math.cos(math.radians(min(90.0, abs(latitude) + reach)))
+        wide = 360.0 if narrowest < 1e-6 else math.degrees(math.radians(reach) / narrowest)
+        rows = self._rows(
+            "SELECT id, latitude, longitude FROM photograph WHERE latitude BETWEEN ? AND ?"
+            " AND abs((longitude - ? + 540.0) - 360.0 * CAST((longitude - ? + 540.0) / 360.0 AS INTEGER) - 180.0) <= ?"
+            " ORDER BY id",
+            (latitude - reach, latitude + reach, longitude, longitude, wide),
+        )
+        if not rows:
+            return []
+        ids, latitudes, longitudes = (np.array(column) for column in zip(*rows, strict=True))
+        away = distance_metres(latitude, longitude, latitudes, longitudes)
+        return [int(number) for number in ids[away <= metres]]
+
+    def positions(self, most: int) -> list[tuple[float, float]]:
+        """Latitude and longitude of the photographs that have them, evenly thinned to about that many."""
+        located = int(self._rows("SELECT count(*) FROM photograph WHERE latitude IS NOT NULL", ())[0][0])
+        step = max(1, math.ceil(located / most))
+        return [
+            (float(latitude), float(longitude))
+            for latitude, longitude in self._rows(
+                "SELECT latitude, longitude FROM photograph WHERE latitude IS NOT NULL AND id % ? = 0", (step,)
+            )
+        ]
+
     def _select(self, query: str, *parameters: str) -> list[Entry]:
+        return [Entry(*row) for row in self._rows(query, parameters)]
+
+    def _rows(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._lock:
-            rows = self._connection.execute(query, parameters).fetchall()
-        return [Entry(*row) for row in rows]
+            return self._connection.execute(query, parameters).fetchall()

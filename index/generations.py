@@ -8,6 +8,7 @@ INDEX/generations/<n>/manifest.json.sha256
 INDEX/generations/.embedded/
                          descriptors made by a run that has not published yet: the next run goes on with them
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
+INDEX/calibration.json   how far answers can be trusted, fitted on queries: no generation's, and not ours to write
 INDEX/.lock              held by the one process that writes
 """
 
@@ -28,6 +29,7 @@ CURRENT_FILE = "CURRENT"
 CURRENT_FORM = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n")
 GENERATIONS = "generations"
 EMBEDDED = ".embedded"
+CALIBRATION_FILE = "calibration.json"
 LOCK_FILE = ".lock"
 MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
 KEPT = 2  # the live generation and the one before it
@@ -111,7 +113,7 @@ class Writer:
         try:
             if self.index.is_dir():
                 strangers = {path.name for path in self.index.iterdir() if not path.name.startswith(".")}
-                if strangers - {CURRENT_FILE, GENERATIONS}:
+                if strangers - {CURRENT_FILE, GENERATIONS, CALIBRATION_FILE}:
                     raise DacoError(f"{self.index} holds other things than an index: name a folder of its own.")
             self._generations.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.index / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 
 from daco_serve.errors import Refusal, documented
-from daco_serve.routes.dependencies import IndexName, ServiceOf
+from daco_serve.routes.dependencies import IndexName, PriorGiven, ServiceOf
 from daco_serve.schemas import QueryAnswer
 from daco_serve.uploads import FIELD, read_upload
 
@@ -36,6 +36,8 @@ REFUSED = documented(
     "image_too_narrow",
     "bad_k",
     "unknown_index",
+    "bad_prior",
+    "prior_holds_nothing",
     "too_busy",
     "not_ready",
 )
@@ -49,6 +51,7 @@ async def query(
     service: ServiceOf,
     k: Annotated[int | None, Query(ge=1, description="How many matches; the server has a default and a limit.")] = None,
     index: IndexName = None,
+    prior: PriorGiven = None,
 ) -> QueryAnswer:
     """The reference photographs most similar to the one sent, and the location that follows from them.
 
@@ -63,7 +66,7 @@ async def query(
     live = service.choose(index)
     with service.admission():
         upload = await read_upload(request, settings.max_upload_bytes, settings.upload_seconds)
-        return await _unless_left(request, service.answer(live, upload, wanted, began))
+        return await _unless_left(request, service.answer(live, upload, wanted, began, prior))
 
 
 async def _unless_left(request: Request, answer: Coroutine[Any, Any, QueryAnswer]) -> QueryAnswer:

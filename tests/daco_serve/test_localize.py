@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from daco_serve.localize import FLOOR_METRES, TEMPERATURE, localize
+from daco_serve.localize import FLOOR_METRES, TEMPERATURE, Estimate, find_cluster, localize
 from daco_serve.schemas import Location
 from index.bundle import Match
 from index.catalog import Entry
@@ -19,14 +19,14 @@ def match(
 
 
 def found(*matches: Match) -> Location:
-    location = localize(matches)
+    location = localize(matches).location
     assert location is not None
     return location
 
 
 def test_no_position_no_location() -> None:
-    assert localize([]) is None
-    assert localize([match(1, 0.9, None, None)]) is None
+    assert localize([]) == Estimate("no_position", None, None)
+    assert localize([match(1, 0.9, None, None)]) == Estimate("no_position", None, None)
 
 
 def test_one_match_is_the_location_as_sure_as_the_floor() -> None:
@@ -76,3 +76,24 @@ def test_headings_meet_across_north_and_contradicting_ones_give_none() -> None:
     north = found(match(1, 0.9, 0.0, 0.0, 350.0), match(2, 0.9, 0.0, 0.0, 20.0), match(3, 0.9, 0.0, 0.0))
     assert north.heading == pytest.approx(5.0)
     assert found(match(1, 0.9, 0.0, 0.0, 0.0), match(2, 0.9, 0.0, 0.0, 180.0)).heading is None
+
+
+def test_many_that_agree_outweigh_one_that_is_a_little_more_similar() -> None:
+    apart = match(1, 0.9, 0.0, 0.0)
+    agreeing = [match(rank, 0.89, 1000 * METRE, rank * METRE) for rank in (2, 3, 4)]
+    location = found(apart, *agreeing)
+    assert (location.place, location.support) == ("place 2", 3)
+    assert location.latitude == pytest.approx(1000 * METRE, abs=1e-6)
+
+
+def test_evidence_is_similarity_margin_share_and_support() -> None:
+    cluster = find_cluster([match(1, 0.9, 0.0, 0.0), match(2, 0.8, 0.0, METRE), match(3, 0.7, 1.0, 1.0)])
+    assert cluster is not None
+    weights = [1, math.exp(-0.1 / TEMPERATURE), math.exp(-0.2 / TEMPERATURE)]
+    assert cluster.evidence == pytest.approx((0.9, 0.2, sum(weights[:2]) / sum(weights), 0.2))
+
+
+def test_without_positions_photographs_of_one_place_name_support_each_other() -> None:
+    one, other = (Match(rank, 0.9, Entry(rank, "/x", "gate", None, None, None, 1, 1, "")) for rank in (1, 2))
+    cluster = find_cluster([one, other, match(3, 0.8, None, None)])
+    assert cluster is not None and [m.rank for m, _ in cluster.members] == [1, 2]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from .test_refusals import refused
+
 NUMBER = 3  # the photograph that the tests look up
 
 
@@ -143,3 +145,18 @@ def test_many_clients_at_once_each_get_their_own_answer(client: httpx.Client, ph
 
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(best, range(48))) == [number % 6 for number in range(48)]
+
+
+def test_a_prior_narrows_the_search_and_says_when_it_holds_nothing(
+    client: httpx.Client, photograph: Image.Image
+) -> None:
+    content = encoded(photograph)
+    # the photographs lie 10 m apart to the north; numbers 0 and 1 are within 15 m of the first
+    near = client.post("/v1/query?prior=35,139,15", content=content)
+    assert sorted(ids(near)) == [0, 1]
+    assert near.json()["location"]["support"] == 2
+    everywhere = client.post("/v1/query?prior=35,139,1e6&k=6", content=content).json()
+    assert everywhere["matches"] == client.post("/v1/query?k=6", content=content).json()["matches"]
+    refused(client.post("/v1/query?prior=-35,139,15", content=content), 422, "prior_holds_nothing")
+    for wrong in ("35,139", "north,139,15", "91,139,15", "35,139,-1", "35,139,inf", "35,139,15,2"):
+        refused(client.post(f"/v1/query?prior={wrong}", content=content), 422, "bad_prior")

@@ -1,6 +1,7 @@
 """The catalogue of references."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,19 @@ def test_what_is_no_catalogue_is_refused_by_name(tmp_path):
     for name in ("c.sqlite", "missing.sqlite"):
         with pytest.raises(DacoError, match=name):
             Catalog(tmp_path / name)
+
+
+def test_within_finds_what_lies_in_the_circle_across_the_180th_meridian_and_at_the_poles(tmp_path: Path) -> None:
+    places = [(0.0, 179.9999), (0.0, -179.9999), (0.0, 0.0), (89.9999, 10.0), (89.9999, -170.0), (None, None)]
+    entries = [
+        Entry(number, f"/{number}.jpg", "", latitude, longitude, None, 1, 1, "")
+        for number, (latitude, longitude) in enumerate(places)
+    ]
+    catalog = Catalog.create(tmp_path / "catalog.sqlite", entries)
+    assert catalog.within(0.0, 180.0, 20) == [0, 1]
+    assert catalog.within(0.0, -180.0, 12) == [0, 1]
+    assert catalog.within(0.0, 0.0, 1) == [2]
+    assert catalog.within(90.0, 0.0, 20) == [3, 4]
+    assert catalog.within(0.0, 0.0, 3e7) == [0, 1, 2, 3, 4]
+    assert catalog.within(45.0, 45.0, 100) == []
+    assert sorted(catalog.positions(most=10)) == sorted(place for place in places if place[0] is not None)

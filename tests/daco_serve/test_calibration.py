@@ -1,0 +1,139 @@
+"""A calibration says how often answers of their kind were right, and a server takes it up and lives by it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from daco_serve.bench_cli import app
+from daco_serve.benchmark.calibrate import calibrate
+from daco_serve.calibration import Calibration, Outcomes, find_calibration, fit
+from daco_serve.localize import localize
+from index.build import build_index
+from training.datasets.locations import Location, write_locations
+from training.errors import DacoError
+
+from .conftest import served
+from .test_localize import match
+
+
+def outcomes(count: int = 4000) -> Outcomes:
+    """Queries whose chance of being right is a logistic function of their similarity, a third of them off the map."""
+    random = np.random.default_rng(0)
+    similarity = random.uniform(-1, 1, count)
+    on_map = random.random(count) < 2 / 3
+    right = on_map & (random.random(count) < 1 / (1 + np.exp(-6 * similarity)))
+    evidence = np.column_stack([similarity + 2 * on_map, random.normal(size=(count, 3))])
+    error = np.where(right, random.uniform(0, 20, count), random.uniform(25, 1000, count))
+    return Outcomes(evidence, right, on_map, error, np.ones(count), np.arange(count))
+
+
+def fitted(seen: Outcomes) -> Calibration:
+    return fit(seen, extent=1000.0, encoder="f", created="now", queries="q", elsewhere=0.3)
+
+
+def test_what_is_said_to_be_likely_is_so_that_often_on_queries_that_were_not_seen() -> None:
+    everything = outcomes()
+    even = np.arange(len(everything.right)) % 2 == 0
+    calibration, unseen = fitted(everything.part(even)), everything.part(~even)
+    said = np.array([calibration.right(row) for row in unseen.evidence])
+    for least in (0.0, 0.25, 0.5, 0.75):
+        inside = (said >= least) & (said < least + 0.25)
+        if inside.sum() > 100:
+            assert said[inside].mean() == pytest.approx(unseen.right[inside].mean(), abs=0.08)
+    on_map = np.array([calibration.on_map(row) for row in unseen.evidence])
+    assert on_map[unseen.on_map].mean() > 0.85 > 0.3 > on_map[~unseen.on_map].mean()
+
+
+def test_the_radius_holds_the_truth_in_68_of_100_cases_and_grows_with_doubt() -> None:
+    seen = outcomes()
+    calibration = fitted(seen)
+    chances = [calibration.right(row) for row in seen.evidence]
+    radii = np.array([calibration.radius(chance, 1000.0) for chance in chances])
+    held = (seen.error <= radii)[seen.on_map]
+    assert held.mean() == pytest.approx(0.68, abs=0.08)
+    sure, unsure = calibration.radius(0.95, 1000.0), calibration.radius(0.3, 1000.0)
+    assert sure is not None and unsure is not None and sure < 20 < 25 < unsure
+
+
+def test_queries_that_were_all_right_are_no_certainty() -> None:
+    seen = outcomes()
+    assert 0.5 < fitted(seen.part(seen.right)).right(seen.evidence[0]) < 1
+
+
+def test_a_low_chance_to_be_on_the_map_is_an_answer() -> None:
+    calibration = fitted(outcomes())
+    calibration.is_on_map.bias = -100
+    estimate = localize([match(1, 0.9, 0.0, 0.0)], calibration, 1000.0)
+    assert (estimate.verdict, estimate.location, estimate.on_map) == ("not_on_map", None, 0)
+
+
+@pytest.fixture
+def wide_map(photographs: Path, encoder_folder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The index of photographs a kilometre apart, and a folder of darker ones of the same places."""
+    references, queries = tmp_path / "references", tmp_path / "queries"
+    for folder, count in ((references, 6), (queries, 24)):
+        folder.mkdir()
+        for number in range(count):
+            with Image.open(photographs / f"{number % 6}.png") as image:
+                gain = 1.0 if folder is references else 0.4 + number / 48
+                image.point([int(value * gain) for value in range(256)] * 3).save(folder / f"{number:02}.png")
+        kilometre = 1000 / 111195
+        write_locations(
+            folder, {f"{number:02}.png": Location(35.0 + number % 6 * kilometre, 139.0) for number in range(count)}
+        )
+    build_index(str(references), str(encoder_folder), tmp_path / "map", device="cpu", progress=False)
+    return tmp_path / "map", queries
+
+
+def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up(
+    wide_map: tuple[Path, Path], photographs: Path, encoder_folder: Path
+) -> None:
+    index, queries = wide_map
+    content = (photographs / "3.png").read_bytes()
+    with served(index, DACO_RELOAD_SECONDS="0.1") as (address, _):
+
+        def answer() -> dict[str, Any]:
+            given: dict[str, Any] = httpx.post(f"{address}/v1/query", content=content).json()
+            return given
+
+        before = answer()
+        assert before["on_map"] is None and not before["index"]["calibrated"]
+        assert before["location"]["probability"] is None and not before["location"]["calibrated"]
+        result = CliRunner().invoke(app, ["calibrate", str(queries), "--index", str(index), "--json"])
+        assert result.exit_code == 0, result.output
+        held_out = json.loads(result.stdout)["held_out"]
+        assert held_out["curve"] and 0 <= held_out["error"] <= 1 and 0 <= held_out["within_radius"] <= 1
+        deadline = time.monotonic() + 20
+        while not answer()["index"]["calibrated"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        after = answer()
+        assert after["verdict"] == "located" and after["location"]["calibrated"]
+        assert 0.5 < after["location"]["probability"] <= 1 and 0.5 < after["on_map"] <= 1
+        assert after["location"]["uncertainty_metres"] < before["location"]["uncertainty_metres"] * 100
+        # it stays when the index gets another generation, and its encoder's fingerprint is what it was
+        build_index(str(queries), str(encoder_folder), index, device="cpu", progress=False)
+        while answer()["index"]["generation"] == 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert answer()["index"]["calibrated"]
+        assert answer()["index"]["encoder"] == before["index"]["encoder"]
+
+
+def test_a_calibration_of_another_encoder_is_not_used_and_a_broken_one_is_one_sentence(tmp_path: Path) -> None:
+    fitted(outcomes()).save(tmp_path / "calibration.json")
+    assert find_calibration(tmp_path, "f") is not None
+    assert find_calibration(tmp_path, "another") is None
+    (tmp_path / "calibration.json").write_text("{}")
+    with pytest.raises(DacoError, match="daco-bench calibrate"):
+        find_calibration(tmp_path, "f")
+
+
+def test_too_few_queries_are_refused(index: Path, photographs: Path) -> None:
+    with pytest.raises(DacoError, match="20"):
+        calibrate(index, str(photographs), device="cpu", progress=False)
