@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from daco_serve.settings import ServeSettings
 
 # the library (PyTorch, FAISS, FastAPI) is imported by the commands that need it, so that help comes at once
-
-GRACE_SECONDS = 10  # for requests in work when the server is told to stop
 
 app = new_app("Answer photographs with places over HTTP, and ask such a server.")
 app.add_typer(key_cli.app, name="key")
@@ -47,6 +46,9 @@ def serve(
     ] = None,
     max_pixels: Annotated[
         int | None, option("max_pixels", "Most pixels that are decoded.", show_default="50 million")
+    ] = None,
+    workers: Annotated[
+        int | None, option("workers", "Processes that share the port and the cores.", show_default="1")
     ] = None,
     device: Annotated[str | None, option("device", "auto, cpu, cuda or cuda:N.", show_default="auto")] = None,
     keys: Annotated[
@@ -84,7 +86,7 @@ def serve(
 
     Example: daco-serve run --index maps/demo-day --port 8000
     """
-    from daco_serve.indexes import find_indexes
+    from daco_serve.index_names import find_indexes
     from daco_serve.logs import configure_logs
     from daco_serve.settings import load_settings
     from index.generations import read_current
@@ -98,6 +100,7 @@ def serve(
             "max_k": max_k,
             "max_upload_bytes": max_upload_bytes,
             "max_pixels": max_pixels,
+            "workers": workers,
             "device": device,
             "trust": trust,
             "keys": keys,
@@ -117,32 +120,13 @@ def serve(
     _made_key(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # systemd's and Docker's way to say Ctrl-C
     with _bind(settings.host, settings.port) as listener:
-        try:
-            import uvicorn
+        from daco_serve.workers import serve_here, serve_with_workers
 
-            from daco_serve.app import create_app
-            from daco_serve.service import Service
+        def announce(states: list["IndexState"]) -> None:
+            _announce(_address(listener), states, min(settings.k, settings.max_k), settings.workers)
 
-            service = Service(settings)
-            service.load()
-            _listen(listener, settings.host)
-            _announce(
-                _address(listener),
-                [index.live.state for index in service.indexes.values()],
-                min(settings.k, settings.max_k),
-            )
-            config = uvicorn.Config(
-                create_app(settings, service),
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                forwarded_allow_ips=settings.trusted_proxies,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-            uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass
+        with suppress(KeyboardInterrupt):
+            (serve_here if settings.workers == 1 else serve_with_workers)(settings, listener, announce)
     print("Stopped.", file=sys.stderr)
 
 
@@ -183,6 +167,8 @@ def _made_key(settings: "ServeSettings") -> None:
 
 def _bind(host: str, port: int) -> socket.socket:
     """A socket that holds the port, so that nobody takes it while the index is loaded; it does not listen yet."""
+    from daco_serve.workers import cannot_listen
+
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
@@ -195,19 +181,8 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise DacoError(_cannot_listen(host, port, error)) from error
+        raise cannot_listen(host, port, error) from error
     return listener
-
-
-def _listen(listener: socket.socket, host: str) -> None:
-    try:
-        listener.listen()
-    except OSError as error:
-        raise DacoError(_cannot_listen(host, listener.getsockname()[1], error)) from error
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> str:
-    return f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another --port."
 
 
 def _address(listener: socket.socket) -> str:
@@ -216,8 +191,8 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _announce(address: str, states: list["IndexState"], k: int) -> None:
-    print(f"Serving at {address}")
+def _announce(address: str, states: list["IndexState"], k: int, workers: int) -> None:
+    print(f"Serving{f' in {workers} workers' if workers > 1 else ''} at {address}")
     for state in states:
         print(
             f"  {state.name}: {state.count} reference photographs (generation {state.generation}), encoder"

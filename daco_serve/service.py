@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from torch import Tensor
 
 from daco_serve.batching import QueueFull
 from daco_serve.errors import Refusal
-from daco_serve.indexes import Engines, Live, ServedIndex, find_indexes
+from daco_serve.index_names import find_indexes
+from daco_serve.indexes import Engines, Live, ServedIndex
 from daco_serve.localize import MATCHES, Estimate, localize
 from daco_serve.schemas import Match as MatchAnswer
 from daco_serve.schemas import Prior, QueryAnswer, Timings
@@ -33,7 +33,7 @@ class Service:
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
-        self.threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
+        self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
         self.indexes: dict[str, ServedIndex] = {}
         self._engines = Engines(settings)
         self._complaints: dict[str, str] = {}

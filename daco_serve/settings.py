@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from daco_serve.logs import LogFormat, LogLevel
 from training.errors import DacoError
+from training.threads import available_cores
 
 NO_LIMIT = "none"
 
@@ -23,7 +24,8 @@ class ServeSettings(BaseSettings):
         max_upload_bytes: of one photograph.
         max_pixels: width times height; looked at before anything is decoded.
         upload_seconds: how long a client may take to send its photograph.
-        max_waiting: requests in work at once; one more is refused with 503.
+        workers: processes that share the port and the cores.
+        max_waiting: requests in work at once, of each worker; one more is refused with 503.
         max_batch: photographs that the encoder takes at once.
         reload_seconds: how often to look whether the index has a new generation.
         trust: run the code of others that an index with an encoder from torch.hub needs.
@@ -47,6 +49,7 @@ class ServeSettings(BaseSettings):
     max_upload_bytes: int = Field(default=20 * 2**20, ge=1)
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000)  # past that Pillow refuses by itself
     upload_seconds: float = Field(default=60.0, gt=0)
+    workers: int = Field(default=1, ge=1, le=256)
     max_waiting: int = Field(default=64, ge=1)
     max_batch: int = Field(default=16, ge=1)
     reload_seconds: float = Field(default=2.0, gt=0)
@@ -80,6 +83,11 @@ class ServeSettings(BaseSettings):
         if isinstance(given, str):
             return tuple(part.strip() for part in given.split(",") if part.strip())
         return given
+
+    @property
+    def threads(self) -> int:
+        """One worker's share of the cores."""
+        return max(1, available_cores() // self.workers)
 
 
 def load_settings(given: dict[str, Any]) -> ServeSettings:

@@ -1,5 +1,6 @@
-"""One piece of work for each of many items, in threads, with progress."""
+"""Threads: how many cores they may use; and one piece of work for each of many items, with progress."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD = 64  # how far the threads may run ahead of who takes the results, so that a set of any size fits in memory
+
+
+def available_cores() -> int:
+    """The cores that this process may run on; under taskset or in a batch job not all that the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_threads(

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from daco_serve.indexes import find_indexes
+from daco_serve.index_names import find_indexes
 from index.build import build_index
 from training.errors import DacoError
 
