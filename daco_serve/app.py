@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from daco_serve.errors import Refusal, documented, envelope
 from daco_serve.middleware import add_middleware
 from daco_serve.middleware.headers import DOCS
-from daco_serve.routes import health, indexes, query, references
+from daco_serve.routes import health, indexes, metrics, query, references
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
 
@@ -51,6 +51,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.state.service = service
     for resource in (query, indexes, references):
         app.include_router(resource.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
+    app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(health.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))

@@ -1,6 +1,7 @@
 """The indexes that a server answers from: of each the generation that answers now, and its engine."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from daco_serve import metrics
 from daco_serve.batching import Batcher
 from daco_serve.calibration import Calibration, find_calibration, map_extent
 from daco_serve.errors import Refusal
@@ -34,9 +36,14 @@ class Running:
         size = bundle.encoder.config.image_size
         engine.embed([Image.new("RGB", (size * 4 // 3, size))])
         batcher = Batcher[Tensor, NDArray[np.float32]](
-            lambda tensors: list(engine.embed_prepared(tensors)), settings.max_batch, settings.max_waiting
+            lambda tensors: _embed(engine, tensors), settings.max_batch, settings.max_waiting
         )
         return cls(engine, batcher)
+
+
+def _embed(engine: Engine, tensors: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    metrics.batch_size.observe(len(tensors))
+    return list(engine.embed_prepared(tensors))
 
 
 class Engines:
@@ -131,6 +138,8 @@ class ServedIndex:
         else:
             bundle = Bundle.open(self.folder, self._settings.trust)
         running = self._engines.of(bundle)
+        metrics.generation.labels(self.name).set(bundle.manifest.generation)
+        metrics.references.labels(self.name).set(bundle.manifest.count)
         self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
         self._live = Live(
             self.name, bundle, running, find_calibration(self.folder, bundle.manifest.encoder_fingerprint)

@@ -29,10 +29,10 @@ def _json() -> JsonFormatter:
     formatter = JsonFormatter(
         "{asctime}{levelname}{name}{message}",
         style="{",
-        datefmt="%Y-%m-%dT%H:%M:%S",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
     )
     formatter.converter = time.gmtime
+    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
     formatter.default_msec_format = "%s.%03dZ"
     return formatter
 

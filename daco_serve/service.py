@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daco_serve import metrics
 from daco_serve.batching import QueueFull
 from daco_serve.errors import Refusal
 from daco_serve.index_names import find_indexes
@@ -122,7 +123,8 @@ class Service:
             raise Refusal("too_busy")
         self._in_work += 1
         try:
-            yield
+            with metrics.in_work.track_inprogress():
+                yield
         finally:
             self._in_work -= 1
 
@@ -144,12 +146,16 @@ class Service:
         tensor = await loop.run_in_executor(self.threads, self._prepare, live, upload)
         decoded = time.perf_counter()
         try:
-            vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
+            with metrics.at_engine.track_inprogress():
+                vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
         except QueueFull as error:
             raise Refusal("too_busy") from error
         embedded = time.perf_counter()
         matches, estimate = await loop.run_in_executor(self.threads, _search, live, vector, k, prior)
         end = time.perf_counter()
+        metrics.record_stages(
+            upload=(began, start), decode=(start, decoded), embed=(decoded, embedded), search=(embedded, end)
+        )
         return QueryAnswer(
             matches=[_match_answer(match, self.image_address(live, match.entry.id)) for match in matches],
             verdict=estimate.verdict,

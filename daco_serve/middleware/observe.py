@@ -5,9 +5,11 @@ import re
 import time
 from uuid import uuid4
 
+from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daco_serve import metrics
 from daco_serve.errors import Refusal
 from daco_serve.logs import request_id
 
@@ -15,6 +17,8 @@ log = logging.getLogger("daco_serve.access")
 
 ID_HEADER = "X-Request-ID"
 SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+MOST_PATH = 256  # bytes of it in the log
 QUIET = {"/healthz", "/readyz", "/metrics"}  # asked every few seconds by machines
 
 
@@ -44,6 +48,7 @@ class Observe:
                 MutableHeaders(scope=message)[ID_HEADER] = id
             await send(message)
 
+        _mark_span(scope, id)
         token = request_id.set(id)
         try:
             await self._app(scope, receive, send_with_id)
@@ -56,22 +61,35 @@ class Observe:
             request_id.reset(token)
 
 
+def _mark_span(scope: Scope, id: str) -> None:
+    span = trace.get_current_span()
+    span.set_attribute("daco.request_id", id)
+    if scope.get("query_string"):
+        span.set_attribute("url.query", "REDACTED")  # as in the log
+
+
 def _tell(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "none")  # never what was asked for: that would be a series for each
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    metrics.requests.labels(method, route, status).inc()
+    metrics.request_seconds.labels(route).observe(seconds)
+    if scope["state"].get("refusal"):
+        metrics.refusals.labels(scope["state"]["refusal"]).inc()
     client = scope["client"][0] if scope.get("client") else "-"
     # as it was sent, percent-encoded: no line break or escape sequence of a stranger gets into a terminal
-    path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "backslashreplace")
+    path = scope.get("raw_path", scope["path"].encode())[:MOST_PATH].decode("ascii", "backslashreplace")
     key, refusal = scope["state"].get("key"), scope["state"].get("refusal")
     log.log(
         logging.DEBUG if scope["path"] in QUIET else logging.INFO,
         "%s %s %d%s, %.0f ms, %s",
-        scope["method"],
+        method,
         path,
         status,
         f" {refusal}" if refusal else "",
         1000 * seconds,
         f"{key}@{client}" if key else client,
         extra={
-            "method": scope["method"],
+            "method": method,
             "path": path,
             "status": status,
             "milliseconds": round(1000 * seconds, 2),

@@ -1,0 +1,129 @@
+"""What a server tells of itself: request ids, log, metrics, traces; and what it never tells."""
+
+import json
+import re
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from .conftest import hosted, served
+from .test_refusals import encoded, refused
+
+SECRETS = ("Maker of the camera", "48.8584", "2.2945", "GPS")
+
+
+def with_metadata() -> bytes:
+    """A photograph whose EXIF tells who took it where, and whose comment tells more."""
+    exif = Image.Exif()
+    exif[0x010F] = SECRETS[0]
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)})
+    buffer = BytesIO()
+    Image.effect_noise((80, 60), 60).convert("RGB").save(buffer, "JPEG", exif=exif, comment=SECRETS[0].encode())
+    return buffer.getvalue()
+
+
+def samples(address: str) -> dict[str, float]:
+    text = httpx.get(f"{address}/metrics").text
+    return {
+        name: float(value)
+        for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
+    }
+
+
+@pytest.mark.parametrize("id", ["abc-123", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a:b.c_d"])
+def test_a_sane_request_id_is_taken_over(client: httpx.Client, id: str) -> None:
+    for path in ("/healthz", "/nothing", "/v1/references/0/image"):
+        assert client.get(path, headers={"X-Request-ID": id}).headers["x-request-id"] == id
+
+
+@pytest.mark.parametrize("id", ["", "two words", "a" * 65, "é", "<script>", '"}', "%0a"])
+def test_any_other_is_replaced_by_one_of_ours(client: httpx.Client, id: str) -> None:
+    answered = client.get("/healthz", headers=[(b"x-request-id", id.encode())]).headers.get_list("x-request-id")
+    assert len(answered) == 1 and re.fullmatch("[0-9a-f]{32}", answered[0])
+
+
+def test_every_answer_has_the_security_headers(client: httpx.Client) -> None:
+    answers = [client.get(path) for path in ("/", "/docs", "/nothing", "/v1/references/0/image", "/metrics")]
+    for answer in [*answers, client.post("/v1/query", content=b"x")]:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-request-id"]
+        assert "server" not in answer.headers
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_only_the_named_sites_may_ask_from_a_browser(index: Path) -> None:
+    with hosted(index, cors_origins="https://maps.example,https://other.example") as address:
+        ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        for origin, allowed in (("https://maps.example", True), ("https://evil.example", False)):
+            preflight = httpx.options(f"{address}/v1/query", headers={"Origin": origin, **ask})
+            assert (preflight.headers.get("access-control-allow-origin") == origin) is allowed
+            assert (preflight.status_code == 200) is allowed
+            answer = httpx.get(f"{address}/healthz", headers={"Origin": origin})
+            assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+            assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_the_log_has_each_request_and_nothing_of_the_photograph(index: Path) -> None:
+    # as talkative as it gets: Pillow, asked to, would log every EXIF field
+    with served(index, "--log-level", "debug", "--log-format", "json") as (address, process):
+        form = {"image": (f"{SECRETS[1]}.jpg", with_metadata(), "image/jpeg")}
+        answer = httpx.post(f"{address}/v1/query?k=2&here={SECRETS[2]}", files=form, headers={"X-Request-ID": "mine"})
+        refused(httpx.post(f"{address}/v1/query", content=with_metadata()[:-900]), 422, "image_truncated")
+        httpx.get(f"{address}/nothing%0a%1b[31m/" + "x" * 5000)
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert answer.status_code == 200, answer.text
+    *lines, last = log.splitlines()
+    assert last == "Stopped."
+    first, second, third = (line for line in map(json.loads, lines) if line["logger"] == "daco_serve.access")
+    assert (first["method"], first["path"], first["status"], first["request_id"]) == ("POST", "/v1/query", 200, "mine")
+    assert (second["status"], second["refusal"]) == (422, "image_truncated")
+    assert third["status"] == 404 and len(third["path"]) <= 256
+    assert datetime.fromisoformat(first["time"]).tzinfo is not None and first["milliseconds"] > 0
+    for secret in SECRETS:
+        assert secret not in log + answer.text
+
+
+def test_what_fails_inside_is_a_500_that_tells_nothing_and_a_log_that_tells_all(
+    index: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("a secret of the house")
+
+    monkeypatch.setattr("daco_serve.routes.references._find", fail)
+    with hosted(index) as address:
+        answer = httpx.get(f"{address}/v1/references/0", headers={"X-Request-ID": "this-one"})
+    assert "secret" not in refused(answer, 500, "internal_error")
+    assert answer.headers["x-request-id"] == "this-one"
+    assert "a secret of the house" in caplog.text
+
+
+def test_metrics_count_queries_by_stage_refusals_by_code_and_tell_the_generation(index: Path) -> None:
+    with hosted(index) as address:
+        before = samples(address)
+        for _ in range(3):
+            assert httpx.post(f"{address}/v1/query", content=encoded("JPEG")).status_code == 200
+        httpx.post(f"{address}/v1/query", content=b"x")
+        httpx.request("BREW", f"{address}/v1/query")
+        httpx.get(f"{address}/invented/by/a/stranger")
+        after = samples(address)
+
+    def grown(name: str) -> float:
+        return after[name] - before.get(name, 0.0)
+
+    for stage in ("upload", "decode", "embed", "search"):
+        assert grown(f'daco_stage_seconds_count{{stage="{stage}"}}') == 3
+        assert grown(f'daco_stage_seconds_sum{{stage="{stage}"}}') > 0
+    assert grown('daco_requests_total{method="POST",route="/v1/query",status="200"}') == 3
+    assert grown('daco_refusals_total{code="not_an_image"}') == 1
+    assert grown("daco_batch_photographs_sum") == 3
+    assert after['daco_index_generation{index="map"}'] == 1 and after['daco_index_references{index="map"}'] == 6
+    assert after["daco_queries_in_work"] == after["daco_engine_photographs"] == 0
+    assert not [name for name in after if "stranger" in name or "BREW" in name]
