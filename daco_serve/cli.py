@@ -89,6 +89,7 @@ def serve(
     from daco_serve.index_names import find_indexes
     from daco_serve.logs import configure_logs
     from daco_serve.settings import load_settings
+    from daco_serve.systemd import notify
     from index.generations import read_current
 
     settings = load_settings(
@@ -124,9 +125,11 @@ def serve(
 
         def announce(states: list["IndexState"]) -> None:
             _announce(_address(listener), states, min(settings.k, settings.max_k), settings.workers)
+            notify("READY=1")
 
         with suppress(KeyboardInterrupt):
             (serve_here if settings.workers == 1 else serve_with_workers)(settings, listener, announce)
+        notify("STOPPING=1")
     print("Stopped.", file=sys.stderr)
 
 

@@ -14,6 +14,7 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
+from daco_serve import metrics
 from daco_serve.logs import configure_logs
 from daco_serve.schemas import IndexState
 from daco_serve.settings import ServeSettings
@@ -72,18 +73,19 @@ def serve_with_workers(settings: ServeSettings, listener: socket.socket, announc
     )
     context.set_forkserver_preload(["daco_serve.app"])
     workers = [_Worker(context, settings, listener, number) for number in range(1, settings.workers + 1)]
-    try:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.wait_until_ready()
-        announce(workers[0].states)
-        while True:
-            wait([source for worker in workers for source in worker.sources], timeout=1.0)
+    with metrics.shared_by_workers():
+        try:
             for worker in workers:
-                worker.look_after()
-    finally:
-        _stop(workers)
+                worker.start()
+            for worker in workers:
+                worker.wait_until_ready()
+            announce(workers[0].states)
+            while True:
+                wait([source for worker in workers for source in worker.sources], timeout=1.0)
+                for worker in workers:
+                    worker.look_after()
+        finally:
+            _stop(workers)
 
 
 class _Worker:
@@ -166,6 +168,8 @@ class _Worker:
         if self.process.exitcode is None:
             self.process.kill()
             self.process.join()
+        assert self.process.pid is not None
+        metrics.forget_worker(self.process.pid)
         steady = bool(self.states) and time.monotonic() - self._started > STEADY_SECONDS
         self._failures = 0 if steady else self._failures + 1
         pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (self._failures - 2)) if self._failures > 1 else 0.0
