@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from index.generations import KEPT, Writer
 from index.known import Known, Photograph
 from index.manifest import Manifest, SourceRecord
 from index.references import Reference, Split, absolute_source, find_references
+from index.sizing import Wishes
+from index.stores.faiss import forced_factory
 from training.encoder import Encoder
 from training.encoder_source import load_encoder
 from training.errors import DacoError
@@ -85,6 +87,7 @@ def build_index(
     trust: bool = False,
     progress: bool = True,
     keep: int = KEPT,
+    wishes: Wishes | None = None,
 ) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
@@ -97,20 +100,26 @@ def build_index(
         encoder, trust: a folder, `timm:NAME` or `torchhub:REPO:ENTRY`, as `load_encoder` takes it.
         strict: an unreadable photograph stops the build.
         keep: generations that stay, with the new one.
+        wishes: of how the descriptors are searched; None for what their number calls for.
 
     Raises:
         DacoError: anything that the user can put right; UnreadableImage with `strict`.
     """
     start = time.perf_counter()
+    wishes = wishes or Wishes()
     references = find_references(source, data_root, split)
     loaded = load_encoder(encoder, trust)
+    if wishes.factory is not None:  # what cannot be made is refused before anything is embedded
+        wishes = replace(wishes, factory=forced_factory(wishes.factory, loaded.dimension))
     origin = Origin(source, "build", (record_source(source, data_root, split),))
     with Writer(out, keep) as writer:
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
             live = Bundle.open(out, trust)
         effort = Effort(batch_size, device, strict, progress)
-        return publish_references(writer, live, loaded, references, [], origin, effort, start, even_if_equal=True)
+        return publish_references(
+            writer, live, loaded, references, [], origin, effort, start, even_if_equal=True, wishes=wishes
+        )
 
 
 def record_source(source: str, data_root: Path, split: Split) -> SourceRecord:
@@ -129,6 +138,7 @@ def publish_references(
     effort: Effort,
     start: float,
     even_if_equal: bool = False,
+    wishes: Wishes | None = None,
 ) -> BuildReport:
     """Publishes the generation of the readable references and of `rest`; embeds only contents that are not known.
 
@@ -137,6 +147,7 @@ def publish_references(
         rest: entries of `live` that stay as they are.
         start: `time.perf_counter()` when the work began.
         even_if_equal: publish also what equals `live`.
+        wishes: of how the descriptors are searched; None for those of `live`.
 
     Raises:
         DacoError: no photograph is left, or anything else that the user can put right.
@@ -144,7 +155,8 @@ def publish_references(
     engine = TorchEngine(encoder, effort.device)
     before = live.catalog.all() if live else []
     known = Known(writer.embedded, engine.fingerprint, engine.dimension)
-    if live and live.manifest.encoder_fingerprint == engine.fingerprint:
+    same_encoder = live is not None and live.manifest.encoder_fingerprint == engine.fingerprint
+    if live and same_encoder:
         photographs = [Photograph(entry.width, entry.height, entry.sha256) for entry in before]
         known.learn(photographs, live.store.vectors(_ids(before)))
 
@@ -176,6 +188,9 @@ def publish_references(
             origin.sources,
             origin.left_out,
             next_id,
+            wishes,
+            live if same_encoder else None,
+            effort.progress,
         )
     else:
         assert live is not None

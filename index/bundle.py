@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrange import arrange
 from index.catalog import Catalog, Entry
 from index.generations import (
     CURRENT_FILE,
@@ -31,15 +32,15 @@ from index.manifest import (
     parse_manifest,
     record_files,
 )
+from index.sizing import Wishes
 from index.store import VectorStore
-from index.stores.faiss import FaissStore
+from index.stores.faiss import FaissStore, candidates_file
 from training.encoder import Encoder
 from training.errors import DacoError
 
 VECTORS_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
 ENCODER_FOLDER = "encoder"
-EXACT = "IDMap2,Flat"
 COMPARED_AT_ONCE = 65536  # vectors that are held in memory beside the store
 
 
@@ -99,7 +100,7 @@ class Bundle:
         encoder = Encoder.load(folder / ENCODER_FOLDER, trust)
         if encoder.fingerprint != manifest.encoder_fingerprint:
             raise DacoError(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
-        store = FaissStore.load(folder / VECTORS_FILE)
+        store = load_store(folder, manifest)
         catalog = Catalog(folder / CATALOG_FILE)
         if not (store.count == catalog.count == manifest.count and store.dimension == encoder.dimension):
             raise DacoError(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
@@ -185,6 +186,9 @@ def write_generation(
     sources: Sequence[SourceRecord] = (),
     left_out: Sequence[str] = (),
     next_id: int = 0,
+    wishes: Wishes | None = None,
+    before: Bundle | None = None,
+    progress: bool = False,
 ) -> Manifest:
     """Writes a new generation and publishes it last; until then, and if anything fails, the previous one answers.
 
@@ -194,14 +198,21 @@ def write_generation(
         source: what the photographs were named by.
         change, sources, left_out: as the manifest has them.
         next_id: no id below it is given again; those of the entries need not be counted in.
+        wishes: of how the descriptors are searched; None for those that the generation before was made by.
+        before: the generation before, of the same encoder, whose trained index is kept if it will do.
+        progress: show on stderr how far the indexing is.
 
     Raises:
-        DacoError: the encoder gave something else than finite numbers; or the disk is full or cannot be written.
+        DacoError: the encoder gave something else than finite numbers; the index that is wished for cannot be made of
+            them; or the disk is full or cannot be written.
     """
     if not np.isfinite(vectors).all():
         raise DacoError("The encoder gives descriptors that are no numbers, so its weights are broken: train it again.")
-    store = FaissStore.create(vectors.shape[1], EXACT)
+    store = FaissStore.create(vectors.shape[1])
     store.add(vectors, np.array([entry.id for entry in entries], dtype=np.int64))
+    like = before.store if before and isinstance(before.store, FaissStore) else None
+    live = before.manifest if before else None
+    factory, search = arrange(store, wishes or (live.search.wishes if live else Wishes()), like, live, progress)
     with writer.new_generation() as (number, folder):
         store.save(folder / VECTORS_FILE)
         Catalog.create(folder / CATALOG_FILE, entries)
@@ -212,7 +223,7 @@ def write_generation(
             count=len(entries),
             with_location=sum(entry.latitude is not None for entry in entries),
             dimension=vectors.shape[1],
-            index=EXACT,
+            index=factory,
             source=source,
             backbone=encoder.name,
             encoder_fingerprint=encoder.fingerprint,
@@ -222,6 +233,7 @@ def write_generation(
             sources=tuple(sources),
             left_out=tuple(left_out),
             next_id=max([next_id, *(entry.id + 1 for entry in entries)]),
+            search=search,
         )
         (folder / MANIFEST_FILE).write_text(manifest.as_json(), encoding="utf-8")
     return manifest
@@ -250,6 +262,14 @@ def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, nex
         )
         (fresh / MANIFEST_FILE).write_text(again.as_json(), encoding="utf-8")
     return again
+
+
+def load_store(folder: Path, manifest: Manifest) -> FaissStore:
+    """The vectors in the folder of a generation, set to search as its manifest says. Raises DacoError."""
+    file = folder / VECTORS_FILE
+    store = FaissStore.load(file, candidates_file(file).name in manifest.files)
+    store.tune(manifest.search.parameters)
+    return store
 
 
 def _read_manifest(index: Path, current: Current) -> Manifest:

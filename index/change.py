@@ -133,6 +133,7 @@ def remove_photographs(
             manifest.sources,
             sorted({*manifest.left_out, *(entry.path for entry in leaving.values())}),
             manifest.next_id,
+            before=live,
         ), list(leaving.values())
 
 

@@ -26,6 +26,7 @@ from index.options import (
     SplitOption,
     Strict,
 )
+from index.sizing import RECALL, Search, Wishes, parse_size
 from training.console import Trust, new_app, run
 
 if TYPE_CHECKING:
@@ -59,6 +60,17 @@ def build(
     strict: Strict = False,
     trust: Trust = False,
     keep: Keep = KEEP,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What the searched index may take, such as 500MB or 4GB.", show_default="half of all"),
+    ] = None,
+    recall: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the exact ten best that a search finds; 1 for exact.")
+    ] = RECALL,
+    factory: Annotated[
+        str | None,
+        typer.Option("--index", help="FAISS's name for an index to take in any case, such as HNSW32,SQ8 or Flat."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -67,12 +79,29 @@ def build(
     they are. The index is published as a whole at the end: if the build is stopped, the previous one goes on answering,
     and the same command goes on where it was. Over an index of the same encoder only new photographs are embedded.
 
+    Few photographs are searched exactly; many, through a small index in memory that is chosen by their number, while
+    the exact descriptors on disk decide among what it finds. daco-index info says which it was and why; daco-index tune
+    sets it by photographs of your own.
+
     Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
     """
+    wishes = Wishes(recall, None if memory is None else parse_size(memory), factory)
     with saying_what_is_left(out):
         from index.build import build_index
 
-        report = build_index(source, encoder, out, data_root, split.value, batch_size, device, strict, trust, keep=keep)
+        report = build_index(
+            source,
+            encoder,
+            out,
+            data_root,
+            split.value,
+            batch_size,
+            device,
+            strict,
+            trust,
+            keep=keep,
+            wishes=wishes,
+        )
     manifest = report.manifest
     if as_json:
         print(json.dumps({"index": str(out), **asdict(report)}, indent=2))
@@ -83,6 +112,7 @@ def build(
     print(
         f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
         f" ({report.images_per_second:.1f} images/s{reused}).\n"
+        f"{manifest.search.reason}{_found(manifest.search)}\n"
         f"{out} is generation {manifest.generation}. Try: daco-index search PHOTOGRAPH --index {out}"
     )
 
@@ -147,6 +177,17 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=240)
 
 
+def _found(search: Search) -> str:
+    measured = search.measured
+    if measured is None:
+        return ""
+    parameters = ", ".join(f"{name} {value}" for name, value in search.parameters.items())
+    return (
+        f" With {parameters} it finds {100 * measured.recall:.1f} % of the exact ten best in"
+        f" {measured.milliseconds:.2f} ms ({measured.queries} of {measured.query_source})."
+    )
+
+
 def _info_table(manifest: "Manifest") -> Table:
     bounds = manifest.bounds
     box = f"{bounds.south:.6f}, {bounds.west:.6f} to {bounds.north:.6f}, {bounds.east:.6f}" if bounds else "-"
@@ -156,6 +197,7 @@ def _info_table(manifest: "Manifest") -> Table:
         "source": manifest.source,
         "encoder": f"{manifest.backbone}, fingerprint {manifest.encoder_fingerprint[:12]}",
         "descriptors": f"{manifest.dimension} numbers, FAISS {manifest.index}",
+        "search": f"{manifest.search.reason}{_found(manifest.search)}",
         "generation": str(manifest.generation),
         "created": manifest.created,
         "size": f"{manifest.bytes / 1e6:.1f} MB",

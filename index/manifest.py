@@ -9,9 +9,10 @@ from typing import Any
 
 from index.catalog import Entry
 from index.references import Split
+from index.sizing import EXACT, Measured, Search, Wishes
 from training.errors import DacoError
 
-FORMAT_VERSION = 2  # 1 knew neither sources nor next_id
+FORMAT_VERSION = 3  # 1 knew neither sources nor next_id; 2 knew only exact search
 MANIFEST_FILE = "manifest.json"
 
 
@@ -50,7 +51,7 @@ class Manifest:
         created: UTC, ISO 8601.
         count, with_location: photographs in the index; those of them whose position is known.
         dimension: the length of a descriptor.
-        index: FAISS's factory string.
+        index: FAISS's factory string; `Flat` is exact.
         metric: `inner_product`; descriptors have length 1, so it is the cosine.
         source: what the photographs were named by when the index was built.
         backbone, encoder_fingerprint: of the encoder that made the descriptors; it lies beside them in `encoder/`.
@@ -60,6 +61,7 @@ class Manifest:
         sources: what `update` looks at again; in an index of format 1, none.
         left_out: files of the sources that were removed from the index on purpose, absolute.
         next_id: above every id that this index ever gave, so that none is given twice.
+        search: how the descriptors are searched, and why so.
     """
 
     generation: int
@@ -77,6 +79,7 @@ class Manifest:
     sources: tuple[SourceRecord, ...]
     left_out: tuple[str, ...]
     next_id: int
+    search: Search
     metric: str = "inner_product"
     format_version: int = FORMAT_VERSION
 
@@ -121,14 +124,23 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
             raise DacoError(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
         if version == 1:
             content |= {"change": "build", "sources": [], "left_out": [], "next_id": content["count"]}
+        if version < 3:
+            content |= {"index": EXACT, "search": {"reason": "Exact, as every index of format 2.", "wishes": {}}}
         bounds = content["bounds"]
         content["bounds"] = None if bounds is None else Bounds(**bounds)
         content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
         content["sources"] = tuple(SourceRecord(**record) for record in content["sources"])
         content["left_out"] = tuple(content["left_out"])
+        content["search"] = _parse_search(content["search"])
         return Manifest(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DacoError(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error
+
+
+def _parse_search(content: dict[str, Any]) -> Search:
+    measured = content.get("measured")
+    parts = {"wishes": Wishes(**content["wishes"]), "measured": None if measured is None else Measured(**measured)}
+    return Search(**(content | parts))
 
 
 def bounds_of(entries: Iterable[Entry]) -> Bounds | None:

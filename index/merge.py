@@ -60,4 +60,5 @@ def merge_indexes(indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: b
             list(sources),
             sorted(left_out),
             next(fresh),
+            before=first,
         )

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from index.bundle import CATALOG_FILE, ENCODER_FOLDER, VECTORS_FILE, read_kept_manifest
+from index.bundle import CATALOG_FILE, ENCODER_FOLDER, load_store, read_kept_manifest
 from index.catalog import Catalog, Entry
 from index.generations import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from index.manifest import MANIFEST_FILE, Manifest
-from index.stores.faiss import FaissStore
 from training.encoder import Encoder
 from training.errors import DacoError
 
@@ -65,7 +64,7 @@ def _verify(index: Path, generation: int, live: bool, trust: bool) -> Verified:
 def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
     """What the whole files of a generation say differently."""
     encoder = Encoder.load(folder / ENCODER_FOLDER, trust)
-    store = FaissStore.load(folder / VECTORS_FILE)
+    store = load_store(folder, manifest)
     catalog = Catalog(folder / CATALOG_FILE)
     entries = catalog.all()
     vector_ids = store.ids()

@@ -6,73 +6,282 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from index.sizing import EXACT
 from training.errors import DacoError
+
+CANDIDATES_SUFFIX = ".candidates.faiss"
+WIDTH = 10  # candidates are nominated for at least this many answers, so that the best of few is not missed
+TRAINED_ON = 64  # vectors a cluster that a candidate index is trained on; FAISS itself would take up to 256
+LEAST_TRAINED_ON = 65536
+ADDED_AT_ONCE = 65536
 
 
 class FaissStore:
-    """A `VectorStore` over a FAISS index that holds its own ids.
+    """A `VectorStore` that always holds the exact vectors, and searches them itself or through candidates.
+
+    Exact: every vector is compared. With a candidate index, which is smaller and faster, that one nominates `k_factor`
+    times as many vectors as are asked for, and the exact ones decide among them; so similarities are exact in any case,
+    nothing is lost from generation to generation, and the exact vectors may stay on disk, mapped into memory.
 
     Args:
-        index: an IndexIDMap2; `FaissStore.create` makes an empty one.
+        exact: an IndexIDMap over an IndexFlatIP; `FaissStore.create` makes an empty one.
+        candidates: an index of the same vectors in the same order, numbered from 0.
+        mapped: whether the exact vectors lie in a file, where they cannot grow.
     """
 
-    def __init__(self, index: faiss.Index) -> None:
-        self._index = index
+    def __init__(self, exact: faiss.IndexIDMap, candidates: faiss.Index | None = None, mapped: bool = False) -> None:
+        self.candidates = candidates
+        self._mapped = mapped
+        self._k_factor = 1
+        self._hold(exact)
 
     @classmethod
-    def create(cls, dimension: int, factory: str) -> "FaissStore":
-        """An empty store by FAISS's name for it (`IDMap2,Flat`: exact, every vector compared)."""
-        return cls(faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT))
+    def create(cls, dimension: int) -> "FaissStore":
+        """An empty store, exact until `arrange` is called."""
+        return cls(faiss.IndexIDMap(faiss.IndexFlatIP(dimension)))
 
     @classmethod
-    def load(cls, path: Path) -> "FaissStore":
+    def load(cls, path: Path, candidates: bool = False) -> "FaissStore":
         """The store in a file.
 
+        Args:
+            candidates: whether a candidate index lies beside it; the exact vectors then stay on disk, mapped.
+
         Raises:
-            DacoError: the file cannot be read, or is no such store.
+            DacoError: a file cannot be read, or is no such store.
         """
+        exact = _read(path, faiss.IO_FLAG_MMAP_IFC if candidates else 0)
+        if not isinstance(exact, faiss.IndexIDMap | faiss.IndexIDMap2):
+            raise DacoError(f"{path} is not an index of ours: it keeps no ids.")
         try:
-            return cls(faiss.read_index(str(path)))
+            return cls(exact, _read(candidates_file(path)) if candidates else None, mapped=candidates)
         except RuntimeError as error:
-            raise DacoError(f"{path} is not an index that FAISS can read: {_short(error)}") from error
+            raise DacoError(f"{candidates_file(path)} is no index of {path.name}: {_short(error)}") from error
 
     @property
     def count(self) -> int:
-        return int(self._index.ntotal)
+        return int(self._flat.ntotal)
 
     @property
     def dimension(self) -> int:
-        return int(self._index.d)
+        return int(self._flat.d)
 
     def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
-        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), np.asarray(ids, dtype=np.int64))
+        if self._mapped:
+            self._hold(self._copy(np.arange(self.count)))
+        rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        self._exact.add_with_ids(rows, np.asarray(ids, dtype=np.int64))
+        if self.candidates is not None:
+            self.candidates.add(rows)
+        self._hold(self._exact)
 
     def remove(self, ids: NDArray[np.int64]) -> None:
-        self._index.remove_ids(faiss.IDSelectorBatch(np.asarray(ids, dtype=np.int64)))
+        staying = self._copy(np.flatnonzero(~np.isin(self._ids, ids)))
+        if self.candidates is not None:
+            FaissStore(staying)._fill(self.candidates, 0, progress=False)
+        self._hold(staying)
 
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        similarities, ids = self._index.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
+        wanted = np.ascontiguousarray(vectors, dtype=np.float32)
+        if self.candidates is None or k > self.count:
+            return self.search_exactly(wanted, k)
+        similarities, rows = self._searched.search(wanted, max(k, min(WIDTH, self.count)))
+        similarities, ids = similarities[:, :k], self._named(rows[:, :k])
+        if ids[:, -1].min() < 0:  # fewer candidates than wanted
+            short = ids[:, -1] < 0
+            similarities[short], ids[short] = self.search_exactly(wanted[short], k)
         return similarities, ids
 
+    def search_exactly(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As `search`, but every vector is compared: what the recall of candidates is measured against."""
+        similarities, rows = self._flat.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
+        return similarities, self._named(rows)
+
     def ids(self) -> NDArray[np.int64]:
-        index: Any = self._index  # an IndexIDMap2, which FAISS's own annotations call an Index
-        ids: NDArray[np.int64] = faiss.vector_to_array(index.id_map)
-        return ids
+        return self._ids
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         if not len(ids):
             return np.empty((0, self.dimension), dtype=np.float32)
-        if len(missing := np.setdiff1d(ids, self.ids())):
+        wanted = np.asarray(ids, dtype=np.int64)
+        if not self.count:
+            raise KeyError(int(wanted[0]))
+        places = np.minimum(np.searchsorted(self._ids, wanted, sorter=self._order), self.count - 1)
+        rows = places if self._order is None else self._order[places]
+        if len(missing := wanted[self._ids[rows] != wanted]):
             raise KeyError(int(missing[0]))
-        vectors: NDArray[np.float32] = self._index.reconstruct_batch(np.ascontiguousarray(ids, dtype=np.int64))
-        return vectors
+        return self._rows(rows)
 
     def save(self, path: Path) -> None:
+        _write(self._exact, path)
+        if self.candidates is not None:
+            _write(self.candidates, candidates_file(path))
+
+    def arrange(self, factory: str, like: "FaissStore | None" = None, progress: bool = True) -> None:
+        """Makes the candidate index of all vectors, or drops it for `Flat`.
+
+        Args:
+            factory: FAISS's name for it (`IVF1024,PQ64x4fs`), as `check_factory` passes it.
+            like: a store with such an index of vectors of the same kind, which is not trained again. Where this store
+                only has more vectors than it, just those are put in.
+            progress: show on stderr how far it is, when it takes longer than two seconds.
+
+        Raises:
+            DacoError: FAISS does not know the factory, or there are too few vectors to train it.
+        """
+        if factory == EXACT:
+            self.candidates = None
+            self._hold(self._exact)
+            return
         try:
-            faiss.write_index(self._index, str(path))
+            if like is not None and like.candidates is not None:
+                candidates = faiss.deserialize_index(faiss.serialize_index(like.candidates))
+                grown = np.array_equal(self._ids[: like.count], like.ids())
+                self._fill(candidates, like.count if grown else 0, progress)
+            else:
+                candidates = check_factory(factory, self.dimension)
+                candidates.train(self._sample(candidates))
+                self._fill(candidates, 0, progress)
         except RuntimeError as error:
-            raise OSError(f"FAISS could not write {path.name}: {_short(error)}") from error
+            raise DacoError(
+                f"{self.count} descriptors of {self.dimension} numbers do not make an index {factory}: {_short(error)}."
+            ) from error
+        self.candidates = candidates
+        self._hold(self._exact)
+
+    def tune(self, parameters: dict[str, int]) -> None:
+        """Sets parameters of the search (`nprobe`, `efSearch`, `k_factor`); not while another thread searches."""
+        for name, value in parameters.items():
+            if name == "k_factor":
+                self._k_factor = value
+                self._searched.k_factor = value
+            elif self.candidates is not None:
+                faiss.ParameterSpace().set_index_parameter(self.candidates, name, value)
+
+    @property
+    def bytes_per_vector(self) -> float:
+        """Memory that the search keeps for each vector, its id included; without exact vectors that stay on disk."""
+        if self.candidates is None:
+            return float(4 * self.dimension + self._ids.itemsize)
+        return len(faiss.serialize_index(self.candidates)) / max(1, self.count) + self._ids.itemsize
+
+    def _hold(self, exact: faiss.IndexIDMap) -> None:
+        """Takes over exact vectors, which `candidates` is the index of already; derives what depends on them."""
+        self._exact = exact
+        self._flat: Any = faiss.downcast_index(exact.index)
+        self._ids: NDArray[np.int64] = faiss.vector_to_array(exact.id_map)
+        # in every index of ours they rise, and need no order beside them
+        rising = bool((self._ids[1:] > self._ids[:-1]).all())
+        self._order = None if rising else np.argsort(self._ids, kind="stable")
+        self._searched: Any = self._flat
+        if self.candidates is not None:
+            self._searched = _decided_by(self._flat, self.candidates)
+            self._searched.k_factor = self._k_factor
+
+    def _copy(self, rows: NDArray[np.int64]) -> faiss.IndexIDMap:
+        """The exact vectors in some rows, with their ids, in memory."""
+        copy = faiss.IndexIDMap(faiss.IndexFlatIP(self.dimension))
+        for start in range(0, len(rows), ADDED_AT_ONCE):
+            some = rows[start : start + ADDED_AT_ONCE]
+            copy.add_with_ids(self._rows(some), self._ids[some])
+        self._mapped = False
+        return copy
+
+    def _fill(self, candidates: faiss.Index, start: int, progress: bool) -> None:
+        """Puts in the vectors from row `start` on; from 0, in place of what was there."""
+        if start == 0:
+            candidates.reset()
+        with tqdm(total=self.count - start, desc="indexing", unit=" vectors", disable=not progress, delay=2) as bar:
+            for row in range(start, self.count, ADDED_AT_ONCE):
+                some = self._rows(np.arange(row, min(row + ADDED_AT_ONCE, self.count)))
+                candidates.add(some)
+                bar.update(len(some))
+
+    def _sample(self, candidates: faiss.Index) -> NDArray[np.float32]:
+        """Vectors to train on: enough for each cluster, always the same ones."""
+        wanted = max(LEAST_TRAINED_ON, TRAINED_ON * getattr(inner(candidates), "nlist", 0))
+        if wanted >= self.count:
+            return self._rows(np.arange(self.count))
+        chosen = np.random.default_rng(0).choice(self.count, wanted, replace=False)
+        return self._rows(np.sort(chosen))
+
+    def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """A copy of the exact vectors in these rows: (n,) to (n, dimension)."""
+        # not reconstruct_batch, which goes row by row through a virtual call
+        every = faiss.rev_swig_ptr(self._flat.get_xb(), self.count * self.dimension).reshape(self.count, -1)
+        found: NDArray[np.float32] = every[rows]
+        return found
+
+    def _named(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The ids of rows; -1 stays -1."""
+        ids = self._ids[rows] if self.count else rows
+        if rows.size and rows[:, -1].min() < 0:
+            ids = np.where(rows < 0, -1, ids)
+        return ids
+
+
+def check_factory(factory: str, dimension: int) -> faiss.Index:
+    """An empty candidate index by FAISS's name for it.
+
+    Its own metric is the Euclidean distance, which orders vectors of length 1 as the inner product does and, unlike it,
+    goes on doing so after a PCA, which moves the origin.
+
+    Raises:
+        DacoError: FAISS does not know it, or it does not go with the dimension.
+    """
+    try:
+        return faiss.index_factory(dimension, factory, faiss.METRIC_L2)
+    except RuntimeError as error:
+        reason = _short(error)
+        raise DacoError(
+            f"FAISS makes no index {factory!r} for descriptors of {dimension} numbers ({reason}). Examples: Flat,"
+            " HNSW32,SQ8, IVF1024,PQ64x4fs, PCAR256,IVF4096,SQ8."
+        ) from error
+
+
+def forced_factory(factory: str, dimension: int) -> str:
+    """A factory string that a user gave, checked, and without the ids that the store keeps itself. Raises DacoError."""
+    bare = factory.strip().removeprefix("IDMap2,").removeprefix("IDMap,")
+    if bare != EXACT:
+        check_factory(bare, dimension)
+    return bare
+
+
+def candidates_file(path: Path) -> Path:
+    """Where the candidate index of a store lies: beside its file."""
+    return path.with_name(path.stem + CANDIDATES_SUFFIX)
+
+
+def inner(candidates: faiss.Index) -> Any:
+    """The index behind transformations such as a PCA."""
+    index = faiss.downcast_index(candidates)
+    while isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    return index
+
+
+def _decided_by(flat: faiss.Index, candidates: faiss.Index) -> faiss.IndexRefine:
+    """An index that takes what `candidates` finds and orders it by the inner product with the vectors in `flat`."""
+    metric, flat.metric_type = flat.metric_type, candidates.metric_type
+    refined = faiss.IndexRefine(candidates, flat)  # insists that both have one metric, and then uses only its own
+    flat.metric_type = refined.metric_type = metric
+    return refined
+
+
+def _read(path: Path, flags: int = 0) -> faiss.Index:
+    try:
+        return faiss.read_index(str(path), flags)
+    except RuntimeError as error:
+        raise DacoError(f"{path} is not an index that FAISS can read: {_short(error)}") from error
+
+
+def _write(index: faiss.Index, path: Path) -> None:
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise OSError(f"FAISS could not write {path.name}: {_short(error)}") from error
 
 
 def _short(error: RuntimeError) -> str:

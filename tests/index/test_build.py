@@ -63,11 +63,11 @@ def test_the_manifest_says_what_was_built(built, encoder_folder):
     folder = built[1] / "generations" / "1"
     content = json.loads((folder / "manifest.json").read_text())
     encoder = Encoder.load(encoder_folder)
-    assert content["format_version"] == 2
+    assert content["format_version"] == 3
     assert content["generation"] == 1
     assert content["count"] == 12
     assert content["dimension"] == encoder.dimension
-    assert content["index"] == "IDMap2,Flat"
+    assert content["index"] == "Flat"
     assert content["source"] == str(built[0])
     assert content["encoder_fingerprint"] == encoder.fingerprint
     assert content["with_location"] == 0

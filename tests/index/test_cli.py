@@ -43,7 +43,7 @@ def test_search_prints_a_table_and_json_alike(built_by_command, daco_index):
 def test_info_prints_the_manifest_readably_and_as_it_is(built_by_command, daco_index):
     root, _ = built_by_command
     said = daco_index("info", "maps/a", cwd=root).stdout
-    for word in ("5, 1 with a position", "[red] map", "test_resnet", "generation", "IDMap2,Flat"):
+    for word in ("5, 1 with a position", "[red] map", "test_resnet", "generation", "FAISS Flat"):
         assert word in said
     printed = daco_index("info", "maps/a", "--json", cwd=root).stdout
     assert printed == (root / "maps" / "a" / "generations" / "1" / "manifest.json").read_text()

@@ -1,0 +1,153 @@
+"""How good and how fast the search of a store is at each of its parameters, and which to take."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.sizing import Measured
+from index.stores.faiss import FaissStore, inner
+from training.errors import DacoError
+
+K = 10  # recall is of the exact ten best
+K_FACTORS = (2, 5, 10, 20, 40)
+EFFORTS = tuple(2**power for power in range(13))
+LEAST_EFFORT = {"nprobe": 1, "efSearch": 16}
+SAMPLED = 256
+OWN = "the index's own descriptors"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of the search.
+
+    Args:
+        parameters: by FAISS's names, and `k_factor`, how many times as many candidates as answers.
+        recall: the share of the exact ten best that was found.
+        milliseconds: the median time of one query.
+    """
+
+    parameters: dict[str, int]
+    recall: float
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Descriptors to look up, and what they should find.
+
+    Args:
+        vectors: (q, dimension).
+        source: what they are of.
+        own: (q,), ids of the vectors where they are the store's own, which are not to find themselves; else -1.
+        truth: (q, k), the ids of the exact best.
+    """
+
+    vectors: NDArray[np.float32]
+    source: str
+    own: NDArray[np.int64]
+    truth: NDArray[np.int64]
+
+
+def own_queries(store: FaissStore, count: int = SAMPLED) -> Queries:
+    """Some of the store's own descriptors, always the same ones; each is left out of what it should find."""
+    ids = store.ids()
+    chosen = np.sort(np.random.default_rng(0).choice(ids, min(count, len(ids)), replace=False))
+    vectors = store.vectors(chosen)
+    return Queries(vectors, OWN, chosen, _without(chosen, store.search_exactly(vectors, _width(store))[1]))
+
+
+def other_queries(store: FaissStore, vectors: NDArray[np.float32], source: str) -> Queries:
+    """Descriptors (q, dimension) that are not in the store."""
+    nobody = np.full(len(vectors), -1, dtype=np.int64)
+    return Queries(vectors, source, nobody, store.search_exactly(vectors, _width(store))[1][:, :K])
+
+
+def measure(store: FaissStore, queries: Queries, parameters: dict[str, int]) -> Point:
+    """The recall of all queries and the median time of one, with these parameters; they stay set."""
+    store.tune(parameters)
+    k = _width(store)
+    found = np.empty((len(queries.vectors), k), dtype=np.int64)
+    seconds = []
+    for row in range(len(found)):
+        start = time.perf_counter()
+        _, ids = store.search(queries.vectors[row : row + 1], k)
+        seconds.append(time.perf_counter() - start)
+        found[row] = ids[0]
+    answers = _without(queries.own, found) if (queries.own >= 0).any() else found[:, :K]
+    return Point(parameters, recall_of(answers, queries.truth), 1000 * float(np.median(seconds)))
+
+
+def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[Point]:
+    """Points over the parameters of the store's index, the cheap ones first for each `k_factor`.
+
+    Args:
+        enough: a recall from which on more effort is not tried.
+    """
+    effort = effort_of(store)
+    name, most = effort if effort else ("", 1)
+    efforts = [value for value in EFFORTS if LEAST_EFFORT.get(name, 1) <= value <= most] or [most]
+    for k_factor in K_FACTORS:
+        best = 0.0
+        for value in efforts:
+            point = measure(store, queries, {**({name: value} if effort else {}), "k_factor": k_factor})
+            yield point
+            # the rest is lost among the candidates, and more of them are the only help
+            stuck = point.recall > 0.5 and point.recall - best < 1e-3 and value > 4 * efforts[0]
+            best = max(best, point.recall)
+            if point.recall >= enough or stuck:
+                break
+        if k_factor * K >= store.count:
+            return
+
+
+def pick(points: Sequence[Point], recall: float) -> Point:
+    """The fastest point that finds enough; where none does, the one that finds most."""
+    enough = [point for point in points if point.recall >= recall]
+    if enough:
+        return min(enough, key=lambda point: point.milliseconds)
+    return max(points, key=lambda point: (point.recall, -point.milliseconds))
+
+
+def measured(store: FaissStore, point: Point, queries: Queries) -> Measured:
+    """A point as the manifest keeps it."""
+    return Measured(
+        round(point.recall, 4),
+        round(point.milliseconds, 4),
+        round(store.bytes_per_vector, 1),
+        len(queries.vectors),
+        queries.source,
+    )
+
+
+def effort_of(store: FaissStore) -> tuple[str, int] | None:
+    """FAISS's name for how hard the store's index looks, and the most that makes sense; None where it has no such."""
+    if store.candidates is None:
+        raise DacoError("The index is exact: there is nothing to tune.")
+    index = inner(store.candidates)
+    if hasattr(index, "nprobe"):
+        return "nprobe", int(index.nlist)
+    if hasattr(index, "hnsw"):
+        return "efSearch", max(16, min(store.count, 2048))
+    return None
+
+
+def recall_of(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """The share of the ids in each row of `truth` that the same row of `found` has."""
+    hits = [len(np.intersect1d(one, other)) for one, other in zip(found, truth, strict=True)]
+    return sum(hits) / max(1, truth.size)
+
+
+def _width(store: FaissStore) -> int:
+    """One more than the ten, as a descriptor of the store finds itself."""
+    return min(K + 1, store.count)
+
+
+def _without(own: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each row of ids (q, k) without its own id, or without its last where that is not there: (q, k - 1)."""
+    mine = ids == own[:, None]
+    mine[~mine.any(axis=1), -1] = True
+    return cast("NDArray[np.int64]", ids[~mine].reshape(len(ids), -1))

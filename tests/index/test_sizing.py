@@ -1,0 +1,224 @@
+"""Which index a number of descriptors gets, what it says for itself, and how it lives on through changes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from index import sizing
+from index.arrange import arrange
+from index.build import build_index
+from index.bundle import Bundle, read_manifest
+from index.change import add_photographs, remove_photographs
+from index.cli import app
+from index.generations import read_current
+from index.history import roll_back
+from index.manifest import sha256_of
+from index.merge import merge_indexes
+from index.sizing import EXACT, Search, Wishes, choose, parse_size, size, still_fits
+from index.stores.faiss import FaissStore, check_factory
+from index.tuning import recall_of
+from index.verify import verify_index
+from training.errors import DacoError
+
+GB = 2**30
+PLENTY = Wishes(memory=16 * GB)
+
+
+@pytest.mark.parametrize(
+    ("count", "dimension", "wishes", "factory"),
+    [
+        (100, 256, PLENTY, EXACT),
+        (2000, 2048, Wishes(memory=1), EXACT),  # too few to train anything on
+        (65_000, 256, PLENTY, EXACT),
+        (100_000, 256, PLENTY, "IVF1024,PQ64x4fs"),
+        (100_000, 256, replace(PLENTY, recall=1.0), EXACT),
+        (1_000_000, 256, PLENTY, "IVF4096,PQ64x4fs"),
+        (1_000_000, 256, replace(PLENTY, memory=40 * 2**20), "IVF4096,PQ32x4fs"),
+        (1_000_000, 2048, PLENTY, "PCAR256,IVF4096,PQ64x4fs"),
+        (1_000_000, 1280, PLENTY, "PCAR256,IVF4096,PQ64x4fs"),
+        (1_000_000, 98, PLENTY, "PCAR96,IVF4096,PQ24x4fs"),
+        (30_000_000, 256, PLENTY, "IVF16384_HNSW32,PQ64x4fs"),
+        (1_000_000, 256, Wishes(factory="HNSW32,SQ8"), "HNSW32,SQ8"),
+    ],
+)
+def test_the_index_goes_by_count_dimension_and_memory(count, dimension, wishes, factory):
+    choice = choose(count, dimension, wishes)
+    assert choice.factory == factory
+    assert choice.reason.endswith(".")
+    if factory != EXACT:
+        assert check_factory(factory, dimension).d == dimension
+    if wishes.factory is None:
+        assert str(count) in choice.reason
+
+
+def test_memory_that_is_short_is_said_with_what_it_takes():
+    assert "984 MiB, of 100 MiB that are given" in choose(1_000_000, 256, Wishes(memory=100 * 2**20)).reason
+    assert "the least there is" in choose(1_000_000, 256, Wishes(memory=2**20)).reason
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"), [("500MB", 500 * 2**20), ("2G", 2 * GB), ("1.5 GiB", 3 * GB // 2), ("10", 10), ("4kb", 4096)]
+)
+def test_sizes_are_read_as_people_write_them(text, amount):
+    assert parse_size(text) == amount
+    assert parse_size(size(amount)) == pytest.approx(amount, rel=0.01)
+
+
+@pytest.mark.parametrize("text", ["", "much", "0", "-1GB", "1XB", "GB"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(DacoError, match="is no size of memory"):
+        parse_size(text)
+
+
+def test_a_trained_index_is_kept_until_the_count_doubles_or_halves_or_the_wishes_change():
+    before = Search("", PLENTY, trained_on=200_000)
+    fits = [count for count in (90_000, 110_000, 390_000, 410_000) if still_fits(before, "IVF2048", count, 256, PLENTY)]
+    assert fits == [110_000, 390_000]
+    assert not still_fits(before, "IVF2048", 200_000, 256, replace(PLENTY, recall=0.9))
+    assert not still_fits(Search("", PLENTY), EXACT, 200_000, 256, PLENTY)
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    """Lets thousands of short descriptors count as many, so that the choice is made in a second."""
+    monkeypatch.setattr(sizing, "EXACT_NUMBERS", 2**14)
+    monkeypatch.setattr(sizing, "FEWEST", 2000)
+
+
+def clustered(count: int, dimension: int = 16, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    drawn = random.normal(size=(100, dimension))[random.integers(0, 100, count)]
+    drawn = (drawn + 0.5 * random.normal(size=drawn.shape)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def test_the_recall_that_was_wished_for_is_what_other_queries_get(few_are_many):
+    every = clustered(3300)
+    store = FaissStore.create(16)
+    store.add(every[:3000], np.arange(3000))
+    factory, search = arrange(store, Wishes(recall=0.95), progress=False)
+    assert "IVF" in factory
+    assert search.trained_on == 3000
+    assert search.measured is not None
+    assert search.measured.recall >= 0.95
+    assert recall_of(store.search(every[3000:], 10)[1], store.search_exactly(every[3000:], 10)[1]) > 0.9
+
+
+def test_a_recall_that_the_index_cannot_reach_is_said():
+    store = FaissStore.create(16)
+    store.add(clustered(3000), np.arange(3000))
+    _, search = arrange(store, Wishes(recall=0.999, factory="PQ1x2"), progress=False)
+    assert "of the exact ten best, not 0.999." in search.reason
+
+
+FORCED = Wishes(factory="IDMap2,HNSW8,SQ8")
+
+
+@pytest.fixture
+def town(encoder_folder, photographs, tmp_path) -> tuple[Path, Path]:
+    """A folder of 40 photographs and an index of them that has candidates."""
+    photographs(tmp_path / "north", 40)
+    build_index(str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", progress=False, wishes=FORCED)
+    return tmp_path / "north", tmp_path / "index"
+
+
+def descriptors(index: Path) -> dict[str, bytes]:
+    bundle = Bundle.open(index)
+    entries = bundle.catalog.all()
+    vectors = bundle.store.vectors(np.array([entry.id for entry in entries]))
+    found = [answer[0].entry.id for answer in bundle.search(vectors, 1)]
+    assert found == [entry.id for entry in entries]
+    return {Path(entry.path).name: vector.tobytes() for entry, vector in zip(entries, vectors, strict=True)}
+
+
+def test_descriptors_are_the_same_to_the_bit_after_many_changes(town, photographs, encoder_folder, tmp_path):
+    north, index = town
+    first = descriptors(index)
+    photographs(tmp_path / "south", 5, suffix=".jpg")
+    add_photographs(index, str(tmp_path / "south"))
+    remove_photographs(index, ids=[0, 17, 41])
+    add_photographs(index, str(north))
+    roll_back(index)
+    merge_indexes([index, town[1]], tmp_path / "merged")
+    for changed in (index, tmp_path / "merged"):
+        last = descriptors(changed)
+        assert {name: vector for name, vector in last.items() if name in first} == {
+            name: vector for name, vector in first.items() if name in last
+        }
+        manifest = read_manifest(changed)
+        assert manifest.index == "HNSW8,SQ8"
+        assert manifest.search.trained_on == 40
+        assert "vectors.candidates.faiss" in manifest.files
+        assert not [problem for one in verify_index(changed) for problem in one.problems]
+
+
+def test_the_index_goes_exact_and_back_without_embedding(town, encoder_folder):
+    north, index = town
+    for wishes, factory in ((Wishes(), EXACT), (Wishes(factory="IVF2,SQ8"), "IVF2,SQ8"), (Wishes(recall=1), EXACT)):
+        report = build_index(str(north), str(encoder_folder), index, progress=False, wishes=wishes)
+        assert (report.embedded, report.manifest.index) == (0, factory)
+        assert ("vectors.candidates.faiss" in report.manifest.files) == (factory != EXACT)
+        assert len(descriptors(index)) == 40
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_candidate_index_is_refused_by_name(town, damage):
+    file = town[1] / "generations" / "1" / "vectors.candidates.faiss"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(content if damage == "flip" else content[: len(content) // 2])
+    with pytest.raises(DacoError, match=r"vectors\.candidates\.faiss"):
+        Bundle.open(town[1])
+    assert "vectors.candidates.faiss" in verify_index(town[1])[0].problems[0]
+
+
+def test_an_index_of_format_two_opens_and_changes(own_index):
+    # as the version before wrote it: IDMap2 and a manifest that says nothing of the search
+    import faiss
+
+    folder = own_index / "generations" / "1"
+    flat = faiss.index_factory(96, "IDMap2,Flat", faiss.METRIC_INNER_PRODUCT)
+    store = Bundle.open(own_index).store
+    flat.add_with_ids(store.vectors(store.ids()), store.ids())
+    faiss.write_index(flat, str(folder / "vectors.faiss"))
+    content = json.loads((folder / "manifest.json").read_text())
+    del content["search"]
+    content |= {"format_version": 2, "index": "IDMap2,Flat"}
+    file = folder / "vectors.faiss"
+    content["files"]["vectors.faiss"] = {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    (own_index / "CURRENT").write_text(f"1 {sha256_of(folder / 'manifest.json')}\n")
+    (folder / "manifest.json.sha256").unlink()
+    assert len(descriptors(own_index)) == 12
+    assert read_manifest(own_index).index == EXACT
+    remove_photographs(own_index, ids=[3])
+    assert len(descriptors(own_index)) == 11
+    assert roll_back(own_index).count == 12
+    assert len(descriptors(own_index)) == 12
+    assert read_current(own_index).generation == 3
+
+
+def test_an_impossible_index_is_refused_before_anything_is_embedded(town, encoder_folder, tmp_path):
+    build = ["build", str(town[0]), "--encoder", str(encoder_folder), "--out", str(tmp_path / "none")]
+    for arguments, sentence in (
+        (["--index", "HNSQ32"], "FAISS makes no index 'HNSQ32' for descriptors of 96 numbers"),
+        (["--memory", "lots"], "'lots' is no size of memory"),
+    ):
+        done = CliRunner().invoke(app, [*build, *arguments])
+        assert isinstance(done.exception, DacoError)
+        assert sentence in str(done.exception)
+        assert not (tmp_path / "none").exists()
+
+
+def test_info_says_which_index_it_is_and_why(town):
+    said = " ".join(CliRunner().invoke(app, ["info", str(town[1])]).stdout.split())
+    assert "FAISS HNSW8,SQ8" in said
+    assert "HNSW8,SQ8 as --index says. With efSearch" in said
+    assert "% of the exact ten best" in said
