@@ -157,3 +157,14 @@ def test_files_that_are_no_store_are_refused_by_name(tmp_path, vectors):
     candidates_file(tmp_path / "one.faiss").replace(candidates_file(tmp_path / "other.faiss"))
     with pytest.raises(DacoError, match=r"other.candidates.faiss is no index of other.faiss"):
         FaissStore.load(tmp_path / "other.faiss", candidates=True)
+
+
+def test_ids_need_not_rise(vectors):
+    numbers = np.random.default_rng(0).permutation(900)
+    store = FaissStore.create(16)
+    store.add(vectors[:900], numbers)
+    store.arrange("IVF4,SQ8")
+    np.testing.assert_array_equal(store.vectors(numbers), vectors[:900])
+    np.testing.assert_array_equal(store.search(vectors[:900], 1)[1][:, 0], numbers)
+    with pytest.raises(KeyError):
+        store.vectors(np.array([900]))
