@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from daco_serve.errors import Refusal, documented, envelope
 from daco_serve.middleware import add_middleware
 from daco_serve.middleware.headers import DOCS
-from daco_serve.routes import health, indexes, metrics, query, references
+from daco_serve.routes import geopose, health, indexes, metrics, query, references
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
 
@@ -49,7 +49,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         redoc_url=None,
     )
     app.state.service = service
-    for resource in (query, indexes, references):
+    for resource in (query, indexes, references, geopose):
         app.include_router(resource.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(health.router)

@@ -23,6 +23,11 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "image_too_large": (413, "The photograph is larger than 20971520 bytes."),
     "not_an_image": (415, "This is not an image: send a JPEG, PNG or WebP."),
     "unsupported_format": (415, "GIF images are not taken: send a JPEG, PNG or WebP."),
+    "not_acceptable": (
+        406,
+        "Accept names none of application/json, application/geo+json and application/geopose+json.",
+    ),
+    "not_located": (422, "The photograph's place is probably not on the map day."),
     "not_found": (404, "There is nothing at this address; /docs lists what there is."),
     "method_not_allowed": (405, "This address does not take GET."),
     "unknown_reference": (404, "The index has no reference photograph 12."),

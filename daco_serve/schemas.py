@@ -177,6 +177,20 @@ class ErrorDetail(BaseModel):
     message: str = Field(description="For people: what is wrong, and what to do.")
 
 
+class BatchItem(BaseModel):
+    """What became of one photograph of a batch: an answer, or an error."""
+
+    name: str | None = Field(description="Of the file, as its sender gave it.")
+    answer: QueryAnswer | None
+    error: ErrorDetail | None
+
+
+class BatchAnswer(BaseModel):
+    """One for each photograph, in their order."""
+
+    answers: list[BatchItem]
+
+
 class ErrorAnswer(BaseModel):
     """The form of every error."""
 

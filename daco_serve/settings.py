@@ -22,6 +22,7 @@ class ServeSettings(BaseSettings):
             commas.
         k, max_k: how many matches an answer has, unless the request says; and at most.
         max_upload_bytes: of one photograph.
+        max_images, max_batch_bytes: of one batch: photographs, and bytes of all together.
         max_pixels: width times height; looked at before anything is decoded.
         upload_seconds: how long a client may take to send its photograph.
         workers: processes that share the port and the cores.
@@ -47,6 +48,8 @@ class ServeSettings(BaseSettings):
     k: int = Field(default=5, ge=1)
     max_k: int = Field(default=100, ge=1)
     max_upload_bytes: int = Field(default=20 * 2**20, ge=1)
+    max_images: int = Field(default=16, ge=1)
+    max_batch_bytes: int = Field(default=64 * 2**20, ge=1)
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000)  # past that Pillow refuses by itself
     upload_seconds: float = Field(default=60.0, gt=0)
     workers: int = Field(default=1, ge=1, le=256)
