@@ -90,9 +90,20 @@ def train(
         option("pretrained", "A file of weights, or imagenet for the library's own.", show_default="from scratch"),
     ] = None,
     lr: Annotated[float, option("lr", "Adam's learning rate; 1e-4 suits pretrained weights.")] = 1e-3,
-    precision: Annotated[str, option("precision", "fp32 (as published), bf16 or fp16.")] = "fp32",
+    precision: Annotated[
+        str, option("precision", "fp32 (as published), bf16, fp16, or auto: bf16 where it is faster.")
+    ] = "fp32",
+    compile: Annotated[
+        bool, option("compile", "Compile the network with torch.compile: minutes at the start, less for each step.")
+    ] = False,
+    nodes: Annotated[
+        int, option("nodes", "Machines to train on together; each runs the same command (docs/training-speed.md).")
+    ] = 1,
     resume: Annotated[bool, option("resume", "Go on from the run's last checkpoint in the save root.")] = False,
-    workers: Annotated[int, option("workers", "Processes that load images; 0 loads in the main one.", min=0)] = 2,
+    workers: Annotated[int, option("workers", "Threads that read images ahead; 0 reads between the steps.", min=0)] = 2,
+    memory_share: Annotated[
+        float, option("memory_share", "Share of the memory, of a GPU's first, that may hold photographs once read.")
+    ] = 0.25,
     seed: Annotated[int, option("seed", "The same seed gives the same run on one kind of device.", min=0)] = 0,
 ) -> None:
     """Trains, unless a subcommand was named."""
@@ -122,7 +133,10 @@ def train(
         pretrained=pretrained,
         lr=lr,
         precision=precision,
+        compile=compile,
+        nodes=nodes,
         workers=workers,
+        memory_share=memory_share,
         seed=seed,
     )
     report = start(settings, resume)

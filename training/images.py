@@ -41,19 +41,34 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def open_rgb(path: Path) -> Image.Image:
+def open_rgb(path: Path, shorter: int | None = None) -> Image.Image:
     """The image in a file, as `to_rgb` gives it.
+
+    Args:
+        shorter: pixels that suffice for the shorter side: a larger image is scaled down to them, a JPEG while it is
+            decoded, which is several times faster for a photograph of a camera.
 
     Raises:
         UnreadableImage: the file is missing, not an image, truncated or too large to be one.
     """
     try:
         with Image.open(path) as image:
-            return to_rgb(image)
+            if shorter is None:
+                return to_rgb(image)
+            image.draft(None, (shorter, shorter))
+            return _bound_shorter_side(to_rgb(image), shorter)
     except FileNotFoundError as error:
         raise UnreadableImage(path, "there is no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableImage(path, str(error).replace(f" '{path}'", "")) from error
+
+
+def _bound_shorter_side(image: Image.Image, shorter: int) -> Image.Image:
+    width, height = image.size
+    scale = shorter / min(width, height)
+    if scale >= 1:
+        return image
+    return image.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -11,10 +11,10 @@ from training.hub import is_hub
 PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "simsiam": 32, "moco": 32, "npid": 64}
 PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "simsiam": 0.5, "moco": 0.999, "npid": 0.5}
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
 # where a run runs, which is nothing of the encoder that comes of it
-LOCAL = frozenset({"data_root", "save_root", "gpu_ids", "workers"})
+LOCAL = frozenset({"data_root", "save_root", "gpu_ids", "nodes", "workers", "memory_share", "compile"})
 # what may differ between a run and its continuation
 RESUMABLE = LOCAL | {"iters", "precision"}
 
@@ -47,7 +47,10 @@ class TrainSettings:
     lr: float = 1e-3
     weight_decay: float = 1e-6
     precision: str = "fp32"
+    compile: bool = False
+    nodes: int = 1
     workers: int = 2
+    memory_share: float = 0.25
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +67,10 @@ class TrainSettings:
         for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
             if getattr(self, name) <= 0:
                 raise DacoError(f"--{name} must be above 0, not {getattr(self, name)}.")
+        if self.nodes < 1:
+            raise DacoError(f"--nodes must be at least 1, not {self.nodes}.")
+        if not 0 <= self.memory_share < 1:
+            raise DacoError(f"--memory_share is a share of the memory, from 0 to below 1, not {self.memory_share}.")
         if self.batch_size < 2:
             raise DacoError("--batch_size must be at least 2: batch norm needs more than one image.")
         if not self.ranks or min(self.ranks) < 1:

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,28 +12,28 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim import Adam
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from training.backbones import load_pretrained
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.datasets.image_store import ImageStore
 from training.datasets.layout import DataSet
 from training.datasets.statistics import normaliser
-from training.datasets.transforms import training_view
-from training.datasets.views import Batch, Batches, TrainingViews, collate
+from training.datasets.views import Batch, Batches, TrainingViews
 from training.devices import check_gpus
 from training.encoder import Encoder, EncoderConfig
 from training.encoder_source import imagenet_normaliser
 from training.errors import DacoError
-from training.images import UnreadableImage
-from training.interrupt import StopSignal, ignore_interrupts
+from training.interrupt import StopSignal
 from training.methods import METHODS, projection_length
 from training.network import ContrastiveNetwork, FabricProjector
+from training.precision import PRECISIONS, choose_precision
 from training.randomness import derive_seed
 from training.recall import Recalls, mean_first
 from training.results import Row, result_row, write_results
-from training.settings import PRECISIONS, TrainSettings
+from training.settings import TrainSettings
 from training.validation import find_validation
+from training.waiting import WaitingTime
 
 
 @dataclass
@@ -85,14 +86,22 @@ class Trainer:
         length = projection_length(settings, self.encoder.dimension)
         network = ContrastiveNetwork(self.encoder, length).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
-        optimizer = Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+        optimizer = Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        if settings.compile:
+            network.compile()
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
         self.project = FabricProjector(self.fabric, self.network)
-        config = self.encoder.config
-        transform = training_view(settings.image_size, config.mean, config.std)
-        self.views = TrainingViews(self.dataset, self.method.sources, transform, settings.seed)
+        store = ImageStore(
+            settings.image_size,
+            self.fabric.device,
+            settings.memory_share,
+            settings.workers,
+            processes=self.fabric.world_size // settings.nodes,
+        )
+        self.views = TrainingViews(self.dataset, self.method.sources, self.encoder.config, settings.seed, store)
         self.validation = find_validation(self.dataset)
         self.progress = Progress()
+        self.waiting = WaitingTime(self.fabric.device)
 
     def run(self, resume: bool) -> TrainReport:
         self._make_folders()
@@ -108,10 +117,7 @@ class Trainer:
         self.network.train()
         batches = self._batches()
         with StopSignal() as stop, self._bar(batches) as bar:
-            for batch in self._loader(batches):
-                if isinstance(batch, UnreadableImage):
-                    raise batch
-                loss = self._step(*batch)
+            for loss in self.steps(batches):
                 self.progress.iteration += 1
                 self.progress.epoch_loss += loss
                 self.fabric.log("loss", loss, self.progress.iteration)
@@ -124,20 +130,36 @@ class Trainer:
                     break
         return TrainReport(self.progress.iteration, self.progress.iteration >= self.settings.iters)
 
-    def _step(self, views: list[Tensor], index: Tensor) -> float:
+    def steps(self, batches: Batches) -> Iterator[float]:
+        """A training step for each batch: its loss."""
+        with closing(self.views.stream(batches)) as stream:
+            batch = self._next(stream)
+            while batch is not None:
+                loss = self._step(batch)
+                batch = self._next(stream)  # a GPU has only begun the step: this joins the queue behind it
+                yield self._finite(loss.item())
+
+    def _next(self, stream: Iterator[Batch]) -> Batch | None:
+        self.waiting.begin()
+        batch = next(stream, None)
+        self.waiting.end()
+        return batch
+
+    def _step(self, batch: Batch) -> Tensor:
         # every draw of the method follows from the iteration, alike in all processes
         torch.manual_seed(derive_seed(self.settings.seed, self.progress.iteration, 1))
-        views = [view.to(memory_format=torch.channels_last) for view in views]
-        loss = self.method.loss(self.project, views, index)
+        loss = self.method.loss(self.project, *batch)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         self.optimizer.step()
         self.method.after_step()
-        value = loss.item()
-        if not math.isfinite(value):
+        return loss.detach()
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
             iteration = self.progress.iteration + 1
-            raise DacoError(f"The loss became {value} in iteration {iteration}: lower --lr, or use --precision fp32.")
-        return value
+            raise DacoError(f"The loss became {loss} in iteration {iteration}: lower --lr, or use --precision fp32.")
+        return loss
 
     def _end_epoch(self, per_epoch: int) -> None:
         progress, settings = self.progress, self.settings
@@ -199,17 +221,6 @@ class Trainer:
             processes=self.fabric.world_size,
         )
 
-    def _loader(self, batches: Batches) -> Iterator[Batch | UnreadableImage]:
-        loader = DataLoader(
-            self.views,
-            batch_sampler=batches,
-            num_workers=min(self.settings.workers, len(batches)),
-            pin_memory=self.fabric.device.type == "cuda",
-            worker_init_fn=ignore_interrupts,
-            collate_fn=collate,
-        )
-        return iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
-
     def _bar(self, batches: Batches) -> "tqdm[Any]":
         return tqdm(
             total=self.settings.iters,
@@ -235,16 +246,16 @@ def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> F
     if settings.gpu_ids is not None:
         check_gpus(settings.gpu_ids)
         accelerator, devices = "cuda", list(settings.gpu_ids)
-    count = devices if isinstance(devices, int) else len(devices)
+    count = (devices if isinstance(devices, int) else len(devices)) * settings.nodes
     if settings.batch_size % count:
         raise DacoError(f"--batch_size {settings.batch_size} does not divide by {count} processes.")
-    if settings.precision == "fp16" and (accelerator == "cpu" or not torch.cuda.is_available()):
-        raise DacoError("--precision fp16 needs a GPU: on a CPU, choose fp32 or bf16.")
+    device = "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     return Fabric(
         accelerator=accelerator,
         devices=devices,
+        num_nodes=settings.nodes,
         strategy="ddp" if count > 1 else "auto",
-        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
+        precision=PRECISIONS[choose_precision(settings.precision, settings.backbone, device)],  # type: ignore[arg-type]
         loggers=TensorBoardLogger(settings.save_root / "logs", name=settings.run_name),
     )
 

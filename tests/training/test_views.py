@@ -4,47 +4,91 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from PIL import Image
+from torch import Tensor
 
+from training.datasets.image_store import DETAIL, ImageStore
 from training.datasets.layout import DataSet
-from training.datasets.transforms import training_view
-from training.datasets.views import Batches, TrainingViews, collate
+from training.datasets.views import Batches, TrainingViews
+from training.encoder import EncoderConfig
 from training.errors import DacoError
 
 SOURCES = ("original", "original", "generated", "generated")
+CPU = torch.device("cpu")
 
 
-def views_of(places: Path, seed: int = 0) -> TrainingViews:
-    transform = training_view(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    return TrainingViews(DataSet(places, "places"), SOURCES, transform, seed)
+def views_of(places: Path, seed: int = 0, memory_share: float = 0.1, workers: int = 0) -> TrainingViews:
+    store = ImageStore(32, CPU, memory_share, workers)
+    return TrainingViews(DataSet(places, "places"), SOURCES, EncoderConfig(image_size=32), seed, store)
 
 
-def test_views_are_the_same_whatever_the_workers(places: Path) -> None:
+def one(views: TrainingViews, epoch: int, index: int) -> list[Tensor]:
+    drawn, _ = views.draw([(epoch, index)])
+    return drawn
+
+
+@pytest.mark.parametrize(("memory_share", "workers"), [(0.0, 0), (0.0, 2), (0.1, 2), (1e-6, 2)])
+def test_views_are_the_same_whoever_reads_the_photographs_and_whether_they_are_kept(
+    places: Path, memory_share: float, workers: int
+) -> None:
     batches = Batches(images=24, batch_size=8, seed=3, start=0, stop=4)
-    views = views_of(places)
-    alone, helped = (
-        list(DataLoader(views, batch_sampler=batches, num_workers=workers, collate_fn=collate)) for workers in (0, 2)
-    )
+    alone = list(views_of(places).stream(batches))
+    helped = list(views_of(places, memory_share=memory_share, workers=workers).stream(batches))
+    assert len(alone) == 4
     for (drawn, index), (other_views, other_index) in zip(alone, helped, strict=True):
-        torch.testing.assert_close(drawn, other_views)
+        assert [view.shape for view in drawn] == [(8, 3, 32, 32)] * 4
+        torch.testing.assert_close(drawn, other_views, rtol=0, atol=0)
         torch.testing.assert_close(index, other_index)
+
+
+def test_a_view_does_not_depend_on_the_batch_it_is_in(places: Path) -> None:
+    views = views_of(places)
+    together, _ = views.draw([(0, index) for index in range(6)])
+    for index in range(6):
+        alone = one(views, 0, index)
+        torch.testing.assert_close([view[0] for view in alone], [view[index] for view in together], rtol=0, atol=0)
 
 
 def test_views_differ_between_epochs_seeds_and_each_other(places: Path) -> None:
     views = views_of(places)
-    (first, second, *_), _ = views[0, 0]
+    first, second, *_ = one(views, 0, 0)
     assert not torch.equal(first, second)
-    assert not torch.equal(first, views[1, 0][0][0])
-    assert not torch.equal(first, views_of(places, seed=1)[0, 0][0][0])
-    torch.testing.assert_close(first, views[0, 0][0][0])
+    assert not torch.equal(first, one(views, 1, 0)[0])
+    assert not torch.equal(first, one(views_of(places, seed=1), 0, 0)[0])
+    torch.testing.assert_close(first, one(views, 0, 0)[0], rtol=0, atol=0)
 
 
 def test_drawing_a_view_leaves_other_random_numbers_alone(places: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    views_of(places)[0, 0]
+    one(views_of(places), 0, 0)
     torch.testing.assert_close(torch.rand(3), expected)
+
+
+def test_photographs_are_read_once_as_long_as_they_fit_and_are_never_kept_beyond_that(places: Path) -> None:
+    batches = Batches(images=24, batch_size=8, seed=0, start=0, stop=9)
+    views = views_of(places, workers=2)
+    list(views.stream(batches))
+    assert len(views.store.kept) == 48, "all originals and all twins"
+    before = dict(views.store.kept)
+    list(views.stream(batches))
+    assert all(views.store.kept[path] is image for path, image in before.items())
+    small = ImageStore(32, CPU, memory_share=0.0)
+    list(TrainingViews(DataSet(places, "places"), SOURCES, EncoderConfig(image_size=32), 0, small).stream(batches))
+    assert not small.kept
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_large_photographs_are_kept_at_twice_the_size_of_a_view(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"large.{suffix}"
+    Image.linear_gradient("L").resize((1200, 600)).convert("RGB").save(file)
+    large = ImageStore(32, CPU, memory_share=0.1)[file]
+    assert large.shape == (3, 32 * DETAIL, 64 * DETAIL)
+    whole = torch.nn.functional.interpolate(
+        ImageStore(1000, CPU, memory_share=0.1)[file][None].float(), large.shape[1:], mode="area"
+    )[0]
+    assert (large.float() - whole).abs().mean() < 2
 
 
 def test_an_epoch_shows_every_image_at_most_once_and_another_epoch_another_order() -> None:
@@ -71,4 +115,5 @@ def test_a_missing_twin_is_refused_with_the_command_that_makes_it(places: Path, 
     (tmp_path / "places" / "original").symlink_to(places / "places" / "original")
     with pytest.raises(DacoError, match="daco-data translate places"):
         views_of(tmp_path)
-    TrainingViews(DataSet(tmp_path, "places"), ("original",), training_view(32, (0.5,) * 3, (0.5,) * 3), 0)
+    store = ImageStore(32, CPU, memory_share=0.1)
+    TrainingViews(DataSet(tmp_path, "places"), ("original",), EncoderConfig(image_size=32), 0, store)

@@ -1,83 +1,102 @@
 """Training images as random views, in an order and with an augmentation that only (seed, epoch, index) decide."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain, pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, default_collate
-from torchvision.transforms import v2
 
+from training.datasets.augment import draw_view, render
+from training.datasets.image_store import ImageStore
 from training.datasets.layout import DataSet
+from training.encoder import EncoderConfig
 from training.errors import DacoError
-from training.images import UnreadableImage, open_rgb
 from training.methods.method import Source
 from training.randomness import derive_seed
 
 Key = tuple[int, int]
 """(epoch, index): which training image, in which pass over the data."""
 
-
-Sample = tuple[list[Tensor], int]
 Batch = tuple[list[Tensor], Tensor]
+"""The views, (n, 3, size, size) each, and which training image each row is, (n,)."""
 
 
-class TrainingViews(Dataset[Sample | UnreadableImage]):
+class TrainingViews:
     """The training photographs of all domains, each as the random views that a method wants.
-
-    Item (epoch, index) is the list of views, (3, size, size) each, and the index; or the error of a broken file, which
-    `collate` hands on: an exception raised in a loader's process would arrive as another, with a page of traceback.
 
     Args:
         sources: for each view, whether it is drawn from the `original` or from its `generated` twin.
-        transform: draws one view from an image.
+        config: the encoder's; views have its image size and its normaliser.
+        store: what reads the photographs and keeps them.
 
     Raises:
         DacoError: there are no photographs, or a twin is missing that a view needs.
     """
 
-    def __init__(self, dataset: DataSet, sources: Sequence[Source], transform: v2.Transform, seed: int) -> None:
-        self.originals = dataset.training_images()
-        self.twins: list[Path] = []
+    def __init__(
+        self,
+        dataset: DataSet,
+        sources: Sequence[Source],
+        config: EncoderConfig,
+        seed: int,
+        store: ImageStore,
+    ) -> None:
+        self.files: dict[Source, list[Path]] = {"original": dataset.training_images()}
         if "generated" in sources:
-            self.twins = [dataset.twin(image) for image in self.originals]
-            missing = [twin for twin in self.twins if not twin.exists()]
+            twins = [dataset.twin(image) for image in self.files["original"]]
+            missing = [twin for twin in twins if not twin.exists()]
             if missing:
                 command = f"daco-data translate {dataset.name} --data-root {dataset.data_root} --method fourier"
                 raise DacoError(
-                    f"{len(missing)} of {len(self.twins)} generated twins are missing, {missing[0]} first. "
+                    f"{len(missing)} of {len(twins)} generated twins are missing, {missing[0]} first. "
                     f"Make them with: {command}"
                 )
+            self.files["generated"] = twins
         self.sources = sources
-        self.transform = transform
+        self.config = config
         self.seed = seed
+        self.store = store
 
     def __len__(self) -> int:
-        return len(self.originals)
+        return len(self.files["original"])
 
-    def __getitem__(self, key: Key) -> Sample | UnreadableImage:
-        epoch, index = key
-        try:
-            images = {"original": open_rgb(self.originals[index])}
-            if self.twins:
-                images["generated"] = open_rgb(self.twins[index])
-        except UnreadableImage as error:
-            return error
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, epoch, index))
-            return [self.transform(images[source]) for source in self.sources], index
+    def stream(self, batches: Iterable[Sequence[Key]]) -> Generator[Batch]:
+        """The batches one after the other; what the next one needs is read meanwhile.
+
+        Raises:
+            UnreadableImage: a photograph is broken.
+        """
+        with closing(self.store):
+            for keys, following in pairwise(chain(batches, [()])):
+                for _, index in (*keys, *following):
+                    self.store.read_ahead(files[index] for files in self.files.values())
+                yield self.draw(keys)
+
+    def draw(self, keys: Sequence[Key]) -> Batch:
+        """One batch.
+
+        Raises:
+            UnreadableImage: a photograph is broken.
+        """
+        images: list[list[Tensor]] = []
+        drawn = []
+        for epoch, index in keys:
+            random = np.random.default_rng(derive_seed(self.seed, epoch, index))
+            photographs = {source: self.store[files[index]] for source, files in self.files.items()}
+            images.append([photographs[source] for source in self.sources])
+            drawn.append([draw_view(random, *image.shape[1:]) for image in images[-1]])
+        config = self.config
+        views = [
+            render(of_images, of_views, config.image_size, config.mean, config.std)
+            for of_images, of_views in zip(zip(*images, strict=True), zip(*drawn, strict=True), strict=True)
+        ]
+        return views, torch.tensor([index for _, index in keys]).to(self.store.device)
 
 
-def collate(samples: list[Sample | UnreadableImage]) -> Batch | UnreadableImage:
-    """A batch of n samples, (n, 3, size, size) for each view and the (n,) indexes; or the first error among them."""
-    for sample in samples:
-        if isinstance(sample, UnreadableImage):
-            return sample
-    batch: Batch = default_collate(samples)
-    return batch
-
-
-class Batches(Sampler[list[Key]]):
+class Batches:
     """The batches of a run from one iteration to another, each a list of (epoch, index).
 
     Every epoch is a shuffle of all images without the last short batch, as published. Of each batch, one process

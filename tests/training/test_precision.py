@@ -1,0 +1,42 @@
+"""`--precision auto` takes bf16 where the hardware computes in it faster."""
+
+import pytest
+import torch
+
+from training.errors import DacoError
+from training.precision import choose_precision, has_depthwise
+
+
+def cpu_with(monkeypatch: pytest.MonkeyPatch, **abilities: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+
+
+def test_auto_is_bf16_on_a_cpu_with_tiles_but_not_for_depthwise_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu_with(monkeypatch, amx_bf16=True, avx512_bf16=True)
+    assert choose_precision("auto", "resnet18", "cpu") == "bf16"
+    assert choose_precision("auto", "tf_efficientnet_lite0", "cpu") == "fp32"
+
+
+def test_auto_is_fp32_on_other_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu_with(monkeypatch, amx_bf16=False, avx512_bf16=True)
+    assert choose_precision("auto", "resnet18", "cpu") == "fp32"
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_is_bf16_on_a_gpu_that_computes_in_it(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert choose_precision("auto", "tf_efficientnet_lite0", "cuda") == ("bf16" if native else "fp32")
+
+
+def test_what_is_asked_for_is_taken_and_fp16_only_on_a_gpu() -> None:
+    assert [choose_precision(asked, "resnet18", "cpu") for asked in ("fp32", "bf16")] == ["fp32", "bf16"]
+    assert choose_precision("fp16", "resnet18", "cuda") == "fp16"
+    with pytest.raises(DacoError, match="needs a GPU"):
+        choose_precision("fp16", "resnet18", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "depthwise"), [("resnet50", False), ("resnext50_32x4d", False), ("tf_efficientnet_lite0", True)]
+)
+def test_depthwise_networks_are_told_from_others(backbone: str, depthwise: bool) -> None:
+    assert has_depthwise(backbone) is depthwise

@@ -1,0 +1,44 @@
+"""The number format that a network trains in."""
+
+import torch
+from torch import nn
+
+from training.backbones import create_backbone
+from training.errors import DacoError
+
+# ours to Lightning's
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+AUTO = "auto"
+
+
+def choose_precision(asked: str, backbone: str, device: str) -> str:
+    """`auto` as fp32 or bf16; any other format as it is.
+
+    bf16 where it is native and faster: on a GPU that computes in it; on a CPU with AMX tiles, if the network has no
+    depthwise convolutions. AVX-512's bf16 alone gains nothing over fp32, so there `auto` is fp32 (measured:
+    docs/training-speed.md).
+
+    Args:
+        backbone: its name in timm.
+        device: `cpu`, `cuda`, ...
+
+    Raises:
+        DacoError: the device does not compute in the format, or there is no such backbone.
+    """
+    if asked == "fp16" and device != "cuda":
+        raise DacoError("--precision fp16 needs a GPU: on a CPU, choose fp32 or bf16.")
+    if asked != AUTO:
+        return asked
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    tiles = device == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return "bf16" if tiles and not has_depthwise(backbone) else "fp32"
+
+
+def has_depthwise(backbone: str) -> bool:
+    """Whether some convolution gives each channel a kernel of its own, as in EfficientNet and MobileNet."""
+    with torch.device("meta"):
+        network = create_backbone(backbone)
+    return any(
+        isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels for module in network.modules()
+    )
