@@ -15,6 +15,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "prior_holds_nothing": (422, "No reference photograph of day lies within 200 m of 35.6586, 139.7454."),
     "no_image": (422, "The request has no photograph: send it as the field 'image' or as the body."),
     "image_truncated": (422, "The JPEG image is damaged or cut off: send it again, whole."),
+    "image_too_slow": (422, "It takes longer than 10 seconds to decode."),
     "image_too_narrow": (422, "1 x 100000 pixels are too narrow a picture to know a place by."),
     "invalid_request": (422, "width: Input should be less than or equal to 2048."),
     "bad_form": (400, "The multipart body cannot be read: Missing boundary in multipart."),

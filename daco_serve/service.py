@@ -13,6 +13,7 @@ from torch import Tensor
 
 from daco_serve import metrics
 from daco_serve.batching import QueueFull
+from daco_serve.decoders import Decoders
 from daco_serve.errors import Refusal
 from daco_serve.index_names import find_indexes
 from daco_serve.indexes import Engines, Live, ServedIndex
@@ -20,13 +21,10 @@ from daco_serve.localize import MATCHES, Estimate, localize
 from daco_serve.schemas import Match as MatchAnswer
 from daco_serve.schemas import Prior, QueryAnswer, Timings
 from daco_serve.settings import ServeSettings
-from daco_serve.uploads import decode_upload
 from index.bundle import Match
 from training.errors import DacoError
 
 log = logging.getLogger(__name__)
-
-DRAFT_FACTOR = 2  # a JPEG is decoded no smaller than this times what the encoder takes, so that resizing still smooths
 
 
 class Service:
@@ -38,6 +36,7 @@ class Service:
         self.indexes: dict[str, ServedIndex] = {}
         self._engines = Engines(settings)
         self._complaints: dict[str, str] = {}
+        self._decoders = Decoders(settings.decode_seconds, settings.max_pixels)
         self._in_work = 0
 
     @property
@@ -74,6 +73,7 @@ class Service:
         Raises:
             DacoError: an index cannot be had; the others, and what answered before, go on answering.
         """
+        self._decoders.warm()
         self._find()
         for index in self.indexes.values():
             self._load(index)
@@ -171,8 +171,8 @@ class Service:
         )
 
     def _prepare(self, live: Live, upload: bytes) -> Tensor:
-        least_side = DRAFT_FACTOR * live.bundle.encoder.config.image_size
-        return live.running.engine.prepare(decode_upload(upload, self.settings.max_pixels, least_side))
+        form = live.bundle.encoder.config
+        return live.running.engine.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
 
 
 def _search(live: Live, vector: NDArray[np.float32], k: int, prior: Prior | None) -> tuple[Sequence[Match], Estimate]:

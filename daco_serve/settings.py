@@ -26,6 +26,7 @@ class ServeSettings(BaseSettings):
         max_pixels: width times height; looked at before anything is decoded.
         upload_seconds: how long a client may take to send its photograph.
         workers: processes that share the port and the cores.
+        decode_seconds: how long a photograph may take to decode before its decoder is ended.
         max_waiting: requests in work at once, of each worker; one more is refused with 503.
         max_batch: photographs that the encoder takes at once.
         reload_seconds: how often to look whether the index has a new generation.
@@ -53,6 +54,7 @@ class ServeSettings(BaseSettings):
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000)  # past that Pillow refuses by itself
     upload_seconds: float = Field(default=60.0, gt=0)
     workers: int = Field(default=1, ge=1, le=256)
+    decode_seconds: float = Field(default=10.0, gt=0)
     max_waiting: int = Field(default=64, ge=1)
     max_batch: int = Field(default=16, ge=1)
     reload_seconds: float = Field(default=2.0, gt=0)

@@ -1,40 +1,20 @@
-"""Bytes from a stranger to a safe, upright RGB image, or a clear refusal."""
+"""The photograph in a request, counted while it comes in, or a clear refusal."""
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from io import BytesIO
 
 from fastapi import Request
-from PIL import Image
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from daco_serve.errors import Refusal
-from index.embed import MAX_ASPECT
-from training.images import to_rgb
 
 FIELD = "image"
-FORMATS = ("JPEG", "PNG", "WEBP")
 FORM_BYTES = 64 * 2**10  # what a multipart body may hold beside the photograph
 DRAIN_FACTOR = 4  # how many times the limit is read and thrown away, so that a client in mid-upload hears the refusal
 DRAIN_SECONDS = 5.0
-
-# how the formats that we take begin, and the ones that people send instead: (offset, bytes) to name
-TAKEN = {(0, b"\xff\xd8\xff"): "JPEG", (0, b"\x89PNG"): "PNG", (8, b"WEBP"): "WebP"}
-NOT_TAKEN = {
-    (0, b"GIF8"): "GIF",
-    (0, b"BM"): "BMP",
-    (0, b"II*\0"): "TIFF or raw",
-    (0, b"MM\0*"): "TIFF or raw",
-    (4, b"ftypheic"): "HEIC",
-    (4, b"ftypmif1"): "HEIC",
-    (4, b"ftypavif"): "AVIF",
-    (0, b"%PDF"): "PDF",
-    (0, b"<svg"): "SVG",
-}
 
 
 class _InMemoryParser(MultiPartParser):
@@ -100,56 +80,6 @@ async def _one_of_several(file: UploadFile, max_bytes: int) -> Upload:
     if len(content) > max_bytes:
         return Upload(file.filename, b"", Refusal("image_too_large", f"It is larger than {max_bytes} bytes."))
     return Upload(file.filename, content, None if content else Refusal("no_image", "The file is empty."))
-
-
-def decode_upload(data: bytes, max_pixels: int, least_side: int) -> Image.Image:
-    """The photograph as upright RGB; of a large JPEG a smaller form, which is decoded several times faster.
-
-    Args:
-        max_pixels: width times height; checked from the header, before anything is decoded.
-        least_side: pixels that a smaller form's shorter side keeps at least.
-
-    Raises:
-        Refusal: it is not an image of a format we take, it is damaged, too large or too narrow.
-    """
-    kind = _kind(data, TAKEN)
-    try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise Refusal(
-                    "image_too_large",
-                    f"{width} x {height} pixels are more than {max_pixels}: send a smaller photograph.",
-                )
-            if max(width, height) > MAX_ASPECT * min(width, height):
-                raise Refusal(
-                    "image_too_narrow", f"{width} x {height} pixels are too narrow a picture to know a place by."
-                )
-            scale = least_side / min(width, height)
-            if scale < 1:
-                # asks libjpeg for the smallest of its scales (1/2, 1/4, 1/8) that is no smaller than this
-                image.draft(image.mode, (math.ceil(width * scale), math.ceil(height * scale)))
-            return to_rgb(image)
-    except Image.DecompressionBombError as error:
-        raise Refusal("image_too_large", f"It has more than {max_pixels} pixels: send a smaller photograph.") from error
-    except Refusal:
-        raise
-    except Exception as error:  # decoders fail in many ways, and no upload may be the server's fault
-        if kind is not None:
-            raise Refusal(
-                "image_truncated", f"The {kind} image is damaged or cut off: send it again, whole."
-            ) from error
-        foreign = _kind(data, NOT_TAKEN)
-        if foreign is not None:
-            raise Refusal("unsupported_format", f"{foreign} files are not taken: send a JPEG, PNG or WebP.") from error
-        raise Refusal("not_an_image") from error
-
-
-def _kind(data: bytes, kinds: dict[tuple[int, bytes], str]) -> str | None:
-    for (offset, start), name in kinds.items():
-        if data.startswith(start, offset):
-            return name
-    return None
 
 
 def _is_form(request: Request) -> bool:

@@ -23,10 +23,7 @@ from training.descriptors import describe
 from training.devices import pick_device
 from training.encoder import Encoder
 from training.errors import DacoError
-from training.images import UnreadableImage, open_rgb
-
-# where only the shorter side is fixed, a thread of pixels would grow to gigabytes: 1 x 60000 becomes 256 x 15 million
-MAX_ASPECT = 16
+from training.images import MAX_ASPECT, UnreadableImage, open_rgb
 
 
 class Engine(Protocol):

@@ -9,6 +9,9 @@ from PIL import Image, ImageOps
 from training.errors import DacoError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+# of the longer side to the shorter: where only the shorter is fixed, a thread of pixels would grow to gigabytes, as
+# 1 x 60000 becomes 256 x 15 million
+MAX_ASPECT = 16
 
 
 class UnreadableImage(DacoError):

@@ -43,6 +43,7 @@ LOOKING_UP = (
     "no_image",
     "image_truncated",
     "image_too_narrow",
+    "image_too_slow",
     "unknown_index",
     "prior_holds_nothing",
     "too_busy",

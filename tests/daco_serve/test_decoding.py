@@ -1,0 +1,168 @@
+"""Photographs are decoded elsewhere, exactly, small, and for no longer than they may take."""
+
+import os
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from daco_serve import decoders as decoders_module
+from daco_serve.decoders import Decoders
+from daco_serve.decoding import SCAN, Undecodable, decode
+from daco_serve.errors import Refusal
+from training.datasets.transforms import evaluation_form
+from training.images import to_rgb
+
+from .test_refusals import encoded, png_bomb
+
+
+@pytest.fixture
+def decoders() -> Iterator[Decoders]:
+    made = Decoders(seconds=20, max_pixels=20_000_000)
+    yield made
+    made.close()
+
+
+def processes(decoders: Decoders) -> list[int]:
+    return [decoder._process.pid for decoder in decoders._idle]
+
+
+def progressive(size: tuple[int, int], scans: int) -> bytes:
+    """A valid JPEG whose last, tiny scan comes again and again: each costs a pass over all pixels."""
+    buffer = BytesIO()
+    Image.new("RGB", size, "grey").save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    start = whole.rindex(SCAN)
+    # with the tables that it needs: from the marker before it
+    last = whole[start:-2]
+    return whole[:-2] + last * scans + whole[-2:]
+
+
+@pytest.mark.parametrize("resize", ["shorter", "square"])
+@pytest.mark.parametrize("size", [(640, 427), (427, 640), (301, 300), (64, 64), (50, 70), (1500, 100)])
+def test_what_comes_back_is_what_the_encoder_would_have_made_of_it(
+    decoders: Decoders, size: tuple[int, int], resize: str
+) -> None:
+    content = encoded("PNG", size)
+    prepare = evaluation_form(64, resize, (0.5,) * 3, (0.25,) * 3)  # type: ignore[arg-type]
+    here = prepare(to_rgb(Image.open(BytesIO(content))))
+    there = decoders.decode(content, 64, resize == "square")
+    assert min(there.size) == 64
+    assert torch.equal(prepare(there), here)
+
+
+@pytest.mark.parametrize(
+    ("size", "decoded"),
+    [
+        ((2000, 1600), (500, 400)),  # a quarter; an eighth would leave 200
+        ((4000, 3000), (500, 375)),  # an eighth, libjpeg's smallest
+        ((600, 450), (600, 450)),
+        ((300, 200), (300, 200)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_large_jpeg_is_decoded_small_but_never_smaller_than_twice_what_is_wanted(
+    size: tuple[int, int], decoded: tuple[int, int], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daco_serve.decoding._resized", lambda image, size, square: image)
+    buffer = BytesIO()
+    Image.new(mode, size).save(buffer, "JPEG")
+    image = decode(buffer.getvalue(), 20_000_000, 128, False)
+    assert image.size == decoded
+    assert image.mode == "RGB"
+
+
+def test_many_threads_get_their_own_photographs(decoders: Decoders) -> None:
+    colours = [(number * 5 % 256, number * 11 % 256, number * 17 % 256) for number in range(60)]
+
+    def ask(colour: tuple[int, int, int]) -> object:
+        buffer = BytesIO()
+        Image.new("RGB", (90, 70), colour).save(buffer, "PNG")
+        return decoders.decode(buffer.getvalue(), 32, True).getpixel((5, 5))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(ask, colours)) == colours
+    assert 1 <= len(processes(decoders)) <= 3
+
+
+def test_a_refusal_costs_no_process(decoders: Decoders) -> None:
+    decoders.warm()
+    before = processes(decoders)
+    for content, code in (
+        (b"no image", "not_an_image"),
+        (png_bomb(5000, 5000), "image_too_large"),
+        (encoded("PNG")[:100], "image_truncated"),
+        (progressive((4000, 3000), 40), "image_too_slow"),
+    ):
+        with pytest.raises(Refusal) as caught:
+            decoders.decode(content, 64, False)
+        assert caught.value.code == code
+    assert processes(decoders) == before
+
+
+def test_a_decoder_that_hangs_is_ended_in_time_and_another_answers() -> None:
+    decoders = Decoders(seconds=1.0, max_pixels=20_000_000)
+    decoders.warm()
+    decoders.decode(encoded("PNG"), 64, False)
+    (hung,) = processes(decoders)
+    os.kill(hung, 19)  # SIGSTOP: it does not turn, whatever it is at
+    start = time.monotonic()
+    with pytest.raises(Refusal, match="longer than 1 seconds"):
+        decoders.decode(encoded("PNG"), 64, False)
+    assert time.monotonic() - start < 5
+    assert not Path(f"/proc/{hung}").exists()
+    patient = Decoders(seconds=20, max_pixels=20_000_000)
+    assert patient.decode(encoded("PNG"), 64, False).size
+    patient.close()
+
+
+def test_a_decoder_that_crashes_is_refused_and_replaced(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders.decode(encoded("PNG"), 64, False)
+    (crashed,) = processes(decoders)
+    os.kill(crashed, 11)
+    with pytest.raises(Refusal) as caught:
+        decoders.decode(encoded("PNG"), 64, False)
+    assert caught.value.code == "image_truncated"
+    assert decoders.decode(encoded("PNG"), 64, False).size
+    assert crashed not in processes(decoders)
+
+
+def test_where_no_decoder_can_be_started_the_server_is_busy(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(decoders_module.subprocess, "Popen", fail)
+    with pytest.raises(Refusal) as caught:
+        decoders.decode(encoded("PNG"), 64, False)
+    assert caught.value.status == 503
+
+
+def test_a_decoder_can_write_no_file_and_take_no_more_than_its_memory(tmp_path: Path) -> None:
+    attempt = (
+        "from daco_serve.decoding import _confine; _confine(); import signal; signal.signal(signal.SIGXFSZ, 1)\n"
+        "try: bytearray(3 * 2**30)\nexcept MemoryError: print('memory')\n"
+        f"try: open({str(tmp_path / 'file')!r}, 'wb', buffering=0).write(b'x')\nexcept OSError: print('disk')"
+    )
+    done = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["memory", "disk"]
+
+
+def test_text_that_unpacks_to_more_than_it_may_is_refused() -> None:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    whole = encoded("PNG")
+    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9))
+    with pytest.raises(Undecodable):
+        decode(whole[:33] + bomb + whole[33:], 20_000_000, 64, False)
