@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index.bundle import Bundle, highest_next_id, write_generation
 from index.catalog import Entry
+from index.descriptors import Descriptors
 from index.embed import Embedded, TorchEngine, embed_files
 from index.generations import KEPT, Writer
 from index.known import Known, Photograph
 from index.manifest import Manifest, SourceRecord
 from index.references import Reference, Split, absolute_source, find_references
 from index.sizing import Wishes
+from index.stores.address import FAISS, MilvusAddress, check_address
+from index.stores.connection import Connection
 from index.stores.faiss import forced_factory
 from training.encoder import Encoder
 from training.encoder_source import load_encoder
@@ -88,6 +90,7 @@ def build_index(
     progress: bool = True,
     keep: int = KEPT,
     wishes: Wishes | None = None,
+    store: str | None = None,
 ) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
@@ -101,12 +104,18 @@ def build_index(
         strict: an unreadable photograph stops the build.
         keep: generations that stay, with the new one.
         wishes: of how the descriptors are searched; None for what their number calls for.
+        store: where the vectors go: `faiss`, into a file beside the catalogue; or `milvus://host:19530/name`, to a
+            server; None for where the index has them already, `faiss` for a new one.
 
     Raises:
         DacoError: anything that the user can put right; UnreadableImage with `strict`.
     """
     start = time.perf_counter()
     wishes = wishes or Wishes()
+    if store is not None:
+        store = check_address(store)
+        if store != FAISS:  # one that is away is better known before all is embedded
+            Connection(MilvusAddress.parse(store)).reach()
     references = find_references(source, data_root, split)
     loaded = load_encoder(encoder, trust)
     if wishes.factory is not None:  # what cannot be made is refused before anything is embedded
@@ -118,7 +127,7 @@ def build_index(
             live = Bundle.open(out, trust)
         effort = Effort(batch_size, device, strict, progress)
         return publish_references(
-            writer, live, loaded, references, [], origin, effort, start, even_if_equal=True, wishes=wishes
+            writer, live, loaded, references, [], origin, effort, start, even_if_equal=True, wishes=wishes, store=store
         )
 
 
@@ -139,6 +148,7 @@ def publish_references(
     start: float,
     even_if_equal: bool = False,
     wishes: Wishes | None = None,
+    store: str | None = None,
 ) -> BuildReport:
     """Publishes the generation of the readable references and of `rest`; embeds only contents that are not known.
 
@@ -148,6 +158,7 @@ def publish_references(
         start: `time.perf_counter()` when the work began.
         even_if_equal: publish also what equals `live`.
         wishes: of how the descriptors are searched; None for those of `live`.
+        store: `faiss` or the address of a Milvus server; None for where `live` is.
 
     Raises:
         DacoError: no photograph is left, or anything else that the user can put right.
@@ -158,7 +169,7 @@ def publish_references(
     same_encoder = live is not None and live.manifest.encoder_fingerprint == engine.fingerprint
     if live and same_encoder:
         photographs = [Photograph(entry.width, entry.height, entry.sha256) for entry in before]
-        known.learn(photographs, live.store.vectors(_ids(before)))
+        known.hold(photographs, [entry.id for entry in before])
 
     embedding_start = time.perf_counter()
     paths = [reference.path for reference in references]
@@ -171,17 +182,14 @@ def publish_references(
             f"No photograph in {origin.source} can be read ({len(references)} tried). First: {embedded.unreadable[0]}"
         )
     next_id = highest_next_id(writer.index)
-    entries = [*rest, *_entries(references, embedded, before, next_id)]
+    found = _entries(references, embedded, before, next_id)
+    entries = sorted([*rest, *found], key=lambda entry: entry.id)
     published = even_if_equal or live is None or not _says(live.manifest, origin, before, entries)
     if published:
-        vectors = (
-            np.concatenate([live.store.vectors(_ids(rest)), embedded.vectors]) if live and rest else embedded.vectors
-        )
-        order = np.argsort(_ids(entries))
         manifest = write_generation(
             writer,
-            vectors[order],
-            [entries[row] for row in order],
+            _descriptors(found, embedded, rest, live),
+            entries,
             encoder,
             origin.source,
             origin.change,
@@ -191,6 +199,7 @@ def publish_references(
             wishes,
             live if same_encoder else None,
             effort.progress,
+            store,
         )
     else:
         assert live is not None
@@ -210,10 +219,22 @@ def publish_references(
     )
 
 
+def _descriptors(found: Sequence[Entry], embedded: Embedded, rest: Sequence[Entry], live: Bundle | None) -> Descriptors:
+    """Those that were made now, and those that the live generation holds, of copies too."""
+    descriptors = Descriptors(embedded.vectors.shape[1])
+    ids = np.array([entry.id for entry in found], dtype=np.int64)
+    made = embedded.held < 0
+    descriptors.make(ids[made], embedded.vectors)
+    if live:
+        descriptors.hold(ids[~made], live.store, embedded.held[~made])
+        descriptors.hold([entry.id for entry in rest], live.store)
+    return descriptors
+
+
 def _says(manifest: Manifest, origin: Origin, before: Sequence[Entry], entries: Sequence[Entry]) -> bool:
     """Whether a generation is already what is to be written."""
     same_origin = (manifest.sources, manifest.left_out) == (origin.sources, origin.left_out)
-    return same_origin and sorted(entries, key=lambda entry: entry.id) == list(before)
+    return same_origin and list(entries) == list(before)
 
 
 def _entries(references: Sequence[Reference], embedded: Embedded, before: Sequence[Entry], next_id: int) -> list[Entry]:
@@ -238,7 +259,3 @@ def _entries(references: Sequence[Reference], embedded: Embedded, before: Sequen
             )
         )
     return entries
-
-
-def _ids(entries: Sequence[Entry]) -> NDArray[np.int64]:
-    return np.array([entry.id for entry in entries], dtype=np.int64)

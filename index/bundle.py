@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from index.arrange import arrange
 from index.catalog import Catalog, Entry
+from index.descriptors import Descriptors
 from index.generations import (
     CURRENT_FILE,
     Current,
@@ -32,16 +33,19 @@ from index.manifest import (
     parse_manifest,
     record_files,
 )
-from index.sizing import Wishes
-from index.store import VectorStore
+from index.sizing import Search, Wishes
+from index.store import StoreAway, VectorStore
+from index.stores.address import FAISS, MilvusAddress
+from index.stores.connection import Connection
 from index.stores.faiss import FaissStore, candidates_file
+from index.stores.milvus import POINTER_FILE, MilvusStore, Pointer, pointers, sweep
 from training.encoder import Encoder
 from training.errors import DacoError
 
 VECTORS_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
 ENCODER_FOLDER = "encoder"
-COMPARED_AT_ONCE = 65536  # vectors that are held in memory beside the store
+AT_ONCE = 65536  # vectors that are held in memory beside the stores
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,8 @@ class Bundle:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """As `VectorStore.search` of a store that holds no others."""
         best, ids = np.empty((len(vectors), 0), np.float32), np.empty((len(vectors), 0), np.int64)
-        for start in range(0, len(only), COMPARED_AT_ONCE):
-            part = only[start : start + COMPARED_AT_ONCE]
+        for start in range(0, len(only), AT_ONCE):
+            part = only[start : start + AT_ONCE]
             best = np.hstack([best, vectors @ self.store.vectors(part).T])
             ids = np.hstack([ids, np.broadcast_to(part, (len(vectors), len(part)))])
             order = np.argsort(-best, axis=1, kind="stable")[:, :k]
@@ -178,7 +182,7 @@ def highest_next_id(index: Path) -> int:
 
 def write_generation(
     writer: Writer,
-    vectors: NDArray[np.float32],
+    descriptors: Descriptors,
     entries: Sequence[Entry],
     encoder: Encoder,
     source: str,
@@ -189,32 +193,41 @@ def write_generation(
     wishes: Wishes | None = None,
     before: Bundle | None = None,
     progress: bool = False,
+    store: str | None = None,
 ) -> Manifest:
     """Writes a new generation and publishes it last; until then, and if anything fails, the previous one answers.
 
     Args:
-        vectors: (n, dimension), length 1.
-        entries: n, in the same order; their ids are the vectors' ids.
+        descriptors: of length 1, for the ids of the entries.
+        entries: by rising id.
         source: what the photographs were named by.
         change, sources, left_out: as the manifest has them.
         next_id: no id below it is given again; those of the entries need not be counted in.
         wishes: of how the descriptors are searched; None for those that the generation before was made by.
-        before: the generation before, of the same encoder, whose trained index is kept if it will do.
+        before: the generation before, of the same encoder: its trained index is kept if it will do, and what it has on
+            the server that both share is not written again.
         progress: show on stderr how far the indexing is.
+        store: `faiss` or the address of a Milvus server; None for where the generations before have their vectors.
 
     Raises:
         DacoError: the encoder gave something else than finite numbers; the index that is wished for cannot be made of
             them; or the disk is full or cannot be written.
     """
-    if not np.isfinite(vectors).all():
-        raise DacoError("The encoder gives descriptors that are no numbers, so its weights are broken: train it again.")
-    store = FaissStore.create(vectors.shape[1])
-    store.add(vectors, np.array([entry.id for entry in entries], dtype=np.int64))
-    like = before.store if before and isinstance(before.store, FaissStore) else None
-    live = before.manifest if before else None
-    factory, search = arrange(store, wishes or (live.search.wishes if live else Wishes()), like, live, progress)
+    address = store or last_store(writer.index)
+    used = pointers(writer.index)
+    ids = np.array([entry.id for entry in entries], dtype=np.int64)
+    wishes = wishes or (before.manifest.search.wishes if before else Wishes())
+    in_memory = FaissStore.create(descriptors.dimension)
+    factory, search = address, Search("Milvus searches by the index that its address names.", wishes)
+    if address == FAISS:
+        _add(in_memory, descriptors, ids)
+        like = before.store if before and isinstance(before.store, FaissStore) else None
+        factory, search = arrange(in_memory, wishes, like, before.manifest if before else None, progress)
     with writer.new_generation() as (number, folder):
-        store.save(folder / VECTORS_FILE)
+        if address == FAISS:
+            in_memory.save(folder / VECTORS_FILE)
+        else:
+            _write_to_milvus(writer, MilvusAddress.parse(address), number, folder, descriptors, ids, encoder, before)
         Catalog.create(folder / CATALOG_FILE, entries)
         encoder.save(folder / ENCODER_FOLDER)
         manifest = Manifest(
@@ -222,7 +235,7 @@ def write_generation(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             count=len(entries),
             with_location=sum(entry.latitude is not None for entry in entries),
-            dimension=vectors.shape[1],
+            dimension=descriptors.dimension,
             index=factory,
             source=source,
             backbone=encoder.name,
@@ -236,7 +249,52 @@ def write_generation(
             search=search,
         )
         (folder / MANIFEST_FILE).write_text(manifest.as_json(), encoding="utf-8")
+    _sweep(writer, used)
     return manifest
+
+
+def last_store(index: Path) -> str:
+    """Where the newest generation of an index has its vectors; `faiss` where there is none. Raises DacoError."""
+    numbers = finished_generations(index)
+    pointer = generation_folder(index, numbers[-1]) / POINTER_FILE if numbers else None
+    return Pointer.read(pointer).address if pointer and pointer.exists() else FAISS
+
+
+def _write_to_milvus(
+    writer: Writer,
+    address: MilvusAddress,
+    number: int,
+    folder: Path,
+    descriptors: Descriptors,
+    ids: NDArray[np.int64],
+    encoder: Encoder,
+    before: Bundle | None,
+) -> None:
+    store = MilvusStore.begin(address, writer.index, writer.owner, encoder.fingerprint, descriptors.dimension, number)
+    held = store.ids()
+    # an id stands for one content for ever, so what the live generation has under it is what is to be written
+    same = before is not None and isinstance(before.store, MilvusStore) and before.store.collection == store.collection
+    staying = np.intersect1d(held, ids) if same else np.empty(0, dtype=np.int64)
+    store.remove(np.setdiff1d(held, staying))
+    _add(store, descriptors, np.setdiff1d(ids, staying))
+    store.save(folder / POINTER_FILE)
+
+
+def _sweep(writer: Writer, used: Sequence[Pointer]) -> None:
+    """Clears the servers of what only generations that are gone now had there."""
+    for address in {pointer.address for pointer in used}:
+        with suppress(StoreAway):  # the next writer sweeps again
+            sweep(Connection(MilvusAddress.parse(address)), writer.index, writer.owner)
+
+
+def _add(store: VectorStore, descriptors: Descriptors, ids: NDArray[np.int64]) -> None:
+    for start in range(0, len(ids), AT_ONCE):
+        vectors = descriptors.of(ids[start : start + AT_ONCE])
+        if not np.isfinite(vectors).all():
+            raise DacoError(
+                "The encoder gives descriptors that are no numbers, so its weights are broken: train it again."
+            )
+        store.add(vectors, ids[start : start + AT_ONCE])
 
 
 def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, next_id: int) -> Manifest:
@@ -245,6 +303,7 @@ def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, nex
     Raises:
         DacoError: the disk is full or cannot be written.
     """
+    used = pointers(writer.index)
     with writer.new_generation() as (number, fresh):
         for name in manifest.files:
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
@@ -261,11 +320,14 @@ def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, nex
             format_version=FORMAT_VERSION,
         )
         (fresh / MANIFEST_FILE).write_text(again.as_json(), encoding="utf-8")
+    _sweep(writer, used)
     return again
 
 
-def load_store(folder: Path, manifest: Manifest) -> FaissStore:
-    """The vectors in the folder of a generation, set to search as its manifest says. Raises DacoError."""
+def load_store(folder: Path, manifest: Manifest) -> VectorStore:
+    """The vectors of a generation, set to search as its manifest says. Raises DacoError where they cannot be had."""
+    if POINTER_FILE in manifest.files:
+        return MilvusStore.load(folder / POINTER_FILE)
     file = folder / VECTORS_FILE
     store = FaissStore.load(file, candidates_file(file).name in manifest.files)
     store.tune(manifest.search.parameters)

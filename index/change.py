@@ -4,11 +4,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from index.build import BuildReport, Effort, Origin, publish_references, record_source
 from index.bundle import Bundle, write_generation
 from index.catalog import Entry
+from index.descriptors import Descriptors
 from index.generations import KEPT, Writer, read_current
 from index.manifest import Manifest
 from index.references import Reference, Split, find_references
@@ -123,9 +122,11 @@ def remove_photographs(
         if not staying:
             raise DacoError(f"That is every photograph in {index}: delete the folder instead. Nothing was removed.")
         manifest = live.manifest
+        descriptors = Descriptors(manifest.dimension)
+        descriptors.hold([entry.id for entry in staying], live.store)
         return write_generation(
             writer,
-            live.store.vectors(np.array([entry.id for entry in staying], dtype=np.int64)),
+            descriptors,
             staying,
             live.encoder,
             manifest.source,

@@ -24,6 +24,7 @@ from index.options import (
     Source,
     SplitName,
     SplitOption,
+    Store,
     Strict,
 )
 from index.sizing import RECALL, Search, Wishes, parse_size
@@ -71,6 +72,7 @@ def build(
         str | None,
         typer.Option("--index", help="FAISS's name for an index to take in any case, such as HNSW32,SQ8 or Flat."),
     ] = None,
+    store: Store = None,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -101,6 +103,7 @@ def build(
             trust,
             keep=keep,
             wishes=wishes,
+            store=store,
         )
     manifest = report.manifest
     if as_json:
@@ -196,7 +199,7 @@ def _info_table(manifest: "Manifest") -> Table:
         "latitudes, longitudes": box,
         "source": manifest.source,
         "encoder": f"{manifest.backbone}, fingerprint {manifest.encoder_fingerprint[:12]}",
-        "descriptors": f"{manifest.dimension} numbers, FAISS {manifest.index}",
+        "descriptors": f"{manifest.dimension} numbers, {'in' if '://' in manifest.index else 'FAISS'} {manifest.index}",
         "search": f"{manifest.search.reason}{_found(manifest.search)}",
         "generation": str(manifest.generation),
         "created": manifest.created,

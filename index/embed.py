@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from index.known import Known, Photograph
+from index.known import Described, Known, Photograph
 from training.descriptors import describe
 from training.devices import pick_device
 from training.encoder import Encoder
@@ -100,8 +100,10 @@ class Embedded:
     """What became of a list of n files.
 
     Args:
-        vectors: (m, dimension), float32, length 1: the m files that could be read, in the order of the list.
-        kept: their m positions in the list.
+        vectors: (f, dimension), float32, length 1: of those of the m readable files that the live generation does not
+            hold, in the order of the list; without `known`, of all.
+        kept: the m positions in the list.
+        held: (m,), the id under which the live generation holds the descriptor; -1 where `vectors` has it.
         photographs: what is known of each of the m.
         unreadable: the other n - m.
         embedded: how many of the m went through the engine; the descriptors of the others were known.
@@ -109,6 +111,7 @@ class Embedded:
 
     vectors: NDArray[np.float32]
     kept: list[int]
+    held: NDArray[np.int64]
     photographs: list[Photograph]
     unreadable: list[UnreadableImage]
     embedded: int
@@ -136,6 +139,7 @@ def embed_files(
         DacoError: what the engine raises.
     """
     vectors: dict[int, NDArray[np.float32]] = {}
+    held: dict[int, int] = {}
     photographs: dict[int, Photograph] = {}
     unreadable: list[UnreadableImage] = []
     made = 0
@@ -166,8 +170,11 @@ def embed_files(
                 tqdm.write(f"Skipped: {error}", file=sys.stderr)
                 bar.update()
                 continue
-            if isinstance(form, np.ndarray):
-                vectors[row] = form
+            if not isinstance(form, Tensor):
+                if isinstance(form, int):
+                    held[row] = form
+                else:
+                    vectors[row] = form
                 bar.update()
                 continue
             waiting.setdefault(form.shape, []).append((row, form))
@@ -178,14 +185,14 @@ def embed_files(
         for shape in list(waiting):
             run(shape)
 
-    kept = sorted(vectors)
-    empty = np.empty((0, engine.dimension), dtype=np.float32)
-    stacked = np.stack([vectors[row] for row in kept]) if kept else empty
-    return Embedded(stacked, kept, [photographs[row] for row in kept], unreadable, made)
+    kept = sorted([*vectors, *held])
+    stacked = np.array([vectors[row] for row in sorted(vectors)], np.float32).reshape(-1, engine.dimension)
+    holders = np.array([held.get(row, -1) for row in kept], np.int64)
+    return Embedded(stacked, kept, holders, [photographs[row] for row in kept], unreadable, made)
 
 
-# a prepared image, or the descriptor where it is known
-Form = Tensor | NDArray[np.float32]
+# a prepared image, or what is known of its descriptor
+Form = Tensor | Described
 
 
 def _decode_ahead(
@@ -211,8 +218,8 @@ def _decode(engine: Engine, path: Path, known: Known | None) -> tuple[Form, Phot
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if known is not None and (found := known.look_up(digest)) is not None:
-            photograph, vector = found
-            return vector, photograph
+            photograph, described = found
+            return described, photograph
         image = open_rgb(path)
         return engine.prepare(image), Photograph(*image.size, digest)
     except UnreadableImage:

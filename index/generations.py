@@ -10,6 +10,7 @@ INDEX/generations/.embedded/
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
 INDEX/calibration.json   how far answers can be trusted, fitted on queries: no generation's, and not ours to write
 INDEX/.lock              held by the one process that writes
+INDEX/.owner             a name that no other index has, for what it keeps on a server; made when it is first needed
 """
 
 import fcntl
@@ -21,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from uuid import uuid4
 
 from index.manifest import MANIFEST_FILE, REMEDY, sha256_of
 from training.errors import DacoError
@@ -31,6 +33,7 @@ GENERATIONS = "generations"
 EMBEDDED = ".embedded"
 CALIBRATION_FILE = "calibration.json"
 LOCK_FILE = ".lock"
+OWNER_FILE = ".owner"
 MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
 KEPT = 2  # the live generation and the one before it
 
@@ -136,6 +139,18 @@ class Writer:
     def embedded(self) -> Path:
         """The folder for descriptors that are not published yet; it outlives a writer that was stopped."""
         return self._generations / EMBEDDED
+
+    @property
+    def owner(self) -> str:
+        """A name that no other index has: eight letters and digits."""
+        file = self.index / OWNER_FILE
+        if not file.exists():
+            fresh = self.index / f"{OWNER_FILE}.new"
+            fresh.write_text(uuid4().hex[:8], encoding="ascii")
+            _sync(fresh)
+            fresh.replace(file)
+            _sync(self.index)
+        return file.read_text(encoding="ascii")
 
     def forget_embedded(self) -> None:
         """Clears that folder, once its descriptors are published."""

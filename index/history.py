@@ -4,9 +4,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.bundle import Bundle, highest_next_id, read_kept_manifest, republish
+from index.bundle import Bundle, highest_next_id, read_kept_manifest, republish, write_generation
+from index.descriptors import Descriptors
 from index.generations import KEPT, Writer, finished_generations, generation_folder, read_current
 from index.manifest import Manifest
+from index.stores.address import FAISS
 from training.errors import DacoError
 
 
@@ -63,6 +65,26 @@ def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool 
         if to is not None and to not in kept:
             raise DacoError(f"{index} cannot go back to generation {to}: choose of {', '.join(map(str, kept))}.")
         chosen = kept[-1] if to is None else to
-        manifest = Bundle.open_kept(index, chosen, trust).manifest
-        next_id = highest_next_id(index)
-        return republish(writer, generation_folder(index, chosen), manifest, f"rollback to {chosen}", next_id)
+        old = Bundle.open_kept(index, chosen, trust)
+        manifest, change, next_id = old.manifest, f"rollback to {chosen}", highest_next_id(index)
+        if old.store.address == FAISS:
+            return republish(writer, generation_folder(index, chosen), manifest, change, next_id)
+        live_bundle = None
+        with suppress(DacoError):
+            live_bundle = Bundle.open(index, trust)
+        entries = old.catalog.all()
+        descriptors = Descriptors(manifest.dimension)
+        descriptors.hold([entry.id for entry in entries], old.store)
+        return write_generation(
+            writer,
+            descriptors,
+            entries,
+            old.encoder,
+            manifest.source,
+            change,
+            manifest.sources,
+            manifest.left_out,
+            next_id,
+            before=live_bundle,
+            store=old.store.address,
+        )

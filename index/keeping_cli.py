@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from index.change_cli import saying_what_is_left
-from index.options import KEEP, Index, Json, Keep
+from index.options import KEEP, Index, Json, Keep, Store
 from training.console import Trust, new_app
 from training.errors import DacoError
 
@@ -44,6 +44,7 @@ def merge(
     out: Annotated[Path, typer.Option(help="A new folder; or the first index, to merge the others into it.")],
     trust: Trust = False,
     keep: Keep = KEEP,
+    store: Store = None,
     as_json: Json = False,
 ) -> None:
     """Make one index of several; nothing is embedded, and the first one's photographs keep their ids.
@@ -55,7 +56,7 @@ def merge(
     with saying_what_is_left(out):
         from index.merge import merge_indexes
 
-        manifest = merge_indexes(indexes, out, keep, trust)
+        manifest = merge_indexes(indexes, out, keep, trust, store)
     if as_json:
         print(manifest.as_json(), end="")
     else:

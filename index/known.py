@@ -20,6 +20,10 @@ class Photograph:
     sha256: str
 
 
+# what is known of a content: its descriptor (dimension,), or the id under which the live generation holds it
+Described = NDArray[np.float32] | int
+
+
 class Known:
     """Content hash to descriptor, of one encoder; and the notes that let a stopped run go on where it was.
 
@@ -34,7 +38,7 @@ class Known:
 
     def __init__(self, folder: Path, fingerprint: str, dimension: int) -> None:
         self._file = folder / f"{fingerprint}.descriptors"
-        self._known: dict[str, tuple[Photograph, NDArray[np.float32]]] = {}
+        self._known: dict[str, tuple[Photograph, Described]] = {}
         self._record = np.dtype(
             [
                 ("sha256", "u1", (32,)),
@@ -49,13 +53,13 @@ class Known:
     def __len__(self) -> int:
         return len(self._known)
 
-    def learn(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
-        """Takes in n photographs and their descriptors (n, dimension), without a note of them."""
-        for photograph, vector in zip(photographs, vectors, strict=True):
-            self._known[photograph.sha256] = photograph, vector
+    def hold(self, photographs: Sequence[Photograph], ids: Sequence[int]) -> None:
+        """Takes in n photographs whose descriptors the live generation holds under n ids; they stay there."""
+        for photograph, number in zip(photographs, ids, strict=True):
+            self._known[photograph.sha256] = photograph, number
 
-    def look_up(self, sha256: str) -> tuple[Photograph, NDArray[np.float32]] | None:
-        """The photograph of this content and its descriptor (dimension,), or None."""
+    def look_up(self, sha256: str) -> tuple[Photograph, Described] | None:
+        """The photograph of this content with its descriptor or the id that holds it, or None."""
         return self._known.get(sha256)
 
     def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
@@ -79,7 +83,8 @@ class Known:
             raise DacoError(
                 f"What was embedded cannot be written to {self._file.parent} ({error.strerror})."
             ) from error
-        self.learn(photographs, vectors)
+        for photograph, vector in zip(photographs, vectors, strict=True):
+            self._known[photograph.sha256] = photograph, vector
 
     def _read_notes(self) -> None:
         try:

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from index.bundle import Bundle, highest_next_id, write_generation
 from index.catalog import Entry
+from index.descriptors import Descriptors
 from index.generations import CURRENT_FILE, KEPT, Writer, read_current
 from index.manifest import Manifest
+from index.stores.address import check_address
 from training.errors import DacoError
 
 
-def merge_indexes(indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: bool = False) -> Manifest:
+def merge_indexes(
+    indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: bool = False, store: str | None = None
+) -> Manifest:
     """Writes the photographs of several indexes as one; nothing is embedded.
 
     The first index's photographs keep their ids, the others' get new ones. A file that several hold is taken from the
@@ -24,10 +26,12 @@ def merge_indexes(indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: b
         indexes: at least two.
         out: a new folder, or the first of `indexes`, which then gets a new generation.
         keep: generations of `out` that stay, with the new one.
+        store: `faiss` or the address of a Milvus server; None for where `out` has its vectors already.
 
     Raises:
         DacoError: they are of different encoders, one is not whole, or `out` holds another index.
     """
+    store = None if store is None else check_address(store)
     for index in indexes:
         read_current(index)
     if (out / CURRENT_FILE).exists() and out.resolve() != indexes[0].resolve():
@@ -43,17 +47,19 @@ def merge_indexes(indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: b
                 )
         fresh = itertools.count(max(first.manifest.next_id, highest_next_id(out)))
         entries: dict[str, Entry] = {entry.path: entry for entry in first.catalog.all()}
-        parts = [first.store.vectors(np.array([entry.id for entry in entries.values()], dtype=np.int64))]
+        descriptors = Descriptors(first.manifest.dimension)
+        descriptors.hold([entry.id for entry in entries.values()], first.store)
         for bundle in bundles[1:]:
             joining = [entry for entry in bundle.catalog.all() if entry.path not in entries]
-            parts.append(bundle.store.vectors(np.array([entry.id for entry in joining], dtype=np.int64)))
-            entries |= {entry.path: replace(entry, id=next(fresh)) for entry in joining}
+            numbers = list(itertools.islice(fresh, len(joining)))
+            descriptors.hold(numbers, bundle.store, [entry.id for entry in joining])
+            entries |= {entry.path: replace(entry, id=number) for entry, number in zip(joining, numbers, strict=True)}
         sources = dict.fromkeys(record for bundle in bundles for record in bundle.manifest.sources)
         left_out = {path for bundle in bundles for path in bundle.manifest.left_out} - set(entries)
         return write_generation(
             writer,
-            np.concatenate(parts),
-            list(entries.values()),
+            descriptors,
+            sorted(entries.values(), key=lambda entry: entry.id),
             first.encoder,
             ", ".join(dict.fromkeys(bundle.manifest.source for bundle in bundles)),
             f"merge of {len(indexes)}",
@@ -61,4 +67,5 @@ def merge_indexes(indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: b
             sorted(left_out),
             next(fresh),
             before=first,
+            store=store,
         )

@@ -31,5 +31,13 @@ BatchSize = Annotated[int, option("batch_size", "Photographs that the encoder ta
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes the GPU if there is one.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at an unreadable photograph instead of skipping it.")]
 Keep = Annotated[int, typer.Option(min=1, help="Generations that stay on disk, with the new one, to roll back to.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the descriptors go: faiss, a file of the index; or milvus://HOST:19530/NAME, a Milvus server or"
+        " cluster (needs daco-serve[milvus]).",
+        show_default="where the index has them, faiss for a new one",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
 KEEP = 2  # index.generations.KEPT, without its imports

@@ -6,12 +6,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from training.errors import DacoError
+
+
+class StoreAway(DacoError):
+    """A store that is a server of its own does not answer now."""
+
 
 class VectorStore(Protocol):
     """Descriptors of length 1 under integer ids, searched by inner product.
 
     Any number of threads may search at once; adding and removing is for one thread, while nobody searches.
     """
+
+    @property
+    def address(self) -> str:
+        """Where the vectors are: `faiss` in this process, or the address of a server."""
 
     @property
     def count(self) -> int:
@@ -37,4 +47,7 @@ class VectorStore(Protocol):
         """The vectors under these ids (n,), as the store keeps them: (n, dimension). Raises KeyError for another id."""
 
     def save(self, path: Path) -> None:
-        """Writes everything to one file. Raises OSError."""
+        """Writes to one file what `load` needs: everything, or where it is. Raises OSError, StoreAway."""
+
+    def check(self) -> None:
+        """Raises StoreAway where it would not answer a search now."""

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from .milvus_lite import MilvusLite
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -39,6 +41,18 @@ def shared() -> Path:
 def commands() -> Path:
     """The folder of the installed commands."""
     return Path(sysconfig.get_path("scripts"))
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
+    """A Milvus server for all tests that do not stop it."""
+    pytest.importorskip("pymilvus", reason="the extra milvus is not installed")
+    try:
+        server = MilvusLite(tmp_path_factory.mktemp("milvus") / "data")
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    yield server
+    server.stop()
 
 
 def write_places(folder: Path, train: int, val: int, seed: int = 0) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from index.sizing import EXACT
+from index.stores.address import FAISS
 from training.errors import DacoError
 
 CANDIDATES_SUFFIX = ".candidates.faiss"
@@ -30,6 +31,8 @@ class FaissStore:
         candidates: an index of the same vectors in the same order, numbered from 0.
         mapped: whether the exact vectors lie in a file, where they cannot grow.
     """
+
+    address = FAISS
 
     def __init__(self, exact: faiss.IndexIDMap, candidates: faiss.Index | None = None, mapped: bool = False) -> None:
         self.candidates = candidates
@@ -118,6 +121,9 @@ class FaissStore:
         _write(self._exact, path)
         if self.candidates is not None:
             _write(self.candidates, candidates_file(path))
+
+    def check(self) -> None:
+        """It always answers."""
 
     def arrange(self, factory: str, like: "FaissStore | None" = None, progress: bool = True) -> None:
         """Makes the candidate index of all vectors, or drops it for `Flat`.

@@ -16,6 +16,7 @@ import numpy as np
 
 from index.bundle import Bundle, write_generation
 from index.catalog import Entry
+from index.descriptors import Descriptors
 from index.generations import Writer
 from training.encoder import Encoder
 
@@ -31,7 +32,9 @@ def vectors_of(generation: int, dimension: int) -> np.ndarray:
 def write(index: Path, encoder: Encoder, generation: int) -> None:
     entries = [Entry(i, f"/{i}", f"g{generation}", None, None, None, 1, 1, "0" * 64) for i in range(COUNT)]
     with Writer(index) as writer:
-        write_generation(writer, vectors_of(generation, encoder.dimension), entries, encoder, f"g{generation}")
+        descriptors = Descriptors(encoder.dimension)
+        descriptors.make(range(COUNT), vectors_of(generation, encoder.dimension))
+        write_generation(writer, descriptors, entries, encoder, f"g{generation}")
 
 
 def kill_at_step(index: Path, number: int) -> None:
