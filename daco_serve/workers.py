@@ -23,6 +23,8 @@ from training.errors import DacoError
 if TYPE_CHECKING:
     import uvicorn
 
+    from daco_serve.service import Service
+
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10  # for requests in work when the server is told to stop
@@ -244,14 +246,21 @@ def _listen(listener: socket.socket) -> None:
 def _load(
     settings: ServeSettings, alive: Callable[[], None] | None = None
 ) -> tuple["uvicorn.Server", list[IndexState]]:
-    """A server whose index is loaded; `alive` is called from its event loop every ALIVE_SECONDS."""
-    import uvicorn
-
-    from daco_serve.app import create_app
     from daco_serve.service import Service
 
     service = Service(settings)
     service.load()
+    return http_server(settings, service, alive), [index.live.state for index in service.indexes.values()]
+
+
+def http_server(
+    settings: ServeSettings, service: "Service", alive: Callable[[], None] | None = None
+) -> "uvicorn.Server":
+    """A server of a loaded service; `alive` is called from its event loop every ALIVE_SECONDS."""
+    import uvicorn
+
+    from daco_serve.app import create_app
+    from daco_serve.connections import ImpatientProtocol
 
     async def notify() -> None:
         assert alive is not None
@@ -259,6 +268,8 @@ def _load(
 
     config = uvicorn.Config(
         create_app(settings, service),
+        http=ImpatientProtocol,
+        ws="none",
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -268,4 +279,4 @@ def _load(
         callback_notify=notify if alive else None,
         timeout_notify=ALIVE_SECONDS,
     )
-    return uvicorn.Server(config), [index.live.state for index in service.indexes.values()]
+    return uvicorn.Server(config)

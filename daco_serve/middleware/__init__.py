@@ -7,7 +7,7 @@ from daco_serve.keys import key_ring
 from daco_serve.middleware.access import Access
 from daco_serve.middleware.headers import Headers
 from daco_serve.middleware.observe import Observe
-from daco_serve.middleware.rates import Rates
+from daco_serve.middleware.rates import Rates, limits_of, storage_of
 from daco_serve.settings import ServeSettings
 
 
@@ -17,7 +17,9 @@ def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
     Raises:
         DacoError: keys are needed and there are none, or a setting contradicts another.
     """
-    app.add_middleware(Rates, settings=settings)
+    limits = limits_of(settings)
+    if limits:
+        app.add_middleware(Rates, limits=limits, storage=storage_of(settings))
     ring = key_ring(settings.host, settings.keys, settings.open)
     if ring is not None:
         app.add_middleware(Access, ring=ring)

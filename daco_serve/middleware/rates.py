@@ -9,6 +9,7 @@ from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daco_serve.errors import Refusal
@@ -25,29 +26,47 @@ IPV6_NETWORK = 64  # what a provider gives to one customer
 class Rates:
     """Refuses with 429 and Retry-After who asks too often; what is public is not counted."""
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+    def __init__(self, app: ASGIApp, limits: dict[str, RateLimitItem], storage: Storage) -> None:
         self._app = app
-        self._limits = _limits(settings)
-        self._limiter = SlidingWindowCounterRateLimiter(_storage(settings))
+        self._limits = limits
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._limits or scope["type"] != "http" or is_public(scope["path"]):
+        if scope["type"] != "http" or is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
         kind = "query" if scope["method"] == "POST" else "read"
         limit = self._limits[kind]
         client = _client(scope)
-        if await self._limiter.hit(limit, kind, client):
-            await self._app(scope, receive, send)
+        try:
+            await self._count(limit, kind, client)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, send)
+            return
+        scope["state"]["count_more"] = lambda cost: self._count(limit, kind, client, cost)
+        await self._app(scope, receive, send)
+
+    async def _count(self, limit: RateLimitItem, kind: str, client: str, cost: int = 1) -> None:
+        if await self._limiter.hit(limit, kind, client, cost=cost):
             return
         reset = (await self._limiter.get_window_stats(limit, kind, client)).reset_time
         seconds = max(1, math.ceil(reset - time.time()))
-        refusal = Refusal(
+        raise Refusal(
             "too_many_requests",
             f"No more than {limit.amount} of these in {_period(limit)}: try again in {seconds} s.",
             {"Retry-After": str(seconds)},
         )
-        await refusal.response()(scope, receive, send)
+
+
+async def count_more(request: Request, cost: int) -> None:
+    """Counts what a request turns out to be more than one query.
+
+    Raises:
+        Refusal: so many are not allowed now.
+    """
+    count = getattr(request.state, "count_more", None)
+    if count is not None and cost > 0:
+        await count(cost)
 
 
 def _client(scope: Scope) -> str:
@@ -64,7 +83,7 @@ def _client(scope: Scope) -> str:
     return f"address {address}"
 
 
-def _limits(settings: ServeSettings) -> dict[str, RateLimitItem]:
+def limits_of(settings: ServeSettings) -> dict[str, RateLimitItem]:
     """What is allowed of each kind of request; empty for no limit."""
     text = settings.rate_limit
     if text is None and settings.open and not is_loopback(settings.host):
@@ -75,7 +94,12 @@ def _limits(settings: ServeSettings) -> dict[str, RateLimitItem]:
     return {"query": query, "read": type(query)(READS_PER_QUERY * query.amount, query.multiples)}
 
 
-def _storage(settings: ServeSettings) -> Storage:
+def storage_of(settings: ServeSettings) -> Storage:
+    """Where requests are counted.
+
+    Raises:
+        DacoError: there is no such store, or what it needs is not installed.
+    """
     try:
         storage = storage_from_string(settings.rate_limit_storage)
     except (ConfigurationError, ImportError) as error:

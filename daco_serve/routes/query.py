@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from daco_serve.errors import Refusal, documented
 from daco_serve.formats import GEOJSON, GEOPOSE, JSON, choose, render
 from daco_serve.indexes import Live
+from daco_serve.middleware.rates import count_more
 from daco_serve.routes.dependencies import IndexName, PriorGiven, ServiceOf
 from daco_serve.schemas import BatchAnswer, BatchItem, ErrorDetail, QueryAnswer
 from daco_serve.service import Service
@@ -133,6 +134,7 @@ async def batch(request: Request, service: ServiceOf, k: Wanted, live: Chosen, p
         uploads = await read_uploads(
             request, settings.max_images, settings.max_batch_bytes, settings.max_upload_bytes, settings.upload_seconds
         )
+        await count_more(request, len(uploads) - 1)
         return await unless_left(request, _answer_all(service, live, uploads, k, began, prior))
 
 

@@ -17,12 +17,11 @@ import httpx
 import numpy as np
 import pytest
 import torch
-import uvicorn
 from PIL import Image
 
-from daco_serve.app import create_app
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
+from daco_serve.workers import http_server
 from index.build import build_index
 from training.datasets.locations import Location, write_locations
 from training.encoder import Encoder, EncoderConfig
@@ -97,8 +96,7 @@ def hosted(index: Path, **settings: Any) -> Iterator[str]:
     service = Service(told)
     service.load()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(told, service), log_config=None, access_log=False)
-        server = uvicorn.Server(config)
+        server = http_server(told, service)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
