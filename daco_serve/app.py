@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from daco_serve.middleware.headers import DOCS
 from daco_serve.routes import geopose, health, indexes, metrics, query, references
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
+from daco_serve.tiles import attribution
 
 WEB = Path(__file__).parent / "web"
 # the middleware asks for the key; these only tell the API's document, and the page at /docs, how it is shown
@@ -54,6 +56,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(health.router)
     app.add_api_route("/", _page, include_in_schema=False)
+    app.add_api_route("/web/settings.json", partial(_page_settings, settings), include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))
     add_middleware(app, settings)
     app.add_exception_handler(Refusal, _refused)
@@ -65,6 +68,13 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
 
 async def _page() -> FileResponse:
     return FileResponse(WEB / "index.html")
+
+
+async def _page_settings(settings: ServeSettings) -> JSONResponse:
+    """What the page needs to know before anybody has shown a key."""
+    tiles = settings.tiles
+    thanks = attribution(tiles, settings.tiles_attribution) if tiles else None
+    return JSONResponse({"tiles": tiles, "attribution": thanks, "max_upload_bytes": settings.max_upload_bytes})
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -70,6 +70,13 @@ def serve(
     trusted_proxies: Annotated[
         str | None, option("trusted_proxies", "Whose X-Forwarded-For is believed.", show_default="127.0.0.1")
     ] = None,
+    tiles: Annotated[
+        str | None,
+        option("tiles", "Tile server behind the page's map, as https://HOST/{z}/{x}/{y}.png.", show_default="none"),
+    ] = None,
+    tiles_attribution: Annotated[
+        str | None, option("tiles_attribution", "Whom the map thanks for the tiles.", show_default="the host")
+    ] = None,
     log_format: Annotated[str | None, option("log_format", "text or json.", show_default="text")] = None,
     log_level: Annotated[str | None, option("log_level", "debug, info, warning or error.", show_default="info")] = None,
     trust: Annotated[
@@ -110,6 +117,8 @@ def serve(
             "rate_limit": rate_limit,
             "cors_origins": cors_origins or None,
             "trusted_proxies": trusted_proxies,
+            "tiles": tiles,
+            "tiles_attribution": tiles_attribution,
             "log_format": log_format,
             "log_level": log_level,
         }

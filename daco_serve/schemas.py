@@ -144,6 +144,12 @@ class IndexesAnswer(BaseModel):
     indexes: list[IndexAnswer]
 
 
+class CoverageAnswer(BaseModel):
+    """Where an index has reference photographs."""
+
+    positions: list[tuple[float, float]] = Field(description="Latitude and longitude of each.")
+
+
 class ReferenceAnswer(BaseModel):
     """What is known of one reference photograph."""
 

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from daco_serve.logs import LogFormat, LogLevel
+from daco_serve.tiles import check_tiles
 from training.errors import DacoError
 from training.threads import available_cores
 
@@ -38,6 +39,7 @@ class ServeSettings(BaseSettings):
         rate_limit_storage: where they are counted: in each worker by itself, or in a Redis that many share.
         cors_origins: other sites whose pages may ask; in the environment separated by commas.
         trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed, separated by commas.
+        tiles, tiles_attribution: tile server behind the page's map, with {z}, {x} and {y}; and whom the map thanks.
         log_format, log_level: of the log on stderr.
     """
 
@@ -67,6 +69,8 @@ class ServeSettings(BaseSettings):
     rate_limit_storage: str = "async+memory://"
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_proxies: str = "127.0.0.1"
+    tiles: str | None = None
+    tiles_attribution: str | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
 
@@ -79,6 +83,11 @@ class ServeSettings(BaseSettings):
             except ValueError:
                 raise ValueError(f"say it as 120/minute, 10/second or {NO_LIMIT}") from None
         return value
+
+    @field_validator("tiles")
+    @classmethod
+    def _are_tiles(cls, value: str | None) -> str | None:
+        return None if not value else check_tiles(value)
 
     @field_validator("index", "cors_origins", mode="before")
     @classmethod

@@ -31,5 +31,5 @@ def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(Headers)
+    app.add_middleware(Headers, tiles=settings.tiles)
     app.add_middleware(Observe)

@@ -3,6 +3,8 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daco_serve.tiles import tile_host
+
 DOCS = "/docs"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
@@ -23,10 +25,17 @@ FIXED = {
 
 
 class Headers:
-    """Sets the security headers of every answer."""
+    """Sets the security headers of every answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        tiles: address of the tile server whose images the page may show.
+    """
+
+    def __init__(self, app: ASGIApp, tiles: str | None = None) -> None:
         self._app = app
+        # Leaflet puts an empty image of its own, a data: address, in the place of a tile that it drops
+        shown = f"img-src 'self' blob: data: {tile_host(tiles)};" if tiles else "img-src 'self' blob:;"
+        self._page_policy = PAGE_POLICY.replace("img-src 'self' blob:;", shown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,7 +46,7 @@ class Headers:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(FIXED)
-                headers["Content-Security-Policy"] = DOCS_POLICY if scope["path"] == DOCS else PAGE_POLICY
+                headers["Content-Security-Policy"] = DOCS_POLICY if scope["path"] == DOCS else self._page_policy
                 headers.setdefault("Cache-Control", "no-cache")
             await send(message)
 

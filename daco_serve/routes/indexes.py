@@ -4,9 +4,12 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
+from daco_serve.errors import documented
 from daco_serve.indexes import Live
 from daco_serve.routes.dependencies import ServiceOf
-from daco_serve.schemas import Bounds, IndexAnswer, IndexesAnswer
+from daco_serve.schemas import Bounds, CoverageAnswer, IndexAnswer, IndexesAnswer
+
+MOST_POSITIONS = 4000
 
 router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
@@ -15,6 +18,12 @@ router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 async def indexes(service: ServiceOf) -> IndexesAnswer:
     """Those that answer; one that is still being loaded is left out."""
     return IndexesAnswer(indexes=[_answer(index.live) for index in service.indexes.values() if index.loaded])
+
+
+@router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented("unknown_index"))
+def coverage(name: str, service: ServiceOf) -> CoverageAnswer:
+    """Positions of the reference photographs, thinned to some thousands: enough to draw the map's streets."""
+    return CoverageAnswer(positions=service.choose(name).bundle.catalog.positions(MOST_POSITIONS))
 
 
 def _answer(live: Live) -> IndexAnswer:

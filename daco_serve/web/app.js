@@ -1,124 +1,333 @@
-// The page: sends a photograph to /v1/query and shows what comes back.
+// The page: photographs in, each looked up with /v1/query, and one of the answers shown.
 
-import { drawMap } from "./map.js";
+import { readPosition } from "./exif.js";
+import { PlaceMap } from "./map.js";
+import { Refused, ask, keepKey, showImage } from "./server.js";
+import { coordinates, distance, facing, metres, percent } from "./words.js";
+
+const AT_ONCE = 2; // photographs that are being looked up together
+const SHRUNK_SIDE = 2048; // pixels of a photograph that is too large to be sent as it is
+const WIDE = matchMedia("(min-width: 720px)");
 
 const find = (id) => document.getElementById(id);
-const drop = find("drop");
-const input = find("file");
-const preview = find("preview");
+const photographs = [];
+let shown = null; // the photograph whose answer is on the page
+let settings = {};
+let indexes = [];
+let map = null;
 
-let latest = 0; // of several photographs in a row, only the last one's answer is shown
+// ---- photographs in ----------------------------------------------------------------------------------------------
 
-async function ask(file) {
-  const turn = ++latest;
-  showPreview(file);
-  showError("");
-  find("matches").hidden = find("location").hidden = true;
-  find("progress").textContent = "Looking …";
+function add(files) {
+  const fresh = [...files].map((file) => ({ file, address: URL.createObjectURL(file), state: "waiting", rank: 1 }));
+  if (!fresh.length) return;
+  photographs.push(...fresh);
+  find("main").classList.add("busy");
+  for (const photograph of fresh) addFrame(photograph);
+  show(fresh[0]);
+  lookUpNext();
+}
+
+function lookUpNext() {
+  const busy = photographs.filter(({ state }) => state === "asking").length;
+  const next = photographs.filter(({ state }) => state === "waiting").slice(0, Math.max(0, AT_ONCE - busy));
+  for (const photograph of next) lookUp(photograph).finally(lookUpNext);
+}
+
+async function lookUp(photograph) {
+  change(photograph, "asking");
   try {
-    const answer = await send(file);
-    if (turn === latest) showAnswer(answer);
+    photograph.own = await readPosition(photograph.file);
+    const form = new FormData();
+    form.append("image", await fitting(photograph.file), photograph.file.name);
+    const where = find("index").value ? `?index=${encodeURIComponent(find("index").value)}` : "";
+    const response = await ask(`/v1/query${where}`, { method: "POST", body: form }, askForKey);
+    photograph.answer = await response.json();
+    photograph.rank = photograph.answer.matches[0]?.rank ?? 1;
+    change(photograph, "done");
   } catch (error) {
-    if (turn === latest) {
-      find("progress").textContent = "";
-      showError(error.message);
-    }
+    photograph.error = error;
+    change(photograph, "failed");
   }
 }
 
-async function send(file) {
-  const form = new FormData();
-  form.append("image", file);
-  let response;
-  try {
-    response = await fetch("/v1/query", { method: "POST", body: form });
-  } catch {
-    throw new Error("The server cannot be reached. Is it still running?");
+/** The file, or a smaller form of a photograph that the server would refuse for its size. */
+async function fitting(file) {
+  if (!settings.max_upload_bytes || file.size <= settings.max_upload_bytes) return file;
+  const image = await createImageBitmap(file).catch(() => null);
+  if (!image) return file; // the server says what is wrong with it
+  const scale = Math.min(1, SHRUNK_SIDE / Math.max(image.width, image.height));
+  const canvas = new OffscreenCanvas(Math.round(image.width * scale), Math.round(image.height * scale));
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
+}
+
+function change(photograph, state) {
+  photograph.state = state;
+  photograph.frame.dataset.state = state;
+  const words = { asking: "being looked up", failed: "not found out: an error", done: summary(photograph) };
+  photograph.frame.querySelector(".status").textContent = words[state] ?? "";
+  if (photograph === shown) show(photograph);
+}
+
+function summary({ answer }) {
+  if (!answer) return "";
+  if (answer.location) return `probably ${answer.location.place}`;
+  return answer.verdict === "not_on_map" ? "probably not on this map" : "no position known";
+}
+
+// ---- the strip of photographs ------------------------------------------------------------------------------------
+
+function addFrame(photograph) {
+  const item = find("frame").content.firstElementChild.cloneNode(true);
+  const button = (photograph.frame = item.querySelector("button"));
+  const image = item.querySelector("img");
+  image.src = photograph.address;
+  image.addEventListener("error", () => button.classList.add("no-picture"));
+  item.querySelector(".name").textContent = photograph.file.name;
+  button.title = photograph.file.name;
+  button.addEventListener("click", () => show(photograph));
+  find("film").append(item);
+  find("film").hidden = false;
+}
+
+// ---- one answer --------------------------------------------------------------------------------------------------
+
+function show(photograph) {
+  shown = photograph;
+  for (const { frame } of photographs) frame.ariaCurrent = frame === photograph.frame;
+  const { state, answer, error } = photograph;
+  find("yours-image").src = photograph.address;
+  find("failure").hidden = state !== "failed";
+  find("compare").hidden = find("matches").hidden = !answer;
+  if (state === "failed") showFailure(photograph, error);
+  else if (answer) showAnswer(photograph);
+  else say("Looking …", "Looking", "The photograph is being compared with the map.");
+  if (!answer) map?.clear();
+}
+
+function showFailure(photograph, error) {
+  const known = error instanceof Refused;
+  find("failure-message").textContent = known ? error.message : `The page failed: ${error.message}`;
+  find("again").hidden = known && !error.retry;
+  find("again").onclick = () => {
+    photograph.state = "waiting";
+    show(photograph);
+    lookUpNext();
+  };
+  showMap();
+}
+
+function showAnswer(photograph) {
+  const { answer, own } = photograph;
+  const { location, matches, index, timings, on_map: onMap, verdict } = answer;
+  const count = index.count.toLocaleString();
+  find("timing").textContent = `${count} photographs in ${timings.total_ms.toFixed(0)} ms`;
+  find("list").replaceChildren(...matches.map((match) => matchItem(photograph, match)));
+  if (location) {
+    const heading = facing(location.heading);
+    say("Probably here", location.place, explain(location, heading));
+    find("coordinates").textContent = coordinates(location);
+    find("open").href = `geo:${location.latitude},${location.longitude}`;
+  } else if (verdict === "not_on_map") {
+    say("No match", "Not on this map", `None of the ${count} photographs is likely to show this place (chance: ${percent(onMap)}). What comes closest is below.`);
+  } else {
+    say("No position", "Place not known", "None of the matches has a position. What comes closest is below.");
   }
-  const answer = await response.json().catch(() => null);
-  if (response.ok && answer) return answer;
-  throw new Error(answer?.error?.message ?? `The server answered ${response.status}.`);
+  find("position").hidden = !location;
+  showChance(location?.probability ?? null);
+  showOwn(own, location);
+  const away = map?.show(answer, own, (rank) => compare(photograph, rank)) ?? 0;
+  if (away) find("explanation").textContent += ` ${away === 1 ? "One match lies" : `${away} matches lie`} outside the map.`;
+  find("legend").hidden = false;
+  compare(photograph, photograph.rank);
+  find("spoken").textContent = `${photograph.file.name}: ${find("verdict").textContent}. ${find("chance-text").textContent}`;
 }
 
-function showPreview(file) {
-  if (preview.src) URL.revokeObjectURL(preview.src);
-  preview.src = URL.createObjectURL(file);
-  preview.hidden = false;
-  find("invitation").lastElementChild.textContent = "Another one? Drop it, choose it or paste it.";
+function explain(location, heading) {
+  const radius = `Give or take ${metres(location.uncertainty_metres)}`;
+  const sure = location.calibrated ? ` (68 of 100 such answers are)` : ", by how far the matches lie apart";
+  const unsure = location.probability === null ? " How often such answers are right has not been measured for this map." : "";
+  return `${radius}${sure}${heading ? `, ${heading}` : ""}.${unsure}`;
 }
 
-function showError(message) {
-  find("message").textContent = message;
-  find("message").hidden = !message;
+function say(overline, verdict, explanation) {
+  find("overline").textContent = overline;
+  find("verdict").textContent = verdict;
+  find("explanation").textContent = explanation;
+  find("position").hidden = find("chance").hidden = find("own").hidden = true;
 }
 
-function showAnswer({ matches, location, timings, index }) {
-  find("progress").textContent =
-    `Looked through ${index.count.toLocaleString()} photographs in ${timings.total_ms.toFixed(0)} ms.`;
-  find("list").replaceChildren(...matches.map(matchItem));
-  find("matches").hidden = false;
-  find("location").hidden = false;
-  find("location-title").textContent = location ? "Probably here" : "No location";
-  find("place").textContent = location ? location.place : "";
-  find("position").textContent = location ? positionText(location) : "";
-  find("uncertainty").textContent = location
-    ? `Give or take ${metres(location.uncertainty_metres)}: an estimate, not yet calibrated.`
-    : "None of the matches has a position.";
-  find("map").parentElement.hidden = !location;
-  if (location) find("scale").textContent = drawMap(find("map"), matches, location);
+function showChance(probability) {
+  find("chance").hidden = probability === null;
+  find("chance-text").textContent = probability === null ? "" : `${percent(probability)} likely to be right within 25 m`;
+  find("chance-meter").value = probability ?? 0;
 }
 
-function matchItem(match) {
+function showOwn(own, location) {
+  find("own").hidden = find("legend-own").hidden = !own;
+  if (!own) return;
+  const off = location ? `, ${metres(distance(own, location))} from the estimate` : "";
+  find("own").textContent = `The photograph's own EXIF position: ${coordinates(own)}${off}.`;
+}
+
+function matchItem(photograph, match) {
   const item = find("match").content.firstElementChild.cloneNode(true);
   const part = (selector) => item.querySelector(selector);
-  part("a").href = match.image;
-  part("img").src = `${match.image}?width=640`;
-  part("img").alt = `Reference photograph of ${match.place}`;
-  part(".rank").textContent = `${match.rank}.`;
-  part(".title").textContent = match.place;
+  showImage(part("img"), resized(match.image, 480));
+  part("img").alt = "";
+  part(".rank").textContent = match.rank;
+  part(".name").append(...breakable(match.place));
   part("meter").value = Math.max(0, match.similarity);
-  part("meter").setAttribute("aria-label", "similarity");
   part(".similarity").textContent = `similarity ${match.similarity.toFixed(3)}`;
-  part(".hint").textContent = match.latitude === null ? "position not known" : positionText(match);
+  part(".hint").textContent = whereabouts(match, photograph.answer.location);
+  part("button").addEventListener("click", () => compare(photograph, match.rank));
   return item;
 }
 
-function positionText({ latitude, longitude, heading }) {
-  const towards = heading === null ? "" : `, facing ${Math.round(heading) % 360}°`;
-  return `${latitude.toFixed(6)}, ${longitude.toFixed(6)}${towards}`;
+function whereabouts(match, location) {
+  if (match.latitude === null) return "position not known";
+  const away = location ? `${metres(distance(match, location))} away` : coordinates(match);
+  return [away, facing(match.heading)].filter(Boolean).join(", ");
 }
 
-function metres(length) {
-  return length < 1000 ? `${Math.round(length)} m` : `${(length / 1000).toFixed(1)} km`;
-}
+/** A name that may be broken after its dividers, and is still copied as it is. */
+const breakable = (name) => name.split(/(?<=[_/.-])/).flatMap((part) => [part, document.createElement("wbr")]);
 
-async function showState() {
-  try {
-    const response = await fetch("/readyz");
-    const answer = await response.json();
-    find("state").textContent = response.ok
-      ? `${answer.index.count.toLocaleString()} reference photographs, encoder ${answer.index.backbone}`
-      : answer.error.message;
-  } catch {
-    find("state").textContent = "The server cannot be reached.";
+const resized = (address, width) => `${address}${address.includes("?") ? "&" : "?"}width=${width}`;
+
+// ---- comparing ---------------------------------------------------------------------------------------------------
+
+function compare(photograph, rank) {
+  const match = photograph.answer.matches.find((one) => one.rank === rank);
+  if (!match) return;
+  photograph.rank = rank;
+  showImage(find("theirs-image"), resized(match.image, 1280));
+  find("theirs-image").alt = `Reference photograph of ${match.place}`;
+  find("theirs-rank").textContent = rank;
+  find("theirs-place").textContent = match.place;
+  for (const [row, button] of [...find("list").querySelectorAll("button")].entries()) {
+    button.ariaPressed = photograph.answer.matches[row].rank === rank;
   }
+  map?.select(rank);
 }
 
-input.addEventListener("change", () => {
-  const [file] = input.files;
-  input.value = ""; // so that the same file can be chosen again
-  if (file) ask(file);
+function setMode(mode) {
+  find("stage").dataset.mode = mode;
+  document.querySelector(`input[name=mode][value=${mode}]`).checked = true;
+}
+
+find("slider").addEventListener("input", ({ target }) => find("stage").style.setProperty("--split", `${target.value}%`));
+for (const radio of document.querySelectorAll("input[name=mode]")) radio.addEventListener("change", () => setMode(radio.value));
+setMode(WIDE.matches ? "beside" : "slide");
+find("yours-image").addEventListener("load", ({ target }) =>
+  find("stage").style.setProperty("--shape", target.naturalWidth / target.naturalHeight),
+);
+
+// the arrow keys walk through the matches, as they do through the options of a list
+find("list").addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const buttons = [...find("list").querySelectorAll("button")];
+  const next = buttons[buttons.indexOf(document.activeElement) + step];
+  if (!step || !next) return;
+  event.preventDefault();
+  next.focus();
+  next.click();
 });
-// the space bar opens a file input everywhere, the enter key does not
-input.addEventListener("keydown", (event) => event.key === "Enter" && input.click());
+
+find("copy").hidden = !navigator.clipboard;
+find("copy").addEventListener("click", async ({ target }) => {
+  await navigator.clipboard.writeText(find("coordinates").textContent);
+  target.textContent = "Copied";
+  setTimeout(() => (target.textContent = "Copy"), 1500);
+});
+
+// ---- ways in -----------------------------------------------------------------------------------------------------
+
+document.body.classList.toggle("touch", navigator.maxTouchPoints > 0);
+for (const input of [find("file"), find("camera")]) {
+  input.addEventListener("change", () => {
+    add(input.files);
+    input.value = ""; // so that the same file can be chosen again
+  });
+  // the space bar opens a file input everywhere, the enter key does not
+  input.addEventListener("keydown", (event) => event.key === "Enter" && input.click());
+}
 for (const name of ["dragover", "dragleave", "drop"]) {
   // a photograph that misses the box must not replace the page
   document.addEventListener(name, (event) => {
     event.preventDefault();
-    drop.classList.toggle("over", name === "dragover");
+    find("main").classList.toggle("over", name === "dragover");
   });
 }
-document.addEventListener("drop", (event) => event.dataTransfer.files.length && ask(event.dataTransfer.files[0]));
-document.addEventListener("paste", (event) => event.clipboardData.files.length && ask(event.clipboardData.files[0]));
-preview.addEventListener("error", () => (preview.hidden = true));
-showState();
+document.addEventListener("drop", (event) => add(event.dataTransfer.files));
+document.addEventListener("paste", (event) => add(event.clipboardData.files));
+
+// ---- the key -----------------------------------------------------------------------------------------------------
+
+let keyAsked = null; // one dialog for all who wait for a key
+
+function askForKey(message) {
+  keyAsked ??= new Promise((answered) => {
+    const dialog = find("key-dialog");
+    if (message) find("key-message").textContent = message;
+    find("key").value = "";
+    dialog.showModal();
+    find("key-form").onsubmit = (event) => {
+      event.preventDefault();
+      keepKey(find("key").value.trim());
+      answered(true);
+      dialog.close();
+    };
+    find("key-cancel").onclick = () => dialog.close();
+    dialog.addEventListener("close", () => answered(false), { once: true });
+  }).finally(() => (keyAsked = null));
+  return keyAsked;
+}
+
+// ---- what the server has -----------------------------------------------------------------------------------------
+
+async function start() {
+  try {
+    settings = await (await ask("/web/settings.json")).json();
+    map = new PlaceMap(find("map"), settings);
+    const response = await ask("/v1/indexes", {}, askForKey);
+    indexes = (await response.json()).indexes;
+    find("index").replaceChildren(...indexes.map(({ name }) => new Option(name, name)));
+    find("choice").hidden = indexes.length < 2;
+    await chooseIndex();
+  } catch (error) {
+    find("state").textContent = error.message;
+    say("The map", "Nothing to look in yet", error.message);
+  }
+}
+
+async function chooseIndex() {
+  const index = indexes.find(({ name }) => name === find("index").value) ?? indexes[0];
+  if (!index) throw new Refused("The index is still being loaded: open the page again in a moment.", "not_ready", true);
+  find("state").textContent = `${index.count.toLocaleString()} reference photographs · encoder ${index.backbone}`;
+  showMap();
+  const response = await ask(`/v1/indexes/${encodeURIComponent(index.name)}/coverage`, {}, askForKey);
+  map.showReferences((await response.json()).positions);
+}
+
+/** The map by itself, as it is before anything was asked. */
+function showMap() {
+  const index = indexes.find(({ name }) => name === find("index").value) ?? indexes[0];
+  if (!index) return;
+  const lacking = index.count - index.located;
+  const positions = index.located ? (lacking ? `${index.located.toLocaleString()} of them with a position.` : "all with a position.") : "none with a position.";
+  say("The map", index.name, `${index.count.toLocaleString()} photographs, ${positions}`);
+}
+
+find("index").addEventListener("change", async () => {
+  await chooseIndex();
+  for (const photograph of photographs) {
+    delete photograph.answer;
+    photograph.state = "waiting";
+  }
+  if (shown) show(shown);
+  lookUpNext();
+});
+
+start();

@@ -1,72 +1,133 @@
-// A small map without a background: matches and location seen from above, north up, in metres.
+// The map: Leaflet over plain paper, or over tiles where the server names some; references, matches, the estimate.
 
-const EARTH_RADIUS = 6371008.8;
-const WIDTH = 400;
-const HEIGHT = 300;
-const MARGIN = 34;
-const SHOWN_RADIUS = 500; // matches farther off than this and than twice the uncertainty do not shrink the map
-const RAD = Math.PI / 180;
+import { distance, metres } from "./words.js";
 
-/** Draws into an svg element of 400 by 300; returns the sentence that goes below it. */
-export function drawMap(svg, matches, location) {
-  const local = ({ latitude, longitude }) => ({
-    x: ((((longitude - location.longitude + 540) % 360) - 180) * RAD) * Math.cos(location.latitude * RAD) * EARTH_RADIUS,
-    y: -(latitude - location.latitude) * RAD * EARTH_RADIUS,
-  });
-  const points = matches
-    .filter((match) => match.latitude !== null)
-    .map((match) => ({ ...local(match), rank: match.rank, place: match.place, heading: match.heading }));
-  const limit = Math.max(SHOWN_RADIUS, 2 * location.uncertainty_metres);
-  const near = points.filter(({ x, y }) => Math.hypot(x, y) <= limit);
-  const reach = (side) => Math.max(location.uncertainty_metres, ...near.map((point) => Math.abs(point[side])));
-  const scale = Math.min((WIDTH / 2 - MARGIN) / reach("x"), (HEIGHT / 2 - MARGIN) / reach("y"));
-  const at = ({ x, y }) => [WIDTH / 2 + x * scale, HEIGHT / 2 + y * scale];
+const { L } = globalThis;
+const SVG = "http://www.w3.org/2000/svg";
+const SHOWN_METRES = 400; // matches farther off than this and than twice the uncertainty do not shrink the map
+const CLOSEST_ZOOM = 18;
 
-  svg.replaceChildren(
-    element("circle", { class: "radius", cx: WIDTH / 2, cy: HEIGHT / 2, r: location.uncertainty_metres * scale }),
-    ...near.toReversed().flatMap((point) => dot(point, ...at(point))),
-    ...labels(near.map((point) => ({ text: String(point.rank), at: at(point) }))),
-    element("path", { class: "here", d: `M${WIDTH / 2 - 7} ${HEIGHT / 2}h14m-7 -7v14` }),
-    ...ruler(scale),
-    element("text", { class: "faint", x: WIDTH - 24, y: 20 }, "N ↑"),
-  );
-  const away = points.length - near.length;
-  return away ? `Not shown: ${away === 1 ? "one match" : `${away} matches`} farther away.` : "";
-}
+const Paper = L.GridLayer.extend({
+  createTile() {
+    return L.DomUtil.create("div", "paper");
+  },
+});
 
-function dot({ heading, rank, place }, x, y) {
-  const mark = element("circle", { class: "match", cx: x, cy: y, r: rank === 1 ? 7 : 5 });
-  mark.append(element("title", {}, `${rank}. ${place}`));
-  if (heading === null) return [mark];
-  const [east, south] = [Math.sin(heading * RAD), -Math.cos(heading * RAD)];
-  const line = element("line", { class: "heading", x1: x, y1: y, x2: x + 14 * east, y2: y + 14 * south });
-  return [line, mark];
-}
-
-/** Numbers beside the dots; of dots that lie together only the first, the best match, gets its number. */
-function labels(wanted) {
-  const placed = [];
-  for (const label of wanted) {
-    const free = placed.every(({ at }) => Math.hypot(at[0] - label.at[0], at[1] - label.at[1]) > 16);
-    if (free) placed.push(label);
+export class PlaceMap {
+  constructor(element, { tiles, attribution }) {
+    this.element = element;
+    this.map = L.map(element, { zoomSnap: 0.5, attributionControl: Boolean(tiles), minZoom: 2, maxZoom: 21, worldCopyJump: true });
+    this.map.setView([0, 0], 2);
+    if (tiles) {
+      this.map.attributionControl.setPrefix(false);
+      const credit = document.createElement("span");
+      credit.textContent = attribution;
+      L.tileLayer(tiles, { maxZoom: 21, maxNativeZoom: 19, attribution: credit.innerHTML, referrerPolicy: "strict-origin" }).addTo(this.map);
+    } else {
+      new Paper({ maxZoom: 21 }).addTo(this.map);
+    }
+    L.control.scale({ imperial: false, maxWidth: 120 }).addTo(this.map);
+    this.references = L.layerGroup().addTo(this.map);
+    this.found = L.layerGroup().addTo(this.map);
+    this.pins = new Map();
+    this.dots = L.canvas({ padding: 0.3 });
+    this.shown = null;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.showReferences(this.positions ?? []));
+    new ResizeObserver(() => this.map.invalidateSize({ pan: false })).observe(element);
   }
-  return placed.map(({ text, at }) => element("text", { x: at[0] + 9, y: at[1] - 7 }, text));
+
+  /** Where there are reference photographs: the base that every map of ours has. */
+  showReferences(positions) {
+    this.positions = positions;
+    this.references.clearLayers();
+    const color = getComputedStyle(this.element).getPropertyValue("color");
+    for (const position of positions) {
+      L.circleMarker(position, { renderer: this.dots, radius: 2, stroke: false, fillColor: color, fillOpacity: 0.55, interactive: false }).addTo(this.references);
+    }
+    if (!this.shown && positions.length) this.fit(positions.map(([latitude, longitude]) => ({ latitude, longitude })), 17);
+  }
+
+  /** The matches, the estimate with its radius, and the photograph's own position, each where it is known. */
+  show({ matches, location }, own, pick) {
+    this.found.clearLayers();
+    this.pins.clear();
+    this.shown = { matches, location };
+    const located = matches.filter((match) => match.latitude !== null);
+    if (location) {
+      L.circle(at(location), { radius: location.uncertainty_metres, className: "uncertainty", interactive: false }).addTo(this.found);
+    }
+    for (const match of located.toReversed()) this.pins.set(match.rank, this.addPin(match, pick));
+    if (own) this.addMark(own, "own", "The photograph's own position", 500);
+    if (location) {
+      this.addMark(location, "here", `Estimated place, give or take ${metres(location.uncertainty_metres)}`, 1000);
+    }
+    const reach = location && Math.max(SHOWN_METRES, 2 * location.uncertainty_metres);
+    const near = location ? located.filter((match) => distance(match, location) <= reach) : located;
+    const ring = location ? corners(location) : [];
+    this.fit([...near, ...ring, ...(own && (!location || distance(own, location) <= reach) ? [own] : [])], CLOSEST_ZOOM);
+    return located.length - near.length;
+  }
+
+  clear() {
+    this.found.clearLayers();
+    this.pins.clear();
+    this.shown = null;
+    this.showReferences(this.positions ?? []);
+  }
+
+  /** Marks the match that is being compared. */
+  select(rank) {
+    for (const [number, pin] of this.pins) {
+      pin.getElement()?.classList.toggle("selected", number === rank);
+      pin.setZIndexOffset(number === rank ? 800 : 100 - number);
+    }
+  }
+
+  addPin(match, pick) {
+    const body = document.createElement("span");
+    body.className = "pin";
+    if (match.heading !== null) body.append(cone(match.heading));
+    const number = document.createElement("b");
+    number.textContent = match.rank;
+    body.append(number);
+    const icon = L.divIcon({ html: body, className: "pin-holder", iconSize: [26, 26] });
+    const name = `Match ${match.rank}: ${match.place}`;
+    const pin = L.marker(at(match), { icon, alt: name, title: name, keyboard: true }).addTo(this.found);
+    pin.getElement().setAttribute("aria-label", name);
+    // Leaflet lets the keyboard reach a marker, but not press it
+    pin.getElement().addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && pick(match.rank));
+    return pin.on("click", () => pick(match.rank));
+  }
+
+  addMark(position, kind, name, zIndexOffset) {
+    const body = document.createElement("i");
+    body.className = `mark-${kind}`;
+    const icon = L.divIcon({ html: body, className: "mark-holder", iconSize: [40, 40] });
+    L.marker(at(position), { icon, alt: name, title: name, interactive: false, keyboard: false, zIndexOffset }).addTo(this.found);
+  }
+
+  fit(points, maxZoom) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (points.length) this.map.fitBounds(points.map(at), { padding: [36, 36], maxZoom, animate: !still && this.shown !== null });
+  }
 }
 
-function ruler(scale) {
-  const target = 90 / scale;
-  const power = 10 ** Math.floor(Math.log10(target));
-  const length = [5, 2, 1].find((step) => step * power <= target) * power;
-  const text = length < 1000 ? `${length} m` : `${length / 1000} km`;
-  return [
-    element("path", { class: "ruler", fill: "none", d: `M14 ${HEIGHT - 18}v6h${length * scale}v-6` }),
-    element("text", { class: "faint", x: 14, y: HEIGHT - 24 }, text),
-  ];
+const at = ({ latitude, longitude }) => [latitude, longitude];
+
+/** North-east and south-west of the circle of uncertainty. */
+function corners({ latitude, longitude, uncertainty_metres: radius }) {
+  const north = radius / 111195;
+  const east = north / Math.max(0.01, Math.cos((latitude * Math.PI) / 180));
+  return [1, -1].map((side) => ({ latitude: latitude + side * north, longitude: longitude + side * east }));
 }
 
-function element(name, attributes, text = "") {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
+/** A wedge that opens towards a heading. */
+function cone(heading) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "-40 -40 80 80");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", "M0 0 L-15 -34 A37 37 0 0 1 15 -34 Z");
+  path.setAttribute("transform", `rotate(${heading})`);
+  svg.append(path);
+  return svg;
 }

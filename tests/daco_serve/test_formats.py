@@ -18,7 +18,7 @@ from index.build import build_index
 from .conftest import served
 from .test_refusals import refused
 
-GPP = Path(__file__).parent / "gpp"
+GPP = Path(__file__).parent / "node"
 NORTH = 35 + 30 / 111195  # of photograph 3, which faces east
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from daco_serve.app import create_app
+from daco_serve.app import WEB, create_app
 from daco_serve.settings import ServeSettings
 from index.build import build_index
 
@@ -138,7 +138,7 @@ def test_the_page_asks_no_other_host(client: httpx.Client) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert page.headers["x-request-id"]
-    for part in ("", "web/style.css", "web/app.js", "web/map.js", "web/icon.svg"):
+    for part in ("", *(f"web/{file.name}" for file in WEB.iterdir() if file.is_file())):
         response = client.get(f"/{part}")
         assert response.status_code == 200
         assert "//" not in response.text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")

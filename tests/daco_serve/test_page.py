@@ -1,0 +1,309 @@
+"""The page in a real browser: photographs in, matches, map and comparison out, by mouse, by keyboard, with a key."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from daco_serve.calibration import fit
+from daco_serve.keys import KeyFile
+from daco_serve.settings import load_settings
+from training.errors import DacoError
+
+from .conftest import hosted
+from .test_calibration import outcomes
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
+OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+TILE = "https://tile.example.org/{z}/{x}/{y}.png"
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium), so the page cannot be tried")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Open]:
+    """Opens the page of a server; in the end, nothing may have gone wrong in it and no other host been asked."""
+    contexts: list[Any] = []
+    troubles: list[str] = []
+
+    def open_at(address: str, troubled: bool = False, **settings: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        if not troubled:
+            page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on(
+            "request",
+            lambda request: not request.url.startswith((address, "blob:", "data:")) and troubles.append(request.url),
+        )
+        page.goto(address)
+        page.wait_for_selector("#state:has-text('reference photographs')")
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def choose(page: Any, *files: Path) -> None:
+    page.set_input_files("#file", [str(file) for file in files])
+
+
+def ready(page: Any, count: int = 1) -> None:
+    page.wait_for_selector(f"#film li:nth-child({count}) [data-state=done]")
+
+
+def loaded(page: Any, selector: str) -> bool:
+    page.wait_for_function("selector => document.querySelector(selector).naturalWidth > 0", arg=selector)
+    return True
+
+
+def test_a_photograph_gives_matches_a_place_and_a_map(open_page: Open, server: str, photographs: Path) -> None:
+    page = open_page(server)
+    assert "6 photographs, all with a position" in page.inner_text("#explanation")
+    choose(page, photographs / "3.png")
+    ready(page)
+    answer = httpx.post(f"{server}/v1/query", content=(photographs / "3.png").read_bytes()).json()
+    assert page.inner_text("#verdict") == answer["location"]["place"]
+    assert page.inner_text("#coordinates").startswith(f"{answer['location']['latitude']:.6f}")
+    assert "has not been measured" in page.inner_text("#explanation")  # nothing is calibrated
+    names = page.locator("#list .name").all_inner_texts()
+    assert names == [match["place"] for match in answer["matches"]]
+    scores = page.locator("#list .similarity").all_inner_texts()
+    assert scores[0] == f"similarity {answer['matches'][0]['similarity']:.3f}"
+    assert page.locator("#map .pin").count() == 5
+    assert page.locator("#map .uncertainty").count() == 1 and page.locator("#map .mark-here").count() == 1
+    for image in ("#yours-image", "#theirs-image", "#list img"):
+        assert loaded(page, image)
+    assert "place 3" in page.inner_text("#spoken")
+
+
+def test_several_photographs_each_keep_their_answer_and_a_match_is_compared(
+    open_page: Open, server: str, photographs: Path
+) -> None:
+    page = open_page(server)
+    choose(page, photographs / "1.png", photographs / "4.png")
+    ready(page, 2)
+    places = [page.inner_text("#list li:first-child .name")]
+    page.click("#film li:nth-child(2) button")
+    places.append(page.inner_text("#list li:first-child .name"))
+    assert places == ["place 1", "place 4"]
+    page.click("#list li:nth-child(3) button")
+    assert page.inner_text("#theirs-rank") == "3"
+    assert page.get_attribute("#list li:nth-child(3) button", "aria-pressed") == "true"
+    assert page.locator("#map .selected .pin b").inner_text() == "3"
+    page.locator("#map [aria-label^='Match 2']").dispatch_event("click")
+    assert page.inner_text("#theirs-rank") == "2"
+
+
+def test_everything_works_by_keyboard(open_page: Open, server: str, photographs: Path) -> None:
+    page = open_page(server)
+    page.focus("#file")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(str(photographs / "2.png"))
+    ready(page)
+    page.focus("#list li:first-child button")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#theirs-rank") == "2"
+    assert page.evaluate("document.activeElement.ariaPressed") == "true"
+    page.focus("input[value=beside]")
+    page.keyboard.press("ArrowRight")
+    assert page.get_attribute("#stage", "data-mode") == "slide"
+    page.focus("#slider")
+    page.keyboard.press("Home")
+    assert page.evaluate("document.getElementById('stage').style.getPropertyValue('--split')") == "0%"
+    page.focus("#map [aria-label^='Match 1']")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#theirs-rank") == "1"
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp", "png"])
+def test_the_position_in_the_photograph_is_shown(
+    open_page: Open, server: str, photographs: Path, tmp_path: Path, kind: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    exif.get_ifd(0x8825).update({1: "S", 2: (35.0, 30.0, 36.0), 3: "W", 4: (70.0, 15.0, 0.0)})
+    file = tmp_path / f"located.{kind}"
+    with Image.open(photographs / "2.png") as image:
+        image.save(file, exif=exif)
+    page = open_page(server)
+    choose(page, file)
+    ready(page)
+    assert "-35.510000, -70.250000" in page.inner_text("#own")
+    assert page.locator("#map .mark-own").count() == 1
+
+
+def test_what_the_server_refuses_is_said_kindly_and_the_next_photograph_works(
+    open_page: Open, server: str, photographs: Path
+) -> None:
+    page = open_page(server, troubled=True)  # the browser logs each 4xx as an error
+    choose(page, Path(__file__))
+    page.wait_for_selector("#failure:not([hidden])")
+    assert page.get_attribute("#failure", "role") == "alert"
+    assert page.inner_text("#failure-message") == "This is not an image: send a JPEG, PNG or WebP."
+    assert page.is_hidden("#again") and page.is_hidden("#matches")
+    choose(page, photographs / "5.png")
+    ready(page, 2)
+    assert page.is_hidden("#failure") and page.inner_text("#verdict").startswith("place")
+
+
+def test_a_server_that_went_away_can_be_tried_again(open_page: Open, server: str, photographs: Path) -> None:
+    page = open_page(server, troubled=True)
+    page.context.set_offline(True)
+    choose(page, photographs / "5.png")
+    page.wait_for_selector("#failure:not([hidden])")
+    assert "cannot be reached" in page.inner_text("#failure-message")
+    page.context.set_offline(False)
+    page.click("#again")
+    ready(page)
+    assert page.is_hidden("#failure")
+
+
+def test_a_photograph_may_be_dropped_or_pasted(open_page: Open, server: str, photographs: Path) -> None:
+    page = open_page(server)
+    content = list((photographs / "1.png").read_bytes())
+    for count, (kind, event) in enumerate({"drop": "DragEvent", "paste": "ClipboardEvent"}.items(), start=1):
+        page.evaluate(
+            """([kind, event, content]) => {
+              const data = new DataTransfer();
+              data.items.add(new File([new Uint8Array(content)], "1.png", { type: "image/png" }));
+              const init = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+              document.body.dispatchEvent(new globalThis[event](kind, init));
+            }""",
+            [kind, event, content],
+        )
+        ready(page, count)
+
+
+def test_a_photograph_larger_than_the_server_takes_is_sent_smaller(
+    open_page: Open, index: Path, photographs: Path, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (700, 900, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    with hosted(index, max_upload_bytes=1_000_000) as address:
+        page = open_page(address)
+        choose(page, tmp_path / "large.png")
+        ready(page)
+
+
+def test_a_key_is_asked_for_and_kept(
+    open_page: Open, browser: Any, index: Path, photographs: Path, tmp_path: Path
+) -> None:
+    token = KeyFile(tmp_path / "keys.json").add("page")
+    with hosted(index, keys=tmp_path / "keys.json") as address:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(address)
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#key-message:has-text('not known here')")
+        page.fill("#key", token)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#state:has-text('6 reference photographs')")
+        choose(page, photographs / "3.png")
+        ready(page)
+        assert loaded(page, "#list img") and loaded(page, "#theirs-image")
+        page.reload()
+        page.wait_for_selector("#state:has-text('6 reference photographs')")
+        assert page.is_hidden("#key-dialog") and token not in page.content()
+        context.close()
+
+
+def test_not_on_this_map_is_an_answer(open_page: Open, own_index: Path, photographs: Path) -> None:
+    encoder = json.loads((own_index / "generations/1/manifest.json").read_text())["encoder_fingerprint"]
+    calibration = fit(outcomes(), extent=25.0, encoder=encoder, created="now", queries="q", elsewhere=0.3)
+    calibration.is_on_map.bias = -100
+    calibration.save(own_index / "calibration.json")
+    with hosted(own_index) as address:
+        page = open_page(address)
+        choose(page, photographs / "3.png")
+        ready(page)
+        assert page.inner_text("#verdict") == "Not on this map"
+        assert page.locator("#list li").count() == 5 and page.locator("#map .mark-here").count() == 0
+        calibration.is_on_map.bias = 100
+        calibration.save(own_index / "calibration.json")
+    with hosted(own_index) as address:
+        page = open_page(address)
+        choose(page, photographs / "3.png")
+        ready(page)
+        assert re.search(r"\d+ % likely to be right", page.inner_text("#chance"))
+
+
+def test_tiles_are_shown_from_the_server_that_is_named_and_from_no_other(browser: Any, index: Path) -> None:
+    with hosted(index, tiles=TILE) as address:
+        policy = httpx.get(address).headers["content-security-policy"]
+        assert "img-src 'self' blob: data: https://tile.example.org;" in policy
+        page = browser.new_page()
+        asked: list[str] = []
+
+        def tile(route: Any) -> None:
+            asked.append(route.request.url)
+            route.fulfill(body=httpx.get(f"{address}/web/icon.svg").content, content_type="image/svg+xml")
+
+        page.route("https://tile.example.org/**", tile)
+        page.goto(address)
+        page.wait_for_selector("#map img.leaflet-tile-loaded")
+        assert re.fullmatch(r"https://tile.example.org/\d+/\d+/\d+.png", asked[0])
+        assert page.inner_text(".leaflet-control-attribution") == "tile.example.org"
+        page.close()
+
+
+@pytest.mark.parametrize("tiles", ["https://h/{z}/{x}.png", "ftp://h/{z}/{x}/{y}", "https://h; x/{z}/{x}/{y}", "h"])
+def test_what_is_no_tile_server_is_refused(tiles: str) -> None:
+    with pytest.raises(DacoError, match="--tiles"):
+        load_settings({"index": "x", "tiles": tiles})
+
+
+def test_it_is_dark_where_that_is_wished_and_fits_a_phone(open_page: Open, server: str, photographs: Path) -> None:
+    page = open_page(
+        server, color_scheme="dark", viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
+    )
+    assert page.is_visible(".camera") and page.get_attribute("#camera", "capture") == "environment"
+    choose(page, photographs / "3.png")
+    ready(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    red, green, blue = map(
+        int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3]
+    )
+    assert max(red, green, blue) < 60
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_people_out(open_page: Open, server: str, photographs: Path, scheme: str) -> None:
+    if not AXE.is_file():
+        pytest.skip(f"axe-core is not installed: npm install --prefix {AXE.parents[2]}")
+    page = open_page(server, bypass_csp=True, color_scheme=scheme)
+    page.add_script_tag(path=str(AXE))
+
+    def faults() -> list[str]:
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] }).then(result => result.violations)")
+        return [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found]
+
+    assert faults() == []
+    choose(page, photographs / "3.png")
+    ready(page)
+    assert faults() == []
