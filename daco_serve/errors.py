@@ -39,6 +39,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "too_many_requests": (429, "No more than 120 of these in 1 minute: try again in 7 s."),
     "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),
+    "store_away": (503, "The server that holds the index's vectors does not answer: try again in a second."),
     "internal_error": (500, "Something went wrong on the server; its log says what."),
 }
 # headers that go with a status: when to come again; and that what is still being sent will not be read

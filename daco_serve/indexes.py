@@ -20,6 +20,7 @@ from daco_serve.settings import ServeSettings
 from index.bundle import Bundle
 from index.embed import Engine, TorchEngine
 from index.generations import CALIBRATION_FILE, Current, read_current
+from index.store import StoreAway
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,11 @@ class ServedIndex:
         if self._live is not None and before is not None and before[0] == current:
             bundle = self._live.bundle
         else:
-            bundle = Bundle.open(self.folder, self._settings.trust)
+            try:
+                bundle = Bundle.open(self.folder, self._settings.trust)
+            except StoreAway:
+                self._seen = before  # it may come back
+                raise
         running = self._engines.of(bundle)
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)

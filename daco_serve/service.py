@@ -22,6 +22,7 @@ from daco_serve.schemas import Match as MatchAnswer
 from daco_serve.schemas import Prior, QueryAnswer, Timings
 from daco_serve.settings import ServeSettings
 from index.bundle import Match
+from index.store import StoreAway
 from training.errors import DacoError
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,6 @@ class Service:
         self._in_work = 0
 
     @property
-    def ready(self) -> bool:
-        """Whether every index that is known of answers."""
-        return bool(self.indexes) and all(index.loaded for index in self.indexes.values())
-
-    @property
     def live(self) -> Live:
         """What answers a query that names no index. Raises as `choose`."""
         return self.choose(None)
@@ -61,6 +57,16 @@ class Service:
         if index is None:
             raise Refusal("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
         return index.live
+
+    async def check(self) -> None:
+        """Raises Refusal, saying why, unless every index that is known of would answer a query now."""
+        if not self.indexes:
+            raise Refusal("not_ready")
+        for index in list(self.indexes.values()):
+            try:
+                await asyncio.to_thread(index.live.bundle.store.check)
+            except StoreAway as error:
+                raise Refusal("store_away", f"{index.name}: {error}") from error
 
     def image_address(self, live: Live, reference: int) -> str:
         """Where the server has a reference photograph of an index."""
@@ -151,7 +157,11 @@ class Service:
         except QueueFull as error:
             raise Refusal("too_busy") from error
         embedded = time.perf_counter()
-        matches, estimate = await loop.run_in_executor(self.threads, _search, live, vector, k, prior)
+        try:
+            matches, estimate = await loop.run_in_executor(self.threads, _search, live, vector, k, prior)
+        except StoreAway as error:
+            log.error("%s", error)
+            raise Refusal("store_away") from error
         end = time.perf_counter()
         metrics.record_stages(
             upload=(began, start), decode=(start, decoded), embed=(decoded, embedded), search=(embedded, end)

@@ -55,6 +55,14 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
     server.stop()
 
 
+@pytest.fixture
+def own_milvus(tmp_path: Path, milvus: MilvusLite) -> Iterator[MilvusLite]:
+    """A Milvus server that a test may stop."""
+    server = MilvusLite(tmp_path / "milvus")
+    yield server
+    server.stop()
+
+
 def write_places(folder: Path, train: int, val: int, seed: int = 0) -> None:
     """A data set in the published layout: coloured patches, bright in domain a and dark in b, and their twins."""
     random = np.random.default_rng(seed)

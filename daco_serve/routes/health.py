@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from daco_serve.errors import Refusal, documented
+from daco_serve.errors import documented
 from daco_serve.routes.dependencies import ServiceOf
 from daco_serve.schemas import Health, Ready
 
@@ -15,9 +15,8 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/readyz", summary="Does it answer queries", responses=documented("not_ready"))
+@router.get("/readyz", summary="Does it answer queries", responses=documented("not_ready", "store_away"))
 async def ready(service: ServiceOf) -> Ready:
-    """200 once every index and its encoder are loaded and warm, 503 before."""
-    if not service.ready:
-        raise Refusal("not_ready")
+    """200 once every index and its encoder are loaded and warm; 503 before, and while a Milvus server is away."""
+    await service.check()
     return Ready(index=service.live.state)

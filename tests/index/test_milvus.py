@@ -20,8 +20,6 @@ from index.stores.milvus import MilvusStore
 from index.verify import verify_index
 from training.errors import DacoError
 
-from ..milvus_lite import MilvusLite
-
 QUIET = Effort(device="cpu", progress=False)
 
 
@@ -134,14 +132,6 @@ def test_a_milvus_that_is_away_is_one_sentence(daco_index, built, encoder_folder
     assert done.returncode == 1 and "Traceback" not in done.stderr
     error = done.stderr.splitlines()[-1]
     assert error.startswith("Error: ") and "Milvus at 127.0.0.1:9 does not answer" in error
-
-
-@pytest.fixture
-def own_milvus(tmp_path, milvus) -> MilvusLite:
-    """A server that a test may stop."""
-    server = MilvusLite(tmp_path / "milvus")
-    yield server
-    server.stop()
 
 
 def test_writes_wait_out_a_server_that_comes_back_and_reads_say_that_it_is_away(
