@@ -1,6 +1,5 @@
 """`daco-serve`: parses, calls, prints."""
 
-import json
 import signal
 import socket
 import sys
@@ -8,23 +7,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from daco_serve import key_cli
+from daco_serve.query_cli import query
 from training.console import new_app, option, run
 from training.errors import DacoError
 
 if TYPE_CHECKING:
-    from daco_serve.schemas import IndexState, QueryAnswer
+    from daco_serve.schemas import IndexState
     from daco_serve.settings import ServeSettings
 
 # the library (PyTorch, FAISS, FastAPI) is imported by the commands that need it, so that help comes at once
 
 app = new_app("Answer photographs with places over HTTP, and ask such a server.")
-app.add_typer(key_cli.app, name="key")
 
 
 @app.command("run")
@@ -142,28 +136,8 @@ def serve(
     print("Stopped.", file=sys.stderr)
 
 
-@app.command()
-def query(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="The photographs to look up.")],
-    url: Annotated[str, option("url", "The server.")] = "http://127.0.0.1:8000",
-    k: Annotated[int | None, option("k", "How many matches.", "-k", min=1, show_default="the server's")] = None,
-    key: Annotated[
-        str | None, option("key", "Key to show to the server; DACO_KEY hides it from other users.", envvar="DACO_KEY")
-    ] = None,
-    as_json: Annotated[bool, option("json", "Print the answers as a JSON list.")] = False,
-) -> None:
-    """Ask a running server where photographs were taken.
-
-    Example: daco-serve query night.jpg --k 3
-    """
-    from daco_serve.client import ask
-
-    answers = [(str(image), ask(url, image, k, key)) for image in images]
-    if as_json:
-        print(json.dumps([{"query": image, **answer.model_dump()} for image, answer in answers], indent=2))
-        return
-    for image, answer in answers:
-        _print(image, answer)
+app.command()(query)
+app.add_typer(key_cli.app, name="key")
 
 
 def _made_key(settings: "ServeSettings") -> None:
@@ -214,35 +188,6 @@ def _announce(address: str, states: list["IndexState"], k: int, workers: int) ->
         f"  curl -F image=@photograph.jpg '{address}/v1/query?k={k}'\nCtrl-C stops it.",
         flush=True,
     )
-
-
-def _print(image: str, answer: "QueryAnswer") -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    table = Table(title=escape(image), title_justify="left")
-    for name in ("rank", "place", "similarity", "latitude", "longitude", "heading"):
-        table.add_column(name, overflow="fold", justify="left" if name == "place" else "right")
-    for match in answer.matches:
-        table.add_row(
-            str(match.rank),
-            escape(match.place),
-            f"{match.similarity:.4f}",
-            _number(match.latitude, 6),
-            _number(match.longitude, 6),
-            _number(match.heading, 0),
-        )
-    console.print(table)
-    location = answer.location
-    if location is None:
-        console.print("No location: none of the matches has a position.")
-    else:
-        console.print(
-            f"Probably at {location.latitude:.6f}, {location.longitude:.6f}, give or take"
-            f" {location.uncertainty_metres:.0f} m (an estimate, not calibrated). {answer.timings.total_ms:.0f} ms."
-        )
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"
 
 
 def main() -> None:
