@@ -106,7 +106,7 @@ class _Decoder:
                     end.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "daco_serve.decoding", str(seconds)],
+                    [sys.executable, "-P", "-W", "ignore", "-m", "daco_serve.decoding", str(seconds)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     env=_environment(),

@@ -29,6 +29,7 @@ from training.encoder import Encoder, EncoderConfig
 Serve = Callable[..., Any]
 COMMAND = [sys.executable, "-c", "from daco_serve.cli import main; main()"]
 START_SECONDS = 90
+QUIET = {"DACO_LOG_LEVEL": "warning"}  # a line for each request would fill the pipe that nobody reads
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +73,7 @@ def served(index: Path, *options: object, **environment: str) -> Iterator[tuple[
     """A real server process: its address, and the process; told to stop in the end, as by Ctrl-C."""
     command = [*COMMAND, "run", "--index", str(index), "--port", "0", "--device", "cpu", *map(str, options)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **QUIET, **environment}
     )
     try:
         assert process.stdout is not None and process.stderr is not None

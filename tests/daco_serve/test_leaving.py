@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from daco_serve.batching import Batcher
-from daco_serve.routes.query import _unless_left
+from daco_serve.routes.query import unless_left
 
 
 def test_what_still_waits_for_the_engine_is_taken_out_of_the_queue() -> None:
@@ -26,7 +26,7 @@ def test_what_still_waits_for_the_engine_is_taken_out_of_the_queue() -> None:
 
     async def leave() -> None:
         with pytest.raises(ClientDisconnect):
-            await _unless_left(Request({"type": "http"}, receive), answer())  # type: ignore[arg-type]
+            await unless_left(Request({"type": "http"}, receive), answer())  # type: ignore[arg-type]
 
     try:
         asyncio.run(leave())
