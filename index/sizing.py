@@ -98,7 +98,7 @@ def choose(count: int, dimension: int, wishes: Wishes) -> Choice:
         why = "are few enough to be compared one by one" if wishes.recall < 1 else f"fit {size(memory)} of memory"
         return Choice(EXACT, f"Exact (Flat): {what} {why}.")
     why = "would take long one by one" if fits else f"would take {size(exact_bytes)}, of {size(memory)} that are given"
-    options = _compressed(count, dimension)
+    options = smaller(count, dimension)
     factory, width = next((one for one in options if count * (one[1] + 2 * ID_BYTES) <= memory), options[-1])
     taken = count * (width + 2 * ID_BYTES)
     note = "" if taken <= memory else ", the least there is"
@@ -121,8 +121,8 @@ def still_fits(before: Search, factory: str, count: int, dimension: int, wishes:
     return factory != EXACT
 
 
-def _compressed(count: int, dimension: int) -> list[tuple[str, int]]:
-    """Factory strings from the best to the smallest, each with its bytes a vector without ids."""
+def smaller(count: int, dimension: int) -> list[tuple[str, int]]:
+    """Factory strings of candidate indexes, from the best to the smallest; each with its bytes a vector without ids."""
     short = min(dimension, SHORTENED) if dimension > LONG else dimension
     parts = []
     for numbers in (4, 8):  # that one 4-bit code stands for

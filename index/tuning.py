@@ -15,7 +15,8 @@ from training.errors import DacoError
 K = 10  # recall is of the exact ten best
 K_FACTORS = (2, 5, 10, 20, 40)
 EFFORTS = tuple(2**power for power in range(13))
-LEAST_EFFORT = {"nprobe": 1, "efSearch": 16}
+LEAST_EF = 16
+SPARE = 2  # candidates that the lists which are looked into hold on average, for each that is nominated
 SAMPLED = 256
 OWN = "the index's own descriptors"
 
@@ -89,8 +90,10 @@ def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[
     """
     effort = effort_of(store)
     name, most = effort if effort else ("", 1)
-    efforts = [value for value in EFFORTS if LEAST_EFFORT.get(name, 1) <= value <= most] or [most]
     for k_factor in K_FACTORS:
+        # fewer lists than this hold too few candidates, and the search would fall back on comparing every vector
+        least = SPARE * k_factor * K * most / store.count if name == "nprobe" else LEAST_EF
+        efforts = [value for value in EFFORTS if least <= value <= most] or [most]
         best = 0.0
         for value in efforts:
             point = measure(store, queries, {**({name: value} if effort else {}), "k_factor": k_factor})

@@ -1,0 +1,222 @@
+"""Runs the comparison: one size after the other, all engines side by side on the same queries."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from daco_serve.benchmark.search.engines import (
+    EFFORTS,
+    LINKS,
+    OPENED_BY,
+    OTHERS,
+    Searcher,
+    Setting,
+    Vectors,
+    open_store,
+    save_served,
+)
+from daco_serve.benchmark.search.synthetic import SyntheticMap
+from index.sizing import EXACT, Wishes, choose, machine_memory, size, smaller
+from index.stores.faiss import FaissStore
+from index.tuning import K, Queries, curve, other_queries, pick, recall_of
+from training.errors import DacoError
+
+QUERIES = 512  # half to set the engines by, half to measure them on
+BATCH = 64
+BATCHES = 16
+WARM_UP = 16
+COPIES = 6  # of the exact vectors, that the engines hold together
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine at one size.
+
+    Args:
+        count: descriptors in the index.
+        kind: `exact` or `small` for FAISS's, else the engine's name.
+        asked: `served`, `no catalogue` or `bare FAISS`; the engine's name for others.
+        factory: FAISS's factory string, or how the graph was built.
+        chosen: whether `daco-index build` takes this index at this size.
+        setting: the least effort that reached the recall that was asked for, on other queries.
+        recall: of the exact ten best.
+        query_ms, batch_ms: median time of one query, and of a batch of 64.
+        build_seconds: training and filling, without saving.
+        bytes_per_vector: in memory, without what is mapped from disk.
+        disk_bytes_per_vector: of all files.
+        own_mib, mapped_mib: resident memory of a process that has answered all queries; None where not known.
+    """
+
+    count: int
+    kind: str
+    asked: str
+    factory: str
+    chosen: bool
+    setting: Setting
+    recall: float
+    query_ms: float
+    batch_ms: float
+    build_seconds: float
+    bytes_per_vector: float
+    disk_bytes_per_vector: float
+    own_mib: float | None = None
+    mapped_mib: float | None = None
+
+
+def run_sizes(
+    sizes: Sequence[int],
+    dimension: int,
+    recall: float,
+    others: Sequence[str],
+    work: Path,
+    say: Callable[[str], None],
+    seed: int = 0,
+) -> Iterator[Row]:
+    """Builds and measures every engine at every size.
+
+    Args:
+        recall: of the exact ten best, that each engine is set to.
+        others: names of `OTHERS`.
+        work: a folder for the indexes; those that an earlier run left there are not built again.
+        say: is told what goes on.
+
+    Raises:
+        DacoError: the memory would not do, or an engine is not installed.
+    """
+    unknown = set(others) - set(OTHERS)
+    if unknown:
+        raise DacoError(f"No engine {min(unknown)!r}: choose of {', '.join(OTHERS)}.")
+    needed = COPIES * 4 * max(sizes) * dimension
+    if needed > machine_memory():
+        raise DacoError(
+            f"{max(sizes)} descriptors of {dimension} numbers need about {size(needed)} for all engines at once, and"
+            f" this machine has {size(machine_memory())}: take a smaller size."
+        )
+    synthetic = SyntheticMap(dimension, seed)
+    for count in sizes:
+        yield from _run_size(count, synthetic, recall, others, work / f"{count}x{dimension}-{seed}", say)
+
+
+def _run_size(
+    count: int, synthetic: SyntheticMap, recall: float, others: Sequence[str], work: Path, say: Callable[[str], None]
+) -> Iterator[Row]:
+    store = FaissStore.create(synthetic.dimension)
+    for vectors in synthetic.descriptors(count):
+        store.add(vectors, np.arange(store.count, store.count + len(vectors)))
+    queries = synthetic.queries(QUERIES, count)
+    set_by, queries = other_queries(store, queries[::2], "tuning"), queries[1::2]
+    truth = store.search_exactly(queries, K)[1]
+
+    small = smaller(count, synthetic.dimension)[0][0]
+    chosen = choose(count, synthetic.dimension, Wishes(recall)).factory
+    rows: dict[str, Row] = {}
+    searchers: dict[str, Searcher] = {}
+    folders: dict[str, Path] = {}
+    for kind, factory in (("exact", EXACT), ("small", small)):
+        folder = work / factory.replace(",", "_")
+        seconds = _build_once(folder, partial(_build_ours, store, factory), say, f"{count}: {factory}")
+        setting: Setting = {}
+        if factory != EXACT:
+            setting = pick(list(curve(open_store(folder), set_by, recall)), recall).parameters
+        for asked in ("served", "no catalogue", "bare FAISS"):
+            name = f"{kind}, {asked}"
+            searchers[name], folders[name] = OPENED_BY[asked](folder), folder
+            rows[name] = _row(count, kind, asked, factory, factory == chosen, setting, seconds)
+    for name in others:
+        folder = work / name
+        seconds = _build_once(folder, partial(OTHERS[name].build, store), say, f"{count}: {name}")
+        searchers[name], folders[name] = OTHERS[name](folder), folder
+        setting = _least_effort(searchers[name], set_by, recall)
+        rows[name] = _row(count, name, name, f"{LINKS} links", False, setting, seconds)
+
+    say(f"{count}: asking")
+    for name, searcher in searchers.items():
+        searcher.tune(rows[name].setting)
+    single, batches = time_together(searchers, queries)
+    for name, row in rows.items():
+        answers = searchers[name].ids(searchers[name].ask(queries, K))
+        own = resident_of(row.asked, folders[name], queries, row.setting)
+        yield replace(
+            row,
+            recall=round(recall_of(answers, truth), 4),
+            query_ms=round(single[name], 4),
+            batch_ms=round(batches[name], 3),
+            bytes_per_vector=round(searchers[name].bytes_per_vector, 1),
+            disk_bytes_per_vector=round(sum(file.stat().st_size for file in folders[name].iterdir()) / count, 1),
+            own_mib=own.get("own"),
+            mapped_mib=own.get("mapped"),
+        )
+
+
+def time_together(searchers: dict[str, Searcher], queries: Vectors) -> tuple[dict[str, float], dict[str, float]]:
+    """Median milliseconds of one query and of a batch, the engines in turn so that each has the same luck."""
+    batches = [np.roll(queries, -BATCH * number, axis=0)[:BATCH] for number in range(BATCHES)]
+    ones = [queries[row : row + 1] for row in range(len(queries))]
+    medians = []
+    for parts in (ones, batches):
+        taken: dict[str, list[float]] = {name: [] for name in searchers}
+        for number, part in enumerate(parts):
+            names = list(searchers)
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                start = time.perf_counter()
+                searchers[name].ask(part, K)
+                taken[name].append(time.perf_counter() - start)
+        skipped = min(WARM_UP, len(parts) // 4)
+        medians.append({name: 1000 * float(np.median(seconds[skipped:])) for name, seconds in taken.items()})
+    return medians[0], medians[1]
+
+
+def resident_of(engine: str, folder: Path, queries: Vectors, setting: Setting) -> dict[str, float]:
+    """What a process that has only this engine keeps in memory after the queries, in MiB."""
+    file = folder.parent / "queries.npy"
+    np.save(file, queries)
+    module = "daco_serve.benchmark.search.resident"
+    done = subprocess.run(
+        [sys.executable, "-m", module, engine, folder, file, json.dumps(setting)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DacoError(f"The memory of {engine} cannot be measured: {done.stderr.strip().splitlines()[-1]}")
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, build_seconds: float) -> Row:
+    """What is known before the measuring."""
+    return Row(count, kind, asked, factory, chosen, setting, 0, 0, 0, build_seconds, 0, 0)
+
+
+def _build_ours(store: FaissStore, factory: str, folder: Path) -> float:
+    start = time.perf_counter()
+    store.arrange(factory)
+    seconds = time.perf_counter() - start
+    save_served(store, folder)
+    return seconds
+
+
+def _build_once(folder: Path, build: Callable[[Path], float], say: Callable[[str], None], what: str) -> float:
+    """Builds into a folder, if that was not done; the seconds that it took, also those of an earlier run."""
+    note = folder / "seconds.txt"
+    if not note.exists():
+        say(f"{what}: building")
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"{build(folder):.2f}")
+    return float(note.read_text())
+
+
+def _least_effort(searcher: Searcher, queries: Queries, recall: float) -> Setting:
+    for effort in EFFORTS:
+        searcher.tune({"ef": effort})
+        if recall_of(searcher.ids(searcher.ask(queries.vectors, K)), queries.truth) >= recall:
+            break
+    return {"ef": effort}
