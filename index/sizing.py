@@ -125,7 +125,7 @@ def smaller(count: int, dimension: int) -> list[tuple[str, int]]:
     """Factory strings of candidate indexes, from the best to the smallest; each with its bytes a vector without ids."""
     short = min(dimension, SHORTENED) if dimension > LONG else dimension
     parts = []
-    for numbers in (4, 8):  # that one 4-bit code stands for
+    for numbers in (1, 2, 4):  # that one 4-bit code stands for
         kept = short // numbers * numbers
         rotated = f"PCAR{kept}," if kept != dimension else ""
         parts.append((rotated, f"PQ{kept // numbers}x4fs", kept // numbers // 2))

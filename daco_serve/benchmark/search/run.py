@@ -25,7 +25,7 @@ from daco_serve.benchmark.search.engines import (
 from daco_serve.benchmark.search.synthetic import SyntheticMap
 from index.sizing import EXACT, Wishes, choose, machine_memory, size, smaller
 from index.stores.faiss import FaissStore
-from index.tuning import K, Queries, curve, other_queries, pick, recall_of
+from index.tuning import K, Queries, curve, pick, queries_for, recall_of
 from training.errors import DacoError
 
 QUERIES = 512  # half to set the engines by, half to measure them on
@@ -48,7 +48,7 @@ class Row:
         setting: the least effort that reached the recall that was asked for, on other queries.
         recall: of the exact ten best.
         query_ms, batch_ms: median time of one query, and of a batch of 64.
-        build_seconds: training and filling, without saving.
+        build_cpu_seconds: of all cores together, to train and fill; waiting for a core does not count.
         bytes_per_vector: in memory, without what is mapped from disk.
         disk_bytes_per_vector: of all files.
         own_mib, mapped_mib: resident memory of a process that has answered all queries; None where not known.
@@ -63,7 +63,7 @@ class Row:
     recall: float
     query_ms: float
     batch_ms: float
-    build_seconds: float
+    build_cpu_seconds: float
     bytes_per_vector: float
     disk_bytes_per_vector: float
     own_mib: float | None = None
@@ -111,7 +111,7 @@ def _run_size(
     for vectors in synthetic.descriptors(count):
         store.add(vectors, np.arange(store.count, store.count + len(vectors)))
     queries = synthetic.queries(QUERIES, count)
-    set_by, queries = other_queries(store, queries[::2], "tuning"), queries[1::2]
+    set_by, queries = queries_for(store, queries[::2], "tuning"), queries[1::2]
     truth = store.search_exactly(queries, K)[1]
 
     small = smaller(count, synthetic.dimension)[0][0]
@@ -191,22 +191,24 @@ def resident_of(engine: str, folder: Path, queries: Vectors, setting: Setting) -
     return measured
 
 
-def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, build_seconds: float) -> Row:
+def _row(
+    count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, build_cpu_seconds: float
+) -> Row:
     """What is known before the measuring."""
-    return Row(count, kind, asked, factory, chosen, setting, 0, 0, 0, build_seconds, 0, 0)
+    return Row(count, kind, asked, factory, chosen, setting, 0, 0, 0, build_cpu_seconds, 0, 0)
 
 
 def _build_ours(store: FaissStore, factory: str, folder: Path) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     store.arrange(factory)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     save_served(store, folder)
     return seconds
 
 
 def _build_once(folder: Path, build: Callable[[Path], float], say: Callable[[str], None], what: str) -> float:
-    """Builds into a folder, if that was not done; the seconds that it took, also those of an earlier run."""
-    note = folder / "seconds.txt"
+    """Builds into a folder, if that was not done; the CPU seconds that it took, also those of an earlier run."""
+    note = folder / "cpu_seconds.txt"
     if not note.exists():
         say(f"{what}: building")
         folder.mkdir(parents=True, exist_ok=True)
