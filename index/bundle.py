@@ -16,6 +16,7 @@ from index.catalog import Catalog, Entry
 from index.descriptors import Descriptors
 from index.generations import (
     CURRENT_FILE,
+    MANIFEST_HASH_FILE,
     Current,
     Writer,
     finished_generations,
@@ -336,13 +337,16 @@ def load_store(folder: Path, manifest: Manifest) -> VectorStore:
 
 def _read_manifest(index: Path, current: Current) -> Manifest:
     file = generation_folder(index, current.generation) / MANIFEST_FILE
-    named = f"generation {current.generation}, live by {index / CURRENT_FILE} or kept,"
+    live = False
+    with suppress(DacoError):
+        live = read_current(index) == current
+    witness = index / CURRENT_FILE if live else file.with_name(MANIFEST_HASH_FILE)
     try:
         text = file.read_bytes()
     except OSError as error:
         raise DacoError(
-            f"The index is damaged: {file} of {named} cannot be read ({error.strerror}). {REMEDY}"
+            f"The index is damaged: {file}, which {witness} names, cannot be read ({error.strerror}). {REMEDY}"
         ) from error
     if hashlib.sha256(text).hexdigest() != current.manifest_sha256:
-        raise DacoError(f"The index is damaged: {file} of {named} is not the manifest that was published. {REMEDY}")
+        raise DacoError(f"The index is damaged: {file} has not the hash that {witness} says. {REMEDY}")
     return parse_manifest(text, file)

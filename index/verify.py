@@ -10,7 +10,7 @@ import numpy as np
 from index.bundle import CATALOG_FILE, ENCODER_FOLDER, load_store, read_kept_manifest
 from index.catalog import Catalog, Entry
 from index.generations import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
-from index.manifest import MANIFEST_FILE, Manifest
+from index.manifest import MANIFEST_FILE, Manifest, sha256_of
 from training.encoder import Encoder
 from training.errors import DacoError
 
@@ -56,6 +56,9 @@ def _verify(index: Path, generation: int, live: bool, trust: bool) -> Verified:
             raise DacoError(f"{folder / MANIFEST_FILE} is of generation {manifest.generation}.")
         manifest.verify_files(folder)  # FAISS must not be given a damaged file: it may take the process down
         problems += _contradictions(folder, manifest, trust)
+        note = folder / MANIFEST_HASH_FILE  # which counts once CURRENT names another generation
+        if note.exists() and note.read_bytes() != f"{sha256_of(folder / MANIFEST_FILE)}\n".encode():
+            raise DacoError(f"{note} is not the hash of the manifest beside it.")
     except (DacoError, sqlite3.Error, TypeError) as error:
         problems.append(str(error))
     return Verified(generation, live, manifest.count, problems)

@@ -17,6 +17,7 @@ WIDTH = 10  # candidates are nominated for at least this many answers, so that t
 TRAINED_ON = 64  # vectors a cluster that a candidate index is trained on; FAISS itself would take up to 256
 LEAST_TRAINED_ON = 65536
 ADDED_AT_ONCE = 65536
+WRITTEN_AT_ONCE = 2**20  # bytes
 
 
 class FaissStore:
@@ -284,10 +285,9 @@ def _read(path: Path, flags: int = 0) -> faiss.Index:
 
 
 def _write(index: faiss.Index, path: Path) -> None:
-    try:
-        faiss.write_index(index, str(path))
-    except RuntimeError as error:
-        raise OSError(f"FAISS could not write {path.name}: {_short(error)}") from error
+    # through a stream of Python's: FAISS's own only prints that the last bytes found no room on the disk
+    with path.open("wb") as stream:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(stream.write, WRITTEN_AT_ONCE))  # type: ignore[attr-defined]
 
 
 def _short(error: RuntimeError) -> str:

@@ -6,15 +6,20 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index.build import build_index
 from index.bundle import Bundle, read_manifest
+from index.change import remove_photographs
 from index.generations import Writer, read_current
 from index.manifest import sha256_of
+from index.sizing import Wishes
+from index.verify import verify_index
 from training.errors import DacoError
 
 FILES = [
@@ -35,23 +40,105 @@ def leftovers(index: Path) -> list[str]:
     return hidden + [number for number in numbers if int(number) > live]
 
 
-def test_a_writer_killed_at_any_step_leaves_a_whole_index(encoder_folder, tmp_path):
-    # one thread each: a fork of a process with threads of OpenMP would hang
+def break_off(*arguments: object) -> dict[str, dict[str, int]]:
+    """What `faults.py` counts."""
+    # one thread: a fork of a process with threads of OpenMP would hang
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    script = Path(__file__).with_name("kill_points.py")
-    done = subprocess.run(
-        [sys.executable, script, tmp_path / "index", encoder_folder],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    command = [sys.executable, Path(__file__).with_name("faults.py"), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["killed"] >= 25
-    assert len(report["left"]) == 2
-    assert all(name.isdecimal() for name in report["left"])
+    report: dict[str, dict[str, int]] = json.loads(done.stdout)
+    return report
+
+
+def total(report: dict[str, dict[str, int]], what: str) -> int:
+    return sum(counts.get(what, 0) for counts in report.values())
+
+
+def test_a_writer_that_is_killed_leaves_the_old_index_or_the_new(encoder_folder, tmp_path):
+    report = break_off("kill", tmp_path, encoder_folder, "--every", 10, "--only", "build", "add", "remove")
+    assert total(report, "killed at a step") >= 9
+
+
+@pytest.mark.slow
+def test_a_writer_killed_at_any_step_of_any_change_leaves_the_old_index_or_the_new(encoder_folder, tmp_path):
+    report = break_off("kill", tmp_path, encoder_folder)
+    assert len(report) == 7
+    assert total(report, "killed at a step") >= 200
+    assert total(report, "killed at a moment") >= 50
+
+
+@pytest.mark.slow
+def test_a_writer_to_milvus_killed_at_any_step_leaves_the_old_index_or_the_new(encoder_folder, milvus, tmp_path):
+    report = break_off("kill", tmp_path, encoder_folder, "--store", milvus.address("faults"))
+    assert len(report) == 6
+    assert total(report, "killed at a step") >= 250
+
+
+def test_of_writers_that_come_at_once_each_comes_through_whole_or_is_turned_away(encoder_folder, tmp_path):
+    report = break_off("race", tmp_path, encoder_folder, "--every", 3)
+    assert total(report, "writers that came through") >= 2
+    assert total(report, "writers turned away") >= 1
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here, which takes root: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_leaves_the_old_index_and_one_sentence(encoder_folder, small_disk):
+    report = break_off("fill", small_disk, encoder_folder, "--every", 5, "--only", "add", "remove")
+    assert total(report, "refused") >= 2
+    assert total(report, "came through") >= 2
+
+
+@pytest.mark.slow
+def test_any_amount_of_space_that_is_too_little_leaves_the_old_index(encoder_folder, small_disk):
+    report = break_off("fill", small_disk, encoder_folder)
+    assert len(report) == 7
+    assert total(report, "refused") >= 30
+
+
+@pytest.fixture
+def compressed_index(built, encoder_folder, tmp_path) -> Path:
+    """An index of two generations, whose vectors are searched through candidates, so that it has every kind of file."""
+    index = tmp_path / "compressed"
+    build_index(str(built[0]), str(encoder_folder), index, progress=False, wishes=Wishes(factory="SQ8"))
+    remove_photographs(index, ids=[3])
+    return index
+
+
+@pytest.mark.parametrize("positions", [5, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_flipped_bit_or_a_cut_anywhere_is_refused_with_the_name_of_the_file(compressed_index, positions):
+    live = f"generations/{read_current(compressed_index).generation}/"
+    files = [path for path in compressed_index.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert {"CURRENT", "vectors.faiss", "vectors.candidates.faiss", "catalog.sqlite", "manifest.json.sha256"} <= {
+        path.name for path in files
+    }
+    random = np.random.default_rng(0)
+    for file in files:
+        content = file.read_bytes()
+        places = random.integers(0, len(content), positions)
+        flipped = [content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :] for at in map(int, places)]
+        for damaged in [*flipped, *(content[: int(at)] for at in places)]:
+            file.write_bytes(damaged)
+            name = file.relative_to(compressed_index).as_posix()
+            if name == "CURRENT" or (name.startswith(live) and not name.endswith(".sha256")):
+                with pytest.raises(DacoError, match=file.name):
+                    Bundle.open(compressed_index)
+            else:  # of the generation that is kept, or for the time when it will be
+                assert Bundle.open(compressed_index).store.count == 11
+                problems = [problem for one in verify_index(compressed_index) for problem in one.problems]
+                assert any(file.name in problem for problem in problems), (name, problems)
+        file.write_bytes(content)
+    assert not [problem for one in verify_index(compressed_index) for problem in one.problems]
 
 
 @pytest.mark.parametrize("place", ["first byte", "middle", "last byte"])
