@@ -12,7 +12,7 @@ MAP := $(DEMO)/maps/day
 CHECKPOINT := $(DEMO)/result/demo_daco_last.ckpt
 NIGHT = $(firstword $(sort $(wildcard $(CITY)/original/domain_b/val/*.jpg)))
 
-.PHONY: demo test lint types format clean
+.PHONY: demo test lint types format clean screenshot
 .DELETE_ON_ERROR:
 
 demo: $(MAP)/CURRENT
@@ -40,6 +40,11 @@ $(DEMO)/rendered: | $(VENV)/demo-installed
 # ---- for developers ----------------------------------------------------------------------------------------------
 test: $(VENV)/test-installed
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+# the documentation's pictures of the page, of the demo city and nothing else; needs Chromium
+screenshot: $(MAP)/CURRENT $(VENV)/test-installed
+	$(BIN)/daco-bench calibrate demo/night --split val --data-root $(DEMO)/data --index $(MAP)
+	$(BIN)/python docs/images/take.py $(MAP) $(CITY)/original/domain_b/val
 
 lint: $(VENV)/test-installed
 	$(BIN)/ruff check .
