@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from index import change_cli, keeping_cli
+from index import change_cli, keeping_cli, tune_cli
 from index.change_cli import saying_what_is_left
 from index.options import (
     KEEP,
@@ -41,6 +41,7 @@ app = new_app("Make photographs of known places into a map, and look photographs
 
 app.add_typer(change_cli.app)
 app.add_typer(keeping_cli.app)
+app.add_typer(tune_cli.app)
 
 
 @app.command()

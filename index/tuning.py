@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ OWN = "the index's own descriptors, moved as far as night is from day"
 # what a descriptor's deviation from its mean keeps
 CONDITIONS = 0.89
 KEPT = 0.5
+
+
+Lookup = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,20 @@ def own_queries(store: FaissStore, count: int = SAMPLED) -> Queries:
 def measure(store: FaissStore, queries: Queries, parameters: dict[str, int]) -> Point:
     """The recall of all queries and the median time of one, with these parameters; they stay set."""
     store.tune(parameters)
-    k = queries.truth.shape[1]
-    found = np.empty((len(queries.vectors), k), dtype=np.int64)
+    found, milliseconds = one_by_one(store.search, queries.vectors, queries.truth.shape[1])
+    return Point(parameters, recall_of(found, queries.truth), milliseconds)
+
+
+def one_by_one(search: Lookup, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], float]:
+    """What a search finds for each of (q, dimension), asked singly: ids (q, k), and the median milliseconds of one."""
+    found = np.empty((len(vectors), k), dtype=np.int64)
     seconds = []
     for row in range(len(found)):
         start = time.perf_counter()
-        _, ids = store.search(queries.vectors[row : row + 1], k)
+        _, ids = search(vectors[row : row + 1], k)
         seconds.append(time.perf_counter() - start)
         found[row] = ids[0]
-    return Point(parameters, recall_of(found, queries.truth), 1000 * float(np.median(seconds)))
+    return found, 1000 * float(np.median(seconds))
 
 
 def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[Point]:

@@ -191,11 +191,9 @@ def resident_of(engine: str, folder: Path, queries: Vectors, setting: Setting) -
     return measured
 
 
-def _row(
-    count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, build_cpu_seconds: float
-) -> Row:
+def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, seconds: float) -> Row:
     """What is known before the measuring."""
-    return Row(count, kind, asked, factory, chosen, setting, 0, 0, 0, build_cpu_seconds, 0, 0)
+    return Row(count, kind, asked, factory, chosen, setting, 0, 0, 0, seconds, 0, 0)
 
 
 def _build_ours(store: FaissStore, factory: str, folder: Path) -> float:

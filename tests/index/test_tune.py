@@ -1,0 +1,98 @@
+"""Tuning an index: what it measures is true, what it chooses is kept, and what it cannot do it says."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from index.build import Effort, build_index
+from index.bundle import Bundle, read_manifest
+from index.change import add_photographs
+from index.cli import app
+from index.sizing import Wishes
+from index.tune import tune_index
+from index.tuning import Point, pick
+from index.verify import verify_index
+from training.errors import DacoError
+
+QUIET = Effort(device="cpu", progress=False)
+
+
+@pytest.fixture
+def town(encoder_folder, photographs, tmp_path):
+    """80 photographs in an index of 8 clusters, and 20 others to look up."""
+    photographs(tmp_path / "day", 80)
+    photographs(tmp_path / "night", 20)
+    wishes = Wishes(factory="IVF8,SQ4")
+    build_index(str(tmp_path / "day"), str(encoder_folder), tmp_path / "index", progress=False, wishes=wishes)
+    return tmp_path
+
+
+def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(town):
+    report = tune_index(town / "index", str(town / "night"), recall=0.9, effort=QUIET)
+    assert report.chosen in report.points
+    assert report.chosen.recall >= 0.9
+    bundle = Bundle.open(town / "index")
+    search = bundle.manifest.search
+    assert (bundle.generation, bundle.manifest.change) == (2, "tune")
+    assert search.parameters == report.chosen.parameters
+    assert search.wishes.recall == 0.9
+    assert search.measured is not None
+    assert search.measured.query_source == f"the photographs of {town / 'night'}"
+    assert search.measured.queries == 20
+    assert bundle.store.candidates.nprobe == report.chosen.parameters["nprobe"]
+    assert not [problem for one in verify_index(town / "index") for problem in one.problems]
+
+
+def test_more_effort_finds_no_less_and_all_of_it_finds_everything(town):
+    points = tune_index(town / "index", str(town / "night"), effort=QUIET, publish=False).points
+    for k_factor in {point.parameters["k_factor"] for point in points}:
+        line = [point.recall for point in points if point.parameters["k_factor"] == k_factor]
+        assert line == sorted(line)
+    assert max(point.recall for point in points) == 1.0
+
+
+def test_looking_only_changes_nothing(town):
+    before = read_manifest(town / "index")
+    report = tune_index(town / "index", effort=QUIET, publish=False)
+    assert not report.published
+    assert read_manifest(town / "index") == before
+
+
+def test_photographs_that_join_leave_the_tuned_setting_as_it_is(town, photographs):
+    chosen = tune_index(town / "index", str(town / "night"), recall=0.5, effort=QUIET).chosen
+    photographs(town / "more", 7)
+    add_photographs(town / "index", str(town / "more"), effort=QUIET)
+    search = read_manifest(town / "index").search
+    assert (search.parameters, search.wishes.recall) == (chosen.parameters, 0.5)
+
+
+def test_the_fastest_that_finds_enough_is_picked_or_the_one_that_finds_most():
+    points = [Point({"nprobe": n}, recall, ms) for n, recall, ms in ((1, 0.5, 1), (2, 0.9, 3), (4, 0.95, 2), (8, 1, 9))]
+    assert [pick(points, recall).parameters["nprobe"] for recall in (0.4, 0.9, 0.99)] == [1, 4, 8]
+    assert pick(points[:3], 0.99).parameters["nprobe"] == 4
+
+
+def test_an_exact_index_has_nothing_to_tune(built):
+    with pytest.raises(DacoError, match="searched exactly"):
+        tune_index(built[1], effort=QUIET)
+
+
+def test_the_command_prints_a_curve_as_table_json_and_picture(town):
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    arguments = ["tune", str(town / "index"), "--queries", str(town / "night"), "--dry-run"]
+    for suffix, beginning in ((".svg", b"<?xml"), (".png", b"\x89PNG")):
+        file = (town / "curve").with_suffix(suffix)
+        done = CliRunner().invoke(app, [*arguments, "--plot", str(file), "--json"])
+        assert file.read_bytes().startswith(beginning)
+        assert file.stat().st_size < 100_000
+    report = json.loads(done.stdout)
+    assert report["chosen"] in report["points"]
+    assert np.isfinite(report["exact_milliseconds"])
+    said = CliRunner().invoke(app, arguments).stdout
+    assert "nprobe" in said
+    assert "chosen" in said
+    done = CliRunner().invoke(app, [*arguments, "--plot", str(town / "nowhere" / "curve.svg")])
+    assert isinstance(done.exception, DacoError)
+    assert "The plot cannot be written" in str(done.exception)
