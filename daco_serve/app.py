@@ -23,6 +23,7 @@ from daco_serve.routes import geopose, health, indexes, metrics, query, referenc
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
 from daco_serve.tiles import attribution
+from daco_serve.tracing import telemetry
 
 WEB = Path(__file__).parent / "web"
 # the middleware asks for the key; these only tell the API's document, and the page at /docs, how it is shown
@@ -49,6 +50,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         lifespan=lifespan,
         docs_url=DOCS,
         redoc_url=None,
+        telemetry=telemetry(),
     )
     app.state.service = service
     for resource in (query, indexes, references, geopose):

@@ -1,6 +1,6 @@
 """What goes out, as pydantic models with examples; angles in degrees, WGS 84, lengths in metres."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -147,7 +147,10 @@ class IndexesAnswer(BaseModel):
 class CoverageAnswer(BaseModel):
     """Where an index has reference photographs."""
 
-    positions: list[tuple[float, float]] = Field(description="Latitude and longitude of each.")
+    # not tuples: their prefixItems trip many readers of OpenAPI documents
+    positions: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        description="Latitude and longitude of each."
+    )
 
 
 class ReferenceAnswer(BaseModel):

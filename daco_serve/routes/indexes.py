@@ -23,7 +23,9 @@ async def indexes(service: ServiceOf) -> IndexesAnswer:
 @router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented("unknown_index"))
 def coverage(name: str, service: ServiceOf) -> CoverageAnswer:
     """Positions of the reference photographs, thinned to some thousands: enough to draw the map's streets."""
-    return CoverageAnswer(positions=service.choose(name).bundle.catalog.positions(MOST_POSITIONS))
+    return CoverageAnswer(
+        positions=[list(place) for place in service.choose(name).bundle.catalog.positions(MOST_POSITIONS)]
+    )
 
 
 def _answer(live: Live) -> IndexAnswer:
