@@ -45,6 +45,10 @@ def serve(
         int | None, option("workers", "Processes that share the port and the cores.", show_default="1")
     ] = None,
     device: Annotated[str | None, option("device", "auto, cpu, cuda or cuda:N.", show_default="auto")] = None,
+    precision: Annotated[
+        str | None,
+        option("precision", "fp32, bf16 or int8; auto: what the index was built for.", show_default="auto"),
+    ] = None,
     keys: Annotated[
         Path | None, option("keys", "File of API keys (daco-serve key); asks for one on loopback too.")
     ] = None,
@@ -104,6 +108,7 @@ def serve(
             "max_pixels": max_pixels,
             "workers": workers,
             "device": device,
+            "precision": precision,
             "trust": trust,
             "keys": keys,
             "open": open_to_all,

@@ -5,7 +5,6 @@ socket, writes pixels to it, and can write no file.
 """
 
 import json
-import math
 import resource
 import signal
 import socket
@@ -16,7 +15,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from training.images import MAX_ASPECT, to_rgb
+from training.images import MAX_ASPECT, reduce_jpeg, to_rgb
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 # how the formats that we take begin, and the ones that people send instead: (offset, bytes) to name
@@ -37,7 +36,6 @@ MOST_SCANS = 20  # at the most pixels that are taken; of a smaller image more
 
 REQUEST = struct.Struct("!QQI?")  # bytes of the photograph, most pixels, image size, whether square
 REPLY = struct.Struct("!IIQ")  # width, height, bytes that follow: the pixels, or if both are 0 a refusal as JSON
-DRAFT_FACTOR = 2  # so that the resizing that follows still smooths
 MEMORY_BYTES = 2 * 2**30
 SPARE_SECONDS = 2  # by which whoever started this process should have ended it, if it hangs
 
@@ -67,10 +65,7 @@ def decode(data: bytes, max_pixels: int, size: int, square: bool) -> Image.Image
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _check(image, data, max_pixels)
-            scale = DRAFT_FACTOR * size / min(image.size)
-            if scale < 1:
-                # asks libjpeg for the smallest of its scales (1/2, 1/4, 1/8) that is no smaller than this
-                image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+            reduce_jpeg(image, size)
             return _resized(to_rgb(image), size, square)
     except Image.DecompressionBombError as error:
         raise _too_many_pixels("It has", max_pixels) from error

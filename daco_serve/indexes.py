@@ -1,5 +1,6 @@
 """The indexes that a server answers from: of each the generation that answers now, and its engine."""
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from daco_serve.calibration import Calibration, find_calibration, map_extent
 from daco_serve.errors import Refusal
 from daco_serve.schemas import IndexState
 from daco_serve.settings import ServeSettings
-from index.bundle import Bundle
-from index.embed import Engine, TorchEngine
+from index.bundle import QUANTISED_FOLDER, Bundle
+from index.engines.engine import Engine
+from index.engines.query import query_engine
 from index.generations import CALIBRATION_FILE, Current, read_current
 from index.store import StoreAway
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Running:
     @classmethod
     def start(cls, bundle: Bundle, settings: ServeSettings) -> "Running":
         """The engine for an index's encoder, warmed with one dummy image."""
-        engine = TorchEngine(bundle.encoder, settings.device)
+        engine = query_engine(bundle, settings.device, settings.precision, settings.threads)
+        log.info("%s describes the queries.", engine.description)
         size = bundle.encoder.config.image_size
         engine.embed([Image.new("RGB", (size * 4 // 3, size))])
         batcher = Batcher[Tensor, NDArray[np.float32]](
@@ -48,20 +53,23 @@ def _embed(engine: Engine, tensors: Sequence[Tensor]) -> list[NDArray[np.float32
 
 
 class Engines:
-    """One engine for each encoder, whichever indexes use it; gone when none does any more."""
+    """One engine for each encoder in one precision, whichever indexes use it; gone when none does any more."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
-        self._running: WeakValueDictionary[str, Running] = WeakValueDictionary()
+        self._running: WeakValueDictionary[tuple[str, ...], Running] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def of(self, bundle: Bundle) -> Running:
         """The engine of an index's encoder, started if it does not run yet."""
-        fingerprint = bundle.manifest.encoder_fingerprint
+        manifest = bundle.manifest
+        # two indexes may each have their own int8 form of one encoder
+        forms = (record.sha256 for name, record in manifest.files.items() if name.startswith(f"{QUANTISED_FOLDER}/"))
+        key = (manifest.encoder_fingerprint, manifest.queries.precision, *forms)
         with self._lock:
-            running = self._running.get(fingerprint)
+            running = self._running.get(key)
             if running is None:
-                running = self._running[fingerprint] = Running.start(bundle, self._settings)
+                running = self._running[key] = Running.start(bundle, self._settings)
             return running
 
 

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from index.bundle import Bundle, highest_next_id, write_generation
 from index.catalog import Entry
 from index.descriptors import Descriptors
-from index.embed import Embedded, TorchEngine, embed_files
+from index.embed import Embedded, embed_files
+from index.engines.create import create_engine
+from index.engines.engine import Engine
 from index.generations import KEPT, Writer
 from index.known import Known, Photograph
 from index.manifest import Manifest, SourceRecord
+from index.precision import check_wish, choose_precision
+from index.precision_record import QueryPrecision, Wish
 from index.references import Reference, Split, absolute_source, find_references
 from index.sizing import Wishes
 from index.stores.address import FAISS, MilvusAddress, check_address
@@ -57,7 +62,8 @@ class BuildReport:
 class Effort:
     """How to embed: photographs at once, on which device, stopping at an unreadable one or not, showing progress.
 
-    `trust` is consent to running the code of an encoder from torch.hub.
+    `trust` is consent to running the code of an encoder from torch.hub; `precision` is that of queries, None for what
+    the generation before has.
     """
 
     batch_size: int = 16
@@ -65,6 +71,7 @@ class Effort:
     strict: bool = False
     progress: bool = True
     trust: bool = False
+    precision: Wish | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ def build_index(
     keep: int = KEPT,
     wishes: Wishes | None = None,
     store: str | None = None,
+    precision: Wish = "auto",
 ) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
@@ -106,6 +114,7 @@ def build_index(
         wishes: of how the descriptors are searched; None for what their number calls for.
         store: where the vectors go: `faiss`, into a file beside the catalogue; or `milvus://host:19530/name`, to a
             server; None for where the index has them already, `faiss` for a new one.
+        precision: that queries are to be described in, if it is proved to find as much; references always are in fp32.
 
     Raises:
         DacoError: anything that the user can put right; UnreadableImage with `strict`.
@@ -116,6 +125,7 @@ def build_index(
         store = check_address(store)
         if store != FAISS:  # one that is away is better known before all is embedded
             Connection(MilvusAddress.parse(store)).reach()
+    check_wish(precision, device)
     references = find_references(source, data_root, split)
     loaded = load_encoder(encoder, trust)
     if wishes.factory is not None:  # what cannot be made is refused before anything is embedded
@@ -125,7 +135,7 @@ def build_index(
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
             live = Bundle.open(out, trust)
-        effort = Effort(batch_size, device, strict, progress)
+        effort = Effort(batch_size, device, strict, progress, precision=precision)
         return publish_references(
             writer, live, loaded, references, [], origin, effort, start, even_if_equal=True, wishes=wishes, store=store
         )
@@ -163,7 +173,7 @@ def publish_references(
     Raises:
         DacoError: no photograph is left, or anything else that the user can put right.
     """
-    engine = TorchEngine(encoder, effort.device)
+    engine = create_engine(encoder, effort.device, goal="throughput")
     before = live.catalog.all() if live else []
     known = Known(writer.embedded, engine.fingerprint, engine.dimension)
     same_encoder = live is not None and live.manifest.encoder_fingerprint == engine.fingerprint
@@ -186,21 +196,25 @@ def publish_references(
     entries = sorted([*rest, *found], key=lambda entry: entry.id)
     published = even_if_equal or live is None or not _says(live.manifest, origin, before, entries)
     if published:
-        manifest = write_generation(
-            writer,
-            _descriptors(found, embedded, rest, live),
-            entries,
-            encoder,
-            origin.source,
-            origin.change,
-            origin.sources,
-            origin.left_out,
-            next_id,
-            wishes,
-            live if same_encoder else None,
-            effort.progress,
-            store,
-        )
+        descriptors = _descriptors(found, embedded, rest, live)
+        with TemporaryDirectory() as quantised:
+            manifest = write_generation(
+                writer,
+                descriptors,
+                entries,
+                encoder,
+                origin.source,
+                origin.change,
+                origin.sources,
+                origin.left_out,
+                next_id,
+                wishes,
+                live if same_encoder else None,
+                effort.progress,
+                store,
+                _choose_precision(effort, encoder, engine, entries, descriptors, Path(quantised)),
+                Path(quantised),
+            )
     else:
         assert live is not None
         manifest = live.manifest
@@ -229,6 +243,31 @@ def _descriptors(found: Sequence[Entry], embedded: Embedded, rest: Sequence[Entr
         descriptors.hold(ids[~made], live.store, embedded.held[~made])
         descriptors.hold([entry.id for entry in rest], live.store)
     return descriptors
+
+
+def _choose_precision(
+    effort: Effort,
+    encoder: Encoder,
+    engine: Engine,
+    entries: Sequence[Entry],
+    descriptors: Descriptors,
+    quantised: Path,
+) -> QueryPrecision | None:
+    """That of queries, if one was asked for; writes what it needs into the folder `quantised`."""
+    if effort.precision is None:
+        return None
+    ids = np.array([entry.id for entry in entries], dtype=np.int64)
+    return choose_precision(
+        effort.precision,
+        encoder,
+        engine,
+        effort.device,
+        [Path(entry.path) for entry in entries],
+        [entry.place for entry in entries],
+        lambda rows: descriptors.of(ids[rows]),
+        quantised,
+        effort.progress,
+    )
 
 
 def _says(manifest: Manifest, origin: Origin, before: Sequence[Entry], entries: Sequence[Entry]) -> bool:

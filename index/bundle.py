@@ -34,6 +34,7 @@ from index.manifest import (
     parse_manifest,
     record_files,
 )
+from index.precision_record import QueryPrecision
 from index.sizing import Search, Wishes
 from index.store import StoreAway, VectorStore
 from index.stores.address import FAISS, MilvusAddress
@@ -46,6 +47,7 @@ from training.errors import DacoError
 VECTORS_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
 ENCODER_FOLDER = "encoder"
+QUANTISED_FOLDER = "int8"
 AT_ONCE = 65536  # vectors that are held in memory beside the stores
 
 
@@ -66,6 +68,7 @@ class Bundle:
     encoder: Encoder
     store: VectorStore
     catalog: Catalog
+    quantised: Path | None = None  # the folder of the encoder's int8 form, where it has one
 
     @property
     def generation(self) -> int:
@@ -109,7 +112,8 @@ class Bundle:
         catalog = Catalog(folder / CATALOG_FILE)
         if not (store.count == catalog.count == manifest.count and store.dimension == encoder.dimension):
             raise DacoError(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
-        return cls(manifest, encoder, store, catalog)
+        quantised = folder / QUANTISED_FOLDER
+        return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None)
 
     def search(self, vectors: NDArray[np.float32], k: int, only: Sequence[int] | None = None) -> list[list[Match]]:
         """The photographs most similar to each descriptor, the best first.
@@ -195,6 +199,8 @@ def write_generation(
     before: Bundle | None = None,
     progress: bool = False,
     store: str | None = None,
+    queries: QueryPrecision | None = None,
+    quantised: Path | None = None,
 ) -> Manifest:
     """Writes a new generation and publishes it last; until then, and if anything fails, the previous one answers.
 
@@ -209,6 +215,8 @@ def write_generation(
             the server that both share is not written again.
         progress: show on stderr how far the indexing is.
         store: `faiss` or the address of a Milvus server; None for where the generations before have their vectors.
+        queries: the precision of queries; None for that of the generation before.
+        quantised: the folder of the encoder's int8 form, for that precision.
 
     Raises:
         DacoError: the encoder gave something else than finite numbers; the index that is wished for cannot be made of
@@ -224,6 +232,8 @@ def write_generation(
         _add(in_memory, descriptors, ids)
         like = before.store if before and isinstance(before.store, FaissStore) else None
         factory, search = arrange(in_memory, wishes, like, before.manifest if before else None, progress)
+    if queries is None:
+        queries, quantised = (before.manifest.queries, before.quantised) if before else (QueryPrecision(), None)
     with writer.new_generation() as (number, folder):
         if address == FAISS:
             in_memory.save(folder / VECTORS_FILE)
@@ -231,6 +241,8 @@ def write_generation(
             _write_to_milvus(writer, MilvusAddress.parse(address), number, folder, descriptors, ids, encoder, before)
         Catalog.create(folder / CATALOG_FILE, entries)
         encoder.save(folder / ENCODER_FOLDER)
+        if quantised and queries.precision == "int8":
+            shutil.copytree(quantised, folder / QUANTISED_FOLDER)
         manifest = Manifest(
             generation=number,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -248,6 +260,7 @@ def write_generation(
             left_out=tuple(left_out),
             next_id=max([next_id, *(entry.id + 1 for entry in entries)]),
             search=search,
+            queries=queries,
         )
         (folder / MANIFEST_FILE).write_text(manifest.as_json(), encoding="utf-8")
     _sweep(writer, used)

@@ -21,6 +21,8 @@ from index.options import (
     Index,
     Json,
     Keep,
+    PrecisionName,
+    PrecisionOption,
     Source,
     SplitName,
     SplitOption,
@@ -66,6 +68,7 @@ def build(
         str | None,
         typer.Option(help="What the searched index may take, such as 500MB or 4GB.", show_default="half of all"),
     ] = None,
+    precision: PrecisionOption = PrecisionName.auto,
     recall: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the exact ten best that a search finds; 1 for exact.")
     ] = RECALL,
@@ -105,6 +108,7 @@ def build(
             keep=keep,
             wishes=wishes,
             store=store,
+            precision=precision.value,
         )
     manifest = report.manifest
     if as_json:
@@ -117,6 +121,7 @@ def build(
         f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
         f" ({report.images_per_second:.1f} images/s{reused}).\n"
         f"{manifest.search.reason}{_found(manifest.search)}\n"
+        f"Queries in {manifest.queries.precision}: {manifest.queries.reason}\n"
         f"{out} is generation {manifest.generation}. Try: daco-index search PHOTOGRAPH --index {out}"
     )
 
@@ -153,12 +158,13 @@ def search(
     Example: daco-index search night.jpg --index maps/demo-day -k 5
     """
     from index.bundle import Bundle
-    from index.embed import TorchEngine
-    from training.images import open_rgb
+    from index.engines.query import query_engine
+    from training.images import open_reduced, open_rgb
 
-    photograph = open_rgb(image)
+    open_rgb(image)  # a broken one is refused before all that takes seconds
     bundle = Bundle.open(index, trust)
-    vectors = TorchEngine(bundle.encoder, device).embed([photograph])
+    engine = query_engine(bundle, device)
+    vectors = engine.embed([open_reduced(image, engine.image_size)[0]])
     matches = bundle.search(vectors, k)[0]
     if as_json:
         answer = {
@@ -202,6 +208,7 @@ def _info_table(manifest: "Manifest") -> Table:
         "encoder": f"{manifest.backbone}, fingerprint {manifest.encoder_fingerprint[:12]}",
         "descriptors": f"{manifest.dimension} numbers, {'in' if '://' in manifest.index else 'FAISS'} {manifest.index}",
         "search": f"{manifest.search.reason}{_found(manifest.search)}",
+        "queries": f"in {manifest.queries.precision}: {manifest.queries.reason}",
         "generation": str(manifest.generation),
         "created": manifest.created,
         "size": f"{manifest.bytes / 1e6:.1f} MB",

@@ -1,7 +1,6 @@
-"""Photographs to descriptors: the engine that runs an encoder, and whole lists of files at a time."""
+"""Photographs to descriptors, whole lists of files at a time."""
 
 import hashlib
-import os
 import sys
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -9,90 +8,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from index.engines.engine import Engine
 from index.known import Described, Known, Photograph
-from training.descriptors import describe
-from training.devices import pick_device
-from training.encoder import Encoder
-from training.errors import DacoError
-from training.images import MAX_ASPECT, UnreadableImage, open_rgb
-
-
-class Engine(Protocol):
-    """What turns photographs into descriptors, on whatever device."""
-
-    @property
-    def dimension(self) -> int:
-        """The length of a descriptor."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The encoder's: descriptors of equal fingerprints can be compared."""
-
-    def prepare(self, image: Image.Image) -> Tensor:
-        """An RGB image as the tensor (3, h, w) that `embed_prepared` takes; may run in many threads."""
-
-    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
-        """Prepared images of any shapes to descriptors of length 1: n times (3, h, w) to (n, dimension), in order."""
-
-    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """RGB images to descriptors of length 1: n images to (n, dimension), in order."""
-
-
-class TorchEngine:
-    """An encoder on PyTorch. It takes the encoder over: moves it to its device and lays its weights out for it.
-
-    Args:
-        device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
-
-    Raises:
-        DacoError: there is no such device.
-    """
-
-    def __init__(self, encoder: Encoder, device: str = "auto") -> None:
-        self.device = pick_device(device)
-        self.dimension = encoder.dimension
-        self.fingerprint = encoder.fingerprint
-        self._encoder = encoder.eval().to(self.device).to(memory_format=encoder.memory_format)
-
-    def prepare(self, image: Image.Image) -> Tensor:
-        """An RGB image as the tensor (3, h, w) that `embed_prepared` takes.
-
-        Raises:
-            DacoError: its one side is more than MAX_ASPECT times the other.
-        """
-        width, height = image.size
-        if max(width, height) > MAX_ASPECT * min(width, height):
-            raise DacoError(f"{width} x {height} pixels are too narrow a picture to know a place by.")
-        prepared: Tensor = self._encoder.prepare(image)
-        return prepared
-
-    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
-        """Prepared images to descriptors, those of one shape in one batch: n times (3, h, w) to (n, dimension).
-
-        Raises:
-            DacoError: they do not fit into the GPU's memory.
-        """
-        try:
-            vectors: NDArray[np.float32] = describe(self._encoder, tensors).numpy()
-        except torch.OutOfMemoryError as error:
-            shape = " x ".join(str(side) for side in tensors[0].shape)
-            raise DacoError(
-                f"{len(tensors)} images of {shape} do not fit into {self.device}: use a smaller batch."
-            ) from error
-        return vectors
-
-    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """RGB images to descriptors: n images to (n, dimension). Raises what `prepare` and `embed_prepared` raise."""
-        return self.embed_prepared([self.prepare(image) for image in images])
+from training.images import UnreadableImage, open_reduced
+from training.threads import available_cores
 
 
 @dataclass(frozen=True)
@@ -147,7 +73,7 @@ def embed_files(
     waiting: dict[torch.Size, list[tuple[int, Tensor]]] = {}
     most_waiting = 4 * batch_size
     bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
-    decoded = _decode_ahead(engine, paths, workers or os.cpu_count() or 1, ahead=2 * batch_size, known=known)
+    decoded = _decode_ahead(engine, paths, workers or available_cores(), ahead=2 * batch_size, known=known)
     with bar, closing(decoded):
 
         def run(shape: torch.Size) -> None:
@@ -220,8 +146,8 @@ def _decode(engine: Engine, path: Path, known: Known | None) -> tuple[Form, Phot
         if known is not None and (found := known.look_up(digest)) is not None:
             photograph, described = found
             return described, photograph
-        image = open_rgb(path)
-        return engine.prepare(image), Photograph(*image.size, digest)
+        image, size = open_reduced(path, engine.image_size)
+        return engine.prepare(image), Photograph(*size, digest)
     except UnreadableImage:
         raise
     except FileNotFoundError as error:

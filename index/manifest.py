@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from index.catalog import Entry
+from index.precision_record import QueryPrecision, parse_query_precision
 from index.references import Split
 from index.sizing import EXACT, Measured, Search, Wishes
 from training.errors import DacoError
@@ -62,6 +63,7 @@ class Manifest:
         left_out: files of the sources that were removed from the index on purpose, absolute.
         next_id: above every id that this index ever gave, so that none is given twice.
         search: how the descriptors are searched, and why so.
+        queries: the precision that queries are described in, and what it costs.
     """
 
     generation: int
@@ -80,6 +82,7 @@ class Manifest:
     left_out: tuple[str, ...]
     next_id: int
     search: Search
+    queries: QueryPrecision = field(default_factory=QueryPrecision)
     metric: str = "inner_product"
     format_version: int = FORMAT_VERSION
 
@@ -132,6 +135,7 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
         content["sources"] = tuple(SourceRecord(**record) for record in content["sources"])
         content["left_out"] = tuple(content["left_out"])
         content["search"] = _parse_search(content["search"])
+        content["queries"] = parse_query_precision(content.get("queries"))
         return Manifest(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DacoError(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error

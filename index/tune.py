@@ -5,7 +5,8 @@ from pathlib import Path
 
 from index.build import Effort
 from index.bundle import Bundle, republish
-from index.embed import TorchEngine, embed_files
+from index.embed import embed_files
+from index.engines.query import query_engine
 from index.generations import KEPT, Writer, generation_folder, read_current
 from index.manifest import Manifest
 from index.references import Split, find_references
@@ -85,7 +86,7 @@ def tune_index(
 def _embed(live: Bundle, store: FaissStore, source: str, data_root: Path, split: Split, effort: Effort) -> Queries:
     """The photographs of a source as queries."""
     paths = [reference.path for reference in find_references(source, data_root, split)]
-    engine = TorchEngine(live.encoder, effort.device)
+    engine = query_engine(live, effort.device)
     embedded = embed_files(engine, paths, effort.batch_size, strict=effort.strict, progress=effort.progress)
     if not embedded.kept:
         raise DacoError(f"No photograph in {source} can be read. First: {embedded.unreadable[0]}")

@@ -1,7 +1,7 @@
 """Photographs to descriptors with an encoder, many at a time."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -14,10 +14,13 @@ from training.threads import in_threads
 
 
 @torch.inference_mode()
-def describe(encoder: Encoder, tensors: Sequence[Tensor]) -> Tensor:
+def describe(encoder: Encoder, tensors: Sequence[Tensor], run: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """Descriptors of prepared images: (3, h, w) each to (n, dimension), on the CPU, in the order given.
 
     Images of one shape go through as one batch.
+
+    Args:
+        run: (n, 3, h, w) to (n, dimension), as the encoder does; the encoder itself if None.
     """
     device = next(encoder.parameters()).device
     groups: dict[torch.Size, list[int]] = defaultdict(list)
@@ -27,7 +30,7 @@ def describe(encoder: Encoder, tensors: Sequence[Tensor]) -> Tensor:
     for positions in groups.values():
         batch = torch.stack([tensors[position] for position in positions])
         batch = batch.to(device, memory_format=encoder.memory_format)
-        descriptors[positions] = encoder(batch).float().cpu()
+        descriptors[positions] = (run or encoder)(batch).float().cpu()
     return descriptors
 
 

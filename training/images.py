@@ -1,6 +1,9 @@
 """Image files to upright RGB images."""
 
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 # of the longer side to the shorter: where only the shorter is fixed, a thread of pixels would grow to gigabytes, as
 # 1 x 60000 becomes 256 x 15 million
 MAX_ASPECT = 16
+REDUCED_FACTOR = 2  # so that the resizing that follows still smooths
+ORIENTATION = 0x0112  # EXIF's tag
+SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
 
 
 class UnreadableImage(DacoError):
@@ -72,6 +78,45 @@ def _bound_shorter_side(image: Image.Image, shorter: int) -> Image.Image:
     if scale >= 1:
         return image
     return image.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
+
+
+def open_reduced(path: Path, size: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The image in a file, as `to_rgb` gives it, of a large JPEG in a smaller form; and the width and height it has.
+
+    Args:
+        size: pixels that the shorter side will be resized to; the smaller form keeps twice as many.
+
+    Raises:
+        UnreadableImage: as `open_rgb`.
+    """
+    with _reading(path), Image.open(path) as image:
+        width, height = image.size
+        if image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
+            width, height = height, width
+        reduce_jpeg(image, size)
+        return to_rgb(image), (width, height)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UnreadableImage(path, "there is no such file") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(path, str(error).replace(f" '{path}'", "")) from error
+
+
+def reduce_jpeg(image: Image.Image, size: int) -> None:
+    """Has an image that is opened and not yet read decoded at 1/2, 1/4 or 1/8, which is several times faster.
+
+    Args:
+        size: pixels that the shorter side will be resized to; it is decoded with twice as many at least.
+    """
+    scale = REDUCED_FACTOR * size / min(image.size)
+    if scale < 1:
+        # asks libjpeg for the smallest of its scales that is no smaller than this; other formats have none
+        image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from daco_serve.calibration import Bin, Calibration, HeldOut, Outcomes, fit, map_extent
 from daco_serve.localize import LEAST_ON_MAP, MATCHES, find_cluster, localize
 from index.bundle import Bundle, Match
-from index.embed import TorchEngine, embed_files
+from index.embed import embed_files
+from index.engines.query import query_engine
 from index.references import Reference, Split, find_references
 from training.datasets.locations import distance_metres
 from training.errors import DacoError
@@ -49,7 +50,7 @@ def calibrate(
     """
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
-    engine = TorchEngine(bundle.encoder, device)
+    engine = query_engine(bundle, device)
     embedded = embed_files(engine, [truth.path for truth in truths], progress=progress)
     outcomes = _outcomes(bundle, [truths[row] for row in embedded.kept], embedded.vectors, elsewhere)
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:

@@ -10,7 +10,8 @@ import pytest
 
 from index.build import build_index
 from index.bundle import Bundle, read_manifest
-from index.embed import TorchEngine, embed_files
+from index.embed import embed_files
+from index.engines.create import create_engine
 from training.encoder import Encoder
 from training.errors import DacoError
 from training.images import UnreadableImage, open_rgb
@@ -23,7 +24,7 @@ def bundle(built):
 
 @pytest.fixture(scope="module")
 def vectors(bundle, built):
-    return TorchEngine(bundle.encoder, "cpu").embed([open_rgb(path) for path in sorted(built[0].iterdir())])
+    return create_engine(bundle.encoder, "cpu").embed([open_rgb(path) for path in sorted(built[0].iterdir())])
 
 
 def test_every_photograph_finds_itself_first_with_similarity_one(bundle, vectors, built):
@@ -120,7 +121,7 @@ def test_unreadable_photographs_are_named_and_skipped(with_broken, encoder_folde
     assert str(with_broken / "letter.jpg") in said
     bundle = Bundle.open(tmp_path / "index")
     assert [Path(entry.path).name for entry in bundle.catalog.all()] == ["000.png", "002.png", "003.png"]
-    vector = TorchEngine(bundle.encoder, "cpu").embed([open_rgb(with_broken / "003.png")])
+    vector = create_engine(bundle.encoder, "cpu").embed([open_rgb(with_broken / "003.png")])
     assert bundle.search(vector, 1)[0][0].entry.path == str(with_broken / "003.png")
 
 
@@ -142,7 +143,7 @@ def test_photographs_of_many_shapes_keep_the_order_of_the_list(encoder_folder, p
     shapes = [(96, 72), (72, 96), (80, 80), (120, 64)]
     lists = [photographs(tmp_path / str(number), 7, size) for number, size in enumerate(shapes)]
     paths = [path for group in zip(*lists, strict=True) for path in group]
-    engine = TorchEngine(Encoder.load(encoder_folder), "cpu")
+    engine = create_engine(Encoder.load(encoder_folder), "cpu")
     embedded = embed_files(engine, paths, batch_size=3, workers=4, progress=False)
     one_by_one = np.concatenate([engine.embed([open_rgb(path)]) for path in paths])
     assert embedded.kept == list(range(28))
@@ -153,7 +154,7 @@ def test_photographs_of_many_shapes_keep_the_order_of_the_list(encoder_folder, p
 
 def test_a_picture_too_narrow_to_resize_is_skipped_not_blown_up(encoder_folder, photographs, tmp_path):
     thread, picture = photographs(tmp_path / "a", 1, (1, 60000))[0], photographs(tmp_path / "b", 1)[0]
-    engine = TorchEngine(Encoder.load(encoder_folder), "cpu")
+    engine = create_engine(Encoder.load(encoder_folder), "cpu")
     embedded = embed_files(engine, [thread, picture], progress=False)
     assert embedded.kept == [1]
     assert "too narrow" in str(embedded.unreadable[0])

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import build, embed
 from index.build import Effort, build_index
 from index.bundle import Bundle, read_manifest
 from index.change import add_photographs, remove_photographs, update_index
+from index.engines.openvino import OpenVinoEngine
 from index.generations import Writer
 from index.known import Known, Photograph
 from training.encoder import Encoder, EncoderConfig
@@ -29,13 +29,13 @@ class Killed(BaseException):
 def engine_count(monkeypatch):
     """Counts the images that really go through the engine."""
     counted = []
-    real = embed.TorchEngine.embed_prepared
+    real = OpenVinoEngine.embed_prepared
 
     def count(self, tensors):
         counted.extend(tensors)
         return real(self, tensors)
 
-    monkeypatch.setattr(build.TorchEngine, "embed_prepared", count)
+    monkeypatch.setattr(OpenVinoEngine, "embed_prepared", count)
     return lambda: len(counted)
 
 
@@ -198,7 +198,7 @@ def test_a_rebuild_embeds_only_what_changed_and_another_encoder_everything(
 @pytest.mark.parametrize("batches", [1, 3, 5])
 def test_a_build_that_was_stopped_goes_on_where_it_was(batches, encoder_folder, photographs, tmp_path, monkeypatch):
     photographs(tmp_path / "p", 12)
-    real, made = embed.TorchEngine.embed_prepared, []
+    real, made = OpenVinoEngine.embed_prepared, []
 
     def stop(self, tensors):
         if len(made) == batches:
@@ -207,7 +207,7 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(batches, encoder_folder, 
         return real(self, tensors)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(build.TorchEngine, "embed_prepared", stop)
+        patch.setattr(OpenVinoEngine, "embed_prepared", stop)
         build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "index", batch_size=2, progress=False)
     report = build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "index", progress=False)
     assert report.embedded == 12 - 2 * batches

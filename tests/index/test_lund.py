@@ -7,7 +7,7 @@ import pytest
 
 from index.build import build_index
 from index.bundle import Bundle
-from index.embed import TorchEngine
+from index.engines.create import create_engine
 from index.references import find_references
 from training.images import open_rgb
 
@@ -31,7 +31,7 @@ def test_a_photograph_is_found_where_it_was_taken(lund, encoder_folder, tmp_path
     manifest = build_index(str(lund), str(encoder_folder), tmp_path / "index", progress=False).manifest
     assert (manifest.count, manifest.with_location) == (29, 29)
     bundle = Bundle.open(tmp_path / "index")
-    best = bundle.search(TorchEngine(bundle.encoder).embed([open_rgb(lund / "05.jpg")]), 1)[0][0]
+    best = bundle.search(create_engine(bundle.encoder).embed([open_rgb(lund / "05.jpg")]), 1)[0][0]
     assert best.entry.path == str(lund.resolve() / "05.jpg")
     assert (best.entry.latitude, best.entry.longitude) == pytest.approx((55.698303, 13.195097), abs=1e-5)
     assert (best.entry.width, best.entry.height) == (1024, 768)

@@ -1,0 +1,72 @@
+"""The engine for an encoder on a device."""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from index.engines.engine import Engine
+from index.engines.pytorch import TorchEngine
+from index.precision_record import Precision
+from training.devices import pick_device
+from training.encoder import Encoder
+
+log = logging.getLogger(__name__)
+
+
+def create_engine(
+    encoder: Encoder,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    quantised: Path | None = None,
+    threads: int = 0,
+    goal: Literal["latency", "throughput"] = "latency",
+) -> Engine:
+    """OpenVINO on a CPU; PyTorch on a GPU and, with a word, for what OpenVINO cannot run. It takes the encoder over.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
+        quantised: the int8 form of the encoder's backbone, for that precision.
+        threads: on a CPU; 0 for what the engine thinks best.
+        goal: `latency` for queries, `throughput` for many photographs at once.
+
+    Raises:
+        DacoError: there is no such device, or it does not compute in this precision.
+    """
+    where = pick_device(device)
+    if where.type == "cuda":
+        return TorchEngine(encoder, where, precision, graphs=goal == "latency")
+    try:
+        from index.engines.export import NotExportable
+        from index.engines.openvino import OpenVinoEngine
+    except ImportError as error:  # a platform without it
+        log.warning("OpenVINO cannot be loaded (%s): PyTorch takes its place, more slowly.", error)
+        return TorchEngine(encoder, torch.device("cpu"), precision)
+    try:
+        return OpenVinoEngine(encoder, precision, quantised, threads, goal)
+    except NotExportable as error:
+        log.warning("%s PyTorch takes its place, more slowly.", error)
+        return TorchEngine(encoder, torch.device("cpu"))
+
+
+def best_precision(proved: Precision, device: str) -> tuple[Precision, str]:
+    """The precision nearest to a proved one that a machine has, and why it is another: "" where it is not.
+
+    Raises:
+        DacoError: there is no such device.
+    """
+    where = pick_device(device)
+    if proved == "int8" and where.type == "cuda":
+        return "fp32", "int8 is for CPUs"
+    if proved == "bf16" and not _has_bf16(where):
+        return "fp32", f"this {'GPU' if where.type == 'cuda' else 'CPU'} has no bf16"
+    return proved, ""
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    from index.engines.openvino import has_bf16
+
+    return has_bf16()

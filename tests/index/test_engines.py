@@ -1,0 +1,166 @@
+"""Every engine describes a photograph as the encoder does, whatever computes and in whatever precision."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from index.engines.create import create_engine
+from index.engines.export import cache_folder
+from index.engines.openvino import OpenVinoEngine, has_bf16
+from index.engines.pytorch import TorchEngine
+from training.encoder import Encoder, EncoderConfig
+from training.errors import DacoError
+
+SIZES = [(96, 72), (72, 96), (64, 64), (96, 72), (200, 70)]
+
+
+def pictures() -> list[Image.Image]:
+    """Coloured blocks of several shapes."""
+    blocks = [np.random.default_rng(row).integers(0, 255, (4, 5, 3), dtype=np.uint8) for row in range(len(SIZES))]
+    return [
+        Image.fromarray(block).resize(size, Image.Resampling.BICUBIC) for block, size in zip(blocks, SIZES, strict=True)
+    ]
+
+
+def encoder(backbone: str = "test_resnet", pooling: str = "gem", **more: object) -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(EncoderConfig(backbone=backbone, pooling=pooling, image_size=64, **more)).eval()
+
+
+def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-5)
+    return (one * other).sum(axis=1)
+
+
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray:
+    return TorchEngine(encoder(), torch.device("cpu")).embed(pictures())
+
+
+@pytest.mark.parametrize("goal", ["latency", "throughput"])
+def test_openvino_gives_the_descriptors_of_pytorch_for_every_shape(expected: np.ndarray, goal: str) -> None:
+    engine = create_engine(encoder(), "cpu", goal=goal)
+    assert engine.description == "OpenVINO fp32"
+    np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-5)
+    one_by_one = np.concatenate([engine.embed([picture]) for picture in pictures()])
+    np.testing.assert_allclose(one_by_one, expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
+def test_bf16_is_comparable_with_fp32(expected: np.ndarray) -> None:
+    engine = create_engine(encoder(), "cpu", "bf16")
+    assert engine.description == "OpenVINO bf16"
+    rows = engine.embed(pictures())
+    assert cosines(rows, expected).min() > 0.995
+    assert not np.allclose(rows, expected, atol=1e-6), "it was computed in something less than fp32"
+
+
+def test_threads_that_use_one_engine_at_once_get_their_own_descriptors(expected: np.ndarray) -> None:
+    engine = create_engine(encoder(), "cpu")
+    tensors = [engine.prepare(picture) for picture in pictures()]
+    rows = [number % len(tensors) for number in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda row: engine.embed_prepared([tensors[row]])[0], rows))
+        pairs = list(pool.map(lambda row: engine.embed_prepared([tensors[row], tensors[0]])[0], rows))
+    np.testing.assert_allclose(together, expected[rows], atol=1e-5)
+    np.testing.assert_allclose(pairs, expected[rows], atol=1e-5)
+
+
+def exports(folder: Path) -> list[Path]:
+    return sorted((folder / "openvino").glob("[!.]*"))
+
+
+def test_an_encoder_is_exported_once_and_a_damaged_export_is_made_again(
+    expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path))
+    OpenVinoEngine(encoder())
+    (export,) = exports(tmp_path)
+    assert encoder().fingerprint in export.name
+    made = (export / "model.bin").stat().st_mtime_ns
+    OpenVinoEngine(encoder())
+    assert (export / "model.bin").stat().st_mtime_ns == made
+    content = bytearray((export / "model.bin").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (export / "model.bin").write_bytes(content)
+    np.testing.assert_allclose(OpenVinoEngine(encoder()).embed(pictures()), expected, atol=1e-5)
+    assert exports(tmp_path) == [export], "nothing else is left there"
+    assert (export / "model.bin").read_bytes() != bytes(content)
+
+
+def test_without_a_place_to_keep_it_the_export_still_works(
+    expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path / "file"))
+    np.testing.assert_allclose(OpenVinoEngine(encoder()).embed(pictures()), expected, atol=1e-5)
+
+
+def test_processes_that_export_one_encoder_at_once_leave_one_whole_export(
+    expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
+    encoder().save(tmp_path / "encoder")
+    code = (
+        "import sys; from pathlib import Path; from training.encoder import Encoder\n"
+        "from index.engines.export import exported_backbone\n"
+        "exported_backbone(Encoder.load(Path(sys.argv[1])))\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "encoder")]) for _ in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert len(exports(cache_folder())) == len(list((cache_folder() / "openvino").iterdir())) == 1
+    np.testing.assert_allclose(OpenVinoEngine(encoder()).embed(pictures()), expected, atol=1e-5)
+
+
+def test_what_openvino_runs_otherwise_than_pytorch_falls_back_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    odd = encoder()
+    features = odd.backbone.forward_features
+    # a choice that depends on the shape, of which tracing sees one side only
+    odd.backbone.forward_features = lambda images: features(images).flip(1 if images.shape[2] > images.shape[3] else 0)
+    odd.backbone.register_buffer("another", torch.zeros(1))  # and so another fingerprint
+    engine = create_engine(odd, "cpu")
+    assert engine.description == "PyTorch fp32 on cpu"
+    assert "PyTorch takes its place" in caplog.text
+    np.testing.assert_allclose(engine.embed(pictures()[1:2]), odd(odd.prepare(pictures()[1])[None]).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_efficientnet"])
+def test_other_families_are_exported_too(backbone: str) -> None:
+    other = encoder(backbone, "avg")
+    expected = TorchEngine(other, torch.device("cpu")).embed(pictures())
+    engine = create_engine(other, "cpu")
+    assert engine.description == "OpenVINO fp32"
+    np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-4)
+
+
+def test_nothing_is_reported_to_the_makers_of_openvino() -> None:
+    code = "import index.engines.runtime, sys; assert sys.modules['openvino_telemetry'] is None"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
+
+
+def test_what_a_device_does_not_compute_in_is_one_sentence() -> None:
+    with pytest.raises(DacoError, match="--precision int8"):
+        create_engine(encoder(), "cpu", "int8")
+    with pytest.raises(DacoError, match="does not compute in bf16"):
+        TorchEngine(encoder(), torch.device("cpu"), "bf16")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gpu_gives_comparable_descriptors_step_by_step_and_recorded(expected: np.ndarray, precision: str) -> None:
+    device = torch.device("cuda")
+    for graphs in (False, True):
+        engine = TorchEngine(encoder(), device, precision, graphs)
+        for count in (1, 2, 3, 4, 4, 5, 5, 1):  # a shape is recorded when it comes again
+            rows = engine.embed([pictures()[0]] * count)
+            assert cosines(rows, np.repeat(expected[:1], count, axis=0)).min() > 0.995
+        mixed = [engine.embed(pictures()) for _ in range(2)]
+        assert all(cosines(rows, expected).min() > 0.995 for rows in mixed)
+        np.testing.assert_allclose(mixed[0], mixed[2], atol=2e-2)
