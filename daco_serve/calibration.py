@@ -1,6 +1,7 @@
 """How far evidence can be trusted: fitted on queries whose place is known, kept beside the index."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from index.manifest import Bounds
 from training.datasets.locations import distance_metres
 from training.errors import DacoError
 
+log = logging.getLogger(__name__)
+
 FORMAT_VERSION = 1
 EVIDENCE = (
     "similarity",
@@ -21,9 +24,9 @@ EVIDENCE = (
     "share",
     "support",
 )  # of the best cluster; `Cluster.evidence` has them in this order
-SHIPPED = Path(__file__).parent / "calibrations"  # of encoders that come with the package, by fingerprint
 RADIUS_SHARE = 0.68  # of the truth that the radius holds, as ARCore and the GeoPose Protocol have it
 RIDGE = 1.0
+MOST_GROWTH = 2.0  # a map that has become so many times larger or smaller is another map
 
 
 class Logistic(BaseModel):
@@ -67,7 +70,7 @@ class Calibration(BaseModel):
     """What evidence was worth on validation queries.
 
     Args:
-        encoder: fingerprint of the encoder that it holds for.
+        encoder, references: fingerprint of the encoder that it holds for, and how many photographs the map had.
         queries, count: which, and how many.
         recall: how many were located right.
         elsewhere: share of queries that are taken to come from places that are not on the map.
@@ -79,6 +82,7 @@ class Calibration(BaseModel):
 
     format_version: int = FORMAT_VERSION
     encoder: str
+    references: int
     created: str
     queries: str
     count: int
@@ -132,17 +136,20 @@ class Calibration(BaseModel):
         return standard
 
 
-def find_calibration(index: Path, fingerprint: str) -> Calibration | None:
-    """The calibration of an index, or else the one that ships for its encoder; None where neither is for this encoder.
+def find_calibration(index: Path, fingerprint: str, references: int) -> Calibration | None:
+    """The calibration of an index; None where there is none, or it is of another encoder or of a map of another size.
 
     Raises:
         DacoError: the file cannot be read, or is no calibration.
     """
-    for file in (index / CALIBRATION_FILE, SHIPPED / f"{fingerprint}.json"):
-        if file.is_file():
-            calibration = read_calibration(file)
-            if calibration.encoder == fingerprint:
-                return calibration
+    file = index / CALIBRATION_FILE
+    if not file.is_file():
+        return None
+    calibration = read_calibration(file)
+    growth = max(references, 1) / max(calibration.references, 1)
+    if calibration.encoder == fingerprint and 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
+        return calibration
+    log.warning("%s was fitted for another encoder or size of the map, so it is not used: fit it again.", file)
     return None
 
 
@@ -205,6 +212,7 @@ def fit(
     outcomes: Outcomes,
     extent: float | None,
     encoder: str,
+    references: int,
     created: str,
     queries: str,
     elsewhere: float,
@@ -227,6 +235,7 @@ def fit(
     far = wrong if len(wrong) else np.array([extent or 0.0])  # none was wrong: then the whole map it is
     return Calibration(
         encoder=encoder,
+        references=references,
         created=created,
         queries=queries,
         count=int(outcomes.on_map.sum()),

@@ -154,9 +154,9 @@ class ServedIndex:
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
         self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
-        self._live = Live(
-            self.name, bundle, running, find_calibration(self.folder, bundle.manifest.encoder_fingerprint)
-        )
+        manifest = bundle.manifest
+        calibration = find_calibration(self.folder, manifest.encoder_fingerprint, manifest.count)
+        self._live = Live(self.name, bundle, running, calibration)
         return True
 
 

@@ -59,10 +59,10 @@ def calibrate(
             " they need positions, or the place names of the map."
         )
     extent = map_extent(bundle.manifest.bounds)
-    encoder, now = bundle.manifest.encoder_fingerprint, datetime.now(UTC).isoformat(timespec="seconds")
+    manifest, now = bundle.manifest, datetime.now(UTC).isoformat(timespec="seconds")
 
     def fitted(part: Outcomes, held_out: HeldOut | None = None) -> Calibration:
-        return fit(part, extent, encoder, now, queries, elsewhere, held_out)
+        return fit(part, extent, manifest.encoder_fingerprint, manifest.count, now, queries, elsewhere, held_out)
 
     folds = np.random.default_rng(0).permutation(int(outcomes.group.max()) + 1)[outcomes.group] % FOLDS
     judged = [

@@ -35,6 +35,7 @@ function lookUpNext() {
 }
 
 async function lookUp(photograph) {
+  const turn = (photograph.turn = (photograph.turn ?? 0) + 1);
   change(photograph, "asking");
   try {
     photograph.own = await readPosition(photograph.file);
@@ -42,10 +43,13 @@ async function lookUp(photograph) {
     form.append("image", await fitting(photograph.file), photograph.file.name);
     const where = find("index").value ? `?index=${encodeURIComponent(find("index").value)}` : "";
     const response = await ask(`/v1/query${where}`, { method: "POST", body: form }, askForKey);
-    photograph.answer = await response.json();
+    const answer = await response.json();
+    if (photograph.turn !== turn) return; // another map was chosen meanwhile
+    photograph.answer = answer;
     photograph.rank = photograph.answer.matches[0]?.rank ?? 1;
     change(photograph, "done");
   } catch (error) {
+    if (photograph.turn !== turn) return;
     photograph.error = error;
     change(photograph, "failed");
   }
@@ -250,8 +254,12 @@ for (const input of [find("file"), find("camera")]) {
     add(input.files);
     input.value = ""; // so that the same file can be chosen again
   });
-  // the space bar opens a file input everywhere, the enter key does not
-  input.addEventListener("keydown", (event) => event.key === "Enter" && input.click());
+  // the space bar opens a file input everywhere, the enter key only in some browsers, which must not open it twice
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    input.click();
+  });
 }
 for (const name of ["dragover", "dragleave", "drop"]) {
   // a photograph that misses the box must not replace the page
@@ -262,6 +270,19 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 document.addEventListener("drop", (event) => add(event.dataTransfer.files));
 document.addEventListener("paste", (event) => add(event.clipboardData.files));
+
+find("over").addEventListener("click", () => {
+  for (const photograph of photographs.splice(0)) {
+    photograph.turn = 0; // no answer to it is waited for any more
+    URL.revokeObjectURL(photograph.address);
+  }
+  shown = null;
+  find("film").replaceChildren();
+  find("main").classList.remove("busy");
+  for (const part of ["film", "failure", "compare", "matches", "legend"]) find(part).hidden = true;
+  map?.clear();
+  showMap();
+});
 
 // ---- the key -----------------------------------------------------------------------------------------------------
 
@@ -315,6 +336,7 @@ async function chooseIndex() {
 function showMap() {
   const index = indexes.find(({ name }) => name === find("index").value) ?? indexes[0];
   if (!index) return;
+  find("map").hidden = !index.located;
   const lacking = index.count - index.located;
   const positions = index.located ? (lacking ? `${index.located.toLocaleString()} of them with a position.` : "all with a position.") : "none with a position.";
   say("The map", index.name, `${index.count.toLocaleString()} photographs, ${positions}`);
@@ -324,6 +346,7 @@ find("index").addEventListener("change", async () => {
   await chooseIndex();
   for (const photograph of photographs) {
     delete photograph.answer;
+    photograph.turn = (photograph.turn ?? 0) + 1;
     photograph.state = "waiting";
   }
   if (shown) show(shown);

@@ -19,7 +19,7 @@ from index.build import build_index
 from training.datasets.locations import Location, write_locations
 from training.errors import DacoError
 
-from .conftest import served
+from .conftest import hosted
 from .test_localize import match
 
 
@@ -35,7 +35,7 @@ def outcomes(count: int = 4000) -> Outcomes:
 
 
 def fitted(seen: Outcomes) -> Calibration:
-    return fit(seen, extent=1000.0, encoder="f", created="now", queries="q", elsewhere=0.3)
+    return fit(seen, extent=1000.0, encoder="f", references=100, created="now", queries="q", elsewhere=0.3)
 
 
 def test_what_is_said_to_be_likely_is_so_that_often_on_queries_that_were_not_seen() -> None:
@@ -97,7 +97,7 @@ def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up
 ) -> None:
     index, queries = wide_map
     content = (photographs / "3.png").read_bytes()
-    with served(index, DACO_RELOAD_SECONDS="0.1") as (address, _):
+    with hosted(index, reload_seconds=0.1) as address:
 
         def answer() -> dict[str, Any]:
             given: dict[str, Any] = httpx.post(f"{address}/v1/query", content=content).json()
@@ -118,20 +118,21 @@ def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up
         assert 0.5 < after["location"]["probability"] <= 1 and 0.5 < after["on_map"] <= 1
         assert after["location"]["uncertainty_metres"] < before["location"]["uncertainty_metres"] * 100
         # it stays when the index gets another generation, and its encoder's fingerprint is what it was
-        build_index(str(queries), str(encoder_folder), index, device="cpu", progress=False)
+        build_index(str(index.parent / "references"), str(encoder_folder), index, device="cpu", progress=False)
         while answer()["index"]["generation"] == 1 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert answer()["index"]["calibrated"]
         assert answer()["index"]["encoder"] == before["index"]["encoder"]
 
 
-def test_a_calibration_of_another_encoder_is_not_used_and_a_broken_one_is_one_sentence(tmp_path: Path) -> None:
+def test_a_calibration_of_another_encoder_or_map_is_not_used_and_a_broken_one_is_one_sentence(tmp_path: Path) -> None:
     fitted(outcomes()).save(tmp_path / "calibration.json")
-    assert find_calibration(tmp_path, "f") is not None
-    assert find_calibration(tmp_path, "another") is None
+    assert find_calibration(tmp_path, "f", 150) is not None
+    assert find_calibration(tmp_path, "another", 100) is None
+    assert find_calibration(tmp_path, "f", 300) is None and find_calibration(tmp_path, "f", 30) is None
     (tmp_path / "calibration.json").write_text("{}")
     with pytest.raises(DacoError, match="daco-bench calibrate"):
-        find_calibration(tmp_path, "f")
+        find_calibration(tmp_path, "f", 100)
 
 
 def test_too_few_queries_are_refused(index: Path, photographs: Path) -> None:

@@ -15,7 +15,7 @@ from daco_serve.formats import GEOJSON, GEOPOSE, JSON, QUATERNION, choose
 from daco_serve.geopose import quaternion_of, yaw_of
 from index.build import build_index
 
-from .conftest import served
+from .conftest import hosted
 from .test_refusals import refused
 
 GPP = Path(__file__).parent / "node"
@@ -155,7 +155,7 @@ def test_the_client_hears_why_there_is_no_pose_and_that_an_unknown_heading_may_b
         shutil.copy(photographs / "1.png", folder)
         (folder / "locations.csv").write_text(f"file,latitude,longitude\n{row}")
         build_index(str(folder), str(encoder_folder), tmp_path / "maps" / name, device="cpu", progress=False)
-    with served(tmp_path / "maps") as (address, _):
+    with hosted(tmp_path / "maps") as address:
         headless = json.loads(gpp(f"{address}/geopose?index=headless", photographs / "1.png").stdout)
         assert headless["accuracy"]["orientation"] == 180
         assert headless["geopose"]["quaternion"] == {"x": 0, "y": 0, "z": 0, "w": 1}

@@ -13,7 +13,7 @@ from daco_serve.index_names import find_indexes
 from index.build import build_index
 from training.errors import DacoError
 
-from .conftest import served
+from .conftest import hosted, served
 from .test_refusals import refused
 
 
@@ -40,7 +40,7 @@ def test_queries_choose_an_index_and_a_new_one_in_the_folder_joins(
     maps = tmp_path / "maps"
     shutil.copytree(index, maps / "all")
     content = (photographs / "1.png").read_bytes()
-    with served(maps, DACO_RELOAD_SECONDS="0.1") as (address, _), httpx.Client(base_url=address) as client:
+    with hosted(maps, reload_seconds=0.1) as address, httpx.Client(base_url=address) as client:
 
         def listed() -> dict[str, int]:
             return {one["name"]: one["count"] for one in client.get("/v1/indexes").json()["indexes"]}
