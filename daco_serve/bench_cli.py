@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daco_serve import bench_train_cli
 from index.options import SplitName, SplitOption
 from training.cli import whole_numbers
 from training.console import Trust, new_app, option, run
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from training.settings import TrainSettings
 
 app = new_app("Measure: recall, methods side by side, and how far answers can be trusted.")
+
+app.add_typer(bench_train_cli.app)
 
 DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
 Ranks = Annotated[str, option("ranks", "The k of the recalls R@k.")]
@@ -33,7 +36,7 @@ Pooling = Annotated[str, option("pooling", "avg (as published) or gem.")]
 ImageSize = Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")]
 Pretrained = Annotated[str | None, option("pretrained", "A file of weights, or imagenet.", show_default="from scratch")]
 LearningRate = Annotated[float, option("lr", "Adam's learning rate.")]
-Precision = Annotated[str, option("precision", "fp32, bf16 or fp16.")]
+Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
 

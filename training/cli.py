@@ -140,10 +140,12 @@ def train(
         seed=seed,
     )
     report = start(settings, resume)
-    if not report.finished:
+    if report.speaks and report.finished:
+        typer.echo(f"Encoder: {settings.encoder_folder}  Results: {settings.results_file}")
+    elif report.speaks:
         typer.echo(f"Stopped after iteration {report.iterations} of {iters}: the same command with --resume goes on.")
+    if not report.finished:
         sys.exit(130)
-    typer.echo(f"Encoder: {settings.encoder_folder}  Results: {settings.results_file}")
 
 
 @app.command("import")

@@ -1,6 +1,6 @@
 """The network in training: an encoder with a projection head, as the methods see it."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from lightning.fabric import Fabric
@@ -36,11 +36,10 @@ class ContrastiveNetwork(nn.Module):
         return projections + features if with_features else projections
 
 
-class FabricProjector:
-    """A network set up by Fabric, as a `Projector`: projections of the whole batch, over all processes."""
+class PlainProjector:
+    """A network in one process as a `Projector`, in the number format that it is in."""
 
-    def __init__(self, fabric: Fabric, network: nn.Module) -> None:
-        self.fabric = fabric
+    def __init__(self, network: nn.Module) -> None:
         self.network = network
 
     def __call__(self, *views: Tensor) -> tuple[Tensor, ...]:
@@ -49,6 +48,20 @@ class FabricProjector:
     def with_features(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
         gathered = [self.gather(rows) for rows in self.network(*views, with_features=True)]
         return tuple(zip(gathered[: len(views)], gathered[len(views) :], strict=True))
+
+    def gather(self, projections: Tensor) -> Tensor:
+        return projections
+
+    def precision(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class FabricProjector(PlainProjector):
+    """A network set up by Fabric, as a `Projector`: projections of the whole batch, over all processes."""
+
+    def __init__(self, fabric: Fabric, network: nn.Module) -> None:
+        super().__init__(network)
+        self.fabric = fabric
 
     def gather(self, projections: Tensor) -> Tensor:
         if self.fabric.world_size == 1:

@@ -15,6 +15,7 @@ from torch.optim import Adam
 from tqdm import tqdm
 
 from training.backbones import load_pretrained
+from training.batch_norm import synchronise
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.datasets.image_store import ImageStore
 from training.datasets.layout import DataSet
@@ -48,10 +49,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """How far a run came: iterations done in all, and whether these are all that were asked for."""
+    """How far a run came: iterations done in all, whether these are all that were asked for, and who says so.
+
+    Of several processes, only one is to speak.
+    """
 
     iterations: int
     finished: bool
+    speaks: bool = True
 
 
 def train(settings: TrainSettings, resume: bool = False, accelerator: str = "auto", processes: int = 1) -> TrainReport:
@@ -85,6 +90,8 @@ class Trainer:
         self.encoder = _make_encoder(settings, self.dataset)
         length = projection_length(settings, self.encoder.dimension)
         network = ContrastiveNetwork(self.encoder, length).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.fabric.world_size > 1:
+            synchronise(network, self.fabric.device)
         self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
         optimizer = Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         if settings.compile:
@@ -115,7 +122,7 @@ class Trainer:
         else:
             self._say(f"Validation on {len(self.validation.images)} photographs, right are {self.validation.rule}.")
         self.network.train()
-        batches = self._batches()
+        batches = self.batches()
         with StopSignal() as stop, self._bar(batches) as bar:
             for loss in self.steps(batches):
                 self.progress.iteration += 1
@@ -125,10 +132,11 @@ class Trainer:
                 bar.update()
                 if self.progress.iteration % batches.per_epoch == 0 or self.progress.iteration == self.settings.iters:
                     self._end_epoch(batches.per_epoch)
-                if stop.requested:
+                if self._any_process(stop.requested):
                     self._save()
                     break
-        return TrainReport(self.progress.iteration, self.progress.iteration >= self.settings.iters)
+        finished = self.progress.iteration >= self.settings.iters
+        return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero)
 
     def steps(self, batches: Batches) -> Iterator[float]:
         """A training step for each batch: its loss."""
@@ -154,6 +162,12 @@ class Trainer:
         self.optimizer.step()
         self.method.after_step()
         return loss.detach()
+
+    def _any_process(self, condition: bool) -> bool:
+        if self.fabric.world_size == 1:
+            return condition
+        met = torch.tensor(float(condition), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(met, reduce_op="max"))
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
@@ -210,7 +224,8 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self._say(f"Resumed after iteration {self.progress.iteration} of {self.settings.iters}.")
 
-    def _batches(self) -> Batches:
+    def batches(self) -> Batches:
+        """What is left of the run, this process's share of each batch."""
         return Batches(
             images=len(self.views),
             batch_size=self.settings.batch_size,

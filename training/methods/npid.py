@@ -55,7 +55,7 @@ class NPID(Method):
             A scalar: the mean over the batch of -log h(positive) - sum of log(1 - h(negative)).
         """
         rows = torch.cat([index[:, None], draw[:, 1:]], dim=1)
-        similarities = torch.einsum("nkc,nc->nk", self.bank[rows], projections.float())
+        similarities = torch.einsum("nkc,nc->nk", self.bank[rows], projections.to(self.bank.dtype))
         likelihoods = (similarities / self.temperature).exp()
         if self.normaliser == 0:
             self.normaliser.copy_(likelihoods.detach().mean() * len(self.bank))

@@ -1,0 +1,137 @@
+"""Several processes train what one process trains on the same batches."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.precision import PRECISIONS
+from training.settings import TrainSettings
+from training.trainer import train
+
+METHODS = ("daco", "simclr", "simsiam", "moco", "npid")
+ITERS = 4
+# all of the data in one batch, so that a row of the results is an iteration
+SMALL = {
+    "data_name": "places", "backbone": "resnet18", "image_size": 32, "batch_size": 24, "negs": 48, "proj_dim": 16,
+    "iters": ITERS, "lr": 1e-4, "workers": 0,
+}  # fmt: skip
+
+# in 32 bits rounding grows with every step, as Adam's follow the sign of a gradient, until only luck could tell a wrong
+# gradient from a rounded one
+DOUBLE = "64-true"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def run_together(commands: list[list[object]], environments: list[dict[str, str]]) -> None:
+    shared = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        subprocess.Popen(
+            [str(word) for word in command], env=shared | environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for command, environment in zip(commands, environments, strict=True)
+    ]
+    try:
+        outcomes = [process.communicate(timeout=400) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, (_, errors) in zip(processes, outcomes, strict=True):
+        assert process.returncode == 0, errors.decode()
+
+
+def losses(file: Path) -> list[float]:
+    with file.open() as stream:
+        return [float(row["train_loss"]) for row in csv.DictReader(stream)]
+
+
+def mean_gradients(adam: dict[str, Any]) -> torch.Tensor:
+    """Adam's running mean of all gradients, in one row."""
+    return torch.cat([state["exp_avg"].flatten() for state in adam["state"].values()])
+
+
+@pytest.fixture(scope="module")
+def training_only(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small data set without its validation photographs, which are read in 32 bits."""
+    root = tmp_path_factory.mktemp("training-only")
+    for kind in ("original", "generated"):
+        for domain in ("domain_a", "domain_b"):
+            folder = root / "places" / kind / domain
+            folder.mkdir(parents=True)
+            (folder / "train").symlink_to(places / "places" / kind / domain / "train")
+    return root
+
+
+@pytest.fixture(scope="module")
+def together(training_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of every method, trained by two processes as torchrun starts them."""
+    folder = tmp_path_factory.mktemp("together")
+    script = folder / "train_all.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "import torch\n"
+        "from training.precision import PRECISIONS\n"
+        "from training.settings import TrainSettings\n"
+        "from training.trainer import train\n"
+        f"PRECISIONS['fp32'] = {DOUBLE!r}\n"
+        "torch.set_default_dtype(torch.float64)\n"
+        f"for method in {METHODS!r}:\n"
+        f"    run = TrainSettings(data_root=Path({str(training_only)!r}), save_root=Path({str(folder)!r}),\n"
+        f"        method_name=method, **{SMALL!r})\n"
+        "    train(run, accelerator='cpu', processes=2)\n"
+    )
+    torchrun = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
+    ranks = [torchrun | {"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    run_together([[sys.executable, script]] * 2, ranks)
+    return folder
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_have_the_losses_of_one(
+    training_only: Path,
+    tmp_path: Path,
+    together: Path,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    monkeypatch.setitem(PRECISIONS, "fp32", DOUBLE)
+    request.addfinalizer(partial(torch.set_default_dtype, torch.get_default_dtype()))
+    torch.set_default_dtype(torch.float64)
+    alone = TrainSettings(data_root=training_only, save_root=tmp_path, method_name=method, **SMALL)  # type: ignore[arg-type]
+    train(alone, accelerator="cpu")
+    shared = alone.but(save_root=together)
+    expected = losses(alone.results_file)
+    assert len(expected) == ITERS
+    assert len(set(expected)) == ITERS, "the loss must move, or nothing is compared"
+    assert losses(shared.results_file) == pytest.approx(expected, abs=1e-4)
+    ours, theirs = (torch.load(run.checkpoint_file, weights_only=True) for run in (alone, shared))
+    assert ours["network"].keys() == theirs["network"].keys()
+    assert ours["method"].keys() == theirs["method"].keys()
+    for name in ("queue", "bank", "normaliser"):
+        if name in ours["method"]:
+            torch.testing.assert_close(theirs["method"][name], ours["method"][name], atol=1e-3, rtol=1e-3)
+    gradients, shared_gradients = (mean_gradients(state["optimizer"]) for state in (ours, theirs))
+    assert (shared_gradients - gradients).norm() < 1e-3 * gradients.norm()
+
+
+def test_two_machines_train_together_by_the_same_command(places: Path, tmp_path: Path, commands: Path) -> None:
+    options = ["--data_root", places, "--save_root", tmp_path, "--nodes", 2]
+    for name, value in (SMALL | {"iters": 1}).items():
+        options += [f"--{name}", value]
+    run_together([[commands / "daco-train", *options]] * 2, [{"NODE_RANK": rank} for rank in ("0", "1")])
+    alone = TrainSettings(data_root=places, save_root=tmp_path / "alone", **(SMALL | {"iters": 1}))  # type: ignore[arg-type]
+    train(alone, accelerator="cpu")
+    assert losses(tmp_path / "places_daco_results.csv") == pytest.approx(losses(alone.results_file), abs=1e-4)
