@@ -1,18 +1,29 @@
 """What a server tells of itself: request ids, log, metrics, traces; and what it never tells."""
 
+import gzip
 import json
 import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from PIL import Image
 
 from .conftest import hosted, served
 from .test_refusals import encoded, refused
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SECRETS = ("Maker of the camera", "48.8584", "2.2945", "GPS")
 
 
@@ -32,6 +43,32 @@ def samples(address: str) -> dict[str, float]:
         name: float(value)
         for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
     }
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[tuple[str, list[tuple[str, Span]]]]:
+    """An OTLP collector on a port of its own: its address, and what it was sent: service and span."""
+    received: list[tuple[str, Span]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/v1/traces"
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                names = [a.value.string_value for a in resource.resource.attributes if a.key == "service.name"]
+                received.extend((names[0], span) for scope in resource.scope_spans for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", received
+    server.shutdown()
 
 
 @pytest.mark.parametrize("id", ["abc-123", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a:b.c_d"])
@@ -69,26 +106,72 @@ def test_only_the_named_sites_may_ask_from_a_browser(index: Path) -> None:
             assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_the_log_has_each_request_and_nothing_of_the_photograph(index: Path) -> None:
+@dataclass(frozen=True)
+class Life:
+    """What one server process left behind: its answers, its log, its exit code, and its spans at a collector."""
+
+    answer: httpx.Response
+    last: bytes
+    log: list[str]
+    code: int
+    spans: list[tuple[str, Span]]
+
+
+@pytest.fixture(scope="module")
+def life(index: Path, collector: tuple[str, list[tuple[str, Span]]]) -> Life:
+    endpoint, spans = collector
+    query = f"/v1/query?k=2&prior=35.0,{SECRETS[2]},20000000"
+    form = {"image": (f"{SECRETS[1]}.jpg", with_metadata(), "image/jpeg")}
+    content = with_metadata()
     # as talkative as it gets: Pillow, asked to, would log every EXIF field
-    with served(index, "--log-level", "debug", "--log-format", "json") as (address, process):
-        form = {"image": (f"{SECRETS[1]}.jpg", with_metadata(), "image/jpeg")}
-        answer = httpx.post(f"{address}/v1/query?k=2&here={SECRETS[2]}", files=form, headers={"X-Request-ID": "mine"})
-        refused(httpx.post(f"{address}/v1/query", content=with_metadata()[:-900]), 422, "image_truncated")
+    options = ("--log-level", "debug", "--log-format", "json")
+    with served(index, *options, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as (address, process):
+        answer = httpx.post(address + query, files=form, headers={"X-Request-ID": "mine", "traceparent": TRACE})
+        refused(httpx.post(f"{address}/v1/query", content=content[:-900]), 422, "image_truncated")
         httpx.get(f"{address}/nothing%0a%1b[31m/" + "x" * 5000)
-        process.terminate()
+        with socket.create_connection((urlsplit(address).hostname, urlsplit(address).port), timeout=30) as slow:
+            head = f"POST /v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+            slow.sendall(head.encode() + content[:500])
+            time.sleep(0.5)
+            process.terminate()
+            time.sleep(0.5)
+            slow.sendall(content[500:])
+            last = slow.makefile("rb").read()
         _, log = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert answer.status_code == 200, answer.text
-    *lines, last = log.splitlines()
-    assert last == "Stopped."
-    first, second, third = (line for line in map(json.loads, lines) if line["logger"] == "daco_serve.access")
+    return Life(answer, last, log.splitlines(), process.returncode, spans)
+
+
+def test_a_server_that_is_told_to_stop_finishes_what_it_took(life: Life) -> None:
+    assert life.last.startswith(b"HTTP/1.1 200 ") and b'"matches"' in life.last
+    assert life.code == 0 and life.log[-1] == "Stopped."
+
+
+def test_the_log_has_each_request_and_nothing_of_the_photograph(life: Life) -> None:
+    assert life.answer.status_code == 200, life.answer.text
+    lines = [json.loads(line) for line in life.log[:-1]]
+    first, second, third, _ = (line for line in lines if line["logger"] == "daco_serve.access")
     assert (first["method"], first["path"], first["status"], first["request_id"]) == ("POST", "/v1/query", 200, "mine")
     assert (second["status"], second["refusal"]) == (422, "image_truncated")
     assert third["status"] == 404 and len(third["path"]) <= 256
     assert datetime.fromisoformat(first["time"]).tzinfo is not None and first["milliseconds"] > 0
     for secret in SECRETS:
-        assert secret not in log + answer.text
+        assert secret not in "".join(life.log) + life.answer.text
+
+
+def test_a_query_leaves_a_trace_of_its_stages_and_not_of_where_it_was_taken(life: Life) -> None:
+    assert {service for service, _ in life.spans} == {"daco-serve"}
+    trace = [span for _, span in life.spans if span.trace_id.hex() in TRACE]
+    spans = {span.name: span for span in trace}
+    assert set(spans) == {"POST /v1/query", "upload", "decode", "embed", "search"} and len(trace) == 5
+    root = spans.pop("POST /v1/query")
+    assert root.parent_span_id.hex() in TRACE
+    for span in spans.values():
+        assert span.parent_span_id == root.span_id
+        assert root.start_time_unix_nano <= span.end_time_unix_nano <= root.end_time_unix_nano
+    attributes = {attribute.key: str(attribute.value) for attribute in root.attributes}
+    assert "mine" in attributes["daco.request_id"]
+    for secret in SECRETS:
+        assert secret not in str(life.spans)
 
 
 def test_what_fails_inside_is_a_500_that_tells_nothing_and_a_log_that_tells_all(
