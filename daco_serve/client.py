@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -161,15 +162,9 @@ class Client(_Shared):
         DacoError: the address is none.
     """
 
-    def __init__(
-        self,
-        url: str = "http://127.0.0.1:8000",
-        key: str | None = None,
-        index: str | None = None,
-        timeout: float = TIMEOUT_SECONDS,
-    ) -> None:
-        super().__init__(url, key, index, timeout)
-        self._http = httpx.Client(**self._settings)
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return httpx.Client(**self._settings)
 
     def __enter__(self) -> "Client":
         return self
@@ -237,15 +232,9 @@ class Client(_Shared):
 class AsyncClient(_Shared):
     """`Client` for asyncio: the same methods, awaited. Raises as `Client`."""
 
-    def __init__(
-        self,
-        url: str = "http://127.0.0.1:8000",
-        key: str | None = None,
-        index: str | None = None,
-        timeout: float = TIMEOUT_SECONDS,
-    ) -> None:
-        super().__init__(url, key, index, timeout)
-        self._http = httpx.AsyncClient(**self._settings)
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(**self._settings)
 
     async def __aenter__(self) -> "AsyncClient":
         return self
