@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -215,6 +216,70 @@ def _print_calibration(calibration: "Calibration") -> None:
     )
     if held_out.within_radius is not None:
         typer.echo(f"The radius holds the truth in {100 * held_out.within_radius:.0f} % of cases; 68 % are meant.")
+
+
+@app.command("index")
+def index_sizes(
+    sizes: Annotated[str, typer.Option(help="Descriptors in the index, such as 1e4,1e5,1e6.")] = "1e4,1e5",
+    dimension: Annotated[int, typer.Option(min=8, help="Numbers of a descriptor.")] = 256,
+    goal: Annotated[
+        float,
+        typer.Option("--recall", min=0.0, max=1.0, help="Of the exact ten best, that each engine is set to."),
+    ] = 0.98,
+    engines: Annotated[
+        str, typer.Option(help="Which others to compare with; needs daco-serve[bench]. Empty for FAISS alone.")
+    ] = "usearch,hnswlib",
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for the indexes; what is there is not built again.", show_default="none")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw to this .svg, .png or .pdf; needs daco-serve[plot].")] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="Only print how descriptors of this index compare with the synthetic ones.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Search side by side: ours as served, bare FAISS, usearch and hnswlib, on synthetic descriptors of each size.
+
+    The descriptors have the statistics of real ones, the queries are of another condition. Every engine is set to the
+    least effort that reaches the recall on half of the queries, and measured on the other half, all in turn.
+
+    Example: daco-bench index --sizes 1e4,1e5,1e6 --work sizes --plot sizes.svg
+    """
+    from daco_serve.benchmark.search import report
+    from daco_serve.benchmark.search.plot import plot_rows
+    from daco_serve.benchmark.search.run import run_sizes, statistics
+    from index.curve_plot import drawing
+
+    if like is not None:
+        typer.echo(json.dumps(statistics(dimension, seed, like), indent=2))
+        return
+    if plot is not None:
+        drawing()  # refused before anything is measured, if it is not installed
+    counts = _counts(sizes)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) if work is None else work
+        rows = list(run_sizes(counts, dimension, goal, _words(engines), folder, _note, seed))
+    if plot is not None:
+        plot_rows(rows, plot)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(rows, dimension, goal, statistics(dimension, seed)), indent=2))
+    else:
+        typer.echo(report.to_markdown(rows))
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        counts = sorted({int(float(word)) for word in _words(text)})
+    except (ValueError, OverflowError) as error:
+        raise DacoError(f"--sizes takes numbers such as 1e4,1e5, not {text!r}.") from error
+    if not counts or counts[0] < 1000:
+        raise DacoError("--sizes takes numbers from 1000, such as 1e4,1e5.")
+    return counts
 
 
 def _budget(

@@ -45,6 +45,9 @@ def serve(
         int | None, option("workers", "Processes that share the port and the cores.", show_default="1")
     ] = None,
     device: Annotated[str | None, option("device", "auto, cpu, cuda or cuda:N.", show_default="auto")] = None,
+    gpu: Annotated[
+        str | None, option("gpu", "Whether indexes are searched on a GPU: auto, on or off.", show_default="auto")
+    ] = None,
     precision: Annotated[
         str | None,
         option("precision", "fp32, bf16 or int8; auto: what the index was built for.", show_default="auto"),
@@ -109,6 +112,7 @@ def serve(
             "workers": workers,
             "device": device,
             "precision": precision,
+            "gpu": gpu,
             "trust": trust,
             "keys": keys,
             "open": open_to_all,

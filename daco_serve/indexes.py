@@ -146,7 +146,7 @@ class ServedIndex:
             bundle = self._live.bundle
         else:
             try:
-                bundle = Bundle.open(self.folder, self._settings.trust)
+                bundle = Bundle.open(self.folder, self._settings.trust, self._settings.gpu)
             except StoreAway:
                 self._seen = before  # it may come back
                 raise

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from daco_serve.logs import LogFormat, LogLevel
 from daco_serve.tiles import check_tiles
 from index.precision_record import Wish
+from index.sizing import Gpu
 from training.errors import DacoError
 from training.threads import available_cores
 
@@ -32,6 +33,7 @@ class ServeSettings(BaseSettings):
         max_waiting: requests in work at once, of each worker; one more is refused with 503.
         max_batch: photographs that the encoder takes at once.
         reload_seconds: how often to look whether the index has a new generation.
+        gpu: whether indexes are searched on a GPU; with `auto`, where there is one for them.
         precision: that the encoder computes in; auto for what the index was built for.
         trust: run the code of others that an index with an encoder from torch.hub needs.
         keys: the file of API keys; naming one asks for a key on loopback too.
@@ -64,6 +66,7 @@ class ServeSettings(BaseSettings):
     reload_seconds: float = Field(default=2.0, gt=0)
     device: str = "auto"
     precision: Wish = "auto"
+    gpu: Gpu = "auto"
     trust: bool = False
     keys: Path | None = None
     open: bool = False

@@ -5,6 +5,7 @@ from dataclasses import replace
 from index.manifest import Manifest
 from index.sizing import EXACT, Search, Wishes, choose, still_fits
 from index.stores.faiss import FaissStore
+from index.stores.gpu import wanted
 from index.tuning import curve, measured, own_queries, pick
 
 
@@ -34,8 +35,9 @@ def arrange(
         store.arrange(before.index, like, progress)
         store.tune(before.search.parameters)
         return before.index, before.search
-    choice = choose(store.count, store.dimension, wishes)
-    store.arrange(choice.factory, None, progress)
+    gpu = wanted(wishes.gpu)
+    choice = choose(store.count, store.dimension, wishes, gpu)
+    store.arrange(choice.factory, None, progress, gpu)
     if choice.factory == EXACT:
         return EXACT, Search(choice.reason, wishes)
     queries = own_queries(store)

@@ -35,11 +35,12 @@ from index.manifest import (
     record_files,
 )
 from index.precision_record import QueryPrecision
-from index.sizing import Search, Wishes
+from index.sizing import Gpu, Search, Wishes
 from index.store import StoreAway, VectorStore
 from index.stores.address import FAISS, MilvusAddress
 from index.stores.connection import Connection
 from index.stores.faiss import FaissStore, candidates_file
+from index.stores.gpu import wanted
 from index.stores.milvus import POINTER_FILE, MilvusStore, Pointer, pointers, sweep
 from training.encoder import Encoder
 from training.errors import DacoError
@@ -75,20 +76,28 @@ class Bundle:
         return self.manifest.generation
 
     @classmethod
-    def open(cls, index: Path, trust: bool = False) -> "Bundle":
+    def open(cls, index: Path, trust: bool = False, gpu: Gpu = "off") -> "Bundle":
         """The live generation of the index in a folder, once every byte of it has been verified.
 
         Args:
             trust: consent to running the code of others, without which an encoder from torch.hub is refused.
+            gpu: whether it is to be searched on a GPU; with `auto`, where FAISS sees one and has such an index there.
 
         Raises:
-            DacoError: there is no index, a file of it is missing or damaged (the sentence names it), or its encoder is
-                not the one that made its descriptors or wants consent.
+            DacoError: there is no index, a file of it is missing or damaged (the sentence names it), its encoder is
+                not the one that made its descriptors or wants consent, or it cannot be on a GPU with `on`.
         """
+        on_gpu = wanted(gpu)
         current = read_current(index)
         while True:
             try:
-                return cls._open_generation(index, current, trust)
+                bundle = cls._open_generation(index, current, trust)
+                if on_gpu and isinstance(bundle.store, FaissStore) and not bundle.store.move_to_gpu() and gpu == "on":
+                    raise DacoError(
+                        f"{index} is searched by {bundle.manifest.index}, which FAISS cannot hold on this GPU: build it"
+                        " with --gpu on, or leave --gpu out."
+                    )
+                return bundle
             except DacoError:
                 # a writer may have published twice since, and cleared this generation away
                 if (newer := read_current(index)) == current:

@@ -18,6 +18,8 @@ from index.options import (
     BatchSize,
     DataRoot,
     Device,
+    GpuOption,
+    GpuUse,
     Index,
     Json,
     Keep,
@@ -77,6 +79,7 @@ def build(
         typer.Option("--index", help="FAISS's name for an index to take in any case, such as HNSW32,SQ8 or Flat."),
     ] = None,
     store: Store = None,
+    gpu: GpuOption = GpuUse.auto,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -91,7 +94,7 @@ def build(
 
     Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
     """
-    wishes = Wishes(recall, None if memory is None else parse_size(memory), factory)
+    wishes = Wishes(recall, None if memory is None else parse_size(memory), factory, gpu.value)
     with saying_what_is_left(out):
         from index.build import build_index
 
@@ -150,6 +153,7 @@ def search(
     index: Annotated[Path, typer.Option(help="The folder of an index.")],
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many matches to print.")] = 5,
     device: Device = "auto",
+    gpu: GpuOption = GpuUse.auto,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -162,7 +166,7 @@ def search(
     from training.images import open_reduced, open_rgb
 
     open_rgb(image)  # a broken one is refused before all that takes seconds
-    bundle = Bundle.open(index, trust)
+    bundle = Bundle.open(index, trust, gpu.value)
     engine = query_engine(bundle, device)
     vectors = engine.embed([open_reduced(image, engine.image_size)[0]])
     matches = bundle.search(vectors, k)[0]

@@ -59,3 +59,17 @@ PrecisionOption = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
 KEEP = 2  # index.generations.KEPT, without its imports
+
+
+class GpuUse(StrEnum):
+    """Whether the index is to be on a GPU."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+GpuOption = Annotated[
+    GpuUse,
+    typer.Option("--gpu", help="Whether the index is on a GPU; auto, where there is one for it."),
+]

@@ -6,11 +6,16 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from training.errors import DacoError
 
+Gpu = Literal["auto", "on", "off"]
+
 EXACT = "Flat"
 EXACT_NUMBERS = 2**24  # compared in 2 to 4 ms on two cores, which is little beside the embedding of the photograph
+GPU_NUMBERS = 2**31  # 8 GiB, which the memory of a GPU gives in some ms; not measured by us
+GPU_CODES = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # product codes of 8 bits that FAISS has there
 FEWEST = 4096  # descriptors that a smaller index can be trained on
 LONG = 320  # numbers of a descriptor, beyond which a PCA pays
 SHORTENED = 256
@@ -31,11 +36,13 @@ class Wishes:
         recall: the share of the exact ten best that is to be found; 1 for an exact index.
         memory: bytes that the searched index may take; None for half of the machine's.
         factory: FAISS's name for an index that is to be taken in any case; None to choose.
+        gpu: `on`, `off`, or `auto`: where there is one, the index is made for it and there.
     """
 
     recall: float = RECALL
     memory: int | None = None
     factory: str | None = None
+    gpu: Gpu = "auto"
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,11 @@ class Choice:
     reason: str
 
 
-def choose(count: int, dimension: int, wishes: Wishes) -> Choice:
-    """The index for `count` descriptors of `dimension` numbers.
+def choose(count: int, dimension: int, wishes: Wishes, gpu: bool = False) -> Choice:
+    """The index for `count` descriptors of `dimension` numbers, measured by `daco-bench index`: docs/index-sizes.md.
 
-    Measured by `daco-bench index`, see docs/index-sizes.md.
+    Args:
+        gpu: for a GPU, which compares more in the same time, but knows fewer kinds of index.
     """
     if wishes.factory is not None:
         return Choice(wishes.factory, f"{wishes.factory} as --index says.")
@@ -94,11 +102,11 @@ def choose(count: int, dimension: int, wishes: Wishes) -> Choice:
     if count < FEWEST:
         note = "" if fits else f", though they take {size(exact_bytes)}, of {size(memory)} that are given"
         return Choice(EXACT, f"Exact (Flat): {what} are too few for anything else{note}.")
-    if fits and (count * dimension <= EXACT_NUMBERS or wishes.recall >= 1):
+    if fits and (count * dimension <= (GPU_NUMBERS if gpu else EXACT_NUMBERS) or wishes.recall >= 1):
         why = "are few enough to be compared one by one" if wishes.recall < 1 else f"fit {size(memory)} of memory"
         return Choice(EXACT, f"Exact (Flat): {what} {why}.")
     why = "would take long one by one" if fits else f"would take {size(exact_bytes)}, of {size(memory)} that are given"
-    options = smaller(count, dimension)
+    options = smaller(count, dimension, gpu)
     factory, width = next((one for one in options if count * (one[1] + 2 * ID_BYTES) <= memory), options[-1])
     taken = count * (width + 2 * ID_BYTES)
     note = "" if taken <= memory else ", the least there is"
@@ -121,17 +129,22 @@ def still_fits(before: Search, factory: str, count: int, dimension: int, wishes:
     return factory != EXACT
 
 
-def smaller(count: int, dimension: int) -> list[tuple[str, int]]:
+def smaller(count: int, dimension: int, gpu: bool = False) -> list[tuple[str, int]]:
     """Factory strings of candidate indexes, from the best to the smallest; each with its bytes a vector without ids."""
     short = min(dimension, SHORTENED) if dimension > LONG else dimension
+    clusters = 2 ** round(math.log2(CLUSTERS_PER_ROOT * math.sqrt(count)))
+    while clusters > 1 and clusters * VECTORS_PER_CLUSTER > count:
+        clusters //= 2
+    if gpu:  # no codes of 4 bits there, and no graph over the clusters
+        codes = max(most for most in GPU_CODES if most <= max(1, short // 4))
+        kept = short // codes * codes
+        rotated = f"PCAR{kept}," if kept != dimension else ""
+        return [(f"{rotated}IVF{clusters},PQ{codes}", codes)]
     parts = []
     for numbers in (1, 2, 4):  # that one 4-bit code stands for
         kept = short // numbers * numbers
         rotated = f"PCAR{kept}," if kept != dimension else ""
         parts.append((rotated, f"PQ{kept // numbers}x4fs", kept // numbers // 2))
-    clusters = 2 ** round(math.log2(CLUSTERS_PER_ROOT * math.sqrt(count)))
-    while clusters > 1 and clusters * VECTORS_PER_CLUSTER > count:
-        clusters //= 2
     graph = "_HNSW32" if clusters >= MANY_CLUSTERS else ""
     return [(f"{rotated}IVF{clusters}{graph},{codes}", width) for rotated, codes, width in parts]
 

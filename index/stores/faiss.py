@@ -1,6 +1,8 @@
 """Vectors in FAISS, in this process's memory: the default store."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import faiss
@@ -10,6 +12,7 @@ from tqdm import tqdm
 
 from index.sizing import EXACT
 from index.stores.address import FAISS
+from index.stores.gpu import move_there, train_there
 from training.errors import DacoError
 
 CANDIDATES_SUFFIX = ".candidates.faiss"
@@ -39,6 +42,9 @@ class FaissStore:
         self.candidates = candidates
         self._mapped = mapped
         self._k_factor = 1
+        self._searched: Any
+        self._on_gpu: tuple[faiss.Index, Any] | None
+        self._turn: AbstractContextManager[Any]  # to search: on a GPU one thread at a time
         self._hold(exact)
 
     @classmethod
@@ -89,9 +95,14 @@ class FaissStore:
 
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         wanted = np.ascontiguousarray(vectors, dtype=np.float32)
-        if self.candidates is None or k > self.count:
+        if k > self.count:
             return self.search_exactly(wanted, k)
-        similarities, rows = self._searched.search(wanted, max(k, min(WIDTH, self.count)))
+        if self.candidates is None:
+            with self._turn:
+                similarities, rows = self._searched.search(wanted, k)
+            return similarities, self._named(rows)
+        with self._turn:
+            similarities, rows = self._searched.search(wanted, max(k, min(WIDTH, self.count)))
         similarities, ids = similarities[:, :k], self._named(rows[:, :k])
         if ids[:, -1].min() < 0:  # fewer candidates than wanted
             short = ids[:, -1] < 0
@@ -126,7 +137,7 @@ class FaissStore:
     def check(self) -> None:
         """It always answers."""
 
-    def arrange(self, factory: str, like: "FaissStore | None" = None, progress: bool = True) -> None:
+    def arrange(self, factory: str, like: "FaissStore | None" = None, progress: bool = True, gpu: bool = False) -> None:
         """Makes the candidate index of all vectors, or drops it for `Flat`.
 
         Args:
@@ -134,6 +145,7 @@ class FaissStore:
             like: a store with such an index of vectors of the same kind, which is not trained again. Where this store
                 only has more vectors than it, just those are put in.
             progress: show on stderr how far it is, when it takes longer than two seconds.
+            gpu: train on the GPUs.
 
         Raises:
             DacoError: FAISS does not know the factory, or there are too few vectors to train it.
@@ -149,6 +161,8 @@ class FaissStore:
                 self._fill(candidates, like.count if grown else 0, progress)
             else:
                 candidates = check_factory(factory, self.dimension)
+                if gpu:
+                    train_there(inner(candidates))
                 candidates.train(self._sample(candidates))
                 self._fill(candidates, 0, progress)
         except RuntimeError as error:
@@ -165,7 +179,24 @@ class FaissStore:
                 self._k_factor = value
                 self._searched.k_factor = value
             elif self.candidates is not None:
+                if self._on_gpu is not None:
+                    faiss.GpuParameterSpace().set_index_parameter(self._on_gpu[0], name, value)
                 faiss.ParameterSpace().set_index_parameter(self.candidates, name, value)
+
+    def move_to_gpu(self) -> bool:
+        """Searches on a GPU from now on, one thread at a time, until the store is changed; false where it cannot.
+
+        With candidates it is their index that moves; the exact vectors, which decide, stay where they are.
+        """
+        moved = move_there(self._flat if self.candidates is None else self.candidates)
+        if moved is None:
+            return False
+        self._on_gpu, self._turn = moved, Lock()
+        if self.candidates is None:
+            self._searched = moved[0]
+        else:
+            self._search_by(moved[0])
+        return True
 
     @property
     def bytes_per_vector(self) -> float:
@@ -182,9 +213,13 @@ class FaissStore:
         # in every index of ours they rise, and need no order beside them
         rising = bool((self._ids[1:] > self._ids[:-1]).all())
         self._order = None if rising else np.argsort(self._ids, kind="stable")
-        self._searched: Any = self._flat
-        if self.candidates is not None:
-            self._searched = _decided_by(self._flat, self.candidates)
+        self._on_gpu, self._turn = None, nullcontext()
+        self._search_by(self.candidates)
+
+    def _search_by(self, candidates: faiss.Index | None) -> None:
+        self._searched = self._flat
+        if candidates is not None:
+            self._searched = _decided_by(self._flat, candidates)
             self._searched.k_factor = self._k_factor
 
     def _copy(self, rows: NDArray[np.int64]) -> faiss.IndexIDMap:

@@ -56,6 +56,20 @@ def test_the_index_goes_by_count_dimension_and_memory(count, dimension, wishes, 
         assert str(count) in choice.reason
 
 
+@pytest.mark.parametrize(
+    ("count", "dimension", "factory"),
+    [
+        (1_000_000, 256, EXACT),
+        (10_000_000, 256, "IVF16384,PQ64"),
+        (10_000_000, 2048, "PCAR256,IVF16384,PQ64"),
+        (100_000_000, 98, "PCAR96,IVF32768,PQ24"),
+    ],
+)
+def test_a_gpu_compares_more_and_gets_codes_that_it_has(count, dimension, factory):
+    assert choose(count, dimension, Wishes(memory=64 * GB), gpu=True).factory == factory
+    assert factory == EXACT or check_factory(factory, dimension).d == dimension
+
+
 def test_memory_that_is_short_is_said_with_what_it_takes():
     assert "984 MiB, of 100 MiB that are given" in choose(1_000_000, 256, Wishes(memory=100 * 2**20)).reason
     assert "the least there is" in choose(1_000_000, 256, Wishes(memory=2**20)).reason

@@ -9,7 +9,6 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.bundle import Bundle
 from index.catalog import Catalog, Entry
 from index.stores.faiss import FaissStore, candidates_file
 from training.errors import DacoError
@@ -44,33 +43,38 @@ class Searcher(Protocol):
         """An answer as ids (q, k)."""
 
 
-class Served:
-    """Our search as it is served: with the catalogue's entry of each match."""
+class Store:
+    """Our search without the catalogue."""
 
     def __init__(self, folder: Path) -> None:
         self.store = open_store(folder)
         self.bytes_per_vector = self.store.bytes_per_vector
-        nothing: Any = None  # the search asks neither the manifest nor the encoder
-        self._bundle = Bundle(nothing, nothing, self.store, Catalog(folder / CATALOG_FILE))
 
     def tune(self, setting: Setting) -> None:
         self.store.tune(setting)
-
-    def ask(self, queries: Vectors, k: int) -> Any:
-        return self._bundle.search(queries, k)
-
-    def ids(self, answer: Any) -> Ids:
-        return np.array([[match.entry.id for match in row] for row in answer], dtype=np.int64)
-
-
-class Store(Served):
-    """Our search without the catalogue."""
 
     def ask(self, queries: Vectors, k: int) -> Any:
         return self.store.search(queries, k)
 
     def ids(self, answer: Any) -> Ids:
         return np.asarray(answer[1], dtype=np.int64)
+
+
+class Served(Store):
+    """Our search as it is served: with the catalogue's entry of each match."""
+
+    def __init__(self, folder: Path) -> None:
+        from index.bundle import Bundle  # with PyTorch, which would be much beside an engine whose memory is measured
+
+        super().__init__(folder)
+        nothing: Any = None  # the search asks neither the manifest nor the encoder
+        self._bundle = Bundle(nothing, nothing, self.store, Catalog(folder / CATALOG_FILE))
+
+    def ask(self, queries: Vectors, k: int) -> Any:
+        return self._bundle.search(queries, k)
+
+    def ids(self, answer: Any) -> Ids:
+        return np.array([[match.entry.id for match in row] for row in answer], dtype=np.int64)
 
 
 class BareFaiss:

@@ -5,9 +5,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,9 @@ from daco_serve.benchmark.search.engines import (
     open_store,
     save_served,
 )
-from daco_serve.benchmark.search.synthetic import SyntheticMap
+from daco_serve.benchmark.search.synthetic import VIEWS, SyntheticMap, statistics_of
+from index.bundle import VECTORS_FILE
+from index.generations import generation_folder, read_current
 from index.sizing import EXACT, Wishes, choose, machine_memory, size, smaller
 from index.stores.faiss import FaissStore
 from index.tuning import K, Queries, curve, pick, queries_for, recall_of
@@ -31,6 +34,7 @@ from training.errors import DacoError
 QUERIES = 512  # half to set the engines by, half to measure them on
 BATCH = 64
 BATCHES = 16
+SAMPLED = 1500  # descriptors whose statistics are taken
 WARM_UP = 16
 COPIES = 6  # of the exact vectors, that the engines hold together
 
@@ -51,7 +55,7 @@ class Row:
         build_cpu_seconds: of all cores together, to train and fill; waiting for a core does not count.
         bytes_per_vector: in memory, without what is mapped from disk.
         disk_bytes_per_vector: of all files.
-        own_mib, mapped_mib: resident memory of a process that has answered all queries; None where not known.
+        own_mib, mapped_mib: resident memory of a process that has answered all queries; None where not measured.
     """
 
     count: int
@@ -142,7 +146,8 @@ def _run_size(
     single, batches = time_together(searchers, queries)
     for name, row in rows.items():
         answers = searchers[name].ids(searchers[name].ask(queries, K))
-        own = resident_of(row.asked, folders[name], queries, row.setting)
+        # with the catalogue PyTorch is loaded, too, and its memory says nothing of the search
+        own = {} if row.asked == "served" else resident_of(row.asked, folders[name], queries, row.setting)
         yield replace(
             row,
             recall=round(recall_of(answers, truth), 4),
@@ -153,6 +158,23 @@ def _run_size(
             own_mib=own.get("own"),
             mapped_mib=own.get("mapped"),
         )
+
+
+def statistics(dimension: int, seed: int = 0, index: Path | None = None) -> dict[str, Any]:
+    """Of synthetic descriptors, one photograph of each place; and of an index's, if one is named, at its dimension.
+
+    Raises:
+        DacoError: there is no whole index.
+    """
+    found: dict[str, Any] = {}
+    if index is not None:
+        store = FaissStore.load(generation_folder(index, read_current(index).generation) / VECTORS_FILE)
+        dimension = store.dimension
+        chosen = np.random.default_rng(seed).permutation(store.ids())[:SAMPLED]
+        found[str(index)] = asdict(statistics_of(store.vectors(chosen)))
+    synthetic = SyntheticMap(dimension, seed)
+    first = np.concatenate([part[::VIEWS] for part in synthetic.descriptors(SAMPLED * VIEWS)])
+    return {"dimension": dimension, "synthetic": asdict(statistics_of(first)), **found}
 
 
 def time_together(searchers: dict[str, Searcher], queries: Vectors) -> tuple[dict[str, float], dict[str, float]]:
