@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_serve import bench_train_cli
+from daco_serve import bench_serve_cli, bench_train_cli
 from index.options import SplitName, SplitOption
 from training.cli import whole_numbers
 from training.console import Trust, new_app, option, run
@@ -40,6 +40,8 @@ LearningRate = Annotated[float, option("lr", "Adam's learning rate.")]
 Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
+
+app.add_typer(bench_serve_cli.app)
 
 
 @app.callback()

@@ -33,6 +33,7 @@ LEAST_REFERENCES = 200  # of fewer, half a point cannot be seen, and auto leaves
 QUERIES = 400  # degraded copies to look up, of as many references as there are up to this
 DISTRACTORS = 20_000  # references to look up among
 AT_ONCE = 32
+CALIBRATION_COPIES = 1000  # the number of the first copy that is calibrated with
 
 
 def check_wish(wish: Wish, device: str) -> None:
@@ -83,8 +84,7 @@ def choose_precision(
     for name in names:
         try:
             if name == "int8":
-                rows = _spread(len(paths), CALIBRATION_IMAGES, offset=1)
-                quantise(encoder, [copies.plain(row) for row in rows], folder, progress)
+                quantise(encoder, copies.to_calibrate(CALIBRATION_IMAGES), folder, progress)
             engines[name] = create_engine(encoder, device, name, folder / MODEL_FILE, goal="throughput")
         except DacoError as error:
             failed.append(str(error))
@@ -115,6 +115,11 @@ class _Copies:
 
     def plain(self, row: int) -> Tensor:
         return self._engine.prepare(self._open(row))
+
+    def to_calibrate(self, most: int) -> list[Tensor]:
+        """At most so many copies of all strengths, and none of those that are looked up."""
+        rows = _spread(len(self._paths), most, offset=1)
+        return [self.degraded((row, CALIBRATION_COPIES + place)) for place, row in enumerate(rows)]
 
     def degraded(self, query: tuple[int, int]) -> Tensor:
         row, copy = query
