@@ -22,6 +22,7 @@ from index.manifest import Manifest, SourceRecord
 from index.precision import check_wish, choose_precision
 from index.precision_record import QueryPrecision, Wish
 from index.references import Reference, Split, absolute_source, find_references
+from index.remote import as_source
 from index.sizing import Wishes
 from index.stores.address import FAISS, MilvusAddress, check_address
 from index.stores.connection import Connection
@@ -63,7 +64,7 @@ class Effort:
     """How to embed: photographs at once, on which device, stopping at an unreadable one or not, showing progress.
 
     `trust` is consent to running the code of an encoder from torch.hub; `precision` is that of queries, None for what
-    the generation before has.
+    the generation before has; `on_ray` spreads the work over a Ray cluster.
     """
 
     batch_size: int = 16
@@ -72,6 +73,7 @@ class Effort:
     progress: bool = True
     trust: bool = False
     precision: Wish | None = None
+    on_ray: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def build_index(
     wishes: Wishes | None = None,
     store: str | None = None,
     precision: Wish = "auto",
+    on_ray: bool = False,
 ) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
@@ -115,6 +118,7 @@ def build_index(
         store: where the vectors go: `faiss`, into a file beside the catalogue; or `milvus://host:19530/name`, to a
             server; None for where the index has them already, `faiss` for a new one.
         precision: that queries are to be described in, if it is proved to find as much; references always are in fp32.
+        on_ray: embed on the Ray cluster that RAY_ADDRESS names, or on all of this machine through Ray.
 
     Raises:
         DacoError: anything that the user can put right; UnreadableImage with `strict`.
@@ -135,7 +139,7 @@ def build_index(
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
             live = Bundle.open(out, trust)
-        effort = Effort(batch_size, device, strict, progress, precision=precision)
+        effort = Effort(batch_size, device, strict, progress, trust, precision, on_ray)
         return publish_references(
             writer, live, loaded, references, [], origin, effort, start, even_if_equal=True, wishes=wishes, store=store
         )
@@ -183,9 +187,16 @@ def publish_references(
 
     embedding_start = time.perf_counter()
     paths = [reference.path for reference in references]
-    embedded = embed_files(
-        engine, paths, effort.batch_size, strict=effort.strict, progress=effort.progress, known=known
-    )
+    if effort.on_ray:
+        from index.distributed import embed_with_ray
+
+        embedded = embed_with_ray(
+            encoder, paths, known, effort.batch_size, effort.device, effort.strict, effort.progress, effort.trust
+        )
+    else:
+        embedded = embed_files(
+            engine, paths, effort.batch_size, strict=effort.strict, progress=effort.progress, known=known
+        )
     embedding_seconds = time.perf_counter() - embedding_start
     if not embedded.kept and not rest:
         raise DacoError(
@@ -262,7 +273,7 @@ def _choose_precision(
         encoder,
         engine,
         effort.device,
-        [Path(entry.path) for entry in entries],
+        [as_source(entry.path) for entry in entries],
         [entry.place for entry in entries],
         lambda rows: descriptors.of(ids[rows]),
         quantised,
@@ -283,6 +294,8 @@ def _entries(references: Sequence[Reference], embedded: Embedded, before: Sequen
     entries = []
     for row, photograph in zip(embedded.kept, embedded.photographs, strict=True):
         reference = references[row]
+        if reference.latitude is None and (seen := embedded.exif.get(row)) is not None:
+            reference = replace(reference, latitude=seen.latitude, longitude=seen.longitude, heading=seen.heading)
         known_id = ids.get((str(reference.path), photograph.sha256))
         entries.append(
             Entry(

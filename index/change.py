@@ -71,7 +71,7 @@ def update_index(index: Path, effort: Effort | None = None, keep: int = KEPT) ->
         manifest = live.manifest
         if not manifest.sources:
             raise DacoError(f"{index} does not say where its photographs came from: name it with daco-index add.")
-        found: dict[Path, Reference] = {}
+        found: dict[Path | str, Reference] = {}
         for record in manifest.sources:
             references = find_references(record.name, Path(record.data_root), record.split)
             found |= {reference.path: reference for reference in references}
@@ -79,8 +79,9 @@ def update_index(index: Path, effort: Effort | None = None, keep: int = KEPT) ->
         wanted = [reference for path, reference in found.items() if str(path) not in left_out]
         if not wanted:
             raise DacoError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
+        known = set(map(str, found))
         # a path that vanished need not be remembered as removed
-        kept_out = tuple(path for path in manifest.left_out if Path(path) in found)
+        kept_out = tuple(path for path in manifest.left_out if path in known)
         origin = Origin(manifest.source, "update", manifest.sources, kept_out)
         return publish_references(writer, live, live.encoder, wanted, [], origin, effort, start)
 

@@ -15,9 +15,11 @@ from index.options import (
     BatchSize,
     DataRoot,
     Device,
+    EngineName,
     Index,
     Json,
     Keep,
+    OnEngine,
     Source,
     SplitName,
     SplitOption,
@@ -43,6 +45,7 @@ def add(
     strict: Strict = False,
     trust: Trust = False,
     keep: Keep = KEEP,
+    engine: OnEngine = EngineName.local,
     as_json: Json = False,
 ) -> None:
     """Let more photographs join an index; those that it holds already are not embedded again.
@@ -54,7 +57,12 @@ def add(
         from index.change import add_photographs
 
         report = add_photographs(
-            index, source, data_root, split.value, Effort(batch_size, device, strict, trust=trust), keep
+            index,
+            source,
+            data_root,
+            split.value,
+            Effort(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
+            keep,
         )
     _print(index, report, as_json)
 
@@ -67,6 +75,7 @@ def update(
     strict: Strict = False,
     trust: Trust = False,
     keep: Keep = KEEP,
+    engine: OnEngine = EngineName.local,
     as_json: Json = False,
 ) -> None:
     """Look again at where an index's photographs came from: new, changed and vanished files.
@@ -79,7 +88,9 @@ def update(
         from index.build import Effort
         from index.change import update_index
 
-        report = update_index(index, Effort(batch_size, device, strict, trust=trust), keep)
+        report = update_index(
+            index, Effort(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray), keep
+        )
     _print(index, report, as_json)
 
 

@@ -18,11 +18,13 @@ from index.options import (
     BatchSize,
     DataRoot,
     Device,
+    EngineName,
     GpuOption,
     GpuUse,
     Index,
     Json,
     Keep,
+    OnEngine,
     PrecisionName,
     PrecisionOption,
     Source,
@@ -80,6 +82,7 @@ def build(
     ] = None,
     store: Store = None,
     gpu: GpuOption = GpuUse.auto,
+    engine: OnEngine = EngineName.local,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -112,6 +115,7 @@ def build(
             wishes=wishes,
             store=store,
             precision=precision.value,
+            on_ray=engine is EngineName.ray,
         )
     manifest = report.manifest
     if as_json:

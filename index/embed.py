@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from index.engines.engine import Engine
-from index.known import Described, Known, Photograph
+from index.known import Described, Memory, Photograph
+from index.remote import Source, Unreachable, read_remote
+from training.datasets.locations import Location
+from training.datasets.positions.exif import read_exif
 from training.images import UnreadableImage, open_reduced
 from training.threads import available_cores
 
@@ -33,6 +37,7 @@ class Embedded:
         photographs: what is known of each of the m.
         unreadable: the other n - m.
         embedded: how many of the m went through the engine; the descriptors of the others were known.
+        exif: position in the list to the location in the photograph's EXIF, of those in an object store.
     """
 
     vectors: NDArray[np.float32]
@@ -41,16 +46,17 @@ class Embedded:
     photographs: list[Photograph]
     unreadable: list[UnreadableImage]
     embedded: int
+    exif: dict[int, Location] = field(default_factory=dict)
 
 
 def embed_files(
     engine: Engine,
-    paths: Sequence[Path],
+    paths: Sequence[Source],
     batch_size: int = 16,
     workers: int = 0,
     strict: bool = False,
     progress: bool = True,
-    known: Known | None = None,
+    known: Memory | None = None,
 ) -> Embedded:
     """Descriptors of image files; threads decode and resize ahead while the engine works.
 
@@ -68,6 +74,7 @@ def embed_files(
     held: dict[int, int] = {}
     photographs: dict[int, Photograph] = {}
     unreadable: list[UnreadableImage] = []
+    exif: dict[int, Location] = {}
     made = 0
     # a batch is of one shape, so each shape collects its own; beyond this many in all, the fullest goes as it is
     waiting: dict[torch.Size, list[tuple[int, Tensor]]] = {}
@@ -88,7 +95,7 @@ def embed_files(
 
         for row, outcome in enumerate(decoded):
             try:
-                form, photographs[row] = outcome.result()
+                form, photographs[row], location = outcome.result()
             except UnreadableImage as error:
                 if strict:
                     raise
@@ -96,6 +103,8 @@ def embed_files(
                 tqdm.write(f"Skipped: {error}", file=sys.stderr)
                 bar.update()
                 continue
+            if location is not None:
+                exif[row] = location
             if not isinstance(form, Tensor):
                 if isinstance(form, int):
                     held[row] = form
@@ -114,20 +123,22 @@ def embed_files(
     kept = sorted([*vectors, *held])
     stacked = np.array([vectors[row] for row in sorted(vectors)], np.float32).reshape(-1, engine.dimension)
     holders = np.array([held.get(row, -1) for row in kept], np.int64)
-    return Embedded(stacked, kept, holders, [photographs[row] for row in kept], unreadable, made)
+    return Embedded(stacked, kept, holders, [photographs[row] for row in kept], unreadable, made, exif)
 
 
 # a prepared image, or what is known of its descriptor
 Form = Tensor | Described
+# of one file; with the location in its EXIF, if it is in an object store
+Decoded = tuple[Form, Photograph, Location | None]
 
 
 def _decode_ahead(
-    engine: Engine, paths: Sequence[Path], workers: int, ahead: int, known: Known | None
-) -> Generator[Future[tuple[Form, Photograph]]]:
+    engine: Engine, paths: Sequence[Source], workers: int, ahead: int, known: Memory | None
+) -> Generator[Future[Decoded]]:
     """The outcome for each path, in order, with no more than `ahead` of them decoded or in work at a time."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
-        started: deque[Future[tuple[Form, Photograph]]] = deque()
+        started: deque[Future[Decoded]] = deque()
         for path in paths:
             started.append(pool.submit(_decode, engine, path, known))
             if len(started) >= ahead:
@@ -138,17 +149,22 @@ def _decode_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(engine: Engine, path: Path, known: Known | None) -> tuple[Form, Photograph]:
+def _decode(engine: Engine, path: Source, known: Memory | None) -> Decoded:
     try:
         str(path).encode()  # the catalogue and every answer are UTF-8
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        content = None
+        if isinstance(path, Path):
+            with path.open("rb") as stream:
+                digest, location = hashlib.file_digest(stream, "sha256").hexdigest(), None
+        else:
+            content = read_remote(path)
+            digest, location = hashlib.sha256(content).hexdigest(), read_exif(BytesIO(content))
         if known is not None and (found := known.look_up(digest)) is not None:
             photograph, described = found
-            return described, photograph
-        image, size = open_reduced(path, engine.image_size)
-        return engine.prepare(image), Photograph(*size, digest)
-    except UnreadableImage:
+            return described, photograph, location
+        image, size = open_reduced(path, engine.image_size, content)
+        return engine.prepare(image), Photograph(*size, digest), location
+    except (UnreadableImage, Unreachable):
         raise
     except FileNotFoundError as error:
         raise UnreadableImage(path, "there is no such file") from error

@@ -1,9 +1,10 @@
 """Descriptors by content: what was embedded once, in the live generation or by a run that was stopped, is not again."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,16 @@ class Photograph:
 
 # what is known of a content: its descriptor (dimension,), or the id under which the live generation holds it
 Described = NDArray[np.float32] | int
+
+
+class Memory(Protocol):
+    """What need not be embedded again."""
+
+    def look_up(self, sha256: str) -> tuple[Photograph, Described] | None:
+        """The photograph of this content with its descriptor or the id that holds it, or None."""
+
+    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
+        """Takes in n photographs and their descriptors (n, dimension)."""
 
 
 class Known:
@@ -52,6 +63,10 @@ class Known:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def contents(self) -> Iterable[str]:
+        """The SHA-256 of every content that is known."""
+        return self._known.keys()
 
     def hold(self, photographs: Sequence[Photograph], ids: Sequence[int]) -> None:
         """Takes in n photographs whose descriptors the live generation holds under n ids; they stay there."""

@@ -26,12 +26,20 @@ class PrecisionName(StrEnum):
     int8 = "int8"
 
 
+class EngineName(StrEnum):
+    """What embeds photographs."""
+
+    local = "local"
+    ray = "ray"
+
+
 Index = Annotated[Path, typer.Argument(help="The folder of an index.")]
 Source = Annotated[
     str,
     typer.Argument(
-        help="The photographs: NAME/domain of a data set below the data root (tokyo/day, demo/domain_a), or any"
-        " folder, taken with the folders in it."
+        help="The photographs: NAME/domain of a data set below the data root (tokyo/day, demo/domain_a); or any"
+        " folder, taken with the folders in it; or an address such as s3://BUCKET/FOLDER, which takes fsspec's package"
+        " for it (s3fs, gcsfs, ...)."
     ),
 ]
 DataRoot = Annotated[Path, option("data_root", "The folder that holds the data sets.")]
@@ -39,6 +47,14 @@ SplitOption = Annotated[SplitName, typer.Option("--split", help="The part of a d
 BatchSize = Annotated[int, option("batch_size", "Photographs that the encoder takes at once.", min=1)]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes the GPU if there is one.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at an unreadable photograph instead of skipping it.")]
+OnEngine = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        help="What embeds: this process; or ray, the Ray cluster that RAY_ADDRESS names, or else all cores of this"
+        " machine (needs daco-serve[ray]).",
+    ),
+]
 Keep = Annotated[int, typer.Option(min=1, help="Generations that stay on disk, with the new one, to roll back to.")]
 Store = Annotated[
     str | None,

@@ -22,10 +22,10 @@ from index.engines.create import create_engine
 from index.engines.engine import Engine
 from index.engines.quantise import CALIBRATION_IMAGES, MODEL_FILE, can_quantise, quantise
 from index.precision_record import Precision, QueryPrecision, Tried, Wish
+from index.remote import Source, open_photograph
 from training.devices import pick_device
 from training.encoder import Encoder
 from training.errors import DacoError
-from training.images import open_reduced
 
 MOST_LOSS = 0.5  # points of recall that another precision than fp32 may cost
 LEAST_GAIN = 1.15  # times as fast as fp32 that one must be which was not asked for by name
@@ -55,7 +55,7 @@ def choose_precision(
     encoder: Encoder,
     exact: Engine,
     device: str,
-    paths: Sequence[Path],
+    paths: Sequence[Source],
     places: Sequence[str],
     vectors: Callable[[Sequence[int]], NDArray[np.float32]],
     folder: Path,
@@ -109,7 +109,7 @@ def _candidates(wish: Wish, device: str) -> list[Precision]:
 class _Copies:
     """Reference photographs and degraded copies of them, prepared for the encoder."""
 
-    def __init__(self, engine: Engine, paths: Sequence[Path]) -> None:
+    def __init__(self, engine: Engine, paths: Sequence[Source]) -> None:
         self._engine = engine
         self._paths = paths
 
@@ -126,7 +126,7 @@ class _Copies:
         return self._engine.prepare(degraded(self._open(row), copy % STRENGTHS, row + copy))
 
     def _open(self, row: int) -> Image.Image:
-        return open_reduced(self._paths[row], self._engine.image_size)[0]
+        return open_photograph(self._paths[row], self._engine.image_size)
 
 
 def _prove(

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from index.remote import find_remote, is_remote
 from training.datasets.layout import SPLITS, DataSet
 from training.datasets.locations import Location
 from training.datasets.positions import locate
@@ -19,13 +20,13 @@ class Reference:
     """One photograph of the map.
 
     Args:
-        path: absolute.
+        path: absolute; or the address of a file in an object store.
         place: the name of the place that it shows; several photographs may share one.
         latitude, longitude: degrees, WGS 84; None where not known.
         heading: degrees clockwise from north; None where not known.
     """
 
-    path: Path
+    path: Path | str
     place: str
     latitude: float | None = None
     longitude: float | None = None
@@ -34,6 +35,8 @@ class Reference:
 
 def absolute_source(source: str, data_root: Path = Path("data")) -> tuple[str, Path]:
     """A source and data root that name the same photographs from any working folder. Raises as `find_references`."""
+    if is_remote(source):
+        return source.rstrip("/"), data_root.absolute()
     is_folder = _find_domain(source, data_root) is None
     return str(Path(source).resolve()) if is_folder else source, data_root.absolute()
 
@@ -43,31 +46,48 @@ def find_references(source: str, data_root: Path = Path("data"), split: Split = 
 
     Args:
         source: `NAME/domain` (`tokyo/day`, `demo/domain_a`), a domain of a data set below `data_root`; or a folder of
-            photographs, taken with all folders in it. A data set goes before a folder of the same name.
+            photographs, taken with all folders in it. A data set goes before a folder of the same name. Or an address
+            such as `s3://bucket/north`, of all photographs below it in an object store that fsspec can read.
         split: the part of a data set; a plain folder has only `all`.
 
     Raises:
         DacoError: there is no such source, it holds no photographs, or its positions cannot be understood.
     """
+    if is_remote(source):
+        return _remote_references(source, split)
     domain = _find_domain(source, data_root)
     if domain is not None:
         data_set, name = domain
         folder = (data_set.folder / "original" / name).absolute()
         images = _domain_images(data_set, name, split)
     else:
-        if split != "all":
-            raise DacoError(
-                f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out."
-            )
+        _refuse_split(source, split)
         folder = Path(source).resolve()
         images = _folder_images(folder)
     if not images:
-        part = "" if split == "all" else f" in its split {split!r}"
-        raise DacoError(
-            f"{source} holds no photographs{part}: none of its files ends in {', '.join(sorted(SUFFIXES))}."
-        )
+        raise _no_photographs(source, "" if split == "all" else f" in its split {split!r}")
     locations = locate(folder, list(images))
     return [_reference(path, place, locations.get(path)) for path, place in images.items()]
+
+
+def _remote_references(source: str, split: Split) -> list[Reference]:
+    _refuse_split(source, split)
+    found = find_remote(source)
+    if not found:
+        raise _no_photographs(source)
+    return [
+        _reference(address, PurePosixPath(name).with_suffix("").as_posix(), location)
+        for address, (name, location) in found.items()
+    ]
+
+
+def _refuse_split(source: str, split: Split) -> None:
+    if split != "all":
+        raise DacoError(f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out.")
+
+
+def _no_photographs(source: str, part: str = "") -> DacoError:
+    return DacoError(f"{source} holds no photographs{part}: none of its files ends in {', '.join(sorted(SUFFIXES))}.")
 
 
 def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
@@ -107,7 +127,7 @@ def _folder_images(folder: Path) -> dict[Path, str]:
     return {image: image.relative_to(folder).with_suffix("").as_posix() for image in list_images_below(folder)}
 
 
-def _reference(path: Path, place: str, location: Location | None) -> Reference:
+def _reference(path: Path | str, place: str, location: Location | None) -> Reference:
     if location is None:
         return Reference(path, place)
     return Reference(path, location.place or place, location.latitude, location.longitude, location.heading)

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,12 @@ SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
 class UnreadableImage(DacoError):
     """A file that is not an image, or is a broken one."""
 
-    def __init__(self, path: Path, reason: object) -> None:
+    def __init__(self, path: Path | str, reason: object) -> None:
         super().__init__(f"{path} cannot be read as an image: {reason}")
         self.path = path
         self.reason = str(reason)
 
-    def __reduce__(self) -> tuple[type["UnreadableImage"], tuple[Path, str]]:
+    def __reduce__(self) -> tuple[type["UnreadableImage"], tuple[Path | str, str]]:
         return UnreadableImage, (self.path, self.reason)  # so that a loader's process can hand it on
 
 
@@ -80,16 +81,17 @@ def _bound_shorter_side(image: Image.Image, shorter: int) -> Image.Image:
     return image.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
 
 
-def open_reduced(path: Path, size: int) -> tuple[Image.Image, tuple[int, int]]:
+def open_reduced(path: Path | str, size: int, content: bytes | None = None) -> tuple[Image.Image, tuple[int, int]]:
     """The image in a file, as `to_rgb` gives it, of a large JPEG in a smaller form; and the width and height it has.
 
     Args:
         size: pixels that the shorter side will be resized to; the smaller form keeps twice as many.
+        content: the bytes of the file, where they have been read already.
 
     Raises:
         UnreadableImage: as `open_rgb`.
     """
-    with _reading(path), Image.open(path) as image:
+    with _reading(path), Image.open(path if content is None else BytesIO(content)) as image:
         width, height = image.size
         if image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
             width, height = height, width
@@ -98,7 +100,7 @@ def open_reduced(path: Path, size: int) -> tuple[Image.Image, tuple[int, int]]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path | str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:

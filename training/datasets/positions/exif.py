@@ -3,7 +3,7 @@
 import math
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
@@ -13,7 +13,7 @@ from training.datasets.locations import Location
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
 
 
-def read_exif(image: Path) -> Location | None:
+def read_exif(image: Path | BinaryIO) -> Location | None:
     """The GPS position and direction in a photograph's EXIF; None where there is none, or the file is no image.
 
     The heading is GPSImgDirection as it stands: one against magnetic north is not corrected for declination.

@@ -1,0 +1,109 @@
+"""Embedding on Ray, with two workers of this machine."""
+
+import numpy as np
+import pytest
+
+from index import distributed
+from index.build import Effort, build_index
+from index.bundle import Bundle
+from index.change import add_photographs
+from index.distributed import embed_with_ray
+from index.embed import embed_files
+from index.engines.create import create_engine
+from index.known import Known
+from training.encoder import Encoder
+from training.errors import DacoError
+from training.images import UnreadableImage
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def two_workers():
+    ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=2**28)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def town(photographs, tmp_path):
+    """Photographs of two shapes, more than one shard of them, a copy and a broken one."""
+    photographs(tmp_path / "town", 40)
+    photographs(tmp_path / "town" / "tall", 9, (72, 96))
+    (tmp_path / "town" / "copy.png").write_bytes((tmp_path / "town" / "003.png").read_bytes())
+    (tmp_path / "town" / "broken.jpg").write_text("no picture")
+    return tmp_path / "town"
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    defaults = embed_with_ray.__defaults__
+    monkeypatch.setattr(embed_with_ray, "__defaults__", (*defaults[:-1], 16))
+
+
+def test_an_index_is_that_of_a_local_build_to_the_last_vector(two_workers, town, encoder_folder, tmp_path):
+    local = build_index(str(town), str(encoder_folder), tmp_path / "local", progress=False)
+    spread = build_index(str(town), str(encoder_folder), tmp_path / "ray", progress=False, on_ray=True)
+    assert spread.unreadable == local.unreadable
+    one, other = Bundle.open(tmp_path / "local"), Bundle.open(tmp_path / "ray")
+    assert one.catalog.all() == other.catalog.all()
+    ids = np.sort(one.store.ids())
+    np.testing.assert_array_equal(ids, np.sort(other.store.ids()))
+    np.testing.assert_allclose(one.store.vectors(ids), other.store.vectors(ids), atol=1e-6)
+
+
+def test_what_is_known_is_not_embedded_again(two_workers, town, encoder_folder, photographs, tmp_path):
+    build_index(str(town / "tall"), str(encoder_folder), tmp_path / "index", progress=False)
+    effort = Effort(device="cpu", progress=False, on_ray=True)
+    report = add_photographs(tmp_path / "index", str(town), effort=effort)
+    assert (report.added, report.embedded) == (41, 41)
+    assert not add_photographs(tmp_path / "index", str(town), effort=effort).published
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_shards_that_are_left(
+    two_workers, town, encoder_folder, tmp_path, monkeypatch
+):
+    paths = sorted(town.rglob("*.png"))
+    encoder = Encoder.load(encoder_folder)
+    whole = embed_files(create_engine(Encoder.load(encoder_folder), "cpu"), paths, progress=False)
+    known = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    real = distributed._shards
+
+    def stop(*arguments):
+        for number, answer in enumerate(real(*arguments)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield answer
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(distributed, "_shards", stop)
+        embed_with_ray(encoder, paths, known, device="cpu", progress=False)
+    again = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    rest = embed_with_ray(encoder, paths, again, device="cpu", progress=False)
+    assert 0 < rest.embedded <= len(paths) - 2 * 16 + 2
+    np.testing.assert_allclose(rest.vectors, whole.vectors, atol=1e-6)
+    assert rest.photographs == whole.photographs
+
+
+def test_strict_stops_at_a_broken_photograph(two_workers, town, encoder_folder, tmp_path):
+    encoder = Encoder.load(encoder_folder)
+    known = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    with pytest.raises(UnreadableImage, match=r"broken\.jpg"):
+        embed_with_ray(encoder, [town / "000.png", town / "broken.jpg"], known, device="cpu", strict=True)
+
+
+def test_a_store_that_is_away_ends_the_run_in_one_sentence(two_workers, encoder_folder, tmp_path):
+    encoder = Encoder.load(encoder_folder)
+    known = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    with pytest.raises(DacoError, match=r"http://127.0.0.1:9/a.jpg cannot be read: .*onnect") as caught:
+        embed_with_ray(encoder, ["http://127.0.0.1:9/a.jpg"], known, device="cpu", progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_photographs_come_from_an_object_store_too(two_workers, town, encoder_folder, tmp_path):
+    (town / "locations.csv").write_text("file,place,latitude,longitude,heading\n001.png,inn,10,20,350\n")
+    build_index(town.as_uri(), str(encoder_folder), tmp_path / "index", progress=False, on_ray=True)
+    entries = Bundle.open(tmp_path / "index").catalog.all()
+    assert len(entries) == 50 and all(entry.path.startswith("file://") for entry in entries)
+    assert [entry.place for entry in entries if entry.latitude == 10] == ["inn"]

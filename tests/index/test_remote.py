@@ -1,0 +1,97 @@
+"""Photographs in an object store: fsspec's own in memory, and files by their address."""
+
+import fsspec
+import pytest
+from PIL import Image
+
+from index import remote
+from index.build import Effort, build_index
+from index.bundle import Bundle
+from index.change import update_index
+from index.references import find_references
+from training.errors import DacoError
+
+from .test_references import gps, write_photograph
+
+QUIET = Effort(device="cpu", progress=False)
+
+
+@pytest.fixture
+def bucket(photographs, tmp_path):
+    """`memory://bucket/north` with five photographs: one in a table, one placed by its EXIF, one hidden, one broken."""
+    photographs(tmp_path / "files", 3)
+    write_photograph(tmp_path / "files" / "sub" / "exif.jpg", gps("N", "E"))
+    write_photograph(tmp_path / "files" / ".hidden" / "x.jpg")
+    (tmp_path / "files" / "broken.png").write_text("no picture")
+    (tmp_path / "files" / "locations.csv").write_text("file,place,latitude,longitude,heading\n001.png,inn,10,20,350\n")
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path / "files"), "/bucket/north", recursive=True)
+    yield "memory://bucket/north"
+    memory.rm("/bucket", recursive=True)
+
+
+def test_references_are_those_of_a_folder(bucket, tmp_path):
+    there, here = find_references(bucket), find_references(str(tmp_path / "files"))
+    assert [reference.place for reference in there] == [reference.place for reference in here]
+    assert [str(reference.path) for reference in there][:2] == [f"{bucket}/000.png", f"{bucket}/001.png"]
+    assert (there[1].place, there[1].latitude, there[1].heading) == ("inn", 10, 350)
+
+
+def test_an_index_of_an_object_store_is_that_of_the_folder(bucket, encoder_folder, tmp_path):
+    (tmp_path / "files" / "broken.png").unlink()
+    build_index(str(tmp_path / "files"), str(encoder_folder), tmp_path / "here", progress=False)
+    report = build_index(bucket, str(encoder_folder), tmp_path / "there", progress=False)
+    assert list(report.unreadable) == [f"{bucket}/broken.png"]
+    here, there = Bundle.open(tmp_path / "here"), Bundle.open(tmp_path / "there")
+    for one, other in zip(here.catalog.all(), there.catalog.all(), strict=True):
+        assert (one.place, one.latitude, one.longitude, one.sha256) == (
+            other.place,
+            other.latitude,
+            other.longitude,
+            other.sha256,
+        )
+        assert (here.store.vectors([one.id]) == there.store.vectors([other.id])).all()
+
+
+def test_an_index_of_an_object_store_follows_it(bucket, encoder_folder, tmp_path):
+    build_index(bucket, str(encoder_folder), tmp_path / "index", progress=False)
+    fsspec.filesystem("memory").rm("/bucket/north/000.png")
+    report = update_index(tmp_path / "index", QUIET)
+    assert (report.removed, report.added, report.embedded) == (1, 0, 0)
+    assert not update_index(tmp_path / "index", QUIET).published
+    located = [entry for entry in Bundle.open(tmp_path / "index").catalog.all() if entry.latitude is not None]
+    assert [entry.place for entry in located] == ["inn", "sub/exif"]
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("memory://nowhere", "holds no photographs"),
+        ("nostore://x/y", "nostore://x/y cannot be listed: .*nostore"),
+        ("s3://bucket/x", "s3fs"),
+    ],
+)
+def test_an_address_that_is_none_is_one_sentence(source, sentence):
+    with pytest.raises(DacoError, match=sentence):
+        find_references(source)
+
+
+def test_a_store_that_goes_away_ends_the_build_and_skips_nothing(bucket, encoder_folder, tmp_path, monkeypatch):
+    def away(*_: object) -> bytes:
+        raise ConnectionError("connection reset")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", away)
+    with pytest.raises(DacoError, match=f"{bucket}/000.png cannot be read: connection reset"):
+        build_index(bucket, str(encoder_folder), tmp_path / "index", progress=False)
+    assert not (tmp_path / "index" / "CURRENT").exists()
+
+
+def test_a_table_that_is_broken_is_named_by_its_address(bucket):
+    fsspec.filesystem("memory").pipe("/bucket/north/locations.csv", b"file,latitude,longitude\n001.png,north,5\n")
+    with pytest.raises(DacoError, match=r"memory://bucket/north/locations\.csv, line 2"):
+        find_references(bucket)
+
+
+def test_a_photograph_is_read_by_its_address(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    assert remote.read_remote((tmp_path / "a.png").as_uri()) == (tmp_path / "a.png").read_bytes()
