@@ -42,7 +42,7 @@ class Running:
         size = bundle.encoder.config.image_size
         engine.embed([Image.new("RGB", (size * 4 // 3, size))])
         batcher = Batcher[Tensor, NDArray[np.float32]](
-            lambda tensors: _embed(engine, tensors), settings.max_batch, settings.max_waiting
+            lambda tensors: _embed(engine, tensors), min(settings.max_batch, engine.at_once), settings.max_waiting
         )
         return cls(engine, batcher)
 

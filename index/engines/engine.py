@@ -29,6 +29,10 @@ class Engine(Protocol):
         """Pixels that a photograph's shorter side is resized to."""
 
     @property
+    def at_once(self) -> int:
+        """Images that are worth passing together; of more, the first would only wait for the last."""
+
+    @property
     def description(self) -> str:
         """What computes, and in which precision, in words: `OpenVINO int8`."""
 

@@ -68,6 +68,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": threads,
         }
         self._compiled = core.compile_model(model, "CPU", settings)
+        self.at_once: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._own = threading.local()
 
     def prepare(self, image: Image.Image) -> Tensor:
@@ -98,8 +99,7 @@ class OpenVinoEngine:
     def _requests(self) -> list[Any]:
         """As many as run at a time; this thread's own, as what they compute in must not be shared."""
         if not hasattr(self._own, "requests"):
-            count = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-            self._own.requests = [self._compiled.create_infer_request() for _ in range(count)]
+            self._own.requests = [self._compiled.create_infer_request() for _ in range(self.at_once)]
         requests: list[Any] = self._own.requests
         return requests
 
