@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,8 @@ def choose_precision(
             failed.append(str(error))
     if not engines:
         return QueryPrecision("fp32", wish, " ".join(failed))
-    return _prove(wish, exact, engines, copies, places, vectors, progress)
+    proved = _prove(wish, exact, engines, copies, places, vectors, progress)
+    return replace(proved, reason=" ".join([*failed, proved.reason]))
 
 
 def _candidates(wish: Wish, device: str) -> list[Precision]:

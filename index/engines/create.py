@@ -47,7 +47,7 @@ def create_engine(
         return OpenVinoEngine(encoder, precision, quantised, threads, goal)
     except NotExportable as error:
         log.warning("%s PyTorch takes its place, more slowly.", error)
-        return TorchEngine(encoder, torch.device("cpu"))
+        return TorchEngine(encoder, torch.device("cpu"), precision)
 
 
 def best_precision(proved: Precision, device: str) -> tuple[Precision, str]:

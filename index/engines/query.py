@@ -7,6 +7,7 @@ from index.engines.create import best_precision, create_engine
 from index.engines.engine import Engine
 from index.engines.quantise import MODEL_FILE
 from index.precision_record import Precision, Wish
+from training.errors import DacoError
 
 log = logging.getLogger(__name__)
 
@@ -41,4 +42,11 @@ def query_engine(bundle: Bundle, device: str = "auto", wish: Wish = "auto", thre
             index has no such form of its encoder.
     """
     quantised = bundle.quantised / MODEL_FILE if bundle.quantised else None
-    return create_engine(bundle.encoder, device, query_precision(bundle, device, wish), quantised, threads)
+    precision = query_precision(bundle, device, wish)
+    try:
+        return create_engine(bundle.encoder, device, precision, quantised, threads)
+    except DacoError as error:
+        if wish != "auto" or precision == "fp32":
+            raise
+        log.warning("Queries are described in fp32, not in %s as the index was built for: %s", precision, error)
+        return create_engine(bundle.encoder, device, threads=threads)

@@ -127,6 +127,8 @@ def test_what_openvino_runs_otherwise_than_pytorch_falls_back_with_a_word(caplog
     engine = create_engine(odd, "cpu")
     assert engine.description == "PyTorch fp32 on cpu"
     assert "PyTorch takes its place" in caplog.text
+    with pytest.raises(DacoError, match="does not compute in bf16"):
+        create_engine(odd, "cpu", "bf16")
     np.testing.assert_allclose(engine.embed(pictures()[1:2]), odd(odd.prepare(pictures()[1])[None]).detach(), atol=1e-5)
 
 
