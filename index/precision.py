@@ -31,10 +31,10 @@ from training.errors import DacoError
 MOST_LOSS = 0.5  # points of recall that another precision than fp32 may cost
 LEAST_GAIN = 1.15  # times as fast as fp32 that one must be which was not asked for by name
 LEAST_REFERENCES = 200  # of fewer, half a point cannot be seen, and auto leaves everything in fp32
-QUERIES = 400  # degraded copies to look up, of as many references as there are up to this
+QUERIES = 400  # degraded copies to look up, each of another reference as far as they go
 DISTRACTORS = 20_000  # references to look up among
 AT_ONCE = 32
-CALIBRATION_COPIES = 1000  # the number of the first copy that is calibrated with
+CALIBRATION_COPIES = 10_000  # the number of the first copy that is calibrated with
 
 
 def check_wish(wish: Wish, device: str) -> None:
@@ -141,7 +141,8 @@ def _prove(
     progress: bool,
 ) -> QueryPrecision:
     sources = _spread(len(places), QUERIES)
-    queries = [(row, copy) for copy in range(-(-QUERIES // len(sources))) for row in sources][:QUERIES]
+    # strengths by turns; where a reference is used again, another than before
+    queries = [(sources[turn % len(sources)], turn + turn // len(sources)) for turn in range(QUERIES)]
     described: dict[Precision, list[NDArray[np.float32]]] = {name: [] for name in ("fp32", *engines)}
     for batch in _prepared(copies, queries, progress):
         described["fp32"].append(exact.embed_prepared(batch))

@@ -99,7 +99,10 @@ def test_what_costs_too_much_is_not_taken_and_the_manifest_says_why(encoder_fold
     assert query_engine(Bundle.open(tmp_path / "i"), "cpu").description == "OpenVINO fp32"
 
 
-@pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
+needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
+
+
+@needs_bf16
 def test_auto_tries_where_there_are_references_enough_and_takes_only_what_is_faster(
     encoder_folder, photographs, tmp_path, monkeypatch
 ):
@@ -128,6 +131,32 @@ def test_a_precision_that_is_not_to_be_had_is_refused_before_the_work(
 def test_an_index_without_an_int8_form_says_so(built):
     with pytest.raises(DacoError, match="--precision int8"):
         query_engine(Bundle.open(built[1]), "cpu", "int8")
+
+
+@needs_bf16
+def test_copies_of_every_strength_are_looked_up_whatever_the_number_of_references(
+    encoder_folder, photographs, tmp_path, monkeypatch
+):
+    paths = photographs(tmp_path, 8)
+    strengths = []
+
+    def note(image, strength, seed):
+        strengths.append(strength)
+        return degraded(image, strength, seed)
+
+    monkeypatch.setattr(precision, "degraded", note)
+    monkeypatch.setattr(precision, "can_quantise", lambda: False)
+    encoder = Encoder.load(encoder_folder)
+    engine = create_engine(encoder, "cpu")
+    vectors = engine.embed([open_rgb(path) for path in paths])
+    for queries in (8, 24):
+        monkeypatch.setattr(precision, "QUERIES", queries)
+        strengths.clear()
+        chosen = precision.choose_precision(
+            "bf16", encoder, engine, "cpu", paths, [path.stem for path in paths], lambda rows: vectors[rows], tmp_path
+        )
+        assert chosen.queries == queries
+        assert sorted(strengths) == sorted([*range(STRENGTHS)] * (queries // STRENGTHS))
 
 
 def test_degraded_copies_are_the_same_each_time_and_worse_the_stronger(photographs, tmp_path):
