@@ -12,7 +12,7 @@ from training.datasets.locations import EARTH_RADIUS_METRES
 
 MATCHES = 10  # how many of the best matches have a say, whatever k a request asks for
 CLUSTER_METRES = 25.0  # as far apart as two photographs still count as one place in the field's benchmarks
-TEMPERATURE = 0.05  # similarity lost by which a match's say falls to 1/e
+TEMPERATURE = 0.03  # similarity lost by which a match's say falls to 1/e; at 0.05 neighbours outvote the right place
 FLOOR_METRES = 10.0  # what positions of photographs are usually worth, even where all matches agree
 LEAST_AGREEMENT = 0.5  # length of the mean of unit vectors, below which headings contradict each other
 LEAST_ON_MAP = 0.5  # probability that the query's place is on the map, below which the answer is that it is not

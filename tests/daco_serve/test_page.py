@@ -15,6 +15,7 @@ from PIL import Image
 from daco_serve.calibration import fit
 from daco_serve.keys import KeyFile
 from daco_serve.settings import load_settings
+from index.build import build_index
 from training.errors import DacoError
 
 from .conftest import hosted
@@ -254,6 +255,25 @@ def test_not_on_this_map_is_an_answer(open_page: Open, own_index: Path, photogra
         choose(page, photographs / "3.png")
         ready(page)
         assert re.search(r"\d+ % likely to be right", page.inner_text("#chance"))
+
+
+def test_another_map_is_chosen_and_every_photograph_looked_up_in_it(
+    open_page: Open, index: Path, photographs: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photographs, tmp_path / "unplaced", ignore=shutil.ignore_patterns("locations.csv", "[2-5].png"))
+    build_index(
+        str(tmp_path / "unplaced"), str(encoder_folder), tmp_path / "unplaced map", device="cpu", progress=False
+    )
+    maps = (f"placed={index}", f"unplaced={tmp_path / 'unplaced map'}")
+    with hosted(maps) as address:
+        page = open_page(address)
+        choose(page, photographs / "1.png", photographs / "0.png")
+        ready(page, 2)
+        page.select_option("#index", "unplaced")
+        page.wait_for_selector("#timing:has-text('2 photographs')")
+        ready(page, 2)
+        assert page.inner_text("#verdict") == "Place not known" and page.is_hidden("#map")
+        assert page.locator("#list .name").all_inner_texts() == ["1", "0"]
 
 
 def test_tiles_are_shown_from_the_server_that_is_named_and_from_no_other(browser: Any, index: Path) -> None:
