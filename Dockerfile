@@ -1,4 +1,5 @@
-# The server: reference photographs and index on volumes, not root.
+# The server: reference photographs, index and keys on volumes, not root. The first start makes a key and prints it;
+# -e DACO_OPEN=1 lets everybody in instead (docs/operations.md).
 #   docker build -t daco-serve .                          CPU
 #   docker build -t daco-serve --build-arg DEVICE=cuda .  GPU; run with --gpus all
 # TORCH_INDEX: PyTorch's CPU wheel index makes the CPU image several GB smaller; left empty, PyPI's build is taken,
@@ -12,6 +13,8 @@ ENV DACO_DEVICE=${DEVICE} \
     DACO_INDEX=/maps/current \
     DACO_HOST=0.0.0.0 \
     DACO_PORT=8000 \
+    DACO_MAKE_KEY=1 \
+    XDG_CONFIG_HOME=/config \
     PYTHONUNBUFFERED=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
@@ -26,9 +29,9 @@ COPY index index
 COPY daco_serve daco_serve
 RUN pip install --no-cache-dir --constraint constraints.txt .
 
-RUN mkdir -p /maps /models /photographs && chown daco:daco /maps /models
+RUN mkdir -p /maps /models /photographs /config && chown daco:daco /maps /models /config && chmod 700 /config
 USER daco
-VOLUME ["/maps", "/models", "/photographs"]
+VOLUME ["/maps", "/models", "/photographs", "/config"]
 EXPOSE 8000
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

@@ -47,7 +47,7 @@ class ServeSettings(BaseSettings):
         log_format, log_level: of the log on stderr.
     """
 
-    model_config = SettingsConfigDict(env_prefix="DACO_")
+    model_config = SettingsConfigDict(env_prefix="DACO_", env_ignore_empty=True)
 
     index: Annotated[tuple[str, ...], NoDecode] = Field(min_length=1)
     host: str = "127.0.0.1"

@@ -24,6 +24,7 @@ from .conftest import hosted, served
 from .test_refusals import encoded, refused
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+ROOT = Path(__file__).parents[2]
 SECRETS = ("Maker of the camera", "48.8584", "2.2945", "GPS")
 
 
@@ -210,3 +211,13 @@ def test_metrics_count_queries_by_stage_refusals_by_code_and_tell_the_generation
     assert after['daco_index_generation{index="map"}'] == 1 and after['daco_index_references{index="map"}'] == 6
     assert after["daco_queries_in_work"] == after["daco_engine_photographs"] == 0
     assert not [name for name in after if "stranger" in name or "BREW" in name]
+
+
+def test_the_grafana_board_asks_only_for_metrics_that_exist(server: str) -> None:
+    board = json.loads((ROOT / "deploy" / "grafana.json").read_text())
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert len(queries) >= 12
+    exposed = {name.partition("{")[0] for name in samples(server)}
+    for query in queries:
+        asked = set(re.findall(r"daco_[a-z_]+", query))
+        assert asked and asked <= exposed, (query, asked - exposed)
