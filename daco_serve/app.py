@@ -28,7 +28,7 @@ from daco_serve.tracing import telemetry
 WEB = Path(__file__).parent / "web"
 # the middleware asks for the key; these only tell the API's document, and the page at /docs, how it is shown
 KEY_SCHEMES = [Security(HTTPBearer(auto_error=False)), Security(APIKeyHeader(name="X-API-Key", auto_error=False))]
-REFUSED_BEFORE = documented("key_missing", "key_wrong", "too_many_requests")
+REFUSED_BEFORE = documented("key_missing", "key_wrong", "wrong_host", "too_many_requests")
 
 
 def create_app(settings: ServeSettings, service: Service | None = None) -> FastAPI:

@@ -36,6 +36,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
     "key_missing": (401, "This server asks for a key: send it as 'Authorization: Bearer KEY'."),
     "key_wrong": (401, "This key is not known here: it was mistyped or removed."),
+    "wrong_host": (421, "This server answers its own machine only: behind a proxy start it with --keys or --open."),
     "too_many_requests": (429, "No more than 120 of these in 1 minute: try again in 7 s."),
     "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),

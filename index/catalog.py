@@ -55,6 +55,7 @@ class Entry:
 
 
 FEW = 100  # ids that are quicker to name one by one than as a table
+MOST_ID = 2**63 - 1  # that SQLite can be asked for
 COLUMNS = ", ".join(field.name for field in fields(Entry))
 
 
@@ -102,7 +103,7 @@ class Catalog:
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """The entries under these ids, in that order; ids that are not there are left out."""
-        numbers = [int(number) for number in ids]
+        numbers = [int(number) for number in ids if abs(number) <= MOST_ID]
         query = f"SELECT {COLUMNS} FROM photograph WHERE id IN "
         if len(numbers) <= FEW:
             rows = self._select(f"{query}({','.join('?' * len(numbers))})", *numbers)

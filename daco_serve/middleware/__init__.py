@@ -6,6 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from daco_serve.keys import key_ring
 from daco_serve.middleware.access import Access
 from daco_serve.middleware.headers import Headers
+from daco_serve.middleware.hosts import LoopbackHosts
 from daco_serve.middleware.observe import Observe
 from daco_serve.middleware.rates import Rates, limits_of, storage_of
 from daco_serve.settings import ServeSettings
@@ -23,6 +24,8 @@ def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
     ring = key_ring(settings.host, settings.keys, settings.open)
     if ring is not None:
         app.add_middleware(Access, ring=ring)
+    elif not settings.open:
+        app.add_middleware(LoopbackHosts)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -49,7 +49,12 @@ def seconds_until_closed(connection: socket.socket) -> float:
 
 @pytest.mark.parametrize(
     "beginning",
-    [b"", b"P", b"POST /v1/query HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /he"],
+    [
+        b"",
+        b"P",
+        b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /he",
+    ],
     ids=["silent", "a letter", "half a head", "half a second head"],
 )
 def test_a_head_that_does_not_come_is_not_waited_for(address: str, beginning: bytes) -> None:
@@ -70,7 +75,7 @@ def test_a_head_that_trickles_in_is_not_waited_for(address: str) -> None:
 
 def test_a_refused_upload_may_not_go_on_for_ever(address: str) -> None:
     with connect(address) as connection:
-        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n")
         start = time.monotonic()
         with pytest.raises(ConnectionError):
             while True:
@@ -81,7 +86,7 @@ def test_a_refused_upload_may_not_go_on_for_ever(address: str) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
 def test_a_client_that_takes_nothing_of_its_answers_is_dropped(address: str) -> None:
-    ask = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    ask = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connect(address) as connection:
         time.sleep(0.2)  # until it is accepted
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -96,7 +101,9 @@ def test_a_client_that_takes_nothing_of_its_answers_is_dropped(address: str) -> 
 def test_what_takes_longer_than_that_but_comes_is_served(address: str) -> None:
     content = encoded("PNG")
     with connect(address) as connection:
-        head = f"POST /v1/query HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+        head = (
+            f"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
         connection.sendall(head.encode())
         for start in range(0, len(content), len(content) // 10):
             connection.sendall(content[start : start + len(content) // 10])

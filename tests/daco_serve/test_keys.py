@@ -129,3 +129,12 @@ def test_a_key_never_gets_into_the_log(index: Path, file: Path, caplog: pytest.L
 def test_a_settings_object_without_keys_builds_no_server_for_the_world(index: Path, file: Path) -> None:
     with pytest.raises(DacoError):
         create_app(ServeSettings(index=index, host="0.0.0.0", keys=file)).build_middleware_stack()
+
+
+def test_without_a_key_only_who_means_this_machine_is_answered(client: httpx.Client, index: Path) -> None:
+    for host in ("localhost", "localhost:8000", "127.0.0.1:1", "127.9.9.9", "[::1]:8000", "day.localhost"):
+        assert client.get("/v1/references/0", headers={"Host": host}).status_code == 200, host
+    for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "192.0.2.1", "[::2]", "[", "a b"):
+        refused(client.get("/v1/references/0", headers={"Host": host}), 421, "wrong_host")
+    with hosted(index, open=True) as address:
+        assert httpx.get(f"{address}/v1/references/0", headers={"Host": "maps.example"}).status_code == 200

@@ -131,7 +131,7 @@ def life(index: Path, collector: tuple[str, list[tuple[str, Span]]]) -> Life:
         refused(httpx.post(f"{address}/v1/query", content=content[:-900]), 422, "image_truncated")
         httpx.get(f"{address}/nothing%0a%1b[31m/" + "x" * 5000)
         with socket.create_connection((urlsplit(address).hostname, urlsplit(address).port), timeout=30) as slow:
-            head = f"POST /v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+            head = f"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n"
             slow.sendall(head.encode() + content[:500])
             time.sleep(0.5)
             process.terminate()

@@ -76,7 +76,7 @@ def test_health_and_readiness(client: httpx.Client) -> None:
 @pytest.mark.anyio
 async def test_before_the_index_is_loaded_it_is_alive_but_not_ready(index: Path) -> None:
     transport = httpx.ASGITransport(create_app(ServeSettings(index=index)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/healthz")).status_code == 200
         not_ready = await client.get("/readyz")
         refused(not_ready, 503, "not_ready")
@@ -95,7 +95,7 @@ def test_more_requests_than_it_holds_are_refused_at_once_with_when_to_come_again
     with served(index, DACO_MAX_WAITING="1", DACO_UPLOAD_SECONDS="2") as (address, _):
         content = (photographs / "0.png").read_bytes()
         with socket.create_connection((urlsplit(address).hostname, urlsplit(address).port)) as slow:
-            slow.sendall(b"POST /v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
+            slow.sendall(b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
             time.sleep(0.3)
             busy = httpx.post(f"{address}/v1/query", content=content)
             refused(busy, 503, "too_busy")
