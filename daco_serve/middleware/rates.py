@@ -104,7 +104,8 @@ def storage_of(settings: ServeSettings) -> Storage:
         storage = storage_from_string(settings.rate_limit_storage)
     except (ConfigurationError, ImportError) as error:
         raise DacoError(f"Rate limits cannot be counted in {settings.rate_limit_storage}: {error}.") from error
-    assert isinstance(storage, Storage)
+    if not isinstance(storage, Storage):
+        raise DacoError(f"Rate limits cannot be counted in {settings.rate_limit_storage}: put async+ before it.")
     return storage
 
 

@@ -67,6 +67,6 @@ def test_a_limit_that_cannot_be_read_is_refused(limit: str) -> None:
 
 
 def test_a_store_that_is_not_there_is_one_sentence(index: Path) -> None:
-    settings = ServeSettings(index=index, rate_limit="1/hour", rate_limit_storage="async+nothing://x")
-    with pytest.raises(DacoError, match="cannot be counted"):
-        create_app(settings)
+    for storage in ("async+nothing://x", "memory://"):
+        with pytest.raises(DacoError, match="cannot be counted"):
+            create_app(ServeSettings(index=index, rate_limit="1/hour", rate_limit_storage=storage))
