@@ -124,6 +124,7 @@ def load_settings(given: dict[str, Any]) -> ServeSettings:
         variable = f"DACO_{name.upper()}"
         if first["type"] in ("missing", "too_short"):
             raise DacoError(f"No {name} was named: give --{name} or set {variable}.") from error
+        reason = first["msg"].removeprefix("Value error, ")
         raise DacoError(
-            f"--{name.replace('_', '-')} (or {variable}) cannot be {first['input']!r}: {first['msg']}."
+            f"--{name.replace('_', '-')} (or {variable}) cannot be {first['input']!r}: {reason}."
         ) from error
