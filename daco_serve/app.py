@@ -42,6 +42,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
+        service.close()
 
     app = FastAPIOffline(
         title="daco-serve",

@@ -118,6 +118,11 @@ class Service:
                 log.error("%s", complaint)
         self._complaints[subject] = complaint
 
+    def close(self) -> None:
+        """Ends the threads and processes that work for it, once no request does."""
+        self.threads.shutdown(wait=False)
+        self._decoders.close()
+
     @contextmanager
     def admission(self) -> Iterator[None]:
         """A place among the requests in work, which bounds the memory that uploads and images take.
