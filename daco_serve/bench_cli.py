@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_serve import bench_serve_cli, bench_train_cli
-from index.options import SplitName, SplitOption
+from index.options import Source, SplitName, SplitOption
 from training.cli import whole_numbers
 from training.console import Trust, new_app, option, run
 from training.errors import DacoError
@@ -268,6 +268,46 @@ def index_sizes(
         typer.echo(json.dumps(report.to_json(rows, dimension, goal, statistics(dimension, seed)), indent=2))
     else:
         typer.echo(report.to_markdown(rows))
+
+
+@app.command("embed")
+def embedding(
+    source: Source,
+    encoder: Annotated[str, option("encoder", "Folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")],
+    data_root: DataRoot = Path("data"),
+    split: SplitOption = SplitName.all,
+    limit: Annotated[int, typer.Option(min=1, help="Most photographs of a round.")] = 512,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the medians are taken.")] = 3,
+    batch_size: Annotated[int, option("batch_size", "Photographs that the encoder takes at once.", min=1)] = 16,
+    device: Annotated[str, option("device", "auto, cpu, cuda or cuda:N.")] = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """How near daco-index build comes to the speed of its bare engine, in one run.
+
+    Example: daco-bench embed demo/day --encoder timm:tf_efficientnet_lite0
+    """
+    from dataclasses import asdict
+
+    from daco_serve.benchmark.embedding import embedding_speed
+    from index.engines.create import create_engine
+    from index.references import find_references
+    from training.devices import pick_device
+    from training.encoder_source import load_encoder
+
+    paths = [reference.path for reference in find_references(source, data_root, split.value)][:limit]
+    engine = create_engine(load_encoder(encoder, trust), device, goal="throughput")
+    speed = embedding_speed(engine, paths, batch_size, rounds, pick_device(device).type)
+    if as_json:
+        typer.echo(json.dumps({**asdict(speed), "possible": round(speed.possible, 2)}, indent=2))
+        return
+    typer.echo(
+        f"{speed.engine}, {speed.images} photographs, median of {speed.rounds} rounds, images/s:\n"
+        f"  bare engine            {speed.bare:8.1f}\n"
+        f"  reading and resizing   {speed.decoding:8.1f}\n"
+        f"  daco-index build       {speed.whole:8.1f}   {100 * speed.whole / speed.bare:.0f} % of the bare engine\n"
+        f"  at most, here          {speed.possible:8.1f}   {100 * speed.whole / speed.possible:.0f} % of it is reached"
+    )
 
 
 def _note(text: str) -> None:

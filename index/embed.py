@@ -80,7 +80,7 @@ def embed_files(
     waiting: dict[torch.Size, list[tuple[int, Tensor]]] = {}
     most_waiting = 4 * batch_size
     bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
-    decoded = _decode_ahead(engine, paths, workers or available_cores(), ahead=2 * batch_size, known=known)
+    decoded = decode_ahead(engine, paths, workers or available_cores(), ahead=2 * batch_size, known=known)
     with bar, closing(decoded):
 
         def run(shape: torch.Size) -> None:
@@ -132,7 +132,7 @@ Form = Tensor | Described
 Decoded = tuple[Form, Photograph, Location | None]
 
 
-def _decode_ahead(
+def decode_ahead(
     engine: Engine, paths: Sequence[Source], workers: int, ahead: int, known: Memory | None
 ) -> Generator[Future[Decoded]]:
     """The outcome for each path, in order, with no more than `ahead` of them decoded or in work at a time."""

@@ -1,0 +1,98 @@
+"""How busy `daco-index build` keeps its engine: the whole way from file to descriptor beside the bare engine."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from torch import Tensor
+
+from index.embed import decode_ahead, embed_files
+from index.engines.engine import Engine
+from training.errors import DacoError
+from training.threads import available_cores
+
+HELD = 256  # prepared images that the bare engine is given, in memory
+
+
+@dataclass(frozen=True)
+class EmbeddingSpeed:
+    """Images per second, medians over the rounds.
+
+    Args:
+        engine: what computed.
+        images: in a round.
+        rounds: of the three, in turns.
+        bare: of the engine, given prepared images in batches.
+        decoding: of reading, decoding and resizing alone, on all cores.
+        whole: of `embed_files`, what `daco-index build` does.
+        on_processor: whether the engine shares the cores with the decoding.
+    """
+
+    engine: str
+    images: int
+    rounds: int
+    bare: float
+    decoding: float
+    whole: float
+    on_processor: bool
+
+    @property
+    def possible(self) -> float:
+        """The most that there can be: on a processor the seconds of both add up, else the slower of the two decides."""
+        if self.on_processor:
+            return 1 / (1 / self.bare + 1 / self.decoding)
+        return min(self.bare, self.decoding)
+
+
+def embedding_speed(engine: Engine, paths: Sequence[Path], batch_size: int, rounds: int, device: str) -> EmbeddingSpeed:
+    """Measures the three in turns on the same photographs.
+
+    Args:
+        device: that the engine is on, as PyTorch names it.
+
+    Raises:
+        DacoError: no photograph can be read.
+    """
+    tensors = _prepared(engine, paths[:HELD])
+    if not tensors:
+        raise DacoError("No photograph can be read.")
+    batches = _batches(tensors, batch_size)
+    engine.embed_prepared(batches[0])  # what is compiled at first is no work of every day
+    rates: dict[str, list[float]] = {"bare": [], "decoding": [], "whole": []}
+    for _ in range(rounds):
+        rates["bare"].append(_rate(len(tensors), lambda: [engine.embed_prepared(batch) for batch in batches]))
+        rates["decoding"].append(_rate(len(paths), lambda: _prepared(engine, paths, keep=False)))
+        rates["whole"].append(_rate(len(paths), lambda: embed_files(engine, paths, batch_size, progress=False)))
+    medians = {name: round(median(values), 2) for name, values in rates.items()}
+    on_processor = device == "cpu"
+    return EmbeddingSpeed(engine.description, len(paths), rounds, **medians, on_processor=on_processor)
+
+
+def _prepared(engine: Engine, paths: Sequence[Path], keep: bool = True) -> list[Tensor]:
+    """The prepared images of the files that can be read."""
+    tensors = []
+    with closing(decode_ahead(engine, paths, available_cores(), 64, None)) as outcomes:
+        for outcome in outcomes:
+            if outcome.exception() is None:
+                form = outcome.result()[0]
+                assert isinstance(form, Tensor)  # nothing is known
+                if keep:
+                    tensors.append(form)
+    return tensors
+
+
+def _batches(tensors: Sequence[Tensor], size: int) -> list[list[Tensor]]:
+    """Batches of one shape each, as `embed_files` makes them."""
+    shapes: dict[tuple[int, ...], list[Tensor]] = {}
+    for tensor in tensors:
+        shapes.setdefault(tuple(tensor.shape), []).append(tensor)
+    return [same[start : start + size] for same in shapes.values() for start in range(0, len(same), size)]
+
+
+def _rate(images: int, work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return images / (time.perf_counter() - start)
