@@ -306,7 +306,8 @@ def embedding(
         f"  bare engine            {speed.bare:8.1f}\n"
         f"  reading and resizing   {speed.decoding:8.1f}\n"
         f"  daco-index build       {speed.whole:8.1f}   {100 * speed.whole / speed.bare:.0f} % of the bare engine\n"
-        f"  at most, here          {speed.possible:8.1f}   {100 * speed.whole / speed.possible:.0f} % of it is reached"
+        f"  at most, here          {speed.possible:8.1f}   {100 * speed.whole / speed.possible:.0f} % of it reached\n"
+        f"  the engine computed {100 * speed.busy:.0f} % of that time"
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from index.embed import decode_ahead, embed_files
@@ -28,6 +30,7 @@ class EmbeddingSpeed:
         bare: of the engine, given prepared images in batches.
         decoding: of reading, decoding and resizing alone, on all cores.
         whole: of `embed_files`, what `daco-index build` does.
+        busy: share of the whole's time in which the engine was computing, which other work on the machine hardly moves.
         on_processor: whether the engine shares the cores with the decoding.
     """
 
@@ -37,6 +40,7 @@ class EmbeddingSpeed:
     bare: float
     decoding: float
     whole: float
+    busy: float
     on_processor: bool
 
     @property
@@ -47,7 +51,9 @@ class EmbeddingSpeed:
         return min(self.bare, self.decoding)
 
 
-def embedding_speed(engine: Engine, paths: Sequence[Path], batch_size: int, rounds: int, device: str) -> EmbeddingSpeed:
+def embedding_speed(
+    engine: Engine, paths: Sequence[Path | str], batch_size: int, rounds: int, device: str
+) -> EmbeddingSpeed:
     """Measures the three in turns on the same photographs.
 
     Args:
@@ -61,17 +67,37 @@ def embedding_speed(engine: Engine, paths: Sequence[Path], batch_size: int, roun
         raise DacoError("No photograph can be read.")
     batches = _batches(tensors, batch_size)
     engine.embed_prepared(batches[0])  # what is compiled at first is no work of every day
-    rates: dict[str, list[float]] = {"bare": [], "decoding": [], "whole": []}
+    watched = _Watched(engine)
+    rates: dict[str, list[float]] = {"bare": [], "decoding": [], "whole": [], "busy": []}
     for _ in range(rounds):
         rates["bare"].append(_rate(len(tensors), lambda: [engine.embed_prepared(batch) for batch in batches]))
         rates["decoding"].append(_rate(len(paths), lambda: _prepared(engine, paths, keep=False)))
-        rates["whole"].append(_rate(len(paths), lambda: embed_files(engine, paths, batch_size, progress=False)))
+        watched.seconds = 0.0
+        rates["whole"].append(_rate(len(paths), lambda: embed_files(watched, paths, batch_size, progress=False)))
+        rates["busy"].append(watched.seconds * rates["whole"][-1] / len(paths))
     medians = {name: round(median(values), 2) for name, values in rates.items()}
     on_processor = device == "cpu"
     return EmbeddingSpeed(engine.description, len(paths), rounds, **medians, on_processor=on_processor)
 
 
-def _prepared(engine: Engine, paths: Sequence[Path], keep: bool = True) -> list[Tensor]:
+class _Watched:
+    """An engine, and the seconds that it has computed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.seconds = 0.0
+        self.dimension, self.fingerprint = engine.dimension, engine.fingerprint
+        self.image_size, self.description, self.at_once = engine.image_size, engine.description, engine.at_once
+        self.prepare, self.embed = engine.prepare, engine.embed
+
+    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+        start = time.perf_counter()
+        vectors = self._engine.embed_prepared(tensors)
+        self.seconds += time.perf_counter() - start
+        return vectors
+
+
+def _prepared(engine: Engine, paths: Sequence[Path | str], keep: bool = True) -> list[Tensor]:
     """The prepared images of the files that can be read."""
     tensors = []
     with closing(decode_ahead(engine, paths, available_cores(), 64, None)) as outcomes:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -174,8 +175,9 @@ OTHERS: dict[str, type[Usearch] | type[Hnswlib]] = {"usearch": Usearch, "hnswlib
 OPENED_BY: dict[str, type[Any]] = {"served": Served, "no catalogue": Store, "bare FAISS": BareFaiss, **OTHERS}
 
 
+@lru_cache(maxsize=2)
 def open_store(folder: Path) -> FaissStore:
-    """Our store in a folder, exact or with candidates."""
+    """Our store in a folder, exact or with candidates; the same one again, so that it is in memory once."""
     return FaissStore.load(folder / STORE_FILE, candidates_file(folder / STORE_FILE).exists())
 
 

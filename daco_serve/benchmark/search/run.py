@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ BATCH = 64
 BATCHES = 16
 SAMPLED = 1500  # descriptors whose statistics are taken
 WARM_UP = 16
-COPIES = 6  # of the exact vectors, that the engines hold together
+COPIES = 5  # of the exact vectors, that the engines hold together
 
 
 @dataclass(frozen=True)
@@ -111,34 +110,29 @@ def run_sizes(
 def _run_size(
     count: int, synthetic: SyntheticMap, recall: float, others: Sequence[str], work: Path, say: Callable[[str], None]
 ) -> Iterator[Row]:
-    store = FaissStore.create(synthetic.dimension)
-    for vectors in synthetic.descriptors(count):
-        store.add(vectors, np.arange(store.count, store.count + len(vectors)))
-    queries = synthetic.queries(QUERIES, count)
-    set_by, queries = queries_for(store, queries[::2], "tuning"), queries[1::2]
-    truth = store.search_exactly(queries, K)[1]
-
     small = smaller(count, synthetic.dimension)[0][0]
     chosen = choose(count, synthetic.dimension, Wishes(recall)).factory
+    folders = {kind: work / kind for kind in ("exact", "small", *others)}
+    seconds = _build_all(count, synthetic, small, folders, say)
+    exact = open_store(folders["exact"])
+    queries = synthetic.queries(QUERIES, count)
+    set_by, queries = queries_for(exact, queries[::2], "tuning"), queries[1::2]
+    truth = exact.search_exactly(queries, K)[1]
+
     rows: dict[str, Row] = {}
     searchers: dict[str, Searcher] = {}
-    folders: dict[str, Path] = {}
     for kind, factory in (("exact", EXACT), ("small", small)):
-        folder = work / factory.replace(",", "_")
-        seconds = _build_once(folder, partial(_build_ours, store, factory), say, f"{count}: {factory}")
         setting: Setting = {}
         if factory != EXACT:
-            setting = pick(list(curve(open_store(folder), set_by, recall)), recall).parameters
+            setting = pick(list(curve(open_store(folders[kind]), set_by, recall)), recall).parameters
         for asked in ("served", "no catalogue", "bare FAISS"):
             name = f"{kind}, {asked}"
-            searchers[name], folders[name] = OPENED_BY[asked](folder), folder
-            rows[name] = _row(count, kind, asked, factory, factory == chosen, setting, seconds)
+            searchers[name] = OPENED_BY[asked](folders[kind])
+            rows[name] = _row(count, kind, asked, factory, factory == chosen, setting, seconds[kind])
     for name in others:
-        folder = work / name
-        seconds = _build_once(folder, partial(OTHERS[name].build, store), say, f"{count}: {name}")
-        searchers[name], folders[name] = OTHERS[name](folder), folder
+        searchers[name] = OTHERS[name](folders[name])
         setting = _least_effort(searchers[name], set_by, recall)
-        rows[name] = _row(count, name, name, f"{LINKS} links", False, setting, seconds)
+        rows[name] = _row(count, name, name, f"{LINKS} links", False, setting, seconds[name])
 
     say(f"{count}: asking")
     for name, searcher in searchers.items():
@@ -147,14 +141,15 @@ def _run_size(
     for name, row in rows.items():
         answers = searchers[name].ids(searchers[name].ask(queries, K))
         # with the catalogue PyTorch is loaded, too, and its memory says nothing of the search
-        own = {} if row.asked == "served" else resident_of(row.asked, folders[name], queries, row.setting)
+        folder = folders[row.kind]
+        own = {} if row.asked == "served" else resident_of(row.asked, folder, queries, row.setting)
         yield replace(
             row,
             recall=round(recall_of(answers, truth), 4),
             query_ms=round(single[name], 4),
             batch_ms=round(batches[name], 3),
             bytes_per_vector=round(searchers[name].bytes_per_vector, 1),
-            disk_bytes_per_vector=round(sum(file.stat().st_size for file in folders[name].iterdir()) / count, 1),
+            disk_bytes_per_vector=round(sum(file.stat().st_size for file in folder.iterdir()) / count, 1),
             own_mib=own.get("own"),
             mapped_mib=own.get("mapped"),
         )
@@ -218,22 +213,33 @@ def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting:
     return Row(count, kind, asked, factory, chosen, setting, 0, 0, 0, seconds, 0, 0)
 
 
+def _build_all(
+    count: int, synthetic: SyntheticMap, small: str, folders: dict[str, Path], say: Callable[[str], None]
+) -> dict[str, float]:
+    """Builds what an earlier run did not leave in its folder; the CPU seconds that each took, whenever that was."""
+    notes = {kind: folder / "cpu_seconds.txt" for kind, folder in folders.items()}
+    missing = [kind for kind, note in notes.items() if not note.exists()]
+    if missing:
+        store = FaissStore.create(synthetic.dimension)
+        for vectors in synthetic.descriptors(count):
+            store.add(vectors, np.arange(store.count, store.count + len(vectors)))
+        for kind in missing:
+            say(f"{count}: building {kind}")
+            folders[kind].mkdir(parents=True, exist_ok=True)
+            if kind in OTHERS:
+                seconds = OTHERS[kind].build(store, folders[kind])
+            else:
+                seconds = _build_ours(store, EXACT if kind == "exact" else small, folders[kind])
+            notes[kind].write_text(f"{seconds:.2f}")
+    return {kind: float(note.read_text()) for kind, note in notes.items()}
+
+
 def _build_ours(store: FaissStore, factory: str, folder: Path) -> float:
     start = time.process_time()
     store.arrange(factory)
     seconds = time.process_time() - start
     save_served(store, folder)
     return seconds
-
-
-def _build_once(folder: Path, build: Callable[[Path], float], say: Callable[[str], None], what: str) -> float:
-    """Builds into a folder, if that was not done; the CPU seconds that it took, also those of an earlier run."""
-    note = folder / "cpu_seconds.txt"
-    if not note.exists():
-        say(f"{what}: building")
-        folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(f"{build(folder):.2f}")
-    return float(note.read_text())
 
 
 def _least_effort(searcher: Searcher, queries: Queries, recall: float) -> Setting:
