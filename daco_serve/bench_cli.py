@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_serve import bench_serve_cli, bench_train_cli
+from daco_serve import bench_serve_cli, bench_store_cli, bench_train_cli
 from index.options import Source, SplitName, SplitOption
 from training.cli import whole_numbers
 from training.console import Trust, new_app, option, run
@@ -42,6 +42,7 @@ SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and
 Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
 
 app.add_typer(bench_serve_cli.app)
+app.add_typer(bench_store_cli.app)
 
 
 @app.callback()

@@ -90,7 +90,7 @@ def read_kept(index: Path, generation: int) -> Current:
         # an index written before there were such notes has none, and its manifest vouches for itself
         sha256 = file.read_text(encoding="ascii").strip() if file.exists() else sha256_of(folder / MANIFEST_FILE)
     except (OSError, ValueError) as error:
-        raise DacoError(f"The index is damaged: {folder} cannot be read ({error}). {REMEDY}") from error
+        raise DacoError(f"The index is damaged: {file} cannot be read ({error}). {REMEDY}") from error
     return Current(generation, sha256)
 
 

@@ -68,8 +68,9 @@ class Connection:
         while True:
             left = patience - (time.monotonic() - start)
             try:
-                return getattr(self._client, method)(*arguments, timeout=max(left, 0.1), **keywords)
+                return getattr(self._client, method)(*arguments, timeout=max(left, 1.0), **keywords)
             except (MilvusException, grpc.RpcError) as error:
+                left = patience - (time.monotonic() - start)
                 if left > pause and _code(error) == NOT_LOADED and method != "load_collection":
                     self.call("load_collection", arguments[0], patience=left)
                     continue
@@ -120,6 +121,8 @@ def _code(error: Exception) -> Any:
 
 def _is_transient(error: Exception) -> bool:
     code = _code(error)
+    if "timeout" in str(error).lower():  # of pymilvus's own, with whatever code the last attempt had
+        return True
     if isinstance(code, int):
         return any(code in codes for codes in TRANSIENT_CODES)
     return getattr(code, "name", "") in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "UNKNOWN")

@@ -7,6 +7,7 @@ what it changes. What a crash leaves of it, the next writer takes back.
 """
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,8 +26,9 @@ POINTER_FILE = "vectors.milvus.json"
 ID_BITS = 40  # of a key, below the generation's number
 ALIVE = 2**62  # `died` of a row that nobody retired
 BATCH_BYTES = 4 * 2**20  # that travel in one call; servers take 64 MiB
-SEARCH_SECONDS = 3.0
+SEARCH_SECONDS = 5.0
 CHECK_SECONDS = 2.0
+SETTLE_SECONDS = 10.0  # twice Milvus's bound on how old the state may be that a bounded search sees
 LOAD_SECONDS = 3600.0  # a collection of 10^8 is not in the servers' memory at once
 # as it is built, and as it is searched for k matches; a collection is indexed by segments of some 10^6 rows
 BUILD: dict[str, dict[str, int]] = {
@@ -69,7 +71,7 @@ class MilvusStore:
         self._seen = f"id < {(pointer.generation + 1) << ID_BITS} and died > {pointer.generation}"
         self.dimension = pointer.dimension
         self.count = pointer.count
-        self._arrived = False  # whether a strong read came back since the last write
+        self._settled = time.monotonic() + SETTLE_SECONDS  # when all that it has, however lately written, is seen
         self._keys: list[NDArray[np.int64]] | None = None  # of its rows, once they are asked for
         self._sorted = False
 
@@ -135,7 +137,7 @@ class MilvusStore:
         keys = self._sorted_keys()
         leaving = keys[np.isin(keys & (2**ID_BITS - 1), ids)]
         own = leaving >= self._generation << ID_BITS
-        self._arrived = False
+        self._settled = time.monotonic() + SETTLE_SECONDS
         for part in self._batches(leaving[own]):
             self._connection.call("delete", self.collection, ids=part.tolist())
         for part in self._batches(leaving[~own]):  # older generations still see these
@@ -149,11 +151,10 @@ class MilvusStore:
             raise DacoError(f"Milvus gives at most {MOST_ROWS} matches at a time, not {k}.")
         similarities = np.full((len(vectors), k), -np.inf, dtype=np.float32)
         ids = np.full((len(vectors), k), -1, dtype=np.int64)
-        # once a strong read has seen all rows arrive, the next need not wait for the servers' clock, which takes 0.2 s
-        consistency = "Bounded" if self._arrived else "Strong"
+        # a bounded search may not see what was just written; a strong one does, and waits 0.2 s for the servers' clock
+        consistency = "Strong" if time.monotonic() < self._settled else "Bounded"
         queries = list(np.ascontiguousarray(vectors, dtype=np.float32))
         answers = self._call_search(queries, k, SEARCH_SECONDS, consistency)
-        self._arrived = True
         for row, answer in enumerate(answers):
             similarities[row, : len(answer)] = [hit["distance"] for hit in answer]
             ids[row, : len(answer)] = [hit["id"] & (2**ID_BITS - 1) for hit in answer]
@@ -183,6 +184,10 @@ class MilvusStore:
 
     def check(self) -> None:
         self._call_search([np.zeros(self.dimension, dtype=np.float32)], 1, CHECK_SECONDS, "Eventually")
+
+    def drop(self) -> None:
+        """Deletes the collection, with the vectors of every generation. Raises StoreAway."""
+        self._connection.call("drop_collection", self.collection)
 
     def _make(self) -> None:
         """The collection, indexed and in the servers' memory, whatever of that is there already."""
@@ -229,12 +234,11 @@ class MilvusStore:
         answer = self._connection.call(
             "query", self.collection, filter=self._seen, output_fields=["count(*)"], consistency_level="Strong"
         )
-        self._arrived = True
         return int(answer[0]["count(*)"])
 
     def _write(self, keys: NDArray[np.int64], vectors: NDArray[np.float32], died: int) -> None:
         """Writes rows, or writes them over; to do it twice is to do it once, so that a call can be tried again."""
-        self._arrived = False
+        self._settled = time.monotonic() + SETTLE_SECONDS
         for places in self._batches(np.arange(len(keys))):
             rows = [{"id": int(keys[place]), "died": died, "vector": vectors[place]} for place in places]
             self._connection.call("upsert", self.collection, rows)

@@ -263,8 +263,7 @@ def race(root: Path, encoder: Path, every: int) -> dict[str, int]:
 def fill(operation: Operation, index: Path, every: int) -> dict[str, int]:
     """The index lies on a small file system, on which ballast leaves less and less for the change."""
     before, after, _ = outcomes(operation, index)
-    fresh(operation, index)
-    needed = 3 * sum(file.stat().st_size for file in Path(index).rglob("*") if file.is_file()) or 2**20
+    needed = 2 * sum(file.stat().st_size for file in index.rglob("*") if file.is_file())
     ballast = index.with_name("ballast")
     counts: Counter[str] = Counter()
     for free in np.linspace(0, needed, max(3, FILLS // every)).astype(int):

@@ -115,7 +115,7 @@ def compressed_index(built, encoder_folder, tmp_path) -> Path:
     return index
 
 
-@pytest.mark.parametrize("positions", [5, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("positions", [5, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_flipped_bit_or_a_cut_anywhere_is_refused_with_the_name_of_the_file(compressed_index, positions):
     live = f"generations/{read_current(compressed_index).generation}/"
     files = [path for path in compressed_index.rglob("*") if path.is_file() and path.name != ".lock"]

@@ -34,7 +34,7 @@ def empty(request, tmp_path) -> tuple[Any, Callable[[Path], VectorStore]]:
     address = MilvusAddress.parse(real_address(request, "contract"))
     owner = uuid4().hex[:8]
     store = MilvusStore.begin(address, tmp_path / "none", owner, "f" * 64, 8, 1)
-    request.addfinalizer(lambda: store._connection.call("drop_collection", store.collection))
+    request.addfinalizer(store.drop)
     return store, MilvusStore.load
 
 
