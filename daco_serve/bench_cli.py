@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 app = new_app("Measure: recall, methods side by side, and how far answers can be trusted.")
 
+app.add_typer(bench_serve_cli.app)
+app.add_typer(bench_store_cli.app)
 app.add_typer(bench_train_cli.app)
 
 DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
@@ -40,9 +42,6 @@ LearningRate = Annotated[float, option("lr", "Adam's learning rate.")]
 Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
-
-app.add_typer(bench_serve_cli.app)
-app.add_typer(bench_store_cli.app)
 
 
 @app.callback()

@@ -1,6 +1,7 @@
 """`daco-bench serve`: parses, calls, prints."""
 
 import json
+import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -61,6 +62,7 @@ def serve(
     clients = whole_numbers(concurrency, "--concurrency")
     if not clients or min(clients) < 1:
         raise DacoError("--concurrency takes whole numbers from 1, such as 1,4,16,64.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     with tempfile.TemporaryDirectory(prefix="daco-bench-") as folder:
         made = Path(folder) / "photographs"
         files = make_photographs(made) if photographs is None else choose_photographs(photographs)
