@@ -71,7 +71,7 @@ def test_our_answers_are_those_of_bare_faiss(rows):
 
 def test_growth_follows_the_measured_slopes():
     made = [
-        Row(count, "small", "served", "IVF", True, {}, 1, count**0.5, count**0.5, count, 100, 1000)
+        Row(count, "small", "no catalogue", "IVF", True, {}, 1, count**0.5, count**0.5, count, 100, 1000)
         for count in (10**4, 10**5, 10**6)
     ]
     grown = growth(made)
