@@ -21,6 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from PIL import Image
 
 from .conftest import hosted, served
+from .hostile import photo
 from .test_refusals import encoded, refused
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -214,6 +215,8 @@ def test_metrics_count_queries_by_stage_refusals_by_code_and_tell_the_generation
 
 
 def test_the_grafana_board_asks_only_for_metrics_that_exist(server: str) -> None:
+    for content in (photo("PNG"), b"x"):  # what never happened has no sample
+        httpx.post(f"{server}/v1/query", content=content)
     board = json.loads((ROOT / "deploy" / "grafana.json").read_text())
     queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     assert len(queries) >= 12
