@@ -33,12 +33,18 @@ Csv = Annotated[bool, option("csv", "Print CSV, with the columns of the publishe
 Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
 
 Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
-Iters = Annotated[int, option("iters", "Iterations for each.")]
-Backbone = Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")]
-Pooling = Annotated[str, option("pooling", "avg (as published) or gem.")]
+RecipeName = Annotated[str, option("recipe", "published, or modern: ours. It sets what is not asked for here.")]
+Iters = Annotated[int | None, option("iters", "Iterations for each.", show_default="40000; modern 400")]
+Backbone = Annotated[
+    str | None, option("backbone", "Any timm model by name.", show_default="resnet50; modern tf_efficientnet_lite0")
+]
+Pooling = Annotated[str | None, option("pooling", "avg, gem or grid.", show_default="avg; modern grid")]
 ImageSize = Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")]
-Pretrained = Annotated[str | None, option("pretrained", "A file of weights, or imagenet.", show_default="from scratch")]
-LearningRate = Annotated[float, option("lr", "Adam's learning rate.")]
+Pretrained = Annotated[
+    str | None,
+    option("pretrained", "A file of weights, imagenet, or none.", show_default="none; modern imagenet"),
+]
+LearningRate = Annotated[float | None, option("lr", "Learning rate.", show_default="1e-3; modern 1e-3")]
 Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
@@ -51,7 +57,9 @@ def _group() -> None:
 
 @app.command()
 def recall(
-    encoder: Annotated[str, option("encoder", "Folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")],
+    encoder: Annotated[
+        str, option("encoder", "default (ours), folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")
+    ] = "default",
     name: Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")] = None,
     data_root: DataRoot = Path("data"),
     ranks: Ranks = "1,2,4,8",
@@ -92,12 +100,13 @@ def compare(
     name: Trainable,
     methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
     data_root: DataRoot = Path("data"),
-    iters: Iters = 40000,
-    backbone: Backbone = "resnet50",
-    pooling: Pooling = "avg",
+    recipe: RecipeName = "published",
+    iters: Iters = None,
+    backbone: Backbone = None,
+    pooling: Pooling = None,
     image_size: ImageSize = 256,
     pretrained: Pretrained = None,
-    lr: LearningRate = 1e-3,
+    lr: LearningRate = None,
     precision: Precision = "fp32",
     save_root: SaveRoot = Path("result"),
     seed: Seed = 0,
@@ -116,7 +125,7 @@ def compare(
 
     ks = _ranks(ranks)
     budget = _budget(
-        data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
+        recipe, data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
     )
     rows = [*compare_methods(budget, _words(methods)), *published_rows(name, ks)]
     _print(rows, ks, name, as_json, as_csv, as_markdown)
@@ -129,12 +138,13 @@ def translators(
         str, option("methods", "Which translators, in this order; cut is trained before, with daco-data translate.")
     ] = "fourier,reinhard,fog,night",
     data_root: DataRoot = Path("data"),
-    iters: Iters = 40000,
-    backbone: Backbone = "resnet50",
-    pooling: Pooling = "avg",
+    recipe: RecipeName = "published",
+    iters: Iters = None,
+    backbone: Backbone = None,
+    pooling: Pooling = None,
     image_size: ImageSize = 256,
     pretrained: Pretrained = None,
-    lr: LearningRate = 1e-3,
+    lr: LearningRate = None,
     precision: Precision = "fp32",
     save_root: SaveRoot = Path("result/translators"),
     seed: Seed = 0,
@@ -151,9 +161,41 @@ def translators(
 
     ks = _ranks(ranks)
     budget = _budget(
-        data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
+        recipe, data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
     )
     _print(compare_translators(budget, _words(methods)), ks, name, as_json, as_csv, as_markdown)
+
+
+@app.command()
+def ablate(
+    name: Trainable,
+    parts: Annotated[
+        str, option("parts", "Which parts to try without, in this order.")
+    ] = "grid,whitening,views,direct,frozen,schedule",
+    method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
+    data_root: DataRoot = Path("data"),
+    iters: Iters = None,
+    backbone: Backbone = None,
+    image_size: ImageSize = 256,
+    save_root: SaveRoot = Path("result/ablation"),
+    seed: Seed = 0,
+    ranks: Ranks = "1,2,4,8",
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Train with the modern recipe whole, and without each of its parts, and print the recalls.
+
+    What is trained already under these settings is taken as it is; stopped, the same command goes on.
+    """
+    from daco_serve.benchmark.ablation import ablate_recipe
+
+    ks = _ranks(ranks)
+    budget = _budget(
+        "modern", data_root, name, iters, backbone, None, image_size, None, None, "auto", save_root, seed, ks
+    )
+    rows = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), _words(parts))
+    _print(rows, ks, name, as_json, as_csv, as_markdown)
 
 
 @app.command()
@@ -326,14 +368,15 @@ def _counts(text: str) -> list[int]:
 
 
 def _budget(
+    recipe: str,
     data_root: Path,
     name: str,
-    iters: int,
-    backbone: str,
-    pooling: str,
+    iters: int | None,
+    backbone: str | None,
+    pooling: str | None,
     image_size: int,
     pretrained: str | None,
-    lr: float,
+    lr: float | None,
     precision: str,
     save_root: Path,
     seed: int,
@@ -342,16 +385,17 @@ def _budget(
     from training.settings import TrainSettings
 
     return TrainSettings(
+        recipe=recipe,
         data_root=data_root,
         data_name=name,
-        iters=iters,
+        iters=iters,  # type: ignore[arg-type]
         ranks=ks,
         save_root=save_root,
-        backbone=backbone,
-        pooling=pooling,
+        backbone=backbone,  # type: ignore[arg-type]
+        pooling=pooling,  # type: ignore[arg-type]
         image_size=image_size,
-        pretrained=pretrained,
-        lr=lr,
+        pretrained=pretrained,  # type: ignore[arg-type]
+        lr=lr,  # type: ignore[arg-type]
         precision=precision,
         seed=seed,
     )

@@ -13,7 +13,7 @@ from training.cli import whole_numbers
 from training.console import new_app, option
 from training.errors import DacoError
 
-ENCODER = "timm:tf_efficientnet_lite0"
+ENCODER = "default"
 
 app = new_app("Measure the server.")
 
@@ -23,9 +23,7 @@ def serve(
     index: Annotated[
         Path | None, option("index", "An index to answer from.", show_default="one of the photographs")
     ] = None,
-    encoder: Annotated[
-        str, option("encoder", "Without --index: what it is built with.")
-    ] = "timm:tf_efficientnet_lite0",
+    encoder: Annotated[str, option("encoder", "Without --index: what it is built with.")] = ENCODER,
     photographs: Annotated[
         Path | None, option("photographs", "A folder of JPEGs to send.", show_default="made ones, 1 to 12 megapixels")
     ] = None,

@@ -53,14 +53,15 @@ app.add_typer(tune_cli.app)
 @app.command()
 def build(
     source: Source,
+    out: Annotated[Path, typer.Option(help="The folder of the index; an index that is there is replaced.")],
     encoder: Annotated[
         str,
         typer.Option(
-            help="A folder that daco-train saved; timm:NAME for a network as ImageNet leaves it; or, with --trust,"
-            " torchhub:REPO:ENTRY for one of others, such as torchhub:gmberton/MegaLoc:get_trained_model."
+            help="default, which comes with the package; a folder that daco-train saved; timm:NAME for a network as"
+            " ImageNet leaves it; or, with --trust, torchhub:REPO:ENTRY for one of others, such as"
+            " torchhub:gmberton/MegaLoc:get_trained_model."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="The folder of the index; an index that is there is replaced.")],
+    ] = "default",
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
     batch_size: BatchSize = 16,

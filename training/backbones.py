@@ -38,14 +38,42 @@ def create_backbone(name: str) -> nn.Module:
     return model
 
 
-def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
-    """The last feature map, (n, 3, h, w) to (n, c, h', w'); of a transformer, its own pooled token as (n, c, 1, 1)."""
+def map_channels(backbone: nn.Module, levels: int = 1) -> list[int]:
+    """The channels of the maps that `feature_maps` gives.
+
+    Raises:
+        DacoError: the backbone has not that many.
+    """
+    if levels == 1:
+        return [int(backbone.num_features)]  # type: ignore[arg-type]
+    stages = list(getattr(backbone, "feature_info", []))[-levels:]
+    strides = [stage["reduction"] for stage in stages]
+    if strides != [32 >> level for level in reversed(range(levels))] or not hasattr(backbone, "forward_intermediates"):
+        raise DacoError(f"This pooling takes {levels} feature maps, the last at stride 32: this backbone has others.")
+    return [stage["num_chs"] for stage in stages]
+
+
+def feature_maps(backbone: nn.Module, images: Tensor, levels: int = 1) -> list[Tensor]:
+    """Feature maps, fine to coarse: (n, 3, h, w) to (n, c, h', w') each.
+
+    Args:
+        levels: 1 for the backbone's last map (of a transformer, its own pooled token as (n, c, 1, 1)); more for what
+            its last stages make, at strides 32, 16, ...
+    """
+    if levels > 1:
+        maps: list[Tensor] = backbone.forward_intermediates(images, indices=levels, intermediates_only=True)  # type: ignore[operator]
+        return maps
     features: Tensor = backbone.forward_features(images)  # type: ignore[operator]
     if features.ndim == 3:
-        return backbone.forward_head(features, pre_logits=True)[:, :, None, None]  # type: ignore[operator,no-any-return]
+        return [backbone.forward_head(features, pre_logits=True)[:, :, None, None]]  # type: ignore[operator]
     if getattr(backbone, "output_fmt", "NCHW") == "NHWC":
-        return features.permute(0, 3, 1, 2)
-    return features
+        return [features.permute(0, 3, 1, 2)]
+    return [features]
+
+
+def drop_unused(backbone: nn.Module, levels: int) -> None:
+    """Takes out of a backbone what its last `levels` stages' maps do not need: its final layers."""
+    backbone.prune_intermediate_layers(levels, prune_norm=True, prune_head=True)  # type: ignore[operator]
 
 
 def load_pretrained(backbone: nn.Module, name: str, source: str) -> None:

@@ -58,6 +58,16 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
 @app.callback(cls=PublishedCommand, invoke_without_command=True, no_args_is_help=False)
 def train(
     context: typer.Context,
+    recipe: Annotated[
+        str,
+        option(
+            "recipe", "published: as the paper's code trains; modern: ours, from ImageNet weights, with what helps."
+        ),
+    ] = "published",
+    without: Annotated[
+        str,
+        option("without", "Parts of the modern recipe to leave out: grid, whitening, views, direct, frozen, schedule."),
+    ] = "",
     data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
     data_name: Annotated[
         str, option("data_name", "Data set: tokyo, cityscapes, synthia, demo, or any folder below the data root.")
@@ -66,11 +76,13 @@ def train(
     proj_dim: Annotated[
         int, option("proj_dim", "Length of the projections that the loss compares; simsiam takes the features'.")
     ] = 128,
-    temperature: Annotated[float, option("temperature", "Temperature of the loss.")] = 0.1,
+    temperature: Annotated[
+        float | None, option("temperature", "Temperature of the loss.", show_default="0.1; modern 0.07")
+    ] = None,
     batch_size: Annotated[
         int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, simsiam, moco 32; npid 64")
     ] = None,
-    iters: Annotated[int, option("iters", "Iterations to train.")] = 40000,
+    iters: Annotated[int | None, option("iters", "Iterations to train.", show_default="40000; modern 400")] = None,
     gpu_ids: Annotated[
         str | None, option("gpu_ids", "GPUs to train on, such as 0 1.", show_default="the GPU if any, else the CPU")
     ] = None,
@@ -82,14 +94,38 @@ def train(
         float | None,
         option("momentum", "moco: of the key network; npid: of the memory bank.", show_default="0.5; moco 0.999"),
     ] = None,
-    backbone: Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")] = "resnet50",
-    pooling: Annotated[str, option("pooling", "avg (as published) or gem.")] = "avg",
+    backbone: Annotated[
+        str | None,
+        option(
+            "backbone",
+            "resnet50, resnet18, or any timm model by name.",
+            show_default="resnet50; modern tf_efficientnet_lite0",
+        ),
+    ] = None,
+    pooling: Annotated[
+        str | None, option("pooling", "avg, gem, or grid: what is where.", show_default="avg; modern grid")
+    ] = None,
+    resize: Annotated[
+        str | None,
+        option(
+            "resize",
+            "How photographs come to their size: by their shorter side, or square.",
+            show_default="shorter; modern square",
+        ),
+    ] = None,
     image_size: Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")] = 256,
     pretrained: Annotated[
         str | None,
-        option("pretrained", "A file of weights, or imagenet for the library's own.", show_default="from scratch"),
+        option(
+            "pretrained",
+            "A file of weights, imagenet for the library's own, or none.",
+            show_default="none; modern imagenet",
+        ),
     ] = None,
-    lr: Annotated[float, option("lr", "Adam's learning rate; 1e-4 suits pretrained weights.")] = 1e-3,
+    lr: Annotated[
+        float | None,
+        option("lr", "Learning rate; 1e-4 suits pretrained weights.", show_default="1e-3; modern 1e-3"),
+    ] = None,
     precision: Annotated[
         str, option("precision", "fp32 (as published), bf16, fp16, or auto: bf16 where it is faster.")
     ] = "fp32",
@@ -114,24 +150,27 @@ def train(
     from training.trainer import train as start
 
     settings = TrainSettings(
+        recipe=recipe,
+        without=tuple(part.strip() for part in without.split(",") if part.strip()),
         data_root=data_root,
         data_name=data_name,
         method_name=method_name,
         proj_dim=proj_dim,
-        temperature=temperature,
+        temperature=temperature,  # type: ignore[arg-type]
         batch_size=batch_size,  # type: ignore[arg-type]
-        iters=iters,
+        iters=iters,  # type: ignore[arg-type]
         gpu_ids=whole_numbers(gpu_ids, "--gpu_ids") if gpu_ids else None,
         ranks=whole_numbers(ranks, "--ranks"),
         save_root=save_root,
         lamda=lamda,
         negs=negs,
         momentum=momentum,  # type: ignore[arg-type]
-        backbone=backbone,
-        pooling=pooling,
+        backbone=backbone,  # type: ignore[arg-type]
+        pooling=pooling,  # type: ignore[arg-type]
+        resize=resize,  # type: ignore[arg-type]
         image_size=image_size,
-        pretrained=pretrained,
-        lr=lr,
+        pretrained=pretrained,  # type: ignore[arg-type]
+        lr=lr,  # type: ignore[arg-type]
         precision=precision,
         compile=compile,
         nodes=nodes,
@@ -143,7 +182,8 @@ def train(
     if report.speaks and report.finished:
         typer.echo(f"Encoder: {settings.encoder_folder}  Results: {settings.results_file}")
     elif report.speaks:
-        typer.echo(f"Stopped after iteration {report.iterations} of {iters}: the same command with --resume goes on.")
+        done = f"{report.iterations} of {settings.iters}"
+        typer.echo(f"Stopped after iteration {done}: the same command with --resume goes on.")
     if not report.finished:
         sys.exit(130)
 
@@ -174,6 +214,21 @@ def import_encoder(
     normaliser = (mean, std) if mean and std else published_normaliser(str(data_name))
     published_encoder(model, normaliser, data_name).save(out)
     typer.echo(f"Encoder: {out}  Try: daco-bench recall {data_name or 'NAME'} --encoder {out}")
+
+
+@app.command()
+def pack(
+    encoder: Annotated[Path, typer.Argument(help="The folder of an encoder.")],
+    out: Annotated[Path, option("out", "Folder for the small one.")],
+) -> None:
+    """Keep an encoder's weights as 16-bit numbers: half the size, nearly the same descriptors.
+
+    Nearly the same is another encoder to an index, which must be built with the one that it is asked with.
+    """
+    from training.encoder import Encoder
+
+    Encoder.load(encoder).save(out, half=True)
+    typer.echo(f"Encoder: {out}")
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.backbones import create_backbone, feature_map
+from training.backbones import create_backbone, drop_unused, feature_maps
 from training.datasets.transforms import Resize, evaluation_form
 from training.errors import DacoError
 from training.hub import HubBackbone, is_hub, public_name
-from training.pooling import POOLINGS
+from training.pooling import create_pooling
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "encoder.json"
@@ -33,7 +33,7 @@ class EncoderConfig:
     Args:
         backbone: `resnet50`, `resnet18`, or any timm model by name; or `torchhub:REPO:ENTRY`, a whole network of
             others.
-        pooling: `avg` (published; leaves the descriptor of a network of others as it is) or `gem`.
+        pooling: `avg` (published; leaves the descriptor of a network of others as it is), `gem` or `grid`.
         image_size: pixels; with `resize` the rule that every image is brought to.
         resize: `shorter` (shorter side to `image_size`, published) or `square`.
         mean, std: the normaliser, per RGB channel, for values in 0..1.
@@ -65,19 +65,19 @@ class Encoder(nn.Module):
 
     def __init__(self, config: EncoderConfig, trust: bool = False) -> None:
         super().__init__()
-        if config.pooling not in POOLINGS:
-            raise DacoError(f"No pooling {config.pooling!r}: choose {' or '.join(POOLINGS)}.")
         self.config = config
         if is_hub(config.backbone):
             self.backbone: nn.Module = HubBackbone(config.backbone, config.image_size, trust)
         else:
             self.backbone = create_backbone(config.backbone)
-        self.pooling = POOLINGS[config.pooling]()
+        self.pooling = create_pooling(config.pooling, self.backbone)
+        if self.pooling.levels > 1:
+            drop_unused(self.backbone, self.pooling.levels)
 
     @property
     def dimension(self) -> int:
         """The length of a descriptor."""
-        return int(self.backbone.num_features)  # type: ignore[arg-type]
+        return self.pooling.dimension
 
     @property
     def name(self) -> str:
@@ -90,9 +90,13 @@ class Encoder(nn.Module):
         """How weights and images lie in memory: as is fastest; but code of others may count on the usual order."""
         return torch.contiguous_format if is_hub(self.config.backbone) else torch.channels_last
 
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """What the pooling takes of the backbone: (n, 3, h, w) to maps (n, c, h', w')."""
+        return feature_maps(self.backbone, images, self.pooling.levels)
+
     def features(self, images: Tensor) -> Tensor:
         """Pooled features before the L2 norm, what a projection head takes: (n, 3, h, w) to (n, dimension)."""
-        pooled: Tensor = self.pooling(feature_map(self.backbone, images))
+        pooled: Tensor = self.pooling(self.feature_maps(images))
         return pooled
 
     def forward(self, images: Tensor) -> Tensor:
@@ -122,8 +126,11 @@ class Encoder(nn.Module):
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, half: bool = False) -> None:
         """Writes `encoder.json` and `model.safetensors`; replaces an encoder that was there once this one is whole.
+
+        Args:
+            half: keeps the weights as float16, in half the space; this encoder's own are rounded to them.
 
         Raises:
             DacoError: the folder holds something else, or cannot be written, or the disk is full.
@@ -138,6 +145,9 @@ class Encoder(nn.Module):
             fresh.mkdir(parents=True)
             # cloned, as safetensors refuses weights that share memory, and networks of others may tie theirs
             weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
+            if half:
+                weights = {name: _halved(tensor) for name, tensor in weights.items()}
+                self.load_state_dict(weights)
             save_file(weights, fresh / WEIGHTS_FILE)
             (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors writes 0600; a server may run as another user
             content = {
@@ -186,6 +196,10 @@ class Encoder(nn.Module):
                 f"The encoder in {folder} is damaged: its weights are not the ones that {CONFIG_FILE} names."
             )
         return encoder.eval()
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
 
 
 def _is_empty(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Encoders by the way they are named on a command line: a saved folder, `timm:NAME`, or `torchhub:REPO:ENTRY`."""
+"""Encoders by their names on a command line: `default`, a saved folder, `timm:NAME`, or `torchhub:REPO:ENTRY`."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from training.encoder import Encoder, EncoderConfig
 from training.hub import is_hub, resolve
 
 TIMM_PREFIX = "timm:"
+DEFAULT = "default"
+SHIPPED = Path(__file__).parent / "shipped"
 
 # square, and divisible by 14 and by 16, the patches of vision transformers; near 322, what DINOv2's kin are judged at
 HUB_IMAGE_SIZE = 336
@@ -18,14 +20,17 @@ def load_encoder(source: str, trust: bool = False) -> Encoder:
     """The encoder that a command line names, in evaluation mode.
 
     Args:
-        source: a folder in our saved form; or `timm:NAME`: that backbone as ImageNet leaves it, GeM pooling; or
-            `torchhub:REPO:ENTRY`: what that entry of a torch.hub repository (owner/name on GitHub, or a local folder)
-            returns, a module that maps (n, 3, h, w) images, normalised as for ImageNet, to (n, d).
+        source: `default`, the encoder that comes with the package; a folder in our saved form; `timm:NAME`: that
+            backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`: what that entry of a torch.hub
+            repository (owner/name on GitHub, or a local folder) returns, a module that maps (n, 3, h, w) images,
+            normalised as for ImageNet, to (n, d).
         trust: consent to running the code of others, without which an encoder from torch.hub is refused.
 
     Raises:
         DacoError: there is no such encoder, or it cannot be had, or there is no consent.
     """
+    if source == DEFAULT:
+        return Encoder.load(SHIPPED)
     if is_hub(source):
         return Encoder(EncoderConfig(resolve(source), image_size=HUB_IMAGE_SIZE, resize="square"), trust).eval()
     if source.startswith(TIMM_PREFIX):

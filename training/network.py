@@ -1,6 +1,7 @@
 """The network in training: an encoder with a projection head, as the methods see it."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Self
 
 import torch
 from lightning.fabric import Fabric
@@ -18,17 +19,30 @@ class ContrastiveNetwork(nn.Module):
     Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; asked `with_features`, then to the encoder's
     features (n, dimension) of each view, too. Each view passes by itself, so that it has its own batch statistics, as
     published.
+
+    Args:
+        direct: without a head: the projections are the descriptors.
+        frozen: the backbone is not trained, and its batch norm keeps its statistics.
     """
 
-    def __init__(self, encoder: Encoder, proj_dim: int) -> None:
+    def __init__(self, encoder: Encoder, proj_dim: int, direct: bool = False, frozen: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Sequential(
+        self.frozen = frozen
+        encoder.backbone.requires_grad_(not frozen)
+        head = (
             nn.Linear(encoder.dimension, HIDDEN, bias=False),
             nn.BatchNorm1d(HIDDEN),
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, proj_dim),
         )
+        self.head = nn.Identity() if direct else nn.Sequential(*head)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.frozen:
+            self.encoder.backbone.eval()
+        return self
 
     def forward(self, *views: Tensor, with_features: bool = False) -> tuple[Tensor, ...]:
         features = tuple(self.encoder.features(view) for view in views)

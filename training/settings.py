@@ -4,8 +4,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from training.datasets.transforms import Resize
 from training.errors import DacoError
 from training.hub import is_hub
+from training.pooling import POOLINGS
+from training.recipe import DEFAULTS, FROM_SCRATCH, PARTS, RECIPES, Recipe, make_recipe
 
 # what the published commands give each method
 PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "simsiam": 32, "moco": 32, "npid": 64}
@@ -21,31 +24,36 @@ RESUMABLE = LOCAL | {"iters", "precision"}
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A training run. `batch_size` and `momentum` left at None take the published value of the method.
+    """A training run. `batch_size` and `momentum` left at None take the published value of the method, other options
+    that of the recipe.
 
     Raises:
         DacoError: a value is impossible.
     """
 
+    # whatever is typed as never None is not, once made
+    recipe: str = "published"
+    without: tuple[str, ...] = ()
     data_root: Path = Path("data")
     data_name: str = "tokyo"
     method_name: str = "daco"
     proj_dim: int = 128
-    temperature: float = 0.1
-    batch_size: int = None  # type: ignore[assignment]  # never None once made
-    iters: int = 40000
+    temperature: float = None  # type: ignore[assignment]
+    batch_size: int = None  # type: ignore[assignment]
+    iters: int = None  # type: ignore[assignment]
     gpu_ids: tuple[int, ...] | None = None
     ranks: tuple[int, ...] = (1, 2, 4, 8)
     save_root: Path = Path("result")
     lamda: float = 0.8
     negs: int = 4096
-    momentum: float = None  # type: ignore[assignment]  # never None once made
-    backbone: str = "resnet50"
-    pooling: str = "avg"
+    momentum: float = None  # type: ignore[assignment]
+    backbone: str = None  # type: ignore[assignment]
+    pooling: str = None  # type: ignore[assignment]
     image_size: int = 256
-    pretrained: str | None = None
-    lr: float = 1e-3
-    weight_decay: float = 1e-6
+    resize: Resize = None  # type: ignore[assignment]
+    pretrained: str = None  # type: ignore[assignment]
+    lr: float = None  # type: ignore[assignment]
+    weight_decay: float = None  # type: ignore[assignment]
     precision: str = "fp32"
     compile: bool = False
     nodes: int = 1
@@ -56,6 +64,19 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.method_name not in PUBLISHED_BATCH_SIZE:
             raise DacoError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
+        if self.recipe not in RECIPES:
+            raise DacoError(f"No recipe {self.recipe!r}: choose {' or '.join(RECIPES)}.")
+        if unknown := [part for part in self.without if part not in PARTS]:
+            raise DacoError(f"The modern recipe has no part {unknown[0]!r} to leave out: choose {', '.join(PARTS)}.")
+        for name, value in DEFAULTS[self.recipe].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if self.pooling == "grid" and not self.parts.grid and self.recipe == "modern":
+            object.__setattr__(self, "pooling", "gem")
+        if self.pooling not in POOLINGS:
+            raise DacoError(f"No pooling {self.pooling!r}: choose {', '.join(POOLINGS)}.")
+        if self.resize not in ("shorter", "square"):
+            raise DacoError(f"No resize rule {self.resize!r}: choose shorter or square.")
         if is_hub(self.backbone):
             raise DacoError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
         if self.precision not in PRECISIONS:
@@ -80,6 +101,26 @@ class TrainSettings:
         object.__setattr__(self, "ranks", tuple(sorted(set(self.ranks))))
 
     @property
+    def parts(self) -> Recipe:
+        """What the recipe does, what is left out left out."""
+        return make_recipe(self.recipe, self.without)
+
+    @property
+    def weights(self) -> str | None:
+        """What the backbone begins with: `imagenet` or a file; None is from scratch."""
+        return None if self.pretrained == FROM_SCRATCH else self.pretrained
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the backbone is not trained."""
+        return self.parts.frozen and self.weights is not None
+
+    @property
+    def direct(self) -> bool:
+        """Whether the loss compares descriptors, without a projection head; SimSiam's head is its predictor."""
+        return self.parts.direct and self.method_name != "simsiam"
+
+    @property
     def run_name(self) -> str:
         """What the run's files are called: `demo_daco`."""
         return f"{self.data_name}_{self.method_name}"
@@ -100,11 +141,10 @@ class TrainSettings:
         """The settings as plain values, for a checkpoint."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
-    def recipe(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """How the encoder is trained, without where: what `encoder.json` says. Of a weights file, its name only."""
         values = {name: value for name, value in self.recorded().items() if name not in LOCAL}
-        if self.pretrained:
-            values["pretrained"] = Path(self.pretrained).name
+        values["pretrained"] = Path(self.pretrained).name
         return values
 
     def check_continues(self, recorded: dict[str, Any]) -> None:

@@ -11,12 +11,12 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.optim import Adam
 from tqdm import tqdm
 
 from training.backbones import load_pretrained
 from training.batch_norm import synchronise
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.datasets.augment import draw_place_view, draw_view
 from training.datasets.image_store import ImageStore
 from training.datasets.layout import DataSet
 from training.datasets.statistics import normaliser
@@ -28,6 +28,7 @@ from training.errors import DacoError
 from training.interrupt import StopSignal
 from training.methods import METHODS, projection_length
 from training.network import ContrastiveNetwork, FabricProjector
+from training.optimiser import make_optimizer, set_learning_rate
 from training.precision import PRECISIONS, choose_precision
 from training.randomness import derive_seed
 from training.recall import Recalls, mean_first
@@ -35,6 +36,7 @@ from training.results import Row, result_row, write_results
 from training.settings import TrainSettings
 from training.validation import find_validation
 from training.waiting import WaitingTime
+from training.whitening import whiten
 
 
 @dataclass
@@ -72,13 +74,14 @@ def train(settings: TrainSettings, resume: bool = False, accelerator: str = "aut
     Raises:
         DacoError: the settings, the data or the disk do not allow it.
     """
-    return Trainer(settings, accelerator, processes).run(resume)
+    return Trainer(settings, accelerator, processes, resume).run()
 
 
 class Trainer:
     """A run: its network, method and data, and how far it is."""
 
-    def __init__(self, settings: TrainSettings, accelerator: str, processes: int) -> None:
+    def __init__(self, settings: TrainSettings, accelerator: str, processes: int, resume: bool = False) -> None:
+        self.resume = resume
         self.settings = settings
         self.dataset = DataSet(settings.data_root, settings.data_name)
         self.fabric = _make_fabric(settings, accelerator, processes)
@@ -88,12 +91,15 @@ class Trainer:
             raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
         torch.manual_seed(derive_seed(settings.seed))
         self.encoder = _make_encoder(settings, self.dataset)
-        length = projection_length(settings, self.encoder.dimension)
-        network = ContrastiveNetwork(self.encoder, length).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.parts.whitening and settings.pooling == "grid" and not resume:
+            whiten(self.encoder.to(self.fabric.device), self.dataset.training_images())
+        settings = settings.but(proj_dim=projection_length(settings, self.encoder.dimension))
+        network = ContrastiveNetwork(self.encoder, settings.proj_dim, settings.direct, settings.frozen)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.fabric.world_size > 1:
             synchronise(network, self.fabric.device)
         self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
-        optimizer = Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        optimizer = make_optimizer(settings, network)
         if settings.compile:
             network.compile()
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
@@ -105,14 +111,15 @@ class Trainer:
             settings.workers,
             processes=self.fabric.world_size // settings.nodes,
         )
-        self.views = TrainingViews(self.dataset, self.method.sources, self.encoder.config, settings.seed, store)
+        draw = draw_place_view if settings.parts.views else draw_view
+        self.views = TrainingViews(self.dataset, self.method.sources, self.encoder.config, settings.seed, store, draw)
         self.validation = find_validation(self.dataset)
         self.progress = Progress()
         self.waiting = WaitingTime(self.fabric.device)
 
-    def run(self, resume: bool) -> TrainReport:
+    def run(self) -> TrainReport:
         self._make_folders()
-        if resume:
+        if self.resume:
             self._restore()
         if self.validation is None:
             self._say(
@@ -156,6 +163,7 @@ class Trainer:
     def _step(self, batch: Batch) -> Tensor:
         # every draw of the method follows from the iteration, alike in all processes
         torch.manual_seed(derive_seed(self.settings.seed, self.progress.iteration, 1))
+        set_learning_rate(self.optimizer, self.settings, self.progress.iteration)
         loss = self.method.loss(self.project, *batch)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
@@ -200,7 +208,7 @@ class Trainer:
     def _save_encoder(self, recalls: dict[str, Recalls]) -> None:
         self.encoder.config = replace(
             self.encoder.config,
-            training={**self.settings.recipe(), "iteration": self.progress.iteration},
+            training={**self.settings.description(), "iteration": self.progress.iteration},
             recall={direction: {str(k): value for k, value in values.items()} for direction, values in recalls.items()},
         )
         self.encoder.save(self.settings.encoder_folder)
@@ -276,10 +284,12 @@ def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> F
 
 
 def _make_encoder(settings: TrainSettings, dataset: DataSet) -> Encoder:
-    mean, std = imagenet_normaliser(settings.backbone) if settings.pretrained else normaliser(dataset)
-    encoder = Encoder(EncoderConfig(settings.backbone, settings.pooling, settings.image_size, mean=mean, std=std))
-    if settings.pretrained:
-        load_pretrained(encoder.backbone, settings.backbone, settings.pretrained)
+    mean, std = imagenet_normaliser(settings.backbone) if settings.weights else normaliser(dataset)
+    encoder = Encoder(
+        EncoderConfig(settings.backbone, settings.pooling, settings.image_size, settings.resize, mean, std)
+    )
+    if settings.weights:
+        load_pretrained(encoder.backbone, settings.backbone, settings.weights)
     return encoder
 
 

@@ -82,7 +82,8 @@ class OpenVinoEngine:
         def finish(row: int) -> None:
             request = requests[row % len(requests)]
             request.wait()
-            maps = torch.from_numpy(request.get_output_tensor().data)
+            outputs = range(self._encoder.pooling.levels)
+            maps = [torch.from_numpy(request.get_output_tensor(output).data) for output in outputs]
             descriptors[row] = functional.normalize(self._encoder.pooling(maps), dim=-1)[0].numpy()
 
         for row, tensor in enumerate(tensors):

@@ -13,7 +13,6 @@ from torch.nn import functional
 from index.engines.engine import prepare
 from index.engines.graphs import Recordings, Run
 from index.precision_record import Precision
-from training.backbones import feature_map
 from training.descriptors import describe
 from training.encoder import Encoder
 from training.errors import DacoError
@@ -76,5 +75,5 @@ class TorchEngine:
     def _describe(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) to (n, dimension), both on the device; pooling and norm in float32."""
         with self._autocast:
-            maps = feature_map(self._encoder.backbone, images)
-        return functional.normalize(self._encoder.pooling(maps.float()), dim=-1)
+            maps = [level.float() for level in self._encoder.feature_maps(images)]
+        return functional.normalize(self._encoder.pooling(maps), dim=-1)

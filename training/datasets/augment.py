@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from training.datasets.conditions import Condition, apply_condition, draw_condition
+
 AREA = (0.2, 1.0)  # the share of a photograph that a crop covers
 RATIO = (3 / 4, 4 / 3)  # width to height of a crop
+PLACE_AREA = (0.5, 1.0)  # of a crop that is to show the same place still
+PLACE_RATIO = 0.8, 1.25  # to the photograph's own
 JITTER = {"brightness": (0.6, 1.4), "contrast": (0.6, 1.4), "saturation": (0.6, 1.4), "hue": (-0.1, 0.1)}
 JITTER_PROBABILITY, GREY_PROBABILITY, FLIP_PROBABILITY = 0.8, 0.2, 0.5
 
@@ -25,6 +29,7 @@ class View:
         jitter: operations of `JITTER` with their factors, in the order in which they are applied; empty for none.
         grey: whether the colours go, after the jitter.
         flip: whether left and right change places.
+        condition: what the view is seen under, once it has its size.
     """
 
     top: int
@@ -34,6 +39,11 @@ class View:
     jitter: tuple[tuple[str, float], ...]
     grey: bool
     flip: bool
+    condition: Condition | None = None
+
+
+DrawView = Callable[[np.random.Generator, int, int], View]
+"""Draws a view of a photograph of that height and width."""
 
 
 def draw_view(random: np.random.Generator, height: int, width: int) -> View:
@@ -48,6 +58,19 @@ def draw_view(random: np.random.Generator, height: int, width: int) -> View:
         drawn = [(name, random.uniform(*bounds)) for name, bounds in JITTER.items()]
         jitter = tuple(drawn[position] for position in random.permutation(len(drawn)))
     return View(*crop, jitter, random.random() < GREY_PROBABILITY, random.random() < FLIP_PROBABILITY)
+
+
+def draw_place_view(random: np.random.Generator, height: int, width: int) -> View:
+    """Draws a view that still shows the place: most of the photograph, never mirrored, under a condition.
+
+    A street and its mirror image are two places, so unlike the published views these do not teach that they are one.
+    """
+    area = random.uniform(*PLACE_AREA)
+    ratio = math.exp(random.uniform(math.log(PLACE_RATIO[0]), math.log(PLACE_RATIO[1])))
+    w = min(round(width * math.sqrt(area * ratio)), width)
+    h = min(round(height * math.sqrt(area / ratio)), height)
+    top, left = int(random.integers(height - h + 1)), int(random.integers(width - w + 1))
+    return View(top, left, h, w, jitter=(), grey=False, flip=False, condition=draw_condition(random))
 
 
 def _draw_crop(random: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
@@ -88,6 +111,9 @@ def render(
             [crop_view(image, view, size) for image, view in zip(images[part], views[part], strict=True)]
         )
         colours = recolour(crops.float() / 255, views[part])
+        for row, view in enumerate(views[part]):
+            if view.condition is not None:
+                colours[row] = apply_condition(colours[row], view.condition)
         batch[part] = colours.sub_(shift).div_(scale)
     return batch
 

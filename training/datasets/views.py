@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.datasets.augment import draw_view, render
+from training.datasets.augment import DrawView, draw_view, render
 from training.datasets.image_store import ImageStore
 from training.datasets.layout import DataSet
 from training.encoder import EncoderConfig
@@ -31,6 +31,7 @@ class TrainingViews:
         sources: for each view, whether it is drawn from the `original` or from its `generated` twin.
         config: the encoder's; views have its image size and its normaliser.
         store: what reads the photographs and keeps them.
+        draw_view: draws a view.
 
     Raises:
         DacoError: there are no photographs, or a twin is missing that a view needs.
@@ -43,6 +44,7 @@ class TrainingViews:
         config: EncoderConfig,
         seed: int,
         store: ImageStore,
+        draw_view: DrawView = draw_view,
     ) -> None:
         self.files: dict[Source, list[Path]] = {"original": dataset.training_images()}
         if "generated" in sources:
@@ -59,6 +61,7 @@ class TrainingViews:
         self.config = config
         self.seed = seed
         self.store = store
+        self._draw_view = draw_view
 
     def __len__(self) -> int:
         return len(self.files["original"])
@@ -87,7 +90,7 @@ class TrainingViews:
             random = np.random.default_rng(derive_seed(self.seed, epoch, index))
             photographs = {source: self.store[files[index]] for source, files in self.files.items()}
             images.append([photographs[source] for source in self.sources])
-            drawn.append([draw_view(random, *image.shape[1:]) for image in images[-1]])
+            drawn.append([self._draw_view(random, *image.shape[1:]) for image in images[-1]])
         config = self.config
         views = [
             render(of_images, of_views, config.image_size, config.mean, config.std)

@@ -23,5 +23,5 @@ METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
 
 
 def projection_length(settings: TrainSettings, dimension: int) -> int:
-    """How long the head's output is: as asked for, but SimSiam's predicts the encoder's features of that dimension."""
-    return dimension if settings.method_name == "simsiam" else settings.proj_dim
+    """How long a projection is: as asked for, but without a head, and with SimSiam's, as long as the descriptor."""
+    return dimension if settings.direct or settings.method_name == "simsiam" else settings.proj_dim

@@ -1,0 +1,99 @@
+"""Pooling that keeps what is where, and the components that it begins with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from training.encoder import Encoder, EncoderConfig
+from training.errors import DacoError
+from training.pooling import GridPooling
+from training.whitening import whiten
+
+BACKBONE = "test_resnet"
+
+
+def grid_encoder(backbone: str = BACKBONE) -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(EncoderConfig(backbone, "grid", 64, "square")).eval()
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("photographs")
+    for number in range(24):
+        blocks = np.random.default_rng(number).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((96, 72)).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+def test_a_descriptor_has_its_length_for_every_shape_of_photograph() -> None:
+    encoder = grid_encoder()
+    for sides in ((64, 64), (64, 128), (160, 64)):
+        descriptors = encoder(torch.rand(2, 3, *sides))
+        assert descriptors.shape == (2, encoder.dimension)
+        assert torch.allclose(descriptors.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_moving_a_thing_changes_the_descriptor_as_averaging_over_all_would_not() -> None:
+    left = torch.zeros(1, 3, 64, 64)
+    left[..., 16:48, 8:24] = 1.0
+    grid = grid_encoder()
+    average = Encoder(EncoderConfig(BACKBONE, "avg", 64, "square")).eval()
+    average.backbone.load_state_dict(grid.backbone.state_dict(), strict=False)
+    with torch.inference_mode():
+        same = [float(encoder(left) @ encoder(left.roll(32, dims=-1)).T) for encoder in (grid, average)]
+    assert same[0] < same[1]
+
+
+def test_layers_that_the_grid_does_not_use_are_not_kept() -> None:
+    assert not any("conv_head" in name for name in grid_encoder("tf_efficientnet_lite0").state_dict())
+
+
+def test_a_backbone_without_the_maps_is_refused_in_one_sentence() -> None:
+    with pytest.raises(DacoError, match="takes 2 feature maps"):
+        Encoder(EncoderConfig("vit_tiny_patch16_224", "grid", 64))
+
+
+def test_whitening_centres_the_cells_of_the_photographs_and_makes_their_channels_independent(
+    photographs: list[Path],
+) -> None:
+    encoder = grid_encoder()
+    images = torch.stack([encoder.prepare(Image.open(file).convert("RGB")) for file in photographs])
+
+    @torch.inference_mode()
+    def off_centre_and_correlation() -> tuple[float, float]:
+        pooling = encoder.pooling
+        assert isinstance(pooling, GridPooling)
+        reduced = pooling.reduce[0](pooling.average(encoder.feature_maps(images))[0].flatten(0, 1)).double()
+        correlations = torch.corrcoef(reduced[:, :8].mT).fill_diagonal_(0).abs()
+        return float(reduced.mean(0).norm() / reduced.norm(dim=1).mean()), float(correlations.max())
+
+    before = off_centre_and_correlation()
+    whiten(encoder, photographs)
+    after = off_centre_and_correlation()
+    assert after[0] < 1e-3 < before[0]
+    assert after[1] < 0.01 < before[1]
+
+
+def test_the_same_photographs_give_the_same_encoder(photographs: list[Path]) -> None:
+    first, second = grid_encoder(), grid_encoder()
+    whiten(first, photographs)
+    whiten(second, photographs)
+    assert first.fingerprint == second.fingerprint
+
+
+def test_a_packed_encoder_is_half_the_size_and_describes_nearly_alike(tmp_path: Path) -> None:
+    encoder = grid_encoder()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        before = encoder(image)
+    encoder.save(tmp_path / "whole")
+    encoder.save(tmp_path / "packed", half=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "packed")]
+    assert sizes[1] < 0.6 * sizes[0]
+    packed = Encoder.load(tmp_path / "packed")
+    with torch.inference_mode():
+        assert float(packed(image) @ before.T) > 0.999

@@ -1,0 +1,110 @@
+"""The recipes: what each does, and that the modern one resumes and comes apart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from training.backbones import create_backbone
+from training.encoder import Encoder, EncoderConfig
+from training.errors import DacoError
+from training.interrupt import StopSignal
+from training.network import ContrastiveNetwork
+from training.optimiser import make_optimizer, set_learning_rate
+from training.recipe import PARTS
+from training.settings import TrainSettings
+from training.trainer import train
+
+SMALL = {"backbone": "test_resnet", "pretrained": "none", "image_size": 64, "batch_size": 4, "workers": 0, "iters": 4}
+
+
+class StopAtOnce(StopSignal):
+    """As if Ctrl-C came in the first iteration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requested = True
+
+
+def modern(data_root: Path, save_root: Path, **changes: object) -> TrainSettings:
+    values = {**SMALL, "data_root": data_root, "data_name": "places", "save_root": save_root, **changes}
+    return TrainSettings(recipe="modern", **values)  # type: ignore[arg-type]
+
+
+def test_the_published_recipe_is_the_default_and_has_no_part_of_ours() -> None:
+    made = TrainSettings()
+    assert (made.backbone, made.pooling, made.resize, made.pretrained, made.lr) == (
+        "resnet50", "avg", "shorter", "none", 1e-3,
+    )  # fmt: skip
+    assert not any(getattr(made.parts, part) for part in PARTS)
+
+
+def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
+    made = TrainSettings(recipe="modern", lr=5e-5)
+    assert (made.backbone, made.pooling, made.pretrained, made.lr) == (
+        "tf_efficientnet_lite0",
+        "grid",
+        "imagenet",
+        5e-5,
+    )
+    assert all(getattr(made.parts, part) for part in PARTS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [({"recipe": "old"}, "published or modern"), ({"recipe": "modern", "without": ("luck",)}, "no part 'luck'")],
+)
+def test_an_unknown_recipe_or_part_is_refused(wrong: dict[str, object], sentence: str) -> None:
+    with pytest.raises(DacoError, match=sentence):
+        TrainSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_rate_rises_then_falls_and_biases_do_not_decay() -> None:
+    settings = TrainSettings(recipe="modern", iters=100)
+    network = ContrastiveNetwork(Encoder(EncoderConfig("test_resnet", "grid", 64)), 16)
+    optimizer = make_optimizer(settings, network)
+    rates = []
+    for iteration in range(100):
+        set_learning_rate(optimizer, settings, iteration)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] < rates[10] == max(rates) == settings.lr
+    assert rates[99] < 0.01 * settings.lr
+    assert all(group["weight_decay"] == 0 for group in optimizer.param_groups if group["params"][0].ndim == 1)
+
+
+def test_a_frozen_backbone_is_as_it_was_and_what_is_on_top_learns(places: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file(create_backbone("test_resnet").state_dict(), weights)
+    run = modern(places, tmp_path, pretrained=str(weights))
+    assert train(run).finished
+    trained, begun = Encoder.load(run.encoder_folder).state_dict(), load_file(weights)
+    kept = {name: tensor for name, tensor in trained.items() if name.startswith("backbone.")}
+    assert kept and all(torch.equal(tensor, begun[name.removeprefix("backbone.")]) for name, tensor in kept.items())
+    untrained = modern(places, tmp_path / "untrained", pretrained=str(weights), lr=1e-12)
+    assert train(untrained).finished
+    reduce = "pooling.reduce.0.weight"
+    assert not torch.equal(trained[reduce], Encoder.load(untrained.encoder_folder).state_dict()[reduce])
+
+
+@pytest.mark.parametrize("method", ["daco", "simclr", "simsiam", "moco", "npid"])
+def test_every_method_trains_with_it_and_a_stopped_run_resumes_to_the_same_encoder(
+    method: str, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = modern(places, tmp_path / "once", method_name=method, negs=8)
+    assert train(once).finished
+    stopped = once.but(save_root=tmp_path / "stopped")
+    with monkeypatch.context() as patch:
+        patch.setattr("training.trainer.StopSignal", StopAtOnce)
+        assert not train(stopped).finished
+    assert train(stopped, resume=True).finished
+    whole = Encoder.load(once.encoder_folder)
+    assert Encoder.load(stopped.encoder_folder).fingerprint == whole.fingerprint
+    assert whole.config.training["recipe"] == "modern"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_it_trains_without_each_of_its_parts(part: str, places: Path, tmp_path: Path) -> None:
+    run = modern(places, tmp_path, without=(part,), iters=1)
+    assert train(run).finished
+    assert run.pooling == ("gem" if part == "grid" else "grid")
