@@ -4,15 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-# ---- the demo: city -> twins -> encoder -> index -> server -------------------------------------------------------
+# ---- the demo: city -> index -> server ---------------------------------------------------------------------------
 DEMO := demo
 CITY := $(DEMO)/data/demo
-ENCODER := $(DEMO)/result/demo_daco
 MAP := $(DEMO)/maps/day
-CHECKPOINT := $(DEMO)/result/demo_daco_last.ckpt
 NIGHT = $(firstword $(sort $(wildcard $(CITY)/original/domain_b/val/*.jpg)))
 
-.PHONY: demo test lint types format clean screenshot
+.PHONY: demo encoder test lint types format clean screenshot
 .DELETE_ON_ERROR:
 
 demo: $(MAP)/CURRENT
@@ -20,21 +18,33 @@ demo: $(MAP)/CURRENT
 	@echo "  curl -F image=@$(NIGHT) 'http://127.0.0.1:$(PORT)/v1/query?k=5'"
 	$(BIN)/daco-serve run --index $(MAP) --port $(PORT)
 
-$(MAP)/CURRENT: $(DEMO)/trained
-	$(BIN)/daco-index build demo/day --data-root $(DEMO)/data --encoder $(ENCODER) --out $(MAP)
-
-$(DEMO)/trained: $(DEMO)/translated
-	$(BIN)/daco-train --data_root $(DEMO)/data --data_name demo --method_name daco --save_root $(DEMO)/result \
-	  --backbone tf_efficientnet_lite0 --pretrained imagenet --pooling gem --image_size 192 --lr 1e-4 \
-	  --batch_size 16 --iters 40 $(if $(wildcard $(CHECKPOINT)),--resume)
-	@touch $@
-
-$(DEMO)/translated: $(DEMO)/rendered
-	$(BIN)/daco-data translate demo --data-root $(DEMO)/data --method fourier
-	@touch $@
+$(MAP)/CURRENT: $(DEMO)/rendered
+	$(BIN)/daco-index build demo/day --data-root $(DEMO)/data --out $(MAP)
 
 $(DEMO)/rendered: | $(VENV)/demo-installed
 	$(BIN)/daco-data demo --data-root $(DEMO)/data --places 80 --size 192 --seed 1 --domains day,night
+	@touch $@
+
+# ---- the encoder that comes with the package: real streets by day and night, rendered ones in fog too ---------------
+DRIVING ?= ../shared/data/driving
+WORK := encoder
+STREETS := $(WORK)/data/streets
+
+encoder: $(WORK)/twins
+	$(BIN)/daco-train --recipe modern --batch_size 32 --iters 150 --data_root $(WORK)/data --data_name streets --save_root $(WORK)/result \
+	  $(if $(wildcard $(WORK)/result/streets_daco_last.ckpt),--resume)
+	$(BIN)/daco-train pack $(WORK)/result/streets_daco --out $(WORK)/packed
+	cp $(WORK)/packed/* training/shipped/ && cp $(WORK)/result/streets_daco_results.csv training/shipped/log.csv
+
+# of a rendered place the twin is the same place rendered in the other condition
+$(WORK)/twins: | $(VENV)/demo-installed
+	$(BIN)/daco-data demo --data-root $(WORK)/data --places 200 --size 224 --seed 1
+	mkdir -p $(STREETS) && cp -R $(DRIVING)/original $(STREETS)/ && chmod -R u+w $(STREETS)
+	$(BIN)/daco-data translate streets --data-root $(WORK)/data --method night
+	for domain in a b c; do cp -R $(WORK)/data/demo/original/domain_$$domain $(STREETS)/original/; done
+	mkdir -p $(STREETS)/generated/domain_c/train
+	for pair in a:b b:a c:a; do \
+	  cp $(WORK)/data/demo/original/domain_$${pair#*:}/train/*.jpg $(STREETS)/generated/domain_$${pair%:*}/train/; done
 	@touch $@
 
 # ---- for developers ----------------------------------------------------------------------------------------------
@@ -58,7 +68,7 @@ format: $(VENV)/test-installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) $(WORK)
 
 # ---- installation ------------------------------------------------------------------------------------------------
 $(VENV)/%-installed: pyproject.toml constraints.txt
