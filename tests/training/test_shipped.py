@@ -1,0 +1,41 @@
+"""The encoder that comes with the package: it is there, small, and sees through the night in places it never met."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.descriptors import describe_files
+from training.encoder import Encoder
+from training.encoder_source import DEFAULT, SHIPPED, load_encoder
+from training.images import list_images
+from training.recall import recall_at
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Encoder:
+    return load_encoder(DEFAULT)
+
+
+def test_it_is_whole_and_at_most_ten_megabytes(shipped: Encoder) -> None:
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 10e6
+    assert shipped.config.training["method_name"] == "daco"
+    assert shipped.dimension == 2048
+
+
+def test_its_card_says_data_recall_and_limits() -> None:
+    card = (SHIPPED / "README.md").read_text()
+    assert all(heading in card for heading in ("## Data", "## Recall", "## Limits"))
+
+
+@pytest.mark.parametrize(("side", "least"), [("day_right", 0.95), ("day_left", 0.85)])
+def test_it_finds_a_real_night_walk_in_the_same_walk_by_day(
+    side: str, least: float, shipped: Encoder, shared: Path
+) -> None:
+    walk = shared / "data" / "walk"
+    if not walk.is_dir():
+        pytest.skip("the walk's photographs are not on this machine")
+    by_day, by_night = (describe_files(shipped, list_images(walk / name), name) for name in (side, "night_right"))
+    frames = torch.arange(100)
+    right = (frames[:, None] - frames[None, :]).abs() <= 3
+    assert recall_at(by_night @ by_day.T, right, [1])[1] >= least
