@@ -26,8 +26,8 @@ class LoopbackHosts:
 
 def _is_this_machine(host: str) -> bool:
     """Whether a Host header names loopback; browsers always send one, so none is no danger."""
-    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    if name in ("", "localhost") or name.endswith(".localhost"):
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if not host or name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(name).is_loopback
