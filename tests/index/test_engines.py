@@ -1,5 +1,6 @@
 """Every engine describes a photograph as the encoder does, whatever computes and in whatever precision."""
 
+import logging
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -118,7 +119,14 @@ def test_processes_that_export_one_encoder_at_once_leave_one_whole_export(
     np.testing.assert_allclose(OpenVinoEngine(encoder()).embed(pictures()), expected, atol=1e-5)
 
 
-def test_what_openvino_runs_otherwise_than_pytorch_falls_back_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_openvino_runs_otherwise_than_pytorch_falls_back_with_a_word(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # whatever else in this process has set up the logging
+    logger = logging.getLogger("index.engines.create")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    caplog.set_level(logging.WARNING, logger.name)
     odd = encoder()
     features = odd.backbone.forward_features
     # a choice that depends on the shape, of which tracing sees one side only
