@@ -44,7 +44,7 @@ Pretrained = Annotated[
     str | None,
     option("pretrained", "A file of weights, imagenet, or none.", show_default="none; modern imagenet"),
 ]
-LearningRate = Annotated[float | None, option("lr", "Learning rate.", show_default="1e-3; modern 1e-3")]
+LearningRate = Annotated[float, option("lr", "Learning rate.")]
 Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
@@ -106,7 +106,7 @@ def compare(
     pooling: Pooling = None,
     image_size: ImageSize = 256,
     pretrained: Pretrained = None,
-    lr: LearningRate = None,
+    lr: LearningRate = 1e-3,
     precision: Precision = "fp32",
     save_root: SaveRoot = Path("result"),
     seed: Seed = 0,
@@ -144,7 +144,7 @@ def translators(
     pooling: Pooling = None,
     image_size: ImageSize = 256,
     pretrained: Pretrained = None,
-    lr: LearningRate = None,
+    lr: LearningRate = 1e-3,
     precision: Precision = "fp32",
     save_root: SaveRoot = Path("result/translators"),
     seed: Seed = 0,
@@ -192,7 +192,7 @@ def ablate(
 
     ks = _ranks(ranks)
     budget = _budget(
-        "modern", data_root, name, iters, backbone, None, image_size, None, None, "auto", save_root, seed, ks
+        "modern", data_root, name, iters, backbone, None, image_size, None, 1e-3, "auto", save_root, seed, ks
     )
     rows = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), _words(parts))
     _print(rows, ks, name, as_json, as_csv, as_markdown)
@@ -376,7 +376,7 @@ def _budget(
     pooling: str | None,
     image_size: int,
     pretrained: str | None,
-    lr: float | None,
+    lr: float,
     precision: str,
     save_root: Path,
     seed: int,
@@ -395,7 +395,7 @@ def _budget(
         pooling=pooling,  # type: ignore[arg-type]
         image_size=image_size,
         pretrained=pretrained,  # type: ignore[arg-type]
-        lr=lr,  # type: ignore[arg-type]
+        lr=lr,
         precision=precision,
         seed=seed,
     )

@@ -122,10 +122,7 @@ def train(
             show_default="none; modern imagenet",
         ),
     ] = None,
-    lr: Annotated[
-        float | None,
-        option("lr", "Learning rate; 1e-4 suits pretrained weights.", show_default="1e-3; modern 1e-3"),
-    ] = None,
+    lr: Annotated[float, option("lr", "Learning rate; 1e-4 suits weights that all go on learning.")] = 1e-3,
     precision: Annotated[
         str, option("precision", "fp32 (as published), bf16, fp16, or auto: bf16 where it is faster.")
     ] = "fp32",
@@ -170,7 +167,7 @@ def train(
         resize=resize,  # type: ignore[arg-type]
         image_size=image_size,
         pretrained=pretrained,  # type: ignore[arg-type]
-        lr=lr,  # type: ignore[arg-type]
+        lr=lr,
         precision=precision,
         compile=compile,
         nodes=nodes,

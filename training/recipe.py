@@ -40,7 +40,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "pooling": "avg",
         "resize": "shorter",
         "pretrained": FROM_SCRATCH,
-        "lr": 1e-3,
         "weight_decay": 1e-6,
     },
     "modern": {
@@ -50,7 +49,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "pooling": "grid",
         "resize": "square",
         "pretrained": "imagenet",
-        "lr": 1e-3,
         "weight_decay": 1e-4,
     },
 }

@@ -52,7 +52,7 @@ class TrainSettings:
     image_size: int = 256
     resize: Resize = None  # type: ignore[assignment]
     pretrained: str = None  # type: ignore[assignment]
-    lr: float = None  # type: ignore[assignment]
+    lr: float = 1e-3
     weight_decay: float = None  # type: ignore[assignment]
     precision: str = "fp32"
     compile: bool = False
