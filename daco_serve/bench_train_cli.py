@@ -45,7 +45,8 @@ def train(
     if device not in ("auto", "cpu", "cuda"):
         raise DacoError(f"No device {device!r}: choose auto, cpu or cuda.")
 
-    from daco_serve.benchmark.train_speed import compare_speed, machine, show, to_markdown
+    from daco_serve.benchmark.machine import machine
+    from daco_serve.benchmark.train_speed import compare_speed, show, to_markdown
     from training.settings import TrainSettings
 
     settings = TrainSettings(

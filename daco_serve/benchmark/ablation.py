@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from daco_serve.benchmark.compare import train_and_measure
-from daco_serve.benchmark.table import RecallRow
+from daco_serve.benchmark.compare import train_and_ask
+from daco_serve.benchmark.retrieval import Retrieval
 from training.settings import TrainSettings
 
+WHOLE = "whole"
 
-def ablate_recipe(settings: TrainSettings, parts: Sequence[str]) -> list[RecallRow]:
-    """Recall rows of the whole recipe, then of the recipe without each part, under the same budget.
+
+def ablate_recipe(settings: TrainSettings, parts: Sequence[str]) -> list[Retrieval]:
+    """The answers of the whole recipe, then of the recipe without each part, under the same budget.
 
     Args:
         settings: of the modern recipe; each run goes below a folder of its own in `save_root`.
@@ -16,7 +18,7 @@ def ablate_recipe(settings: TrainSettings, parts: Sequence[str]) -> list[RecallR
     Raises:
         DacoError: the recipe has no such part, or a run cannot be made.
     """
-    runs = {"whole": settings.but(save_root=settings.save_root / "whole")}
+    runs = {WHOLE: settings.but(save_root=settings.save_root / WHOLE)}
     for part in parts:
         runs[f"without {part}"] = settings.but(without=(part,), save_root=settings.save_root / f"without_{part}")
-    return [row for label, run in runs.items() for row in train_and_measure(run, label)]
+    return [answers for label, run in runs.items() for answers in train_and_ask(run, label)]

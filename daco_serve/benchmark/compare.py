@@ -1,9 +1,9 @@
-"""The methods side by side: trains what is not trained yet under one budget, and measures all."""
+"""The methods side by side: trains what is not trained yet under one budget, and asks all the same."""
 
 from collections.abc import Sequence
 
-from daco_serve.benchmark.recall import validation_recall
-from daco_serve.benchmark.table import RecallRow
+from daco_serve.benchmark.retrieval import DEPTH, Retrieval
+from daco_serve.benchmark.task import validation_task
 from training.datasets.layout import DataSet
 from training.encoder import Encoder
 from training.errors import DacoError
@@ -11,20 +11,20 @@ from training.settings import TrainSettings
 from training.trainer import train
 
 
-def compare_methods(settings: TrainSettings, methods: Sequence[str]) -> list[RecallRow]:
-    """Recall rows of all methods under the same settings but for the published batch size and momentum of each.
+def compare_methods(settings: TrainSettings, methods: Sequence[str]) -> list[Retrieval]:
+    """The answers of all methods under the same settings but for the published batch size and momentum of each.
 
     Raises:
         DacoError: a run cannot be made, or the data set cannot be validated on.
     """
-    rows: list[RecallRow] = []
+    answers: list[Retrieval] = []
     for method in methods:
-        rows += train_and_measure(settings.but(method_name=method, batch_size=None, momentum=None), method)
-    return rows
+        answers += train_and_ask(settings.but(method_name=method, batch_size=None, momentum=None), method)
+    return answers
 
 
-def train_and_measure(run: TrainSettings, label: str) -> list[RecallRow]:
-    """The recall rows of a run, which is trained first.
+def train_and_ask(run: TrainSettings, label: str) -> list[Retrieval]:
+    """The answers, on the validation photographs, of a run that is trained first.
 
     A run that was finished under these settings is taken as it is; one that was stopped goes on.
 
@@ -33,4 +33,5 @@ def train_and_measure(run: TrainSettings, label: str) -> list[RecallRow]:
     """
     if not train(run, resume=run.checkpoint_file.exists()).finished:
         raise DacoError("Stopped: the same command goes on.")
-    return validation_recall(Encoder.load(run.encoder_folder), DataSet(run.data_root, run.data_name), run.ranks, label)
+    task = validation_task(DataSet(run.data_root, run.data_name))
+    return task.retrieve(Encoder.load(run.encoder_folder), label, max(DEPTH, *run.ranks))

@@ -2,18 +2,17 @@
 
 import csv
 import io
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from daco_serve.benchmark.retrieval import Retrieval
+from daco_serve.benchmark.statistics import interval
 from training.recall import Recalls
-
-DEVIATIONS_95 = 1.959964  # standard deviations that hold 95 % of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -25,33 +24,25 @@ class RecallRow:
         direction: `a->b`, `b->a` or `a<->b`.
         recalls: rank to percent.
         queries: how many there were; None for published rows, which have no interval here.
+        intervals: rank to the 95 % interval of the recall, in percent.
     """
 
     method: str
     direction: str
     recalls: Recalls
     queries: int | None = None
-
-    def interval(self, rank: int) -> tuple[float, float] | None:
-        """The 95 % interval of a recall, in percent, by Wilson's score (Wilson, JASA 1927)."""
-        return None if self.queries is None else wilson(self.recalls[rank], self.queries)
+    intervals: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
-def wilson(percent: float, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval for a share given in percent of `trials`, in percent."""
-    share, z = percent / 100, DEVIATIONS_95
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return 100 * max(0.0, (centre - spread) / scale), 100 * min(1.0, (centre + spread) / scale)
-
-
-def recall_rows(method: str, recalls: dict[str, Recalls], queries: dict[str, int]) -> list[RecallRow]:
-    """Rows from fractions as `training.recall` gives them."""
-    return [
-        RecallRow(method, direction, {k: 100 * value for k, value in values.items()}, queries[direction])
-        for direction, values in recalls.items()
-    ]
+def recall_rows(retrievals: Sequence[Retrieval], ranks: Sequence[int]) -> list[RecallRow]:
+    """A row for each direction and method."""
+    rows = []
+    for answers in retrievals:
+        groups = answers.groups[answers.answerable]
+        intervals = {k: interval(answers.hits(k), groups) for k in ranks} if answers.count else {}
+        recalls = {k: 100 * answers.recall(k) for k in ranks}
+        rows.append(RecallRow(answers.method, answers.direction, recalls, answers.count, intervals))
+    return rows
 
 
 def published_rows(dataset: str, ranks: Sequence[int]) -> list[RecallRow]:
@@ -68,19 +59,29 @@ def published_rows(dataset: str, ranks: Sequence[int]) -> list[RecallRow]:
     ]
 
 
-def show(rows: Sequence[RecallRow], ranks: Sequence[int], title: str) -> None:
-    """Prints the table to the terminal, intervals beside the recalls."""
-    table = Table("method", "direction", *[f"R@{k}" for k in ranks], title=title)
-    for row in rows:
-        table.add_row(row.method, row.direction, *[_cell(row, k) for k in ranks])
+def header(ranks: Sequence[int]) -> list[str]:
+    """The columns of a recall table."""
+    return ["method", "direction", *[f"R@{k}" for k in ranks]]
+
+
+def cells(row: RecallRow, ranks: Sequence[int]) -> list[str]:
+    """A row as it is shown, in the order of `header`: intervals beside the recalls."""
+    return [row.method, row.direction, *[_cell(row, k) for k in ranks]]
+
+
+def show(columns: Sequence[str], lines: Sequence[Sequence[str]], title: str) -> None:
+    """Prints a table to the terminal."""
+    table = Table(*columns, title=title, title_justify="left")
+    for line in lines:
+        table.add_row(*line)
     Console().print(table)
 
 
-def to_markdown(rows: Sequence[RecallRow], ranks: Sequence[int]) -> str:
-    """The table in Markdown, 95 % intervals in brackets."""
-    lines = [["method", "direction", *[f"R@{k}" for k in ranks]], ["---"] * 2 + ["---:"] * len(ranks)]
-    lines += [[row.method, row.direction.replace("<", "\\<"), *[_cell(row, k) for k in ranks]] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def to_markdown(columns: Sequence[str], lines: Sequence[Sequence[str]], words: int = 2) -> str:
+    """A table in Markdown; but for the first columns, which are `words`, all are aligned to the right."""
+    rule = ["---" if number < words else "---:" for number in range(len(columns))]
+    shown = [[cell.replace("<", "\\<").replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *shown))
 
 
 def to_csv(rows: Sequence[RecallRow], ranks: Sequence[int], dataset: str) -> str:
@@ -102,11 +103,7 @@ def to_json(rows: Sequence[RecallRow]) -> list[dict[str, Any]]:
             "direction": row.direction,
             "queries": row.queries,
             "recall": {f"R@{k}": round(value, 2) for k, value in row.recalls.items()},
-            "interval": {
-                f"R@{k}": [round(bound, 2) for bound in bounds]
-                for k in row.recalls
-                if (bounds := row.interval(k)) is not None
-            },
+            "interval": {f"R@{k}": [round(bound, 2) for bound in bounds] for k, bounds in row.intervals.items()},
         }
         for row in rows
     ]
@@ -115,6 +112,5 @@ def to_json(rows: Sequence[RecallRow]) -> list[dict[str, Any]]:
 def _cell(row: RecallRow, rank: int) -> str:
     if rank not in row.recalls:
         return "–"  # noqa: RUF001  (an en dash stands for no value)
-    interval = row.interval(rank)
-    bounds = f" ({interval[0]:.0f}-{interval[1]:.0f})" if interval else ""
+    bounds = " ({:.0f}-{:.0f})".format(*row.intervals[rank]) if rank in row.intervals else ""
     return f"{row.recalls[rank]:.2f}{bounds}"

@@ -1,0 +1,59 @@
+"""What one encoder answers to the queries of a benchmark: from it come the recalls, the tests and the pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEPTH = 100  # answers kept for each query where no more are asked for
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The ranked answers of one encoder to all queries of one direction.
+
+    Args:
+        method: what answered.
+        direction: `a->b`, `b->a`, `a<->b`, or `QUERIES->DATABASE`.
+        queries: the photographs that ask.
+        images: the photographs that are numbered in `order`.
+        order: (queries, depth) the images found for each query, best first.
+        scores: (queries, depth) their similarity, cosine, -1..1.
+        right: (queries, depth) whether they show the query's place.
+        answerable: (queries,) whether any photograph that was asked shows the query's place; the others do not count.
+        groups: (queries,) a number that queries of the same place share; they are not independent of each other.
+    """
+
+    method: str
+    direction: str
+    queries: list[Path]
+    images: list[Path]
+    order: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    answerable: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        """How many queries count."""
+        return int(self.answerable.sum())
+
+    def hits(self, rank: int) -> NDArray[np.bool_]:
+        """(count,) whether one of the first `rank` answers is right."""
+        return np.asarray(self.right[self.answerable, :rank].any(axis=1))
+
+    def recall(self, rank: int) -> float:
+        """R@rank, 0..1; 0 where no query counts."""
+        return float(self.hits(rank).mean()) if self.count else 0.0
+
+    def first(self, query: int) -> Path:
+        """The photograph found first for the query of that number."""
+        return self.images[int(self.order[query, 0])]
+
+
+def mean_recall(retrievals: Sequence[Retrieval], rank: int) -> float:
+    """The mean over directions of R@rank, 0..1, by which the published code compares."""
+    return sum(retrieval.recall(rank) for retrieval in retrievals) / len(retrievals)
