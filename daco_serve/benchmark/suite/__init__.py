@@ -1,0 +1,1 @@
+"""`daco-bench all`: every benchmark, one after the other, into one report."""

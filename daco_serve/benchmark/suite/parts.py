@@ -1,0 +1,90 @@
+"""Which benchmarks there are, with the command line of each and the figures that matter in what it prints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HIGHER, LOWER = True, False
+
+# the end of a figure's name, and which way is better; figures that no end fits are not reported
+RECALLS = {"R@1": HIGHER, "R@2": HIGHER, "R@4": HIGHER, "R@8": HIGHER}
+SEARCH = {
+    "recall": HIGHER,
+    "query_ms": LOWER,
+    "batch_ms": LOWER,
+    "build_cpu_seconds": LOWER,
+    "bytes_per_vector": LOWER,
+    "disk_bytes_per_vector": LOWER,
+}
+EMBED = {"bare": HIGHER, "decoding": HIGHER, "whole": HIGHER, "busy": HIGHER}
+SERVE = {
+    "per_second": HIGHER,
+    "p50_ms": LOWER,
+    "p95_ms": LOWER,
+    "p99_ms": LOWER,
+    "cpu_ms": LOWER,
+    "errors": LOWER,
+    "memory_mib": LOWER,
+    "floor's": HIGHER,
+    "fastapi's": HIGHER,
+    "litserve's": HIGHER,
+}
+TRAIN = {"step_seconds": LOWER, "images_per_second": HIGHER, "ratio": HIGHER, "peak_memory": LOWER, "waiting": LOWER}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One benchmark of the suite.
+
+    Args:
+        name: by which it is asked for.
+        title: in the report.
+        options: the words after `daco-bench`.
+        figures: the end of a figure's name to whether higher is better.
+    """
+
+    name: str
+    title: str
+    options: tuple[str, ...]
+    figures: Mapping[str, bool]
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The whole command line."""
+        return ("daco-bench", *self.options, "--json")
+
+
+def all_parts(name: str, data_root: Path, work: Path, quick: bool) -> list[Part]:
+    """The suite, the quick parts first.
+
+    Args:
+        name, data_root: the data set, with twins, that is trained on and asked.
+        work: folder for what the parts train and build, so that a part that was stopped goes on.
+        quick: the smallest sizes, to see that everything runs; the figures say little.
+    """
+    data = ("--data-root", str(data_root))
+    iters = ("--iters", "2") if quick else ("--iters", "100")
+    size = ("--image-size", "64") if quick else ("--image-size", "160")
+    seconds = ("--seconds", "1", "--rounds", "1") if quick else ("--seconds", "5")
+
+    def trained(kind: str, *options: str) -> tuple[str, ...]:
+        return (kind, name, *data, *options, *iters, *size, "--save-root", str(work / kind))
+
+    def recall(*options: str) -> tuple[str, ...]:
+        return ("recall", name, *data, *options)
+
+    steps = ("--steps", "1", "--rounds", "1", "--backbone", "resnet18") if quick else ()
+    speed = ("train", name, *data, *(size if quick else ()), *steps)
+    sizes = ("index", "--sizes", "1e3" if quick else "1e4,1e5")
+    embedding = ("embed", f"{name}/domain_a", *data, "--split", "val", "--rounds", "1" if quick else "3")
+    serve = ("serve", "--concurrency", "1,4" if quick else "1,4,16,64", *seconds)
+    return [
+        Part("recall", "Recall of the encoder that comes with the package", recall(), RECALLS),
+        Part("embed", "Building an index beside its bare engine", embedding, EMBED),
+        Part("serve", "The server beside a bare loop, FastAPI and LitServe", serve, SERVE),
+        Part("index", "Search beside FAISS, usearch and hnswlib", sizes, SEARCH),
+        Part("train", "Training beside a loop as the published code's", speed, TRAIN),
+        Part("compare", "The methods, one budget", trained("compare", "--recipe", "modern"), RECALLS),
+        Part("translators", "The twins, one budget", trained("translators", "--recipe", "modern"), RECALLS),
+        Part("ablate", "Our recipe without each of its parts", trained("ablate"), RECALLS),
+    ]
