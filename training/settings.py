@@ -68,6 +68,8 @@ class TrainSettings:
             raise DacoError(f"No recipe {self.recipe!r}: choose {' or '.join(RECIPES)}.")
         if unknown := [part for part in self.without if part not in PARTS]:
             raise DacoError(f"The modern recipe has no part {unknown[0]!r} to leave out: choose {', '.join(PARTS)}.")
+        if self.without and self.recipe != "modern":
+            raise DacoError("--without leaves out parts of the modern recipe: add --recipe modern.")
         for name, value in DEFAULTS[self.recipe].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)

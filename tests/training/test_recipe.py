@@ -53,7 +53,11 @@ def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
-    [({"recipe": "old"}, "published or modern"), ({"recipe": "modern", "without": ("luck",)}, "no part 'luck'")],
+    [
+        ({"recipe": "old"}, "published or modern"),
+        ({"recipe": "modern", "without": ("luck",)}, "no part 'luck'"),
+        ({"without": ("grid",)}, "--recipe modern"),
+    ],
 )
 def test_an_unknown_recipe_or_part_is_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(DacoError, match=sentence):
