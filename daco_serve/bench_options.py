@@ -17,6 +17,7 @@ Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
 
 Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
 RecipeName = Annotated[str, option("recipe", "published, or modern: ours. It sets what is not asked for here.")]
+Without = Annotated[str, option("without", "Parts of the modern recipe that none has, with commas: frozen, ...")]
 Iters = Annotated[int | None, option("iters", "Iterations for each.", show_default="40000; modern 400")]
 Backbone = Annotated[
     str | None, option("backbone", "Any timm model by name.", show_default="resnet50; modern tf_efficientnet_lite0")

@@ -28,6 +28,7 @@ from daco_serve.bench_options import (
     SaveRoot,
     Seed,
     Trainable,
+    Without,
     rank_list,
     words,
 )
@@ -97,6 +98,7 @@ def compare(
     methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
     data_root: DataRoot = Path("data"),
     recipe: RecipeName = "published",
+    without: Without = "",
     iters: Iters = None,
     backbone: Backbone = None,
     pooling: Pooling = None,
@@ -123,8 +125,9 @@ def compare(
 
     ks = rank_list(ranks)
     budget = _budget(
-        recipe, data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
-    )
+        recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
+        save_root, seed, ks,
+    )  # fmt: skip
     answers = compare_methods(budget, words(methods))
     _report(answers, budget, "methods", None, as_json, as_csv, as_markdown)
 
@@ -137,6 +140,7 @@ def translators(
     ] = "fourier,reinhard,fog,night",
     data_root: DataRoot = Path("data"),
     recipe: RecipeName = "published",
+    without: Without = "",
     iters: Iters = None,
     backbone: Backbone = None,
     pooling: Pooling = None,
@@ -159,8 +163,9 @@ def translators(
 
     ks = rank_list(ranks)
     budget = _budget(
-        recipe, data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision, save_root, seed, ks
-    )
+        recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
+        save_root, seed, ks,
+    )  # fmt: skip
     answers = compare_translators(budget, words(methods))
     _report(answers, budget, "translators", None, as_json, as_csv, as_markdown)
 
@@ -191,7 +196,7 @@ def ablate(
 
     ks = rank_list(ranks)
     budget = _budget(
-        "modern", data_root, name, iters, backbone, None, image_size, None, 1e-3, "auto", save_root, seed, ks
+        "modern", (), data_root, name, iters, backbone, None, image_size, None, 1e-3, "auto", save_root, seed, ks
     )
     answers = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), words(parts))
     _report(answers, budget, "ablation", WHOLE, as_json, as_csv, as_markdown)
@@ -199,6 +204,7 @@ def ablate(
 
 def _budget(
     recipe: str,
+    without: Sequence[str],
     data_root: Path,
     name: str,
     iters: int | None,
@@ -216,6 +222,7 @@ def _budget(
 
     return TrainSettings(
         recipe=recipe,
+        without=tuple(without),
         data_root=data_root,
         data_name=name,
         iters=iters,  # type: ignore[arg-type]
