@@ -48,10 +48,13 @@ $(WORK)/twins: | $(VENV)/demo-installed
 	@touch $@
 
 # ---- for developers ----------------------------------------------------------------------------------------------
-# a process for each package: OpenVINO, Ray, Mitsuba and PyTorch together in one have crashed it
-SUITES := tests/daco_serve tests/index tests/training $(wildcard tests/test_*.py)
+# Two at a time, each in a process of its own: OpenVINO, Ray, Mitsuba and PyTorch together in one have crashed it.
+SUITES := tests/daco_serve tests/index tests/training $(wildcard tests/documentation tests/test_*.py)
+.PHONY: $(SUITES)
 test: $(VENV)/test-installed
-	$(if $(PYTEST_ARGS),$(BIN)/pytest $(PYTEST_ARGS),$(foreach suite,$(SUITES),$(BIN)/pytest $(suite) &&) true)
+	$(if $(PYTEST_ARGS),$(BIN)/pytest $(PYTEST_ARGS),$(MAKE) --jobs=2 --output-sync=target $(SUITES))
+$(SUITES):
+	$(BIN)/pytest $@
 
 # the documentation's pictures of the page, of the demo city and nothing else; needs Chromium
 screenshot: $(MAP)/CURRENT $(VENV)/test-installed
