@@ -14,6 +14,9 @@ from index.curve_plot import drawing
 from training.datasets.locations import EARTH_RADIUS_METRES, Location, distance_metres
 from training.errors import DacoError
 
+PANEL = 5.0  # inches
+LONGEST = 3.0  # times as long as wide, a panel at most
+
 Points = NDArray[np.float64]
 """(n, 2): metres east and metres north of the centre."""
 
@@ -46,15 +49,20 @@ def hit_map(answers: Sequence[Retrieval], asked: Sequence[Path], located: Mappin
     images = answers[0].images
     points = dict(zip(images, east_north([located[image] for image in images]), strict=True))
     references = np.array([points[image] for image in asked])
-    figure = drawing()(figsize=(5.2 * len(answers), 5.4), layout="constrained")
-    panels = figure.subplots(1, len(answers), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, one in zip(panels, answers, strict=True):
+    # a long stretch is shown along, one panel below the other
+    wide, high = np.ptp(list(points.values()), axis=0)
+    shape = float(np.clip((wide + 1) / (high + 1), 1 / LONGEST, LONGEST))
+    rows, columns = (len(answers), 1) if shape > 1.5 else (1, len(answers))
+    width, height = PANEL * max(shape, 0.8) ** 0.5, PANEL / shape**0.5
+    figure = drawing()(figsize=(width * columns, height * rows + 0.8), layout="constrained")
+    for number, one in enumerate(answers, start=1):
+        axes = figure.add_subplot(rows, columns, number)
         axes.scatter(*references.T, s=34, color=REFERENCE, alpha=0.5, linewidths=0, label="references")
         _draw(axes, one, points)
-        axes.set(xlabel="metres east of the centre", aspect="equal")
-        axes.set_title(f"{plain(one.method)}, {plain(one.direction)}", fontsize="medium")
+        axes.set(xlabel="metres east of the centre", ylabel="metres north")
+        axes.set_aspect("equal", adjustable="datalim")
         axes.grid(True, alpha=0.2)
-    panels[0].set_ylabel("metres north of the centre")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -96,9 +104,8 @@ def _draw(axes: Any, answers: Retrieval, points: Mapping[Path, Points]) -> None:
     wrong = answers.answerable & ~answers.right[:, 0]
     found = np.array([points[answers.first(query)] for query in range(len(places))])
     draw_lines(axes, found[wrong], places[wrong], WRONG)
-    for name, colour, queries in (
-        ("right", RIGHT, right),
-        ("wrong, with a line to what was found", WRONG, wrong),
-    ):
-        axes.scatter(*places[queries].T, s=16, color=colour, linewidths=0, zorder=3, label=f"{queries.sum()} {name}")
-    axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
+    for name, colour, queries in (("right", RIGHT, right), ("wrong", WRONG, wrong)):
+        axes.scatter(*places[queries].T, s=16, color=colour, linewidths=0, zorder=3, label=name)
+    axes.plot([], [], color=WRONG, linewidth=0.8, label="to what was found")
+    title = f"{plain(answers.method)}, {plain(answers.direction)}: {right.sum()} right, {wrong.sum()} wrong"
+    axes.set_title(title, fontsize="medium")

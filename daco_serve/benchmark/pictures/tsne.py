@@ -76,5 +76,5 @@ def draw_planes(
         )
         axes.set_aspect("equal", adjustable="datalim")  # panels of one size
         axes.set_title(f"{plain(one.method)}: R@1 {100 * one.recall(1):.1f}", fontsize="medium")
-        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
