@@ -3,6 +3,7 @@
 from daco_serve import (
     bench_all_cli,
     bench_calibrate_cli,
+    bench_picture_cli,
     bench_recall_cli,
     bench_search_cli,
     bench_serve_cli,
@@ -13,6 +14,7 @@ from training.console import new_app, run
 app = new_app("Measure: recall, methods side by side, speed, and how far answers can be trusted.")
 for commands in (
     bench_recall_cli,
+    bench_picture_cli,
     bench_calibrate_cli,
     bench_search_cli,
     bench_serve_cli,

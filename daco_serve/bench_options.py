@@ -37,6 +37,19 @@ EncoderName = Annotated[
     str, option("encoder", "default (ours), folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")
 ]
 
+# which benchmark: a data set, or two folders (`benchmark.task.find_task`)
+Benchmark = Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")]
+Database = Annotated[Path | None, option("database", "Instead of NAME: folder of reference photographs.")]
+Queries = Annotated[Path | None, option("queries", "Folder of query photographs.")]
+Distance = Annotated[
+    float | None,
+    option("distance", "A match is right within so many metres.", show_default="25, if all have positions", min=0),
+]
+Frames = Annotated[
+    int | None,
+    option("frames", "A match is right so many frames off, in the order of names.", show_default="or else 3", min=0),
+]
+
 
 def words(text: str) -> list[str]:
     """The words of a list with commas."""

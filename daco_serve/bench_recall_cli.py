@@ -11,10 +11,14 @@ import typer
 
 from daco_serve.bench_options import (
     Backbone,
+    Benchmark,
     Csv,
+    Database,
     DataRoot,
     Device,
+    Distance,
     EncoderName,
+    Frames,
     ImageSize,
     Iters,
     Json,
@@ -23,6 +27,7 @@ from daco_serve.bench_options import (
     Pooling,
     Precision,
     Pretrained,
+    Queries,
     Ranks,
     RecipeName,
     SaveRoot,
@@ -45,23 +50,15 @@ app = new_app("Measure recall: of one encoder, or of methods side by side.")
 @app.command()
 def recall(
     encoder: EncoderName = "default",
-    name: Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")] = None,
+    name: Benchmark = None,
     data_root: DataRoot = Path("data"),
     ranks: Annotated[
         str | None, option("ranks", "The k of the recalls R@k.", show_default="1,2,4,8; by distance 1,5,10,20")
     ] = None,
-    database: Annotated[Path | None, option("database", "Instead of NAME: folder of reference photographs.")] = None,
-    queries: Annotated[Path | None, option("queries", "Folder of query photographs.")] = None,
-    distance: Annotated[
-        float | None,
-        option("distance", "A match is right within so many metres.", show_default="25, if all have positions", min=0),
-    ] = None,
-    frames: Annotated[
-        int | None,
-        option(
-            "frames", "A match is right so many frames off, in the order of names.", show_default="or else 3", min=0
-        ),
-    ] = None,
+    database: Database = None,
+    queries: Queries = None,
+    distance: Distance = None,
+    frames: Frames = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,

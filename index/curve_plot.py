@@ -21,6 +21,7 @@ def drawing() -> Any:
 def save_figure(figure: Any, file: Path) -> None:
     """Writes a figure in the form that the file's suffix names. Raises DacoError where that cannot be done."""
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(file, bbox_inches="tight")
     except (OSError, ValueError) as error:
         raise DacoError(f"The plot cannot be written to {file}: {error}") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from daco_serve.benchmark import table
 from daco_serve.benchmark.comparison import TEST_HEADER, Comparison, test_cells, tests_to_json
+from daco_serve.benchmark.pictures.for_report import report_figures
 from daco_serve.benchmark.report import Section, Table, render_report, write_whole
 from daco_serve.benchmark.retrieval import Retrieval
 
@@ -51,10 +52,11 @@ def write_comparison(
     """Writes the comparison to `stem` with .md, .csv, .json and .html, and returns these.
 
     Raises:
-        DacoError: a file cannot be written.
+        DacoError: a photograph cannot be read, or a file cannot be written.
     """
     shown = tables(comparison, ranks, subject)
-    section = Section(subject, command, [Table(*content) for content in shown.values()])
+    figures, note = report_figures(answers)
+    section = Section(subject, command, [Table(*content) for content in shown.values()], figures, note)
     texts = {
         ".md": to_markdown(comparison, ranks) + "\n",
         ".csv": table.to_csv(comparison.rows, ranks, subject),

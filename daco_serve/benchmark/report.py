@@ -30,7 +30,7 @@ class Section:
         title: its heading.
         command: that made it.
         tables: shown one after the other.
-        figures: SVG documents, shown after the tables.
+        figures: SVG or img elements, shown after the tables as they are.
         note: a sentence below the heading.
     """
 

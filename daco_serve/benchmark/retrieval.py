@@ -11,6 +11,21 @@ DEPTH = 100  # answers kept for each query where no more are asked for
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """Of each query, the most similar of the photographs that show its place: what should have been found.
+
+    Args:
+        images: (queries,) its number among the images; -1 where none shows the place.
+        scores: (queries,) its similarity, cosine, -1..1; -inf where there is none.
+        ranks: (queries,) its rank among all that were asked, from 1; 0 where there is none.
+    """
+
+    images: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    ranks: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Retrieval:
     """The ranked answers of one encoder to all queries of one direction.
 
@@ -24,6 +39,7 @@ class Retrieval:
         right: (queries, depth) whether they show the query's place.
         answerable: (queries,) whether any photograph that was asked shows the query's place; the others do not count.
         groups: (queries,) a number that queries of the same place share; they are not independent of each other.
+        nearest: the right answers, wherever they rank.
     """
 
     method: str
@@ -35,6 +51,7 @@ class Retrieval:
     right: NDArray[np.bool_]
     answerable: NDArray[np.bool_]
     groups: NDArray[np.int64]
+    nearest: Nearest
 
     @property
     def count(self) -> int:

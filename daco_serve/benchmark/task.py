@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from daco_serve.benchmark.retrieval import DEPTH, Retrieval
+from daco_serve.benchmark.retrieval import DEPTH, Nearest, Retrieval
 from training.datasets.layout import DataSet
-from training.datasets.locations import distance_metres
+from training.datasets.locations import Location, distance_metres
 from training.datasets.positions import locate
 from training.descriptors import describe_files
 from training.encoder import Encoder
@@ -38,6 +38,7 @@ class Task:
         correct: rows that ask and rows that are asked to (asking, asked), True where both show the same place.
         groups: (images,) a number that photographs of the same place share.
         ranks: the k that are usual for it, with commas.
+        folders: which hold the images, at any depth, and what is known of their positions.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Task:
     correct: Callable[[Rows, Rows], NDArray[np.bool_]]
     groups: NDArray[np.int64]
     ranks: str
+    folders: tuple[Path, ...]
 
     def retrieve(self, encoder: Encoder, method: str, depth: int = DEPTH) -> list[Retrieval]:
         """The encoder's answers in each direction, the first `depth` of each query.
@@ -53,16 +55,41 @@ class Task:
         Raises:
             UnreadableImage: a photograph is broken.
         """
-        vectors = describe_files(encoder.eval(), self.images, method)
-        return [self._rank(vectors, method, direction, depth) for direction in self.directions]
+        vectors = self.describe(encoder, method)
+        return [self.rank(vectors, method, direction, depth) for direction in self.directions]
 
-    def _rank(self, vectors: torch.Tensor, method: str, direction: str, depth: int) -> Retrieval:
+    def describe(self, encoder: Encoder, method: str) -> torch.Tensor:
+        """The descriptors of all images, (images, dimension), on the CPU.
+
+        Raises:
+            UnreadableImage: a photograph is broken.
+        """
+        return describe_files(encoder.eval(), self.images, method)
+
+    def locations(self) -> dict[Path, Location]:
+        """Where the images were taken, of those whose position is known.
+
+        Raises:
+            DacoError: a table of positions cannot be understood.
+        """
+        located: dict[Path, Location] = {}
+        for folder in self.folders:
+            located |= locate(folder, [image for image in self.images if image.is_relative_to(folder)])
+        return located
+
+    def rank(self, vectors: torch.Tensor, method: str, direction: str, depth: int = DEPTH) -> Retrieval:
+        """The answers in one direction, from what `describe` gave."""
         asking, asked = self.directions[direction]
         depth = min(depth, len(asked))
         order = np.empty((len(asking), depth), dtype=np.int64)
         scores = np.empty((len(asking), depth), dtype=np.float32)
         right = np.empty((len(asking), depth), dtype=np.bool_)
         answerable = np.empty(len(asking), dtype=np.bool_)
+        nearest = Nearest(
+            np.full(len(asking), -1, dtype=np.int64),
+            np.full(len(asking), -np.inf, dtype=np.float32),
+            np.zeros(len(asking), dtype=np.int64),
+        )
         references = vectors[torch.from_numpy(asked)].T
         for start in range(0, len(asking), BLOCK):
             block = slice(start, start + BLOCK)
@@ -75,9 +102,15 @@ class Task:
             order[block], scores[block] = asked[best.indices.numpy()], best.values.numpy()
             right[block] = np.take_along_axis(correct, best.indices.numpy(), axis=1)
             answerable[block] = correct.any(axis=1)
+            for number in np.flatnonzero(answerable[block]):
+                # query by query: a second table of this size would double the memory
+                own, same_place = similarities[number].numpy(), np.flatnonzero(correct[number])
+                found = same_place[own[same_place].argmax()]
+                nearest.images[start + number], nearest.scores[start + number] = asked[found], own[found]
+                nearest.ranks[start + number] = 1 + (own > own[found]).sum()
         queries = [self.images[row] for row in asking]
         groups = self.groups[asking]
-        return Retrieval(method, direction, queries, self.images, order, scores, right, answerable, groups)
+        return Retrieval(method, direction, queries, self.images, order, scores, right, answerable, groups, nearest)
 
 
 def find_task(
@@ -129,6 +162,7 @@ def validation_task(dataset: DataSet) -> Task:
         lambda asking, asked: correct[np.ix_(asking, asked)],
         (correct | np.eye(len(correct), dtype=bool)).argmax(axis=1),  # the first photograph of the same place
         PUBLISHED_RANKS,
+        (dataset.folder / "original",),
     )
 
 
@@ -199,7 +233,7 @@ def _two_folders(
     images = [*sides[0], *sides[1]]
     rows = np.arange(len(images))
     ways = {f"{queries.name}->{database.name}": (rows[len(sides[0]) :], rows[: len(sides[0])])}
-    return Task(f"{queries} in {database}, {rule}", images, ways, correct, rows, ranks)
+    return Task(f"{queries} in {database}, {rule}", images, ways, correct, rows, ranks, (database, queries))
 
 
 def _some(images: list[Path], folder: Path) -> list[Path]:

@@ -1,8 +1,11 @@
 """A labelled grid of images on one sheet, for a person to look at."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from training.errors import DacoError
 
 GAP = 6
 PAPER = "white"
@@ -10,39 +13,52 @@ EMPTY = (232, 232, 232)
 INK = (40, 40, 40)
 
 
-def contact_sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], cell: int = 192) -> Image.Image:
+def contact_sheet(
+    rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], cell: int = 192, height: int | None = None
+) -> Image.Image:
     """A sheet with one row of cells for each row of images, under one title for each column.
 
-    Every image is scaled to fit its square cell and keeps its shape. Rows may be shorter than the longest one.
+    Every image is scaled to fit its cell and keeps its shape. Rows may be shorter than the longest one.
 
     Args:
         rows: the images, row by row.
         titles: what stands over the columns; fewer titles than columns leave the rest bare.
-        cell: side of a cell in pixels.
+        cell: width of a cell in pixels.
+        height: that of a cell; as its width if None.
 
     Returns:
         An RGB image; a strip of nothing but titles when there are no rows.
     """
+    height = height or cell
     columns = max([len(titles), 1, *(len(row) for row in rows)])
     font = ImageFont.load_default(size=max(10, cell // 12))
     # a title has its column's width at most, so that neighbours stay readable
-    heads = [_shorten(title, cell, font) for title in titles]
+    heads = [shorten(title, cell, font) for title in titles]
     head_height = (max(10, cell // 12) + 2 * GAP) if any(heads) else GAP
-    step = cell + GAP
-    sheet = Image.new("RGB", (columns * step + GAP, head_height + len(rows) * step), PAPER)
+    step, down = cell + GAP, height + GAP
+    sheet = Image.new("RGB", (columns * step + GAP, head_height + len(rows) * down), PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, head in enumerate(heads):
         draw.text((GAP + column * step, GAP), head, fill=INK, font=font)
     for number, row in enumerate(rows):
         for column, image in enumerate(row):
-            corner = GAP + column * step, head_height + number * step
-            fitted = ImageOps.contain(image.convert("RGB"), (cell, cell), Image.Resampling.LANCZOS)
-            sheet.paste(Image.new("RGB", (cell, cell), EMPTY), corner)
-            sheet.paste(fitted, (corner[0] + (cell - fitted.width) // 2, corner[1] + (cell - fitted.height) // 2))
+            corner = GAP + column * step, head_height + number * down
+            fitted = ImageOps.contain(image.convert("RGB"), (cell, height), Image.Resampling.LANCZOS)
+            sheet.paste(Image.new("RGB", (cell, height), EMPTY), corner)
+            sheet.paste(fitted, (corner[0] + (cell - fitted.width) // 2, corner[1] + (height - fitted.height) // 2))
     return sheet
 
 
-def _shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def save_image(image: Image.Image, out: Path) -> None:
+    """Writes a picture in the form that the file's suffix names. Raises DacoError where it cannot be written."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        image.save(out)
+    except (OSError, ValueError) as error:
+        raise DacoError(f"{out} cannot be written: {error}.") from error
+
+
+def shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """The text, cut with an ellipsis where it is wider than `width` pixels."""
     if font.getlength(text) <= width:
         return text

@@ -1,0 +1,31 @@
+"""The encoders that a command line puts side by side, each under a name of its own."""
+
+from collections.abc import Sequence
+
+from training.devices import pick_device
+from training.encoder import Encoder
+from training.encoder_source import load_encoder
+from training.errors import DacoError
+
+
+def named_encoders(sources: Sequence[str], device: str = "auto", trust: bool = False) -> dict[str, Encoder]:
+    """Name to encoder, in the order given, on the device that `device` names.
+
+    Args:
+        sources: each `ENCODER`, as `load_encoder` knows it, or `NAME=ENCODER`. Without a name it is called after the
+            method that it was trained with, or else as it is written.
+        trust: consent to running the code of others.
+
+    Raises:
+        DacoError: there is no such encoder, or two have the same name.
+    """
+    where = pick_device(device)
+    found: dict[str, Encoder] = {}
+    for source in sources:
+        name, named, encoder = source.partition("=")
+        model = load_encoder(encoder if named else source, trust).to(where)
+        label = name if named else str(model.config.training.get("method_name", source))
+        if label in found:
+            raise DacoError(f"Two encoders are called {label!r}: name them, as in --encoder other={encoder or source}.")
+        found[label] = model
+    return found

@@ -1,0 +1,1 @@
+"""The pictures that go with recall tables, one file a picture."""
