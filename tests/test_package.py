@@ -108,7 +108,7 @@ def run(installed: Path, folder: Path, name: str, *words: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, f"{name} {' '.join(words)}: {done.stderr}"

@@ -47,7 +47,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (data / "domains.json").write_text(json.dumps({"domain_a": "day", "domain_b": "night"}))
     _take(folder / "photographs", range(PLACES), 1.0)
     _take(folder / "photographs" / "at-night", range(6), 0.4)
-    _take(folder / "queries", range(PLACES), 0.4)
+    _take(folder / "day", range(PLACES), 1.0)
+    for name in ("queries", "night"):
+        _take(folder / name, range(PLACES), 0.4)
     _take(folder / "more", range(PLACES, PLACES + 4), 1.0)
     for name, number in (("night.jpg", 3), ("one.jpg", 1), ("two.jpg", 2)):
         shutil.copy(folder / "queries" / f"{number:03d}.jpg", folder / name)
