@@ -92,13 +92,15 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     }
     command = [sys.executable, str(script), "serve", environment[SOCKET], json.dumps(PROJECT["scripts"])]
     process = subprocess.Popen(command, env=environment)
-    deadline = time.monotonic() + START_SECONDS
-    while not (folder / "socket").exists():
-        assert process.poll() is None and time.monotonic() < deadline, "the warm process does not start"
-        time.sleep(0.05)
-    yield environment
-    process.kill()
-    process.wait()
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not (folder / "socket").exists():
+            assert process.poll() is None and time.monotonic() < deadline, "the warm process does not start"
+            time.sleep(0.05)
+        yield environment
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
