@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import shutil
 import socket
@@ -14,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from .documentation.pages import block_tried_by
+
 pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba: pip install 'daco-serve[demo]'")
 
 if shutil.which("curl") is None:
     pytest.skip("the walk asks the server with curl, which is not on this machine", allow_module_level=True)
-
-README = Path(__file__).parents[1] / "README.md"
 
 # the walk's sizes, cut to what a test can wait for
 SMALLER = {
@@ -33,10 +32,7 @@ SMALLER = {
 
 def walk(port: int) -> list[list[str]]:
     """The commands of the README's walk, smaller, and on a free port."""
-    text = README.read_text()
-    block = re.search(r"## The walk\n.*?```sh\n(.*?)```", text, flags=re.DOTALL)
-    assert block, "the README has no walk"
-    script = block[1].replace("\\\n", " ")
+    script = block_tried_by("tests/test_chain.py").text.replace("\\\n", " ")
     for written, smaller in {**SMALLER, "8000": str(port)}.items():
         assert written in script, f"the walk no longer says {written}"
         script = script.replace(written, smaller)

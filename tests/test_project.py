@@ -36,12 +36,14 @@ def test_the_dockerfile_runs_our_command_with_settings_that_exist_and_not_as_roo
     assert "/readyz" in DOCKERFILE.split("HEALTHCHECK")[1]
 
 
-def test_every_command_is_installed_and_says_what_it_does(commands: Path) -> None:
+def test_every_command_is_installed_and_says_what_it_does_and_its_version(commands: Path) -> None:
     assert set(PROJECT["scripts"]) == {"daco-train", "daco-data", "daco-index", "daco-serve", "daco-bench"}
     for name in PROJECT["scripts"]:
         done = subprocess.run([commands / name, "--help"], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0
         assert "Usage" in done.stdout
+        done = subprocess.run([commands / name, "--version"], capture_output=True, text=True, timeout=60)
+        assert done.stdout == f"daco-serve {PROJECT['version']}\n"
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")

@@ -1,6 +1,7 @@
 """What every command of ours does alike: a user's mistake in one sentence, both spellings of an option."""
 
 import sys
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -10,10 +11,35 @@ from training.errors import DacoError
 
 def run(app: typer.Typer) -> None:
     """Runs a Typer app as a command: a `DacoError` is one sentence on stderr and exit code 1, Ctrl-C is 130."""
+    command = typer.main.get_command(app)
+    command.params.append(_version_option())
     try:
-        app()
+        command()
     except DacoError as error:
         sys.exit(f"Error: {error}")
+
+
+def _version_option() -> Any:
+    """`--version`, as Typer makes it of a function, for commands whose own functions do not know of it."""
+    donor = typer.Typer(add_completion=False)
+
+    @donor.command()
+    def show(
+        version: Annotated[
+            bool,
+            typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version),
+        ] = False,
+    ) -> None: ...
+
+    (parameter,) = typer.main.get_command(donor).params
+    parameter.expose_value = False
+    return parameter
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"daco-serve {version('daco-serve')}")
+        raise typer.Exit
 
 
 def option(name: str, help: str, *more: str, **settings: Any) -> Any:

@@ -17,6 +17,8 @@ from index.stores.faiss import FaissStore
 from index.stores.milvus import MilvusStore
 from training.errors import DacoError
 
+from ..documentation.test_extending import shown
+
 Stores = Callable[[], tuple[VectorStore, Callable[[Path], VectorStore]]]
 
 
@@ -26,11 +28,14 @@ def real_address(request: pytest.FixtureRequest, name: str) -> str:
     return f"{given}/{name}" if given else request.getfixturevalue("milvus").address(name)
 
 
-@pytest.fixture(params=["faiss", "milvus"])
+@pytest.fixture(params=["faiss", "milvus", "docs/extending.md"])
 def empty(request, tmp_path) -> tuple[Any, Callable[[Path], VectorStore]]:
     """An empty store of 8 numbers a vector, and what loads it again."""
     if request.param == "faiss":
         return FaissStore.create(8), FaissStore.load
+    if request.param == "docs/extending.md":
+        shown_store = shown("NumpyStore")["NumpyStore"]
+        return shown_store(8), shown_store.load
     address = MilvusAddress.parse(real_address(request, "contract"))
     owner = uuid4().hex[:8]
     store = MilvusStore.begin(address, tmp_path / "none", owner, "f" * 64, 8, 1)

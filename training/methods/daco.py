@@ -11,7 +11,7 @@ from training.methods.simclr import nt_xent
 def daco_loss(o1: Tensor, o2: Tensor, g1: Tensor, g2: Tensor, temperature: float, lamda: float) -> Tensor:
     """Within-domain terms, and cross-domain terms weighted by `lamda`.
 
-    Source: "DaCo: Domain-Agnostic Contrastive Learning for Visual Place Recognition", ICMR 2021:
+    Source: "DaCo: Domain-Agnostic Contrastive Learning for Visual Place Recognition", Applied Intelligence, 2023:
     S(o1, o2) + S(g1, g2) + lamda * (S(o1, g1) + S(o1, g2)), S being NT-Xent.
 
     Args:

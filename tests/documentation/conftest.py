@@ -1,0 +1,129 @@
+"""A workshop: a folder that holds what the pages' commands speak of, all of it small and made by hand."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.datasets.locations import Location, write_locations
+
+from .checks import PROJECT
+from .script import PRELUDE
+from .warm import SOCKET
+
+PLACES = 24
+WHERE = (35.6586, 139.7454)  # of the examples
+STEP_DEGREES = 0.0001  # from place to place, 11 m
+START_SECONDS = 600
+
+Shell = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be copied, not changed. Night is the same street as day, darker."""
+    import torch
+
+    from index.build import build_index
+    from index.sizing import Wishes
+    from training.encoder import Encoder, EncoderConfig
+
+    folder = tmp_path_factory.mktemp("workshop")
+    data = folder / "data" / "demo"
+    for domain, gain in (("domain_a", 1.0), ("domain_b", 0.4)):
+        for split, numbers in (("train", range(PLACES - 6)), ("val", range(PLACES - 6, PLACES))):
+            _take(data / "original" / domain / split, numbers, gain)
+            if split == "train":
+                _take(data / "generated" / domain / split, numbers, 1.4 - gain)
+    (data / "domains.json").write_text(json.dumps({"domain_a": "day", "domain_b": "night"}))
+    _take(folder / "photographs", range(PLACES), 1.0)
+    _take(folder / "photographs" / "at-night", range(6), 0.4)
+    _take(folder / "day", range(PLACES), 1.0)
+    for name in ("queries", "night"):
+        _take(folder / name, range(PLACES), 0.4)
+    _take(folder / "more", range(PLACES, PLACES + 4), 1.0)
+    for name, number in (("night.jpg", 3), ("one.jpg", 1), ("two.jpg", 2)):
+        shutil.copy(folder / "queries" / f"{number:03d}.jpg", folder / name)
+    torch.manual_seed(0)
+    town = folder / "result" / "town"
+    Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(town)
+    for name in ("day", "a", "b", "mine", "town"):
+        built = folder / "maps" / name
+        wishes = Wishes(factory="HNSW8,SQ8") if name == "mine" else None
+        build_index(str(folder / "photographs"), str(town), built, progress=False, device="cpu", wishes=wishes)
+    return folder
+
+
+def _take(folder: Path, numbers: range, gain: float) -> None:
+    """Photographs of the places: blocks of colours that are each place's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    locations = {}
+    for number in numbers:
+        blocks = np.random.default_rng(number).integers(0, 255, (6, 8, 3)) * gain
+        name = f"{number:03d}.jpg"
+        Image.fromarray(blocks.astype(np.uint8)).resize((96, 72), Image.Resampling.NEAREST).save(folder / name)
+        locations[name] = Location(WHERE[0] + number * STEP_DEGREES, WHERE[1], 90.0, f"place {number}")
+    write_locations(folder, locations)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which the project's commands start at once."""
+    folder = tmp_path_factory.mktemp("warm")
+    script = Path(__file__).with_name("warm.py")
+    for name in PROJECT["scripts"]:
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{script}" {name} "$@"\n')
+        (folder / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        SOCKET: str(folder / "socket"),
+        "DACO_LOG_LEVEL": "warning",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    command = [sys.executable, str(script), "serve", environment[SOCKET], json.dumps(PROJECT["scripts"])]
+    process = subprocess.Popen(command, env=environment)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not (folder / "socket").exists():
+            assert process.poll() is None and time.monotonic() < deadline, "the warm process does not start"
+            time.sleep(0.05)
+        yield environment
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number: int = free.getsockname()[1]
+    return number
+
+
+@pytest.fixture(scope="session")
+def shell(warm: dict[str, str]) -> Shell:
+    """Runs a script in a folder with bash, as a reader would who types it line by line and stops at the first error."""
+
+    def run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["bash", "-c", f"{PRELUDE}\nset -x\n{script}\n"],
+            cwd=folder,
+            env=warm,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+
+    return run

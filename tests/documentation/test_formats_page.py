@@ -1,0 +1,65 @@
+"""docs/formats.md names every file of an index and an encoder, and all that is in them."""
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from daco_serve.calibration import Calibration
+from index.catalog import COLUMNS
+from index.generations import generation_folder, read_current
+from index.manifest import FORMAT_VERSION
+from training.datasets.locations import COLUMNS as WORDS
+from training.datasets.locations import write_locations
+from training.encoder import CONFIG_FILE
+
+from .pages import ROOT
+
+PAGE = (ROOT / "docs" / "formats.md").read_text()
+
+
+@pytest.fixture
+def generation(workshop: Path) -> Path:
+    """The live one of an index that has a small index beside the exact vectors."""
+    index = workshop / "maps" / "mine"
+    return generation_folder(index, read_current(index).generation)
+
+
+def test_every_file_of_an_index_is_on_the_page(generation: Path) -> None:
+    index = generation.parents[1]
+    names = {path.name for path in (*index.iterdir(), *generation.iterdir()) if path.name not in (".embedded",)}
+    assert {"CURRENT", "generations", "manifest.json", "vectors.candidates.faiss"} <= names
+    for name in names:
+        assert name in PAGE, name
+
+
+def test_what_an_encoder_says_of_itself_is_on_the_page(generation: Path) -> None:
+    encoder = generation / "encoder"
+    for name in (*json.loads((encoder / CONFIG_FILE).read_text()), *(path.name for path in encoder.iterdir())):
+        assert f"`{name}`" in PAGE, name
+
+
+def test_the_catalogue_has_the_table_of_the_page(generation: Path, tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
+    described = sqlite3.connect(tmp_path / "described")
+    described.execute(shown)
+    real = sqlite3.connect(generation / "catalog.sqlite")
+    query = "SELECT name, type, \"notnull\", pk FROM pragma_table_info('photograph')"
+    assert described.execute(query).fetchall() == real.execute(query).fetchall()
+    assert [row[0] for row in described.execute(query)] == COLUMNS.split(", ")
+
+
+def test_the_columns_of_positions_are_those_of_the_page(tmp_path: Path) -> None:
+    write_locations(tmp_path, {})
+    assert (tmp_path / "locations.csv").read_text().strip() in PAGE
+    for word in re.findall(r"understood \(([^)]+)\)", PAGE)[0].replace("`", "").split(", ")[:-1]:
+        assert any(word in words for words in WORDS.values()), word
+
+
+def test_versions_and_the_calibration_are_as_the_page_says() -> None:
+    assert f"**manifest.json** has `format_version` {FORMAT_VERSION}." in PAGE
+    for name in ("is_right", "is_on_map", "held_out"):
+        assert name in Calibration.model_fields
+        assert f"`{name}`" in PAGE

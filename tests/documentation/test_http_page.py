@@ -1,0 +1,45 @@
+"""docs/http.md names all that the HTTP interface has, as the OpenAPI document says it."""
+
+import re
+
+import pytest
+
+from daco_serve.app import create_app
+from daco_serve.errors import REFUSALS
+from daco_serve.settings import ServeSettings
+
+from .pages import ROOT
+
+PAGE = (ROOT / "docs" / "http.md").read_text()
+DOCUMENT = create_app(ServeSettings(index=("none",))).openapi()
+
+
+@pytest.mark.parametrize("path", DOCUMENT["paths"])
+def test_every_address_is_on_the_page(path: str) -> None:
+    assert f"{path}`" in PAGE
+
+
+@pytest.mark.parametrize(
+    "name",
+    {
+        parameter["name"]
+        for methods in DOCUMENT["paths"].values()
+        for method in methods.values()
+        for parameter in method.get("parameters", [])
+    },
+)
+def test_every_parameter_is_on_the_page(name: str) -> None:
+    assert re.search(rf"`{name}`|\{{{name}\}}|\?{name}=", PAGE)
+
+
+@pytest.mark.parametrize(
+    "schema", ["QueryAnswer", "Location", "Match", "IndexAnswer", "ReferenceAnswer", "CoverageAnswer"]
+)
+def test_every_field_of_an_answer_is_on_the_page(schema: str) -> None:
+    for field in DOCUMENT["components"]["schemas"][schema]["properties"]:
+        assert re.search(rf"[`\"]{field}[`\"]", PAGE), field
+
+
+def test_the_table_of_refusals_is_that_of_the_server() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PAGE, flags=re.MULTILINE)
+    assert {code: int(status) for status, code in rows} == {code: status for code, (status, _) in REFUSALS.items()}

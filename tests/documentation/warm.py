@@ -1,0 +1,111 @@
+"""The project's commands without the seconds of their imports: each is forked from a process that has done them.
+
+`python warm.py serve SOCKET` is that process. `python warm.py COMMAND ...`, which lies on PATH under each command's
+name, hands it its words, its folder, its environment and its three streams, and ends as the command ends.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+SOCKET = "DACO_TEST_WARM"
+# all that takes long to import, and starts no thread
+IMPORTS = (
+    "daco_serve.app",
+    "daco_serve.bench_cli",
+    "daco_serve.benchmark.calibrate",
+    "daco_serve.benchmark.recall",
+    "daco_serve.cli",
+    "daco_serve.workers",
+    "index.build",
+    "index.cli",
+    "training.cli",
+    "training.data_cli",
+    "training.trainer",
+)
+
+
+def serve(address: str, entry_points: dict[str, str]) -> None:
+    """Forks a command for each connection, until it is told to stop."""
+    for name in IMPORTS:
+        import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever asked is told by the keeper of the command
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                _keep(connection, entry_points)
+            connection.close()
+
+
+def _keep(connection: socket.socket, entry_points: dict[str, str]) -> None:
+    """Runs one command in a fork of its own, and tells who asked its process and then its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile("r", encoding="utf-8") as told:
+        asked = json.loads(told.readline())
+    process = os.fork()
+    if process == 0:
+        connection.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        _run(asked, entry_points)
+    for stream in streams:
+        os.close(stream)
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(f"{process}\n".encode())
+        connection.sendall(f"{os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])}\n".encode())
+    os._exit(0)
+
+
+def _run(asked: dict[str, object], entry_points: dict[str, str]) -> None:
+    code: object = 0
+    try:
+        os.chdir(str(asked["folder"]))
+        os.environ.clear()
+        os.environ.update(asked["environment"])  # type: ignore[call-overload]
+        sys.argv = [str(word) for word in asked["words"]]  # type: ignore[attr-defined]
+        module, _, function = entry_points[sys.argv[0]].partition(":")
+        getattr(import_module(module), function)()
+    except SystemExit as end:
+        code = end.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(code or 0))  # type: ignore[call-overload]
+
+
+def ask(words: list[str]) -> int:
+    """Has a command run, and waits for it: its exit code."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.environ[SOCKET])
+        socket.send_fds(connection, [b"3"], [0, 1, 2])
+        asked = {"words": words, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+        connection.sendall(json.dumps(asked).encode() + b"\n")
+        with connection.makefile("r", encoding="utf-8") as told:
+            process = int(told.readline())
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda number, frame: os.kill(process, number))
+            code = int(told.readline())
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2], json.loads(sys.argv[3]))
+    sys.exit(ask(sys.argv[1:]))
