@@ -20,7 +20,7 @@ IMPORTS = (
     "daco_serve.app",
     "daco_serve.bench_cli",
     "daco_serve.benchmark.calibrate",
-    "daco_serve.benchmark.recall",
+    "daco_serve.benchmark.task",
     "daco_serve.cli",
     "daco_serve.workers",
     "index.build",
