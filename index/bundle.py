@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,7 @@ QUANTISED_FOLDER = "int8"
 AT_ONCE = 65536  # vectors that are held in memory beside the stores
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """One answer to a query: rank from 1, similarity (cosine, 1 for equal descriptors), and the photograph."""
 
     rank: int
@@ -147,14 +147,15 @@ class Bundle:
             similarities, ids = self.store.search(vectors, min(k, self.store.count))
         else:
             similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
-        entries = {entry.id: entry for entry in self.catalog.get(np.unique(ids).tolist())}
+        entries = self.catalog.named(set(ids.ravel().tolist()))
+        cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
         return [
             [
-                Match(rank, min(1.0, similarity), entries[number])  # rounding gives 1.0000001 at times
-                for rank, (similarity, number) in enumerate(zip(*row, strict=True), start=1)
+                Match(rank, cosine, entries[number])
+                for rank, (cosine, number) in enumerate(zip(*row, strict=True), start=1)
                 if number >= 0
             ]
-            for row in zip(similarities.tolist(), ids.tolist(), strict=True)
+            for row in zip(cosines.tolist(), ids.tolist(), strict=True)
         ]
 
     def _search_among(
