@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from index.bundle import Bundle, highest_next_id, write_generation
+from index.bundle import Bundle, highest_next_id
 from index.catalog import Entry
 from index.descriptors import Descriptors
 from index.generations import CURRENT_FILE, KEPT, Writer, read_current
 from index.manifest import Manifest
+from index.publish import write_generation
 from index.stores.address import check_address
 from training.errors import DacoError
 
