@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from index.bundle import Bundle, highest_next_id, write_generation
+from index.bundle import Bundle, highest_next_id
 from index.catalog import Entry
 from index.descriptors import Descriptors
 from index.embed import Embedded, embed_files
@@ -21,6 +21,7 @@ from index.known import Known, Photograph
 from index.manifest import Manifest, SourceRecord
 from index.precision import check_wish, choose_precision
 from index.precision_record import QueryPrecision, Wish
+from index.publish import write_generation
 from index.references import Reference, Split, absolute_source, find_references
 from index.remote import as_source
 from index.sizing import Wishes

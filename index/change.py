@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from index.build import BuildReport, Effort, Origin, publish_references, record_source
-from index.bundle import Bundle, write_generation
+from index.bundle import Bundle
 from index.catalog import Entry
 from index.descriptors import Descriptors
 from index.generations import KEPT, Writer, read_current
 from index.manifest import Manifest
+from index.publish import write_generation
 from index.references import Reference, Split, find_references
 from training.errors import DacoError
 

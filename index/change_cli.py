@@ -115,7 +115,7 @@ def remove(
 
         manifest, gone = remove_photographs(index, place or [], path or [], number or [], keep, trust)
     if as_json:
-        content = {"index": str(index), "manifest": asdict(manifest), "removed": [asdict(entry) for entry in gone]}
+        content = {"index": str(index), "manifest": asdict(manifest), "removed": [entry._asdict() for entry in gone]}
         print(json.dumps(content, indent=2))
     else:
         print(f"{len(gone)} removed; {index} is generation {manifest.generation} of {manifest.count} photographs.")

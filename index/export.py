@@ -4,8 +4,8 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def export_parquet(bundle: Bundle, file: Path) -> None:
             "Parquet needs pyarrow, which is not installed: pip install 'daco-serve[parquet]', or use --geojson."
         ) from error
     types = {int: pyarrow.int64(), str: pyarrow.string(), float | None: pyarrow.float64()}
-    columns = [pyarrow.field(field.name, types[field.type]) for field in fields(Entry)]  # type: ignore[index]
+    columns = [pyarrow.field(name, types[kind]) for name, kind in get_type_hints(Entry).items()]
     descriptor = pyarrow.field("descriptor", pyarrow.list_(pyarrow.float32(), bundle.store.dimension))
     notes = {"encoder_fingerprint": bundle.manifest.encoder_fingerprint, "backbone": bundle.manifest.backbone}
     schema = pyarrow.schema([*columns, descriptor], metadata=notes)
@@ -54,13 +54,13 @@ def export_parquet(bundle: Bundle, file: Path) -> None:
         for start in range(0, len(entries), ROWS):
             rows = entries[start : start + ROWS]
             vectors = bundle.store.vectors(np.array([entry.id for entry in rows], dtype=np.int64))
-            table = {field.name: [getattr(entry, field.name) for entry in rows] for field in fields(Entry)}
+            table = dict(zip(Entry._fields, map(list, zip(*rows, strict=True)), strict=True))
             table["descriptor"] = list(vectors)
             writer.write_table(pyarrow.Table.from_pydict(table, schema=schema))
 
 
 def _feature(entry: Entry) -> dict[str, object]:
-    properties = asdict(entry)
+    properties = entry._asdict()
     longitude, latitude = properties.pop("longitude"), properties.pop("latitude")
     geometry = None if longitude is None else {"type": "Point", "coordinates": [longitude, latitude]}
     return {"type": "Feature", "id": properties.pop("id"), "geometry": geometry, "properties": properties}

@@ -4,10 +4,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.bundle import Bundle, highest_next_id, read_kept_manifest, republish, write_generation
+from index.bundle import Bundle, highest_next_id, read_kept_manifest
 from index.descriptors import Descriptors
 from index.generations import KEPT, Writer, finished_generations, generation_folder, read_current
 from index.manifest import Manifest
+from index.publish import republish, write_generation
 from index.stores.address import FAISS
 from training.errors import DacoError
 

@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from index.bundle import Bundle, highest_next_id, write_generation
+from index.bundle import Bundle, highest_next_id
 from index.catalog import Entry
 from index.descriptors import Descriptors
 from index.generations import CURRENT_FILE, KEPT, Writer, read_current
 from index.manifest import Manifest
+from index.publish import write_generation
 from index.stores.address import check_address
 from training.errors import DacoError
 
@@ -53,7 +53,7 @@ def merge_indexes(
             joining = [entry for entry in bundle.catalog.all() if entry.path not in entries]
             numbers = list(itertools.islice(fresh, len(joining)))
             descriptors.hold(numbers, bundle.store, [entry.id for entry in joining])
-            entries |= {entry.path: replace(entry, id=number) for entry, number in zip(joining, numbers, strict=True)}
+            entries |= {entry.path: entry._replace(id=number) for entry, number in zip(joining, numbers, strict=True)}
         sources = dict.fromkeys(record for bundle in bundles for record in bundle.manifest.sources)
         left_out = {path for bundle in bundles for path in bundle.manifest.left_out} - set(entries)
         return write_generation(

@@ -17,9 +17,9 @@ EXACT_NUMBERS = 2**24  # compared in 2 to 4 ms on two cores, which is little bes
 GPU_NUMBERS = 2**31  # 8 GiB, which the memory of a GPU gives in some ms; not measured by us
 GPU_CODES = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # product codes of 8 bits that FAISS has there
 FEWEST = 4096  # descriptors that a smaller index can be trained on
-LONG = 320  # numbers of a descriptor, beyond which a PCA pays
+LONG = 320  # numbers of a descriptor, beyond which only the first principal axes are looked at
 SHORTENED = 256
-CLUSTERS_PER_ROOT = 4  # clusters of an inverted file, for each square root of the count (FAISS's guidelines: 4 to 16)
+CLUSTERS_PER_ROOT = 2  # clusters of an inverted file, for each square root of the count
 VECTORS_PER_CLUSTER = 39  # fewer, and FAISS warns that its k-means is not to be trusted
 MANY_CLUSTERS = 2**14  # found through a graph from here on, as comparing them all would take longer than the rest
 ID_BYTES = 8
@@ -141,10 +141,10 @@ def smaller(count: int, dimension: int, gpu: bool = False) -> list[tuple[str, in
         rotated = f"PCAR{kept}," if kept != dimension else ""
         return [(f"{rotated}IVF{clusters},PQ{codes}", codes)]
     parts = []
-    for numbers in (1, 2, 4):  # that one 4-bit code stands for
-        kept = short // numbers * numbers
-        rotated = f"PCAR{kept}," if kept != dimension else ""
-        parts.append((rotated, f"PQ{kept // numbers}x4fs", kept // numbers // 2))
+    for numbers in (2, 4):  # that one 4-bit code stands for
+        codes = max(1, short // numbers)
+        kept = min(short, codes * numbers)
+        parts.append((f"OPQ{codes}_{kept},", f"PQ{codes}x4fs", math.ceil(codes / 2)))
     graph = "_HNSW32" if clusters >= MANY_CLUSTERS else ""
     return [(f"{rotated}IVF{clusters}{graph},{codes}", width) for rotated, codes, width in parts]
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from index.build import Effort
-from index.bundle import Bundle, republish
+from index.bundle import Bundle
 from index.embed import embed_files
 from index.engines.query import query_engine
 from index.generations import KEPT, Writer, generation_folder, read_current
 from index.manifest import Manifest
+from index.publish import republish
 from index.references import Split, find_references
 from index.stores.faiss import FaissStore
 from index.tuning import K, Point, Queries, curve, measured, one_by_one, own_queries, pick, queries_for

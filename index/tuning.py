@@ -13,8 +13,9 @@ from index.stores.faiss import FaissStore, inner
 from training.errors import DacoError
 
 K = 10  # recall is of the exact ten best
-K_FACTORS = (2, 5, 10, 20, 40)
-EFFORTS = tuple(2**power for power in range(13))
+K_FACTORS = (2, 5, 10, 20, 30, 40, 80)
+EFFORTS = tuple(sorted({round(2 ** (power / 2)) for power in range(25)}))
+SURE = 1.645  # standard errors that 19 of 20 measurements do not exceed the truth by
 LEAST_EF = 16
 SPARE = 2  # candidates that the lists which are looked into hold on average, for each that is nominated
 SAMPLED = 256
@@ -35,11 +36,13 @@ class Point:
     Args:
         parameters: by FAISS's names, and `k_factor`, how many times as many candidates as answers.
         recall: the share of the exact ten best that was found.
+        surely: what the recall of other queries of this kind is at least, with 95 % confidence.
         milliseconds: the median time of one query.
     """
 
     parameters: dict[str, int]
     recall: float
+    surely: float
     milliseconds: float
 
 
@@ -86,7 +89,7 @@ def measure(store: FaissStore, queries: Queries, parameters: dict[str, int]) -> 
     """The recall of all queries and the median time of one, with these parameters; they stay set."""
     store.tune(parameters)
     found, milliseconds = one_by_one(store.search, queries.vectors, queries.truth.shape[1])
-    return Point(parameters, recall_of(found, queries.truth), milliseconds)
+    return Point(parameters, recall_of(found, queries.truth), surely(found, queries.truth), milliseconds)
 
 
 def one_by_one(search: Lookup, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], float]:
@@ -105,7 +108,7 @@ def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[
     """Points over the parameters of the store's index, the cheap ones first for each `k_factor`.
 
     Args:
-        enough: a recall from which on more effort is not tried.
+        enough: a recall that, once it is sure, more effort is not tried for.
     """
     effort = effort_of(store)
     name, most = effort if effort else ("", 1)
@@ -120,15 +123,15 @@ def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[
             # the rest is lost among the candidates, and more of them are the only help
             stuck = point.recall > 0.5 and point.recall - best < 1e-3 and value > 4 * efforts[0]
             best = max(best, point.recall)
-            if point.recall >= enough or stuck:
+            if point.surely >= enough or stuck:
                 break
         if k_factor * K >= store.count:
             return
 
 
 def pick(points: Sequence[Point], recall: float) -> Point:
-    """The fastest point that finds enough; where none does, the one that finds most."""
-    enough = [point for point in points if point.recall >= recall]
+    """The fastest point that surely finds enough; where none does, the one that finds most."""
+    enough = [point for point in points if point.surely >= recall]
     if enough:
         return min(enough, key=lambda point: point.milliseconds)
     return max(points, key=lambda point: (point.recall, -point.milliseconds))
@@ -159,5 +162,19 @@ def effort_of(store: FaissStore) -> tuple[str, int] | None:
 
 def recall_of(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
     """The share of the ids in each row of `truth` that the same row of `found` has."""
+    return float(_shares(found, truth).mean()) if truth.size else 0.0
+
+
+def surely(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """What `recall_of` is at least, with 95 % confidence, on other queries of the same kind."""
+    shares = _shares(found, truth)
+    if len(shares) < 2:
+        return 0.0
+    return float(shares.mean() - SURE * shares.std(ddof=1) / math.sqrt(len(shares)))
+
+
+def _shares(found: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of each row of `truth` that the same row of `found` has."""
     hits = [len(np.intersect1d(one, other)) for one, other in zip(found, truth, strict=True)]
-    return sum(hits) / max(1, truth.size)
+    shares: NDArray[np.float64] = np.array(hits, dtype=np.float64) / max(1, truth.shape[1])
+    return shares

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from index.sizing import EXACT
 from index.stores.address import FAISS
 from index.stores.gpu import move_there, train_there
+from index.stores.rotation import set_rotation
 from training.errors import DacoError
 
 CANDIDATES_SUFFIX = ".candidates.faiss"
@@ -21,6 +22,9 @@ TRAINED_ON = 64  # vectors a cluster that a candidate index is trained on; FAISS
 LEAST_TRAINED_ON = 65536
 ADDED_AT_ONCE = 65536
 WRITTEN_AT_ONCE = 2**20  # bytes
+# how FAISS goes through an inverted file of 4-bit codes (`implem`): as it likes, which is one thread for each query, or
+# each query by all threads, list by list
+AS_IT_LIKES, ALL_AT_ONE = 0, 14
 
 
 class FaissStore:
@@ -43,6 +47,7 @@ class FaissStore:
         self._mapped = mapped
         self._k_factor = 1
         self._searched: Any
+        self._lists: Any  # the candidates' inverted file, if it is one of 4-bit codes
         self._on_gpu: tuple[faiss.Index, Any] | None
         self._turn: AbstractContextManager[Any]  # to search: on a GPU one thread at a time
         self._hold(exact)
@@ -101,6 +106,9 @@ class FaissStore:
             with self._turn:
                 similarities, rows = self._searched.search(wanted, k)
             return similarities, self._named(rows)
+        if self._lists is not None:
+            # other threads may set it meanwhile: either way finds the same, and only the time differs
+            self._lists.implem = ALL_AT_ONE if len(wanted) == 1 else AS_IT_LIKES
         with self._turn:
             similarities, rows = self._searched.search(wanted, max(k, min(WIDTH, self.count)))
         similarities, ids = similarities[:, :k], self._named(rows[:, :k])
@@ -163,7 +171,9 @@ class FaissStore:
                 candidates = check_factory(factory, self.dimension)
                 if gpu:
                     train_there(inner(candidates))
-                candidates.train(self._sample(candidates))
+                sample = self._sample(candidates)
+                set_rotation(candidates, sample)
+                candidates.train(sample)
                 self._fill(candidates, 0, progress)
         except RuntimeError as error:
             raise DacoError(
@@ -218,7 +228,10 @@ class FaissStore:
 
     def _search_by(self, candidates: faiss.Index | None) -> None:
         self._searched = self._flat
+        self._lists = None
         if candidates is not None:
+            lists = inner(candidates)
+            self._lists = lists if isinstance(lists, faiss.IndexIVFFastScan) else None
             self._searched = _decided_by(self._flat, candidates)
             self._searched.k_factor = self._k_factor
 

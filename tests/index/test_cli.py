@@ -1,6 +1,7 @@
 """`daco-index` as its user meets it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +69,9 @@ def test_a_mistake_is_one_sentence_and_exit_code_one(built_by_command, daco_inde
     assert error.startswith("Error: ")
     assert sentence in error
     assert "Traceback" not in done.stderr
+
+
+def test_a_removal_prints_what_went_as_json(own_index, daco_index):
+    done = daco_index("remove", own_index, "--id", 3, "--json")
+    removed = json.loads(done.stdout)["removed"]
+    assert [(entry["id"], Path(entry["path"]).name) for entry in removed] == [(3, "003.png")]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalog import Catalog, Entry
-from index.stores.faiss import FaissStore, candidates_file
+from index.stores.faiss import AS_IT_LIKES, FaissStore, candidates_file, inner
 from training.errors import DacoError
 
 Ids = NDArray[np.int64]
@@ -22,7 +22,7 @@ STORE_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
 LINKS = 16  # of a graph's node: hnswlib's and usearch's default
 BUILD_EFFORT = 128  # efConstruction, of hnswlib and usearch alike
-EFFORTS = (16, 32, 64, 128, 256, 512, 1024)  # `ef`, of hnswlib and usearch alike
+EFFORTS = tuple(round(16 * 2 ** (power / 2)) for power in range(13))  # `ef`, of hnswlib and usearch alike
 
 
 class Searcher(Protocol):
@@ -91,6 +91,7 @@ class BareFaiss:
         if store.candidates is not None:
             self.bytes_per_vector += store.bytes_per_vector
             candidates = faiss.read_index(str(candidates_file(folder / STORE_FILE)))
+            inner(candidates).implem = AS_IT_LIKES
             self._flat.metric_type = candidates.metric_type
             self._index = faiss.IndexRefine(candidates, self._flat)
             self._flat.metric_type = self._index.metric_type = faiss.METRIC_INNER_PRODUCT

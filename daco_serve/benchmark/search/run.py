@@ -27,7 +27,7 @@ from index.bundle import VECTORS_FILE
 from index.generations import generation_folder, read_current
 from index.sizing import EXACT, Wishes, choose, machine_memory, size, smaller
 from index.stores.faiss import FaissStore
-from index.tuning import K, Queries, curve, pick, queries_for, recall_of
+from index.tuning import K, Queries, curve, pick, queries_for, recall_of, surely
 from training.errors import DacoError
 
 QUERIES = 512  # half to set the engines by, half to measure them on
@@ -245,6 +245,6 @@ def _build_ours(store: FaissStore, factory: str, folder: Path) -> float:
 def _least_effort(searcher: Searcher, queries: Queries, recall: float) -> Setting:
     for effort in EFFORTS:
         searcher.tune({"ef": effort})
-        if recall_of(searcher.ids(searcher.ask(queries.vectors, K)), queries.truth) >= recall:
+        if surely(searcher.ids(searcher.ask(queries.vectors, K)), queries.truth) >= recall:
             break
     return {"ef": effort}
