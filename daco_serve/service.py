@@ -152,9 +152,8 @@ class Service:
         Raises:
             Refusal: the bytes are not an image that we take, the prior holds nothing, or too much waits.
         """
-        loop = asyncio.get_running_loop()
         start = time.perf_counter()
-        tensor = await loop.run_in_executor(self.threads, self._prepare, live, upload)
+        tensor = await asyncio.get_running_loop().run_in_executor(self.threads, self._prepare, live, upload)
         decoded = time.perf_counter()
         try:
             with metrics.at_engine.track_inprogress():
@@ -163,7 +162,8 @@ class Service:
             raise Refusal("too_busy") from error
         embedded = time.perf_counter()
         try:
-            matches, estimate = await loop.run_in_executor(self.threads, _search, live, vector, k, prior)
+            # in other threads than those that decode, so that it does not queue behind the photographs to come
+            matches, estimate = await asyncio.to_thread(_search, live, vector, k, prior)
         except StoreAway as error:
             log.error("%s", error)
             raise Refusal("store_away") from error

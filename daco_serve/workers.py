@@ -203,7 +203,6 @@ def _stop(workers: list[_Worker]) -> None:
 
 def _work(settings: ServeSettings, listener: socket.socket, reports: Connection) -> None:
     """The life of one worker process."""
-    import torch
 
     def alive() -> None:
         with suppress(OSError):  # nobody listens any more: `_outlive_no_parent` sees to that
@@ -212,7 +211,6 @@ def _work(settings: ServeSettings, listener: socket.socket, reports: Connection)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure_logs(settings.log_format, settings.log_level)
     with suppress(KeyboardInterrupt):
-        torch.set_num_threads(settings.threads)
         try:
             server, states = _load(settings, alive)
         except DacoError as error:
@@ -246,8 +244,12 @@ def _listen(listener: socket.socket) -> None:
 def _load(
     settings: ServeSettings, alive: Callable[[], None] | None = None
 ) -> tuple["uvicorn.Server", list[IndexState]]:
+    import torch
+
     from daco_serve.service import Service
 
+    # what OpenVINO leaves to it is too little for several, which would only spin; an engine on PyTorch takes its share
+    torch.set_num_threads(1)
     service = Service(settings)
     service.load()
     return http_server(settings, service, alive), [index.live.state for index in service.indexes.values()]

@@ -10,7 +10,7 @@ from daco_serve.schemas import Prior
 from daco_serve.service import Service
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -19,7 +19,7 @@ ServiceOf = Annotated[Service, Depends(_service)]
 IndexName = Annotated[str | None, Query(description="Which index, as /v1/indexes names it; the first unless given.")]
 
 
-def _prior(
+async def _prior(
     prior: Annotated[
         str | None,
         Query(

@@ -61,7 +61,7 @@ FORMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _wanted(
+async def _wanted(
     service: ServiceOf,
     k: Annotated[int | None, Query(ge=1, description="How many matches; the server has a default and a limit.")] = None,
 ) -> int:
@@ -72,7 +72,7 @@ def _wanted(
     return wanted
 
 
-def _chosen(service: ServiceOf, index: IndexName = None) -> Live:
+async def _chosen(service: ServiceOf, index: IndexName = None) -> Live:
     return service.choose(index)
 
 

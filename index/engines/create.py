@@ -28,7 +28,7 @@ def create_engine(
     Args:
         device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
         quantised: the int8 form of the encoder's backbone, for that precision.
-        threads: on a CPU; 0 for what the engine thinks best.
+        threads: on a CPU; 0 for what the engine thinks best. PyTorch's are those of the whole process.
         goal: `latency` for queries, `throughput` for many photographs at once.
 
     Raises:
@@ -42,12 +42,18 @@ def create_engine(
         from index.engines.openvino import OpenVinoEngine
     except ImportError as error:  # a platform without it
         log.warning("OpenVINO cannot be loaded (%s): PyTorch takes its place, more slowly.", error)
-        return TorchEngine(encoder, torch.device("cpu"), precision)
+        return _pytorch_on_cpu(encoder, precision, threads)
     try:
         return OpenVinoEngine(encoder, precision, quantised, threads, goal)
     except NotExportable as error:
         log.warning("%s PyTorch takes its place, more slowly.", error)
-        return TorchEngine(encoder, torch.device("cpu"), precision)
+        return _pytorch_on_cpu(encoder, precision, threads)
+
+
+def _pytorch_on_cpu(encoder: Encoder, precision: Precision, threads: int) -> TorchEngine:
+    if threads:
+        torch.set_num_threads(threads)
+    return TorchEngine(encoder, torch.device("cpu"), precision)
 
 
 def best_precision(proved: Precision, device: str) -> tuple[Precision, str]:

@@ -110,15 +110,15 @@ def test_a_refusal_costs_no_process(decoders: Decoders) -> None:
 
 
 def test_a_decoder_that_hangs_is_ended_in_time_and_another_answers() -> None:
-    decoders = Decoders(seconds=1.0, max_pixels=20_000_000)
+    decoders = Decoders(seconds=3.0, max_pixels=20_000_000)  # a busy machine takes a second to start one
     decoders.warm()
     decoders.decode(encoded("PNG"), 64, False)
     (hung,) = processes(decoders)
     os.kill(hung, 19)  # SIGSTOP: it does not turn, whatever it is at
     start = time.monotonic()
-    with pytest.raises(Refusal, match="longer than 1 seconds"):
+    with pytest.raises(Refusal, match="longer than 3 seconds"):
         decoders.decode(encoded("PNG"), 64, False)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
     assert not Path(f"/proc/{hung}").exists()
     patient = Decoders(seconds=20, max_pixels=20_000_000)
     assert patient.decode(encoded("PNG"), 64, False).size

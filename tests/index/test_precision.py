@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from index.engines.create import create_engine
 from index.engines.openvino import OpenVinoEngine, has_bf16
 from index.engines.query import query_engine
 from index.history import roll_back
+from index.precision_record import Tried
 from training.encoder import Encoder
 from training.errors import DacoError
 from training.images import list_images, open_rgb
@@ -116,6 +118,14 @@ def test_auto_tries_where_there_are_references_enough_and_takes_only_what_is_fas
         report = build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", progress=False)
         assert report.manifest.queries.precision == expected
         assert [one.precision for one in report.manifest.queries.tried] == ["bf16"]
+
+
+def test_the_fastest_that_is_proved_is_taken_unless_one_was_asked_for_by_name():
+    int8, bf16 = (Tried(name, 87.5, 87.5, 0.998, speed, True) for name, speed in (("int8", 1.6), ("bf16", 1.8)))
+    assert precision.pick([int8, bf16], "auto") is bf16
+    assert precision.pick([int8, bf16], "int8") is int8
+    assert precision.pick([int8, replace(bf16, accepted=False)], "auto") is int8
+    assert precision.pick([replace(int8, accepted=False)], "int8") is None
 
 
 def test_a_precision_that_is_not_to_be_had_is_refused_before_the_work(
