@@ -1,16 +1,19 @@
 """`daco-bench serve` measures real servers with a real load, and counts what it measures."""
 
 import json
+import mmap
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
 from daco_serve.benchmark.serving.compare import Comparison, Measured
 from daco_serve.benchmark.serving.report import ratios, to_markdown
 from daco_serve.benchmark.serving.scenes import choose_photographs, make_photographs
+from daco_serve.benchmark.serving.servers import own_memory
 from daco_serve.benchmark.serving.timings import Timings
 from training.errors import DacoError
 
@@ -52,6 +55,19 @@ def test_made_photographs_are_jpegs_of_the_sizes_that_cameras_make(tmp_path: Pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(DacoError, match="no JPEGs"):
         choose_photographs(tmp_path / "empty")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_what_a_process_made_and_not_the_files_that_it_maps(tmp_path: Path) -> None:
+    file, size = tmp_path / "library", 64 * 2**20
+    file.write_bytes(bytes(size))
+    this = psutil.Process()
+    before = own_memory(this)
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped.find(b"x") == -1  # touches every page
+        assert abs(own_memory(this) - before) < size / 4
+    made = bytearray(b"x") * size
+    assert own_memory(this) - before > 0.9 * len(made)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ class Running:
 
     Args:
         url: where queries go, as the form field `image`.
-        memory: (seconds since its start, bytes): the memory of all its processes, what they share counted once.
+        memory: (seconds since its start, bytes): the memory of all its processes, without that of libraries' files.
     """
 
     url: str
@@ -144,13 +144,24 @@ def _family(pid: int) -> list[psutil.Process]:
 def _weigh(server: Running, done: threading.Event) -> None:
     began = time.monotonic()
     while not done.wait(WEIGH_SECONDS):
-        size = 0
-        for member in _family(server.process.pid):
-            with suppress(psutil.Error):
-                full = member.memory_full_info()
-                size += getattr(full, "pss", full.rss)
+        size = sum(own_memory(member) for member in _family(server.process.pid))
         if size:
             server.memory.append((round(time.monotonic() - began, 1), size))
+
+
+def own_memory(member: psutil.Process) -> int:
+    """Bytes that a process has made; of what it shares with its forks, its part.
+
+    The pages of libraries are left out, where the system tells them apart: of them a process has more or less as other
+    programs that use them come and go.
+    """
+    try:
+        rollup = Path(f"/proc/{member.pid}/smaps_rollup").read_text()
+        return 1024 * int(re.findall(r"^Pss_Anon: +(\d+) kB", rollup, re.MULTILINE)[0])
+    except (OSError, IndexError):
+        with suppress(psutil.Error):
+            return int(member.memory_info().rss)
+    return 0
 
 
 def _stop(process: "subprocess.Popen[str]") -> None:
