@@ -52,7 +52,7 @@ $(WORK)/twins: | $(VENV)/demo-installed
 SUITES := tests/daco_serve tests/index tests/training $(wildcard tests/documentation tests/test_*.py)
 .PHONY: $(SUITES)
 test: $(VENV)/test-installed
-	$(if $(PYTEST_ARGS),$(BIN)/pytest $(PYTEST_ARGS),$(MAKE) --jobs=2 --output-sync=target $(SUITES))
+	$(if $(PYTEST_ARGS),$(BIN)/pytest $(PYTEST_ARGS),$(MAKE) --jobs=2 --keep-going --output-sync=target $(SUITES))
 $(SUITES):
 	$(BIN)/pytest $@
 

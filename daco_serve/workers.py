@@ -204,20 +204,20 @@ def _stop(workers: list[_Worker]) -> None:
 def _work(settings: ServeSettings, listener: socket.socket, reports: Connection) -> None:
     """The life of one worker process."""
 
-    def alive() -> None:
+    def tell(report: list[IndexState] | str) -> None:
         with suppress(OSError):  # nobody listens any more: `_outlive_no_parent` sees to that
-            reports.send("")
+            reports.send(report)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure_logs(settings.log_format, settings.log_level)
     with suppress(KeyboardInterrupt):
         try:
-            server, states = _load(settings, alive)
+            server, states = _load(settings, lambda: tell(""))
         except DacoError as error:
-            reports.send(str(error))
+            tell(str(error))
             sys.exit(1)
         threading.Thread(target=_outlive_no_parent, args=(server,), daemon=True).start()
-        reports.send(states)
+        tell(states)
         server.run(sockets=[listener])
 
 

@@ -94,6 +94,6 @@ def test_the_command_prints_a_curve_as_table_json_and_picture(town):
     said = CliRunner().invoke(app, arguments).stdout
     assert "nprobe" in said
     assert "chosen" in said
-    done = CliRunner().invoke(app, [*arguments, "--plot", str(town / "nowhere" / "curve.svg")])
+    done = CliRunner().invoke(app, [*arguments, "--plot", str(town / "curve.svg" / "curve.svg")])
     assert isinstance(done.exception, DacoError)
     assert "The plot cannot be written" in str(done.exception)
