@@ -8,7 +8,7 @@ PORT ?= 8000
 DEMO := demo
 CITY := $(DEMO)/data/demo
 MAP := $(DEMO)/maps/day
-NIGHT = $(firstword $(sort $(wildcard $(CITY)/original/domain_b/val/*.jpg)))
+NIGHT = $(lastword $(sort $(wildcard $(CITY)/original/domain_b/val/*.jpg)))
 
 .PHONY: demo encoder test lint types format clean screenshot
 .DELETE_ON_ERROR:
