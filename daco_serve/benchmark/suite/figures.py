@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SKIPPED = ("interval", "tests", "machine", "descriptors", "growth", "setting", "floor_of")
+SKIPPED = ("interval", "tests", "machine", "descriptors", "growth", "setting")
 NAMING = ("method", "direction", "server", "name", "count", "kind", "asked", "engine")
 
 

@@ -25,7 +25,6 @@ SERVE = {
     "cpu_ms": LOWER,
     "errors": LOWER,
     "memory_mib": LOWER,
-    "floor's": HIGHER,
     "fastapi's": HIGHER,
     "litserve's": HIGHER,
 }
