@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from daco_serve.bench_options import DataRoot, words
-from training.console import new_app, option
+from index.options import DataRoot
+from training.console import new_app, option, words
 from training.errors import DacoError
 
 app = new_app("Measure everything.")

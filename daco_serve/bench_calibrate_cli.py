@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_serve.bench_options import DataRoot, Device, Json
-from index.options import SplitName, SplitOption
+from daco_serve.bench_options import Json
+from index.options import DataRoot, Device, SplitName, SplitOption
 from training.console import Trust, new_app, option
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from training.cli import whole_numbers
-from training.console import option
+from training.console import option, words
 from training.errors import DacoError
 
-DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
 Ranks = Annotated[str, option("ranks", "The k of the recalls R@k.")]
 Json = Annotated[bool, option("json", "Print JSON: shares and their 95 % intervals in percent.")]
 Csv = Annotated[bool, option("csv", "Print CSV, with the columns of the published table.")]
@@ -32,7 +31,6 @@ LearningRate = Annotated[float, option("lr", "Learning rate.")]
 Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
-Device = Annotated[str, option("device", "auto, cpu, cuda or cuda:N.")]
 EncoderName = Annotated[
     str, option("encoder", "default (ours), folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")
 ]
@@ -49,11 +47,6 @@ Frames = Annotated[
     int | None,
     option("frames", "A match is right so many frames off, in the order of names.", show_default="or else 3", min=0),
 ]
-
-
-def words(text: str) -> list[str]:
-    """The words of a list with commas."""
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def rank_list(text: str) -> tuple[int, ...]:

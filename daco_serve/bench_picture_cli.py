@@ -10,12 +10,11 @@ import typer
 from daco_serve.bench_options import (
     Benchmark,
     Database,
-    DataRoot,
-    Device,
     Distance,
     Frames,
     Queries,
 )
+from index.options import DataRoot, Device
 from training.console import Trust, new_app, option
 from training.errors import DacoError
 

@@ -14,8 +14,6 @@ from daco_serve.bench_options import (
     Benchmark,
     Csv,
     Database,
-    DataRoot,
-    Device,
     Distance,
     EncoderName,
     Frames,
@@ -35,9 +33,9 @@ from daco_serve.bench_options import (
     Trainable,
     Without,
     rank_list,
-    words,
 )
-from training.console import Trust, new_app, option
+from index.options import DataRoot, Device
+from training.console import Trust, new_app, option, words
 
 if TYPE_CHECKING:
     from daco_serve.benchmark.comparison import Comparison
@@ -74,6 +72,7 @@ def recall(
     Example: daco-bench recall --database images/test/database --queries images/test/queries
     """
     from daco_serve.benchmark.comparison import Comparison
+    from daco_serve.benchmark.encoders import label_of
     from daco_serve.benchmark.retrieval import DEPTH
     from daco_serve.benchmark.table import published_rows, recall_rows
     from daco_serve.benchmark.task import find_task
@@ -83,8 +82,7 @@ def recall(
     task = find_task(name, data_root, database, queries, distance, frames)
     ks = rank_list(ranks or task.ranks)
     model = load_encoder(encoder, trust).to(pick_device(device))
-    label = str(model.config.training.get("method_name", encoder))
-    answers = task.retrieve(model, label, max(DEPTH, *ks))
+    answers = task.retrieve(model, label_of(model, encoder), max(DEPTH, *ks))
     rows = [*recall_rows(answers, ks), *published_rows(name or "", ks)]
     _print(Comparison(rows, []), ks, name or task.title, as_json, as_csv, as_markdown)
 
@@ -259,7 +257,7 @@ def _report(
 def _print(
     comparison: "Comparison", ks: Sequence[int], subject: str, as_json: bool, as_csv: bool, as_markdown: bool
 ) -> None:
-    from daco_serve.benchmark import comparison_files, table
+    from daco_serve.benchmark import comparison_files, table, text_table
 
     if as_json:
         typer.echo(json.dumps(comparison_files.to_json(comparison, subject), indent=2))
@@ -269,4 +267,4 @@ def _print(
         typer.echo(comparison_files.to_markdown(comparison, ks))
     else:
         for title, (columns, lines) in comparison_files.tables(comparison, ks, subject).items():
-            table.show(columns, lines, title)
+            text_table.show(columns, lines, title)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from daco_serve.bench_options import DataRoot, Device, EncoderName, Json, Seed, size_list, words
-from index.options import Source, SplitName, SplitOption
-from training.console import Trust, new_app, option
+from daco_serve.bench_options import EncoderName, Json, Seed, size_list
+from index.options import DataRoot, Device, Source, SplitName, SplitOption
+from training.console import Trust, new_app, option, words
 
 app = new_app("Measure the index: search, building, and where vectors are kept.")
 

@@ -10,7 +10,7 @@ import typer
 
 from index.options import PrecisionName
 from training.cli import whole_numbers
-from training.console import new_app, option
+from training.console import new_app, option, words
 from training.errors import DacoError
 
 ENCODER = "default"
@@ -69,8 +69,7 @@ def serve(
             _build(photographs or made, encoder, index)
         comparison = soaked = None
         if soak is None:
-            names = [word.strip() for word in servers.split(",") if word.strip()]
-            comparison = compare(index, files, names, clients, seconds, rounds, workers, precision.value)
+            comparison = compare(index, files, words(servers), clients, seconds, rounds, workers, precision.value)
         else:
             soaked = run_soak(index, files, max(clients), soak, workers, precision.value)
         if as_json:

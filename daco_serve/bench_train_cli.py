@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from training.console import new_app, option
+from training.console import new_app, option, words
 from training.errors import DacoError
 
 app = new_app("Measure the speed of training.")
@@ -58,8 +58,7 @@ def train(
         image_size=image_size,
         compile=compile,
     )
-    formats = [word.strip() for word in precisions.split(",") if word.strip()]
-    rows = compare_speed(settings, formats, steps, rounds, loader_workers, device)
+    rows = compare_speed(settings, words(precisions), steps, rounds, loader_workers, device)
     if as_json:
         subject = {"dataset": name, "method": method_name, "backbone": backbone, "batch_size": batch_size}
         subject |= {"image_size": image_size, "compile": compile, "loader_workers": loader_workers}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from training.console import new_app, option, run
+from training.console import new_app, option, run, words
 from training.errors import DacoError
 
 LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
@@ -49,7 +49,7 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
         DacoError: it is no list of whole numbers.
     """
     try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
+        return tuple(map(int, words(text)))
     except ValueError as error:
         raise DacoError(f"{name} takes whole numbers, such as 0 1 or 0,1; not {text!r}.") from error
 
@@ -148,7 +148,7 @@ def train(
 
     settings = TrainSettings(
         recipe=recipe,
-        without=tuple(part.strip() for part in without.split(",") if part.strip()),
+        without=tuple(words(without)),
         data_root=data_root,
         data_name=data_name,
         method_name=method_name,

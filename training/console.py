@@ -48,6 +48,11 @@ def option(name: str, help: str, *more: str, **settings: Any) -> Any:
     return typer.Option(*spellings, *more, help=help, **settings)
 
 
+def words(text: str) -> list[str]:
+    """The words of a list with commas, without the empty ones."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 Trust = Annotated[
     bool, option("trust", "Run the code of others that a torchhub: encoder comes with; it can do all that you can do.")
 ]

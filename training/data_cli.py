@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from training import prepare_cli
-from training.console import new_app, option, run
+from training.console import new_app, option, run, words
 from training.datasets.layout import DataSet
 
 app = new_app(
@@ -37,8 +37,7 @@ def demo(
     """
     from training.datasets.city import make_city
 
-    names = [name.strip() for name in domains.split(",") if name.strip()]
-    report = make_city(data_root / "demo", places, size, seed, names, workers)
+    report = make_city(data_root / "demo", places, size, seed, words(domains), workers)
     typer.echo(
         f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s "
         f"({report.seconds_per_image:.2f} s an image), {report.images_present} were there; "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from daco_serve.benchmark import table
+from daco_serve.benchmark import table, text_table
 from daco_serve.benchmark.comparison import TEST_HEADER, Comparison, test_cells, tests_to_json
 from daco_serve.benchmark.pictures.for_report import report_figures
 from daco_serve.benchmark.report import Section, Table, render_report, write_whole
@@ -30,7 +30,7 @@ def tables(
 
 def to_markdown(comparison: Comparison, ranks: Sequence[int]) -> str:
     """The tables in Markdown."""
-    return "\n\n".join(table.to_markdown(*content) for content in tables(comparison, ranks, "").values())
+    return "\n\n".join(text_table.to_markdown(*content) for content in tables(comparison, ranks, "").values())
 
 
 def to_json(comparison: Comparison, subject: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ def named_encoders(sources: Sequence[str], device: str = "auto", trust: bool = F
     """Name to encoder, in the order given, on the device that `device` names.
 
     Args:
-        sources: each `ENCODER`, as `load_encoder` knows it, or `NAME=ENCODER`. Without a name it is called after the
-            method that it was trained with, or else as it is written.
+        sources: each `ENCODER`, as `load_encoder` knows it, or `NAME=ENCODER`. Without a name it is
+            called what `label_of` says.
         trust: consent to running the code of others.
 
     Raises:
@@ -24,8 +24,13 @@ def named_encoders(sources: Sequence[str], device: str = "auto", trust: bool = F
     for source in sources:
         name, named, encoder = source.partition("=")
         model = load_encoder(encoder if named else source, trust).to(where)
-        label = name if named else str(model.config.training.get("method_name", source))
+        label = name if named else label_of(model, source)
         if label in found:
             raise DacoError(f"Two encoders are called {label!r}: name them, as in --encoder other={encoder or source}.")
         found[label] = model
     return found
+
+
+def label_of(encoder: Encoder, source: str) -> str:
+    """What an encoder is called that nobody named: the method that it was trained with, or else its source."""
+    return str(encoder.config.training.get("method_name", source))

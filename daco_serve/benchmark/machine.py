@@ -12,7 +12,7 @@ from training.threads import available_cores
 def machine() -> dict[str, Any]:
     """Processor, cores, GPU and versions, as plain values."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cores(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
@@ -29,7 +29,8 @@ def in_words(described: dict[str, Any]) -> str:
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as its maker gives it where the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Recall tables as people and programs read them: terminal, Markdown, CSV, JSON."""
+"""Recall tables as people and programs read them: lines of text, CSV, JSON."""
 
 import csv
 import io
@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from daco_serve.benchmark.retrieval import Retrieval
 from daco_serve.benchmark.statistics import interval
@@ -67,21 +64,6 @@ def header(ranks: Sequence[int]) -> list[str]:
 def cells(row: RecallRow, ranks: Sequence[int]) -> list[str]:
     """A row as it is shown, in the order of `header`: intervals beside the recalls."""
     return [row.method, row.direction, *[_cell(row, k) for k in ranks]]
-
-
-def show(columns: Sequence[str], lines: Sequence[Sequence[str]], title: str) -> None:
-    """Prints a table to the terminal."""
-    table = Table(*columns, title=title, title_justify="left")
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
-
-
-def to_markdown(columns: Sequence[str], lines: Sequence[Sequence[str]], words: int = 2) -> str:
-    """A table in Markdown; but for the first columns, which are `words`, all are aligned to the right."""
-    rule = ["---" if number < words else "---:" for number in range(len(columns))]
-    shown = [[cell.replace("<", "\\<").replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *shown))
 
 
 def to_csv(rows: Sequence[RecallRow], ranks: Sequence[int], dataset: str) -> str:

@@ -1,6 +1,6 @@
 """Recall benchmarks: which photographs ask which others, and which answers are right."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,10 +137,10 @@ def find_task(
         raise DacoError("Name a data set, or give both --database and --queries.")
     if metres is not None and frames is not None:
         raise DacoError("A match is right by --distance or by --frames, not by both.")
-    if metres is None and frames is None:
-        metres = RIGHT_METRES if _has_positions(database) and _has_positions(queries) else None
-    if metres is not None:
-        return distance_task(database, queries, metres)
+    if frames is None:
+        sides = [_Side.of(database), _Side.of(queries)]
+        if metres is not None or all(side.images and not side.missing for side in sides):
+            return _distance_task(sides, RIGHT_METRES if metres is None else metres)
     return frames_task(database, queries, FRAMES if frames is None else frames)
 
 
@@ -176,16 +176,19 @@ def distance_task(database: Path, queries: Path, metres: float) -> Task:
     Raises:
         DacoError: a folder holds no images, or a photograph has no position.
     """
-    sides = [_some(list_images_below(folder), folder) for folder in (database, queries)]
+    return _distance_task([_Side.of(database), _Side.of(queries)], metres)
+
+
+def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
     places = []
-    for folder, images in zip((database, queries), sides, strict=True):
-        located = locate(folder, images)
-        if missing := [image for image in images if image not in located]:
+    for side in sides:
+        _some(side.images, side.folder)
+        if side.missing:
             raise DacoError(
-                f"{len(missing)} of {len(images)} photographs of {folder} have no position, {missing[0].name} for one:"
-                " recall by distance needs all."
+                f"{len(side.missing)} of {len(side.images)} photographs of {side.folder} have no position,"
+                f" {side.missing[0].name} for one: recall by distance needs all."
             )
-        places += [located[image] for image in images]
+        places += [side.located[image] for image in side.images]
     latitudes = np.array([place.latitude for place in places])
     longitudes = np.array([place.longitude for place in places])
 
@@ -193,7 +196,9 @@ def distance_task(database: Path, queries: Path, metres: float) -> Task:
         asking_from = latitudes[asking][:, None], longitudes[asking][:, None]
         return np.asarray(distance_metres(*asking_from, latitudes[asked], longitudes[asked]) <= metres)
 
-    return _two_folders(database, queries, f"within {metres:g} m", USUAL_RANKS, sides, near)
+    database, queries = sides
+    images = [database.images, queries.images]
+    return _two_folders(database.folder, queries.folder, f"within {metres:g} m", USUAL_RANKS, images, near)
 
 
 def frames_task(database: Path, queries: Path, frames: int) -> Task:
@@ -217,9 +222,23 @@ def frames_task(database: Path, queries: Path, frames: int) -> Task:
     )
 
 
-def _has_positions(folder: Path) -> bool:
-    images = list_images_below(folder)
-    return bool(images) and len(locate(folder, images)) == len(images)
+@dataclass(frozen=True)
+class _Side:
+    """The images below a folder, and the locations of those whose position is known."""
+
+    folder: Path
+    images: list[Path]
+    located: dict[Path, Location]
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Side":
+        images = list_images_below(folder)
+        return cls(folder, images, locate(folder, images))
+
+    @property
+    def missing(self) -> list[Path]:
+        """The images without a position."""
+        return [image for image in self.images if image not in self.located]
 
 
 def _two_folders(

@@ -16,10 +16,9 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
+from daco_serve.benchmark import text_table
 from training.errors import DacoError
 from training.settings import TrainSettings
 from training.waiting import WaitingTime
@@ -230,13 +229,9 @@ def cells(row: SpeedRow) -> list[str]:
 
 def show(rows: Sequence[SpeedRow], title: str) -> None:
     """Prints the table to the terminal."""
-    table = Table(*HEADER, title=title)
-    for row in rows:
-        table.add_row(*cells(row))
-    Console().print(table)
+    text_table.show(HEADER, [cells(row) for row in rows], title)
 
 
 def to_markdown(rows: Sequence[SpeedRow]) -> str:
     """The table in Markdown."""
-    lines = [list(HEADER), ["---", *["---:"] * (len(HEADER) - 1)], *map(cells, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return text_table.to_markdown(HEADER, [cells(row) for row in rows], words=1)

@@ -55,6 +55,15 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What benchmarks ask where the answers do not matter, and quick."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder") / "small"
+    Encoder(EncoderConfig(backbone="resnet18", image_size=32)).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def index(photographs: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """To be read, not changed."""
     out = tmp_path_factory.mktemp("index") / "map"

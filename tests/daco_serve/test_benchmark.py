@@ -8,23 +8,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 
 from daco_serve.benchmark.compare import compare_methods
-from daco_serve.benchmark.table import RecallRow, cells, header, published_rows, to_csv, to_json, to_markdown
+from daco_serve.benchmark.table import RecallRow, cells, header, published_rows, to_csv, to_json
+from daco_serve.benchmark.text_table import to_markdown
 from daco_serve.benchmark.translators import compare_translators
-from training.encoder import Encoder, EncoderConfig
+from training.encoder import Encoder
 from training.settings import TrainSettings
 
 RANKS = (1, 2, 4, 8)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("encoder") / "small"
-    Encoder(EncoderConfig(backbone="resnet18", image_size=32)).save(folder)
-    return folder
 
 
 def bench(commands: Path, *options: object) -> subprocess.CompletedProcess[str]:
@@ -67,8 +59,8 @@ def test_every_form_holds_the_same_numbers() -> None:
     assert "12.50 (0-38)" in lines[2]
 
 
-def test_recall_of_a_data_set_prints_json_csv_and_a_table(commands: Path, places: Path, encoder: Path) -> None:
-    base = ("recall", "places", "--data-root", places, "--encoder", encoder)
+def test_recall_of_a_data_set_prints_json_csv_and_a_table(commands: Path, places: Path, small_encoder: Path) -> None:
+    base = ("recall", "places", "--data-root", places, "--encoder", small_encoder)
     report = json.loads(bench(commands, *base, "--json").stdout)
     assert [row["direction"] for row in report["rows"]] == ["a->b", "b->a", "a<->b"]
     assert [row["queries"] for row in report["rows"]] == [6, 6, 12]
@@ -77,21 +69,23 @@ def test_recall_of_a_data_set_prints_json_csv_and_a_table(commands: Path, places
     assert "a<->b" in bench(commands, *base).stdout
 
 
-def test_published_rows_stand_beside_a_data_set_that_has_them(commands: Path, places: Path, encoder: Path) -> None:
+def test_published_rows_stand_beside_a_data_set_that_has_them(
+    commands: Path, places: Path, small_encoder: Path
+) -> None:
     named = places.parent / "published"
     named.mkdir(exist_ok=True)
     (named / "tokyo").symlink_to(places / "places")
-    done = bench(commands, "recall", "tokyo", "--data-root", named, "--encoder", encoder, "--json")
+    done = bench(commands, "recall", "tokyo", "--data-root", named, "--encoder", small_encoder, "--json")
     rows = json.loads(done.stdout)["rows"]
     assert {"method": "daco (published)", "direction": "a->b"}.items() <= rows[-3].items()
     assert rows[-3]["recall"]["R@1"] == 69.33
 
 
 def test_frames_of_one_route_are_found_in_another_within_some_frames(
-    commands: Path, places: Path, encoder: Path
+    commands: Path, places: Path, small_encoder: Path
 ) -> None:
     frames = places / "places" / "original" / "domain_a" / "train"
-    options = ("recall", "--encoder", encoder, "--database", frames, "--queries", frames, "--json")
+    options = ("recall", "--encoder", small_encoder, "--database", frames, "--queries", frames, "--json")
     (row,) = json.loads(bench(commands, *options, "--frames", 0).stdout)["rows"]
     assert row["recall"]["R@1"] == 100.0
     assert row["queries"] == 12
@@ -110,9 +104,11 @@ def test_frames_of_one_route_are_found_in_another_within_some_frames(
     ],
 )
 def test_what_a_user_gets_wrong_is_one_sentence(
-    commands: Path, places: Path, encoder: Path, options: list[str], word: str
+    commands: Path, places: Path, small_encoder: Path, options: list[str], word: str
 ) -> None:
-    done = bench(commands, *(str(encoder) if word == "ENCODER" else word for word in options), "--data-root", places)
+    done = bench(
+        commands, *(str(small_encoder) if word == "ENCODER" else word for word in options), "--data-root", places
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert word in done.stderr

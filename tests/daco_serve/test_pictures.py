@@ -28,20 +28,11 @@ from daco_serve.benchmark.retrieval import Nearest, Retrieval
 from daco_serve.benchmark.task import Task
 from training.datasets.contact_sheet import GAP
 from training.datasets.locations import Location, write_locations
-from training.encoder import Encoder, EncoderConfig
 from training.errors import DacoError
 
 COLOURS = [(250, 200, 0), (0, 200, 250), (120, 0, 120), (60, 60, 60)]
 
 Bench = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("encoder") / "small"
-    Encoder(EncoderConfig(backbone="resnet18", image_size=32)).save(folder)
-    return folder
 
 
 @pytest.fixture
@@ -123,8 +114,8 @@ def test_matches_of_one_similarity_are_believed_together() -> None:
     assert curve.full == (0.0, None)
 
 
-def test_curves_hold_the_numbers_of_recall(bench: Bench, places: Path, encoder: Path, tmp_path: Path) -> None:
-    options = ("places", "--data-root", places, "--encoder", encoder, "--json")
+def test_curves_hold_the_numbers_of_recall(bench: Bench, places: Path, small_encoder: Path, tmp_path: Path) -> None:
+    options = ("places", "--data-root", places, "--encoder", small_encoder, "--json")
     curves = bench("curves", *options, "--last", 4, "--out", tmp_path / "new" / "curves.svg")["curves"]
     recalls = bench("recall", *options, "--ranks", "1,2,3,4")["rows"]
     keys = ("direction", "queries", "recall")
@@ -154,12 +145,12 @@ def test_the_hardest_failures_are_those_most_ahead_of_the_right_photograph(paint
 
 
 def test_failures_are_listed_and_shown_for_each_method(
-    bench: Bench, places: Path, encoder: Path, tmp_path: Path
+    bench: Bench, places: Path, small_encoder: Path, tmp_path: Path
 ) -> None:
     sheet = tmp_path / "failures.png"
     shown = bench(
         "failures", "places", "--data-root", places, "--direction", "a<->b", "--json", "--count", 2, "--out", sheet,
-        "--encoder", f"one={encoder}", "--encoder", f"two={encoder}",
+        "--encoder", f"one={small_encoder}", "--encoder", f"two={small_encoder}",
     )["failures"]  # fmt: skip
     assert [failure["method"] for failure in shown] == ["one", "one", "two", "two"]
     assert shown[0]["margin"] >= shown[1]["margin"] >= 0
@@ -173,11 +164,11 @@ def test_failures_are_listed_and_shown_for_each_method(
     assert {RIGHT, WRONG} <= colours
 
 
-def test_nothing_is_drawn_where_nothing_failed(bench: Bench, places: Path, encoder: Path, tmp_path: Path) -> None:
+def test_nothing_is_drawn_where_nothing_failed(bench: Bench, places: Path, small_encoder: Path, tmp_path: Path) -> None:
     same = places / "places" / "original" / "domain_a" / "val"
     folders = ("--database", same, "--queries", same, "--frames", 0)
     out = tmp_path / "failures.png"
-    assert bench("failures", *folders, "--encoder", encoder, "--json", "--out", out)["failures"] == []
+    assert bench("failures", *folders, "--encoder", small_encoder, "--json", "--out", out)["failures"] == []
     assert not out.exists()
 
 
@@ -198,13 +189,21 @@ def test_the_map_draws_wrong_answers_from_where_they_lie_to_where_the_query_was(
 
 
 def test_the_map_counts_as_recall_does_and_says_how_far_off(
-    bench: Bench, places: Path, encoder: Path, tmp_path: Path
+    bench: Bench, places: Path, small_encoder: Path, tmp_path: Path
 ) -> None:
     for side, domain in (("database", "domain_a"), ("queries", "domain_b")):
         shutil.copytree(places / "places" / "original" / domain / "val", tmp_path / side)
         names = sorted(path.name for path in (tmp_path / side).iterdir())
         write_locations(tmp_path / side, {name: Location(0.001 * row, 0.0) for row, name in enumerate(names)})
-    options = ("--database", tmp_path / "database", "--queries", tmp_path / "queries", "--encoder", encoder, "--json")
+    options = (
+        "--database",
+        tmp_path / "database",
+        "--queries",
+        tmp_path / "queries",
+        "--encoder",
+        small_encoder,
+        "--json",
+    )
     queries = bench("map", *options, "--out", tmp_path / "map.png")["queries"]
     (row,) = bench("recall", *options)["rows"]
     assert len(queries) == row["queries"] == 6
@@ -236,10 +235,21 @@ def test_lines_join_each_query_with_its_place_and_are_red_where_another_was_foun
 
 
 def test_t_sne_of_a_data_set_has_a_panel_for_each_encoder(
-    bench: Bench, places: Path, encoder: Path, tmp_path: Path
+    bench: Bench, places: Path, small_encoder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "tsne.svg"
-    bench("tsne", "places", "--data-root", places, "--encoder", encoder, "--encoder", f"b={encoder}", "--out", out)
+    bench(
+        "tsne",
+        "places",
+        "--data-root",
+        places,
+        "--encoder",
+        small_encoder,
+        "--encoder",
+        f"b={small_encoder}",
+        "--out",
+        out,
+    )
     assert len(re.findall(r'<g id="axes_\d+">', out.read_text())) == 2
 
 
@@ -256,9 +266,9 @@ def test_t_sne_of_a_data_set_has_a_panel_for_each_encoder(
     ],
 )
 def test_what_a_user_gets_wrong_is_one_sentence(
-    bench: Bench, places: Path, encoder: Path, command: str, options: list[str], sentence: str
+    bench: Bench, places: Path, small_encoder: Path, command: str, options: list[str], sentence: str
 ) -> None:
-    given = [word.replace("ENCODER", str(encoder)) for word in options]
+    given = [word.replace("ENCODER", str(small_encoder)) for word in options]
     said = bench(command, "places", "--data-root", places, *given)
     assert said.startswith("Error: ")
     assert sentence in said

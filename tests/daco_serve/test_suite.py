@@ -5,24 +5,12 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-import torch
-
 from daco_serve.benchmark.suite.figures import figures, higher_is_better
 from daco_serve.benchmark.suite.page import sections, worse
 from daco_serve.benchmark.suite.parts import RECALLS, SERVE, Part, all_parts
 from daco_serve.benchmark.suite.runs import Run, begin_run, do_parts
-from training.encoder import Encoder, EncoderConfig
 
 SETTINGS = {"name": "places"}
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("encoder") / "small"
-    Encoder(EncoderConfig(backbone="resnet18", image_size=32)).save(folder)
-    return folder
 
 
 def recall_part(places: Path, encoder: Path, name: str = "recall") -> Part:
@@ -58,9 +46,9 @@ def test_every_part_is_a_command_that_there_is(places: Path, tmp_path: Path, com
 
 
 def test_a_run_that_was_stopped_goes_on_and_a_finished_one_is_the_one_before(
-    places: Path, encoder: Path, tmp_path: Path
+    places: Path, small_encoder: Path, tmp_path: Path
 ) -> None:
-    first, second = recall_part(places, encoder), recall_part(places, encoder, "again")
+    first, second = recall_part(places, small_encoder), recall_part(places, small_encoder, "again")
     run, before = begin_run(tmp_path, SETTINGS)
     assert before is None
     (run.folder / "recall.json").write_text(json.dumps({"rows": [{"recall": {"R@1": 12.5}}]}))  # done before the stop
@@ -78,8 +66,8 @@ def test_another_set_of_parts_is_another_run(tmp_path: Path) -> None:
     assert begin_run(tmp_path, {"name": "others"})[0].folder.name == "0002"
 
 
-def test_a_regression_shows_beside_the_run_before(places: Path, encoder: Path, tmp_path: Path) -> None:
-    part = recall_part(places, encoder)
+def test_a_regression_shows_beside_the_run_before(places: Path, small_encoder: Path, tmp_path: Path) -> None:
+    part = recall_part(places, small_encoder)
     earlier, _ = begin_run(tmp_path, SETTINGS)
     do_parts(earlier, [part], lambda text: None)
     result = earlier.result(part)
@@ -94,11 +82,11 @@ def test_a_regression_shows_beside_the_run_before(places: Path, encoder: Path, t
     assert worse(run, None, [part]) == []
 
 
-def test_a_part_that_fails_is_told_and_the_others_run(places: Path, encoder: Path, tmp_path: Path) -> None:
+def test_a_part_that_fails_is_told_and_the_others_run(places: Path, small_encoder: Path, tmp_path: Path) -> None:
     broken = Part("broken", "Broken", ("recall", "nowhere", "--data-root", str(places)), RECALLS)
     run, _ = begin_run(tmp_path, SETTINGS)
-    do_parts(run, [broken, recall_part(places, encoder)], lambda text: None)
-    bad, good = sections(run, None, [broken, recall_part(places, encoder)])
+    do_parts(run, [broken, recall_part(places, small_encoder)], lambda text: None)
+    bad, good = sections(run, None, [broken, recall_part(places, small_encoder)])
     assert "Failed: exit code 1" in bad.note
     assert good.tables
 

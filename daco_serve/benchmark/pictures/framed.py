@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
+from daco_serve.benchmark.pictures import figure
 from training.datasets.contact_sheet import EMPTY, INK, PAPER, contact_sheet, shorten
 from training.images import open_rgb
 
-RIGHT = (26, 150, 65)
-WRONG = (215, 25, 28)
+RIGHT, WRONG = ImageColor.getrgb(figure.RIGHT), ImageColor.getrgb(figure.WRONG)
 FRAME = 5  # pixels
 LETTERS = 12  # pixels, of the words below
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 
 
 @dataclass(frozen=True)

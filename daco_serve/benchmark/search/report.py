@@ -1,8 +1,6 @@
 """The comparison as Markdown and JSON, and what it would come to at sizes that were not measured."""
 
 import math
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +8,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from daco_serve.benchmark import text_table
+from daco_serve.benchmark.machine import machine
 from daco_serve.benchmark.search.run import BATCH, Row
 from index.sizing import size
 
@@ -108,8 +108,7 @@ def to_json(rows: Sequence[Row], dimension: int, recall: float, statistics: dict
     grown = growth(rows)
     return {
         "machine": {
-            "cores": os.cpu_count(),
-            "processor": platform.processor() or platform.machine(),
+            **machine(),
             "faiss": faiss.__version__,
             "faiss_options": faiss.get_compile_options().strip(),
         },
@@ -130,8 +129,9 @@ def _growth_table(grown: Growth) -> str:
         "memory_bytes": ("memory", size),
         "disk_bytes": ("disk", size),
     }
-    lines = [["small index", "grows with the count to the", *(f"at 10^{round(math.log10(count))}" for count in FAR)]]
-    lines.append(["---", "---:"] + ["---:"] * len(FAR))
-    for name, (title, text) in texts.items():
-        lines.append([title, f"{grown.slopes[name]:.2f}", *(text(grown.far[count][name]) for count in FAR)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    head = ["small index", "grows with the count to the", *(f"at 10^{round(math.log10(count))}" for count in FAR)]
+    lines = [
+        [title, f"{grown.slopes[name]:.2f}", *(text(grown.far[count][name]) for count in FAR)]
+        for name, (title, text) in texts.items()
+    ]
+    return text_table.to_markdown(head, lines, words=1)

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from daco_serve.benchmark import text_table
+from daco_serve.benchmark.machine import processor
 from daco_serve.benchmark.serving.compare import OURS, Comparison, Soak
 from daco_serve.benchmark.serving.timings import Timings
 from training.threads import available_cores
@@ -16,14 +18,8 @@ MEBIBYTE = 2**20
 
 def machine() -> str:
     """What it was measured on, in words."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "openvino", "pillow", "uvicorn"))
-    return f"{available_cores()} cores of {model}; Python {platform.python_version()}, {packages}"
+    return f"{available_cores()} cores of {processor()}; Python {platform.python_version()}, {packages}"
 
 
 def to_json(comparison: Comparison | None, soak: Soak | None, photographs: Sequence[Path]) -> dict[str, Any]:
@@ -81,7 +77,7 @@ def _table(comparison: Comparison) -> str:
     for measured in comparison.servers:
         memory = f"{measured.memory / MEBIBYTE:.0f}"
         rows += [[measured.name, str(clients), *_cells(timings), memory] for clients, timings in measured.runs.items()]
-    return _markdown(head, rows)
+    return text_table.to_markdown(head, rows, words=1)
 
 
 def _cells(timings: Timings) -> list[str]:
@@ -90,7 +86,9 @@ def _cells(timings: Timings) -> list[str]:
 
 
 def _ratio_table(comparison: Comparison) -> str:
-    return _markdown([OURS, "times"], [[name, f"{value:.2f}"] for name, value in ratios(comparison).items()])
+    return text_table.to_markdown(
+        [OURS, "times"], [[name, f"{value:.2f}"] for name, value in ratios(comparison).items()], words=1
+    )
 
 
 def _soak_sentence(soak: Soak) -> str:
@@ -107,8 +105,3 @@ def _soak_sentence(soak: Soak) -> str:
 def _describe(photographs: Sequence[Path]) -> str:
     size = sum(file.stat().st_size for file in photographs) / len(photographs) / 1e6
     return f"{len(photographs)} photographs of {size:.1f} MB on average."
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
