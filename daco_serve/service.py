@@ -18,8 +18,8 @@ from daco_serve.errors import Refusal
 from daco_serve.index_names import find_indexes
 from daco_serve.indexes import Engines, Live, ServedIndex
 from daco_serve.localize import MATCHES, Estimate, localize
+from daco_serve.schemas import IndexState, Prior, QueryAnswer, Timings
 from daco_serve.schemas import Match as MatchAnswer
-from daco_serve.schemas import Prior, QueryAnswer, Timings
 from daco_serve.settings import ServeSettings
 from index.bundle import Match
 from index.store import StoreAway
@@ -57,6 +57,11 @@ class Service:
         if index is None:
             raise Refusal("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
         return index.live
+
+    @property
+    def states(self) -> list[IndexState]:
+        """What it answers from."""
+        return [index.live.state for index in self.indexes.values() if index.loaded]
 
     async def check(self) -> None:
         """Raises Refusal, saying why, unless every index that is known of would answer a query now."""

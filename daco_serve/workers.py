@@ -21,14 +21,12 @@ from daco_serve.settings import ServeSettings
 from training.errors import DacoError
 
 if TYPE_CHECKING:
-    import uvicorn
-
+    from daco_serve.http_server import HttpServer
     from daco_serve.service import Service
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 10  # for requests in work when the server is told to stop
-ALIVE_SECONDS = 2  # how often a worker's event loop says that it turns
+GRACE_SECONDS = 15.0  # for a worker that is told to stop, longer than its server takes for requests in work
 HUNG_SECONDS = 60.0  # a worker that has not said so for this long is replaced
 LONGEST_PAUSE_SECONDS = 30.0  # between the attempts to replace a worker that fails again and again
 STEADY_SECONDS = 60.0  # one that answered for this long is replaced without a pause
@@ -47,10 +45,11 @@ def serve_here(settings: ServeSettings, listener: socket.socket, announce: Annou
     Raises:
         DacoError: the index cannot be served, or the port is taken.
     """
-    server, states = _load(settings)
+    service = _load(settings)
     _listen(listener)
-    announce(states)
-    server.run(sockets=[listener])
+    from daco_serve.http_server import HttpServer
+
+    HttpServer(settings, service, begun=lambda: announce(service.states)).run([listener])
 
 
 def serve_with_workers(settings: ServeSettings, listener: socket.socket, announce: Announce) -> None:
@@ -193,7 +192,7 @@ def _stop(workers: list[_Worker]) -> None:
     try:
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS + 5
+        deadline = time.monotonic() + GRACE_SECONDS
         for process in running:
             process.join(max(0.0, deadline - time.monotonic()))
     finally:
@@ -212,16 +211,18 @@ def _work(settings: ServeSettings, listener: socket.socket, reports: Connection)
     configure_logs(settings.log_format, settings.log_level)
     with suppress(KeyboardInterrupt):
         try:
-            server, states = _load(settings, lambda: tell(""))
+            service = _load(settings)
         except DacoError as error:
             tell(str(error))
             sys.exit(1)
+        from daco_serve.http_server import HttpServer
+
+        server = HttpServer(settings, service, begun=lambda: tell(service.states), alive=lambda: tell(""))
         threading.Thread(target=_outlive_no_parent, args=(server,), daemon=True).start()
-        tell(states)
-        server.run(sockets=[listener])
+        server.run([listener])
 
 
-def _outlive_no_parent(server: "uvicorn.Server") -> None:
+def _outlive_no_parent(server: "HttpServer") -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -241,9 +242,7 @@ def _listen(listener: socket.socket) -> None:
         raise cannot_listen(host, port, error) from error
 
 
-def _load(
-    settings: ServeSettings, alive: Callable[[], None] | None = None
-) -> tuple["uvicorn.Server", list[IndexState]]:
+def _load(settings: ServeSettings) -> "Service":
     import torch
 
     from daco_serve.service import Service
@@ -252,33 +251,4 @@ def _load(
     torch.set_num_threads(1)
     service = Service(settings)
     service.load()
-    return http_server(settings, service, alive), [index.live.state for index in service.indexes.values()]
-
-
-def http_server(
-    settings: ServeSettings, service: "Service", alive: Callable[[], None] | None = None
-) -> "uvicorn.Server":
-    """A server of a loaded service; `alive` is called from its event loop every ALIVE_SECONDS."""
-    import uvicorn
-
-    from daco_serve.app import create_app
-    from daco_serve.connections import ImpatientProtocol
-
-    async def notify() -> None:
-        assert alive is not None
-        alive()
-
-    config = uvicorn.Config(
-        create_app(settings, service),
-        http=ImpatientProtocol,
-        ws="none",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        forwarded_allow_ips=settings.trusted_proxies,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        callback_notify=notify if alive else None,
-        timeout_notify=ALIVE_SECONDS,
-    )
-    return uvicorn.Server(config)
+    return service

@@ -19,9 +19,9 @@ import pytest
 import torch
 from PIL import Image
 
+from daco_serve.http_server import HttpServer
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
-from daco_serve.workers import http_server
 from index.build import build_index
 from training.datasets.locations import Location, write_locations
 from training.encoder import Encoder, EncoderConfig
@@ -106,7 +106,7 @@ def hosted(index: Path, **settings: Any) -> Iterator[str]:
     service = Service(told)
     service.load()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = http_server(told, service)
+        server = HttpServer(told, service)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -50,13 +51,13 @@ def test_a_port_that_is_taken_is_one_sentence(index: Path) -> None:
         assert str(port) in one_sentence(daco_serve("run", "--index", index, "--port", port))
 
 
-def test_ctrl_c_stops_it_without_a_traceback(index: Path) -> None:
-    with served(index) as (address, process):
-        assert httpx.get(f"{address}/healthz").status_code == 200
-        process.send_signal(2)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_as_soon_as_it_says_that_it_serves_it_stops_in_good_order(index: Path, number: int) -> None:
+    with served(index) as (_, process):
+        process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "Traceback" not in errors and "Error" not in errors
+    assert errors.splitlines() == ["Stopped."]
 
 
 def test_settings_come_from_the_environment_too(index: Path, photographs: Path) -> None:
