@@ -130,7 +130,7 @@ class Bundle:
             similarities, ids = self.store.search(vectors, min(k, self.store.count))
         else:
             similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
-        entries = self.catalog.named(set(ids.ravel().tolist()))
+        entries = self.catalog.named(ids.ravel().tolist())
         cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
         return [
             [

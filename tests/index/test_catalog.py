@@ -15,8 +15,10 @@ ENTRIES = [
 ]
 
 
-@pytest.fixture
-def catalog(tmp_path):
+@pytest.fixture(params=[True, False], ids=["in memory", "from the file"])
+def catalog(request, tmp_path, monkeypatch):
+    if not request.param:
+        monkeypatch.setattr("index.catalog.HELD", 0)
     Catalog.create(tmp_path / "a?b#c.sqlite", ENTRIES)
     return Catalog(tmp_path / "a?b#c.sqlite")
 
@@ -33,6 +35,13 @@ def test_entries_come_in_the_order_asked_and_unknown_ids_are_left_out(catalog):
 
 def test_more_ids_than_sqlite_takes_parameters(catalog):
     assert len(catalog.get(list(range(100_000)))) == 3
+
+
+def test_a_large_catalogue_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.catalog.HELD", 3)
+    few, many = ENTRIES, [*ENTRIES, Entry(8, "/a/4.jpg", "", None, None, None, 5, 6, "")]
+    assert len(Catalog.create(tmp_path / "few.sqlite", few).named([7])) == 3
+    assert list(Catalog.create(tmp_path / "many.sqlite", many).named([7, 7])) == [7]
 
 
 def test_many_threads_read_at_once(catalog):
