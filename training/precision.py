@@ -14,8 +14,8 @@ AUTO = "auto"
 def choose_precision(asked: str, backbone: str, device: str) -> str:
     """`auto` as fp32 or bf16; any other format as it is.
 
-    bf16 where it is native and faster: on a GPU that computes in it; on a CPU with AMX tiles, if the network has no
-    depthwise convolutions. AVX-512's bf16 alone gains nothing over fp32, so there `auto` is fp32 (measured:
+    bf16 where it is native and faster: on a GPU that computes in it; on a CPU with AMX tiles or of AMD with AVX-512's
+    bf16, if the network has no depthwise convolutions. Intel's without the tiles is slower than fp32 (measured:
     docs/training-speed.md).
 
     Args:
@@ -31,8 +31,13 @@ def choose_precision(asked: str, backbone: str, device: str) -> str:
         return asked
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    tiles = device == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
-    return "bf16" if tiles and not has_depthwise(backbone) else "fp32"
+    return "bf16" if device == "cpu" and _fast_on_this_cpu() and not has_depthwise(backbone) else "fp32"
+
+
+def _fast_on_this_cpu() -> bool:
+    abilities = torch.cpu.get_capabilities()
+    amd = str(abilities.get("cpu_name", "")).startswith("AMD")
+    return bool(abilities.get("amx_bf16", False) or (amd and abilities.get("avx512_bf16", False)))
 
 
 def has_depthwise(backbone: str) -> bool:

@@ -7,7 +7,7 @@ from training.errors import DacoError
 from training.precision import choose_precision, has_depthwise
 
 
-def cpu_with(monkeypatch: pytest.MonkeyPatch, **abilities: bool) -> None:
+def cpu_with(monkeypatch: pytest.MonkeyPatch, **abilities: bool | str) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
 
 
@@ -18,8 +18,16 @@ def test_auto_is_bf16_on_a_cpu_with_tiles_but_not_for_depthwise_networks(monkeyp
 
 
 def test_auto_is_fp32_on_other_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu_with(monkeypatch, amx_bf16=False, avx512_bf16=True)
+    cpu_with(monkeypatch, cpu_name="Intel(R) Xeon(R) Gold 6342", amx_bf16=False, avx512_bf16=True)
     assert choose_precision("auto", "resnet18", "cpu") == "fp32"
+    cpu_with(monkeypatch, cpu_name="AMD EPYC", amx_bf16=False, avx512_bf16=False)
+    assert choose_precision("auto", "resnet18", "cpu") == "fp32"
+
+
+def test_auto_is_bf16_on_amd_where_avx512_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu_with(monkeypatch, cpu_name="AMD EPYC", amx_bf16=False, avx512_bf16=True)
+    assert choose_precision("auto", "resnet18", "cpu") == "bf16"
+    assert choose_precision("auto", "tf_efficientnet_lite0", "cpu") == "fp32"
 
 
 @pytest.mark.parametrize("native", [True, False])
