@@ -32,9 +32,9 @@ from training.errors import DacoError
 
 QUERIES = 512  # half to set the engines by, half to measure them on
 BATCH = 64
-BATCHES = 16
+BATCHES = 32
+TURNS = 8
 SAMPLED = 1500  # descriptors whose statistics are taken
-WARM_UP = 16
 COPIES = 5  # of the exact vectors, that the engines hold together
 
 
@@ -173,21 +173,26 @@ def statistics(dimension: int, seed: int = 0, index: Path | None = None) -> dict
 
 
 def time_together(searchers: dict[str, Searcher], queries: Vectors) -> tuple[dict[str, float], dict[str, float]]:
-    """Median milliseconds of one query and of a batch, the engines in turn so that each has the same luck."""
+    """Median milliseconds of one query and of a batch.
+
+    The engines take turns, in a random order, so that all have the same luck. In a turn each asks some queries one
+    after the other, as a search that is in use does, and no two the same: they may share memory.
+    """
     batches = [np.roll(queries, -BATCH * number, axis=0)[:BATCH] for number in range(BATCHES)]
     ones = [queries[row : row + 1] for row in range(len(queries))]
+    random = np.random.default_rng(0)
     medians = []
     for parts in (ones, batches):
+        turns = [parts[start::TURNS] for start in range(TURNS)]
         taken: dict[str, list[float]] = {name: [] for name in searchers}
-        for number, part in enumerate(parts):
-            names = list(searchers)
-            first = number % len(names)
-            for name in names[first:] + names[:first]:
-                start = time.perf_counter()
-                searchers[name].ask(part, K)
-                taken[name].append(time.perf_counter() - start)
-        skipped = min(WARM_UP, len(parts) // 4)
-        medians.append({name: 1000 * float(np.median(seconds[skipped:])) for name, seconds in taken.items()})
+        for turn in range(TURNS):
+            for place in random.permutation(len(searchers)):
+                name = list(searchers)[place]
+                for part in turns[(turn + place) % TURNS]:
+                    began = time.perf_counter()
+                    searchers[name].ask(part, K)
+                    taken[name].append(time.perf_counter() - began)
+        medians.append({name: 1000 * float(np.median(seconds)) for name, seconds in taken.items()})
     return medians[0], medians[1]
 
 
