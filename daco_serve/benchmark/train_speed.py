@@ -5,7 +5,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing import get_context
@@ -16,15 +16,26 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from daco_serve.benchmark import text_table
 from training.errors import DacoError
+from training.precision import choose_precision
 from training.settings import TrainSettings
 from training.waiting import WaitingTime
 
 PUBLISHED = "published loop"
-HEADER = ("loop", "s/step", "images/s", "times as fast", "peak memory, GB", "waits for data, %")
+FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+HEADER = (
+    "loop",
+    "s/step",
+    "images/s",
+    "times as fast",
+    "at most",
+    "peak memory, GB",
+    "waits for data, %",
+)
 
 
 @dataclass(frozen=True)
@@ -35,11 +46,15 @@ class Block:
         seconds: of each step.
         waited: seconds of these that the device waited for data.
         peak: bytes of memory that the process had at most, on a GPU that PyTorch had there.
+        rate: operations a second of the device in this number format, multiplying large matrices.
+        operations: multiplications and additions of a step, where they were counted: by the published loop.
     """
 
     seconds: list[float]
     waited: float
     peak: int
+    rate: float
+    operations: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class SpeedRow:
         step_seconds: of one step.
         images_per_second: originals, each of which gives all of the method's views.
         ratio: how many times as fast as the published loop.
+        most: what `ratio` would be if the device did the published loop's convolutions as fast as it multiplies large
+            matrices in this number format, and nothing else took time.
         peak_memory: bytes, of the training process (not of its loader's), on a GPU of the GPU's.
         waiting: share of the time that the device waited for data.
     """
@@ -71,6 +88,7 @@ class SpeedRow:
     step_seconds: float
     images_per_second: float
     ratio: float
+    most: float
     peak_memory: int
     waiting: float
 
@@ -119,12 +137,14 @@ def compare_speed(
 
 def _rows(blocks: dict[str, list[Block]], batch_size: int) -> list[SpeedRow]:
     seconds = {name: median(second for block in own for second in block.seconds) for name, own in blocks.items()}
+    operations = max(block.operations for block in blocks[PUBLISHED])
     return [
         SpeedRow(
             name=name,
             step_seconds=seconds[name],
             images_per_second=batch_size / seconds[name],
             ratio=seconds[PUBLISHED] / seconds[name],
+            most=seconds[PUBLISHED] * max(block.rate for block in own) / operations,
             peak_memory=max(block.peak for block in own),
             waiting=sum(block.waited for block in own) / sum(sum(block.seconds) for block in own),
         )
@@ -175,27 +195,31 @@ def _work(connection: Connection, side: Side, accelerator: str) -> None:
     """The process of a side: takes a number of steps, answers a block, until it is ended."""
     os.setsid()  # a group of its own, so that its loaders are stopped and ended with it
     try:
-        device, waiting, losses = _begin(side, accelerator)
+        device, precision, waiting, losses = _begin(side, accelerator)
+        counter = FlopCounterMode(display=False)
         while True:
             steps, waited, seconds = connection.recv(), waiting.seconds(), []
             for _ in range(steps):
                 began = perf_counter()
-                next(losses)
+                with counter if side.published and not counter.get_total_flops() else nullcontext():
+                    next(losses)
                 seconds.append(perf_counter() - began)
-            connection.send(Block(seconds, waiting.seconds() - waited, _peak(device)))
+            waited = waiting.seconds() - waited
+            rate = _matrix_rate(device, precision)
+            connection.send(Block(seconds, waited, _peak(device), rate, counter.get_total_flops()))
     except DacoError as error:
         connection.send(error)
     except EOFError:  # the benchmark is over
         pass
 
 
-def _begin(side: Side, accelerator: str) -> tuple[torch.device, WaitingTime, Iterator[float]]:
+def _begin(side: Side, accelerator: str) -> tuple[torch.device, str, WaitingTime, Iterator[float]]:
     if side.published:
         from daco_serve.benchmark.published_loop import PublishedLoop
 
         cuda = accelerator != "cpu" and torch.cuda.is_available()
         loop = PublishedLoop(side.settings, torch.device("cuda" if cuda else "cpu"), side.loader_workers)
-        return loop.device, loop.waiting, loop.steps()
+        return loop.device, "fp32", loop.waiting, loop.steps()
 
     from training.trainer import Trainer
 
@@ -205,7 +229,20 @@ def _begin(side: Side, accelerator: str) -> tuple[torch.device, WaitingTime, Ite
     for _, index in chain.from_iterable(batches):
         for files in trainer.views.files.values():
             trainer.views.store[files[index]]  # kept, as after the first epoch of a run
-    return trainer.fabric.device, trainer.waiting, trainer.steps(batches)
+    device = trainer.fabric.device
+    precision = choose_precision(side.settings.precision, side.settings.backbone, device.type)
+    return device, precision, trainer.waiting, trainer.steps(batches)
+
+
+def _matrix_rate(device: torch.device, precision: str, size: int = 2048, times: int = 8) -> float:
+    """Operations a second, of the fastest of some products of large matrices."""
+    matrix = torch.rand(size, size, device=device, dtype=FORMATS[precision])
+    seconds = []
+    for _ in range(times):
+        began = perf_counter()
+        (matrix @ matrix)[0, 0].item()  # waits for a GPU
+        seconds.append(perf_counter() - began)
+    return 2 * size**3 / min(seconds)
 
 
 def _peak(device: torch.device) -> int:
@@ -222,6 +259,7 @@ def cells(row: SpeedRow) -> list[str]:
         f"{row.step_seconds:.3g}",
         f"{row.images_per_second:.3g}",
         f"{row.ratio:.2f}",
+        f"{row.most:.2f}",
         f"{row.peak_memory / 1e9:.2f}",
         f"{100 * row.waiting:.1f}",
     ]
