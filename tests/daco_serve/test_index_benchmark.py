@@ -63,6 +63,21 @@ def test_every_engine_is_measured_at_every_size_and_reaches_the_recall(rows):
         assert row.chosen == (row.kind == "exact")
 
 
+def test_a_size_that_is_too_large_for_all_side_by_side_has_the_small_index_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("daco_serve.benchmark.search.run.machine_memory", lambda: 3 * 4 * 5000 * 32)
+    told: list[str] = []
+    found = list(run_sizes([1000, 5000], 32, 0.9, [], tmp_path, told.append))
+    assert {(row.kind, row.asked) for row in found if row.count == 5000} == {
+        ("small", "served"),
+        ("small", "no catalogue"),
+    }
+    assert len({row.kind for row in found if row.count == 1000}) == 2
+    assert any("too many" in line for line in told)
+    assert all(row.recall >= 0.8 for row in found)
+    assert growth(found) is not None
+    assert "| 5,000 |" in to_markdown(found)
+
+
 def test_our_answers_are_those_of_bare_faiss(rows):
     for count in (1000, 5000):
         found = {row.asked: row.recall for row in rows if (row.count, row.kind) == (count, "small")}

@@ -36,6 +36,8 @@ BATCHES = 32
 TURNS = 8
 SAMPLED = 1500  # descriptors whose statistics are taken
 COPIES = 5  # of the exact vectors, that the engines hold together
+COPIES_ALONE = 2  # that building the small index takes
+ASKED = ("served", "no catalogue", "bare FAISS")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def run_sizes(
     say: Callable[[str], None],
     seed: int = 0,
 ) -> Iterator[Row]:
-    """Builds and measures every engine at every size.
+    """Builds and measures every engine at every size; where the memory would not do, the small index alone.
 
     Args:
         recall: of the exact ten best, that each engine is set to.
@@ -96,43 +98,56 @@ def run_sizes(
     unknown = set(others) - set(OTHERS)
     if unknown:
         raise DacoError(f"No engine {min(unknown)!r}: choose of {', '.join(OTHERS)}.")
-    needed = COPIES * 4 * max(sizes) * dimension
-    if needed > machine_memory():
+    memory, needed = machine_memory(), COPIES_ALONE * 4 * max(sizes) * dimension
+    if needed > memory:
         raise DacoError(
-            f"{max(sizes)} descriptors of {dimension} numbers need about {size(needed)} for all engines at once, and"
-            f" this machine has {size(machine_memory())}: take a smaller size."
+            f"{max(sizes)} descriptors of {dimension} numbers need about {size(needed)} to be indexed, and this machine"
+            f" has {size(memory)}: take a smaller size."
         )
     synthetic = SyntheticMap(dimension, seed)
     for count in sizes:
-        yield from _run_size(count, synthetic, recall, others, work / f"{count}x{dimension}-{seed}", say)
+        folder = work / f"{count}x{dimension}-{seed}"
+        if COPIES * 4 * count * dimension <= memory:
+            yield from _run_size(count, synthetic, recall, ("exact", "small", *others), ASKED, folder, say)
+        else:
+            say(f"{count}: too many for all engines side by side, so only the small index is measured")
+            yield from _run_size(count, synthetic, recall, ("small",), ASKED[:2], folder, say)
 
 
 def _run_size(
-    count: int, synthetic: SyntheticMap, recall: float, others: Sequence[str], work: Path, say: Callable[[str], None]
+    count: int,
+    synthetic: SyntheticMap,
+    recall: float,
+    kinds: Sequence[str],
+    asked_how: Sequence[str],
+    work: Path,
+    say: Callable[[str], None],
 ) -> Iterator[Row]:
     small = smaller(count, synthetic.dimension)[0][0]
     chosen = choose(count, synthetic.dimension, Wishes(recall)).factory
-    folders = {kind: work / kind for kind in ("exact", "small", *others)}
+    folders = {kind: work / kind for kind in kinds}
     seconds = _build_all(count, synthetic, small, folders, say)
-    exact = open_store(folders["exact"])
+    exact = open_store(folders[kinds[0]])
     queries = synthetic.queries(QUERIES, count)
     set_by, queries = queries_for(exact, queries[::2], "tuning"), queries[1::2]
     truth = exact.search_exactly(queries, K)[1]
 
     rows: dict[str, Row] = {}
     searchers: dict[str, Searcher] = {}
-    for kind, factory in (("exact", EXACT), ("small", small)):
-        setting: Setting = {}
-        if factory != EXACT:
+    for kind in kinds:
+        if kind in OTHERS:
+            searchers[kind] = OTHERS[kind](folders[kind])
+            setting = _least_effort(searchers[kind], set_by, recall)
+            rows[kind] = _row(count, kind, kind, f"{LINKS} links", False, setting, seconds[kind])
+            continue
+        factory, setting = EXACT, {}
+        if kind == "small":
+            factory = small
             setting = pick(list(curve(open_store(folders[kind]), set_by, recall)), recall).parameters
-        for asked in ("served", "no catalogue", "bare FAISS"):
+        for asked in asked_how:
             name = f"{kind}, {asked}"
             searchers[name] = OPENED_BY[asked](folders[kind])
             rows[name] = _row(count, kind, asked, factory, factory == chosen, setting, seconds[kind])
-    for name in others:
-        searchers[name] = OTHERS[name](folders[name])
-        setting = _least_effort(searchers[name], set_by, recall)
-        rows[name] = _row(count, name, name, f"{LINKS} links", False, setting, seconds[name])
 
     say(f"{count}: asking")
     for name, searcher in searchers.items():
