@@ -38,7 +38,8 @@ def index_sizes(
     """Search side by side: ours as served, bare FAISS, usearch and hnswlib, on synthetic descriptors of each size.
 
     The descriptors have the statistics of real ones, the queries are of another condition. Every engine is set to the
-    least effort that reaches the recall on half of the queries, and measured on the other half, all in turn.
+    least effort that reaches the recall on half of the queries, and measured on the other half, all in turn. Where the
+    memory does not hold all side by side, only our small index is measured.
 
     Example: daco-bench index --sizes 1e4,1e5,1e6 --work sizes --plot sizes.svg
     """
