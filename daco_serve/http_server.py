@@ -9,8 +9,8 @@ from daco_serve.app import create_app
 from daco_serve.connections import ImpatientProtocol
 from daco_serve.service import Service
 from daco_serve.settings import ServeSettings
+from daco_serve.workers import GRACE_SECONDS
 
-GRACE_SECONDS = 10  # for requests in work when the server is told to stop
 ALIVE_SECONDS = 2  # how often the event loop says that it turns
 
 

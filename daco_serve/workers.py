@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 15.0  # for a worker that is told to stop, longer than its server takes for requests in work
+GRACE_SECONDS = 10  # for requests in work when the server is told to stop
 HUNG_SECONDS = 60.0  # a worker that has not said so for this long is replaced
 LONGEST_PAUSE_SECONDS = 30.0  # between the attempts to replace a worker that fails again and again
 STEADY_SECONDS = 60.0  # one that answered for this long is replaced without a pause
@@ -192,7 +192,7 @@ def _stop(workers: list[_Worker]) -> None:
     try:
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS + 5
         for process in running:
             process.join(max(0.0, deadline - time.monotonic()))
     finally:

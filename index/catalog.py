@@ -5,6 +5,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,9 +72,13 @@ class Catalog:
             self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
             self._connection.execute(f"PRAGMA mmap_size = {2**40}")  # SQLite takes as much of it as it can
             self.count: int = self._connection.execute("SELECT count(*) FROM photograph").fetchone()[0]
-            self._held = {entry.id: entry for entry in self.all()} if self.count <= HELD else None
         except sqlite3.Error as error:
             raise DacoError(f"{path} is not a catalogue that can be read: {error}.") from error
+
+    @cached_property
+    def _held(self) -> dict[int, Entry] | None:
+        """All entries, read when the first is asked for; None where they are too many."""
+        return {entry.id: entry for entry in self.all()} if self.count <= HELD else None
 
     @classmethod
     def create(cls, path: Path, entries: Iterable[Entry]) -> "Catalog":
