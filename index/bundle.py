@@ -132,13 +132,10 @@ class Bundle:
             similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
         entries = self.catalog.named(ids.ravel().tolist())
         cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
+        found = (ids >= 0).sum(axis=1)  # what was not found stands at the end
         return [
-            [
-                Match(rank, cosine, entries[number])
-                for rank, (cosine, number) in enumerate(zip(*row, strict=True), start=1)
-                if number >= 0
-            ]
-            for row in zip(cosines.tolist(), ids.tolist(), strict=True)
+            list(map(Match, range(1, k + 1), row, map(entries.__getitem__, numbers[:some])))
+            for row, numbers, some in zip(cosines.tolist(), ids.tolist(), found.tolist(), strict=True)
         ]
 
     def _search_among(
