@@ -186,7 +186,7 @@ class Outcomes:
         on_map: whether the query's place was on the map.
         error: metres between location and truth; infinite where not known.
         weight: how often such a query is expected.
-        group: queries of one group are near each other, so that none is judged by its neighbours.
+        query: which query it is of, as each is asked more than once.
     """
 
     evidence: NDArray[np.float64]
@@ -194,7 +194,7 @@ class Outcomes:
     on_map: NDArray[np.bool_]
     error: NDArray[np.float64]
     weight: NDArray[np.float64]
-    group: NDArray[np.int64]
+    query: NDArray[np.int64]
 
     def part(self, rows: NDArray[np.bool_]) -> "Outcomes":
         """Those of some rows."""
@@ -204,7 +204,7 @@ class Outcomes:
             self.on_map[rows],
             self.error[rows],
             self.weight[rows],
-            self.group[rows],
+            self.query[rows],
         )
 
 

@@ -1,5 +1,6 @@
 """Fits a calibration on queries whose place is known, and judges it on queries that it was not fitted on."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ NEAR = 150  # matches looked at beyond MATCHES, so that enough are left outside 
 LEAST_QUERIES = 20
 FOLDS = 5
 BINS = 10
+TURNS = 4  # of the cross-validation, each with other borders between its parts: few queries' figures depend on them
 CELL_DEGREES = 0.002  # queries within about 200 m are judged together
 ELSEWHERE = 0.2
 
@@ -52,7 +54,8 @@ def calibrate(
     truths = find_references(queries, data_root, split)
     engine = query_engine(bundle, device)
     embedded = embed_files(engine, [truth.path for truth in truths], progress=progress)
-    outcomes = _outcomes(bundle, [truths[row] for row in embedded.kept], embedded.vectors, elsewhere)
+    truths = [truths[row] for row in embedded.kept]
+    outcomes = _outcomes(bundle, truths, embedded.vectors, elsewhere)
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
         raise DacoError(
             f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}:"
@@ -64,9 +67,10 @@ def calibrate(
     def fitted(part: Outcomes, held_out: HeldOut | None = None) -> Calibration:
         return fit(part, extent, manifest.encoder_fingerprint, manifest.count, now, queries, elsewhere, held_out)
 
-    folds = np.random.default_rng(0).permutation(int(outcomes.group.max()) + 1)[outcomes.group] % FOLDS
+    turns = [_folds(truths, turn)[outcomes.query] for turn in range(TURNS)]
     judged = [
         _judge(fitted(outcomes.part(folds != fold)), outcomes.part(folds == fold), extent)
+        for folds in turns
         for fold in range(FOLDS)
         if (folds == fold).any() and outcomes.on_map[folds != fold].any()
     ]
@@ -83,7 +87,7 @@ class _Asked:
     right: bool
     on_map: bool
     error: float
-    group: int
+    query: int
 
 
 def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.float32], elsewhere: float) -> Outcomes:
@@ -93,21 +97,19 @@ def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.f
         [(entry.latitude, entry.longitude) for entry in entries if entry.latitude is not None], dtype=np.float64
     ).reshape(-1, 2)
     asked: list[_Asked] = []
-    groups: dict[object, int] = {}
     found = bundle.search(vectors, MATCHES + NEAR)
-    for truth, matches in zip(truths, found, strict=True):
+    for query, (truth, matches) in enumerate(zip(truths, found, strict=True)):
         others = [match for match in matches if match.entry.path != str(truth.path)]
-        group = groups.setdefault(_cell(truth), len(groups))
         if truth.latitude is None or not len(positions):
             present = truth.place in places
         else:
             away = distance_metres(truth.latitude, truth.longitude or 0.0, positions[:, 0], positions[:, 1])
             present = bool(away.min() <= RIGHT_METRES)
         if present and others:
-            asked.append(_ask(truth, others, group))
+            asked.append(_ask(truth, others, query))
         cleared = [match for match in others if not _is_near(truth, match, CLEARING_METRES)]
         if cleared:
-            asked.append(_Asked(_evidence(cleared), False, False, np.inf, group))
+            asked.append(_Asked(_evidence(cleared), False, False, np.inf, query))
     on_map = np.array([one.on_map for one in asked], dtype=bool)
     counts = np.where(on_map, on_map.sum(), (~on_map).sum())
     return Outcomes(
@@ -116,18 +118,18 @@ def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.f
         on_map=on_map,
         error=np.array([one.error for one in asked], dtype=np.float64),
         weight=np.where(on_map, 1 - elsewhere, elsewhere) / np.maximum(counts, 1),
-        group=np.array([one.group for one in asked], dtype=np.int64),
+        query=np.array([one.query for one in asked], dtype=np.int64),
     )
 
 
-def _ask(truth: Reference, matches: Sequence[Match], group: int) -> _Asked:
+def _ask(truth: Reference, matches: Sequence[Match], query: int) -> _Asked:
     location = localize(matches).location
     if location is None or truth.latitude is None or truth.longitude is None:
         cluster = find_cluster(matches)
         right = cluster is not None and cluster.members[0][0].entry.place == truth.place
-        return _Asked(_evidence(matches), right, True, np.inf, group)
+        return _Asked(_evidence(matches), right, True, np.inf, query)
     error = float(distance_metres(truth.latitude, truth.longitude, location.latitude, location.longitude))
-    return _Asked(_evidence(matches), error <= RIGHT_METRES, True, error, group)
+    return _Asked(_evidence(matches), error <= RIGHT_METRES, True, error, query)
 
 
 def _evidence(matches: Sequence[Match]) -> tuple[float, ...]:
@@ -143,11 +145,19 @@ def _is_near(truth: Reference, match: Match, metres: float) -> bool:
     return float(distance_metres(truth.latitude, truth.longitude, entry.latitude, entry.longitude)) <= metres
 
 
-def _cell(truth: Reference) -> object:
-    """What names the queries that are near this one."""
+def _folds(truths: Sequence[Reference], turn: int) -> NDArray[np.int64]:
+    """The part of the cross-validation that each query is judged in, (n,); queries of one cell are in one part."""
+    cells: dict[object, int] = {}
+    numbers = [cells.setdefault(_cell(truth, turn / TURNS), len(cells)) for truth in truths]
+    folds: NDArray[np.int64] = np.random.default_rng(turn).permutation(len(cells))[numbers] % FOLDS
+    return folds
+
+
+def _cell(truth: Reference, shift: float) -> object:
+    """What names the queries that are near this one; the grid is shifted by that share of a cell."""
     if truth.latitude is None or truth.longitude is None:
         return truth.place
-    return int(truth.latitude // CELL_DEGREES), int(truth.longitude // CELL_DEGREES)
+    return math.floor(truth.latitude / CELL_DEGREES + shift), math.floor(truth.longitude / CELL_DEGREES + shift)
 
 
 @dataclass(frozen=True)

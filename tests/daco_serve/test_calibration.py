@@ -12,10 +12,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_serve.bench_cli import app
-from daco_serve.benchmark.calibrate import calibrate
+from daco_serve.benchmark.calibrate import TURNS, _folds, calibrate
 from daco_serve.calibration import Calibration, Outcomes, find_calibration, fit
 from daco_serve.localize import localize
 from index.build import build_index
+from index.references import Reference
 from training.datasets.locations import Location, write_locations
 from training.errors import DacoError
 
@@ -49,6 +50,17 @@ def test_what_is_said_to_be_likely_is_so_that_often_on_queries_that_were_not_see
             assert said[inside].mean() == pytest.approx(unseen.right[inside].mean(), abs=0.08)
     on_map = np.array([calibration.on_map(row) for row in unseen.evidence])
     assert on_map[unseen.on_map].mean() > 0.85 > 0.3 > on_map[~unseen.on_map].mean()
+
+
+def test_queries_near_each_other_are_judged_together_and_the_borders_move() -> None:
+    metres = np.arange(0.0, 2000.0, 5.0)
+    truths = [Reference(f"{at}.jpg", "street", 45.0 + at / 111195, 7.0) for at in metres]
+    turns = [_folds(truths, turn) for turn in range(TURNS)]
+    borders = [set(metres[1:][np.diff(folds) != 0].tolist()) for folds in turns]
+    for one in borders:  # a grid of about 200 m: never two borders nearer than that
+        assert len(one) > 3
+        assert np.diff(sorted(one)).min() > 200
+    assert not borders[0] & borders[1] and not borders[1] & borders[2]
 
 
 def test_the_radius_holds_the_truth_in_68_of_100_cases_and_grows_with_doubt() -> None:
