@@ -50,7 +50,7 @@ def translate(
     name: Annotated[str, typer.Argument(help="Data set below the data root, such as demo or tokyo.")],
     data_root: DataRoot = Path("data"),
     method: Annotated[
-        str, option("method", "How the twins are made: fourier, reinhard, fog, night, or cut, which is trained first.")
+        str, option("method", "How the twins are made: fourier, reinhard, fog, night, snow, or cut, which is trained.")
     ] = "fourier",
     split: Annotated[str, option("split", "Which photographs get twins: train, val, or all. Training needs train.")] = (
         "train"
@@ -70,6 +70,8 @@ def translate(
 
     fog, night: imagined, or taken away from a domain named after it; one domain is enough. Of domains without names
     (domains.json), a much darker one is night.
+
+    snow: imagined, over a clear day; one domain is enough.
 
     cut: learned from the photographs of both domains; hours on a CPU.
 

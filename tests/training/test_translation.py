@@ -12,7 +12,7 @@ from training.datasets.layout import DataSet
 from training.errors import DacoError
 from training.translation import generate
 from training.translation.compare import compare_translators
-from training.translation.depth import dark_channel, estimate_depth, read_depth
+from training.translation.depth import dark_channel, estimate_depth, ground_depth, read_depth
 from training.translation.directions import foggy_domains, night_domains
 from training.translation.filters import box_filter, gaussian_blur, guided_filter, local_maximum, local_minimum
 from training.translation.fog import FogTranslator, add_fog, remove_fog, transmission
@@ -22,8 +22,9 @@ from training.translation.light import add_sensor_noise, luminance, to_image, to
 from training.translation.night import NightTranslator, to_day, to_night
 from training.translation.reinhard import from_lab, to_lab, transfer_statistics
 from training.translation.sky import find_sky
+from training.translation.snow import SnowTranslator, _drifts, to_snow
 
-METHODS = ["fourier", "reinhard", "fog", "night"]
+METHODS = ["fourier", "reinhard", "fog", "night", "snow"]
 
 
 def street(brightness: float = 1.0, size: tuple[int, int] = (120, 80), seed: int = 0) -> Image.Image:
@@ -251,6 +252,37 @@ class TestNight:
         assert sky[45:].max() < 0.1
 
 
+class TestSnow:
+    DEPTH = np.vstack([np.full((40, 120), np.inf), np.broadcast_to(ground_depth(80, 120)[40:], (40, 120))])
+
+    def test_the_ground_turns_whiter_than_what_stands_on_it(self) -> None:
+        clear, depth = street(), self.DEPTH.copy()
+        depth[20:40, :40] = depth[20:40, 80:] = 10.0
+
+        def road_over_facade(image: Image.Image) -> float:
+            value = luminance(to_linear(image))
+            return float(value[55:].mean() / value[25:38, 5:35].mean())
+
+        snowy = [road_over_facade(to_snow(clear, depth, np.random.default_rng(seed))) for seed in range(8)]
+        assert np.median(snowy) > 1.5 * road_over_facade(clear)
+
+    def test_a_window_stays_darker_than_the_wall_around_it(self) -> None:
+        snowy = luminance(to_linear(to_snow(street(), estimate_depth(street()), np.random.default_rng(3))))
+        assert snowy[26:31, 5:9].mean() < snowy[33:38, 5:35].mean()
+
+    def test_snow_on_the_ground_lies_in_stripes_along_the_street(self) -> None:
+        drifts = _drifts(80, 120, np.random.default_rng(0))
+        assert drifts.shape == (80, 120)
+        assert 0.0 <= drifts.min() < 0.3 < 0.7 < drifts.max() <= 1.0
+        near = drifts[70]
+        assert near[:60].std() > 0.02 and np.abs(np.diff(near)).max() < 0.1  # smooth, and not all alike
+
+    def test_a_domain_of_snow_is_refused(self, tmp_path: Path) -> None:
+        dataset = make_set(tmp_path, {"domain_a": "summer", "domain_b": "winter"})
+        with pytest.raises(DacoError, match="cannot take snow away again, and domain_b of set is named after it"):
+            SnowTranslator(dataset)
+
+
 class TestDirections:
     def test_names_say_which_domain_is_night_and_which_is_fog(self, tmp_path: Path) -> None:
         names = {"domain_a": "night", "domain_b": "day", "domain_c": "Foggy"}
@@ -354,15 +386,15 @@ class TestGenerate:
     def test_one_domain_is_enough_to_imagine_and_too_little_to_borrow(self, tmp_path: Path) -> None:
         dataset = make_set(tmp_path, domains="a")
         for method in ("fourier", "reinhard", "cut"):
-            with pytest.raises(DacoError, match=r"domain_b.train has none; night and fog do with one domain"):
+            with pytest.raises(DacoError, match=r"domain_b.train has none; night, fog and snow do with one"):
                 generate_twins(dataset, method)
         assert not (dataset.folder / "generated").exists()
-        for method in ("night", "fog"):
+        for method in ("night", "fog", "snow"):
             assert generate_twins(dataset, method, overwrite=True).made == 3
 
     def test_unknown_methods_and_splits_are_named(self, tmp_path: Path) -> None:
         dataset = make_set(tmp_path)
-        with pytest.raises(DacoError, match="choose fourier, reinhard, fog, night, cut"):
+        with pytest.raises(DacoError, match="choose fourier, reinhard, fog, night, snow, cut"):
             generate_twins(dataset, "gan")
         with pytest.raises(DacoError, match="choose train, val or all"):
             generate_twins(dataset, "fog", split="test")

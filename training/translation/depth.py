@@ -71,18 +71,23 @@ def estimate_depth(image: Image.Image) -> np.ndarray:
     height, width = pixels.shape[:2]
     haze = -np.log(haze_transmission(pixels, estimate_airlight(pixels)))
     focal = FOCAL_SHARE * max(height, width)
-    below_horizon = np.maximum(np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2, 0.0)
     aside = np.abs(np.arange(width, dtype=np.float32) - (width - 1) / 2)
     # in inverse metres, which a pixel's distance from the vanishing point is proportional to
     nearness = 1.0 / STREET_END + aside / (HALF_STREET * focal)
     street = (1.0 + haze) / nearness
-    ground = CAMERA_HEIGHT * focal / np.maximum(below_horizon, 1e-3)
     # nothing that stands on the ground is farther than the ground in front of it
-    metres = np.minimum(street, ground)
+    metres = np.minimum(street, ground_depth(height, width))
     sky = find_sky(image, night=False)
     # a pixel that is partly sky lets through that much less: distances at which light fades alike
     distance: np.ndarray = metres / np.maximum(1.0 - sky, 1e-6)
     return distance.astype(np.float32)
+
+
+def ground_depth(height: int, width: int) -> np.ndarray:
+    """The distance in metres of flat ground before a level camera in each row, (h, 1); endless above the horizon."""
+    below_horizon = np.maximum(np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2, 0.0)
+    metres: np.ndarray = CAMERA_HEIGHT * FOCAL_SHARE * max(height, width) / np.maximum(below_horizon, 1e-3)
+    return metres
 
 
 def estimate_airlight(pixels: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from training.translation.light import luminance, to_linear
 
 NIGHT_WORDS = ("night", "dark")
 FOG_WORDS = ("fog", "haze", "hazy", "mist")
+SNOW_WORDS = ("snow", "winter")
 NIGHT_SHARE = 0.5  # an unnamed domain is night when its mean luminance is under this share of the brightest domain's
 SAMPLE = 32  # photographs that a domain's brightness is measured on
 
@@ -40,7 +41,7 @@ def target_photographs(dataset: DataSet, method: str) -> dict[str, list[Path]]:
         if not found:
             raise DacoError(
                 f"Method {method} learns what the other domain looks like from its photographs, and "
-                f"{dataset.split_folder(target, 'train')} has none; night and fog do with one domain."
+                f"{dataset.split_folder(target, 'train')} has none; night, fog and snow do with one domain."
             )
     return photographs
 
@@ -63,6 +64,11 @@ def night_domains(dataset: DataSet) -> set[str]:
 def foggy_domains(dataset: DataSet) -> set[str]:
     """The domains named after fog, haze or mist; without a name (`domains.json`) a domain is taken for clear."""
     return {domain for domain, name in dataset.domain_names.items() if _is_called(name, FOG_WORDS)}
+
+
+def snowy_domains(dataset: DataSet) -> set[str]:
+    """The domains named after snow or winter."""
+    return {domain for domain, name in dataset.domain_names.items() if _is_called(name, SNOW_WORDS)}
 
 
 def _is_called(name: str, words: tuple[str, ...]) -> bool:

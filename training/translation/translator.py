@@ -12,6 +12,7 @@ from training.translation.fog import FogTranslator
 from training.translation.fourier import FourierTranslator
 from training.translation.night import NightTranslator
 from training.translation.reinhard import ReinhardTranslator
+from training.translation.snow import SnowTranslator
 
 
 class Translator(Protocol):
@@ -46,5 +47,6 @@ TRANSLATORS: dict[str, Callable[[DataSet], Translator]] = {
     "reinhard": ReinhardTranslator,
     "fog": FogTranslator,
     "night": NightTranslator,
+    "snow": SnowTranslator,
     "cut": _cut,
 }
