@@ -170,7 +170,7 @@ def ablate(
     name: Trainable,
     parts: Annotated[
         str, option("parts", "Which parts to try without, in this order.")
-    ] = "grid,whitening,views,direct,frozen,schedule",
+    ] = "grid,whitening,views,direct,frozen",
     method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
     data_root: DataRoot = Path("data"),
     iters: Iters = None,

@@ -66,7 +66,7 @@ def train(
     ] = "published",
     without: Annotated[
         str,
-        option("without", "Parts of the modern recipe to leave out: grid, whitening, views, direct, frozen, schedule."),
+        option("without", "Parts of the modern recipe to leave out: grid, whitening, views, direct, frozen."),
     ] = "",
     data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
     data_name: Annotated[
@@ -82,7 +82,7 @@ def train(
     batch_size: Annotated[
         int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, simsiam, moco 32; npid 64")
     ] = None,
-    iters: Annotated[int | None, option("iters", "Iterations to train.", show_default="40000; modern 400")] = None,
+    iters: Annotated[int | None, option("iters", "Iterations to train.", show_default="40000; modern 200")] = None,
     gpu_ids: Annotated[
         str | None, option("gpu_ids", "GPUs to train on, such as 0 1.", show_default="the GPU if any, else the CPU")
     ] = None,

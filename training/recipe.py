@@ -18,7 +18,6 @@ class Recipe:
         direct: the loss compares the descriptors that retrieval compares, instead of a projection head's output.
         frozen: a pretrained backbone stays as it is, so that it cannot forget what photographs look like; what is on
             top of it learns.
-        schedule: AdamW with warm-up and a cosine, instead of Adam at one rate.
     """
 
     grid: bool = False
@@ -26,7 +25,6 @@ class Recipe:
     views: bool = False
     direct: bool = False
     frozen: bool = False
-    schedule: bool = False
 
 
 PARTS = tuple(Recipe.__dataclass_fields__)
@@ -44,7 +42,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "modern": {
         "temperature": 0.07,
-        "iters": 400,
+        "iters": 200,
         "backbone": "tf_efficientnet_lite0",
         "pooling": "grid",
         "resize": "square",

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor
+from torch.optim import Adam
 from tqdm import tqdm
 
 from training.backbones import load_pretrained
@@ -28,7 +29,6 @@ from training.errors import DacoError
 from training.interrupt import StopSignal
 from training.methods import METHODS, projection_length
 from training.network import ContrastiveNetwork, FabricProjector
-from training.optimiser import make_optimizer, set_learning_rate
 from training.precision import PRECISIONS, choose_precision
 from training.randomness import derive_seed
 from training.recall import Recalls, mean_first
@@ -99,7 +99,8 @@ class Trainer:
         if self.fabric.world_size > 1:
             synchronise(network, self.fabric.device)
         self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
-        optimizer = make_optimizer(settings, network)
+        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        optimizer = Adam(learning, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         if settings.compile:
             network.compile()
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
@@ -163,7 +164,6 @@ class Trainer:
     def _step(self, batch: Batch) -> Tensor:
         # every draw of the method follows from the iteration, alike in all processes
         torch.manual_seed(derive_seed(self.settings.seed, self.progress.iteration, 1))
-        set_learning_rate(self.optimizer, self.settings, self.progress.iteration)
         loss = self.method.loss(self.project, *batch)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)

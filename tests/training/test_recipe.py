@@ -7,11 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from training.backbones import create_backbone
-from training.encoder import Encoder, EncoderConfig
+from training.encoder import Encoder
 from training.errors import DacoError
 from training.interrupt import StopSignal
-from training.network import ContrastiveNetwork
-from training.optimiser import make_optimizer, set_learning_rate
 from training.recipe import PARTS
 from training.settings import TrainSettings
 from training.trainer import train
@@ -62,19 +60,6 @@ def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
 def test_an_unknown_recipe_or_part_is_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(DacoError, match=sentence):
         TrainSettings(**wrong)  # type: ignore[arg-type]
-
-
-def test_the_rate_rises_then_falls_and_biases_do_not_decay() -> None:
-    settings = TrainSettings(recipe="modern", iters=100)
-    network = ContrastiveNetwork(Encoder(EncoderConfig("test_resnet", "grid", 64)), 16)
-    optimizer = make_optimizer(settings, network)
-    rates = []
-    for iteration in range(100):
-        set_learning_rate(optimizer, settings, iteration)
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates[0] < rates[10] == max(rates) == settings.lr
-    assert rates[99] < 0.01 * settings.lr
-    assert all(group["weight_decay"] == 0 for group in optimizer.param_groups if group["params"][0].ndim == 1)
 
 
 def test_a_frozen_backbone_is_as_it_was_and_what_is_on_top_learns(places: Path, tmp_path: Path) -> None:
