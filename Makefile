@@ -29,22 +29,26 @@ $(DEMO)/rendered: | $(VENV)/demo-installed
 DRIVING ?= ../shared/data/driving
 WORK := encoder
 STREETS := $(WORK)/data/streets
+SNOW := $(WORK)/data/snow
 
 encoder: $(WORK)/twins
-	$(BIN)/daco-train --recipe modern --batch_size 32 --iters 150 --data_root $(WORK)/data --data_name streets --save_root $(WORK)/result \
+	$(BIN)/daco-train --recipe modern --batch_size 32 --iters 200 --lamda 2 --data_root $(WORK)/data --data_name streets --save_root $(WORK)/result \
 	  $(if $(wildcard $(WORK)/result/streets_daco_last.ckpt),--resume)
 	$(BIN)/daco-train pack $(WORK)/result/streets_daco --out $(WORK)/packed
 	cp $(WORK)/packed/* training/shipped/ && cp $(WORK)/result/streets_daco_results.csv training/shipped/log.csv
 
-# of a rendered place the twin is the same place rendered in the other condition
+# of a rendered place the twin is the same place rendered in the other condition; days come once more, with snow as twin
 $(WORK)/twins: | $(VENV)/demo-installed
 	$(BIN)/daco-data demo --data-root $(WORK)/data --places 200 --size 224 --seed 1
 	mkdir -p $(STREETS) && cp -R $(DRIVING)/original $(STREETS)/ && chmod -R u+w $(STREETS)
 	$(BIN)/daco-data translate streets --data-root $(WORK)/data --method night
 	for domain in a b c; do cp -R $(WORK)/data/demo/original/domain_$$domain $(STREETS)/original/; done
-	mkdir -p $(STREETS)/generated/domain_c/train
+	mkdir -p $(STREETS)/generated/domain_c/train $(SNOW)/original
 	for pair in a:b b:a c:a; do \
 	  cp $(WORK)/data/demo/original/domain_$${pair#*:}/train/*.jpg $(STREETS)/generated/domain_$${pair%:*}/train/; done
+	cp -R $(DRIVING)/original/domain_a $(SNOW)/original/ && chmod -R u+w $(SNOW)
+	$(BIN)/daco-data translate snow --data-root $(WORK)/data --method snow
+	for kind in original generated; do cp -R $(SNOW)/$$kind/domain_a $(STREETS)/$$kind/domain_d; done
 	@touch $@
 
 # ---- for developers ----------------------------------------------------------------------------------------------
