@@ -14,7 +14,7 @@ from training.errors import DacoError
 
 K = 10  # recall is of the exact ten best
 K_FACTORS = (2, 5, 10, 20, 30, 40, 80)
-EFFORTS = tuple(sorted({round(2 ** (power / 4)) for power in range(49)}))
+EFFORTS = tuple(sorted({round(2 ** (power / 2)) for power in range(25)}))
 SURE = 1.645  # standard errors that 19 of 20 measurements do not exceed the truth by
 LEAST_EF = 16
 SPARE = 2  # candidates that the lists which are looked into hold on average, for each that is nominated
@@ -121,7 +121,7 @@ def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[
             point = measure(store, queries, {**({name: value} if effort else {}), "k_factor": k_factor})
             yield point
             # the rest is lost among the candidates, and more of them are the only help
-            stuck = point.recall > 0.5 and point.recall - best < 5e-4 and value > 4 * efforts[0]
+            stuck = point.recall > 0.5 and point.recall - best < 1e-3 and value > 4 * efforts[0]
             best = max(best, point.recall)
             if point.surely >= enough or stuck:
                 break

@@ -22,7 +22,7 @@ STORE_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
 LINKS = 16  # of a graph's node: hnswlib's and usearch's default
 BUILD_EFFORT = 128  # efConstruction, of hnswlib and usearch alike
-EFFORTS = tuple(round(16 * 2 ** (power / 4)) for power in range(25))  # `ef`, of hnswlib and usearch alike
+EFFORTS = tuple(round(16 * 2 ** (power / 2)) for power in range(13))  # `ef`, of hnswlib and usearch alike
 
 
 class Searcher(Protocol):
