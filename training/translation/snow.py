@@ -23,7 +23,7 @@ from training.translation.depth import (
 )
 from training.translation.directions import snowy_domains
 from training.translation.filters import gaussian_blur, guided_filter, resize
-from training.translation.fog import add_fog
+from training.translation.fog import TINT, add_fog
 from training.translation.light import luminance, roll_off, to_image, to_linear
 
 ALBEDO = np.array([0.86, 0.89, 0.93], dtype=np.float32)  # of snow: nearly white, a little blue
@@ -37,8 +37,7 @@ MAP = 256  # cells that the ground is drawn on, each way
 RELIEF = 0.45  # how much of what was there shows through as light and shadow on the snow
 SUN_TAKEN = 0.5  # how much of the light's unevenness a clouded sky takes out, in its logarithm
 COLOUR_LEFT = 0.4, 0.9
-CLOUDED = 0.7  # probability of a clouded sky; else the day's own stays
-CLOUDS = 0.35, 0.75  # its radiance
+CLOUDS = 0.35, 0.75  # radiance of the sky
 MEAN_LIGHT = 0.16, 0.34  # mean luminance that the camera exposes for: what is not snow turns out dark
 VISIBILITY = 200.0, 2000.0  # metres, through the air of a winter's day
 FALLING = 0.5  # probability that it snows
@@ -84,12 +83,10 @@ def to_snow(image: Image.Image, depth: np.ndarray, random: np.random.Generator) 
     relief = (value / max(float(value.mean()), 1e-3)) ** RELIEF
     snow = 0.6 * ALBEDO * np.clip(relief, 0.5, 1.4)[..., None]
     covered = light * (1.0 - cover) + snow * cover
-    far = np.isinf(depth)[..., None]
-    clouds = random.uniform(*CLOUDS) * np.array([0.97, 0.99, 1.0], dtype=np.float32)
-    scene = np.where(far, clouds, covered) if random.random() < CLOUDED else covered
+    # the endless sky becomes clouds, what is far pales towards them
+    clouds = random.uniform(*CLOUDS) * TINT
     visibility = float(np.exp(random.uniform(*np.log(VISIBILITY))))
-    near = np.where(np.isfinite(depth), depth, 4.0 * visibility)
-    scene = add_fog(scene, np.where(far[..., 0], 0.0, near), visibility, clouds)
+    scene = add_fog(covered, depth, visibility, clouds)
     exposed = scene * (random.uniform(*MEAN_LIGHT) / max(float(luminance(scene).mean()), 1e-3))
     if random.random() < FALLING:
         flakes = _flakes(image.height, image.width, random)[..., None]
@@ -98,9 +95,9 @@ def to_snow(image: Image.Image, depth: np.ndarray, random: np.random.Generator) 
 
 
 def _cover(image: Image.Image, value: np.ndarray, depth: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """How much of each pixel snow hides, (h, w) from 0 to 1."""
+    """How much of each pixel snow hides, (h, w) from 0 to 1; in the sky, where clouds hide it, anything."""
     shorter = min(image.size)
-    ground = (depth >= ON_GROUND * ground_depth(image.height, image.width)) & np.isfinite(depth)
+    ground = depth >= ON_GROUND * ground_depth(image.height, image.width)
     on_ground = gaussian_blur(ground.astype(np.float32), shorter / 60)
     bare = 1.0 - random.uniform(*GROUND_COVER)
     lying = on_ground * np.clip((_drifts(image.height, image.width, random) - bare) / 0.3 + 0.5, 0.0, 1.0)
@@ -111,10 +108,10 @@ def _cover(image: Image.Image, value: np.ndarray, depth: np.ndarray, random: np.
     # a top edge is lighter above than below: sills, cars, roofs
     smooth = gaussian_blur(np.sqrt(value), max(shorter / 250, 0.7))
     step = max(round(shorter / 100), 1)
-    falling = np.zeros_like(smooth)
-    falling[step:] = smooth[:-step] - smooth[step:]
-    tops = np.clip((falling - 0.08) / 0.2, 0.0, 1.0) * random.uniform(*EDGE_COVER)
-    cover: np.ndarray = np.maximum(lying, np.maximum(in_trees, tops)) * np.isfinite(depth)
+    darker = np.zeros_like(smooth)
+    darker[step:] = smooth[:-step] - smooth[step:]
+    tops = np.clip((darker - 0.08) / 0.2, 0.0, 1.0) * random.uniform(*EDGE_COVER)
+    cover: np.ndarray = np.maximum(lying, np.maximum(in_trees, tops))
     return cover
 
 
