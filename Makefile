@@ -48,7 +48,8 @@ $(WORK)/twins: | $(VENV)/demo-installed
 	  cp $(WORK)/data/demo/original/domain_$${pair#*:}/train/*.jpg $(STREETS)/generated/domain_$${pair%:*}/train/; done
 	cp -R $(DRIVING)/original/domain_a $(SNOW)/original/ && chmod -R u+w $(SNOW)
 	$(BIN)/daco-data translate snow --data-root $(WORK)/data --method snow
-	for kind in original generated; do cp -R $(SNOW)/$$kind/domain_a $(STREETS)/$$kind/domain_d; done
+	for kind in original generated; do \
+	  mkdir -p $(STREETS)/$$kind/domain_d && cp -R $(SNOW)/$$kind/domain_a/. $(STREETS)/$$kind/domain_d/; done
 	@touch $@
 
 # ---- for developers ----------------------------------------------------------------------------------------------
