@@ -36,6 +36,7 @@ from daco_serve.bench_options import (
 )
 from index.options import DataRoot, Device
 from training.console import Trust, new_app, option, words
+from training.recipe import PARTS
 
 if TYPE_CHECKING:
     from daco_serve.benchmark.comparison import Comparison
@@ -168,9 +169,7 @@ def translators(
 @app.command()
 def ablate(
     name: Trainable,
-    parts: Annotated[
-        str, option("parts", "Which parts to try without, in this order.")
-    ] = "grid,whitening,views,direct,frozen",
+    parts: Annotated[str, option("parts", "Which parts to try without, in this order.")] = ",".join(PARTS),
     method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
     data_root: DataRoot = Path("data"),
     iters: Iters = None,

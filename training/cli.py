@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from training.console import new_app, option, run, words
 from training.errors import DacoError
+from training.recipe import DEFAULTS, PARTS
 
 LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
 
@@ -66,7 +67,7 @@ def train(
     ] = "published",
     without: Annotated[
         str,
-        option("without", "Parts of the modern recipe to leave out: grid, whitening, views, direct, frozen."),
+        option("without", f"Parts of the modern recipe to leave out: {', '.join(PARTS)}."),
     ] = "",
     data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
     data_name: Annotated[
@@ -82,7 +83,9 @@ def train(
     batch_size: Annotated[
         int | None, option("batch_size", "Images in a batch.", show_default="16; simclr, simsiam, moco 32; npid 64")
     ] = None,
-    iters: Annotated[int | None, option("iters", "Iterations to train.", show_default="40000; modern 200")] = None,
+    iters: Annotated[
+        int | None, option("iters", "Iterations to train.", show_default=f"40000; modern {DEFAULTS['modern']['iters']}")
+    ] = None,
     gpu_ids: Annotated[
         str | None, option("gpu_ids", "GPUs to train on, such as 0 1.", show_default="the GPU if any, else the CPU")
     ] = None,

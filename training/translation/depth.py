@@ -26,6 +26,16 @@ CAMERA_HEIGHT, HALF_STREET, STREET_END = 1.5, 9.0, 45.0  # metres
 FOCAL_SHARE = 0.9  # focal length as a share of the longer side: 58 degrees across
 
 
+def depth_of(dataset: DataSet, photograph: Path, image: Image.Image) -> np.ndarray:
+    """The distance in metres of what each pixel of an original shows, (h, w) float32: its file's, else the prior's.
+
+    Raises:
+        DacoError: its file is not a depth map.
+    """
+    depth = read_depth(dataset, photograph, image.width, image.height)
+    return estimate_depth(image) if depth is None else depth
+
+
 def read_depth(dataset: DataSet, photograph: Path, width: int, height: int) -> np.ndarray | None:
     """The true depth of an original in metres, (height, width) float32, infinite in the sky; None where it has no file.
 

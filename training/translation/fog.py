@@ -11,7 +11,7 @@ from PIL import Image
 
 from training.datasets.layout import DataSet
 from training.images import open_rgb
-from training.translation.depth import estimate_airlight, estimate_depth, haze_transmission, read_depth
+from training.translation.depth import depth_of, estimate_airlight, haze_transmission
 from training.translation.directions import domain_of, foggy_domains
 from training.translation.light import luminance, to_image, to_linear
 from training.translation.sky import find_sky
@@ -29,7 +29,7 @@ MOST_GAIN = 2.0
 class FogTranslator:
     """Puts fog over a photograph; one of a domain named after fog has it taken away. One domain alone is enough.
 
-    Works in linear radiance. The depth is the set's own (`depth.read_depth`) or a prior (`depth.estimate_depth`).
+    Works in linear radiance. The depth is the set's own or a prior (`depth.depth_of`).
     """
 
     def __init__(self, dataset: DataSet) -> None:
@@ -42,9 +42,7 @@ class FogTranslator:
         if domain_of(self.dataset, photograph) in self._foggy:
             return to_image(remove_fog(image))
         radiance = to_linear(image)
-        depth = read_depth(self.dataset, photograph, image.width, image.height)
-        if depth is None:
-            depth = estimate_depth(image)
+        depth = depth_of(self.dataset, photograph, image)
         visibility = float(np.exp(random.uniform(*np.log(VISIBILITY))))
         brightness = random.uniform(*AIRLIGHT) * float(luminance(radiance).mean())
         return to_image(add_fog(radiance, depth, visibility, min(brightness, BRIGHTEST_AIRLIGHT) * TINT))

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from training.translation.filters import gaussian_blur
+from training.translation.filters import gaussian_blur, guided_filter
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # Rec. 709
 
@@ -31,6 +31,12 @@ def luminance(radiance: np.ndarray) -> np.ndarray:
     """(h, w, 3) linear to (h, w)."""
     value: np.ndarray = radiance @ LUMINANCE
     return value
+
+
+def slow_light(value: np.ndarray, radius: int) -> np.ndarray:
+    """How the light changes slowly over a scene, but for its edges: the logarithm of a luminance (h, w), smoothed."""
+    logarithm = np.log(value + 1e-3)
+    return guided_filter((logarithm + 7.0) / 7.0, logarithm, max(radius, 2), 0.02)
 
 
 def roll_off(radiance: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from training.images import open_rgb
 from training.translation.directions import domain_of, night_domains
 from training.translation.filters import gaussian_blur, guided_filter
 from training.translation.lamps import shine
-from training.translation.light import add_glow, add_sensor_noise, luminance, roll_off, to_image, to_linear
+from training.translation.light import add_glow, add_sensor_noise, luminance, roll_off, slow_light, to_image, to_linear
 from training.translation.sky import find_sky
 
 # what street light does to a white wall: sodium, warm LED, cold LED, and a clouded city sky
@@ -88,9 +88,8 @@ def to_day(image: Image.Image, random: np.random.Generator) -> Image.Image:
     shorter = min(image.size)
     sky = find_sky(image, night=True)
     value = luminance(radiance)
-    # local tone: the light's slow changes, in the logarithm and kept off edges, are mostly divided away
-    logarithm = np.log(value + 1e-3)
-    light = guided_filter((logarithm + 7.0) / 7.0, logarithm, max(shorter // 8, 2), 0.02)
+    # local tone: the light's slow changes are mostly divided away
+    light = slow_light(value, shorter // 8)
     ground = 1.0 - 0.999 * sky
     mean_light = float(np.average(light, weights=ground))
     gain = np.exp(-LOCAL_TONE * (light - mean_light))

@@ -1,6 +1,6 @@
 """A clear day to one with snow: snow lies on the ground, in trees and on edges, the sky is even, flakes may fall.
 
-Works in linear radiance. Where the ground is says the depth (`depth.read_depth`, or a prior of it); what else carries
+Works in linear radiance. Where the ground is says the depth (`depth.depth_of`); what else carries
 snow is guessed from colour and from edges that are lit from above.
 """
 
@@ -17,14 +17,13 @@ from training.translation.depth import (
     FOCAL_SHARE,
     HALF_STREET,
     STREET_END,
-    estimate_depth,
+    depth_of,
     ground_depth,
-    read_depth,
 )
 from training.translation.directions import snowy_domains
-from training.translation.filters import gaussian_blur, guided_filter, resize
+from training.translation.filters import gaussian_blur, resize
 from training.translation.fog import TINT, add_fog
-from training.translation.light import luminance, roll_off, to_image, to_linear
+from training.translation.light import luminance, roll_off, slow_light, to_image, to_linear
 
 ALBEDO = np.array([0.86, 0.89, 0.93], dtype=np.float32)  # of snow: nearly white, a little blue
 GROUND_COVER = 0.35, 1.0  # share of the ground under snow, from a cleared road to none to be seen
@@ -63,8 +62,7 @@ class SnowTranslator:
 
     def translate(self, photograph: Path, target: str, random: np.random.Generator) -> Image.Image:
         image = open_rgb(photograph)
-        depth = read_depth(self.dataset, photograph, image.width, image.height)
-        return to_snow(image, estimate_depth(image) if depth is None else depth, random)
+        return to_snow(image, depth_of(self.dataset, photograph, image), random)
 
 
 def to_snow(image: Image.Image, depth: np.ndarray, random: np.random.Generator) -> Image.Image:
@@ -117,8 +115,7 @@ def _cover(image: Image.Image, value: np.ndarray, depth: np.ndarray, random: np.
 
 def _under_clouds(radiance: np.ndarray, image: Image.Image) -> np.ndarray:
     """The light without most of the sun's patches and shadows, (h, w, 3)."""
-    logarithm = np.log(luminance(radiance) + 1e-3)
-    light = guided_filter((logarithm + 7.0) / 7.0, logarithm, max(min(image.size) // 10, 2), 0.02)
+    light = slow_light(luminance(radiance), min(image.size) // 10)
     even: np.ndarray = radiance * np.exp(-SUN_TAKEN * (light - light.mean()))[..., None]
     return even
 
