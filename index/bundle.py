@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,12 +131,12 @@ class Bundle:
             similarities, ids = self.store.search(vectors, min(k, self.store.count))
         else:
             similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
-        entries = self.catalog.named(ids.ravel().tolist())
         cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
-        found = (ids >= 0).sum(axis=1)  # what was not found stands at the end
+        found = ids >= 0  # what was not stands at the end of its row
+        entries = iter(self.catalog.get(ids[found].tolist()))
         return [
-            list(map(Match, range(1, k + 1), row, map(entries.__getitem__, numbers[:some])))
-            for row, numbers, some in zip(cosines.tolist(), ids.tolist(), found.tolist(), strict=True)
+            list(map(Match, range(1, some + 1), row, islice(entries, some)))
+            for row, some in zip(cosines.tolist(), found.sum(axis=1).tolist(), strict=True)
         ]
 
     def _search_among(

@@ -4,7 +4,7 @@ import json
 import math
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ CREATE TABLE photograph (
     sha256 TEXT NOT NULL
 )
 """
-HELD = 2**17  # entries that are kept in memory, 0.6 KB each: to read ten takes as long as to search among so few
+HELD = 2**17  # ids whose entries are kept in memory, 0.6 KB each: to read ten takes as long as to search among so few
 POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # catalogues of before have none, and scan
 
 
@@ -76,9 +76,18 @@ class Catalog:
             raise DacoError(f"{path} is not a catalogue that can be read: {error}.") from error
 
     @cached_property
-    def _held(self) -> dict[int, Entry] | None:
-        """All entries, read when the first is asked for; None where they are too many."""
-        return {entry.id: entry for entry in self.all()} if self.count <= HELD else None
+    def _held(self) -> list[Entry | None] | None:
+        """All entries, each at the place that its id says, read when the first is asked for; None where ids go too far.
+
+        Not a dict, in which it takes longer to come by an entry that no cache of the processor holds.
+        """
+        highest = self._rows("SELECT max(id) FROM photograph", ())[0][0]
+        if highest is None or highest >= HELD:
+            return None
+        held: list[Entry | None] = [None] * (highest + 1)
+        for entry in self.all():
+            held[entry.id] = entry
+        return held
 
     @classmethod
     def create(cls, path: Path, entries: Iterable[Entry]) -> "Catalog":
@@ -106,16 +115,12 @@ class Catalog:
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """The entries under these ids, in that order; ids that are not there are left out."""
-        found = self.named(ids)
-        return [found[number] for number in ids if number in found]
-
-    def named(self, ids: Iterable[int]) -> Mapping[int, Entry]:
-        """Entries by id: all that there are under these ids, and maybe others."""
-        if self._held is not None:
-            return self._held
+        if (held := self._held) is not None:
+            return [entry for number in ids if 0 <= number < len(held) and (entry := held[number])]
         # as one table, so that SQLite prepares one statement, however many they are
         query = f"SELECT {COLUMNS} FROM photograph WHERE id IN (SELECT value FROM json_each(?))"
-        return {entry.id: entry for entry in self._select(query, json.dumps(list(set(ids))))}
+        found = {entry.id: entry for entry in self._select(query, json.dumps(list(set(ids))))}
+        return [found[number] for number in ids if number in found]
 
     def all(self) -> list[Entry]:
         """Every entry, by id."""

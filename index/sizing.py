@@ -13,7 +13,7 @@ from training.errors import DacoError
 Gpu = Literal["auto", "on", "off"]
 
 EXACT = "Flat"
-EXACT_NUMBERS = 2**24  # compared in 2 to 4 ms on two cores, which is little beside the embedding of the photograph
+EXACT_NUMBERS = 2**24  # compared in 2 ms on two cores, which is little beside the embedding of the photograph
 GPU_NUMBERS = 2**31  # 8 GiB, which the memory of a GPU gives in some ms; not measured by us
 GPU_CODES = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # product codes of 8 bits that FAISS has there
 FEWEST = 4096  # descriptors that a smaller index can be trained on
@@ -96,7 +96,7 @@ def choose(count: int, dimension: int, wishes: Wishes, gpu: bool = False) -> Cho
     if wishes.factory is not None:
         return Choice(wishes.factory, f"{wishes.factory} as --index says.")
     memory = machine_memory() // 2 if wishes.memory is None else wishes.memory
-    exact_bytes = count * (4 * dimension + ID_BYTES)
+    exact_bytes = count * (4 * dimension + 2 * ID_BYTES)  # and its row, by which the threads share them out
     what = f"{count} descriptors of {dimension} numbers"
     fits = exact_bytes <= memory
     if count < FEWEST:

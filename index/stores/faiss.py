@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from index.sizing import EXACT
 from index.stores.address import FAISS
+from index.stores.exact import Exact, in_large_pages
 from index.stores.gpu import move_there, train_there
 from index.stores.rotation import set_rotation
 from training.errors import DacoError
@@ -23,8 +24,8 @@ LEAST_TRAINED_ON = 65536
 ADDED_AT_ONCE = 65536
 WRITTEN_AT_ONCE = 2**20  # bytes
 # how FAISS goes through an inverted file of 4-bit codes (`implem`): as it likes, which is one thread for each query, or
-# each query by all threads, list by list
-AS_IT_LIKES, ALL_AT_ONE = 0, 14
+# each query by all threads, list by list, with a reservoir of candidates (14 has a heap, which takes longer)
+AS_IT_LIKES, ALL_AT_ONE = 0, 15
 
 
 class FaissStore:
@@ -67,13 +68,17 @@ class FaissStore:
         Raises:
             DacoError: a file cannot be read, or is no such store.
         """
-        exact = _read(path, faiss.IO_FLAG_MMAP_IFC if candidates else 0)
+        exact = _read(path, faiss.IO_FLAG_MMAP_IFC)
         if not isinstance(exact, faiss.IndexIDMap | faiss.IndexIDMap2):
             raise DacoError(f"{path} is not an index of ours: it keeps no ids.")
         try:
-            return cls(exact, _read(candidates_file(path)) if candidates else None, mapped=candidates)
+            store = cls(exact, _read(candidates_file(path)) if candidates else None, mapped=True)
         except RuntimeError as error:
             raise DacoError(f"{candidates_file(path)} is no index of {path.name}: {_short(error)}") from error
+        if not candidates:
+            store._every = Exact(in_large_pages(store._every.vectors))
+            store._search_by(None)
+        return store
 
     @property
     def count(self) -> int:
@@ -119,7 +124,7 @@ class FaissStore:
 
     def search_exactly(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """As `search`, but every vector is compared: what the recall of candidates is measured against."""
-        similarities, rows = self._flat.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
+        similarities, rows = self._every.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
         return similarities, self._named(rows)
 
     def ids(self) -> NDArray[np.int64]:
@@ -210,15 +215,18 @@ class FaissStore:
 
     @property
     def bytes_per_vector(self) -> float:
-        """Memory that the search keeps for each vector, its id included; without exact vectors that stay on disk."""
+        """Memory that the search keeps for each vector, with its id and row; without exact vectors that stay on disk."""
         if self.candidates is None:
-            return float(4 * self.dimension + self._ids.itemsize)
+            return float(4 * self.dimension + 2 * self._ids.itemsize)
         return len(faiss.serialize_index(self.candidates)) / max(1, self.count) + self._ids.itemsize
 
     def _hold(self, exact: faiss.IndexIDMap) -> None:
         """Takes over exact vectors, which `candidates` is the index of already; derives what depends on them."""
         self._exact = exact
-        self._flat: Any = faiss.downcast_index(exact.index)
+        flat: Any = faiss.downcast_index(exact.index)
+        self._flat = flat
+        numbers = faiss.rev_swig_ptr(flat.get_xb(), self.count * self.dimension)
+        self._every = Exact(numbers.reshape(self.count, self.dimension))
         self._ids: NDArray[np.int64] = faiss.vector_to_array(exact.id_map)
         # in every index of ours they rise, and need no order beside them
         rising = bool((self._ids[1:] > self._ids[:-1]).all())
@@ -227,7 +235,7 @@ class FaissStore:
         self._search_by(self.candidates)
 
     def _search_by(self, candidates: faiss.Index | None) -> None:
-        self._searched = self._flat
+        self._searched = self._every
         self._lists = None
         if candidates is not None:
             lists = inner(candidates)
@@ -265,8 +273,7 @@ class FaissStore:
     def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """A copy of the exact vectors in these rows: (n,) to (n, dimension)."""
         # not reconstruct_batch, which goes row by row through a virtual call
-        every = faiss.rev_swig_ptr(self._flat.get_xb(), self.count * self.dimension).reshape(self.count, -1)
-        found: NDArray[np.float32] = every[rows]
+        found: NDArray[np.float32] = self._every.vectors[rows]
         return found
 
     def _named(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

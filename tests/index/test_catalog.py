@@ -38,10 +38,13 @@ def test_more_ids_than_sqlite_takes_parameters(catalog):
 
 
 def test_a_large_catalogue_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.catalog.HELD", 3)
+    monkeypatch.setattr("index.catalog.HELD", 8)
     few, many = ENTRIES, [*ENTRIES, Entry(8, "/a/4.jpg", "", None, None, None, 5, 6, "")]
-    assert len(Catalog.create(tmp_path / "few.sqlite", few).named([7])) == 3
-    assert list(Catalog.create(tmp_path / "many.sqlite", many).named([7, 7])) == [7]
+    held = Catalog.create(tmp_path / "few.sqlite", few)
+    read = Catalog.create(tmp_path / "many.sqlite", many)
+    assert held.get([7])[0] is held.get([7])[0]
+    assert read.get([7])[0] is not read.get([7])[0]
+    assert read.get([7, 8, 7]) == [ENTRIES[1], many[3], ENTRIES[1]]
 
 
 def test_many_threads_read_at_once(catalog):

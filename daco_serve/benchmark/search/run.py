@@ -30,7 +30,7 @@ from index.stores.faiss import FaissStore
 from index.tuning import K, Queries, curve, pick, queries_for, recall_of, surely
 from training.errors import DacoError
 
-QUERIES = 512  # half to set the engines by, half to measure them on
+QUERIES = 1024  # half to set the engines by, half to measure them on
 BATCH = 64
 BATCHES = 32
 TURNS = 8

@@ -1,0 +1,66 @@
+"""Exact search: every vector is compared, from memory that is laid out for it."""
+
+from functools import cached_property
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+LINE = 64  # bytes of a cache line: vectors that begin on one are compared in less time
+
+
+class Exact:
+    """Vectors to compare queries with.
+
+    FAISS compares one query in one thread, whichever index it is; here all threads share the vectors out among them.
+
+    Args:
+        vectors: (n, dimension), where they are: no copy is made.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self.vectors = vectors
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As `faiss.Index.search`: inner products and rows, (q, k) each, the best first; -1 for a row too many."""
+        if len(queries) == 1 and k < len(self.vectors):
+            return self._search_by_all_threads(queries, k)
+        return faiss.knn(queries, self.vectors, k, faiss.METRIC_INNER_PRODUCT)  # type: ignore[no-any-return]
+
+    def _search_by_all_threads(
+        self, query: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        threads, share = self._shares.shape
+        shared = np.empty((threads, share), dtype=np.float32)
+        copies = np.repeat(query, threads, axis=0)  # held here, as FAISS takes bare pointers
+        faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]
+            faiss.swig_ptr(shared),
+            faiss.swig_ptr(copies),
+            faiss.swig_ptr(self.vectors),
+            faiss.swig_ptr(self._shares),
+            query.shape[1],
+            threads,
+            share,
+        )
+        similarities = shared.ravel()[: len(self.vectors)]
+        best = np.argpartition(similarities, -k)[-k:]
+        best = best[np.argsort(-similarities[best])]
+        return similarities[best][None], best[None]
+
+    @cached_property
+    def _shares(self) -> NDArray[np.int64]:
+        """The rows that each thread compares: (threads, share), filled up with -1."""
+        threads = faiss.omp_get_max_threads()
+        share = -(-len(self.vectors) // threads)
+        rows = np.arange(threads * share)
+        rows[len(self.vectors) :] = -1
+        return rows.reshape(threads, share)
+
+
+def in_large_pages(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy that begins on a cache line, in large pages where the system has them: NumPy asks for those by itself."""
+    spare = np.empty(vectors.size + LINE // vectors.itemsize, dtype=vectors.dtype)
+    start = -spare.ctypes.data % LINE // spare.itemsize
+    copy = spare[start : start + vectors.size].reshape(vectors.shape)
+    np.copyto(copy, vectors)
+    return copy
