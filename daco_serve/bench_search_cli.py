@@ -23,12 +23,14 @@ def index_sizes(
         typer.Option("--recall", min=0.0, max=1.0, help="Of the exact ten best, that each engine is set to."),
     ] = 0.98,
     engines: Annotated[
-        str, typer.Option(help="Which others to compare with; needs daco-serve[bench]. Empty for FAISS alone.")
+        str, typer.Option(help="Which others to compare with; needs daco-serve\\[bench]. Empty for FAISS alone.")
     ] = "usearch,hnswlib",
     work: Annotated[
         Path | None, typer.Option(help="Folder for the indexes; what is there is not built again.", show_default="none")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw to this .svg, .png or .pdf; needs daco-serve[plot].")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw to this .svg, .png or .pdf; needs daco-serve\\[plot].")
+    ] = None,
     like: Annotated[
         Path | None, typer.Option(help="Only print how descriptors of this index compare with the synthetic ones.")
     ] = None,

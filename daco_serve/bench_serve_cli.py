@@ -31,7 +31,7 @@ def serve(
     seconds: Annotated[float, option("seconds", "Length of each run.", min=1)] = 10.0,
     rounds: Annotated[int, option("rounds", "How often all take their turns; the medians are told.", min=1)] = 3,
     servers: Annotated[
-        str, option("servers", "Which, in this order; litserve needs daco-serve[bench].")
+        str, option("servers", "Which, in this order; litserve needs daco-serve\\[bench].")
     ] = "daco-serve,fastapi,litserve",
     workers: Annotated[int, option("workers", "Workers of daco-serve.", min=1)] = 1,
     precision: Annotated[PrecisionName, option("precision", "Of daco-serve's queries.")] = PrecisionName.auto,
@@ -44,7 +44,7 @@ def serve(
 
     The others answer the same photographs from the same index with the same encoder in eager PyTorch: a plain FastAPI
     server, and LitServe with its batching. The floor is the bare loop: decode, describe, look up. Each server is a
-    process of its own, and so is the load. Prints Markdown tables, or JSON. Needs daco-serve[bench].
+    process of its own, and so is the load. Prints Markdown tables, or JSON. Needs daco-serve\\[bench].
 
     All take turns, round after round, so that other work on the machine hits them alike; CPU time for each answer is
     changed least by it.

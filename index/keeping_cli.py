@@ -68,7 +68,7 @@ def export(
     index: Index,
     geojson: Annotated[Path | None, typer.Option(help="The file to write the catalogue to, for maps.")] = None,
     parquet: Annotated[
-        Path | None, typer.Option(help="The file to write catalogue and descriptors to; needs daco-serve[parquet].")
+        Path | None, typer.Option(help="The file to write catalogue and descriptors to; needs daco-serve\\[parquet].")
     ] = None,
     trust: Trust = False,
 ) -> None:

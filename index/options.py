@@ -52,7 +52,7 @@ OnEngine = Annotated[
     typer.Option(
         "--engine",
         help="What embeds: this process; or ray, the Ray cluster that RAY_ADDRESS names, or else all cores of this"
-        " machine (needs daco-serve[ray]).",
+        " machine (needs daco-serve\\[ray]).",
     ),
 ]
 Keep = Annotated[int, typer.Option(min=1, help="Generations that stay on disk, with the new one, to roll back to.")]
@@ -60,7 +60,7 @@ Store = Annotated[
     str | None,
     typer.Option(
         help="Where the descriptors go: faiss, a file of the index; or milvus://HOST:19530/NAME, a Milvus server or"
-        " cluster (needs daco-serve[milvus]).",
+        " cluster (needs daco-serve\\[milvus]).",
         show_default="where the index has them, faiss for a new one",
     ),
 ]
@@ -70,7 +70,7 @@ PrecisionOption = Annotated[
         "--precision",
         help="What queries are computed in, where it is proved on the photographs to cost at most half a point of"
         " recall, else the next best; auto: the fastest that is. The photographs themselves always are in fp32."
-        " int8 needs daco-serve[int8].",
+        " int8 needs daco-serve\\[int8].",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]

@@ -38,7 +38,7 @@ def tune(
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the curve to this .svg, .png or .pdf; needs daco-serve[plot].")
+        Path | None, typer.Option(help="Draw the curve to this .svg, .png or .pdf; needs daco-serve\\[plot].")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure only; the index stays as it is.")] = False,
     batch_size: BatchSize = 16,

@@ -215,7 +215,7 @@ class FaissStore:
 
     @property
     def bytes_per_vector(self) -> float:
-        """Memory that the search keeps for each vector, with its id and row; without exact vectors that stay on disk."""
+        """Memory that the search keeps for each vector, ids included; without exact vectors that stay on disk."""
         if self.candidates is None:
             return float(4 * self.dimension + 2 * self._ids.itemsize)
         return len(faiss.serialize_index(self.candidates)) / max(1, self.count) + self._ids.itemsize

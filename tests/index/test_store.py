@@ -130,7 +130,7 @@ def test_the_index_in_memory_is_smaller_than_the_vectors(store, vectors):
     double.add(np.concatenate([vectors] * 4), np.arange(4000))
     double.arrange("not looked at", like=store)
     assert double.bytes_per_vector < 1.1 * store.bytes_per_vector
-    assert FaissStore.create(16).bytes_per_vector == 4 * 16 + 8
+    assert FaissStore.create(16).bytes_per_vector == 4 * 16 + 2 * 8
 
 
 @pytest.mark.parametrize("factory", ["nonsense", "", "IVF64,PQ7", "IVFx,Flat", "PQ16x4fs,"])
