@@ -32,7 +32,7 @@ STREETS := $(WORK)/data/streets
 SNOW := $(WORK)/data/snow
 
 encoder: $(WORK)/twins
-	$(BIN)/daco-train --recipe modern --batch_size 32 --iters 200 --lamda 2 --data_root $(WORK)/data --data_name streets --save_root $(WORK)/result \
+	$(BIN)/daco-train --recipe modern --precision fp32 --batch_size 32 --iters 200 --lamda 2 --data_root $(WORK)/data --data_name streets --save_root $(WORK)/result \
 	  $(if $(wildcard $(WORK)/result/streets_daco_last.ckpt),--resume)
 	$(BIN)/daco-train pack $(WORK)/result/streets_daco --out $(WORK)/packed
 	cp $(WORK)/packed/* training/shipped/ && cp $(WORK)/result/streets_daco_results.csv training/shipped/log.csv

@@ -127,8 +127,9 @@ def train(
     ] = None,
     lr: Annotated[float, option("lr", "Learning rate; 1e-4 suits weights that all go on learning.")] = 1e-3,
     precision: Annotated[
-        str, option("precision", "fp32 (as published), bf16, fp16, or auto: bf16 where it is faster.")
-    ] = "fp32",
+        str | None,
+        option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.", show_default="fp32; modern auto"),
+    ] = None,
     compile: Annotated[
         bool, option("compile", "Compile the network with torch.compile: minutes at the start, less for each step.")
     ] = False,
@@ -171,7 +172,7 @@ def train(
         image_size=image_size,
         pretrained=pretrained,  # type: ignore[arg-type]
         lr=lr,
-        precision=precision,
+        precision=precision,  # type: ignore[arg-type]
         compile=compile,
         nodes=nodes,
         workers=workers,

@@ -11,16 +11,17 @@ PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 AUTO = "auto"
 
 
-def choose_precision(asked: str, backbone: str, device: str) -> str:
+def choose_precision(asked: str, backbone: str, device: str, frozen: bool = False) -> str:
     """`auto` as fp32 or bf16; any other format as it is.
 
     bf16 where it is native and faster: on a GPU that computes in it; on a CPU with AMX tiles or of AMD with AVX-512's
-    bf16, if the network has no depthwise convolutions. Intel's without the tiles is slower than fp32 (measured:
-    docs/training-speed.md).
+    bf16, if the network has no depthwise convolutions, or on AMD's only passes forward through them. Intel's without
+    the tiles is slower than fp32 (measured: docs/training-speed.md).
 
     Args:
         backbone: its name in timm.
         device: `cpu`, `cuda`, ...
+        frozen: the backbone is not trained.
 
     Raises:
         DacoError: the device does not compute in the format, or there is no such backbone.
@@ -31,13 +32,13 @@ def choose_precision(asked: str, backbone: str, device: str) -> str:
         return asked
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device == "cpu" and _fast_on_this_cpu() and not has_depthwise(backbone) else "fp32"
-
-
-def _fast_on_this_cpu() -> bool:
+    if device != "cpu":
+        return "fp32"
     abilities = torch.cpu.get_capabilities()
-    amd = str(abilities.get("cpu_name", "")).startswith("AMD")
-    return bool(abilities.get("amx_bf16", False) or (amd and abilities.get("avx512_bf16", False)))
+    amd = str(abilities.get("cpu_name", "")).startswith("AMD") and abilities.get("avx512_bf16", False)
+    if amd and frozen:
+        return "bf16"
+    return "bf16" if (amd or abilities.get("amx_bf16", False)) and not has_depthwise(backbone) else "fp32"
 
 
 def has_depthwise(backbone: str) -> bool:

@@ -39,6 +39,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "resize": "shorter",
         "pretrained": FROM_SCRATCH,
         "weight_decay": 1e-6,
+        "precision": "fp32",
     },
     "modern": {
         "temperature": 0.07,
@@ -48,6 +49,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "resize": "square",
         "pretrained": "imagenet",
         "weight_decay": 1e-4,
+        "precision": "auto",
     },
 }
 

@@ -54,7 +54,7 @@ class TrainSettings:
     pretrained: str = None  # type: ignore[assignment]
     lr: float = 1e-3
     weight_decay: float = None  # type: ignore[assignment]
-    precision: str = "fp32"
+    precision: str = None  # type: ignore[assignment]
     compile: bool = False
     nodes: int = 1
     workers: int = 2

@@ -273,12 +273,13 @@ def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> F
     if settings.batch_size % count:
         raise DacoError(f"--batch_size {settings.batch_size} does not divide by {count} processes.")
     device = "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
+    precision = choose_precision(settings.precision, settings.backbone, device, settings.frozen)
     return Fabric(
         accelerator=accelerator,
         devices=devices,
         num_nodes=settings.nodes,
         strategy="ddp" if count > 1 else "auto",
-        precision=PRECISIONS[choose_precision(settings.precision, settings.backbone, device)],  # type: ignore[arg-type]
+        precision=PRECISIONS[precision],  # type: ignore[arg-type]
         loggers=TensorBoardLogger(settings.save_root / "logs", name=settings.run_name),
     )
 

@@ -230,7 +230,8 @@ def _begin(side: Side, accelerator: str) -> tuple[torch.device, str, WaitingTime
         for files in trainer.views.files.values():
             trainer.views.store[files[index]]  # kept, as after the first epoch of a run
     device = trainer.fabric.device
-    precision = choose_precision(side.settings.precision, side.settings.backbone, device.type)
+    settings = side.settings
+    precision = choose_precision(settings.precision, settings.backbone, device.type, settings.frozen)
     return device, precision, trainer.waiting, trainer.steps(batches)
 
 

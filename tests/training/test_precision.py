@@ -5,6 +5,8 @@ import torch
 
 from training.errors import DacoError
 from training.precision import choose_precision, has_depthwise
+from training.recipe import RECIPES
+from training.settings import TrainSettings
 
 
 def cpu_with(monkeypatch: pytest.MonkeyPatch, **abilities: bool | str) -> None:
@@ -28,6 +30,17 @@ def test_auto_is_bf16_on_amd_where_avx512_has_it(monkeypatch: pytest.MonkeyPatch
     cpu_with(monkeypatch, cpu_name="AMD EPYC", amx_bf16=False, avx512_bf16=True)
     assert choose_precision("auto", "resnet18", "cpu") == "bf16"
     assert choose_precision("auto", "tf_efficientnet_lite0", "cpu") == "fp32"
+    assert choose_precision("auto", "tf_efficientnet_lite0", "cpu", frozen=True) == "bf16"
+
+
+def test_frozen_networks_are_in_fp32_where_that_was_not_measured_to_be_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, tiles in (("AMD EPYC", False), ("Intel(R) Xeon(R) Platinum 8481C", True)):
+        cpu_with(monkeypatch, cpu_name=name, amx_bf16=tiles, avx512_bf16=tiles)
+        assert choose_precision("auto", "tf_efficientnet_lite0", "cpu", frozen=True) == "fp32"
+
+
+def test_the_published_recipe_is_in_fp32_and_ours_in_what_is_fastest() -> None:
+    assert [TrainSettings(recipe=recipe).precision for recipe in RECIPES] == ["fp32", "auto"]
 
 
 @pytest.mark.parametrize("native", [True, False])
