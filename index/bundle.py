@@ -120,7 +120,7 @@ class Bundle:
             q lists of min(k, count) matches.
 
         Raises:
-            DacoError: the descriptors are of another length than the index's.
+            DacoError: the descriptors are of another length than the index's, or one found is not in the catalogue.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.store.dimension:
             raise DacoError(
@@ -133,9 +133,12 @@ class Bundle:
             similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
         cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
         found = ids >= 0  # what was not stands at the end of its row
-        entries = iter(self.catalog.get(ids[found].tolist()))
+        entries = self.catalog.get(ids[found].tolist())
+        if len(entries) < found.sum():  # a collection in Milvus that others write to, too
+            raise DacoError(f"The store found photographs that the catalogue does not know. {REMEDY}")
+        rest = iter(entries)
         return [
-            list(map(Match, range(1, some + 1), row, islice(entries, some)))
+            list(map(Match, range(1, some + 1), row, islice(rest, some)))
             for row, some in zip(cosines.tolist(), found.sum(axis=1).tolist(), strict=True)
         ]
 

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from index.build import build_index
 from index.bundle import Bundle, read_manifest
 from index.embed import embed_files
 from index.engines.create import create_engine
+from index.stores.faiss import FaissStore
 from training.encoder import Encoder
 from training.errors import DacoError
 from training.images import UnreadableImage, open_rgb
@@ -50,6 +52,13 @@ def test_k_matches_or_all_there_are(bundle, vectors, k, expected):
 def test_descriptors_of_another_length_are_refused(bundle):
     with pytest.raises(DacoError, match="index of 96 numbers"):
         bundle.search(np.zeros((1, 7), dtype=np.float32), 1)
+
+
+def test_a_match_that_the_catalogue_does_not_know_is_refused_not_mistaken(bundle, vectors):
+    one_more = FaissStore.create(bundle.store.dimension)
+    one_more.add(np.vstack([vectors[:1], vectors]), np.arange(len(vectors) + 1))
+    with pytest.raises(DacoError, match="catalogue does not know"):
+        replace(bundle, store=one_more).search(vectors[-1:], 1)
 
 
 def test_threads_searching_at_once_all_get_the_answer_of_one(bundle, vectors):
