@@ -71,7 +71,7 @@ def test_a_gpu_compares_more_and_gets_codes_that_it_has(count, dimension, factor
 
 
 def test_memory_that_is_short_is_said_with_what_it_takes():
-    assert "984 MiB, of 100 MiB that are given" in choose(1_000_000, 256, Wishes(memory=100 * 2**20)).reason
+    assert "992 MiB, of 100 MiB that are given" in choose(1_000_000, 256, Wishes(memory=100 * 2**20)).reason
     assert "the least there is" in choose(1_000_000, 256, Wishes(memory=2**20)).reason
 
 
