@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from tests.documentation.checks import PROJECT, ours
+from .documentation.checks import PROJECT, ours
 
 
 def texts(command: Any, name: str) -> Iterator[tuple[str, str]]:

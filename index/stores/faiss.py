@@ -72,13 +72,9 @@ class FaissStore:
         if not isinstance(exact, faiss.IndexIDMap | faiss.IndexIDMap2):
             raise DacoError(f"{path} is not an index of ours: it keeps no ids.")
         try:
-            store = cls(exact, _read(candidates_file(path)) if candidates else None, mapped=True)
+            return cls(exact, _read(candidates_file(path)) if candidates else None, mapped=True)
         except RuntimeError as error:
             raise DacoError(f"{candidates_file(path)} is no index of {path.name}: {_short(error)}") from error
-        if not candidates:
-            store._every = Exact(in_large_pages(store._every.vectors))
-            store._search_by(None)
-        return store
 
     @property
     def count(self) -> int:
@@ -225,8 +221,9 @@ class FaissStore:
         self._exact = exact
         flat: Any = faiss.downcast_index(exact.index)
         self._flat = flat
-        numbers = faiss.rev_swig_ptr(flat.get_xb(), self.count * self.dimension)
-        self._every = Exact(numbers.reshape(self.count, self.dimension))
+        every = faiss.rev_swig_ptr(flat.get_xb(), self.count * self.dimension).reshape(self.count, self.dimension)
+        # where nothing nominates candidates, each query reads them all
+        self._every = Exact(in_large_pages(every) if self._mapped and self.candidates is None else every)
         self._ids: NDArray[np.int64] = faiss.vector_to_array(exact.id_map)
         # in every index of ours they rise, and need no order beside them
         rising = bool((self._ids[1:] > self._ids[:-1]).all())
