@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daco_serve.bench_options import EncoderName, Json, Seed, size_list
-from index.options import DataRoot, Device, Source, SplitName, SplitOption
+from index.options import DataRoot, Device, GpuOption, GpuUse, Source, SplitName, SplitOption
 from training.console import Trust, new_app, option, words
 
 app = new_app("Measure the index: search, building, and where vectors are kept.")
@@ -25,6 +25,7 @@ def index_sizes(
     engines: Annotated[
         str, typer.Option(help="Which others to compare with; needs daco-serve\\[bench]. Empty for FAISS alone.")
     ] = "usearch,hnswlib",
+    gpu: GpuOption = GpuUse.auto,
     work: Annotated[
         Path | None, typer.Option(help="Folder for the indexes; what is there is not built again.", show_default="none")
     ] = None,
@@ -49,6 +50,7 @@ def index_sizes(
     from daco_serve.benchmark.search.plot import plot_rows
     from daco_serve.benchmark.search.run import run_sizes, statistics
     from index.curve_plot import drawing
+    from index.stores.gpu import wanted
 
     if like is not None:
         typer.echo(json.dumps(statistics(dimension, seed, like), indent=2))
@@ -58,7 +60,7 @@ def index_sizes(
     counts = size_list(sizes)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if work is None else work
-        rows = list(run_sizes(counts, dimension, goal, words(engines), folder, _note, seed))
+        rows = list(run_sizes(counts, dimension, goal, words(engines), folder, _note, seed, wanted(gpu.value)))
     if plot is not None:
         plot_rows(rows, plot)
     if as_json:

@@ -1,4 +1,8 @@
-"""Batch norm over the whole batch when several processes train, so that they train what one process would."""
+"""Batch norm in training over other rows than those that a layer is given at once: of all processes, or of one view."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from timm.layers import BatchNormAct2d, convert_sync_batchnorm
@@ -15,18 +19,29 @@ def synchronise(network: nn.Module, device: torch.device) -> None:
     """
     if device.type == "cuda":
         convert_sync_batchnorm(network)
-        return
+    else:
+        _replace(network, WholeBatchNorm)
+
+
+def separate(network: nn.Module, rows: int) -> None:
+    """Makes every batch norm of a network take the statistics of each view by itself, where several pass at once.
+
+    Args:
+        rows: of a view.
+    """
+    _replace(network, lambda layer: ViewBatchNorm(layer, rows))
+
+
+def _replace(network: nn.Module, replacement: Callable[[_BatchNorm], nn.Module]) -> None:
     for name, child in network.named_children():
         if isinstance(child, _BatchNorm):
-            setattr(network, name, WholeBatchNorm(child))
+            setattr(network, name, replacement(child))
         else:
-            synchronise(child, device)
+            _replace(child, replacement)
 
 
-class WholeBatchNorm(_BatchNorm):
-    """A batch norm whose statistics, and whose gradients through them, are those of all processes' rows together.
-
-    Every process holds as many rows as every other. Takes over the layer's parameters and buffers themselves.
+class _OtherRows(_BatchNorm):
+    """Takes over a layer's parameters and buffers themselves; what it does in training is another's.
 
     Shape: (n, c, ...) to the same.
     """
@@ -44,34 +59,104 @@ class WholeBatchNorm(_BatchNorm):
         """Any number of dimensions will do."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            output: Tensor = self.then(super().forward(input))
-            return output
-        rows = input.to(torch.promote_types(input.dtype, torch.float32))
-        dims = [dim for dim in range(input.ndim) if dim != 1]
-        shape = [1, -1] + [1] * (input.ndim - 2)
-        mean = _mean_over_processes(rows.mean(dims))
-        centred = rows - mean.view(shape)
-        variance = _mean_over_processes(centred.square().mean(dims))
-        self._track(mean, variance, input.numel() // input.size(1))
-        scale = (variance + self.eps).rsqrt()
-        if self.affine:
-            scale = scale * self.weight
-        output = centred * scale.view(shape)
-        if self.affine:
-            output = output + self.bias.view(shape)
-        output = self.then(output.to(input.dtype))
+        if self.training:
+            rows = input.to(torch.promote_types(input.dtype, torch.float32))
+            normalised = self._normalise(rows).to(input.dtype)
+        else:
+            normalised = super().forward(input)
+        output: Tensor = self.then(normalised)
         return output
+
+    @abstractmethod
+    def _normalise(self, rows: Tensor) -> Tensor:
+        """Rows in training, in 32 bits or more."""
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, rows: int) -> None:
+        """Counts a batch of so many values a channel: mean and variance (c,)."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
         momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        count = rows * distributed.get_world_size()
         self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), momentum)
+        self.running_var.lerp_(variance * (rows / (rows - 1)), momentum)
+
+
+class WholeBatchNorm(_OtherRows):
+    """A batch norm whose statistics, and whose gradients through them, are those of all processes' rows together.
+
+    Every process holds as many rows as every other.
+    """
+
+    def _normalise(self, rows: Tensor) -> Tensor:
+        dims = [dim for dim in range(rows.ndim) if dim != 1]
+        mean = _mean_over_processes(rows.mean(dims, keepdim=True))
+        centred = rows - mean
+        variance = _mean_over_processes(centred.square().mean(dims, keepdim=True))
+        self._track(mean.flatten(), variance.flatten(), rows.numel() // rows.size(1) * distributed.get_world_size())
+        scale = (variance + self.eps).rsqrt()
+        if not self.affine:
+            return centred * scale
+        shape = variance.shape
+        return centred * (scale * self.weight.view(shape)) + self.bias.view(shape)
+
+
+class ViewBatchNorm(_OtherRows):
+    """A batch norm of several views in one batch, each with its own statistics, as if one passed after the other.
+
+    Args:
+        rows: of a view; the first view's come first.
+    """
+
+    def __init__(self, layer: _BatchNorm, rows: int) -> None:
+        super().__init__(layer)
+        self.rows = rows
+
+    def _normalise(self, rows: Tensor) -> Tensor:
+        views = rows.view(-1, self.rows, *rows.shape[1:])
+        shape = [1, 1, -1] + [1] * (rows.ndim - 2)
+        normalised, mean, variance = EachNormalised.apply(  # type: ignore[no-untyped-call]
+            views, self.weight.view(shape), self.bias.view(shape), self.eps
+        )
+        for own_mean, own_variance in zip(mean.flatten(1), variance.flatten(1), strict=True):
+            self._track(own_mean, own_variance, views[0].numel() // self.num_features)
+        return torch.as_tensor(normalised.flatten(0, 1))
+
+
+class EachNormalised(Function):
+    """Each view's channels less their mean, by their standard deviation, scaled and shifted; with mean and variance.
+
+    What autograd would make of the formula reads everything more often than the gradient in closed form does.
+
+    Shape: views (v, n, c, ...), weight and bias (1, 1, c, ...), to the views' and twice (v, 1, c, ...).
+
+    Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithm 1 and the gradients in section 3.
+    """
+
+    @staticmethod
+    def forward(
+        context: FunctionCtx, views: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        variance, mean = torch.var_mean(views, _within(views), correction=0, keepdim=True)
+        scale = (variance + eps).rsqrt()
+        context.save_for_backward(views, mean, scale, weight)
+        context.mark_non_differentiable(mean, variance)
+        return (views - mean) * (scale * weight) + bias, mean, variance
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        views, mean, scale, weight = context.saved_tensors
+        normalised = (views - mean) * scale
+        to_bias = gradient.sum(_within(views), keepdim=True)
+        to_weight = (gradient * normalised).sum(_within(views), keepdim=True)
+        count = views[0].numel() // views.size(2)
+        to_views = (gradient - (to_bias + normalised * to_weight) / count) * (scale * weight)
+        return to_views, to_weight.sum(0, keepdim=True), to_bias.sum(0, keepdim=True), None
+
+
+def _within(views: Tensor) -> list[int]:
+    """The dimensions over which a view's channels are normalised."""
+    return [dim for dim in range(views.ndim) if dim not in (0, 2)]
 
 
 class MeanOverProcesses(Function):

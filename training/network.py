@@ -1,5 +1,6 @@
 """The network in training: an encoder with a projection head, as the methods see it."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
@@ -8,6 +9,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.batch_norm import separate
 from training.encoder import Encoder
 
 HIDDEN = 512
@@ -17,8 +19,8 @@ class ContrastiveNetwork(nn.Module):
     """Encoder and projection head: Linear without bias, BatchNorm, ReLU, Linear.
 
     Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; asked `with_features`, then to the encoder's
-    features (n, dimension) of each view, too. Each view passes by itself, so that it has its own batch statistics, as
-    published.
+    features (n, dimension) of each view, too. Each view has its own batch statistics, as published: it passes by
+    itself, unless `pass_together` was called.
 
     Args:
         direct: without a head: the projections are the descriptors.
@@ -37,6 +39,12 @@ class ContrastiveNetwork(nn.Module):
             nn.Linear(HIDDEN, proj_dim),
         )
         self.head = nn.Identity() if direct else nn.Sequential(*head)
+        self.together = False
+
+    def pass_together(self, rows: int) -> None:
+        """Lets the views, of so many rows each, pass as one batch from now on, of which each has its own statistics."""
+        separate(self, rows)
+        self.together = True
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -45,15 +53,18 @@ class ContrastiveNetwork(nn.Module):
         return self
 
     def forward(self, *views: Tensor, with_features: bool = False) -> tuple[Tensor, ...]:
-        features = tuple(self.encoder.features(view) for view in views)
+        batches = (torch.cat(views),) if self.together else views
+        features = tuple(self.encoder.features(batch) for batch in batches)
         projections = tuple(functional.normalize(self.head(feature), dim=-1) for feature in features)
+        if self.together:
+            features, projections = (torch.split(rows, len(views[0])) for (rows,) in (features, projections))
         return projections + features if with_features else projections
 
 
 class PlainProjector:
     """A network in one process as a `Projector`, in the number format that it is in."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Callable[..., tuple[Tensor, ...]]) -> None:
         self.network = network
 
     def __call__(self, *views: Tensor) -> tuple[Tensor, ...]:
@@ -73,7 +84,7 @@ class PlainProjector:
 class FabricProjector(PlainProjector):
     """A network set up by Fabric, as a `Projector`: projections of the whole batch, over all processes."""
 
-    def __init__(self, fabric: Fabric, network: nn.Module) -> None:
+    def __init__(self, fabric: Fabric, network: Callable[..., tuple[Tensor, ...]]) -> None:
         super().__init__(network)
         self.fabric = fabric
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
+from training.ahead import Ahead
 from training.backbones import load_pretrained
 from training.batch_norm import synchronise
 from training.checkpoint import load_checkpoint, save_checkpoint
@@ -32,10 +33,10 @@ from training.network import ContrastiveNetwork, FabricProjector
 from training.precision import PRECISIONS, choose_precision
 from training.randomness import derive_seed
 from training.recall import Recalls, mean_first
+from training.recording import RecordedNetwork
 from training.results import Row, result_row, write_results
 from training.settings import TrainSettings
 from training.validation import find_validation
-from training.waiting import WaitingTime
 from training.whitening import whiten
 
 
@@ -90,6 +91,7 @@ class Trainer:
         if images < settings.batch_size:
             raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
         torch.manual_seed(derive_seed(settings.seed))
+        torch.backends.cudnn.deterministic = True  # a seed gives the same losses, at the same speed (measured)
         self.encoder = _make_encoder(settings, self.dataset)
         if settings.parts.whitening and settings.pooling == "grid" and not resume:
             whiten(self.encoder.to(self.fabric.device), self.dataset.training_images())
@@ -102,9 +104,14 @@ class Trainer:
         learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = Adam(learning, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         if settings.compile:
+            if self.fabric.world_size == 1:
+                network.pass_together(settings.batch_size)
             network.compile()
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
-        self.project = FabricProjector(self.fabric, self.network)
+        record = self.fabric.device.type == "cuda" and self.fabric.world_size == 1
+        self.project = FabricProjector(
+            self.fabric, RecordedNetwork(network, self.network, self.fabric.autocast) if record else self.network
+        )
         store = ImageStore(
             settings.image_size,
             self.fabric.device,
@@ -116,7 +123,7 @@ class Trainer:
         self.views = TrainingViews(self.dataset, self.method.sources, self.encoder.config, settings.seed, store, draw)
         self.validation = find_validation(self.dataset)
         self.progress = Progress()
-        self.waiting = WaitingTime(self.fabric.device)
+        self.ahead = Ahead(self.fabric.device)
 
     def run(self) -> TrainReport:
         self._make_folders()
@@ -149,17 +156,11 @@ class Trainer:
     def steps(self, batches: Batches) -> Iterator[float]:
         """A training step for each batch: its loss."""
         with closing(self.views.stream(batches)) as stream:
-            batch = self._next(stream)
+            batch = self.ahead.next(stream)
             while batch is not None:
                 loss = self._step(batch)
-                batch = self._next(stream)  # a GPU has only begun the step: this joins the queue behind it
+                batch = self.ahead.next(stream)  # a GPU has only begun the step
                 yield self._finite(loss.item())
-
-    def _next(self, stream: Iterator[Batch]) -> Batch | None:
-        self.waiting.begin()
-        batch = next(stream, None)
-        self.waiting.end()
-        return batch
 
     def _step(self, batch: Batch) -> Tensor:
         # every draw of the method follows from the iteration, alike in all processes

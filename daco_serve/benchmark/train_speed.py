@@ -232,7 +232,7 @@ def _begin(side: Side, accelerator: str) -> tuple[torch.device, str, WaitingTime
     device = trainer.fabric.device
     settings = side.settings
     precision = choose_precision(settings.precision, settings.backbone, device.type, settings.frozen)
-    return device, precision, trainer.waiting, trainer.steps(batches)
+    return device, precision, trainer.ahead.waiting, trainer.steps(batches)
 
 
 def _matrix_rate(device: torch.device, precision: str, size: int = 2048, times: int = 8) -> float:

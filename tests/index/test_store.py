@@ -1,7 +1,5 @@
 """What every vector store promises, on the stores that exist; and what is asked of candidates."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import faiss
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ import pytest
 from index.sizing import EXACT
 from index.stores.faiss import FaissStore, candidates_file, check_factory
 from index.stores.gpu import wanted
-from index.tuning import recall_of
 from training.errors import DacoError
 
 # one of each kind that FAISS treats differently when vectors join and leave
@@ -173,33 +170,6 @@ def test_ids_need_not_rise(vectors):
     np.testing.assert_array_equal(store.search(vectors[:900], 1)[1][:, 0], numbers)
     with pytest.raises(KeyError):
         store.vectors(np.array([900]))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not faiss.get_num_gpus(), reason="FAISS sees no GPU")
-@pytest.mark.parametrize("factory", [EXACT, "IVF8,Flat", "IVF8,PQ8", "PCAR12,IVF8,PQ4"])
-def test_on_a_gpu_the_answers_are_those_of_the_cpu_whoever_asks_at_once(factory, vectors):
-    store = FaissStore.create(16)
-    store.add(vectors, np.arange(1000))
-    store.arrange(factory, gpu=True)
-    store.tune({} if factory == EXACT else {"nprobe": 8, "k_factor": 20})
-    before = store.search(vectors[:64], 10)[1]
-    assert store.move_to_gpu()
-    with ThreadPoolExecutor(8) as pool:
-        for _, ids in pool.map(lambda _: store.search(vectors[:64], 10), range(32)):
-            assert recall_of(ids, before) > 0.95
-    store.remove(np.arange(10))
-    assert store.search(vectors[10:20], 1)[1][:, 0].tolist() == list(range(10, 20))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not faiss.get_num_gpus(), reason="FAISS sees no GPU")
-def test_what_a_gpu_has_no_index_for_stays_on_the_cpu(vectors):
-    store = FaissStore.create(16)
-    store.add(vectors, np.arange(1000))
-    store.arrange("IVF8,PQ8x4fs")
-    assert not store.move_to_gpu()
-    assert share_found(store, vectors[:50]) > 0
 
 
 def test_without_a_gpu_it_is_only_missed_where_it_was_insisted_on():

@@ -11,14 +11,16 @@ from training.datasets.augment import (
     View,
     brighten,
     contrast,
-    crop_view,
+    cut,
     draw_view,
     recolour,
     render,
     saturate,
     shift_hue,
 )
+from training.datasets.crops import crop_together
 
+SHAPES = (40, 56), (56, 40), (200, 260), (48, 48)  # some smaller than the view, some larger
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 
@@ -65,9 +67,21 @@ def test_a_whole_batch_at_once_as_on_a_gpu_gives_what_one_view_at_a_time_gives(p
     random = np.random.default_rng(0)
     images = [photographs[number % 4] for number in range(16)]
     views = [draw_view(random, 40, 56) for _ in images]
-    crops = torch.stack([crop_view(image, view, 32) for image, view in zip(images, views, strict=True)])
-    together = tv.normalize(recolour(crops.float() / 255, views), list(MEAN), list(STD))
+    together = tv.normalize(recolour(cut(images, views, 32) / 255, views), list(MEAN), list(STD))
     torch.testing.assert_close(together, render(images, views, 32, MEAN, STD), atol=1e-5, rtol=0)
+
+
+def test_crops_made_together_as_on_a_gpu_are_torchvisions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.randint(0, 256, (3, *shape), generator=generator, dtype=torch.uint8) for shape in SHAPES * 16]
+    random = np.random.default_rng(0)
+    views = [draw_view(random, *image.shape[1:]) for image in images]
+    boxes = [(view.top, view.left, view.height, view.width) for view in views]
+    together = crop_together(images, boxes, [view.flip for view in views], 48)
+    for image, box, view, crop in zip(images, boxes, views, together, strict=True):
+        expected = tv.resized_crop(image.float(), *box, [48, 48], antialias=True)
+        expected = expected.flip(-1) if view.flip else expected
+        assert (crop - expected).abs().max() < 0.501, "the nearest whole value"
 
 
 def test_draws_have_the_published_probabilities_and_ranges() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from training.datasets.conditions import Condition, apply_condition, draw_condition
+from training.datasets.crops import crop_together
 
 AREA = (0.2, 1.0)  # the share of a photograph that a crop covers
 RATIO = (3 / 4, 4 / 3)  # width to height of a crop
@@ -107,15 +108,20 @@ def render(
     step = len(views) if device.type == "cuda" else 1
     for start in range(0, len(views), step):
         part = slice(start, start + step)
-        crops = torch.stack(
-            [crop_view(image, view, size) for image, view in zip(images[part], views[part], strict=True)]
-        )
-        colours = recolour(crops.float() / 255, views[part])
+        colours = recolour(cut(images[part], views[part], size) / 255, views[part])
         for row, view in enumerate(views[part]):
             if view.condition is not None:
                 colours[row] = apply_condition(colours[row], view.condition)
         batch[part] = colours.sub_(shift).div_(scale)
     return batch
+
+
+def cut(images: Sequence[Tensor], views: Sequence[View], size: int) -> Tensor:
+    """The views' parts of their photographs, (3, h, w) each to (n, 3, size, size) float in 0..255, turned as drawn."""
+    if images[0].device.type == "cuda":
+        boxes = [(view.top, view.left, view.height, view.width) for view in views]
+        return crop_together(images, boxes, [view.flip for view in views], size)
+    return torch.stack([crop_view(image, view, size) for image, view in zip(images, views, strict=True)]).float()
 
 
 def crop_view(image: Tensor, view: View, size: int) -> Tensor:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import faiss
 import numpy as np
@@ -48,8 +48,11 @@ class Store:
     """Our search without the catalogue."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = open_store(folder)
+        self.store = self._open(folder)
         self.bytes_per_vector = self.store.bytes_per_vector
+
+    def _open(self, folder: Path) -> FaissStore:
+        return open_store(folder)
 
     def tune(self, setting: Setting) -> None:
         self.store.tune(setting)
@@ -78,8 +81,22 @@ class Served(Store):
         return np.array([[match.entry.id for match in row] for row in answer], dtype=np.int64)
 
 
+class ServedOnGpu(Served):
+    """Our search as it is served on a GPU."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        if not self.store.move_to_gpu():
+            raise DacoError(f"FAISS cannot hold the index in {folder} on this GPU.")
+
+    def _open(self, folder: Path) -> FaissStore:
+        return FaissStore.load(folder / STORE_FILE, candidates_file(folder / STORE_FILE).exists())
+
+
 class BareFaiss:
     """The same FAISS index in memory, asked without any code of ours; the exact vectors decide here, too."""
+
+    PARAMETERS: ClassVar[Any] = faiss.ParameterSpace
 
     def __init__(self, folder: Path) -> None:
         store = open_store(folder)
@@ -87,27 +104,45 @@ class BareFaiss:
         self._flat = faiss.downcast_index(exact.index)
         self._exact = exact  # which the flat one is a part of
         self.bytes_per_vector = 4.0 * store.dimension
-        self._index: Any = self._flat
         if store.candidates is not None:
             self.bytes_per_vector += store.bytes_per_vector
             candidates = faiss.read_index(str(candidates_file(folder / STORE_FILE)))
-            inner(candidates).implem = AS_IT_LIKES
+            if isinstance(lists := inner(candidates), faiss.IndexIVFFastScan):
+                lists.implem = AS_IT_LIKES
+            self._candidates = self._place(candidates)
             self._flat.metric_type = candidates.metric_type
-            self._index = faiss.IndexRefine(candidates, self._flat)
+            self._index = faiss.IndexRefine(self._candidates, self._flat)
             self._flat.metric_type = self._index.metric_type = faiss.METRIC_INNER_PRODUCT
+        else:
+            self._index = self._place(self._flat)
+
+    def _place(self, index: Any) -> Any:
+        return index
 
     def tune(self, setting: Setting) -> None:
         for name, value in setting.items():
             if name == "k_factor":
                 self._index.k_factor = value
             else:
-                faiss.ParameterSpace().set_index_parameter(self._index.base_index, name, value)
+                self.PARAMETERS().set_index_parameter(self._candidates, name, value)
 
     def ask(self, queries: Vectors, k: int) -> Any:
         return self._index.search(queries, k)
 
     def ids(self, answer: Any) -> Ids:
         return np.asarray(answer[1], dtype=np.int64)
+
+
+class BareFaissOnGpu(BareFaiss):
+    """The same FAISS index on a GPU, asked without any code of ours; the exact vectors decide in main memory."""
+
+    PARAMETERS: ClassVar[Any] = getattr(faiss, "GpuParameterSpace", None)  # faiss-cpu has none
+
+    def _place(self, index: Any) -> Any:
+        self._resources = faiss.StandardGpuResources()
+        options = faiss.GpuClonerOptions()
+        options.useFloat16 = not isinstance(index, faiss.IndexFlat)
+        return faiss.index_cpu_to_gpu(self._resources, 0, index, options)
 
 
 class Usearch:
@@ -173,7 +208,14 @@ class Hnswlib:
 
 
 OTHERS: dict[str, type[Usearch] | type[Hnswlib]] = {"usearch": Usearch, "hnswlib": Hnswlib}
-OPENED_BY: dict[str, type[Any]] = {"served": Served, "no catalogue": Store, "bare FAISS": BareFaiss, **OTHERS}
+OPENED_BY: dict[str, type[Any]] = {
+    "served": Served,
+    "no catalogue": Store,
+    "bare FAISS": BareFaiss,
+    "served, GPU": ServedOnGpu,
+    "bare FAISS, GPU": BareFaissOnGpu,
+    **OTHERS,
+}
 
 
 @lru_cache(maxsize=2)

@@ -75,7 +75,7 @@ def growth(rows: Sequence[Row]) -> Growth | None:
 
 def to_markdown(rows: Sequence[Row]) -> str:
     """A table of all rows, and one of the growth."""
-    bare = {(row.count, row.kind): row for row in rows if row.asked == "bare FAISS"}
+    bare = {(row.count, row.kind): row for row in rows if row.asked.startswith("bare FAISS")}
     lines = [list(COLUMNS), ["---:", "---", "---"] + ["---:"] * (len(COLUMNS) - 3)]
     for row in rows:
         base = bare.get((row.count, row.kind))

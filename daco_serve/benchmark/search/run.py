@@ -38,6 +38,8 @@ SAMPLED = 1500  # descriptors whose statistics are taken
 COPIES = 5  # of the exact vectors, that the engines hold together
 COPIES_ALONE = 2  # that building the small index takes
 ASKED = ("served", "no catalogue", "bare FAISS")
+ASKED_ON_GPU = ("served, GPU", "bare FAISS, GPU")
+EXACT_ON_GPU, SMALL_ON_GPU = "exact on a GPU", "small on a GPU"
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Row:
 
     Args:
         count: descriptors in the index.
-        kind: `exact` or `small` for FAISS's, else the engine's name.
-        asked: `served`, `no catalogue` or `bare FAISS`; the engine's name for others.
+        kind: `exact` or `small` for FAISS's, with `on a GPU` for what is there; else the engine's name.
+        asked: of `ASKED` or `ASKED_ON_GPU`; the engine's name for others.
         factory: FAISS's factory string, or how the graph was built.
         chosen: whether `daco-index build` takes this index at this size.
         setting: the least effort that reached the recall that was asked for, on other queries.
@@ -83,6 +85,7 @@ def run_sizes(
     work: Path,
     say: Callable[[str], None],
     seed: int = 0,
+    gpu: bool = False,
 ) -> Iterator[Row]:
     """Builds and measures every engine at every size; where the memory would not do, the small index alone.
 
@@ -91,6 +94,7 @@ def run_sizes(
         others: names of `OTHERS`.
         work: a folder for the indexes; those that an earlier run left there are not built again.
         say: is told what goes on.
+        gpu: measures FAISS on a GPU, too.
 
     Raises:
         DacoError: the memory would not do, or an engine is not installed.
@@ -108,7 +112,8 @@ def run_sizes(
     for count in sizes:
         folder = work / f"{count}x{dimension}-{seed}"
         if COPIES * 4 * count * dimension <= memory:
-            yield from _run_size(count, synthetic, recall, ("exact", "small", *others), ASKED, folder, say)
+            kinds = ("exact", "small", *((EXACT_ON_GPU, SMALL_ON_GPU) if gpu else ()), *others)
+            yield from _run_size(count, synthetic, recall, kinds, ASKED, folder, say)
         else:
             say(f"{count}: too many for all engines side by side, so only the small index is measured")
             yield from _run_size(count, synthetic, recall, ("small",), ASKED[:2], folder, say)
@@ -123,10 +128,11 @@ def _run_size(
     work: Path,
     say: Callable[[str], None],
 ) -> Iterator[Row]:
-    small = smaller(count, synthetic.dimension)[0][0]
-    chosen = choose(count, synthetic.dimension, Wishes(recall)).factory
-    folders = {kind: work / kind for kind in kinds}
-    seconds = _build_all(count, synthetic, small, folders, say)
+    dimension = synthetic.dimension
+    factories = {"exact": EXACT, "small": smaller(count, dimension)[0][0]}
+    factories |= {EXACT_ON_GPU: EXACT, SMALL_ON_GPU: smaller(count, dimension, gpu=True)[0][0]}
+    folders = {kind: work / ("exact" if kind == EXACT_ON_GPU else kind) for kind in kinds}
+    seconds = _build_all(count, synthetic, factories, folders, say)
     exact = open_store(folders[kinds[0]])
     queries = synthetic.queries(QUERIES, count)
     set_by, queries = queries_for(exact, queries[::2], "tuning"), queries[1::2]
@@ -140,14 +146,14 @@ def _run_size(
             setting = _least_effort(searchers[kind], set_by, recall)
             rows[kind] = _row(count, kind, kind, f"{LINKS} links", False, setting, seconds[kind])
             continue
-        factory, setting = EXACT, {}
-        if kind == "small":
-            factory = small
-            setting = pick(list(curve(open_store(folders[kind]), set_by, recall)), recall).parameters
-        for asked in asked_how:
-            name = f"{kind}, {asked}"
-            searchers[name] = OPENED_BY[asked](folders[kind])
-            rows[name] = _row(count, kind, asked, factory, factory == chosen, setting, seconds[kind])
+        on_gpu = kind in (EXACT_ON_GPU, SMALL_ON_GPU)
+        chosen = choose(count, dimension, Wishes(recall), on_gpu).factory == factories[kind]
+        opened = {asked: OPENED_BY[asked](folders[kind]) for asked in (ASKED_ON_GPU if on_gpu else asked_how)}
+        ours = next(iter(opened.values()))
+        setting = {} if factories[kind] == EXACT else pick(list(curve(ours.store, set_by, recall)), recall).parameters
+        for asked, searcher in opened.items():
+            searchers[f"{kind}, {asked}"] = searcher
+            rows[f"{kind}, {asked}"] = _row(count, kind, asked, factories[kind], chosen, setting, seconds[kind])
 
     say(f"{count}: asking")
     for name, searcher in searchers.items():
@@ -157,7 +163,9 @@ def _run_size(
         answers = searchers[name].ids(searchers[name].ask(queries, K))
         # with the catalogue PyTorch is loaded, too, and its memory says nothing of the search
         folder = folders[row.kind]
-        own = {} if row.asked == "served" else resident_of(row.asked, folder, queries, row.setting)
+        own = (
+            {} if "served" in row.asked or "GPU" in row.asked else resident_of(row.asked, folder, queries, row.setting)
+        )
         yield replace(
             row,
             recall=round(recall_of(answers, truth), 4),
@@ -234,11 +242,15 @@ def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting:
 
 
 def _build_all(
-    count: int, synthetic: SyntheticMap, small: str, folders: dict[str, Path], say: Callable[[str], None]
+    count: int,
+    synthetic: SyntheticMap,
+    factories: dict[str, str],
+    folders: dict[str, Path],
+    say: Callable[[str], None],
 ) -> dict[str, float]:
     """Builds what an earlier run did not leave in its folder; the CPU seconds that each took, whenever that was."""
     notes = {kind: folder / "cpu_seconds.txt" for kind, folder in folders.items()}
-    missing = [kind for kind, note in notes.items() if not note.exists()]
+    missing = [kind for kind, note in notes.items() if kind != EXACT_ON_GPU and not note.exists()]
     if missing:
         store = FaissStore.create(synthetic.dimension)
         for vectors in synthetic.descriptors(count):
@@ -249,14 +261,14 @@ def _build_all(
             if kind in OTHERS:
                 seconds = OTHERS[kind].build(store, folders[kind])
             else:
-                seconds = _build_ours(store, EXACT if kind == "exact" else small, folders[kind])
+                seconds = _build_ours(store, factories[kind], folders[kind], kind == SMALL_ON_GPU)
             notes[kind].write_text(f"{seconds:.2f}")
     return {kind: float(note.read_text()) for kind, note in notes.items()}
 
 
-def _build_ours(store: FaissStore, factory: str, folder: Path) -> float:
+def _build_ours(store: FaissStore, factory: str, folder: Path, gpu: bool) -> float:
     start = time.process_time()
-    store.arrange(factory)
+    store.arrange(factory, gpu=gpu)
     seconds = time.process_time() - start
     save_served(store, folder)
     return seconds

@@ -45,5 +45,5 @@ class QueryAPI(litserve.LitAPI):  # type: ignore[misc]
 
 if __name__ == "__main__":
     api = QueryAPI(max_batch_size=16, batch_timeout=0.005, api_path="/query")
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=int(sys.argv[3]))
+    server = litserve.LitServer(api, accelerator="auto", workers_per_device=int(sys.argv[3]))
     server.run(host="127.0.0.1", port=int(sys.argv[2]), log_level="warning", generate_client_file=False)

@@ -1,30 +1,29 @@
 """The tables of a run, for people and for programs."""
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from daco_serve.benchmark import text_table
-from daco_serve.benchmark.machine import processor
+from daco_serve.benchmark.machine import in_words, machine
 from daco_serve.benchmark.serving.compare import OURS, Comparison, Soak
 from daco_serve.benchmark.serving.timings import Timings
-from training.threads import available_cores
 
 MEBIBYTE = 2**20
+PACKAGES = ("openvino", "pillow", "uvicorn")
 
 
-def machine() -> str:
-    """What it was measured on, in words."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "openvino", "pillow", "uvicorn"))
-    return f"{available_cores()} cores of {processor()}; Python {platform.python_version()}, {packages}"
+def _measured_on() -> str:
+    installed = {each.name.lower(): each.version for each in distributions()}
+    packages = (f"{name} {installed[name]}" for name in PACKAGES if name in installed)
+    return ", ".join((in_words(machine()), *packages))
 
 
 def to_json(comparison: Comparison | None, soak: Soak | None, photographs: Sequence[Path]) -> dict[str, Any]:
     """Everything, as plain values."""
-    content: dict[str, Any] = {"machine": machine(), "photographs": _describe(photographs)}
+    content: dict[str, Any] = {"machine": _measured_on(), "photographs": _describe(photographs)}
     if comparison is not None:
         content["floor"] = {str(loops): timings.as_dict() for loops, timings in comparison.floor.items()}
         content["servers"] = [
@@ -63,7 +62,7 @@ def ratios(comparison: Comparison) -> dict[str, float]:
 
 def to_markdown(comparison: Comparison | None, soak: Soak | None, photographs: Sequence[Path]) -> str:
     """The tables in Markdown."""
-    parts = [f"{machine()}. {_describe(photographs)}"]
+    parts = [f"{_measured_on()}. {_describe(photographs)}"]
     if comparison is not None:
         parts += [_table(comparison), _ratio_table(comparison)]
     if soak is not None:

@@ -9,17 +9,19 @@ from PIL import Image
 from torch import Tensor
 
 from index.bundle import Bundle
+from training.devices import pick_device
 from training.images import to_rgb
 
 K = 5
 
 
 class Rival:
-    """An index with its encoder as PyTorch runs it."""
+    """An index with its encoder as PyTorch runs it, on the GPU if there is one."""
 
     def __init__(self, index: Path) -> None:
         self.bundle = Bundle.open(index)
-        self.encoder = self.bundle.encoder.eval()
+        self.device = pick_device()
+        self.encoder = self.bundle.encoder.eval().to(self.device)
 
     def prepare(self, photograph: bytes) -> Tensor:
         """The bytes of a photograph to (3, h, w)."""
@@ -28,8 +30,8 @@ class Rival:
     @torch.inference_mode()
     def describe(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) to (n, dimension)."""
-        vectors: Tensor = self.encoder(images)
-        return vectors
+        vectors: Tensor = self.encoder(images.to(self.device))
+        return vectors.cpu()
 
     def look_up(self, vector: Tensor) -> dict[str, Any]:
         """A descriptor (dimension,) to an answer."""

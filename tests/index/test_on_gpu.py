@@ -1,0 +1,96 @@
+"""What a GPU computes and finds is what a CPU does, one after the other and at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import faiss
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from index.engines.pytorch import TorchEngine
+from index.sizing import EXACT
+from index.stores.faiss import FaissStore
+from index.tuning import recall_of
+from training.encoder import Encoder, EncoderConfig
+
+pytestmark = pytest.mark.gpu
+
+SIZES = [(96, 72), (72, 96), (64, 64), (96, 72), (200, 70)]
+needs_torch = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
+needs_faiss = pytest.mark.skipif(
+    not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus(), reason="FAISS sees no GPU"
+)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    blocks = [np.random.default_rng(row).integers(0, 255, (4, 5, 3), dtype=np.uint8) for row in range(len(SIZES))]
+    return [
+        Image.fromarray(block).resize(size, Image.Resampling.BICUBIC) for block, size in zip(blocks, SIZES, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    drawn = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def engine(device: str, precision: str = "fp32", graphs: bool = False) -> TorchEngine:
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig(backbone="test_resnet", pooling="gem", image_size=64)).eval()
+    return TorchEngine(encoder, torch.device(device), precision, graphs)
+
+
+def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-5)
+    return (one * other).sum(axis=1)
+
+
+@needs_torch
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_descriptors_are_comparable_step_by_step_and_recorded(pictures: list[Image.Image], precision: str) -> None:
+    expected = engine("cpu").embed(pictures)
+    for graphs in (False, True):
+        on_gpu = engine("cuda", precision, graphs)
+        for count in (1, 2, 3, 4, 4, 5, 5, 1):  # a shape is recorded when it comes again
+            rows = on_gpu.embed([pictures[0]] * count)
+            assert cosines(rows, np.repeat(expected[:1], count, axis=0)).min() > 0.995
+        mixed = [on_gpu.embed(pictures) for _ in range(3)]
+        assert all(cosines(rows, expected).min() > 0.995 for rows in mixed)
+        np.testing.assert_allclose(mixed[0], mixed[2], atol=2e-2)
+
+
+@needs_torch
+def test_threads_that_share_recordings_get_their_own_descriptors(pictures: list[Image.Image]) -> None:
+    expected = engine("cpu").embed(pictures)
+    on_gpu = engine("cuda", graphs=True)
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda turn: on_gpu.embed([pictures[turn % len(SIZES)]])[0], range(200)))
+    assert cosines(np.stack(rows), np.tile(expected, (40, 1))).min() > 0.995
+
+
+@needs_faiss
+@pytest.mark.parametrize("factory", [EXACT, "IVF8,Flat", "IVF8,PQ8", "PCAR12,IVF8,PQ4"])
+def test_the_answers_are_those_of_the_cpu_whoever_asks_at_once(factory: str, vectors: np.ndarray) -> None:
+    store = FaissStore.create(16)
+    store.add(vectors, np.arange(1000))
+    store.arrange(factory, gpu=True)
+    store.tune({} if factory == EXACT else {"nprobe": 8, "k_factor": 20})
+    before = store.search(vectors[:64], 10)[1]
+    assert store.move_to_gpu()
+    with ThreadPoolExecutor(8) as pool:
+        for _, ids in pool.map(lambda _: store.search(vectors[:64], 10), range(32)):
+            assert recall_of(ids, before) > 0.95
+    store.remove(np.arange(10))
+    assert store.search(vectors[10:20], 1)[1][:, 0].tolist() == list(range(10, 20))
+
+
+@needs_faiss
+def test_what_a_gpu_has_no_index_for_stays_on_the_cpu(vectors: np.ndarray) -> None:
+    store = FaissStore.create(16)
+    store.add(vectors, np.arange(1000))
+    store.arrange("IVF8,PQ8x4fs")
+    assert not store.move_to_gpu()
+    assert (store.search(vectors[:50], 1)[1][:, 0] == np.arange(50)).any()

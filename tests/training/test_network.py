@@ -1,0 +1,34 @@
+"""Views that pass the network together come out as views that pass one after the other."""
+
+import copy
+
+import pytest
+import torch
+
+from training.encoder import Encoder, EncoderConfig
+from training.network import ContrastiveNetwork
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("backbone", ["resnet18", "test_efficientnet"])  # norms by themselves, and with an activation
+def test_views_that_pass_together_have_their_own_statistics(backbone: str, frozen: bool) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig(backbone=backbone, image_size=64))
+    single = ContrastiveNetwork(encoder, 16, frozen=frozen).double().to(memory_format=torch.channels_last).train()
+    together = copy.deepcopy(single)
+    together.pass_together(rows=4)
+    views = [strength * torch.randn(4, 3, 64, 64, dtype=torch.double) + strength for strength in (1, 2, 3)]
+    outputs = [network(*views, with_features=True) for network in (single, together)]
+    for one, other in zip(*outputs, strict=True):
+        torch.testing.assert_close(one, other)
+    weights = [torch.randn_like(output) for output in outputs[0]]
+    for output in outputs:
+        sum((values * weight).sum() for values, weight in zip(output, weights, strict=True)).backward()
+    largest = max(parameter.grad.norm() for parameter in single.parameters() if parameter.grad is not None)
+    for one, other in zip(single.parameters(), together.parameters(), strict=True):
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad, atol=float(1e-12 * largest), rtol=1e-9)
+    assert list(single.state_dict()) == list(together.state_dict())
+    for name, values in single.state_dict().items():  # the running statistics, too
+        torch.testing.assert_close(values, together.state_dict()[name], msg=name)
+    torch.testing.assert_close(single.eval()(views[0]), together.eval()(views[0]))

@@ -1,0 +1,63 @@
+"""Crops of many photographs at once: two products of matrices, which is what a GPU does best."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def crop_together(
+    images: Sequence[Tensor], boxes: Sequence[tuple[int, int, int, int]], turned: Sequence[bool], size: int
+) -> Tensor:
+    """Parts of photographs scaled to one size, by bilinear interpolation with antialiasing, rounded to whole values.
+
+    What `torchvision.transforms.v2.functional.resized_crop` makes of one image after the other, but for the rounding of
+    a value that lies between two.
+
+    Args:
+        images: (3, h, w) each, in 0..255, on one device.
+        boxes: top, left, height and width of each part, in pixels.
+        turned: whether left and right change places.
+        size: pixels of the results' sides.
+
+    Returns:
+        (n, 3, size, size) float, in 0..255.
+    """
+    device = images[0].device
+    numbers = torch.tensor([(*box, flip) for box, flip in zip(boxes, turned, strict=True)], dtype=torch.float)
+    if device.type == "cuda":
+        numbers = numbers.pin_memory()
+    top, left, height, width, flips = numbers.to(device, non_blocking=True).unbind(1)
+    photographs = _stack(images)
+    down = _weights(top, height, torch.zeros_like(flips), photographs.shape[2], size)
+    across = _weights(left, width, flips, photographs.shape[3], size)
+    narrow = photographs.float() @ across.mT[:, None]
+    return (down[:, None] @ narrow).round_().clamp_(0, 255)
+
+
+def _stack(images: Sequence[Tensor]) -> Tensor:
+    """(n, 3, h, w); images that are smaller than the largest are filled up with nothing."""
+    shapes = {image.shape for image in images}
+    if len(shapes) == 1:
+        return torch.stack(tuple(images))
+    height, width = (max(shape[side] for shape in shapes) for side in (1, 2))
+    stacked = images[0].new_zeros(len(images), 3, height, width)
+    for place, image in zip(stacked, images, strict=True):
+        place[:, : image.shape[1], : image.shape[2]] = image
+    return stacked
+
+
+def _weights(start: Tensor, length: Tensor, turned: Tensor, side: int, size: int) -> Tensor:
+    """How much of each pixel of a side is in each pixel of the result: (n,) each to (n, size, side), rows adding to 1.
+
+    Source: the triangle filter of PyTorch's and Pillow's antialiased bilinear interpolation; it is as wide as a pixel
+    of the result, but no narrower than one of the photograph.
+    """
+    start, length, turned = (values[:, None, None] for values in (start, length, turned))
+    order = torch.arange(size, device=start.device)[:, None]
+    scale = length / size
+    centre = start + (torch.where(turned > 0, size - 1 - order, order) + 0.5) * scale
+    position = torch.arange(side, device=start.device) + 0.5
+    weights = (1 - (position - centre).abs_() / scale.clamp(min=1)).clamp_(min=0)
+    weights *= (position > start) & (position < start + length)
+    return weights.div_(weights.sum(-1, keepdim=True))

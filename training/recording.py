@@ -1,0 +1,77 @@
+"""The network in training as CUDA graphs: its passes forward and backward are recorded once, then replayed."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+
+class RecordedNetwork:
+    """A network on a GPU whose passes, forward and backward, are one launch each instead of thousands.
+
+    Without it a GPU waits for the program, which launches slower than the GPU computes. Recorded is what a step
+    would do, so that the result is the same; what cannot be recorded runs step by step.
+
+    Source: PyTorch, `torch.cuda.make_graphed_callables`.
+
+    Args:
+        network: on the GPU, in training; views (n, 3, h, w) to a tuple of tensors.
+        step_by_step: the same network as it is run where nothing is recorded.
+        precision: the number format that it runs in.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        step_by_step: Callable[..., tuple[Tensor, ...]],
+        precision: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._network = network
+        self._step_by_step = step_by_step
+        self._precision = precision
+        self._recordings: dict[tuple[bool, tuple[torch.Size, ...]], Callable[..., tuple[Tensor, ...]]] = {}
+        self._recordable = True
+
+    def __call__(self, *views: Tensor, with_features: bool = False) -> tuple[Tensor, ...]:
+        key = with_features, tuple(view.shape for view in views)
+        if key not in self._recordings and self._recordable:
+            self._record(key, views)
+        if key in self._recordings:
+            return self._recordings[key](*views)
+        return self._step_by_step(*views, with_features=with_features)
+
+    def _record(self, key: tuple[bool, tuple[torch.Size, ...]], views: tuple[Tensor, ...]) -> None:
+        before = [buffer.clone() for buffer in self._network.buffers()]
+        passes = _Passes(self._network, key[0], self._precision)
+        try:
+            own = tuple(view.clone() for view in views)  # what replays read, so no batch's own memory
+            recorded = torch.cuda.make_graphed_callables(passes, own, allow_unused_input=True)
+            self._recordings[key] = cast(Callable[..., tuple[Tensor, ...]], recorded)
+        except RuntimeError as error:  # no memory left, or a network that waits for the GPU
+            log.warning("The network cannot be recorded as a CUDA graph (%s): it trains step by step.", error)
+            self._recordable = False
+        # the runs before a recording have moved the batch norm's statistics
+        for buffer, value in zip(self._network.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+
+class _Passes(nn.Module):
+    """The passes of a network with its number format, as they are recorded: tensors in, float32 tensors out."""
+
+    def __init__(
+        self, network: nn.Module, with_features: bool, precision: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.with_features = with_features
+        self.precision = precision
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, ...]:
+        with self.precision():
+            outputs = self.network(*views, with_features=self.with_features)
+        return tuple(output.float() for output in outputs)
