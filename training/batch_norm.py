@@ -115,8 +115,10 @@ class ViewBatchNorm(_OtherRows):
     def _normalise(self, rows: Tensor) -> Tensor:
         views = rows.view(-1, self.rows, *rows.shape[1:])
         shape = [1, 1, -1] + [1] * (rows.ndim - 2)
+        weight: Tensor = self.weight if self.affine else rows.new_ones(self.num_features)
+        bias: Tensor = self.bias if self.affine else rows.new_zeros(self.num_features)
         normalised, mean, variance = EachNormalised.apply(  # type: ignore[no-untyped-call]
-            views, self.weight.view(shape), self.bias.view(shape), self.eps
+            views, weight.view(shape), bias.view(shape), self.eps
         )
         for own_mean, own_variance in zip(mean.flatten(1), variance.flatten(1), strict=True):
             self._track(own_mean, own_variance, views[0].numel() // self.num_features)

@@ -131,7 +131,7 @@ def train(
         option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.", show_default="fp32; modern auto"),
     ] = None,
     compile: Annotated[
-        bool, option("compile", "Compile the network with torch.compile: minutes at the start, less for each step.")
+        bool, option("compile", "torch.compile the network, for a GPU: minutes at the start, less for each step.")
     ] = False,
     nodes: Annotated[
         int, option("nodes", "Machines to train on together; each runs the same command (docs/training-speed.md).")
