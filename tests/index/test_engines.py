@@ -9,34 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from index.engines.create import create_engine
 from index.engines.export import cache_folder
 from index.engines.openvino import OpenVinoEngine, has_bf16
 from index.engines.pytorch import TorchEngine
-from training.encoder import Encoder, EncoderConfig
 from training.errors import DacoError
 
-SIZES = [(96, 72), (72, 96), (64, 64), (96, 72), (200, 70)]
-
-
-def pictures() -> list[Image.Image]:
-    """Coloured blocks of several shapes."""
-    blocks = [np.random.default_rng(row).integers(0, 255, (4, 5, 3), dtype=np.uint8) for row in range(len(SIZES))]
-    return [
-        Image.fromarray(block).resize(size, Image.Resampling.BICUBIC) for block, size in zip(blocks, SIZES, strict=True)
-    ]
-
-
-def encoder(backbone: str = "test_resnet", pooling: str = "gem", **more: object) -> Encoder:
-    torch.manual_seed(0)
-    return Encoder(EncoderConfig(backbone=backbone, pooling=pooling, image_size=64, **more)).eval()
-
-
-def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-5)
-    return (one * other).sum(axis=1)
+from .pictures import cosines, encoder, pictures
 
 
 @pytest.fixture(scope="module")

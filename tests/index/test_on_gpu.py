@@ -6,29 +6,20 @@ import faiss
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from index.engines.pytorch import TorchEngine
 from index.sizing import EXACT
 from index.stores.faiss import FaissStore
 from index.tuning import recall_of
-from training.encoder import Encoder, EncoderConfig
+
+from .pictures import cosines, encoder, pictures
 
 pytestmark = pytest.mark.gpu
 
-SIZES = [(96, 72), (72, 96), (64, 64), (96, 72), (200, 70)]
 needs_torch = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
 needs_faiss = pytest.mark.skipif(
     not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus(), reason="FAISS sees no GPU"
 )
-
-
-@pytest.fixture(scope="module")
-def pictures() -> list[Image.Image]:
-    blocks = [np.random.default_rng(row).integers(0, 255, (4, 5, 3), dtype=np.uint8) for row in range(len(SIZES))]
-    return [
-        Image.fromarray(block).resize(size, Image.Resampling.BICUBIC) for block, size in zip(blocks, SIZES, strict=True)
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +29,29 @@ def vectors() -> np.ndarray:
 
 
 def engine(device: str, precision: str = "fp32", graphs: bool = False) -> TorchEngine:
-    torch.manual_seed(0)
-    encoder = Encoder(EncoderConfig(backbone="test_resnet", pooling="gem", image_size=64)).eval()
-    return TorchEngine(encoder, torch.device(device), precision, graphs)
-
-
-def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-5)
-    return (one * other).sum(axis=1)
+    return TorchEngine(encoder(), torch.device(device), precision, graphs)
 
 
 @needs_torch
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_descriptors_are_comparable_step_by_step_and_recorded(pictures: list[Image.Image], precision: str) -> None:
-    expected = engine("cpu").embed(pictures)
+def test_descriptors_are_comparable_step_by_step_and_recorded(precision: str) -> None:
+    expected = engine("cpu").embed(pictures())
     for graphs in (False, True):
         on_gpu = engine("cuda", precision, graphs)
         for count in (1, 2, 3, 4, 4, 5, 5, 1):  # a shape is recorded when it comes again
-            rows = on_gpu.embed([pictures[0]] * count)
+            rows = on_gpu.embed([pictures()[0]] * count)
             assert cosines(rows, np.repeat(expected[:1], count, axis=0)).min() > 0.995
-        mixed = [on_gpu.embed(pictures) for _ in range(3)]
+        mixed = [on_gpu.embed(pictures()) for _ in range(3)]
         assert all(cosines(rows, expected).min() > 0.995 for rows in mixed)
         np.testing.assert_allclose(mixed[0], mixed[2], atol=2e-2)
 
 
 @needs_torch
-def test_threads_that_share_recordings_get_their_own_descriptors(pictures: list[Image.Image]) -> None:
-    expected = engine("cpu").embed(pictures)
+def test_threads_that_share_recordings_get_their_own_descriptors() -> None:
+    expected = engine("cpu").embed(pictures())
     on_gpu = engine("cuda", graphs=True)
     with ThreadPoolExecutor(8) as pool:
-        rows = list(pool.map(lambda turn: on_gpu.embed([pictures[turn % len(SIZES)]])[0], range(200)))
+        rows = list(pool.map(lambda turn: on_gpu.embed([pictures()[turn % len(expected)]])[0], range(200)))
     assert cosines(np.stack(rows), np.tile(expected, (40, 1))).min() > 0.995
 
 

@@ -163,9 +163,8 @@ def _run_size(
         answers = searchers[name].ids(searchers[name].ask(queries, K))
         # with the catalogue PyTorch is loaded, too, and its memory says nothing of the search
         folder = folders[row.kind]
-        own = (
-            {} if "served" in row.asked or "GPU" in row.asked else resident_of(row.asked, folder, queries, row.setting)
-        )
+        alone = row.asked not in ("served", *ASKED_ON_GPU)
+        own = resident_of(row.asked, folder, queries, row.setting) if alone else {}
         yield replace(
             row,
             recall=round(recall_of(answers, truth), 4),
