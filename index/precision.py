@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,15 +81,17 @@ def choose_precision(
         return QueryPrecision("fp32", wish, few)
     copies = _Copies(exact, paths)
     # on a GPU one photograph is described by a recording, which bf16 gains by and a batch step by step does not
-    goal: Literal["latency", "throughput"] = "latency" if pick_device(device).type == "cuda" else "throughput"
-    timed = create_engine(encoder, device, goal=goal) if goal == "latency" else exact
+    recorded = pick_device(device).type == "cuda"
+    timed = create_engine(encoder, device) if recorded else exact
     engines: dict[Precision, Engine] = {}
     failed = []
     for name in names:
         try:
             if name == "int8":
                 quantise(encoder, copies.to_calibrate(CALIBRATION_IMAGES), folder, progress)
-            engines[name] = create_engine(encoder, device, name, folder / MODEL_FILE, goal=goal)
+            engines[name] = create_engine(
+                encoder, device, name, folder / MODEL_FILE, goal="latency" if recorded else "throughput"
+            )
         except DacoError as error:
             failed.append(str(error))
     if not engines:

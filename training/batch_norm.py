@@ -1,6 +1,6 @@
 """Batch norm in training over other rows than those that a layer is given at once: of all processes, or of one view."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +40,7 @@ def _replace(network: nn.Module, replacement: Callable[[_BatchNorm], nn.Module])
             _replace(child, replacement)
 
 
-class _OtherRows(_BatchNorm):
+class _OtherRows(_BatchNorm, ABC):
     """Takes over a layer's parameters and buffers themselves; what it does in training is another's.
 
     Shape: (n, c, ...) to the same.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from training.errors import DacoError
 
@@ -35,3 +36,9 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type == "cuda":
         check_gpus([device.index or 0])
     return device
+
+
+def send(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers, or rows of numbers, as a tensor on a device; a GPU is not waited for."""
+    tensor = torch.tensor(values, dtype=dtype)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

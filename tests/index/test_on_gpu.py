@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import faiss
 import numpy as np
 import pytest
 import torch
@@ -10,22 +9,21 @@ import torch
 from index.engines.pytorch import TorchEngine
 from index.sizing import EXACT
 from index.stores.faiss import FaissStore
+from index.stores.gpu import wanted
 from index.tuning import recall_of
 
 from .pictures import cosines, encoder, pictures
+from .test_store import draw, share_found
 
 pytestmark = pytest.mark.gpu
 
 needs_torch = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
-needs_faiss = pytest.mark.skipif(
-    not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus(), reason="FAISS sees no GPU"
-)
+needs_faiss = pytest.mark.skipif(not wanted("auto"), reason="FAISS sees no GPU")
 
 
 @pytest.fixture(scope="module")
 def vectors() -> np.ndarray:
-    drawn = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return draw(1000)
 
 
 def engine(device: str, precision: str = "fp32", graphs: bool = False) -> TorchEngine:
@@ -77,4 +75,4 @@ def test_what_a_gpu_has_no_index_for_stays_on_the_cpu(vectors: np.ndarray) -> No
     store.add(vectors, np.arange(1000))
     store.arrange("IVF8,PQ8x4fs")
     assert not store.move_to_gpu()
-    assert (store.search(vectors[:50], 1)[1][:, 0] == np.arange(50)).any()
+    assert share_found(store, vectors[:50]) > 0

@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from training.datasets.conditions import Condition, apply_condition, draw_condition
 from training.datasets.crops import crop_together
+from training.devices import send
 
 AREA = (0.2, 1.0)  # the share of a photograph that a crop covers
 RATIO = (3 / 4, 4 / 3)  # width to height of a crop
@@ -146,8 +147,8 @@ def recolour(batch: Tensor, views: Sequence[View]) -> Tensor:
         return batch
     # all indexes and factors go to the device at once, without waiting for it
     ends = list(accumulate(len(rows) for _, rows, _ in groups))[:-1]
-    indexes = _send([row for _, rows, _ in groups for row in rows], torch.long, batch.device).tensor_split(ends)
-    factors = _send([factor for *_, drawn in groups for factor in drawn], torch.float, batch.device).tensor_split(ends)
+    indexes = send([row for _, rows, _ in groups for row in rows], torch.long, batch.device).tensor_split(ends)
+    factors = send([factor for *_, drawn in groups for factor in drawn], torch.float, batch.device).tensor_split(ends)
     for (operation, *_), index, factor in zip(groups, indexes, factors, strict=True):
         strength = factor[:, None, None, None]
         if len(index) == len(batch):
@@ -155,11 +156,6 @@ def recolour(batch: Tensor, views: Sequence[View]) -> Tensor:
         else:
             batch[index] = operation(batch[index], strength)
     return batch
-
-
-def _send(values: list[int] | list[float], dtype: torch.dtype, device: torch.device) -> Tensor:
-    tensor = torch.tensor(values, dtype=dtype)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def grey_of(images: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from training.devices import send
+
 
 def crop_together(
     images: Sequence[Tensor], boxes: Sequence[tuple[int, int, int, int]], turned: Sequence[bool], size: int
@@ -23,11 +25,8 @@ def crop_together(
     Returns:
         (n, 3, size, size) float, in 0..255.
     """
-    device = images[0].device
-    numbers = torch.tensor([(*box, flip) for box, flip in zip(boxes, turned, strict=True)], dtype=torch.float)
-    if device.type == "cuda":
-        numbers = numbers.pin_memory()
-    top, left, height, width, flips = numbers.to(device, non_blocking=True).unbind(1)
+    numbers = [(*box, flip) for box, flip in zip(boxes, turned, strict=True)]
+    top, left, height, width, flips = send(numbers, torch.float, images[0].device).unbind(1)
     photographs = _stack(images)
     down = _weights(top, height, torch.zeros_like(flips), photographs.shape[2], size)
     across = _weights(left, width, flips, photographs.shape[3], size)

@@ -12,6 +12,7 @@ from torch import Tensor
 from training.datasets.augment import DrawView, draw_view, render
 from training.datasets.image_store import ImageStore
 from training.datasets.layout import DataSet
+from training.devices import send
 from training.encoder import EncoderConfig
 from training.errors import DacoError
 from training.methods.method import Source
@@ -91,14 +92,12 @@ class TrainingViews:
             photographs = {source: self.store[files[index]] for source, files in self.files.items()}
             images.append([photographs[source] for source in self.sources])
             drawn.append([self._draw_view(random, *image.shape[1:]) for image in images[-1]])
-        # before the views, as a GPU is waited for until it is there
-        numbers = torch.tensor([index for _, index in keys]).to(self.store.device)
         # all first views, then all second ones, ...
         of_images = [image for column in zip(*images, strict=True) for image in column]
         of_views = [view for column in zip(*drawn, strict=True) for view in column]
         config = self.config
         views = torch.split(render(of_images, of_views, config.image_size, config.mean, config.std), len(keys))
-        return list(views), numbers
+        return list(views), send([index for _, index in keys], torch.long, self.store.device)
 
 
 class Batches:

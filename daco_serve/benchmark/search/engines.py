@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.catalog import Catalog, Entry
 from index.stores.faiss import AS_IT_LIKES, FaissStore, candidates_file, inner
+from index.stores.gpu import move_there
 from training.errors import DacoError
 
 Ids = NDArray[np.int64]
@@ -90,7 +91,7 @@ class ServedOnGpu(Served):
             raise DacoError(f"FAISS cannot hold the index in {folder} on this GPU.")
 
     def _open(self, folder: Path) -> FaissStore:
-        return FaissStore.load(folder / STORE_FILE, candidates_file(folder / STORE_FILE).exists())
+        return _load(folder)  # of its own, as it leaves main memory
 
 
 class BareFaiss:
@@ -139,10 +140,11 @@ class BareFaissOnGpu(BareFaiss):
     PARAMETERS: ClassVar[Any] = getattr(faiss, "GpuParameterSpace", None)  # faiss-cpu has none
 
     def _place(self, index: Any) -> Any:
-        self._resources = faiss.StandardGpuResources()
-        options = faiss.GpuClonerOptions()
-        options.useFloat16 = not isinstance(index, faiss.IndexFlat)
-        return faiss.index_cpu_to_gpu(self._resources, 0, index, options)
+        moved = move_there(index)
+        if moved is None:
+            raise DacoError("FAISS cannot hold this index on this GPU.")
+        on_gpu, self._resources = moved
+        return on_gpu
 
 
 class Usearch:
@@ -221,6 +223,10 @@ OPENED_BY: dict[str, type[Any]] = {
 @lru_cache(maxsize=2)
 def open_store(folder: Path) -> FaissStore:
     """Our store in a folder, exact or with candidates; the same one again, so that it is in memory once."""
+    return _load(folder)
+
+
+def _load(folder: Path) -> FaissStore:
     return FaissStore.load(folder / STORE_FILE, candidates_file(folder / STORE_FILE).exists())
 
 

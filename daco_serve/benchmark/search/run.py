@@ -36,6 +36,7 @@ BATCHES = 32
 TURNS = 8
 SAMPLED = 1500  # descriptors whose statistics are taken
 COPIES = 5  # of the exact vectors, that the engines hold together
+COPIES_ON_GPU = 3  # that those on a GPU hold in main memory besides
 COPIES_ALONE = 2  # that building the small index takes
 ASKED = ("served", "no catalogue", "bare FAISS")
 ASKED_ON_GPU = ("served, GPU", "bare FAISS, GPU")
@@ -111,7 +112,7 @@ def run_sizes(
     synthetic = SyntheticMap(dimension, seed)
     for count in sizes:
         folder = work / f"{count}x{dimension}-{seed}"
-        if COPIES * 4 * count * dimension <= memory:
+        if (COPIES + COPIES_ON_GPU * gpu) * 4 * count * dimension <= memory:
             kinds = ("exact", "small", *((EXACT_ON_GPU, SMALL_ON_GPU) if gpu else ()), *others)
             yield from _run_size(count, synthetic, recall, kinds, ASKED, folder, say)
         else:
@@ -129,8 +130,12 @@ def _run_size(
     say: Callable[[str], None],
 ) -> Iterator[Row]:
     dimension = synthetic.dimension
-    factories = {"exact": EXACT, "small": smaller(count, dimension)[0][0]}
-    factories |= {EXACT_ON_GPU: EXACT, SMALL_ON_GPU: smaller(count, dimension, gpu=True)[0][0]}
+    factories = {
+        "exact": EXACT,
+        "small": smaller(count, dimension)[0][0],
+        EXACT_ON_GPU: EXACT,
+        SMALL_ON_GPU: smaller(count, dimension, gpu=True)[0][0],
+    }
     folders = {kind: work / ("exact" if kind == EXACT_ON_GPU else kind) for kind in kinds}
     seconds = _build_all(count, synthetic, factories, folders, say)
     exact = open_store(folders[kinds[0]])
