@@ -36,15 +36,23 @@ class Running:
 
     @classmethod
     def start(cls, bundle: Bundle, settings: ServeSettings) -> "Running":
-        """The engine for an index's encoder, warmed with one dummy image."""
+        """The engine for an index's encoder, warm: no query waits for what the first of its kind takes longer."""
         engine = query_engine(bundle, settings.device, settings.precision, settings.threads)
         log.info("%s describes the queries.", engine.description)
-        size = bundle.encoder.config.image_size
-        engine.embed([Image.new("RGB", (size * 4 // 3, size))])
+        at_once = min(settings.max_batch, engine.at_once)
+        _warm(engine, bundle.encoder.config.image_size, at_once)
         batcher = Batcher[Tensor, NDArray[np.float32]](
-            lambda tensors: _embed(engine, tensors), min(settings.max_batch, engine.at_once), settings.max_waiting
+            lambda tensors: _embed(engine, tensors), at_once, settings.max_waiting
         )
         return cls(engine, batcher)
+
+
+def _warm(engine: Engine, size: int, at_once: int) -> None:
+    """Has the engine describe a dummy by itself and in batches, twice: on a GPU the second is recorded."""
+    dummy = engine.prepare(Image.new("RGB", (size * 4 // 3, size)))
+    for power in range((at_once - 1).bit_length() + 1):
+        for _ in range(2):
+            engine.embed_prepared([dummy] * min(2**power, at_once))
 
 
 def _embed(engine: Engine, tensors: Sequence[Tensor]) -> list[NDArray[np.float32]]:

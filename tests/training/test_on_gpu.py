@@ -81,8 +81,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_network(settings: TrainSetti
 
 
 def test_compiled_steps_are_those_that_are_not(settings: TrainSettings) -> None:
+    settings = settings.but(lr=1e-4)  # at a higher rate rounding grows to percents in two steps
     compiled = losses(settings.but(compile=True), True)
-    np.testing.assert_allclose(compiled[:3], losses(settings, True)[:3], rtol=1e-2)  # more, and rounding has grown
+    np.testing.assert_allclose(compiled[:3], losses(settings, True)[:3], rtol=1e-2)
     assert compiled == losses(settings.but(compile=True), True), "a seed gives the same losses"
 
 

@@ -74,50 +74,81 @@ def training_only(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return root
 
 
-@pytest.fixture(scope="module")
-def together(training_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of every method, trained by two processes as torchrun starts them."""
-    folder = tmp_path_factory.mktemp("together")
-    script = folder / "train_all.py"
+def train_together(script: Path, data_root: Path, folder: Path, device: str) -> None:
+    """Trains every method with two processes as torchrun starts them, below a folder.
+
+    One GPU does for both: each is a machine of its own then, and they meet through gloo, as NCCL wants a GPU for each.
+    """
+    on_gpu = device == "cuda"
     script.write_text(
         "from pathlib import Path\n"
         "import torch\n"
+        "from lightning.fabric.strategies import ddp\n"
         "from training.precision import PRECISIONS\n"
         "from training.settings import TrainSettings\n"
         "from training.trainer import train\n"
+        "ddp._get_default_process_group_backend_for_device = lambda device: 'gloo'\n"
         f"PRECISIONS['fp32'] = {DOUBLE!r}\n"
         "torch.set_default_dtype(torch.float64)\n"
         f"for method in {METHODS!r}:\n"
-        f"    run = TrainSettings(data_root=Path({str(training_only)!r}), save_root=Path({str(folder)!r}),\n"
-        f"        method_name=method, **{SMALL!r})\n"
-        "    train(run, accelerator='cpu', processes=2)\n"
+        f"    run = TrainSettings(data_root=Path({str(data_root)!r}), save_root=Path({str(folder)!r}),\n"
+        f"        method_name=method, nodes={2 if on_gpu else 1}, **{SMALL!r})\n"
+        f"    train(run, accelerator={device!r}, processes={1 if on_gpu else 2})\n"
     )
-    torchrun = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
-    ranks = [torchrun | {"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    torchrun = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2"}
+    alone = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "CUDA_VISIBLE_DEVICES": "0"}
+    ranks = [
+        torchrun
+        | {"RANK": rank}
+        | (alone | {"GROUP_RANK": rank} if on_gpu else {"LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"})
+        for rank in ("0", "1")
+    ]
     run_together([[sys.executable, script]] * 2, ranks)
-    return folder
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU"),
+            ],
+        ),
+    ],
+)
+def together(
+    request: pytest.FixtureRequest, training_only: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """A device, and the results of every method, trained on it by two processes."""
+    folder = tmp_path_factory.mktemp("together")
+    train_together(folder / "train_all.py", training_only, folder, request.param)
+    return request.param, folder
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_have_the_losses_of_one(
     training_only: Path,
     tmp_path: Path,
-    together: Path,
+    together: tuple[str, Path],
     method: str,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
+    device, folder = together
     monkeypatch.setitem(PRECISIONS, "fp32", DOUBLE)
     request.addfinalizer(partial(torch.set_default_dtype, torch.get_default_dtype()))
     torch.set_default_dtype(torch.float64)
     alone = TrainSettings(data_root=training_only, save_root=tmp_path, method_name=method, **SMALL)  # type: ignore[arg-type]
-    train(alone, accelerator="cpu")
-    shared = alone.but(save_root=together)
+    train(alone, accelerator=device)
+    shared = alone.but(save_root=folder)
     expected = losses(alone.results_file)
     assert len(expected) == ITERS
     assert len(set(expected)) == ITERS, "the loss must move, or nothing is compared"
     assert losses(shared.results_file) == pytest.approx(expected, abs=1e-4)
-    ours, theirs = (torch.load(run.checkpoint_file, weights_only=True) for run in (alone, shared))
+    ours, theirs = (torch.load(run.checkpoint_file, map_location="cpu", weights_only=True) for run in (alone, shared))
     assert ours["network"].keys() == theirs["network"].keys()
     assert ours["method"].keys() == theirs["method"].keys()
     for name in ("queue", "bank", "normaliser"):

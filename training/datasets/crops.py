@@ -53,10 +53,10 @@ def _weights(start: Tensor, length: Tensor, turned: Tensor, side: int, size: int
     of the result, but no narrower than one of the photograph.
     """
     start, length, turned = (values[:, None, None] for values in (start, length, turned))
-    order = torch.arange(size, device=start.device)[:, None]
+    order = torch.arange(size, device=start.device, dtype=start.dtype)[:, None]
     scale = length / size
     centre = start + (torch.where(turned > 0, size - 1 - order, order) + 0.5) * scale
-    position = torch.arange(side, device=start.device) + 0.5
+    position = torch.arange(side, device=start.device, dtype=start.dtype) + 0.5
     weights = (1 - (position - centre).abs_() / scale.clamp(min=1)).clamp_(min=0)
     weights *= (position > start) & (position < start + length)
     return weights.div_(weights.sum(-1, keepdim=True))
