@@ -60,7 +60,10 @@ def index_sizes(
     counts = size_list(sizes)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if work is None else work
-        rows = list(run_sizes(counts, dimension, goal, words(engines), folder, _note, seed, wanted(gpu.value)))
+        rows = []
+        for row in run_sizes(counts, dimension, goal, words(engines), folder, _note, seed, wanted(gpu.value)):
+            rows.append(row)
+            _note(report.to_line(row))  # kept by whoever stops it before the table
     if plot is not None:
         plot_rows(rows, plot)
     if as_json:

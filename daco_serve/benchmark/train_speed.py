@@ -126,7 +126,9 @@ def compare_speed(
                     bar.update()
                 for _ in range(rounds):
                     for runner in runners:
-                        blocks[runner.side.name].append(runner.run(steps))
+                        block = runner.run(steps)
+                        blocks[runner.side.name].append(block)
+                        bar.set_postfix_str(f"{runner.side.name}: {median(block.seconds):.3g} s/step", refresh=False)
                         bar.update()
         finally:
             for runner in runners:

@@ -170,8 +170,11 @@ class FaissStore:
                 self._fill(candidates, like.count if grown else 0, progress)
             else:
                 candidates = check_factory(factory, self.dimension)
+                lists = inner(candidates)
+                if hasattr(lists, "do_polysemous_training"):
+                    lists.do_polysemous_training = False  # takes a minute, for a kind of search that is not ours
                 if gpu:
-                    train_there(inner(candidates))
+                    train_there(lists)
                 sample = self._sample(candidates)
                 set_rotation(candidates, sample)
                 candidates.train(sample)

@@ -73,6 +73,14 @@ def growth(rows: Sequence[Row]) -> Growth | None:
     return Growth({name: round(slope, 3) for name, slope in slopes.items()}, far)
 
 
+def to_line(row: Row) -> str:
+    """What was measured of a row, as soon as it was."""
+    return (
+        f"{row.count}: {row.kind}, {row.asked}: recall {row.recall:.3f}, one query {row.query_ms:.3g} ms,"
+        f" {BATCH} in {row.batch_ms:.3g} ms"
+    )
+
+
 def to_markdown(rows: Sequence[Row]) -> str:
     """A table of all rows, and one of the growth."""
     bare = {(row.count, row.kind): row for row in rows if row.asked.startswith("bare FAISS")}

@@ -92,12 +92,14 @@ def compare(
             run_floor(loops, 0.1)
         for number in range(rounds):
             for loops, runs in floor.items():
-                _say(f"round {number + 1} of {rounds}: floor, {loops} at once")
-                runs.append(run_floor(loops, seconds))
+                run = run_floor(loops, seconds)
+                runs.append(run)
+                _say_run(number, rounds, "floor", loops, run)
             for clients in concurrencies:
                 for name, server in started.items():
-                    _say(f"round {number + 1} of {rounds}: {name}, {clients} at once")
-                    measured[name][clients].append(load(server, photographs, clients, seconds))
+                    run = load(server, photographs, clients, seconds)
+                    measured[name][clients].append(run)
+                    _say_run(number, rounds, name, clients, run)
         peaks = {name: server.peak() for name, server in started.items()}
     return Comparison(_medians(floor), [Measured(name, _medians(runs), peaks[name]) for name, runs in measured.items()])
 
@@ -166,3 +168,8 @@ def _start(name: str, index: Path, workers: int, precision: str, cores: int) -> 
 
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
+
+
+def _say_run(number: int, rounds: int, name: str, at_once: int, run: Timings) -> None:
+    speed = f"{run.per_second:g} requests/s, p50 {run.p50_ms:g} ms"
+    _say(f"round {number + 1} of {rounds}: {name}, {at_once} at once: {speed}")
