@@ -22,7 +22,7 @@ from index.generations import (
     read_kept,
 )
 from index.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest
-from index.sizing import Gpu
+from index.sizing import Gpu, worth_a_gpu
 from index.store import VectorStore
 from index.stores.faiss import FaissStore, candidates_file
 from index.stores.gpu import wanted
@@ -65,7 +65,8 @@ class Bundle:
 
         Args:
             trust: consent to running the code of others, without which an encoder from torch.hub is refused.
-            gpu: whether it is to be searched on a GPU; with `auto`, where FAISS sees one and has such an index there.
+            gpu: whether it is to be searched on a GPU; with `auto`, where FAISS sees one and has such an index there,
+                and the index is large enough.
 
         Raises:
             DacoError: there is no index, a file of it is missing or damaged (the sentence names it), its encoder is
@@ -76,17 +77,23 @@ class Bundle:
         while True:
             try:
                 bundle = cls._open_generation(index, current, trust)
-                if on_gpu and isinstance(bundle.store, FaissStore) and not bundle.store.move_to_gpu() and gpu == "on":
-                    raise DacoError(
-                        f"{index} is searched by {bundle.manifest.index}, which FAISS cannot hold on this GPU: build it"
-                        " with --gpu on, or leave --gpu out."
-                    )
+                if on_gpu and isinstance(bundle.store, FaissStore):
+                    bundle._move_to_gpu(bundle.store, insist=gpu == "on")
                 return bundle
             except DacoError:
                 # a writer may have published twice since, and cleared this generation away
                 if (newer := read_current(index)) == current:
                     raise
                 current = newer
+
+    def _move_to_gpu(self, store: FaissStore, insist: bool) -> None:
+        if not insist and not worth_a_gpu(store.count, store.dimension):
+            return
+        if not store.move_to_gpu() and insist:
+            raise DacoError(
+                f"FAISS cannot hold an index {self.manifest.index} on this GPU: build it with --gpu on, or leave --gpu"
+                " out."
+            )
 
     @classmethod
     def open_kept(cls, index: Path, generation: int, trust: bool = False) -> "Bundle":

@@ -87,5 +87,5 @@ class GpuUse(StrEnum):
 
 GpuOption = Annotated[
     GpuUse,
-    typer.Option("--gpu", help="Whether the index is on a GPU; auto, where there is one for it."),
+    typer.Option("--gpu", help="Whether the index is on a GPU; auto, where there is one and the index is large."),
 ]

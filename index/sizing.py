@@ -117,6 +117,11 @@ def choose(count: int, dimension: int, wishes: Wishes, gpu: bool = False) -> Cho
     )
 
 
+def worth_a_gpu(count: int, dimension: int) -> bool:
+    """Whether a search is long enough for a GPU: many threads search a CPU's index at once, one at a time a GPU's."""
+    return count * dimension > EXACT_NUMBERS
+
+
 def still_fits(before: Search, factory: str, count: int, dimension: int, wishes: Wishes) -> bool:
     """Whether an index that was trained for another count of descriptors goes on serving: it was asked for alike, and
     is neither outgrown nor too large."""

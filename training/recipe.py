@@ -13,6 +13,7 @@ class Recipe:
 
     Args:
         grid: `GridPooling` unless another pooling is asked for.
+        rows: in the grid the first and the last row count less.
         whitening: the linear maps of `GridPooling` begin as principal components of the training photographs.
         views: views that a person would know the place by, under random conditions, instead of SimCLR's.
         direct: the loss compares the descriptors that retrieval compares, instead of a projection head's output.
@@ -21,6 +22,7 @@ class Recipe:
     """
 
     grid: bool = False
+    rows: bool = False
     whitening: bool = False
     views: bool = False
     direct: bool = False

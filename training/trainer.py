@@ -30,6 +30,7 @@ from training.errors import DacoError
 from training.interrupt import StopSignal
 from training.methods import METHODS, projection_length
 from training.network import ContrastiveNetwork, FabricProjector
+from training.pooling import GridPooling
 from training.precision import PRECISIONS, choose_precision
 from training.randomness import derive_seed
 from training.recall import Recalls, mean_first
@@ -292,6 +293,8 @@ def _make_encoder(settings: TrainSettings, dataset: DataSet) -> Encoder:
     )
     if settings.weights:
         load_pretrained(encoder.backbone, settings.backbone, settings.weights)
+    if settings.parts.rows and isinstance(encoder.pooling, GridPooling):
+        encoder.pooling.favour_the_middle()
     return encoder
 
 

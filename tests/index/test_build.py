@@ -167,3 +167,18 @@ def test_a_picture_too_narrow_to_resize_is_skipped_not_blown_up(encoder_folder, 
     embedded = embed_files(engine, [thread, picture], progress=False)
     assert embedded.kept == [1]
     assert "too narrow" in str(embedded.unreadable[0])
+
+
+def test_an_index_that_a_cpu_searches_at_once_is_on_a_gpu_only_by_request(
+    built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[FaissStore] = []
+    monkeypatch.setattr("index.bundle.wanted", lambda gpu: gpu != "off")
+    monkeypatch.setattr(FaissStore, "move_to_gpu", lambda store: asked.append(store))
+    Bundle.open(built[1], gpu="auto")
+    assert not asked
+    with pytest.raises(DacoError, match="--gpu on"):
+        Bundle.open(built[1], gpu="on")
+    monkeypatch.setattr("index.sizing.EXACT_NUMBERS", 1)
+    Bundle.open(built[1], gpu="auto")
+    assert len(asked) == 2

@@ -48,6 +48,17 @@ def test_moving_a_thing_changes_the_descriptor_as_averaging_over_all_would_not()
     assert same[0] < same[1]
 
 
+def test_the_first_and_last_row_can_count_less() -> None:
+    encoder = grid_encoder()
+    assert isinstance(encoder.pooling, GridPooling)
+    image = torch.rand(1, 3, 64, 64)
+    whole = encoder(image).view(2, 4, 4, 64).norm(dim=-1)
+    assert torch.allclose(whole, whole.mean().expand_as(whole), atol=1e-5)
+    encoder.pooling.favour_the_middle()
+    rows = encoder(image).view(2, 4, 4, 64).norm(dim=-1)
+    assert torch.allclose(rows / rows[:, 1:2], torch.tensor([0.8, 1, 1, 0.8])[:, None].expand(4, 4), atol=1e-5)
+
+
 def test_layers_that_the_grid_does_not_use_are_not_kept() -> None:
     assert not any("conv_head" in name for name in grid_encoder("tf_efficientnet_lite0").state_dict())
 
