@@ -1,6 +1,7 @@
 """Pooling: the feature maps of a photograph to one vector."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,12 +64,19 @@ class GridPooling(nn.Module):
         super().__init__()
         self.reduce = nn.ModuleList([nn.Linear(count, self.cell_width) for count in channels])
         self.dimension = len(channels) * self.cells[0] * self.cells[1] * self.cell_width
-        self.lengths: Tensor  # of the cells' vectors
-        self.register_buffer("lengths", torch.ones(self.cells[0] * self.cells[1], 1))
+        self.lengths: Tensor  # of the cells' vectors; saved unless all are 1, as in encoders from before there were any
+        self.register_buffer("lengths", torch.ones(self.cells[0] * self.cells[1], 1), persistent=False)
 
     def favour_the_middle(self) -> None:
         """Makes the vectors of the first and last row shorter: sky and ground say less of a place than the rest."""
-        self.lengths[: self.cells[1]] = self.lengths[-self.cells[1] :] = EDGE_LENGTH
+        lengths = torch.ones_like(self.lengths)
+        lengths[: self.cells[1]] = lengths[-self.cells[1] :] = EDGE_LENGTH
+        self.register_buffer("lengths", lengths)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        if f"{prefix}lengths" in state_dict:
+            self.favour_the_middle()
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def average(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """The cells of each map, row by row, of length 1: (n, c, h, w) to (n, cells, c)."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from training.encoder import Encoder, EncoderConfig
 from training.errors import DacoError
@@ -57,6 +58,22 @@ def test_the_first_and_last_row_can_count_less() -> None:
     encoder.pooling.favour_the_middle()
     rows = encoder(image).view(2, 4, 4, 64).norm(dim=-1)
     assert torch.allclose(rows / rows[:, 1:2], torch.tensor([0.8, 1, 1, 0.8])[:, None].expand(4, 4), atol=1e-5)
+
+
+@pytest.mark.parametrize("favoured", [True, False])
+def test_an_encoder_keeps_the_lengths_of_its_rows_and_one_from_before_there_were_any_its_fingerprint(
+    favoured: bool, tmp_path: Path
+) -> None:
+    encoder = grid_encoder()
+    assert isinstance(encoder.pooling, GridPooling)
+    if favoured:
+        encoder.pooling.favour_the_middle()
+    encoder.save(tmp_path / "encoder")
+    loaded = Encoder.load(tmp_path / "encoder")
+    assert loaded.fingerprint == encoder.fingerprint
+    assert ("pooling.lengths" in load_file(tmp_path / "encoder" / "model.safetensors")) is favoured
+    image = torch.rand(1, 3, 64, 64)
+    assert torch.equal(loaded(image), encoder(image))
 
 
 def test_layers_that_the_grid_does_not_use_are_not_kept() -> None:
