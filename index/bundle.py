@@ -78,7 +78,7 @@ class Bundle:
             try:
                 bundle = cls._open_generation(index, current, trust)
                 if on_gpu and isinstance(bundle.store, FaissStore):
-                    bundle._move_to_gpu(bundle.store, insist=gpu == "on")
+                    bundle._move_to_gpu(index, bundle.store, insist=gpu == "on")
                 return bundle
             except DacoError:
                 # a writer may have published twice since, and cleared this generation away
@@ -86,13 +86,13 @@ class Bundle:
                     raise
                 current = newer
 
-    def _move_to_gpu(self, store: FaissStore, insist: bool) -> None:
+    def _move_to_gpu(self, index: Path, store: FaissStore, insist: bool) -> None:
         if not insist and not worth_a_gpu(store.count, store.dimension):
             return
         if not store.move_to_gpu() and insist:
             raise DacoError(
-                f"FAISS cannot hold an index {self.manifest.index} on this GPU: build it with --gpu on, or leave --gpu"
-                " out."
+                f"{index} is searched by {self.manifest.index}, which FAISS cannot hold on this GPU: build it with"
+                " --gpu on, or leave --gpu out."
             )
 
     @classmethod

@@ -64,18 +64,21 @@ class GridPooling(nn.Module):
         super().__init__()
         self.reduce = nn.ModuleList([nn.Linear(count, self.cell_width) for count in channels])
         self.dimension = len(channels) * self.cells[0] * self.cells[1] * self.cell_width
-        self.lengths: Tensor  # of the cells' vectors; saved unless all are 1, as in encoders from before there were any
-        self.register_buffer("lengths", torch.ones(self.cells[0] * self.cells[1], 1), persistent=False)
+        self.lengths: Tensor  # of the cells' vectors
+        self._set_lengths(1.0)
 
     def favour_the_middle(self) -> None:
         """Makes the vectors of the first and last row shorter: sky and ground say less of a place than the rest."""
-        lengths = torch.ones_like(self.lengths)
-        lengths[: self.cells[1]] = lengths[-self.cells[1] :] = EDGE_LENGTH
-        self.register_buffer("lengths", lengths)
+        self._set_lengths(EDGE_LENGTH)
+
+    def _set_lengths(self, edge: float) -> None:
+        lengths = next(self.reduce.parameters()).new_ones(self.cells[0] * self.cells[1], 1)
+        lengths[: self.cells[1]] = lengths[-self.cells[1] :] = edge
+        # all of 1 are not saved, as encoders and runs from before there were others have none
+        self.register_buffer("lengths", lengths, persistent=edge != 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        if f"{prefix}lengths" in state_dict:
-            self.favour_the_middle()
+        self._set_lengths(EDGE_LENGTH if f"{prefix}lengths" in state_dict else 1.0)
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     def average(self, maps: Sequence[Tensor]) -> list[Tensor]:

@@ -74,6 +74,11 @@ def test_an_encoder_keeps_the_lengths_of_its_rows_and_one_from_before_there_were
     assert ("pooling.lengths" in load_file(tmp_path / "encoder" / "model.safetensors")) is favoured
     image = torch.rand(1, 3, 64, 64)
     assert torch.equal(loaded(image), encoder(image))
+    other = grid_encoder()
+    assert isinstance(other.pooling, GridPooling)
+    other.pooling.favour_the_middle()
+    other.load_state_dict(encoder.state_dict())  # as a run that is resumed
+    assert torch.equal(other(image), encoder(image))
 
 
 def test_layers_that_the_grid_does_not_use_are_not_kept() -> None:

@@ -80,6 +80,7 @@ def train_together(script: Path, data_root: Path, folder: Path, device: str) -> 
     One GPU does for both: each is a machine of its own then, and they meet through gloo, as NCCL wants a GPU for each.
     """
     on_gpu = device == "cuda"
+    machines = 2 if on_gpu else 1
     script.write_text(
         "from pathlib import Path\n"
         "import torch\n"
@@ -92,15 +93,14 @@ def train_together(script: Path, data_root: Path, folder: Path, device: str) -> 
         "torch.set_default_dtype(torch.float64)\n"
         f"for method in {METHODS!r}:\n"
         f"    run = TrainSettings(data_root=Path({str(data_root)!r}), save_root=Path({str(folder)!r}),\n"
-        f"        method_name=method, nodes={2 if on_gpu else 1}, **{SMALL!r})\n"
-        f"    train(run, accelerator={device!r}, processes={1 if on_gpu else 2})\n"
+        f"        method_name=method, nodes={machines}, **{SMALL!r})\n"
+        f"    train(run, accelerator={device!r}, processes={2 // machines})\n"
     )
-    torchrun = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2"}
-    alone = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "CUDA_VISIBLE_DEVICES": "0"}
+    torchrun = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": str(2 // machines)}
     ranks = [
         torchrun
-        | {"RANK": rank}
-        | (alone | {"GROUP_RANK": rank} if on_gpu else {"LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"})
+        | {"RANK": rank, "GROUP_RANK": rank if on_gpu else "0", "LOCAL_RANK": "0" if on_gpu else rank}
+        | {"CUDA_VISIBLE_DEVICES": "0" if on_gpu else ""}
         for rank in ("0", "1")
     ]
     run_together([[sys.executable, script]] * 2, ranks)
