@@ -61,7 +61,7 @@ class RecordedNetwork:
 
 
 class _Passes(nn.Module):
-    """The passes of a network with its number format, as they are recorded: tensors in, float32 tensors out."""
+    """The passes of a network with its number format, as they are recorded: tensors in, of 32 bits or more out."""
 
     def __init__(
         self, network: nn.Module, with_features: bool, precision: Callable[[], AbstractContextManager[None]]
@@ -74,4 +74,4 @@ class _Passes(nn.Module):
     def forward(self, *views: Tensor) -> tuple[Tensor, ...]:
         with self.precision():
             outputs = self.network(*views, with_features=self.with_features)
-        return tuple(output.float() for output in outputs)
+        return tuple(output.to(torch.promote_types(output.dtype, torch.float32)) for output in outputs)

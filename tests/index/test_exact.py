@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from index.stores.exact import LINE, Exact, in_large_pages
 
 
-@pytest.fixture(params=[1, 2, 7])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+@pytest.fixture(params=[1, 2, 7, "few"])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """So many threads, for however few vectors; or as they come, where these are few."""
     before = faiss.omp_get_max_threads()
+    if request.param == "few":
+        yield
+        return
+    monkeypatch.setattr("index.stores.exact.ALONE", 0)
     faiss.omp_set_num_threads(request.param)
-    yield request.param
+    yield
     faiss.omp_set_num_threads(before)
 
 
@@ -25,7 +30,7 @@ def vectors(count: int, dimension: int = 20) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 7, 8, 13, 1001])
 @pytest.mark.parametrize("k", [1, 2, 5, 10])
-def test_one_query_finds_what_faiss_finds(threads: int, count: int, k: int) -> None:
+def test_one_query_finds_what_faiss_finds(threads: None, count: int, k: int) -> None:
     flat = faiss.IndexFlatIP(20)
     flat.add(vectors(count))
     exact = Exact(vectors(count))
@@ -36,14 +41,14 @@ def test_one_query_finds_what_faiss_finds(threads: int, count: int, k: int) -> N
         np.testing.assert_allclose(similarities, expected[0], atol=1e-6)
 
 
-def test_equal_vectors_are_all_found(threads: int) -> None:
+def test_equal_vectors_are_all_found(threads: None) -> None:
     same = np.tile(vectors(1), (9, 1))
     similarities, rows = Exact(np.vstack([vectors(50), same])).search(same[:1], 9)
     assert sorted(rows[0].tolist()) == list(range(50, 59))
     assert similarities[0].tolist() == pytest.approx([1.0] * 9)
 
 
-def test_a_query_alone_is_answered_as_in_a_batch(threads: int) -> None:
+def test_a_query_alone_is_answered_as_in_a_batch(threads: None) -> None:
     exact = Exact(vectors(333))
     together = exact.search(vectors(40), 5)
     for row, query in enumerate(vectors(40)):
