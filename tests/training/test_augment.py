@@ -84,6 +84,13 @@ def test_crops_made_together_as_on_a_gpu_are_torchvisions() -> None:
         assert (crop - expected).abs().max() < 0.501, "the nearest whole value"
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_half_a_value_is_rounded_up_however_many_are_cropped_together(count: int) -> None:
+    stripes = torch.tensor([2, 3], dtype=torch.uint8).repeat(3, 64, 32)
+    crops = crop_together([stripes] * count, [(0, 0, 64, 64)] * count, [False] * count, 32)
+    assert (crops[..., 1:-1] == 3).all()
+
+
 def test_draws_have_the_published_probabilities_and_ranges() -> None:
     random = np.random.default_rng(0)
     views = [draw_view(random, 480, 640) for _ in range(4000)]

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from training.devices import send
 
+TIE = 2**-12  # half a value is rounded up, whatever the sums' order has made of it: how many are cropped must not matter
+
 
 def crop_together(
     images: Sequence[Tensor], boxes: Sequence[tuple[int, int, int, int]], turned: Sequence[bool], size: int
@@ -23,15 +25,15 @@ def crop_together(
         size: pixels of the results' sides.
 
     Returns:
-        (n, 3, size, size) float, in 0..255.
+        (n, 3, size, size) of PyTorch's default dtype, in 0..255.
     """
     numbers = [(*box, flip) for box, flip in zip(boxes, turned, strict=True)]
-    top, left, height, width, flips = send(numbers, torch.float, images[0].device).unbind(1)
+    top, left, height, width, flips = send(numbers, torch.get_default_dtype(), images[0].device).unbind(1)
     photographs = _stack(images)
     down = _weights(top, height, torch.zeros_like(flips), photographs.shape[2], size)
     across = _weights(left, width, flips, photographs.shape[3], size)
-    narrow = photographs.float() @ across.mT[:, None]
-    return (down[:, None] @ narrow).round_().clamp_(0, 255)
+    narrow = photographs.to(across.dtype) @ across.mT[:, None]
+    return (down[:, None] @ narrow).add_(0.5 + TIE).floor_().clamp_(0, 255)
 
 
 def _stack(images: Sequence[Tensor]) -> Tensor:
