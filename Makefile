@@ -31,11 +31,16 @@ WORK := encoder
 STREETS := $(WORK)/data/streets
 SNOW := $(WORK)/data/snow
 
+# two trainings, with a frozen backbone and with its last stage learning: the encoder is a quarter of the way between
 encoder: $(WORK)/twins
-	$(BIN)/daco-train --recipe modern --precision fp32 --batch_size 32 --iters 200 --lamda 2 --data_root $(WORK)/data --data_name streets --save_root $(WORK)/result \
-	  $(if $(wildcard $(WORK)/result/streets_daco_last.ckpt),--resume)
-	$(BIN)/daco-train pack $(WORK)/result/streets_daco --out $(WORK)/packed
-	cp $(WORK)/packed/* training/shipped/ && cp $(WORK)/result/streets_daco_results.csv training/shipped/log.csv
+	for rate in 0 1e-4; do \
+	  $(BIN)/daco-train --recipe modern --precision fp32 --batch_size 32 --iters 200 --lamda 2 --tail_lr $$rate \
+	    --data_root $(WORK)/data --data_name streets --save_root $(WORK)/tail-$$rate \
+	    $$(test -e $(WORK)/tail-$$rate/streets_daco_last.ckpt && echo --resume) || exit; \
+	  cp $(WORK)/tail-$$rate/streets_daco_results.csv training/shipped/log-tail-$$rate.csv; done
+	$(BIN)/daco-train average $(WORK)/tail-0/streets_daco $(WORK)/tail-1e-4/streets_daco --share 0.25 --out $(WORK)/between
+	$(BIN)/daco-train pack $(WORK)/between --out $(WORK)/packed
+	cp $(WORK)/packed/* training/shipped/
 
 # of a rendered place the twin is the same place rendered in the other condition; days come once more, with snow as twin
 $(WORK)/twins: | $(VENV)/demo-installed

@@ -71,6 +71,20 @@ def feature_maps(backbone: nn.Module, images: Tensor, levels: int = 1) -> list[T
     return [features]
 
 
+def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
+    """The parameters of what makes a backbone's last map of the one before it.
+
+    Raises:
+        DacoError: timm does not say where its stages are.
+    """
+    stages = list(getattr(backbone, "feature_info", []))
+    if len(stages) < 2:
+        raise DacoError("This backbone has no stages by name: train it as a whole, or not at all.")
+    named = list(backbone.named_parameters())
+    before = max(row for row, (name, _) in enumerate(named) if name.startswith(f"{stages[-2]['module']}."))
+    return [parameter for _, parameter in named[before + 1 :]]
+
+
 def drop_unused(backbone: nn.Module, levels: int) -> None:
     """Takes out of a backbone what its last `levels` stages' maps do not need: its final layers."""
     backbone.prune_intermediate_layers(levels, prune_norm=True, prune_head=True)  # type: ignore[operator]

@@ -126,6 +126,9 @@ def train(
         ),
     ] = None,
     lr: Annotated[float, option("lr", "Learning rate; 1e-4 suits weights that all go on learning.")] = 1e-3,
+    tail_lr: Annotated[
+        float, option("tail_lr", "Learning rate of a frozen backbone's last stage; 0: it stays as it is, too.")
+    ] = 0.0,
     precision: Annotated[
         str | None,
         option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.", show_default="fp32; modern auto"),
@@ -172,6 +175,7 @@ def train(
         image_size=image_size,
         pretrained=pretrained,  # type: ignore[arg-type]
         lr=lr,
+        tail_lr=tail_lr,
         precision=precision,  # type: ignore[arg-type]
         compile=compile,
         nodes=nodes,
@@ -215,6 +219,29 @@ def import_encoder(
     normaliser = (mean, std) if mean and std else published_normaliser(str(data_name))
     published_encoder(model, normaliser, data_name).save(out)
     typer.echo(f"Encoder: {out}  Try: daco-bench recall {data_name or 'NAME'} --encoder {out}")
+
+
+@app.command()
+def average(
+    first: Annotated[Path, typer.Argument(help="The folder of an encoder, such as one with a frozen backbone.")],
+    second: Annotated[Path, typer.Argument(help="Of another one of the same form, such as one trained with a tail.")],
+    out: Annotated[Path, option("out", "Folder for the new one.")],
+    share: Annotated[
+        float, option("share", "How far to go from the first's weights to the second's.", min=0.0, max=1.0)
+    ] = 0.5,
+) -> None:
+    """Make an encoder whose weights lie between those of two: it often keeps what the first knows and gains most of
+    what the second learned.
+
+    Both must have begun with the same weights. Measure what comes of it with daco-bench recall.
+
+    Example: daco-train average frozen/demo_daco tail/demo_daco --share 0.25 --out result/demo_daco
+    """
+    from training.averaging import average_encoders
+    from training.encoder import Encoder
+
+    average_encoders(Encoder.load(first), Encoder.load(second), share).save(out)
+    typer.echo(f"Encoder: {out}")
 
 
 @app.command()

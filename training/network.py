@@ -9,6 +9,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.backbones import last_stage
 from training.batch_norm import separate
 from training.encoder import Encoder
 
@@ -25,13 +26,19 @@ class ContrastiveNetwork(nn.Module):
     Args:
         direct: without a head: the projections are the descriptors.
         frozen: the backbone is not trained, and its batch norm keeps its statistics.
+        tail: of a frozen backbone the last stage is trained all the same.
     """
 
-    def __init__(self, encoder: Encoder, proj_dim: int, direct: bool = False, frozen: bool = False) -> None:
+    def __init__(
+        self, encoder: Encoder, proj_dim: int, direct: bool = False, frozen: bool = False, tail: bool = False
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.frozen = frozen
         encoder.backbone.requires_grad_(not frozen)
+        self.tail = last_stage(encoder.backbone) if tail else []
+        for parameter in self.tail:
+            parameter.requires_grad_()
         head = (
             nn.Linear(encoder.dimension, HIDDEN, bias=False),
             nn.BatchNorm1d(HIDDEN),

@@ -53,6 +53,7 @@ class TrainSettings:
     resize: Resize = None  # type: ignore[assignment]
     pretrained: str = None  # type: ignore[assignment]
     lr: float = 1e-3
+    tail_lr: float = 0.0
     weight_decay: float = None  # type: ignore[assignment]
     precision: str = None  # type: ignore[assignment]
     compile: bool = False
@@ -90,6 +91,10 @@ class TrainSettings:
         for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
             if getattr(self, name) <= 0:
                 raise DacoError(f"--{name} must be above 0, not {getattr(self, name)}.")
+        if self.tail_lr < 0:
+            raise DacoError(f"--tail_lr must be at least 0, not {self.tail_lr}.")
+        if self.tail_lr and not self.frozen:
+            raise DacoError("--tail_lr is for a pretrained backbone that is frozen else, as by --recipe modern.")
         if self.nodes < 1:
             raise DacoError(f"--nodes must be at least 1, not {self.nodes}.")
         if not 0 <= self.memory_share < 1:
@@ -114,7 +119,7 @@ class TrainSettings:
 
     @property
     def frozen(self) -> bool:
-        """Whether the backbone is not trained."""
+        """Whether the backbone is not trained, but for its last stage with `tail_lr`."""
         return self.parts.frozen and self.weights is not None
 
     @property
@@ -156,9 +161,10 @@ class TrainSettings:
             DacoError: names the settings that differ.
         """
         own = self.recorded()
-        differing = [name for name in own if name not in RESUMABLE and own[name] != recorded.get(name)]
+        recorded = asdict(TrainSettings()) | recorded  # what a run of before did not know of is as it was then
+        differing = [name for name in own if name not in RESUMABLE and own[name] != recorded[name]]
         if differing:
-            changes = ", ".join(f"{name} was {recorded.get(name)}, now {own[name]}" for name in differing)
+            changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)
             raise DacoError(f"--resume continues a run as it was begun, but {changes}.")
 
     def but(self, **changes: Any) -> "TrainSettings":

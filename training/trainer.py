@@ -97,13 +97,14 @@ class Trainer:
         if settings.parts.whitening and settings.pooling == "grid" and not resume:
             whiten(self.encoder.to(self.fabric.device), self.dataset.training_images())
         settings = settings.but(proj_dim=projection_length(settings, self.encoder.dimension))
-        network = ContrastiveNetwork(self.encoder, settings.proj_dim, settings.direct, settings.frozen)
+        network = ContrastiveNetwork(
+            self.encoder, settings.proj_dim, settings.direct, settings.frozen, settings.tail_lr > 0
+        )
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.fabric.world_size > 1:
             synchronise(network, self.fabric.device)
         self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
-        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        optimizer = Adam(learning, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        optimizer = _make_optimizer(network, settings)
         if settings.compile:
             if self.fabric.world_size == 1:
                 network.pass_together(settings.batch_size)
@@ -296,6 +297,15 @@ def _make_encoder(settings: TrainSettings, dataset: DataSet) -> Encoder:
     if settings.parts.rows and isinstance(encoder.pooling, GridPooling):
         encoder.pooling.favour_the_middle()
     return encoder
+
+
+def _make_optimizer(network: ContrastiveNetwork, settings: TrainSettings) -> Adam:
+    tail = set(network.tail)
+    rest = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in tail]
+    optimizer = Adam(rest, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    if network.tail:  # pretrained: not pulled to 0, where they do not come from
+        optimizer.add_param_group({"params": network.tail, "lr": settings.tail_lr, "weight_decay": 0.0})
+    return optimizer
 
 
 def _epoch_line(epoch: int, train_loss: float, recalls: dict[str, Recalls], ranks: Sequence[int]) -> str:

@@ -76,11 +76,60 @@ def test_a_frozen_backbone_is_as_it_was_and_what_is_on_top_learns(places: Path, 
     assert not torch.equal(trained[reduce], Encoder.load(untrained.encoder_folder).state_dict()[reduce])
 
 
-@pytest.mark.parametrize("method", ["daco", "simclr", "simsiam", "moco", "npid"])
-def test_every_method_trains_with_it_and_a_stopped_run_resumes_to_the_same_encoder(
-    method: str, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_with_a_tail_the_last_stage_of_a_frozen_backbone_learns_and_nothing_before_it(
+    places: Path, tmp_path: Path
 ) -> None:
-    once = modern(places, tmp_path / "once", method_name=method, negs=8)
+    weights = tmp_path / "weights.safetensors"
+    save_file(create_backbone("test_resnet").state_dict(), weights)
+    run = modern(places, tmp_path, pretrained=str(weights), tail_lr=1e-3)
+    assert train(run).finished
+    trained, begun = Encoder.load(run.encoder_folder).backbone.state_dict(), load_file(weights)
+    moved = {name for name, tensor in trained.items() if not torch.equal(tensor, begun[name])}
+    assert moved and all(name.startswith("layer4.") for name in moved)
+    assert not any("running" in name for name in moved), "its statistics stay"
+
+
+def test_the_tails_rate_is_its_own(places: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file(create_backbone("test_resnet").state_dict(), weights)
+    run = modern(places, tmp_path, pretrained=str(weights), tail_lr=1e-12, iters=1)
+    assert train(run).finished
+    trained, begun = Encoder.load(run.encoder_folder).backbone.state_dict(), load_file(weights)
+    for name, tensor in trained.items():
+        torch.testing.assert_close(tensor, begun[name], atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"recipe": "published", "tail_lr": 1e-4}, "frozen else"),
+        ({"recipe": "modern", "without": ("frozen",), "tail_lr": 1e-4}, "frozen else"),
+        ({"recipe": "modern", "pretrained": "none", "tail_lr": 1e-4}, "frozen else"),
+        ({"recipe": "modern", "tail_lr": -1.0}, "at least 0"),
+    ],
+)
+def test_a_tail_of_what_is_not_frozen_is_refused(wrong: dict[str, object], sentence: str) -> None:
+    with pytest.raises(DacoError, match=sentence):
+        TrainSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_run_from_before_there_were_tails_goes_on_as_it_began() -> None:
+    recorded = TrainSettings(recipe="modern").recorded()
+    del recorded["tail_lr"]
+    TrainSettings(recipe="modern").check_continues(recorded)
+    with pytest.raises(DacoError, match=r"tail_lr was 0.0, now 0.001"):
+        TrainSettings(recipe="modern", tail_lr=1e-3).check_continues(recorded)
+
+
+@pytest.mark.parametrize("method", ["daco", "simclr", "simsiam", "moco", "npid"])
+@pytest.mark.parametrize("tail", [False, True])
+def test_every_method_trains_with_it_and_a_stopped_run_resumes_to_the_same_encoder(
+    method: str, tail: bool, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file(create_backbone("test_resnet").state_dict(), weights)
+    pretrained: dict[str, object] = {"pretrained": str(weights), "tail_lr": 1e-4} if tail else {}
+    once = modern(places, tmp_path / "once", method_name=method, negs=8, **pretrained)
     assert train(once).finished
     stopped = once.but(save_root=tmp_path / "stopped")
     with monkeypatch.context() as patch:

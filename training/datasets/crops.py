@@ -7,7 +7,8 @@ from torch import Tensor
 
 from training.devices import send
 
-TIE = 2**-12  # half a value is rounded up, whatever the sums' order has made of it: how many are cropped must not matter
+# half a value is rounded up, whatever the order of the sums has made of it: how many are cropped must not matter
+TIE = 2**-12
 
 
 def crop_together(

@@ -1,0 +1,63 @@
+"""Encoders between two others."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.averaging import average_encoders
+from training.encoder import Encoder, EncoderConfig
+from training.errors import DacoError
+
+CONFIG = EncoderConfig("test_resnet", "grid", 64)
+
+
+def encoder(seed: int, config: EncoderConfig = CONFIG) -> Encoder:
+    torch.manual_seed(seed)
+    return Encoder(config)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_every_weight_lies_a_share_of_the_way_from_the_first_to_the_second(share: float) -> None:
+    first, second = encoder(1).state_dict(), encoder(2).state_dict()
+    mixed = average_encoders(encoder(1), encoder(2), share).state_dict()
+    assert mixed.keys() == first.keys()
+    for name, tensor in mixed.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (1 - share) * first[name] + share * second[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"backbone": "resnet18"}, "backbone is test_resnet"),
+        ({"pooling": "gem"}, "pooling"),
+        ({"image_size": 32}, "32"),
+    ],
+)
+def test_encoders_of_two_forms_have_no_mean(change: dict[str, object], sentence: str) -> None:
+    with pytest.raises(DacoError, match=sentence):
+        average_encoders(encoder(1), encoder(2, replace(CONFIG, **change)), 0.5)  # type: ignore[arg-type]
+
+
+def test_one_with_rows_that_count_less_and_one_without_have_no_mean() -> None:
+    first = encoder(1)
+    first.pooling.favour_the_middle()  # type: ignore[union-attr]
+    with pytest.raises(DacoError, match="same layers"):
+        average_encoders(first, encoder(2), 0.5)
+
+
+def test_the_command_says_in_the_encoder_how_both_were_trained(tmp_path: Path, commands: Path) -> None:
+    for seed, name in ((1, "one"), (2, "two")):
+        config = replace(CONFIG, training={"tail_lr": float(seed)}, recall={"a->b": {"1": 0.5}})
+        encoder(seed, config).save(tmp_path / name)
+    arguments = [tmp_path / "one", tmp_path / "two", "--share", "0.25", "--out", tmp_path / "out"]
+    subprocess.run([commands / "daco-train", "average", *arguments], check=True)
+    made = json.loads((tmp_path / "out" / "encoder.json").read_text())
+    assert made["training"] == {"tail_lr": 1.0, "averaged": {"share": 0.25, "with": {"tail_lr": 2.0}}}
+    assert not made["recall"], "it was not measured"
+    expected = average_encoders(encoder(1), encoder(2), 0.25)
+    assert Encoder.load(tmp_path / "out").fingerprint == expected.fingerprint
