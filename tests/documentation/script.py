@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from .pages import Block
 
 # what takes too long as it is written, and the same in little
+LITTLE = "--iters 2 --batch_size 4 --image_size 64 --workers 0"
 SMALLER = {
-    "--save_root result": "--save_root result --iters 2 --batch_size 4 --image_size 64 --workers 0",
+    "--save_root result": f"--save_root result {LITTLE}",
+    "--save_root tail": f"--save_root tail {LITTLE}",
     "--split val": "--split all",
 }
 SERVER = ("127.0.0.1:8000", "HOST:8000")
