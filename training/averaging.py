@@ -23,8 +23,10 @@ def average_encoders(first: Encoder, second: Encoder, share: float) -> Encoder:
         The first encoder, changed; what it says of its training is how both were trained.
 
     Raises:
-        DacoError: they are not of one form.
+        DacoError: they are not of one form, or the share is impossible.
     """
+    if not 0 <= share <= 1:
+        raise DacoError(f"A share of the way lies in 0..1, not {share}.")
     for name in FORM:
         one, other = getattr(first.config, name), getattr(second.config, name)
         if one != other:

@@ -78,11 +78,12 @@ def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
         DacoError: timm does not say where its stages are.
     """
     stages = list(getattr(backbone, "feature_info", []))
-    if len(stages) < 2:
-        raise DacoError("This backbone has no stages by name: train it as a whole, or not at all.")
+    before = f"{stages[-2]['module']}." if len(stages) > 1 else None
     named = list(backbone.named_parameters())
-    before = max(row for row, (name, _) in enumerate(named) if name.startswith(f"{stages[-2]['module']}."))
-    return [parameter for _, parameter in named[before + 1 :]]
+    rows = [row for row, (name, _) in enumerate(named) if before and name.startswith(before)]
+    if not rows:
+        raise DacoError("This backbone has no stages by name: train it as a whole, or not at all.")
+    return [parameter for _, parameter in named[rows[-1] + 1 :]]
 
 
 def drop_unused(backbone: nn.Module, levels: int) -> None:

@@ -161,7 +161,7 @@ class TrainSettings:
             DacoError: names the settings that differ.
         """
         own = self.recorded()
-        recorded = asdict(TrainSettings()) | recorded  # what a run of before did not know of is as it was then
+        recorded = TrainSettings().recorded() | recorded  # what a run of before did not know of is as it was then
         differing = [name for name in own if name not in RESUMABLE and own[name] != recorded[name]]
         if differing:
             changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)

@@ -35,7 +35,11 @@ class Exact:
     def _by_one_thread(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         similarities = np.empty(len(self.vectors), dtype=np.float32)
         faiss.fvec_inner_products_ny(  # type: ignore[attr-defined]
-            faiss.swig_ptr(similarities), faiss.swig_ptr(query), faiss.swig_ptr(self.vectors), *self.vectors.T.shape
+            faiss.swig_ptr(similarities),
+            faiss.swig_ptr(np.ascontiguousarray(query)),
+            faiss.swig_ptr(self.vectors),
+            query.shape[1],
+            len(self.vectors),
         )
         return similarities
 

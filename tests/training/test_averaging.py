@@ -43,6 +43,12 @@ def test_encoders_of_two_forms_have_no_mean(change: dict[str, object], sentence:
         average_encoders(encoder(1), encoder(2, replace(CONFIG, **change)), 0.5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_an_impossible_share_is_refused(share: float) -> None:
+    with pytest.raises(DacoError, match=r"0\.\.1"):
+        average_encoders(encoder(1), encoder(2), share)
+
+
 def test_one_with_rows_that_count_less_and_one_without_have_no_mean() -> None:
     first = encoder(1)
     first.pooling.favour_the_middle()  # type: ignore[union-attr]
