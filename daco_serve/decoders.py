@@ -62,10 +62,9 @@ class Decoders:
         self._give_back(decoder)
         return image
 
-    def warm(self, count: int) -> None:
-        """Starts so many processes, so that no query has to wait for one."""
-        for decoder in [self._take() for _ in range(count)]:
-            self._give_back(decoder)
+    def warm(self) -> None:
+        """Starts a first process, so that no query has to wait for it."""
+        self._give_back(self._take())
 
     def close(self) -> None:
         """Ends the idle processes."""

@@ -84,7 +84,7 @@ class Service:
         Raises:
             DacoError: an index cannot be had; the others, and what answered before, go on answering.
         """
-        self._decoders.warm(self.settings.threads)
+        self._decoders.warm()
         self._find()
         for index in self.indexes.values():
             self._load(index)

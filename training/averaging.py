@@ -4,10 +4,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from training.encoder import Encoder
+from training.encoder import FORM, Encoder
 from training.errors import DacoError
-
-FORM = ("backbone", "pooling", "image_size", "resize", "mean", "std")
 
 
 def average_encoders(first: Encoder, second: Encoder, share: float) -> Encoder:

@@ -24,6 +24,7 @@ from training.pooling import create_pooling
 FORMAT_VERSION = 1
 CONFIG_FILE = "encoder.json"
 WEIGHTS_FILE = "model.safetensors"
+FORM = ("backbone", "pooling", "image_size", "resize", "mean", "std")  # of a config, what changes a descriptor
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Encoder(nn.Module):
         Of a network from torch.hub its weights and its name count, but not its code, which others may change.
         """
         digest = hashlib.sha256()
-        for name in ("backbone", "pooling", "image_size", "resize", "mean", "std"):
+        for name in FORM:
             digest.update(f"{name}={getattr(self.config, name)!r};".encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())

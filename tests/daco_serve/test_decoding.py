@@ -94,17 +94,8 @@ def test_many_threads_get_their_own_photographs(decoders: Decoders) -> None:
     assert 1 <= len(processes(decoders)) <= 3
 
 
-def test_decoders_that_are_warm_are_the_ones_that_decode(decoders: Decoders) -> None:
-    decoders.warm(3)
-    before = set(processes(decoders))
-    assert len(before) == 3
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: decoders.decode(encoded("PNG"), 64, False), range(12)))
-    assert set(processes(decoders)) == before
-
-
 def test_a_refusal_costs_no_process(decoders: Decoders) -> None:
-    decoders.warm(1)
+    decoders.warm()
     before = processes(decoders)
     for content, code in (
         (b"no image", "not_an_image"),
@@ -120,7 +111,7 @@ def test_a_refusal_costs_no_process(decoders: Decoders) -> None:
 
 def test_a_decoder_that_hangs_is_ended_in_time_and_another_answers() -> None:
     decoders = Decoders(seconds=3.0, max_pixels=20_000_000)  # a busy machine takes a second to start one
-    decoders.warm(1)
+    decoders.warm()
     decoders.decode(encoded("PNG"), 64, False)
     (hung,) = processes(decoders)
     os.kill(hung, 19)  # SIGSTOP: it does not turn, whatever it is at
