@@ -28,6 +28,7 @@ from training.encoder import Encoder, EncoderConfig
 from training.encoder_source import imagenet_normaliser
 from training.errors import DacoError
 from training.interrupt import StopSignal
+from training.memory import keep_freed
 from training.methods import METHODS, projection_length
 from training.network import ContrastiveNetwork, FabricProjector
 from training.pooling import GridPooling
@@ -88,6 +89,8 @@ class Trainer:
         self.dataset = DataSet(settings.data_root, settings.data_name)
         self.fabric = _make_fabric(settings, accelerator, processes)
         self.fabric.launch()
+        if self.fabric.device.type == "cpu":
+            keep_freed()
         images = len(self.dataset.training_images())
         if images < settings.batch_size:
             raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")

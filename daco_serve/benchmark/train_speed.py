@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from daco_serve.benchmark import text_table
 from training.errors import DacoError
+from training.memory import give_back_freed
 from training.precision import choose_precision
 from training.settings import TrainSettings
 from training.waiting import WaitingTime
@@ -99,7 +100,8 @@ def compare_speed(
     """Trains in turns with the published loop and with `daco-train`, a process each; nothing is kept of the training.
 
     All but the one at work are stopped, their loaders too. Every side does a first block of steps that is not counted:
-    it fills the loader's queues, and brings the photographs into memory as the first epoch of a run does.
+    it fills the loader's queues, and brings the photographs into memory as the first epoch of a run does. Nor is the
+    first step of each block, before which the process gets its memory back.
 
     Args:
         precisions: the number formats to train in; the published loop has fp32.
@@ -112,7 +114,7 @@ def compare_speed(
         DacoError: a side cannot train.
     """
     with TemporaryDirectory() as scratch:
-        base = settings.but(save_root=Path(scratch), iters=(rounds + 1) * steps + 1)
+        base = settings.but(save_root=Path(scratch), iters=(rounds + 1) * (steps + 1) + 1)
         sides = [Side(PUBLISHED, base, loader_workers)]
         sides += [Side(f"daco-train, {name}", base.but(precision=name), loader_workers) for name in precisions]
         runners: list[Runner] = []
@@ -200,7 +202,9 @@ def _work(connection: Connection, side: Side, accelerator: str) -> None:
         device, precision, waiting, losses = _begin(side, accelerator)
         counter = FlopCounterMode(display=False)
         while True:
-            steps, waited, seconds = connection.recv(), waiting.seconds(), []
+            steps, seconds = connection.recv(), []
+            next(losses)
+            waited = waiting.seconds()
             for _ in range(steps):
                 began = perf_counter()
                 with counter if side.published and not counter.get_total_flops() else nullcontext():
@@ -208,6 +212,7 @@ def _work(connection: Connection, side: Side, accelerator: str) -> None:
                 seconds.append(perf_counter() - began)
             waited = waiting.seconds() - waited
             rate = _matrix_rate(device, precision)
+            give_back_freed()  # while it is stopped, it leaves the memory to the others
             connection.send(Block(seconds, waited, _peak(device), rate, counter.get_total_flops()))
     except DacoError as error:
         connection.send(error)
