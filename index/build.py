@@ -21,7 +21,7 @@ from index.known import Known, Photograph
 from index.manifest import Manifest, SourceRecord
 from index.precision import check_wish, choose_precision
 from index.precision_record import QueryPrecision, Wish
-from index.publish import write_generation
+from index.publish import last_store, write_generation
 from index.references import Reference, Split, absolute_source, find_references
 from index.remote import as_source
 from index.sizing import Wishes
@@ -126,10 +126,14 @@ def build_index(
     """
     start = time.perf_counter()
     wishes = wishes or Wishes()
-    if store is not None:
-        store = check_address(store)
-        if store != FAISS:  # one that is away is better known before all is embedded
-            Connection(MilvusAddress.parse(store)).reach()
+    store = last_store(out) if store is None else check_address(store)
+    if store != FAISS:
+        if wishes != Wishes(gpu=wishes.gpu) or wishes.gpu == "on":
+            raise DacoError(
+                f"{store} searches by the index that its address names (?index=HNSW): leave --index, --memory,"
+                " --recall and --gpu on out."
+            )
+        Connection(MilvusAddress.parse(store)).reach()  # one that is away is better known before all is embedded
     check_wish(precision, device)
     references = find_references(source, data_root, split)
     loaded = load_encoder(encoder, trust)

@@ -151,7 +151,9 @@ class Catalog:
         return [
             (float(latitude), float(longitude))
             for latitude, longitude in self._rows(
-                "SELECT latitude, longitude FROM photograph WHERE latitude IS NOT NULL AND id % ? = 0", (step,)
+                "SELECT latitude, longitude FROM (SELECT *, row_number() OVER (ORDER BY id) AS number FROM photograph"
+                " WHERE latitude IS NOT NULL) WHERE number % ? = 0",
+                (step,),
             )
         ]
 

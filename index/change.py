@@ -12,6 +12,7 @@ from index.generations import KEPT, Writer, read_current
 from index.manifest import Manifest
 from index.publish import write_generation
 from index.references import Reference, Split, find_references
+from index.remote import is_remote
 from training.errors import DacoError
 
 
@@ -80,17 +81,14 @@ def update_index(index: Path, effort: Effort | None = None, keep: int = KEPT) ->
         wanted = [reference for path, reference in found.items() if str(path) not in left_out]
         if not wanted:
             raise DacoError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
-        known = set(map(str, found))
-        # a path that vanished need not be remembered as removed
-        kept_out = tuple(path for path in manifest.left_out if path in known)
-        origin = Origin(manifest.source, "update", manifest.sources, kept_out)
+        origin = Origin(manifest.source, "update", manifest.sources, manifest.left_out)
         return publish_references(writer, live, live.encoder, wanted, [], origin, effort, start)
 
 
 def remove_photographs(
     index: Path,
     places: Sequence[str] = (),
-    paths: Sequence[Path] = (),
+    paths: Sequence[str] = (),
     ids: Sequence[int] = (),
     keep: int = KEPT,
     trust: bool = False,
@@ -99,7 +97,7 @@ def remove_photographs(
 
     Args:
         places: names of places, each with all its photographs.
-        paths: files, or folders with all that is in them.
+        paths: files, or folders with all that is in them, of this machine or of an object store.
         keep: generations that stay, with the new one.
         trust: consent to loading an encoder from torch.hub.
 
@@ -141,14 +139,19 @@ def remove_photographs(
 
 
 def _choices(
-    entries: Sequence[Entry], places: Sequence[str], paths: Sequence[Path], ids: Sequence[int]
+    entries: Sequence[Entry], places: Sequence[str], paths: Sequence[str], ids: Sequence[int]
 ) -> list[tuple[str, list[Entry]]]:
     """Each thing that was named, in words, with the entries that it means."""
     choices = [(f"the place {place!r}", [entry for entry in entries if entry.place == place]) for place in places]
     for path in paths:
         # both as written and with links followed: folders are catalogued by their real path, data sets are not
-        meant = {path.absolute(), path.resolve()}
-        chosen = [entry for entry in entries if meant & {Path(entry.path), *Path(entry.path).parents}]
+        meant = {path.rstrip("/")} if is_remote(path) else {str(Path(path).absolute()), str(Path(path).resolve())}
+        chosen = [entry for entry in entries if any(_is_below(entry.path, folder) for folder in meant)]
         choices.append((f"the path {path}", chosen))
     choices += [(f"the id {number}", [entry for entry in entries if entry.id == number]) for number in ids]
     return choices
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether a path or address is that one, or lies in it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

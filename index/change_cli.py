@@ -99,7 +99,7 @@ def remove(
     index: Index,
     place: Annotated[list[str] | None, typer.Option(help="A place, with all its photographs; may be repeated.")] = None,
     path: Annotated[
-        list[Path] | None, typer.Option(help="A photograph's file, or a folder of them; may be repeated.")
+        list[str] | None, typer.Option(help="A photograph's file, or a folder of them; may be repeated.")
     ] = None,
     number: Annotated[list[int] | None, typer.Option("--id", help="A photograph's id; may be repeated.")] = None,
     trust: Trust = False,
@@ -170,13 +170,14 @@ def saying_what_is_left(index: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        from index.generations import read_current
+        from index.generations import embedded_folder, read_current
 
         try:
             state = f"{index} is whole, at generation {read_current(index).generation}"
         except DacoError:
             state = f"there is no index in {index} yet"
-        print(f"\nStopped; {state}. What was embedded is kept for the next run of this command.", file=sys.stderr)
+        kept = " What was embedded is kept for the next run of this command." if embedded_folder(index).exists() else ""
+        print(f"\nStopped; {state}.{kept}", file=sys.stderr)
         raise typer.Exit(130) from error
 
 

@@ -88,9 +88,11 @@ def build(
 ) -> None:
     """Build an index of reference photographs.
 
-    Positions come from locations.csv beside the photographs, else from their EXIF GPS. The photographs stay where
-    they are. The index is published as a whole at the end: if the build is stopped, the previous one goes on answering,
-    and the same command goes on where it was. Over an index of the same encoder only new photographs are embedded.
+    Positions come from a CSV or GeoJSON beside the photographs, else from names as @UTM_east@UTM_north@...@.jpg, else
+    from EXIF. The photographs stay where they are.
+
+    The index is published as a whole at the end: if the build is stopped, the previous one goes on answering, and the
+    same command goes on where it was. Over an index of the same encoder only new photographs are embedded.
 
     Few photographs are searched exactly; many, through a small index in memory that is chosen by their number, while
     the exact descriptors on disk decide among what it finds. daco-index info says which it was and why; daco-index tune
@@ -128,7 +130,7 @@ def build(
     print(
         f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
         f" ({report.images_per_second:.1f} images/s{reused}).\n"
-        f"{manifest.search.reason}{_found(manifest.search)}\n"
+        f"{manifest.search.reason}{found_sentence(manifest.search)}\n"
         f"Queries in {manifest.queries.precision}: {manifest.queries.reason}\n"
         f"{out} is generation {manifest.generation}. Try: daco-index search PHOTOGRAPH --index {out}"
     )
@@ -196,13 +198,15 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=240)
 
 
-def _found(search: Search) -> str:
+def found_sentence(search: Search) -> str:
+    """What a search was measured to find, and whether that was asked for; empty where it was not measured."""
     measured = search.measured
     if measured is None:
         return ""
     parameters = ", ".join(f"{name} {value}" for name, value in search.parameters.items())
+    missed = "" if measured.recall >= search.wishes.recall else f", not the {100 * search.wishes.recall:g} % asked for,"
     return (
-        f" With {parameters} it finds {100 * measured.recall:.1f} % of the exact ten best in"
+        f" With {parameters} it finds {100 * measured.recall:.1f} % of the exact ten best{missed} in"
         f" {measured.milliseconds:.2f} ms ({measured.queries} of {measured.query_source})."
     )
 
@@ -216,7 +220,7 @@ def _info_table(manifest: "Manifest") -> Table:
         "source": manifest.source,
         "encoder": f"{manifest.backbone}, fingerprint {manifest.encoder_fingerprint[:12]}",
         "descriptors": f"{manifest.dimension} numbers, {'in' if '://' in manifest.index else 'FAISS'} {manifest.index}",
-        "search": f"{manifest.search.reason}{_found(manifest.search)}",
+        "search": f"{manifest.search.reason}{found_sentence(manifest.search)}",
         "queries": f"in {manifest.queries.precision}: {manifest.queries.reason}",
         "generation": str(manifest.generation),
         "created": manifest.created,

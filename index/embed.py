@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from index.engines.engine import Engine
 from index.known import Described, Memory, Photograph
-from index.remote import Source, Unreachable, read_remote
+from index.remote import Source, Unreachable, read_source
 from training.datasets.locations import Location
 from training.datasets.positions.exif import read_exif
 from training.images import UnreadableImage, open_reduced
@@ -152,13 +151,9 @@ def decode_ahead(
 def _decode(engine: Engine, path: Source, known: Memory | None) -> Decoded:
     try:
         str(path).encode()  # the catalogue and every answer are UTF-8
-        content = None
-        if isinstance(path, Path):
-            with path.open("rb") as stream:
-                digest, location = hashlib.file_digest(stream, "sha256").hexdigest(), None
-        else:
-            content = read_remote(path)
-            digest, location = hashlib.sha256(content).hexdigest(), read_exif(BytesIO(content))
+        content = read_source(path)
+        digest = hashlib.sha256(content).hexdigest()
+        location = read_exif(BytesIO(content)) if isinstance(path, str) else None
         if known is not None and (found := known.look_up(digest)) is not None:
             photograph, described = found
             return described, photograph, location
@@ -166,8 +161,6 @@ def _decode(engine: Engine, path: Source, known: Memory | None) -> Decoded:
         return engine.prepare(image), Photograph(*size, digest), location
     except (UnreadableImage, Unreachable):
         raise
-    except FileNotFoundError as error:
-        raise UnreadableImage(path, "there is no such file") from error
     except UnicodeEncodeError as error:
         raise UnreadableImage(path, "its name is not UTF-8; rename it") from error
     except Exception as error:  # decoders fail in many ways, and one odd file must not cost the other million

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import get_type_hints
 
@@ -76,4 +76,5 @@ def _whole_or_not(file: Path) -> Iterator[Path]:
     except OSError as error:
         raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink()

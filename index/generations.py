@@ -94,6 +94,11 @@ def read_kept(index: Path, generation: int) -> Current:
     return Current(generation, sha256)
 
 
+def embedded_folder(index: Path) -> Path:
+    """The folder for descriptors that are not published yet; it outlives a writer that was stopped."""
+    return index / GENERATIONS / EMBEDDED
+
+
 class Writer:
     """The one process that may change an index; use it as a context.
 
@@ -137,8 +142,7 @@ class Writer:
 
     @property
     def embedded(self) -> Path:
-        """The folder for descriptors that are not published yet; it outlives a writer that was stopped."""
-        return self._generations / EMBEDDED
+        return embedded_folder(self.index)
 
     @property
     def owner(self) -> str:
@@ -179,7 +183,8 @@ class Writer:
             self._publish(number)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            self._fresh_current.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._fresh_current.unlink()
             if self._live() != number:
                 shutil.rmtree(final, ignore_errors=True)
             if isinstance(error, OSError | DacoError):

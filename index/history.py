@@ -86,6 +86,9 @@ def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool 
             manifest.sources,
             manifest.left_out,
             next_id,
+            manifest.search.wishes,
             before=live_bundle,
             store=old.store.address,
+            queries=manifest.queries,
+            quantised=old.quantised,
         )

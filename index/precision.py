@@ -75,7 +75,7 @@ def choose_precision(
     """
     names = _candidates(wish, device)
     if not names:
-        return QueryPrecision("fp32", wish, "fp32 was asked for." if wish == "fp32" else "Nothing faster is here.")
+        return QueryPrecision("fp32", wish, "fp32 was asked for.")
     if wish == "auto" and len(paths) < LEAST_REFERENCES:
         few = f"Of {len(paths)} references, fewer than {LEAST_REFERENCES}, half a point of recall cannot be seen."
         return QueryPrecision("fp32", wish, few)
@@ -92,7 +92,7 @@ def choose_precision(
             engines[name] = create_engine(
                 encoder, device, name, folder / MODEL_FILE, goal="latency" if recorded else "throughput"
             )
-        except DacoError as error:
+        except (DacoError, OSError, RuntimeError) as error:  # OpenVINO's, and a disk without room for it
             failed.append(str(error))
     if not engines:
         return QueryPrecision("fp32", wish, " ".join(failed))

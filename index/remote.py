@@ -1,5 +1,6 @@
 """Photographs in object stores, read through fsspec: `s3://bucket/north`, `gs://...`, `https://...`, `file:///...`."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -14,14 +15,20 @@ from training.errors import DacoError
 from training.images import SUFFIXES, UnreadableImage, open_reduced
 
 TABLES = (".csv", ".geojson")
+ABSENT = "there is no such file"
 
 
 # the path of a file, or the address of one in an object store
 Source = Path | str
 
 
+# what a disk says that is away or failing, a network's too, or a machine without room for another open file
+AWAY = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN}
+AWAY |= {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
 class Unreachable(DacoError):
-    """An object store that does not answer, or not this user; its photographs are not to be skipped as broken ones."""
+    """A store or disk that does not answer, or not this user; its photographs are not to be skipped as broken ones."""
 
 
 def is_remote(source: str) -> bool:
@@ -71,17 +78,33 @@ def as_source(text: str) -> Source:
 
 def open_photograph(source: Source, size: int) -> Image.Image:
     """The image in a file, as `open_reduced` gives it. Raises UnreadableImage; Unreachable where a store is away."""
-    return open_reduced(source, size, None if isinstance(source, Path) else read_remote(source))[0]
+    return open_reduced(source, size, read_source(source))[0]
 
 
-def read_remote(address: str) -> bytes:
-    """The bytes of a file. Raises UnreadableImage where there is none; Unreachable where the store is away."""
+def read_source(source: Source) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UnreadableImage: there is none, or it may not be read.
+        Unreachable: the store or the disk that has it is away, or this machine has no room to read it.
+    """
+    try:
+        return source.read_bytes() if isinstance(source, Path) else _read_remote(source)
+    except FileNotFoundError as error:
+        raise UnreadableImage(source, ABSENT) from error
+    except OSError as error:
+        if error.errno in AWAY:
+            raise Unreachable(f"{source} cannot be read: {error.strerror}.") from error
+        raise UnreadableImage(source, error.strerror) from error
+
+
+def _read_remote(address: str) -> bytes:
     with _speaking_of(address, "read"):
         files, key = fsspec.core.url_to_fs(address)
         try:
             content: bytes = files.cat_file(key)
         except FileNotFoundError as error:
-            raise UnreadableImage(address, "there is no such file") from error
+            raise UnreadableImage(address, ABSENT) from error
         return content
 
 

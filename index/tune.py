@@ -1,5 +1,6 @@
 """Sets an index's search by photographs of the user's own, and publishes that as a new generation."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def tune_index(
     """
     effort = effort or Effort()
     read_current(index)
-    with Writer(index, keep) as writer:
+    with Writer(index, keep) if publish else nullcontext() as writer:
         live = Bundle.open(index, effort.trust)
         store, manifest = live.store, live.manifest
         if not isinstance(store, FaissStore):
@@ -78,7 +79,7 @@ def tune_index(
         search = replace(
             manifest.search, wishes=wishes, parameters=chosen.parameters, measured=measured(store, chosen, queries)
         )
-        if publish:
+        if writer is not None:
             folder = generation_folder(index, manifest.generation)
             manifest = republish(writer, folder, replace(manifest, search=search), "tune", manifest.next_id)
         return TuneReport(manifest, publish, round(exact, 3), points, chosen)

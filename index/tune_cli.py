@@ -59,7 +59,7 @@ def tune(
         from index.tune import tune_index
 
         if plot is not None:
-            drawing()  # refused before anything is measured, if it is not installed
+            drawing(plot)  # refused before anything is measured
         effort = Effort(batch_size, device, trust=trust)
         report = tune_index(index, queries, data_root, split.value, recall, effort, keep, publish=not dry_run)
         if plot is not None:

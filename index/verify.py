@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.bundle import CATALOG_FILE, ENCODER_FOLDER, load_store, read_kept_manifest
+from index.bundle import AT_ONCE, CATALOG_FILE, ENCODER_FOLDER, load_store, read_kept_manifest
 from index.catalog import Catalog, Entry
 from index.generations import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from index.manifest import MANIFEST_FILE, Manifest, sha256_of
@@ -73,8 +73,9 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
     vector_ids = store.ids()
     ids = np.array([entry.id for entry in entries], dtype=np.int64)
     both = np.intersect1d(ids, vector_ids)
-    vectors = store.vectors(both)
-    lengths = np.linalg.norm(vectors, axis=1)
+    # some at a time: they may be more than fits in memory
+    parts = [both[start : start + AT_ONCE] for start in range(0, len(both), AT_ONCE)]
+    lengths = np.concatenate([np.zeros(0), *(np.linalg.norm(store.vectors(part), axis=1) for part in parts)])
     located = sum(entry.latitude is not None for entry in entries)
     checks: list[tuple[bool, Callable[[], str]]] = [
         (encoder.fingerprint == manifest.encoder_fingerprint, lambda: "the encoder is not the one in the manifest"),

@@ -23,7 +23,7 @@ if shutil.which("curl") is None:
 # the walk's sizes, cut to what a test can wait for
 SMALLER = {
     "--places 200": "--places 8",
-    "--size 256": "--size 64 --domains day,night",
+    "--size 224": "--size 64 --domains day,night",
     "--batch_size 16": "--batch_size 4",
     "--iters 40000": "--iters 4 --backbone resnet18 --image_size 64 --workers 0",
     "night.jpg": "'night photograph.jpg'",

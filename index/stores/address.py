@@ -49,7 +49,8 @@ class MilvusAddress:
     @property
     def server(self) -> str:
         """Host and port, as one says them."""
-        return f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def uri(self) -> str:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from index.sizing import EXACT
 from index.stores.address import FAISS
 from index.stores.exact import Exact, in_large_pages
-from index.stores.gpu import move_there, train_there
+from index.stores.gpu import GPU_MOST, move_there, train_there
 from index.stores.rotation import set_rotation
 from training.errors import DacoError
 
@@ -101,7 +101,8 @@ class FaissStore:
 
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         wanted = np.ascontiguousarray(vectors, dtype=np.float32)
-        if k > self.count:
+        width = max(k, min(WIDTH, self.count))
+        if k > self.count or (self._on_gpu is not None and width > GPU_MOST):
             return self.search_exactly(wanted, k)
         if self.candidates is None:
             with self._turn:
@@ -111,7 +112,9 @@ class FaissStore:
             # other threads may set it meanwhile: either way finds the same, and only the time differs
             self._lists.implem = ALL_AT_ONE if len(wanted) == 1 else AS_IT_LIKES
         with self._turn:
-            similarities, rows = self._searched.search(wanted, max(k, min(WIDTH, self.count)))
+            if self._on_gpu is not None:
+                self._searched.k_factor = min(self._k_factor, GPU_MOST // width)
+            similarities, rows = self._searched.search(wanted, width)
         similarities, ids = similarities[:, :k], self._named(rows[:, :k])
         if ids[:, -1].min() < 0:  # fewer candidates than wanted
             short = ids[:, -1] < 0

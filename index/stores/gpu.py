@@ -10,6 +10,8 @@ import faiss
 from index.sizing import Gpu
 from training.errors import DacoError
 
+GPU_MOST = 2048  # candidates for a query, and lists that are looked through for one, by FAISS on a GPU
+
 
 def wanted(gpu: Gpu) -> bool:
     """Whether a GPU is to be used; with `auto`, where FAISS sees one.
@@ -33,8 +35,11 @@ def train_there(index: Any) -> None:
 def move_there(index: faiss.Index) -> tuple[faiss.Index, Any] | None:
     """A copy of an index on the first GPU, and what must live as long; None where FAISS has no such index there.
 
-    Flat indexes, and inverted files that are flat, of scalar codes, or of product codes of 8 bits; behind a PCA, too.
+    Flat indexes, and inverted files that are flat, of scalar codes, or of product codes of 8 bits; behind a PCA, too;
+    not those that look through more lists than FAISS does there.
     """
+    if getattr(faiss.try_extract_index_ivf(index), "nprobe", 0) > GPU_MOST:
+        return None
     resources = faiss.StandardGpuResources()
     options = faiss.GpuClonerOptions()
     options.useFloat16 = True  # the tables of 64 product codes do not fit a block's shared memory in 32 bits

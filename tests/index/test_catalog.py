@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index.catalog import Catalog, Entry
@@ -73,3 +74,13 @@ def test_within_finds_what_lies_in_the_circle_across_the_180th_meridian_and_at_t
     assert catalog.within(0.0, 0.0, 3e7) == [0, 1, 2, 3, 4]
     assert catalog.within(45.0, 45.0, 100) == []
     assert sorted(catalog.positions(most=10)) == sorted(place for place in places if place[0] is not None)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_positions_are_thinned_evenly_whichever_photographs_have_them(tmp_path: Path, first: int) -> None:
+    located = [(float(number), 0.0) if number % 2 == first else (None, None) for number in range(60)]
+    rows = [Entry(number, f"/{number}", "", *place, None, 1, 1, "") for number, place in enumerate(located)]
+    Catalog.create(tmp_path / "catalog.sqlite", rows)
+    latitudes = [latitude for latitude, _ in Catalog(tmp_path / "catalog.sqlite").positions(10)]
+    assert len(latitudes) == 10
+    assert set(np.diff(latitudes)) == {6.0}

@@ -1,5 +1,6 @@
 """Photographs join, leave and are looked at again; nothing is embedded twice, no id is given twice."""
 
+import errno
 import os
 import shutil
 import signal
@@ -106,7 +107,7 @@ def test_removal_by_place_path_folder_and_id(town, photographs):
     north, index = town
     photographs(north / "yard", 3)
     update_index(index, QUIET)
-    _, gone = remove_photographs(index, places=["000"], paths=[north / "001.png", north / "yard"], ids=[2])
+    _, gone = remove_photographs(index, places=["000"], paths=[str(north / "001.png"), str(north / "yard")], ids=[2])
     assert sorted(entry.place for entry in gone) == ["000", "001", "002", "yard/000", "yard/001", "yard/002"]
     assert sorted(by_path(index)) == ["003.png", "004.png", "005.png", "006.png", "007.png"]
     assert each_finds_itself(index)
@@ -116,7 +117,7 @@ def test_removal_by_place_path_folder_and_id(town, photographs):
     ("chosen", "sentence"),
     [
         ({"places": ["000", "nowhere"]}, "the place 'nowhere'"),
-        ({"paths": [Path("/nowhere")]}, "the path /nowhere"),
+        ({"paths": ["/nowhere"]}, "the path /nowhere"),
         ({"ids": [99]}, "the id 99"),
         ({}, "--place, --path or --id"),
         ({"ids": list(range(8))}, "every photograph"),
@@ -158,9 +159,28 @@ def test_update_takes_new_positions_without_embedding_or_new_ids(town, engine_co
 def test_what_was_removed_stays_away_until_it_is_added_again(town):
     north, index = town
     remove_photographs(index, places=["003"])
+    (north / "003.png").rename(north.with_name("away.png"))
+    assert not update_index(index, QUIET).published
+    north.with_name("away.png").rename(north / "003.png")
     assert not update_index(index, QUIET).published
     add_photographs(index, str(north), effort=QUIET)
     assert by_path(index)["003.png"] == 8
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_disk_that_goes_away_while_it_is_read_empties_nothing(town, monkeypatch, number):
+    _, index = town
+    real = Path.read_bytes
+
+    def fail(path):
+        if path.name == "005.png":
+            raise OSError(number, os.strerror(number))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(DacoError, match=f"005.png cannot be read: {os.strerror(number)}"):
+        update_index(index, QUIET)
+    assert len(by_path(index)) == 8
 
 
 def test_a_source_that_is_gone_empties_nothing(town):

@@ -61,6 +61,9 @@ def test_a_merge_holds_both_and_refuses_other_encoders(built, own_index, encoder
 def test_geojson_has_a_feature_for_each(own_index, tmp_path):
     export_geojson(Bundle.open(own_index), tmp_path / "a.geojson")
     assert len(json.loads((tmp_path / "a.geojson").read_text())["features"]) == 12
+    for impossible in (tmp_path / "a.geojson" / "b.geojson", tmp_path / ("n" * 250)):
+        with pytest.raises(DacoError, match="cannot be written"):
+            export_geojson(Bundle.open(own_index), impossible)
 
 
 def test_parquet_holds_every_row_with_its_descriptor(own_index, tmp_path):

@@ -1,6 +1,7 @@
 """An index whose vectors are in Milvus: built, changed, rolled back, verified and exported as one that is on disk."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from index.change import add_photographs, remove_photographs, update_index
 from index.generations import Writer
 from index.history import roll_back
 from index.merge import merge_indexes
+from index.sizing import Wishes
 from index.store import StoreAway
 from index.stores import connection
 from index.stores.address import MilvusAddress
@@ -71,6 +73,21 @@ def test_it_grows_changes_and_goes_back_as_any_index(town, photographs, encoder_
     report = build_index(str(north), str(encoder_folder), index, progress=False)
     assert (report.embedded, report.manifest.index.split("://")[0]) == (2, "milvus")
     assert answers(index) == names(0, 1, 2, 3, 4, 6, 7)
+
+
+def test_going_back_takes_the_precision_of_queries_along(town, photographs, tmp_path):
+    _, index = town
+    photographs(tmp_path / "south", 2, suffix=".jpg")
+    add_photographs(index, str(tmp_path / "south"), effort=replace(QUIET, precision="fp32"))
+    assert [Bundle.open_kept(index, number).manifest.queries.wanted for number in (1, 2)] == ["auto", "fp32"]
+    assert roll_back(index, 1).queries.wanted == "auto"
+
+
+def test_wishes_of_a_search_that_milvus_would_pass_over_are_refused(town, encoder_folder):
+    north, index = town
+    for wishes in (Wishes(factory="Flat"), Wishes(recall=1.0), Wishes(memory=10**6)):
+        with pytest.raises(DacoError, match="leave --index, --memory, --recall and --gpu on out"):
+            build_index(str(north), str(encoder_folder), index, progress=False, wishes=wishes)
 
 
 def test_an_addition_moves_only_what_is_new(town, photographs, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from PIL import Image
 from index import remote
 from index.build import Effort, build_index
 from index.bundle import Bundle
-from index.change import update_index
+from index.change import remove_photographs, update_index
 from index.references import find_references
 from training.errors import DacoError
 
@@ -61,6 +61,8 @@ def test_an_index_of_an_object_store_follows_it(bucket, encoder_folder, tmp_path
     assert not update_index(tmp_path / "index", QUIET).published
     located = [entry for entry in Bundle.open(tmp_path / "index").catalog.all() if entry.latitude is not None]
     assert [entry.place for entry in located] == ["inn", "sub/exif"]
+    _, gone = remove_photographs(tmp_path / "index", paths=[f"{bucket}/sub/"])
+    assert [entry.place for entry in gone] == ["sub/exif"]
 
 
 @pytest.mark.parametrize(
@@ -94,4 +96,4 @@ def test_a_table_that_is_broken_is_named_by_its_address(bucket):
 
 def test_a_photograph_is_read_by_its_address(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    assert remote.read_remote((tmp_path / "a.png").as_uri()) == (tmp_path / "a.png").read_bytes()
+    assert remote.read_source((tmp_path / "a.png").as_uri()) == (tmp_path / "a.png").read_bytes()

@@ -13,7 +13,7 @@ from index.arrange import arrange
 from index.build import build_index
 from index.bundle import Bundle, read_manifest
 from index.change import add_photographs, remove_photographs
-from index.cli import app
+from index.cli import app, found_sentence
 from index.generations import read_current
 from index.history import roll_back
 from index.manifest import sha256_of
@@ -127,7 +127,8 @@ def test_a_recall_that_the_index_cannot_reach_is_said():
     store = FaissStore.create(16)
     store.add(clustered(3000), np.arange(3000))
     _, search = arrange(store, Wishes(recall=0.999, factory="PQ1x2"), progress=False)
-    assert "of the exact ten best, not 0.999." in search.reason
+    assert "of the exact ten best, not the 99.9 % asked for, in" in found_sentence(search)
+    assert "asked for" not in found_sentence(replace(search, wishes=Wishes(recall=0.0)))
 
 
 FORCED = Wishes(factory="IDMap2,HNSW8,SQ8")

@@ -179,3 +179,17 @@ def test_without_a_gpu_it_is_only_missed_where_it_was_insisted_on():
     assert not wanted("off")
     with pytest.raises(DacoError, match="FAISS sees no GPU here"):
         wanted("on")
+
+
+def test_faiss_on_a_gpu_is_not_asked_for_more_candidates_than_it_gives(vectors, monkeypatch):
+    monkeypatch.setattr("index.stores.faiss.move_there", lambda index: (faiss.clone_index(index), None))
+    monkeypatch.setattr("index.stores.faiss.GPU_MOST", 200)
+    store = FaissStore.create(16)
+    store.add(vectors, np.arange(1000))
+    store.arrange("IVF8,SQ8")
+    store.tune({"k_factor": 80, "nprobe": 8})
+    assert store.move_to_gpu()
+    for k, factor in ((1, 20), (40, 5), (150, 1)):
+        assert store.search(vectors[:2], k)[1].shape == (2, k)
+        assert store._searched.k_factor == factor
+    assert (store.search(vectors[:2], 300)[1] == store.search_exactly(vectors[:2], 300)[1]).all()
