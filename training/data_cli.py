@@ -10,6 +10,7 @@ import typer
 from training import prepare_cli
 from training.console import new_app, option, run, words
 from training.datasets.layout import DataSet
+from training.prepare_cli import DataRoot
 
 app = new_app(
     "Data sets: take in a download or your own folders, render the demo city, make the generated twins that daco "
@@ -17,7 +18,6 @@ app = new_app(
 )
 app.add_typer(prepare_cli.app, name="prepare")
 
-DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
 Name = Annotated[str, typer.Argument(help="Data set below the data root, such as demo or tokyo.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -47,7 +47,7 @@ def demo(
 
 @app.command()
 def translate(
-    name: Annotated[str, typer.Argument(help="Data set below the data root, such as demo or tokyo.")],
+    name: Name,
     data_root: DataRoot = Path("data"),
     method: Annotated[
         str, option("method", "How the twins are made: fourier, reinhard, fog, night, snow, or cut, which is trained.")
@@ -60,7 +60,9 @@ def translate(
     compare: Annotated[bool, option("compare", "Only show 8 photographs under each method, side by side.")] = False,
     out: Annotated[Path | None, option("out", "With --compare: the picture's file.")] = None,
     iters: Annotated[int, option("iters", "With cut: training steps of each direction.", min=1)] = 20000,
-    image_size: Annotated[int, option("image_size", "With cut: side of the training crops, in pixels.", min=64)] = 128,
+    image_size: Annotated[
+        int, option("image_size", "With cut: side of the training crops, in pixels.", min=64, max=256)
+    ] = 128,
     width: Annotated[int, option("width", "With cut: channels of the first layers; the paper's is 64.", min=4)] = 32,
     device: Annotated[str, option("device", "With cut: auto, cpu, cuda or cuda:N to train on.")] = "auto",
 ) -> None:
@@ -75,7 +77,7 @@ def translate(
 
     cut: learned from the photographs of both domains; hours on a CPU.
 
-    Stop it with Ctrl-C; the same command goes on where it was.
+    Stop it with Ctrl-C; the same command, without --overwrite, goes on where it was.
     """
     dataset = DataSet(data_root, name)
     if compare:

@@ -6,6 +6,7 @@ import timm
 
 from training.backbones import IMAGENET, load_pretrained
 from training.encoder import Encoder, EncoderConfig
+from training.errors import DacoError
 from training.hub import is_hub, resolve
 
 TIMM_PREFIX = "timm:"
@@ -60,8 +61,15 @@ def imagenet_encoder(backbone: str, pooling: str = "gem", image_size: int = 256)
 
 
 def imagenet_normaliser(backbone: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and std per RGB channel that a backbone's own weights expect."""
-    config = timm.get_pretrained_cfg(backbone)
+    """Mean and std per RGB channel that a backbone's own weights expect.
+
+    Raises:
+        DacoError: timm has no such weights.
+    """
+    try:
+        config = timm.get_pretrained_cfg(backbone)
+    except RuntimeError as error:
+        raise DacoError(f"timm has no weights {backbone!r}: {error}") from error
     if config is None:
         return EncoderConfig.mean, EncoderConfig.std
     return _three(config.mean), _three(config.std)

@@ -61,16 +61,11 @@ def open_rgb(path: Path, shorter: int | None = None) -> Image.Image:
     Raises:
         UnreadableImage: the file is missing, not an image, truncated or too large to be one.
     """
-    try:
-        with Image.open(path) as image:
-            if shorter is None:
-                return to_rgb(image)
-            image.draft(None, (shorter, shorter))
-            return _bound_shorter_side(to_rgb(image), shorter)
-    except FileNotFoundError as error:
-        raise UnreadableImage(path, "there is no such file") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(path, str(error).replace(f" '{path}'", "")) from error
+    with _reading(path), Image.open(path) as image:
+        if shorter is None:
+            return to_rgb(image)
+        image.draft(None, (shorter, shorter))
+        return _bound_shorter_side(to_rgb(image), shorter)
 
 
 def _bound_shorter_side(image: Image.Image, shorter: int) -> Image.Image:

@@ -14,7 +14,12 @@ Row = dict[str, float]
 
 
 def result_row(train_loss: float, recalls: dict[str, Recalls], precise: float | None) -> Row:
-    """An epoch's row: `train_loss`, `val_precise` (mean R@1) and each direction's recalls; recalls in percent."""
+    """An epoch's row: `train_loss`, `val_precise` and each direction's recalls.
+
+    Args:
+        recalls: fractions; the row has percent.
+        precise: the mean of the directions' recall at the least rank, R@1 by default; None without validation.
+    """
     row = {"train_loss": train_loss}
     if precise is not None:
         row["val_precise"] = 100 * precise

@@ -101,6 +101,8 @@ class TrainSettings:
             raise DacoError(f"--memory_share is a share of the memory, from 0 to below 1, not {self.memory_share}.")
         if self.batch_size < 2:
             raise DacoError("--batch_size must be at least 2: batch norm needs more than one image.")
+        if self.gpu_ids is not None and not self.gpu_ids:
+            raise DacoError("--gpu_ids names no GPU: such as 0 1, or leave it out.")
         if not self.ranks or min(self.ranks) < 1:
             raise DacoError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
         if not 0 <= self.momentum <= 1:

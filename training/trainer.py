@@ -91,14 +91,15 @@ class Trainer:
         self.fabric.launch()
         if self.fabric.device.type == "cpu":
             keep_freed()
-        images = len(self.dataset.training_images())
+        self.photographs = self.dataset.training_images()
+        images = len(self.photographs)
         if images < settings.batch_size:
             raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
         torch.manual_seed(derive_seed(settings.seed))
         torch.backends.cudnn.deterministic = True  # a seed gives the same losses, at the same speed (measured)
         self.encoder = _make_encoder(settings, self.dataset)
         if settings.parts.whitening and settings.pooling == "grid" and not resume:
-            whiten(self.encoder.to(self.fabric.device), self.dataset.training_images())
+            whiten(self.encoder.to(self.fabric.device), self.photographs)
         settings = settings.but(proj_dim=projection_length(settings, self.encoder.dimension))
         network = ContrastiveNetwork(
             self.encoder, settings.proj_dim, settings.direct, settings.frozen, settings.tail_lr > 0
@@ -137,7 +138,7 @@ class Trainer:
         if self.validation is None:
             self._say(
                 "Recall is left out, and the encoder kept is the last epoch's: no validation photographs are pairs or "
-                "have positions (daco-data check says which)."
+                "lie within 25 m of each other (daco-data check says which have positions)."
             )
         else:
             self._say(f"Validation on {len(self.validation.images)} photographs, right are {self.validation.rule}.")
@@ -224,7 +225,9 @@ class Trainer:
             "network": self.network.state_dict(),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.fabric.strategy.precision.state_dict(),
             "settings": self.settings.recorded(),
+            "photographs": self.dataset.fingerprint(self.photographs),
             "progress": asdict(self.progress),
         }
         save_checkpoint(self.fabric, self.settings.checkpoint_file, state)
@@ -232,9 +235,16 @@ class Trainer:
     def _restore(self) -> None:
         state = load_checkpoint(self.fabric, self.settings.checkpoint_file)
         self.settings.check_continues(state["settings"])
+        now = self.dataset.fingerprint(self.photographs)
+        if state.get("photographs", now) != now:  # which runs of before did not note
+            raise DacoError(
+                f"--resume continues a run as it was begun, but the training photographs of {self.dataset.name} are not"
+                " those of then."
+            )
         self.network.load_state_dict(state["network"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state.get("scaler", {}))
         self.progress = Progress(**state["progress"])
         self._say(f"Resumed after iteration {self.progress.iteration} of {self.settings.iters}.")
 
@@ -305,10 +315,15 @@ def _make_encoder(settings: TrainSettings, dataset: DataSet) -> Encoder:
 def _make_optimizer(network: ContrastiveNetwork, settings: TrainSettings) -> Adam:
     tail = set(network.tail)
     rest = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in tail]
-    optimizer = Adam(rest, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    if network.tail:  # pretrained: not pulled to 0, where they do not come from
-        optimizer.add_param_group({"params": network.tail, "lr": settings.tail_lr, "weight_decay": 0.0})
-    return optimizer
+    groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
+    if network.tail:  # pretrained: not pulled to 0, where it does not come from
+        groups.append({"params": network.tail, "lr": settings.tail_lr, "weight_decay": 0.0})
+    if not groups:
+        raise DacoError(
+            f"Nothing is left to train: the backbone is frozen, and pooling {settings.pooling} has no weights. Take"
+            " --pooling grid, or --without frozen or direct."
+        )
+    return Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def _epoch_line(epoch: int, train_loss: float, recalls: dict[str, Recalls], ranks: Sequence[int]) -> str:

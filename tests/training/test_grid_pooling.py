@@ -111,6 +111,20 @@ def test_whitening_centres_the_cells_of_the_photographs_and_makes_their_channels
     assert after[1] < 0.01 < before[1]
 
 
+def test_whitening_takes_photographs_of_several_shapes_and_fewer_channels_than_a_cell_has(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    files = [tmp_path / f"{number}.png" for number in range(8)]
+    for number, file in enumerate(files):
+        shape = (48, 80, 3) if number % 3 else (80, 48, 3)
+        Image.fromarray(random.integers(0, 255, shape, dtype=np.uint8)).save(file)
+    encoder = Encoder(EncoderConfig("mobilenetv3_small_050", "grid", 64, "shorter"))
+    whiten(encoder, files)
+    assert isinstance(encoder.pooling, GridPooling)
+    fine = encoder.pooling.reduce[0].weight
+    assert fine.shape[1] < len(fine)
+    assert (fine[: fine.shape[1]].norm(dim=1) > 0).all() and not fine[fine.shape[1] :].any()
+
+
 def test_the_same_photographs_give_the_same_encoder(photographs: list[Path]) -> None:
     first, second = grid_encoder(), grid_encoder()
     whiten(first, photographs)

@@ -122,6 +122,15 @@ def test_moco_key_network_follows_by_momentum_and_the_queue_takes_the_keys_in_or
     torch.testing.assert_close(method.queue[-4:], keys.detach())
 
 
+def test_moco_keys_of_a_frozen_network_are_at_first_what_its_queries_are() -> None:
+    encoder = Encoder(EncoderConfig("test_resnet", image_size=32))
+    network = ContrastiveNetwork(encoder, encoder.dimension, direct=True, frozen=True)
+    method = MoCo(network, negs=8, proj_dim=encoder.dimension, temperature=0.1, momentum=0.9)
+    network.train()
+    view = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(method.key_network(view)[0], network(view)[0])
+
+
 def test_npid_draws_with_its_own_image_as_the_positive() -> None:
     method = NPID(images=5, negs=3, proj_dim=4, temperature=0.1, momentum=0.5)
     method.normaliser.fill_(1.0)

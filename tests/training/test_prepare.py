@@ -302,6 +302,18 @@ def test_two_own_folders_become_a_data_set_with_the_same_photographs_validating(
     assert read_locations(dataset.split_folder("domain_a", "val")) == {"street_9.jpg": Location(1.0, 2.0)}
 
 
+def test_other_folders_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    for folder, light in (("day", 200), ("night", 20)):
+        for number in range(3):
+            grey(tmp_path / folder / f"{number}.png", light)
+    mistaken = daco_data("adopt", "mine", tmp_path / "night", tmp_path / "day", "--data-root", tmp_path)
+    assert mistaken.returncode == 0, mistaken.stderr
+    again = daco_data("adopt", "mine", tmp_path / "day", tmp_path / "night", "--data-root", tmp_path)
+    assert again.returncode == 1
+    assert f"domain_a was {tmp_path / 'night'}, now {tmp_path / 'day'}" in " ".join(again.stderr.split())
+    assert brightness(DataSet(tmp_path, "mine").images("domain_a", "train")[0]) == 20
+
+
 def test_folders_whose_names_differ_by_the_domains_word_are_pairs(tmp_path: Path) -> None:
     for time in ("day", "night"):
         for number in range(3):

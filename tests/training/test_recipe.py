@@ -55,6 +55,7 @@ def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
         ({"recipe": "old"}, "published or modern"),
         ({"recipe": "modern", "without": ("luck",)}, "no part 'luck'"),
         ({"without": ("grid",)}, "--recipe modern"),
+        ({"gpu_ids": ()}, "--gpu_ids names no GPU"),
     ],
 )
 def test_an_unknown_recipe_or_part_is_refused(wrong: dict[str, object], sentence: str) -> None:
@@ -146,3 +147,11 @@ def test_it_trains_without_each_of_its_parts(part: str, places: Path, tmp_path: 
     run = modern(places, tmp_path, without=(part,), iters=1)
     assert train(run).finished
     assert run.pooling == ("gem" if part == "grid" else "grid")
+
+
+def test_a_run_in_which_nothing_would_learn_is_refused(places: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file(create_backbone("test_resnet").state_dict(), weights)
+    with pytest.raises(DacoError, match=r"Nothing is left to train.*--pooling grid, or --without frozen or direct"):
+        train(modern(places, tmp_path, pretrained=str(weights), pooling="avg"))
+    assert train(modern(places, tmp_path, pretrained=str(weights), pooling="avg", tail_lr=1e-4)).finished

@@ -101,6 +101,16 @@ def test_resuming_under_other_settings_is_refused(places: Path, tmp_path: Path) 
         train(settings(places, tmp_path / "elsewhere"), resume=True, accelerator="cpu")
 
 
+def test_resuming_with_other_photographs_is_refused(places: Path, tmp_path: Path) -> None:
+    shutil.copytree(places, tmp_path / "data")
+    run = settings(tmp_path / "data", tmp_path, "npid", iters=1)
+    train(run, accelerator="cpu")
+    folder = tmp_path / "data" / "places" / "original" / "domain_a" / "train"
+    shutil.copy(folder / "place003.png", folder / "zebra.png")
+    with pytest.raises(DacoError, match="the training photographs of places are not those of then"):
+        train(run.but(iters=2), resume=True, accelerator="cpu")
+
+
 def test_fewer_images_than_a_batch_are_refused(places: Path, tmp_path: Path) -> None:
     with pytest.raises(DacoError, match="24 training images are fewer than one batch"):
         train(settings(places, tmp_path, batch_size=32), accelerator="cpu")

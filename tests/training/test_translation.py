@@ -326,7 +326,7 @@ class TestGenerate:
         dataset = make_set(tmp_path)
         generate_twins(dataset, method)
         several = twins_of(dataset)
-        monkeypatch.setattr(generate.os, "cpu_count", lambda: 1)
+        monkeypatch.setattr(generate, "in_threads", lambda function, items, description: map(function, items))
         generate_twins(dataset, method, overwrite=True)
         assert twins_of(dataset) == several
         generate_twins(dataset, method, seed=1, overwrite=True)
@@ -439,3 +439,15 @@ class TestCompare:
         assert list(alone.left_out) == ["fourier", "reinhard", "cut"]
         assert alone.sheet == tmp_path / "other" / "set" / "translation" / "compare.jpg"
         assert not (tmp_path / "set" / "generated").exists()
+
+
+def test_the_twin_of_a_photograph_is_not_that_of_one_whose_name_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "set" / "original").mkdir(parents=True)
+    dataset = DataSet(tmp_path, "set")
+    original, generated = (dataset.split_folder("domain_a", "train", kind) for kind in ("original", "generated"))
+    for file in (generated / "street.2.png", generated / "x[1].png"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        street().save(file)
+    assert dataset.twin(original / "street.jpg") == generated / "street.jpg"
+    assert dataset.twin(original / "street.2.jpg") == generated / "street.2.png"
+    assert dataset.twin(original / "x[1].jpg") == generated / "x[1].png"

@@ -50,6 +50,11 @@ def test_unpaired_photographs_match_within_25_metres(tmp_path: Path) -> None:
     assert recalls["a->b"][5] == recalls["b->a"][5] == recalls["a<->b"][5] == 1.0
 
 
+def test_photographs_that_are_far_from_all_others_are_nothing_to_validate_on(tmp_path: Path) -> None:
+    names = {"domain_a": {"x.png": 0.0, "y.png": 500.0}, "domain_b": {"p.png": 9000.0, "q.png": 9600.0}}
+    assert find_validation(make(tmp_path, names)) is None
+
+
 @pytest.mark.parametrize(("count", "rule"), [(2, "pairs in the order of their names"), (3, None)])
 def test_without_common_names_and_positions_only_domains_of_equal_length_pair_up(
     tmp_path: Path, count: int, rule: str | None

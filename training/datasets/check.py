@@ -9,6 +9,7 @@ from pathlib import Path
 from training.datasets.layout import SPLITS, DataSet
 from training.datasets.locations import LOCATIONS_FILE, read_locations
 from training.datasets.pairing import pair_keys
+from training.datasets.positions import locate
 from training.images import SUFFIXES, UnreadableImage, open_rgb
 from training.threads import in_threads
 
@@ -33,7 +34,7 @@ class CheckReport:
 
     Args:
         photographs: originals of each domain and split, `domain_a/train` to a number.
-        sizes: width x height, as stored, to the number of originals.
+        sizes: width x height, upright, to the number of originals.
         problems: what to put right; files relative to the data set's folder.
         notes: what is worth knowing and is no fault.
     """
@@ -85,7 +86,7 @@ def check(dataset: DataSet) -> CheckReport:
         *_same_names(groups),
         *_duplicates(originals_seen),
         *_ignored(dataset),
-        *_locations(groups, notes),
+        *_locations(dataset, groups, notes),
         *_twins(dataset, groups, twins, notes),
     ]
     if not originals:
@@ -163,17 +164,17 @@ def _ignored(dataset: DataSet) -> Iterator[Problem]:
                     )
 
 
-def _locations(groups: Groups, notes: list[str]) -> Iterator[Problem]:
-    known = {group: read_locations(images[0].parent) if images else {} for group, images in groups.items()}
-    if not any(known.values()):
-        notes.append(f"No positions: there is no {LOCATIONS_FILE}, so nothing is measured in metres.")
-        return
-    for group, images in groups.items():
+def _locations(dataset: DataSet, groups: Groups, notes: list[str]) -> Iterator[Problem]:
+    originals = [image for images in groups.values() for image in images]
+    located = locate(dataset.folder / "original", originals)
+    if not located:
+        notes.append("No positions in tables, names or EXIF, so nothing is measured in metres.")
+    for image in originals:
+        if located and image not in located:
+            yield Problem("no location", str(image), "has no position, as others have")
+    for images in filter(None, groups.values()):
         names = {image.name for image in images}
-        for image in images:
-            if image.name not in known[group]:
-                yield Problem("no location", str(image), f"has no line in {LOCATIONS_FILE}")
-        for name in sorted(known[group].keys() - names):
+        for name in sorted(read_locations(images[0].parent).keys() - names):
             yield Problem("stray location", str(images[0].parent / LOCATIONS_FILE), f"lists {name}, which is not there")
 
 

@@ -1,6 +1,7 @@
 """A labelled grid of images on one sheet, for a person to look at."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -49,13 +50,21 @@ def contact_sheet(
     return sheet
 
 
-def save_image(image: Image.Image, out: Path) -> None:
-    """Writes a picture in the form that the file's suffix names. Raises DacoError where it cannot be written."""
+def save_picture(picture: Image.Image, file: Path) -> None:
+    """Writes a picture in the form that the file's suffix names; the file appears only when it is whole.
+
+    Raises:
+        DacoError: it cannot be written.
+    """
+    part = file.with_name(f".{file.stem}.part{file.suffix}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        image.save(out)
-    except (OSError, ValueError) as error:
-        raise DacoError(f"{out} cannot be written: {error}.") from error
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(part, quality=95)
+        part.replace(file)
+    except (OSError, ValueError) as error:  # Pillow raises ValueError for a suffix that it does not know
+        with suppress(OSError):
+            part.unlink()
+        raise DacoError(f"{file} cannot be written: {error}.") from error
 
 
 def shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -1,6 +1,9 @@
 """The published folder layout: `{original,generated}/{domain_a,domain_b,...}/{train,val}/*.png|jpg`."""
 
+import glob
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,5 +100,10 @@ class DataSet:
         exact = self.folder / "generated" / relative
         if exact.exists():
             return exact
-        others = sorted(exact.parent.glob(f"{exact.stem}.*")) if exact.parent.is_dir() else []
-        return others[0] if others else exact
+        named_alike = exact.parent.glob(f"{glob.escape(exact.stem)}.*") if exact.parent.is_dir() else ()
+        return min((path for path in named_alike if path.stem == exact.stem), default=exact)
+
+    def fingerprint(self, images: Sequence[Path]) -> str:
+        """A hash of which photographs these are, in which order."""
+        names = "\n".join(image.relative_to(self.folder).as_posix() for image in images)
+        return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()

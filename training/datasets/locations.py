@@ -110,7 +110,7 @@ def parse_location(values: Mapping[str, object], where: str) -> Location | None:
     if values.get("latitude") in (None, "") and values.get("longitude") in (None, ""):
         return None
     try:
-        latitude, longitude = float(str(values["latitude"])), float(str(values["longitude"]))
+        latitude, longitude = float(str(values.get("latitude"))), float(str(values.get("longitude")))
         heading = values.get("heading")
         direction = None if heading in (None, "") else float(str(heading)) % 360
     except ValueError as error:

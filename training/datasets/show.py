@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from training.datasets.contact_sheet import EMPTY, contact_sheet, save_image
+from training.datasets.contact_sheet import EMPTY, contact_sheet, save_picture
 from training.datasets.layout import SPLITS, DataSet
 from training.errors import DacoError
 from training.images import open_rgb
@@ -47,7 +47,7 @@ def save_sheet(dataset: DataSet, out: Path, split: str = "train", count: int = 8
     """
     if split not in SPLITS:
         raise DacoError(f"No split {split!r}: choose {' or '.join(SPLITS)}.")
-    save_image(show(dataset, split, count), out)
+    save_picture(show(dataset, split, count), out)
 
 
 def _thumbnail(path: Path | None, cell: int) -> Image.Image:

@@ -35,7 +35,7 @@ class MoCo(Method):
 
     Args:
         network: the network in training; the key network starts as its copy.
-        negs: the queue's length, at least one batch.
+        negs: the queue's length.
         proj_dim: the projections' length.
         temperature: divides the similarities.
         momentum: how much of the key network stays at each step (published for MoCo: 0.999).
@@ -48,6 +48,7 @@ class MoCo(Method):
         super().__init__()
         self._network = [network]  # in a list: the network in training is no part of this module
         self.key_network = copy.deepcopy(network).requires_grad_(False)
+        self.key_network.train()  # all of it, but for a frozen backbone
         self.register_buffer("queue", functional.normalize(torch.randn(negs, proj_dim), dim=-1))
         self.temperature = temperature
         self.momentum = momentum

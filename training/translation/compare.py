@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.datasets.contact_sheet import contact_sheet
+from training.datasets.contact_sheet import contact_sheet, save_picture
 from training.datasets.layout import SPLITS, DataSet
 from training.errors import DacoError
 from training.images import open_rgb
-from training.translation.generate import make_twin, sample_photographs, save_picture
+from training.translation.generate import make_twin, sample_photographs
 from training.translation.translator import TRANSLATORS, Translator
 
 

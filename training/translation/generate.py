@@ -2,19 +2,17 @@
 
 import hashlib
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
-from training.datasets.contact_sheet import contact_sheet
+from training.datasets.contact_sheet import contact_sheet, save_picture
 from training.datasets.layout import SPLITS, DataSet
 from training.errors import DacoError
 from training.images import list_images, open_rgb
+from training.threads import in_threads
 from training.translation.directions import target_of
 from training.translation.translator import TRANSLATORS, Translator
 
@@ -64,14 +62,8 @@ def generate_twins(
     def make(image: Path) -> None:
         _write_twin(dataset, image, make_twin(dataset, translator, image, seed))
 
-    # threads, not processes: decoding, encoding and array arithmetic let go of Python's lock
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for _ in tqdm(pool.map(make, missing), total=len(missing), desc=f"{method} twins", unit="image"):
-                pass
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for _ in in_threads(make, missing, f"{method} twins"):
+        pass
     sheet = dataset.folder / "generated" / SHEET_FILE
     rows = [[open_rgb(image), open_rgb(dataset.twin(image))] for image in sample_photographs(dataset, splits)]
     save_picture(contact_sheet(rows, ["original", f"{method} twin"]), sheet)
@@ -110,22 +102,6 @@ def sample_photographs(dataset: DataSet, splits: tuple[str, ...], count: int = S
         images = [image for split in splits for image in dataset.images(domain, split)]
         chosen += images[:: max(len(images) // share, 1)][:share]
     return chosen
-
-
-def save_picture(picture: Image.Image, file: Path) -> None:
-    """Writes a picture; the file appears only when it is whole.
-
-    Raises:
-        DacoError: it cannot be written.
-    """
-    part = file.with_name(f".{file.stem}.part{file.suffix}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(part, quality=95)
-        part.replace(file)
-    except (OSError, ValueError) as error:  # Pillow raises ValueError for a suffix that it does not know
-        part.unlink(missing_ok=True)
-        raise DacoError(f"{file} cannot be written: {error}") from error
 
 
 def _write_twin(dataset: DataSet, image: Path, twin: Image.Image) -> None:

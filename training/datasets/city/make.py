@@ -25,6 +25,7 @@ from training.datasets.city.plan import Place, geography, photograph_pose, plan_
 from training.datasets.layout import DOMAIN_NAMES_FILE, SPLITS
 from training.datasets.locations import Location, write_locations
 from training.errors import DacoError
+from training.threads import available_cores
 
 FORMAT = 1  # of the pictures: a change to how the city looks counts this up, so that two looks never mix in a folder
 SETTINGS_FILE = "city.json"
@@ -99,7 +100,7 @@ def make_city(
     missing = [job for job in jobs if not job.file.exists()]
     start = time.monotonic()
     if missing:
-        count = min(workers or _cores(), len(missing))
+        count = min(workers or available_cores(), len(missing))
         try:
             _render_all(missing, len(jobs), count)
         except KeyboardInterrupt:
@@ -209,10 +210,6 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 def _disk_error(error: OSError, path: Path) -> DacoError:
     where = error.filename or path
     return DacoError(f"Cannot write {where}: {error.strerror}; put that right and run the same command again.")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _render_all(jobs: list[_Job], total: int, workers: int) -> None:

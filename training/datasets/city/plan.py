@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.datasets.locations import EARTH_RADIUS_METRES
+
 # Map coordinates are borrowed from a small town (Rothenburg ob der Tauber); the streets themselves are invented.
 ORIGIN_LATITUDE = 49.3777
 ORIGIN_LONGITUDE = 10.1790
-EARTH_RADIUS = 6_371_008.8  # metres, IUGG mean radius
 
 SLOTS = 12  # places in a street
 SPACING = 16.0  # metres between neighbouring places, before a shift of up to SHIFT each
@@ -133,12 +134,12 @@ def photograph_pose(seed: int, place: Place, domain: str) -> Pose:
 def geography(street: Street, pose: Pose) -> tuple[float, float, float]:
     """Latitude, longitude (degrees) and heading (degrees clockwise from north, 0 to 360) of a camera.
 
-    Local metres become degrees on a sphere of EARTH_RADIUS, the meridian circle's convergence taken at the origin's
-    latitude: over a few kilometres the error is under a millionth of a degree.
+    Local metres become degrees on a sphere of EARTH_RADIUS_METRES; a degree of longitude is as long as it is at the
+    camera's own latitude.
     """
     bearing = math.radians(street.bearing)
     east = street.east + pose.x * math.sin(bearing) - pose.y * math.cos(bearing)
     north = street.north + pose.x * math.cos(bearing) + pose.y * math.sin(bearing)
-    latitude = ORIGIN_LATITUDE + math.degrees(north / EARTH_RADIUS)
-    longitude = ORIGIN_LONGITUDE + math.degrees(east / (EARTH_RADIUS * math.cos(math.radians(latitude))))
+    latitude = ORIGIN_LATITUDE + math.degrees(north / EARTH_RADIUS_METRES)
+    longitude = ORIGIN_LONGITUDE + math.degrees(east / (EARTH_RADIUS_METRES * math.cos(math.radians(latitude))))
     return latitude, longitude, (street.bearing - pose.yaw) % 360.0

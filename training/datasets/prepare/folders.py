@@ -50,7 +50,10 @@ def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: floa
                     f"{split}: {names[0]} and {name} are not pairs, {len(alone)} names differ: {some(alone)}."
                 )
     domain_names = {f"domain_{letter}": name for letter, name in zip(LETTERS, names, strict=False)}
-    return Plan(photographs, domain_names, doubts=doubts, options={"archive": "folders", "val": str(validation)})
+    # which folder is which domain counts: photographs of one must not stay under the names of another
+    sources = {f"domain_{letter}": str(folder.resolve()) for letter, folder in zip(LETTERS, folders, strict=False)}
+    options = {"archive": "folders", "val": str(validation), **sources}
+    return Plan(photographs, domain_names, doubts=doubts, options=options)
 
 
 def _splits(folder: Path, validation: float) -> dict[str, dict[str, Path]]:

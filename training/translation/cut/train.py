@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from training.datasets.contact_sheet import contact_sheet
+from training.datasets.contact_sheet import contact_sheet, save_picture
 from training.datasets.layout import DataSet
 from training.devices import pick_device
 from training.errors import DacoError
@@ -23,7 +23,6 @@ from training.translation.cut.losses import judge, patch_nce
 from training.translation.cut.networks import Discriminator, Generator, PatchHeads, draw_places
 from training.translation.cut.translator import translate_image
 from training.translation.directions import target_of, target_photographs
-from training.translation.generate import save_picture
 
 LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.999)
