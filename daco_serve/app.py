@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -38,11 +38,12 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watcher = asyncio.create_task(service.keep_current())
-        yield
-        watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
-        service.close()
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            await asyncio.wait([watcher])  # however it ended
+            service.close()
 
     app = FastAPIOffline(
         title="daco-serve",

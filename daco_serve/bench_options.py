@@ -8,6 +8,7 @@ import typer
 from training.cli import whole_numbers
 from training.console import option, words
 from training.errors import DacoError
+from training.recipe import DEFAULTS
 
 Ranks = Annotated[str, option("ranks", "The k of the recalls R@k.")]
 Json = Annotated[bool, option("json", "Print JSON: shares and their 95 % intervals in percent.")]
@@ -17,7 +18,9 @@ Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
 Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
 RecipeName = Annotated[str, option("recipe", "published, or modern: ours. It sets what is not asked for here.")]
 Without = Annotated[str, option("without", "Parts of the modern recipe that none has, with commas: frozen, ...")]
-Iters = Annotated[int | None, option("iters", "Iterations for each.", show_default="40000; modern 400")]
+Iters = Annotated[
+    int | None, option("iters", "Iterations for each.", show_default=f"40000; modern {DEFAULTS['modern']['iters']}")
+]
 Backbone = Annotated[
     str | None, option("backbone", "Any timm model by name.", show_default="resnet50; modern tf_efficientnet_lite0")
 ]

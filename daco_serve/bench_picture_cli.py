@@ -39,7 +39,6 @@ Seed = Annotated[int, option("seed", "The same seed gives the same picture.", mi
 Json = Annotated[bool, option("json", "Also print what the picture shows, as JSON.")]
 
 IMAGES = (".png", ".jpg", ".jpeg")
-DRAWINGS = (".svg", ".png", ".pdf")
 
 
 @app.command()
@@ -64,12 +63,12 @@ def strips(
     """
     from daco_serve.benchmark.pictures.strips import query_strips
     from daco_serve.benchmark.task import find_task
-    from training.datasets.contact_sheet import save_image
+    from training.datasets.contact_sheet import save_picture
 
-    _check_form(out, IMAGES)
+    _check_image(out)
     task = find_task(name, data_root, database, queries, distance, frames)
     answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
-    save_image(query_strips(answers, count, seed), out)
+    save_picture(query_strips(answers, count, seed), out)
     _written(out)
 
 
@@ -98,8 +97,7 @@ def tsne(
     from daco_serve.benchmark.task import find_task
     from index.curve_plot import drawing, save_figure
 
-    _check_form(out, DRAWINGS)
-    drawing(), require()  # said before the long work
+    drawing(out), require()  # said before the long work
     task = find_task(name, data_root, database, queries, distance, frames)
     way = _direction(task, None)
     planes, answers = [], []
@@ -136,8 +134,7 @@ def curves(
     from daco_serve.benchmark.task import find_task
     from index.curve_plot import drawing, save_figure
 
-    _check_form(out, DRAWINGS)
-    drawing()
+    drawing(out)
     task = find_task(name, data_root, database, queries, distance, frames)
     answers = _ask(task, encoder, None, last, device, trust)
     save_figure(pictures.curves(answers, last), out)
@@ -171,8 +168,7 @@ def hit_map(
     from daco_serve.benchmark.task import find_task
     from index.curve_plot import drawing, save_figure
 
-    _check_form(out, DRAWINGS)
-    drawing()
+    drawing(out)
     task = find_task(name, data_root, database, queries, distance, frames)
     way = _direction(task, direction)
     located = pictures.task_locations(task)
@@ -206,25 +202,25 @@ def failures(
     """
     from daco_serve.benchmark.pictures.failures import failures_sheet, failures_to_json, hardest_failures
     from daco_serve.benchmark.task import find_task
-    from training.datasets.contact_sheet import save_image
+    from training.datasets.contact_sheet import save_picture
 
-    _check_form(out, IMAGES)
+    _check_image(out)
     task = find_task(name, data_root, database, queries, distance, frames)
     answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
     found = [failure for one in answers for failure in hardest_failures(one, count)]
     if as_json:
         typer.echo(json.dumps({"benchmark": task.title, "failures": failures_to_json(found)}, indent=2))
     if found:
-        save_image(failures_sheet(found), out)
+        save_picture(failures_sheet(found), out)
         _written(out)
     else:
         typer.echo("All queries were answered right: there is nothing to show.", err=True)
 
 
-def _check_form(out: Path, forms: Sequence[str]) -> None:
+def _check_image(out: Path) -> None:
     """Raises `DacoError`, before the long work, where the picture cannot be written in that form."""
-    if out.suffix.lower() not in forms:
-        raise DacoError(f"--out ends in {', '.join(forms[:-1])} or {forms[-1]}, which {out} does not.")
+    if out.suffix.lower() not in IMAGES:
+        raise DacoError(f"--out ends in {', '.join(IMAGES[:-1])} or {IMAGES[-1]}, which {out} does not.")
 
 
 def _direction(task: "Task", asked: str | None) -> str:

@@ -56,7 +56,7 @@ def index_sizes(
         typer.echo(json.dumps(statistics(dimension, seed, like), indent=2))
         return
     if plot is not None:
-        drawing()  # refused before anything is measured, if it is not installed
+        drawing(plot)  # refused before anything is measured
     counts = size_list(sizes)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if work is None else work

@@ -44,10 +44,10 @@ class Refused(DacoError):
 
     Args:
         code: what programs tell errors apart by, such as `not_an_image`; empty where the answer had none.
-        status: of HTTP.
+        status: of HTTP; None for one photograph of a batch that was answered.
     """
 
-    def __init__(self, message: str, code: str, status: int) -> None:
+    def __init__(self, message: str, code: str, status: int | None) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
@@ -90,6 +90,12 @@ class _Shared:
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise DacoError(f"{url} is not the address of a server: it begins with http:// or https://.")
+        try:
+            httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise DacoError(f"{url} is not the address of a server: {error}.") from error
+        if key and not (key.isascii() and key.isprintable()):
+            raise DacoError("The key has characters that no key has: copy it again.")
         self.url = url.rstrip("/")
         self.index = index
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -159,7 +165,7 @@ class Client(_Shared):
         timeout: seconds to wait for one answer.
 
     Raises:
-        DacoError: the address is none.
+        DacoError: the address is none, or the key cannot be one.
     """
 
     @cached_property
@@ -301,7 +307,7 @@ def _items(batch: BatchAnswer) -> Iterator[QueryAnswer | Refused]:
         if item.answer is not None:
             yield item.answer
         elif item.error is not None:
-            yield Refused(f"{item.name}: {item.error.message}", item.error.code, 422)
+            yield Refused(f"{item.name}: {item.error.message}", item.error.code, None)
 
 
 def _image_request(match: Match, width: int | None) -> _Request:

@@ -74,14 +74,20 @@ class Decoders:
             decoder.end()
 
     def _take(self) -> "_Decoder":
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while (decoder := self._pop()) is not None:
+            if decoder.lives:
+                return decoder
+            log.warning("An idle decoder died (%s).", decoder.how_it_ended())
+            decoder.end()
         try:
             return _Decoder(self._seconds)
         except OSError as error:  # no more processes, files or memory to be had
             log.error("No decoder can be started: %s.", error.strerror)
             raise Refusal("too_busy") from error
+
+    def _pop(self) -> "_Decoder | None":
+        with self._lock:
+            return self._idle.pop() if self._idle else None
 
     def _give_back(self, decoder: "_Decoder") -> None:
         with self._lock:
@@ -126,6 +132,10 @@ class _Decoder:
         if not width:
             raise Refusal(**json.loads(content))
         return Image.frombuffer("RGB", (width, height), content, "raw", "RGB", 0, 1)
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
 
     def end(self) -> None:
         self._process.kill()

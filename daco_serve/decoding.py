@@ -94,7 +94,7 @@ def _check(image: Image.Image, data: bytes, max_pixels: int) -> None:
         raise _too_many_pixels(f"{width} x {height} pixels are", max_pixels)
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise Undecodable("image_too_narrow", f"{width} x {height} pixels are too narrow a picture to know a place by.")
-    if image.format != "PNG" and width * height * data.count(SCAN) > MOST_SCANS * max_pixels:
+    if image.format not in ("PNG", "WEBP") and width * height * data.count(SCAN) > MOST_SCANS * max_pixels:
         raise Undecodable("image_too_slow", "This progressive JPEG has too many scans: save it as a baseline JPEG.")
 
 
@@ -136,7 +136,7 @@ def receive(channel: socket.socket, count: int) -> bytearray:
 
 
 def _confine() -> None:
-    """No file may be written, no child started, and not all memory taken; not every system knows every limit."""
+    """No file may be written, and not all memory taken; not every system knows every limit."""
     for limit, most in (
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),

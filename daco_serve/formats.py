@@ -22,8 +22,10 @@ def choose(accept: str | None) -> str:
         Refusal: none of them will do.
     """
     ranges = [_parse(part) for part in (accept or "*/*").split(",") if part.strip()]
-    best = max(OFFERED, key=lambda form: max((_quality(form, wanted) for wanted in ranges), default=(0.0, 0)))
-    if max((_quality(best, wanted) for wanted in ranges), default=(0.0, 0))[0] <= 0:
+    # what names a form most exactly decides how much it is wanted; of forms wanted alike, the one named most exactly
+    found = {form: max((_match(form, wanted) for wanted in ranges), default=(0, 0.0)) for form in OFFERED}
+    best = max(OFFERED, key=lambda form: (found[form][1], found[form][0]))
+    if found[best][1] <= 0:
         raise Refusal("not_acceptable")
     return best
 
@@ -40,16 +42,16 @@ def _parse(text: str) -> tuple[str, str | None, float]:
     return kind, profile.strip('"') if profile else None, quality if math.isfinite(quality) else 0.0
 
 
-def _quality(form: str, wanted: tuple[str, str | None, float]) -> tuple[float, int]:
-    """How much a media range wants a form, and how exactly it names it; (0, 0) where it does not match."""
+def _match(form: str, wanted: tuple[str, str | None, float]) -> tuple[int, float]:
+    """How exactly a media range names a form, and how much it wants it; (0, 0) where it does not match."""
     kind, profile, quality = wanted
     own_kind, _, own = form.partition(";profile=")
     own_profile = own or ("basic-ypr" if own_kind == GEOPOSE else None)
-    if kind == "*/*" or kind == "application/*":
-        return (quality, 1) if form == JSON else (quality * 0.999, 0)
+    if kind in ("*/*", "application/*"):
+        return (1 if kind == "*/*" else 2), quality
     if kind != own_kind or (profile is not None and profile != own_profile):
-        return 0.0, 0
-    return quality, 3 if profile is not None else 2
+        return 0, 0.0
+    return (4 if profile is not None else 3), quality
 
 
 def render(answer: QueryAnswer, form: str) -> dict[str, Any]:

@@ -118,7 +118,11 @@ class GeoPoseRequest(BaseModel):
     priorPoses: list[GeoPoseAnswer] | None = None
 
     def prior(self) -> Prior | None:
-        """Where to look: around the device's own position, or else its last pose; None where it gives no accuracy."""
+        """Where to look: around the device's own position, or else its last pose; None where it gives no accuracy.
+
+        Raises:
+            ValidationError: that is no place on the earth, or no finite distance.
+        """
         for reading in self.sensorReadings.geolocationReadings:
             if reading.accuracy > 0:
                 return _around(reading.latitude, reading.longitude, reading.accuracy)

@@ -8,8 +8,7 @@ import uvicorn
 from daco_serve.app import create_app
 from daco_serve.connections import ImpatientProtocol
 from daco_serve.service import Service
-from daco_serve.settings import ServeSettings
-from daco_serve.workers import GRACE_SECONDS
+from daco_serve.settings import GRACE_SECONDS, ServeSettings
 
 ALIVE_SECONDS = 2  # how often the event loop says that it turns
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -23,8 +24,11 @@ from index.engines.engine import Engine
 from index.engines.query import query_engine
 from index.generations import CALIBRATION_FILE, Current, read_current
 from index.store import StoreAway
+from training.errors import DacoError
 
 log = logging.getLogger(__name__)
+
+PAUSE = 15  # looks that a generation which could not be opened is left in peace
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class ServedIndex:
         self._engines = engines
         self._live: Live | None = None
         self._seen: tuple[Current, int] | None = None
+        self._failed: tuple[Current, float, DacoError] | None = None  # what could not be opened, until when, and why
 
     @property
     def live(self) -> Live:
@@ -149,16 +154,12 @@ class ServedIndex:
         current = read_current(self.folder)
         if (seen := (current, _changed(self.folder / CALIBRATION_FILE))) == self._seen:
             return False
-        before, self._seen = self._seen, seen  # a damaged generation is complained of once, not at every look
-        if self._live is not None and before is not None and before[0] == current:
+        if self._live is not None and self._seen is not None and self._seen[0] == current:
             bundle = self._live.bundle
         else:
-            try:
-                bundle = Bundle.open(self.folder, self._settings.trust, self._settings.gpu)
-            except StoreAway:
-                self._seen = before  # it may come back
-                raise
+            bundle = self._open(current)
         running = self._engines.of(bundle)
+        self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
         self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
@@ -166,6 +167,18 @@ class ServedIndex:
         calibration = find_calibration(self.folder, manifest.encoder_fingerprint, manifest.count)
         self._live = Live(self.name, bundle, running, calibration)
         return True
+
+    def _open(self, current: Current) -> Bundle:
+        """The generation on disk; one that could not be opened is tried again in a while, as all of it is hashed."""
+        if self._failed is not None and self._failed[0] == current and monotonic() < self._failed[1]:
+            raise self._failed[2]
+        try:
+            return Bundle.open(self.folder, self._settings.trust, self._settings.gpu)
+        except StoreAway:
+            raise
+        except DacoError as error:
+            self._failed = current, monotonic() + PAUSE * self._settings.reload_seconds, error
+            raise
 
 
 def _changed(file: Path) -> int:

@@ -60,7 +60,7 @@ class KeyFile:
         """
         try:
             mode = self.path.stat().st_mode
-            text = self.path.read_text()
+            content = self.path.read_bytes()
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -68,7 +68,7 @@ class KeyFile:
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise DacoError(f"Others may write to {self.path} and so let themselves in: chmod 600 {self.path}")
         try:
-            return _Content.model_validate_json(text).keys
+            return _Content.model_validate_json(content).keys
         except ValidationError as error:
             raise DacoError(f"{self.path} is not a file of keys, or is damaged: make it anew.") from error
 

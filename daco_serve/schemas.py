@@ -19,7 +19,7 @@ class Match(BaseModel):
     """A reference photograph that looks like the query."""
 
     rank: int = Field(ge=1, description="1 for the most similar.")
-    id: int = Field(description="Of the reference photograph, in this generation of the index.")
+    id: int = Field(description="Of the reference photograph; this index gives it to no other.")
     place: str = Field(description="The name of the place that it shows.")
     similarity: float = Field(description="Cosine of the two descriptors: 1 for equal ones.")
     latitude: float | None

@@ -29,10 +29,15 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """Answers queries from the newest generations of one index or several."""
+    """Answers queries from the newest generations of one index or several.
 
-    def __init__(self, settings: ServeSettings) -> None:
+    Args:
+        first: the index that answers unless another is named; the first that is found unless given.
+    """
+
+    def __init__(self, settings: ServeSettings, first: str | None = None) -> None:
         self.settings = settings
+        self._first = first
         self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
         self.indexes: dict[str, ServedIndex] = {}
         self._engines = Engines(settings)
@@ -51,12 +56,12 @@ class Service:
         Raises:
             Refusal: there is no index of this name, or it is not loaded yet.
         """
-        if not self.indexes:
+        wanted = self._first if name is None else name
+        if wanted in self.indexes:
+            return self.indexes[wanted].live
+        if name is None or not self.indexes:
             raise Refusal("not_ready")
-        index = self.indexes.get(next(iter(self.indexes)) if name is None else name)
-        if index is None:
-            raise Refusal("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
-        return index.live
+        raise Refusal("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
 
     @property
     def states(self) -> list[IndexState]:
@@ -74,9 +79,9 @@ class Service:
                 raise Refusal("store_away", f"{index.name}: {error}") from error
 
     def image_address(self, live: Live, reference: int) -> str:
-        """Where the server has a reference photograph of an index."""
+        """Where the server has a reference photograph of an index; names the index where there are several."""
         address = f"/v1/references/{reference}/image"
-        return address if live.name == next(iter(self.indexes)) else f"{address}?index={live.name}"
+        return address if len(self.indexes) == 1 else f"{address}?index={live.name}"
 
     def load(self) -> None:
         """Takes up the live generation of every index, and what has come into a folder of indexes.
@@ -90,13 +95,17 @@ class Service:
             self._load(index)
 
     def _find(self) -> None:
-        found = find_indexes(self.settings.index).items()
+        found = find_indexes(self.settings.index)
+        if self._first is None:
+            self._first = next(iter(found))
         fresh = {
             name: ServedIndex(name, folder, self.settings, self._engines)
-            for name, folder in found
+            for name, folder in found.items()
             if name not in self.indexes
         }
-        self.indexes = {**self.indexes, **fresh}  # a new one, since requests may be reading the old one
+        known = {**self.indexes, **fresh}
+        # a new one, since requests may be reading the old one; the first stays so, whatever has joined since
+        self.indexes = {name: known[name] for name in sorted(known, key=lambda name: name != self._first)}
 
     def _load(self, index: ServedIndex) -> None:
         before = index.loaded
@@ -114,13 +123,15 @@ class Service:
 
     async def _attempt(self, subject: str, work: Callable[[], None]) -> None:
         """Runs it in a thread; a complaint is logged when it is new."""
-        complaint = ""
+        complaint, fault = "", None
         try:
             await asyncio.to_thread(work)
         except DacoError as error:
             complaint = str(error)
-            if complaint != self._complaints.get(subject):
-                log.error("%s", complaint)
+        except Exception as error:  # a network disk fails in many ways, and may be well again at the next look
+            complaint, fault = f"{subject or 'The indexes'} cannot be looked at: {error!r}.", error
+        if complaint and complaint != self._complaints.get(subject):
+            log.error("%s", complaint, exc_info=fault)
         self._complaints[subject] = complaint
 
     def close(self) -> None:
@@ -158,7 +169,11 @@ class Service:
             Refusal: the bytes are not an image that we take, the prior holds nothing, or too much waits.
         """
         start = time.perf_counter()
-        tensor = await asyncio.get_running_loop().run_in_executor(self.threads, self._prepare, live, upload)
+        waiting = [upload]
+        try:
+            tensor = await asyncio.get_running_loop().run_in_executor(self.threads, self._prepare, live, waiting)
+        finally:
+            waiting.clear()  # what is cancelled stays in the threads' queue for a while, but without its bytes
         decoded = time.perf_counter()
         try:
             with metrics.at_engine.track_inprogress():
@@ -190,8 +205,8 @@ class Service:
             index=live.state,
         )
 
-    def _prepare(self, live: Live, upload: bytes) -> Tensor:
-        form = live.bundle.encoder.config
+    def _prepare(self, live: Live, waiting: list[bytes]) -> Tensor:
+        form, upload = live.bundle.encoder.config, waiting.pop()
         return live.running.engine.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
 
 

@@ -15,6 +15,7 @@ from training.errors import DacoError
 from training.threads import available_cores
 
 NO_LIMIT = "none"
+GRACE_SECONDS = 10  # for requests in work when the server is told to stop
 
 
 class ServeSettings(BaseSettings):
@@ -113,6 +114,9 @@ class ServeSettings(BaseSettings):
 def load_settings(given: dict[str, Any]) -> ServeSettings:
     """Settings from what was given, then the environment, then the defaults; None counts as not given.
 
+    Args:
+        given: the value of each setting that has an option.
+
     Raises:
         DacoError: a value is not of its kind, or there is no index.
     """
@@ -125,6 +129,6 @@ def load_settings(given: dict[str, Any]) -> ServeSettings:
         if first["type"] in ("missing", "too_short"):
             raise DacoError(f"No {name} was named: give --{name} or set {variable}.") from error
         reason = first["msg"].removeprefix("Value error, ")
-        raise DacoError(
-            f"--{name.replace('_', '-')} (or {variable}) cannot be {first['input']!r}: {reason}."
-        ) from error
+        # the command names all that it has an option for, given or not
+        subject = f"--{name.replace('_', '-')} (or {variable})" if name in given else variable
+        raise DacoError(f"{subject} cannot be {first['input']!r}: {reason}.") from error

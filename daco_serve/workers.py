@@ -15,9 +15,10 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
 from daco_serve import metrics
+from daco_serve.index_names import find_indexes
 from daco_serve.logs import configure_logs
 from daco_serve.schemas import IndexState
-from daco_serve.settings import ServeSettings
+from daco_serve.settings import GRACE_SECONDS, ServeSettings
 from training.errors import DacoError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 10  # for requests in work when the server is told to stop
 HUNG_SECONDS = 60.0  # a worker that has not said so for this long is replaced
 LONGEST_PAUSE_SECONDS = 30.0  # between the attempts to replace a worker that fails again and again
 STEADY_SECONDS = 60.0  # one that answered for this long is replaced without a pause
@@ -68,12 +68,13 @@ def serve_with_workers(settings: ServeSettings, listener: socket.socket, announc
     Raises:
         DacoError: a worker cannot start, or the port is taken.
     """
+    first = next(iter(find_indexes(settings.index)))  # settled once: a worker that starts later may find others
     _listen(listener)
     context: Context = (
         multiprocessing.get_context("forkserver") if sys.platform == "linux" else multiprocessing.get_context("spawn")
     )
     context.set_forkserver_preload(["daco_serve.app"])
-    workers = [_Worker(context, settings, listener, number) for number in range(1, settings.workers + 1)]
+    workers = [_Worker(context, settings, listener, number, first) for number in range(1, settings.workers + 1)]
     with metrics.shared_by_workers():
         try:
             for worker in workers:
@@ -98,11 +99,13 @@ class _Worker:
         settings: ServeSettings,
         listener: socket.socket,
         number: int,
+        first: str,
     ) -> None:
         self._context = context
         self._settings = settings
         self._listener = listener
         self._name = f"worker {number}"
+        self._first = first
         self._failures = 0
         self._next_start = 0.0
         self.states: list[IndexState] = []  # what it answers from; empty until it answers
@@ -110,7 +113,7 @@ class _Worker:
 
     def start(self) -> None:
         self._reports, theirs = self._context.Pipe(duplex=False)
-        arguments = (self._settings, self._listener, theirs)
+        arguments = (self._settings, self._listener, theirs, self._first)
         process = self._context.Process(target=_work, args=arguments, name=self._name)
         process.start()
         theirs.close()  # so that its end is seen here when the worker dies
@@ -200,7 +203,7 @@ def _stop(workers: list[_Worker]) -> None:
             process.kill()
 
 
-def _work(settings: ServeSettings, listener: socket.socket, reports: Connection) -> None:
+def _work(settings: ServeSettings, listener: socket.socket, reports: Connection, first: str) -> None:
     """The life of one worker process."""
 
     def tell(report: list[IndexState] | str) -> None:
@@ -211,7 +214,7 @@ def _work(settings: ServeSettings, listener: socket.socket, reports: Connection)
     configure_logs(settings.log_format, settings.log_level)
     with suppress(KeyboardInterrupt):
         try:
-            service = _load(settings)
+            service = _load(settings, first)
         except DacoError as error:
             tell(str(error))
             sys.exit(1)
@@ -242,13 +245,13 @@ def _listen(listener: socket.socket) -> None:
         raise cannot_listen(host, port, error) from error
 
 
-def _load(settings: ServeSettings) -> "Service":
+def _load(settings: ServeSettings, first: str | None = None) -> "Service":
     import torch
 
     from daco_serve.service import Service
 
     # what OpenVINO leaves to it is too little for several, which would only spin; an engine on PyTorch takes its share
     torch.set_num_threads(1)
-    service = Service(settings)
+    service = Service(settings, first)
     service.load()
     return service

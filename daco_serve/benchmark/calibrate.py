@@ -92,18 +92,23 @@ class _Asked:
 
 def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.float32], elsewhere: float) -> Outcomes:
     entries = bundle.catalog.all()
-    places = {entry.place for entry in entries}
-    positions = np.array(
-        [(entry.latitude, entry.longitude) for entry in entries if entry.latitude is not None], dtype=np.float64
-    ).reshape(-1, 2)
+    places: dict[str, set[str]] = {}  # the files of each
+    for entry in entries:
+        places.setdefault(entry.place, set()).add(entry.path)
+    located = [entry for entry in entries if entry.latitude is not None]
+    positions = np.array([(entry.latitude, entry.longitude) for entry in located], dtype=np.float64).reshape(-1, 2)
+    rows = {entry.path: row for row, entry in enumerate(located)}
     asked: list[_Asked] = []
     found = bundle.search(vectors, MATCHES + NEAR)
     for query, (truth, matches) in enumerate(zip(truths, found, strict=True)):
-        others = [match for match in matches if match.entry.path != str(truth.path)]
+        itself = str(truth.path)  # a photograph that is on the map does not answer itself
+        others = [match for match in matches if match.entry.path != itself]
         if truth.latitude is None or not len(positions):
-            present = truth.place in places
+            present = bool(places.get(truth.place, set()) - {itself})
         else:
             away = distance_metres(truth.latitude, truth.longitude or 0.0, positions[:, 0], positions[:, 1])
+            if itself in rows:
+                away[rows[itself]] = np.inf
             present = bool(away.min() <= RIGHT_METRES)
         if present and others:
             asked.append(_ask(truth, others, query))
@@ -202,10 +207,10 @@ def _held_out(judged: Sequence[_Judged]) -> HeldOut:
 
 
 def _curve(said: NDArray[np.float64], so: NDArray[np.float64], weight: NDArray[np.float64]) -> list[Bin]:
-    """Bins of equal width that hold anything; `share` is of the weight."""
+    """Bins of equal width that hold any weight; `share` is of it."""
     numbers = np.minimum((said * BINS).astype(int), BINS - 1)
     curve = []
-    for number in np.unique(numbers).tolist():
+    for number in np.unique(numbers[weight > 0]).tolist():
         inside = numbers == number
         share = float(weight[inside].sum())
         curve.append(

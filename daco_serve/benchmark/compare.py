@@ -14,13 +14,13 @@ from training.trainer import train
 def compare_methods(settings: TrainSettings, methods: Sequence[str]) -> list[Retrieval]:
     """The answers of all methods under the same settings but for the published batch size and momentum of each.
 
+    A method that is named twice is taken once.
+
     Raises:
         DacoError: a run cannot be made, or the data set cannot be validated on.
     """
-    answers: list[Retrieval] = []
-    for method in methods:
-        answers += train_and_ask(settings.but(method_name=method, batch_size=None, momentum=None), method)
-    return answers
+    runs = {method: settings.but(method_name=method, batch_size=None, momentum=None) for method in methods}
+    return [answers for method, run in runs.items() for answers in train_and_ask(run, method)]
 
 
 def train_and_ask(run: TrainSettings, label: str) -> list[Retrieval]:

@@ -166,7 +166,7 @@ def validation_task(dataset: DataSet) -> Task:
     )
 
 
-def distance_task(database: Path, queries: Path, metres: float) -> Task:
+def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
     """The field's usual protocol: a match counts as right within so many metres of the query's position.
 
     Positions come from `@UTM_east@UTM_north@...@.jpg` names, a table beside the photographs, or EXIF; folders are taken
@@ -176,10 +176,6 @@ def distance_task(database: Path, queries: Path, metres: float) -> Task:
     Raises:
         DacoError: a folder holds no images, or a photograph has no position.
     """
-    return _distance_task([_Side.of(database), _Side.of(queries)], metres)
-
-
-def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
     places = []
     for side in sides:
         _some(side.images, side.folder)
@@ -198,14 +194,19 @@ def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
 
     database, queries = sides
     images = [database.images, queries.images]
-    return _two_folders(database.folder, queries.folder, f"within {metres:g} m", USUAL_RANKS, images, near)
+    asking = np.arange(len(database.images), len(places))
+    blocks = [asking[start : start + BLOCK] for start in range(0, len(asking), BLOCK)]
+    first = [asking[near(block, asking).argmax(axis=1)] for block in blocks]  # the first query of the same place
+    groups = np.concatenate([np.arange(len(database.images)), *first])
+    return _two_folders(database.folder, queries.folder, f"within {metres:g} m", USUAL_RANKS, images, near, groups)
 
 
 def frames_task(database: Path, queries: Path, frames: int) -> Task:
     """One traverse of a route in another: the n-th images by name show the same place.
 
     Args:
-        frames: a match that many frames off still counts as right.
+        frames: a match that many frames off still counts as right. Frames are groups of their own, though neighbours
+            look alike.
 
     Raises:
         DacoError: a folder holds no images.
@@ -219,6 +220,7 @@ def frames_task(database: Path, queries: Path, frames: int) -> Task:
         PUBLISHED_RANKS,
         sides,
         lambda asking, asked: abs(numbers[asking][:, None] - numbers[asked]) <= frames,
+        np.arange(len(numbers)),
     )
 
 
@@ -248,11 +250,12 @@ def _two_folders(
     ranks: str,
     sides: list[list[Path]],
     correct: Callable[[Rows, Rows], NDArray[np.bool_]],
+    groups: Rows,
 ) -> Task:
     images = [*sides[0], *sides[1]]
     rows = np.arange(len(images))
     ways = {f"{queries.name}->{database.name}": (rows[len(sides[0]) :], rows[: len(sides[0])])}
-    return Task(f"{queries} in {database}, {rule}", images, ways, correct, rows, ranks, (database, queries))
+    return Task(f"{queries} in {database}, {rule}", images, ways, correct, groups, ranks, (database, queries))
 
 
 def _some(images: list[Path], folder: Path) -> list[Path]:

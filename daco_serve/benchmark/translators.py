@@ -10,6 +10,7 @@ from training.datasets.layout import DOMAIN_NAMES_FILE, DataSet
 from training.errors import DacoError
 from training.settings import TrainSettings
 from training.translation.generate import generate_twins
+from training.translation.translator import TRANSLATORS
 
 SHARED = ("original", DOMAIN_NAMES_FILE, "depth", "translation")  # what all translators' copies of a data set share
 
@@ -21,16 +22,17 @@ def compare_translators(settings: TrainSettings, translators: Sequence[str]) -> 
     `save_root/twins/TRANSLATOR/data_name/generated`, beside links to the originals.
 
     Raises:
-        DacoError: a translator cannot work on the data set, or a run cannot be made.
+        DacoError: there is no such translator, it cannot work on the data set, the twins in `save_root` are of another
+            data set, or a run cannot be made.
     """
-    answers: list[Retrieval] = []
-    for translator in translators:
-        root = settings.save_root / "twins" / translator
-        twins = _link_data_set(DataSet(settings.data_root, settings.data_name), root)
-        generate_twins(twins, translator, settings.seed)
-        run = settings.but(method_name="daco", data_root=root, save_root=settings.save_root / translator)
-        answers += train_and_ask(run, f"daco, {translator} twins")
-    return answers
+    if unknown := [name for name in translators if name not in TRANSLATORS]:
+        raise DacoError(f"No translator {unknown[0]!r}: choose {', '.join(TRANSLATORS)}.")
+    runs = {}
+    for name in translators:  # all twins before anything is trained: not every translator works on every data set
+        root = settings.save_root / "twins" / name
+        generate_twins(_link_data_set(DataSet(settings.data_root, settings.data_name), root), name, settings.seed)
+        runs[name] = settings.but(method_name="daco", data_root=root, save_root=settings.save_root / name)
+    return [answers for name, run in runs.items() for answers in train_and_ask(run, f"daco, {name} twins")]
 
 
 def _link_data_set(dataset: DataSet, root: Path) -> DataSet:
@@ -39,6 +41,8 @@ def _link_data_set(dataset: DataSet, root: Path) -> DataSet:
         folder.mkdir(parents=True, exist_ok=True)
         for name in SHARED:
             source, link = (dataset.folder / name).absolute(), folder / name
+            if os.path.lexists(link) and link.resolve() != source.resolve():
+                raise DacoError(f"{link} is of the data set in {link.resolve().parent}: choose another --save-root.")
             if source.exists() and not os.path.lexists(link):
                 link.symlink_to(source)
     except OSError as error:

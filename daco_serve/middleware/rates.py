@@ -43,7 +43,17 @@ class Rates:
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
             return
-        scope["state"]["count_more"] = lambda cost: self._count(limit, kind, client, cost)
+
+        async def count_more(cost: int) -> None:
+            if cost >= limit.amount:  # the request itself was counted as one
+                raise Refusal(
+                    "bad_form",
+                    f"No more than {limit.amount} photographs are allowed in {_period(limit)}, and so in one request:"
+                    " send fewer.",
+                )
+            await self._count(limit, kind, client, cost)
+
+        scope["state"]["count_more"] = count_more
         await self._app(scope, receive, send)
 
     async def _count(self, limit: RateLimitItem, kind: str, client: str, cost: int = 1) -> None:
@@ -62,7 +72,7 @@ async def count_more(request: Request, cost: int) -> None:
     """Counts what a request turns out to be more than one query.
 
     Raises:
-        Refusal: so many are not allowed now.
+        Refusal: so many are not allowed now, or never at once.
     """
     count = getattr(request.state, "count_more", None)
     if count is not None and cost > 0:

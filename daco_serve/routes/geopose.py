@@ -84,6 +84,7 @@ async def geopose(request: Request, service: ServiceOf, index: IndexName = None)
 def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
     try:
         asked = GeoPoseRequest.model_validate_json(body)
+        prior = asked.prior()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
@@ -101,4 +102,4 @@ def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
         raise Refusal("not_an_image", "imageBytes is not base64.") from error
     if not photograph:
         raise Refusal("no_image", "imageBytes is empty.")
-    return asked, photograph, asked.prior()
+    return asked, photograph, prior

@@ -68,7 +68,7 @@ async def reference_image(
 ) -> Response:
     """The file as it was indexed, or a smaller form of it."""
     entry = await asyncio.to_thread(_find, service.choose(index), id)
-    # an id may be another photograph in the next generation, so a copy is kept but asked about
+    # a photograph may leave the index, so a copy is kept but asked about
     headers = {"ETag": f'"{entry.sha256[:32]}-{width or "file"}"', "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)

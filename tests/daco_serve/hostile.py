@@ -445,6 +445,19 @@ def poses() -> Iterator[Hostile]:
         yield pose(f"image bytes {bytes_[:12]!r}", camera(imageBytes=bytes_))
     for form in ("", "RGBA32", "GIF", "x" * 10_000, None, 7):
         yield pose(f"image format {str(form)[:12]!r}", camera(imageFormat=form))
+    for accuracy in (b"1e308", b"Infinity", b"NaN"):
+        place = b'{"latitude": 35, "longitude": 139, "accuracy": ' + accuracy + b"}"
+        readings = b'{"cameraReadings": [{"imageFormat": "JPG", "imageBytes": "AAAA"}], "geolocationReadings": ['
+        yield pose(f"accuracy {accuracy.decode()}", b'{"id": "1", "sensorReadings": ' + readings + place + b"]}}")
+    turn = {"x": 0, "y": 0, "z": 0, "w": 1}
+    for latitude, accuracy_metres in ((95, 10), (35, 1e308)):
+        last = {
+            "id": "0",
+            "timestamp": 1,
+            "accuracy": {"position": accuracy_metres, "orientation": 1},
+            "geopose": {"position": {"lat": latitude, "lon": 139, "h": 0}, "quaternion": turn},
+        }
+        yield pose(f"last pose at {latitude} within {accuracy_metres:g} m", {**camera(), "priorPoses": [last]})
     yield pose("10,000 readings", {"id": "1", "sensorReadings": {"cameraReadings": [{"imageBytes": "AAAA"}] * 10_000}})
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from daco_serve.benchmark.table import RecallRow, cells, header, published_rows,
 from daco_serve.benchmark.text_table import to_markdown
 from daco_serve.benchmark.translators import compare_translators
 from training.encoder import Encoder
+from training.errors import DacoError
 from training.settings import TrainSettings
 
 RANKS = (1, 2, 4, 8)
@@ -137,3 +139,19 @@ def test_translators_are_compared_beside_the_data_sets_own_twins(places: Path, t
     ]
     assert len(twins[0]) == len(twins[1]) == 24
     assert twins[0][0].read_bytes() != twins[1][0].read_bytes()
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_trained(places: Path, tmp_path: Path) -> None:
+    with pytest.raises(DacoError, match="byol"):
+        compare_methods(small(places, tmp_path), ["daco", "byol"])
+    with pytest.raises(DacoError, match="aurora"):
+        compare_translators(small(places, tmp_path), ["fourier", "aurora"])
+    assert not any(tmp_path.iterdir())
+    assert len(compare_methods(small(places, tmp_path), ["daco", "daco"])) == 3  # once, in three directions
+
+
+def test_twins_of_another_data_set_of_the_same_name_are_not_taken(places: Path, tmp_path: Path) -> None:
+    compare_translators(small(places, tmp_path / "out"), ["fourier"])
+    other = Path(shutil.copytree(places, tmp_path / "other"))
+    with pytest.raises(DacoError, match="--save-root"):
+        compare_translators(small(other, tmp_path / "out"), ["fourier"])

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_serve.bench_cli import app
-from daco_serve.benchmark.calibrate import TURNS, _folds, calibrate
+from daco_serve.benchmark.calibrate import TURNS, _curve, _folds, calibrate
 from daco_serve.calibration import Calibration, Outcomes, find_calibration, fit
 from daco_serve.localize import localize
 from index.build import build_index
@@ -137,6 +137,12 @@ def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up
         assert answer()["index"]["encoder"] == before["index"]["encoder"]
 
 
+def test_a_bin_of_queries_that_are_not_expected_is_left_out() -> None:
+    said, right = np.array([0.05, 0.95, 0.95]), np.array([0.0, 1.0, 1.0])
+    (point,) = _curve(said, right, np.array([0.0, 0.5, 0.5]))
+    assert (point.share, point.observed) == (1.0, 1.0)
+
+
 def test_a_calibration_of_another_encoder_or_map_is_not_used_and_a_broken_one_is_one_sentence(tmp_path: Path) -> None:
     fitted(outcomes()).save(tmp_path / "calibration.json")
     assert find_calibration(tmp_path, "f", 150) is not None
@@ -150,3 +156,9 @@ def test_a_calibration_of_another_encoder_or_map_is_not_used_and_a_broken_one_is
 def test_too_few_queries_are_refused(index: Path, photographs: Path) -> None:
     with pytest.raises(DacoError, match="20"):
         calibrate(index, str(photographs), device="cpu", progress=False)
+
+
+def test_a_photograph_of_the_map_is_not_what_shows_its_own_place(wide_map: tuple[Path, Path]) -> None:
+    index, _ = wide_map
+    with pytest.raises(DacoError, match="Only 0 photographs"):
+        calibrate(index, str(index.parent / "references"), device="cpu", progress=False)

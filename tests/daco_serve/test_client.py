@@ -42,7 +42,7 @@ async def test_the_asynchronous_client_does_the_same(server: str, photographs: P
         assert answer.matches[0].place == "place 1"
         both = await client.query_many([photographs / "2.png", b"no photograph"], k=1)
         assert isinstance(both[0], QueryAnswer) and both[0].matches[0].place == "place 2"
-        assert isinstance(both[1], Refused) and both[1].code == "not_an_image"
+        assert isinstance(both[1], Refused) and (both[1].code, both[1].status) == ("not_an_image", None)
         assert (await client.indexes())[0].count == 6
         assert await client.reference_image(answer.matches[0]) == (photographs / "1.png").read_bytes()
         with pytest.raises(Refused, match="not an image"):
@@ -63,8 +63,12 @@ def test_what_is_refused_says_which_code_and_what_is_no_server_says_so(server: s
     assert (refused.value.code, refused.value.status) == ("unknown_index", 404)
     with Client("http://127.0.0.1:1") as client, pytest.raises(Unreachable, match="daco-serve run"):
         client.indexes()
-    with pytest.raises(DacoError, match="http://"):
-        Client("127.0.0.1:8000")
+    for address in ("127.0.0.1:8000", "http://localhost:80a0"):
+        with pytest.raises(DacoError, match="not the address of a server"):
+            Client(address)
+    for key in ("clé", "two\nlines"):
+        with pytest.raises(DacoError, match="copy it again"):
+            Client(server, key=key)
     with Client(server) as client, pytest.raises(DacoError, match="cannot be read"):
         client.query("nothing.jpg")
 

@@ -1,9 +1,11 @@
 """Photographs are decoded elsewhere, exactly, small, and for no longer than they may take."""
 
 import os
+import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -125,15 +127,32 @@ def test_a_decoder_that_hangs_is_ended_in_time_and_another_answers() -> None:
     patient.close()
 
 
-def test_a_decoder_that_crashes_is_refused_and_replaced(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_crashes_is_refused_and_replaced(decoders: Decoders) -> None:
     decoders.decode(encoded("PNG"), 64, False)
     (crashed,) = processes(decoders)
-    os.kill(crashed, 11)
+    os.kill(crashed, signal.SIGSTOP)  # so that it has the photograph when it dies
+    death = threading.Timer(0.5, os.kill, (crashed, signal.SIGKILL))
+    death.start()
     with pytest.raises(Refusal) as caught:
         decoders.decode(encoded("PNG"), 64, False)
     assert caught.value.code == "image_truncated"
     assert decoders.decode(encoded("PNG"), 64, False).size
     assert crashed not in processes(decoders)
+
+
+def test_a_decoder_that_died_idle_is_no_photographs_fault(decoders: Decoders) -> None:
+    decoders.decode(encoded("PNG"), 64, False)
+    (dead,) = processes(decoders)
+    os.kill(dead, signal.SIGKILL)
+    decoders._idle[0]._process.wait()
+    assert decoders.decode(encoded("PNG"), 64, False).size
+    assert dead not in processes(decoders)
+
+
+def test_only_a_jpegs_scans_are_counted() -> None:
+    content = encoded("WEBP") + SCAN * 100
+    width, height = Image.open(BytesIO(content)).size
+    assert decode(content, width * height, 64, False).size
 
 
 def test_where_no_decoder_can_be_started_the_server_is_busy(

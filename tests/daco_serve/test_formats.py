@@ -39,6 +39,8 @@ def ask(client: httpx.Client, photograph: Path, accept: str) -> httpx.Response:
         ("application/geopose+json; profile=basic-ypr", GEOPOSE),
         ('application/geopose+json; profile="basic-quaternion"', QUATERNION),
         ("application/geo+json, */*;q=0.1", GEOJSON),
+        ("application/json;q=0, */*", GEOJSON),
+        ("*/*;q=0, application/*", JSON),
     ],
 )
 def test_accept_chooses_the_form(accept: str | None, form: str) -> None:
@@ -121,6 +123,8 @@ def test_the_protocol_refuses_what_it_cannot_use(client: httpx.Client, photograp
     asked = reading(good)
     asked["sensorReadings"]["geolocationReadings"] = [far]
     refused(client.post("/geopose", json=asked), 422, "prior_holds_nothing")
+    asked["sensorReadings"]["geolocationReadings"] = [{**far, "accuracy": 1e308}]
+    assert "finite" in refused(client.post("/geopose", json=asked), 422, "invalid_request")
 
 
 def gpp(*arguments: object) -> "subprocess.CompletedProcess[str]":

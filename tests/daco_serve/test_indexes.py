@@ -1,5 +1,6 @@
 """Several indexes at once, chosen by name; a new generation or a new index is taken up without a dropped request."""
 
+import errno
 import shutil
 import threading
 import time
@@ -12,7 +13,8 @@ from PIL import Image
 
 from daco_serve import indexes
 from daco_serve.index_names import find_indexes
-from daco_serve.settings import load_settings
+from daco_serve.service import Service
+from daco_serve.settings import ServeSettings, load_settings
 from index.build import build_index
 from index.bundle import Bundle
 from index.engines.query import query_engine
@@ -61,6 +63,72 @@ def test_queries_choose_an_index_and_a_new_one_in_the_folder_joins(
         assert client.get(f"{image}&width=32").headers["content-type"] == "image/jpeg"
         refused(client.post("/v1/query?index=none", content=content), 404, "unknown_index")
         refused(client.get("/v1/references/1?index=none"), 404, "unknown_index")
+
+
+def test_the_first_index_stays_the_first_and_addresses_name_theirs(
+    index: Path, photographs: Path, fewer: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    maps = tmp_path / "maps"
+    shutil.copytree(index, maps / "b")
+    content = (photographs / "1.png").read_bytes()
+    with hosted(maps, reload_seconds=0.1) as address, httpx.Client(base_url=address) as client:
+
+        def images() -> list[str]:
+            return [match["image"] for match in client.post("/v1/query", content=content).json()["matches"]]
+
+        assert not any("index=" in image for image in images())
+        build_index(str(fewer), str(encoder_folder), maps / "a", device="cpu", progress=False)
+        wait_for(lambda: len(client.get("/v1/indexes").json()["indexes"]) == 2)
+        assert [one["name"] for one in client.get("/v1/indexes").json()["indexes"]] == ["b", "a"]
+        assert client.get("/readyz").json()["index"]["name"] == "b"
+        assert all(image.endswith("?index=b") for image in images())
+    late = Service(ServeSettings(index=(str(maps),), device="cpu"), first="b")  # as a worker that replaces another
+    late.load()
+    assert (late.live.name, list(late.indexes)) == ("b", ["b", "a"])
+    late.close()
+
+
+def test_an_index_that_is_still_being_copied_is_tried_again(
+    index: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    maps = tmp_path / "maps"
+    shutil.copytree(index, maps / "all")
+    with hosted(maps, reload_seconds=0.05) as address:
+        part = shutil.copytree(index, tmp_path / "part", ignore=shutil.ignore_patterns("catalog*"))
+        part.rename(maps / "late")
+        wait_for(lambda: bool(complaints(caplog)))
+        time.sleep(0.5)
+        assert len(complaints(caplog)) == 1
+        assert httpx.get(f"{address}/readyz").status_code == 503
+        shutil.copytree(index, maps / "late", dirs_exist_ok=True)
+        wait_for(lambda: httpx.get(f"{address}/readyz").status_code == 200)
+
+
+def test_a_disk_that_fails_for_a_while_does_not_end_the_looking(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    maps = tmp_path / "maps"
+    shutil.copytree(index, maps / "all")
+    ill = threading.Event()
+
+    def find(given: tuple[str, ...]) -> dict[str, Path]:
+        if ill.is_set():
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return find_indexes(given)
+
+    monkeypatch.setattr("daco_serve.service.find_indexes", find)
+    with hosted(maps, reload_seconds=0.05) as address:
+        ill.set()
+        wait_for(lambda: bool(complaints(caplog)))
+        time.sleep(0.3)
+        assert len(complaints(caplog)) == 1 and "Stale file handle" in complaints(caplog)[0]
+        ill.clear()
+        shutil.copytree(index, maps / "late")
+        wait_for(lambda: len(httpx.get(f"{address}/v1/indexes").json()["indexes"]) == 2)
+
+
+def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_new_generation_is_taken_up_without_a_dropped_request(

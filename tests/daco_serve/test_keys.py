@@ -111,9 +111,15 @@ def test_what_needs_a_key_and_what_does_not(index: Path, photographs: Path, file
         mine, others = ({"Authorization": f"Bearer {key}"} for key in (token, other))
         refused(client.get("/v1/references/0", headers=mine), 401, "key_wrong")
         assert client.get("/v1/references/0", headers=others).status_code == 200
-        file.unlink()
-        time.sleep(1.1)
-        refused(client.get("/v1/references/0", headers=others), 401, "key_wrong")
+        whole = file.read_bytes()
+        for damaged in (b"\xff\xfe" + whole, None):
+            assert client.get("/v1/references/0", headers=others).status_code == 200
+            file.unlink() if damaged is None else file.write_bytes(damaged)
+            time.sleep(1.1)
+            refused(client.get("/v1/references/0", headers=others), 401, "key_wrong")
+            file.touch(mode=0o600)
+            file.write_bytes(whole)
+            time.sleep(1.1)
 
 
 def test_a_key_never_gets_into_the_log(index: Path, file: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,10 @@
 """Work for a client that has gone away is dropped."""
 
 import asyncio
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 from fastapi import Request
@@ -10,6 +13,8 @@ from starlette.types import Message
 
 from daco_serve.batching import Batcher
 from daco_serve.routes.query import unless_left
+from daco_serve.service import Service
+from daco_serve.settings import ServeSettings
 
 
 def test_what_still_waits_for_the_engine_is_taken_out_of_the_queue() -> None:
@@ -33,3 +38,24 @@ def test_what_still_waits_for_the_engine_is_taken_out_of_the_queue() -> None:
         assert future.cancelled()
     finally:
         free.set()
+
+
+def test_the_bytes_of_what_still_waits_for_a_thread_are_dropped(index: Path) -> None:
+    service = Service(ServeSettings(index=(str(index),), device="cpu"))
+    service.load()
+    free = threading.Event()
+    for _ in range(service.settings.threads):
+        service.threads.submit(free.wait, 20)
+    upload = bytes(1000)
+    before = sys.getrefcount(upload)
+
+    async def leave() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(service.answer(service.live, upload, 1, time.perf_counter()), 0.2)
+
+    try:
+        asyncio.run(leave())
+        assert sys.getrefcount(upload) == before
+    finally:
+        free.set()
+        service.close()

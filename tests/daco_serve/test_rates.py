@@ -27,6 +27,9 @@ def test_a_key_that_asks_too_often_is_refused_and_another_is_not(index: Path, tm
         assert "4 of these in 1 minute" in refused(answer, 429, "too_many_requests")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert client.post("/v1/query", content=encoded("PNG"), headers=calm).status_code == 200
+        # what waiting would not help is not told to wait
+        too_many = client.post("/v1/query/batch", files=[("image", encoded("PNG"))] * 5, headers=calm)
+        assert "4 photographs" in refused(too_many, 400, "bad_form") and "retry-after" not in too_many.headers
         # reading is another matter, and so is what is public
         assert client.get("/v1/references/0", headers=busy).status_code == 200
         assert client.get("/readyz").status_code == 200

@@ -57,6 +57,13 @@ def test_made_photographs_are_jpegs_of_the_sizes_that_cameras_make(tmp_path: Pat
         choose_photographs(tmp_path / "empty")
 
 
+def test_chosen_photographs_are_spread_over_the_whole_folder(tmp_path: Path) -> None:
+    for number in range(127):
+        (tmp_path / f"{number:03}.jpg").touch()
+    chosen = [int(file.stem) for file in choose_photographs(tmp_path)]
+    assert len(set(chosen)) == 64 and chosen[0] == 0 and chosen[-1] >= 125
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_what_a_process_made_and_not_the_files_that_it_maps(tmp_path: Path) -> None:
     file, size = tmp_path / "library", 64 * 2**20

@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from daco_serve.app import WEB, create_app
-from daco_serve.settings import ServeSettings
+from daco_serve.settings import ServeSettings, load_settings
 from index.build import build_index
+from training.errors import DacoError
 
 from .conftest import COMMAND, served
 from .test_refusals import refused
@@ -37,6 +38,14 @@ def test_an_index_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 def test_no_index_at_all_is_one_sentence() -> None:
     assert "DACO_INDEX" in one_sentence(daco_serve("run"))
+
+
+def test_an_impossible_setting_is_named_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DACO_MAX_WAITING", "0")
+    with pytest.raises(DacoError, match=r"^DACO_MAX_WAITING cannot be '0'"):
+        load_settings({"index": "maps"})
+    with pytest.raises(DacoError, match=r"^--max-k "):
+        load_settings({"index": "maps", "max_k": 0})
 
 
 def test_a_damaged_index_is_one_sentence_that_names_the_file(own_index: Path) -> None:

@@ -66,6 +66,16 @@ def test_another_set_of_parts_is_another_run(tmp_path: Path) -> None:
     assert begin_run(tmp_path, {"name": "others"})[0].folder.name == "0002"
 
 
+def test_a_run_under_other_settings_is_not_the_one_before(tmp_path: Path) -> None:
+    whole = {"name": "places", "parts": None, "quick": False}
+    full, _ = begin_run(tmp_path, whole)
+    full.update(finished=True)
+    quick, before = begin_run(tmp_path, {**whole, "quick": True})
+    assert before is None
+    quick.update(finished=True)
+    assert begin_run(tmp_path, {**whole, "parts": ["recall"]})[1] == full
+
+
 def test_a_regression_shows_beside_the_run_before(places: Path, small_encoder: Path, tmp_path: Path) -> None:
     part = recall_part(places, small_encoder)
     earlier, _ = begin_run(tmp_path, SETTINGS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from daco_serve.benchmark.task import distance_task, find_task, frames_task, validation_task
+from daco_serve.benchmark.task import find_task, frames_task, validation_task
 from training.datasets.layout import DataSet
 from training.encoder import Encoder, EncoderConfig
 from training.errors import DacoError
@@ -64,9 +64,16 @@ def test_pairs_share_a_group_so_that_they_are_drawn_together(places: Path) -> No
 
 def test_matches_by_distance_are_right_within_the_metres(street: Path, encoder: Encoder) -> None:
     for metres, recall in ((25, 1.0), (15, 0.0)):
-        (answers,) = distance_task(street / "database", street / "queries", metres).retrieve(encoder, "small")
+        task = find_task(database=street / "database", queries=street / "queries", metres=metres)
+        (answers,) = task.retrieve(encoder, "small")
         assert answers.recall(1) == recall
         assert answers.count == (6 if metres == 25 else 0)  # the query far from all does not count
+
+
+def test_queries_within_the_metres_share_a_group(street: Path) -> None:
+    for metres, shared in ((25, [0, 1, 2, 3, 4, 5, 6]), (150, [0, 0, 1, 2, 3, 4, 6])):
+        task = find_task(database=street / "database", queries=street / "queries", metres=float(metres))
+        assert task.groups.tolist() == [*range(6), *(6 + row for row in shared)]
 
 
 def test_two_folders_are_judged_by_distance_where_all_have_positions(street: Path, places: Path) -> None:
@@ -88,7 +95,7 @@ def test_frames_that_far_off_still_count(places: Path, encoder: Encoder) -> None
 def test_a_photograph_without_a_position_is_named(street: Path) -> None:
     shutil.copy(next((street / "queries").iterdir()), street / "queries" / "nameless.png")
     with pytest.raises(DacoError, match=r"1 of 8 .* nameless.png"):
-        distance_task(street / "database", street / "queries", 25)
+        find_task(database=street / "database", queries=street / "queries", metres=25)
 
 
 @pytest.mark.parametrize(

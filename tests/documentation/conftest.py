@@ -54,7 +54,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, number in (("night.jpg", 3), ("one.jpg", 1), ("two.jpg", 2)):
         shutil.copy(folder / "queries" / f"{number:03d}.jpg", folder / name)
     torch.manual_seed(0)
-    town = folder / "result" / "town"
+    town = folder / "result" / "town_daco"
     Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(town)
     for name in ("day", "a", "b", "mine", "town"):
         built = folder / "maps" / name

@@ -111,8 +111,8 @@ def to_markdown(rows: Sequence[Row]) -> str:
     return "\n\n".join(tables)
 
 
-def to_json(rows: Sequence[Row], dimension: int, recall: float, statistics: dict[str, Any]) -> dict[str, Any]:
-    """Everything, with what it was measured on."""
+def to_json(rows: Sequence[Row], dimension: int, goal: float, statistics: dict[str, Any]) -> dict[str, Any]:
+    """Everything, with what it was measured on; `goal` is the recall that each engine was set to."""
     grown = growth(rows)
     return {
         "machine": {
@@ -121,7 +121,7 @@ def to_json(rows: Sequence[Row], dimension: int, recall: float, statistics: dict
             "faiss_options": faiss.get_compile_options().strip(),
         },
         "dimension": dimension,
-        "recall": recall,
+        "goal": goal,
         "batch": BATCH,
         "descriptors": statistics,
         "rows": [asdict(row) for row in rows],

@@ -46,7 +46,8 @@ def choose_photographs(folder: Path, count: int = 64) -> list[Path]:
     files = [path for path in list_images_below(folder) if path.suffix.lower() in (".jpg", ".jpeg")]
     if not files:
         raise DacoError(f"There are no JPEGs in {folder}.")
-    return files[:: max(1, len(files) // count)][:count]
+    count = min(count, len(files))
+    return [files[number * len(files) // count] for number in range(count)]
 
 
 def _scene(random: np.random.Generator, width: int, height: int) -> Image.Image:

@@ -50,11 +50,14 @@ class Run:
 def begin_run(out: Path, settings: dict[str, Any]) -> tuple[Run, Run | None]:
     """The run to do: the newest if it was stopped and has these settings, else a new one; and the one before it.
 
+    That is the newest that was finished under the same settings, whichever parts it had.
+
     Raises:
         DacoError: the folder cannot be written.
     """
     earlier = [Run(file.parent) for file in sorted((out / "runs").glob(f"*/{RUN_FILE}"))]
-    before = next((run for run in reversed(earlier) if run.about["finished"]), None)
+    alike = [run for run in earlier if {**run.about["settings"], "parts": None} == {**settings, "parts": None}]
+    before = next((run for run in reversed(alike) if run.about["finished"]), None)
     if earlier and not earlier[-1].about["finished"] and earlier[-1].about["settings"] == settings:
         return earlier[-1], before
     number = 1 + max((int(run.folder.name) for run in earlier), default=0)

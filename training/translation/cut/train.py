@@ -16,6 +16,7 @@ from training.devices import pick_device
 from training.errors import DacoError
 from training.images import open_rgb
 from training.interrupt import StopSignal, ignore_interrupts
+from training.memory import keep_freed
 from training.randomness import derive_seed
 from training.translation.cut.checkpoint import checkpoint_file, load_state, model_folder, save_state
 from training.translation.cut.crops import CropPairs
@@ -159,6 +160,8 @@ def _train_direction(dataset: DataSet, source: str, target: str, settings: CutSe
     crops = CropPairs(photographs, dataset.images(target, "train"), settings.image_size, settings.seed)
     first, last = direction.step * settings.batch_size, settings.iterations * settings.batch_size
     on_gpu = device.type == "cuda"
+    if not on_gpu:
+        keep_freed()
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         crops,
         batch_size=settings.batch_size,
