@@ -37,7 +37,7 @@ class Growth:
 
     Args:
         slopes: by quantity, the power of the count that it grows with; over all measured sizes, least squares.
-        far: by count, the quantities that the slopes give from the largest measured size.
+        far: by count, the quantities that the slopes give from the largest measured size; bytes in proportion at least.
     """
 
     slopes: dict[str, float]
@@ -66,8 +66,10 @@ def growth(rows: Sequence[Row]) -> Growth | None:
         name: float(np.polyfit(np.log(counts), np.log(np.maximum(values, 1e-9)), 1)[0])
         for name, values in quantities.items()
     }
+    # the bytes of a vector do not go on falling: with few vectors, what is fixed counts among them
+    powers = {name: max(slope, 1.0) if name.endswith("_bytes") else slope for name, slope in slopes.items()}
     far = {
-        count: {name: values[-1] * (count / counts[-1]) ** slopes[name] for name, values in quantities.items()}
+        count: {name: values[-1] * (count / counts[-1]) ** powers[name] for name, values in quantities.items()}
         for count in FAR
     }
     return Growth({name: round(slope, 3) for name, slope in slopes.items()}, far)
