@@ -15,7 +15,7 @@ from daco_serve.bench_options import (
     Queries,
 )
 from index.options import DataRoot, Device
-from training.console import Trust, new_app, option
+from training.console import Trust, check_suffix, new_app, option
 from training.errors import DacoError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def strips(
     from daco_serve.benchmark.task import find_task
     from training.datasets.contact_sheet import save_picture
 
-    _check_image(out)
+    check_suffix("--out", out, IMAGES)
     task = find_task(name, data_root, database, queries, distance, frames)
     answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
     save_picture(query_strips(answers, count, seed), out)
@@ -95,9 +95,10 @@ def tsne(
     from daco_serve.benchmark.encoders import named_encoders
     from daco_serve.benchmark.pictures.tsne import draw_planes, require, to_plane
     from daco_serve.benchmark.task import find_task
-    from index.curve_plot import drawing, save_figure
+    from index.curve_plot import DRAWINGS, drawing, save_figure
 
-    drawing(out), require()  # said before the long work
+    check_suffix("--out", out, DRAWINGS)
+    drawing(), require()  # said before the long work
     task = find_task(name, data_root, database, queries, distance, frames)
     way = _direction(task, None)
     planes, answers = [], []
@@ -132,9 +133,10 @@ def curves(
     """
     from daco_serve.benchmark.pictures import curves as pictures
     from daco_serve.benchmark.task import find_task
-    from index.curve_plot import drawing, save_figure
+    from index.curve_plot import DRAWINGS, drawing, save_figure
 
-    drawing(out)
+    check_suffix("--out", out, DRAWINGS)
+    drawing()
     task = find_task(name, data_root, database, queries, distance, frames)
     answers = _ask(task, encoder, None, last, device, trust)
     save_figure(pictures.curves(answers, last), out)
@@ -166,9 +168,10 @@ def hit_map(
     """
     from daco_serve.benchmark.pictures import hit_map as pictures
     from daco_serve.benchmark.task import find_task
-    from index.curve_plot import drawing, save_figure
+    from index.curve_plot import DRAWINGS, drawing, save_figure
 
-    drawing(out)
+    check_suffix("--out", out, DRAWINGS)
+    drawing()
     task = find_task(name, data_root, database, queries, distance, frames)
     way = _direction(task, direction)
     located = pictures.task_locations(task)
@@ -204,7 +207,7 @@ def failures(
     from daco_serve.benchmark.task import find_task
     from training.datasets.contact_sheet import save_picture
 
-    _check_image(out)
+    check_suffix("--out", out, IMAGES)
     task = find_task(name, data_root, database, queries, distance, frames)
     answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
     found = [failure for one in answers for failure in hardest_failures(one, count)]
@@ -215,12 +218,6 @@ def failures(
         _written(out)
     else:
         typer.echo("All queries were answered right: there is nothing to show.", err=True)
-
-
-def _check_image(out: Path) -> None:
-    """Raises `DacoError`, before the long work, where the picture cannot be written in that form."""
-    if out.suffix.lower() not in IMAGES:
-        raise DacoError(f"--out ends in {', '.join(IMAGES[:-1])} or {IMAGES[-1]}, which {out} does not.")
 
 
 def _direction(task: "Task", asked: str | None) -> str:

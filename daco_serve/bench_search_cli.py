@@ -9,7 +9,7 @@ import typer
 
 from daco_serve.bench_options import EncoderName, Json, Seed, size_list
 from index.options import DataRoot, Device, GpuOption, GpuUse, Source, SplitName, SplitOption
-from training.console import Trust, new_app, option, words
+from training.console import Trust, check_suffix, new_app, option, words
 
 app = new_app("Measure the index: search, building, and where vectors are kept.")
 
@@ -49,14 +49,15 @@ def index_sizes(
     from daco_serve.benchmark.search import report
     from daco_serve.benchmark.search.plot import plot_rows
     from daco_serve.benchmark.search.run import run_sizes, statistics
-    from index.curve_plot import drawing
+    from index.curve_plot import DRAWINGS, drawing
     from index.stores.gpu import wanted
 
     if like is not None:
         typer.echo(json.dumps(statistics(dimension, seed, like), indent=2))
         return
     if plot is not None:
-        drawing(plot)  # refused before anything is measured
+        check_suffix("--plot", plot, DRAWINGS)
+        drawing()  # refused before anything is measured, if it is not installed
     counts = size_list(sizes)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if work is None else work

@@ -128,7 +128,7 @@ def build_index(
     wishes = wishes or Wishes()
     store = last_store(out) if store is None else check_address(store)
     if store != FAISS:
-        if wishes != Wishes(gpu=wishes.gpu) or wishes.gpu == "on":
+        if wishes not in (Wishes(), Wishes(gpu="off")):
             raise DacoError(
                 f"{store} searches by the index that its address names (?index=HNSW): leave --index, --memory,"
                 " --recall and --gpu on out."

@@ -8,21 +8,15 @@ from typing import Any
 from index.tuning import Point
 from training.errors import DacoError
 
-FORMS = (".svg", ".png", ".pdf")
+DRAWINGS = (".svg", ".png", ".pdf")
 
 
-def drawing(file: Path | None = None) -> Any:
-    """matplotlib's figure class, which needs no display.
-
-    Raises:
-        DacoError: it is not installed, or does not draw such a file.
-    """
+def drawing() -> Any:
+    """matplotlib's figure class, which needs no display. Raises DacoError where it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise DacoError("A plot needs matplotlib, which is not installed: pip install 'daco-serve[plot]'.") from error
-    if file is not None and file.suffix.lower() not in FORMS:
-        raise DacoError(f"A drawing ends in {', '.join(FORMS[:-1])} or {FORMS[-1]}, which {file} does not.")
     return Figure
 
 

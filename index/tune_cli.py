@@ -11,7 +11,7 @@ from rich.table import Table
 
 from index.change_cli import saying_what_is_left
 from index.options import KEEP, BatchSize, DataRoot, Device, Index, Json, Keep, SplitName, SplitOption
-from training.console import Trust, new_app
+from training.console import Trust, check_suffix, new_app
 
 if TYPE_CHECKING:
     from index.tune import TuneReport
@@ -55,11 +55,12 @@ def tune(
     """
     with saying_what_is_left(index):
         from index.build import Effort
-        from index.curve_plot import drawing, plot_curve
+        from index.curve_plot import DRAWINGS, drawing, plot_curve
         from index.tune import tune_index
 
         if plot is not None:
-            drawing(plot)  # refused before anything is measured
+            check_suffix("--plot", plot, DRAWINGS)
+            drawing()  # refused before anything is measured, if it is not installed
         effort = Effort(batch_size, device, trust=trust)
         report = tune_index(index, queries, data_root, split.value, recall, effort, keep, publish=not dry_run)
         if plot is not None:

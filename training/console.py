@@ -1,7 +1,9 @@
 """What every command of ours does alike: a user's mistake in one sentence, both spellings of an option."""
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -51,6 +53,16 @@ def option(name: str, help: str, *more: str, **settings: Any) -> Any:
 def words(text: str) -> list[str]:
     """The words of a list with commas, without the empty ones."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
+    """Refuses, before the long work, a file whose form is none of these; `name` is the option that named it.
+
+    Raises:
+        DacoError: it ends in something else.
+    """
+    if file.suffix.lower() not in suffixes:
+        raise DacoError(f"{name} ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}, which {file} does not.")
 
 
 Trust = Annotated[

@@ -91,15 +91,16 @@ class Trainer:
         self.fabric.launch()
         if self.fabric.device.type == "cpu":
             keep_freed()
-        self.photographs = self.dataset.training_images()
-        images = len(self.photographs)
+        photographs = self.dataset.training_images()
+        self.photographs = self.dataset.fingerprint(photographs)
+        images = len(photographs)
         if images < settings.batch_size:
             raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
         torch.manual_seed(derive_seed(settings.seed))
         torch.backends.cudnn.deterministic = True  # a seed gives the same losses, at the same speed (measured)
         self.encoder = _make_encoder(settings, self.dataset)
         if settings.parts.whitening and settings.pooling == "grid" and not resume:
-            whiten(self.encoder.to(self.fabric.device), self.photographs)
+            whiten(self.encoder.to(self.fabric.device), photographs)
         settings = settings.but(proj_dim=projection_length(settings, self.encoder.dimension))
         network = ContrastiveNetwork(
             self.encoder, settings.proj_dim, settings.direct, settings.frozen, settings.tail_lr > 0
@@ -227,7 +228,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.fabric.strategy.precision.state_dict(),
             "settings": self.settings.recorded(),
-            "photographs": self.dataset.fingerprint(self.photographs),
+            "photographs": self.photographs,
             "progress": asdict(self.progress),
         }
         save_checkpoint(self.fabric, self.settings.checkpoint_file, state)
@@ -235,8 +236,7 @@ class Trainer:
     def _restore(self) -> None:
         state = load_checkpoint(self.fabric, self.settings.checkpoint_file)
         self.settings.check_continues(state["settings"])
-        now = self.dataset.fingerprint(self.photographs)
-        if state.get("photographs", now) != now:  # which runs of before did not note
+        if state.get("photographs", self.photographs) != self.photographs:  # which runs of before did not note
             raise DacoError(
                 f"--resume continues a run as it was begun, but the training photographs of {self.dataset.name} are not"
                 " those of then."

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -38,17 +39,13 @@ def whiten(encoder: Encoder, files: Sequence[Path], batch_size: int = 16) -> Non
     prepared = in_threads(lambda file: encoder.prepare(open_rgb(file)), taken, "whitening")
     seen: list[list[Tensor]] = []
     for batch in iter(lambda: list(islice(prepared, batch_size)), []):
-        for _, alike in groupby(sorted(batch, key=_shape), key=_shape):
+        for _, alike in groupby(sorted(batch, key=attrgetter("shape")), key=attrgetter("shape")):
             images = torch.stack(list(alike)).to(device, memory_format=encoder.memory_format)
             seen.append(pooling.average(encoder.feature_maps(images)))
     for reduce, grids in zip(pooling.reduce, zip(*seen, strict=True), strict=True):
         assert isinstance(reduce, nn.Linear)
         _set_components(reduce, torch.cat(grids).flatten(0, 1))
     encoder.train(training)
-
-
-def _shape(image: Tensor) -> tuple[int, ...]:
-    return tuple(image.shape)
 
 
 def _set_components(linear: nn.Linear, rows: Tensor) -> None:

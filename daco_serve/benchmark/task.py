@@ -148,11 +148,13 @@ def validation_task(dataset: DataSet) -> Task:
     """The published protocol on a data set's validation photographs: a->b, b->a and a<->b.
 
     Raises:
-        DacoError: it has no validation photographs that are pairs or have positions.
+        DacoError: it has no validation photographs that are pairs or lie within 25 m of each other.
     """
     validation = find_validation(dataset)
     if validation is None:
-        raise DacoError(f"{dataset.folder} has no validation photographs that are pairs or have positions.")
+        raise DacoError(
+            f"{dataset.folder} has no validation photographs that are pairs or lie within 25 m of each other."
+        )
     correct = validation.correct.numpy()
     everyone = np.arange(len(validation.images))
     return Task(

@@ -101,7 +101,7 @@ def compare_speed(
 
     All but the one at work are stopped, their loaders too. Every side does a first block of steps that is not counted:
     it fills the loader's queues, and brings the photographs into memory as the first epoch of a run does. Nor is the
-    first step of each block, before which the process gets its memory back.
+    first step of each block, in which the process takes its memory again.
 
     Args:
         precisions: the number formats to train in; the published loop has fp32.

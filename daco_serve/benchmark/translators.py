@@ -10,7 +10,7 @@ from training.datasets.layout import DOMAIN_NAMES_FILE, DataSet
 from training.errors import DacoError
 from training.settings import TrainSettings
 from training.translation.generate import generate_twins
-from training.translation.translator import TRANSLATORS
+from training.translation.translator import check_translator
 
 SHARED = ("original", DOMAIN_NAMES_FILE, "depth", "translation")  # what all translators' copies of a data set share
 
@@ -25,8 +25,8 @@ def compare_translators(settings: TrainSettings, translators: Sequence[str]) -> 
         DacoError: there is no such translator, it cannot work on the data set, the twins in `save_root` are of another
             data set, or a run cannot be made.
     """
-    if unknown := [name for name in translators if name not in TRANSLATORS]:
-        raise DacoError(f"No translator {unknown[0]!r}: choose {', '.join(TRANSLATORS)}.")
+    for name in translators:
+        check_translator(name)
     runs = {}
     for name in translators:  # all twins before anything is trained: not every translator works on every data set
         root = settings.save_root / "twins" / name

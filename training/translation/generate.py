@@ -14,7 +14,7 @@ from training.errors import DacoError
 from training.images import list_images, open_rgb
 from training.threads import in_threads
 from training.translation.directions import target_of
-from training.translation.translator import TRANSLATORS, Translator
+from training.translation.translator import TRANSLATORS, Translator, check_translator
 
 RECORD_FILE = "translation.json"
 SHEET_FILE = "contact_sheet.jpg"
@@ -47,8 +47,7 @@ def generate_twins(
         DacoError: no such method or split, no photographs, the method cannot work on this data set, or `generated/`
             holds twins of another method or seed.
     """
-    if method not in TRANSLATORS:
-        raise DacoError(f"No translation method {method!r}: choose {', '.join(TRANSLATORS)}.")
+    check_translator(method)
     if split not in (*SPLITS, "all"):
         raise DacoError(f"No split {split!r}: choose train, val or all.")
     splits = SPLITS if split == "all" else (split,)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from training.datasets.layout import DataSet
+from training.errors import DacoError
 from training.translation.fog import FogTranslator
 from training.translation.fourier import FourierTranslator
 from training.translation.night import NightTranslator
@@ -50,3 +51,9 @@ TRANSLATORS: dict[str, Callable[[DataSet], Translator]] = {
     "snow": SnowTranslator,
     "cut": _cut,
 }
+
+
+def check_translator(name: str) -> None:
+    """Raises DacoError where there is no translator of this name."""
+    if name not in TRANSLATORS:
+        raise DacoError(f"No translation method {name!r}: choose {', '.join(TRANSLATORS)}.")

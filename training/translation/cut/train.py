@@ -143,6 +143,8 @@ def train_cut(dataset: DataSet, settings: CutSettings, device: str = "auto") -> 
     """
     target_photographs(dataset, "cut")
     place = pick_device(device)
+    if place.type == "cpu":
+        keep_freed()
     for source in dataset.domains:
         _train_direction(dataset, source, target_of(source), settings, place)
 
@@ -160,8 +162,6 @@ def _train_direction(dataset: DataSet, source: str, target: str, settings: CutSe
     crops = CropPairs(photographs, dataset.images(target, "train"), settings.image_size, settings.seed)
     first, last = direction.step * settings.batch_size, settings.iterations * settings.batch_size
     on_gpu = device.type == "cuda"
-    if not on_gpu:
-        keep_freed()
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         crops,
         batch_size=settings.batch_size,
