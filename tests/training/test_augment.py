@@ -19,6 +19,7 @@ from training.datasets.augment import (
     shift_hue,
 )
 from training.datasets.crops import crop_together
+from training.datasets.render_together import take_turns, turns_of
 
 SHAPES = (40, 56), (56, 40), (200, 260), (48, 48)  # some smaller than the view, some larger
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -69,6 +70,16 @@ def test_a_whole_batch_at_once_as_on_a_gpu_gives_what_one_view_at_a_time_gives(p
     views = [draw_view(random, 40, 56) for _ in images]
     together = tv.normalize(recolour(cut(images, views, 32) / 255, views), list(MEAN), list(STD))
     torch.testing.assert_close(together, render(images, views, 32, MEAN, STD), atol=1e-5, rtol=0)
+
+
+def test_colours_changed_in_turns_as_compiled_are_those_that_are_not(photographs: torch.Tensor) -> None:
+    random = np.random.default_rng(0)
+    views = [draw_view(random, 40, 56) for _ in range(64)]
+    assert any(view.grey for view in views)
+    assert not all(view.jitter for view in views)
+    crops = cut([photographs[number % 4] for number in range(64)], views, 32) / 255
+    in_turns = take_turns(crops, torch.tensor([turns_of(view) for view in views]))
+    torch.testing.assert_close(in_turns, recolour(crops.clone(), views), atol=1e-5, rtol=0)
 
 
 def test_crops_made_together_as_on_a_gpu_are_torchvisions() -> None:

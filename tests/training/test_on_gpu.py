@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.datasets.augment import draw_view, render
+from training.datasets.augment import Render, draw_view, render
+from training.datasets.render_together import render_together
 from training.settings import TrainSettings
 from training.trainer import Trainer, train
 
@@ -87,14 +88,15 @@ def test_compiled_steps_are_those_that_are_not(settings: TrainSettings) -> None:
     assert compiled == losses(settings.but(compile=True), True), "a seed gives the same losses"
 
 
-def test_views_are_those_of_a_cpu() -> None:
+@pytest.mark.parametrize("drawn", [render, render_together])
+def test_views_are_those_of_a_cpu(drawn: Render) -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = (40, 56), (56, 40), (200, 260), (48, 48)
     images = [torch.randint(0, 256, (3, *shape), generator=generator, dtype=torch.uint8) for shape in shapes * 8]
     random = np.random.default_rng(0)
     views = [draw_view(random, *image.shape[1:]) for image in images]
     on_cpu = render(images, views, 64, MEAN, STD)
-    on_gpu = render([image.cuda() for image in images], views, 64, MEAN, STD).cpu()
+    on_gpu = drawn([image.cuda() for image in images], views, 64, MEAN, STD).cpu()
     # one of 255 more or less in a crop is up to a tenth here, after contrast and normalisation
     assert (on_gpu - on_cpu).abs().mean() < 0.01
     assert (on_gpu - on_cpu).abs().quantile(0.999) < 0.1

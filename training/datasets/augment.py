@@ -117,6 +117,10 @@ def render(
     return batch
 
 
+Render = Callable[[Sequence[Tensor], Sequence[View], int, Sequence[float], Sequence[float]], Tensor]
+"""What `render` is."""
+
+
 def cut(images: Sequence[Tensor], views: Sequence[View], size: int) -> Tensor:
     """The views' parts of their photographs, (3, h, w) each to (n, 3, size, size) float in 0..255, turned as drawn."""
     if images[0].device.type == "cuda":
@@ -159,9 +163,13 @@ def recolour(batch: Tensor, views: Sequence[View]) -> Tensor:
 
 
 def grey_of(images: Tensor) -> Tensor:
-    """Luma (ITU-R BT.601): (n, 3, h, w) to (n, 1, h, w)."""
-    red, green, blue = images.unbind(1)
-    return (0.2989 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114).unsqueeze(1)
+    """Luma: (n, 3, h, w) to (n, 1, h, w)."""
+    return luma(*images.unbind(1)).unsqueeze(1)
+
+
+def luma(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    """ITU-R BT.601, of channels of one shape."""
+    return (0.2989 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
 
 def brighten(images: Tensor, factors: Tensor) -> Tensor:
@@ -181,23 +189,28 @@ def saturate(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def shift_hue(images: Tensor, factors: Tensor) -> Tensor:
-    """Turns the hue of HSV, value and saturation staying: images (n, 3, h, w) in 0..1, factors (n, 1, 1, 1) in turns.
+    """Turns the hue: images (n, 3, h, w) in 0..1, factors (n, 1, 1, 1) in turns."""
+    red, green, blue = images.unbind(1)
+    return torch.stack(turn_hues(red, green, blue, factors[:, 0]), dim=1)
+
+
+def turn_hues(red: Tensor, green: Tensor, blue: Tensor, factors: Tensor) -> list[Tensor]:
+    """Turns the hue of HSV, value and saturation staying: channels (n, h, w) in 0..1, factors (n, 1, 1) in turns.
 
     Source: for the way back, channel = value - chroma * clip(min(k, 4 - k), 0, 1), k = (n + 6 hue) mod 6, n being 5
     for red, 3 for green, 1 for blue; Smith, "Color Gamut Transform Pairs", SIGGRAPH 1978, in closed form.
     """
-    red, green, blue = images.unbind(1)
-    value = images.amax(1)
-    chroma = value - images.amin(1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
     divisor = chroma.clamp(min=1e-12)
     to_blue = torch.where(value == green, (blue - red).div_(divisor).add_(2), (red - green).div_(divisor).add_(4))
     sixths = torch.where(value == red, (green - blue).div_(divisor), to_blue)
-    sixths = sixths.add_(6 * factors[:, 0])
+    sixths = sixths.add_(6 * factors)
     turned = []
     for offset in (5, 3, 1):
         k = (sixths + offset).remainder_(6)
         turned.append(value - torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma))
-    return torch.stack(turned, dim=1)
+    return turned
 
 
 Operation = Callable[[Tensor, Tensor], Tensor]

@@ -29,15 +29,19 @@ def crop_together(
         (n, 3, size, size) of PyTorch's default dtype, in 0..255.
     """
     numbers = [(*box, flip) for box, flip in zip(boxes, turned, strict=True)]
-    top, left, height, width, flips = send(numbers, torch.get_default_dtype(), images[0].device).unbind(1)
-    photographs = _stack(images)
-    down = _weights(top, height, torch.zeros_like(flips), photographs.shape[2], size)
-    across = _weights(left, width, flips, photographs.shape[3], size)
-    narrow = photographs.to(across.dtype) @ across.mT[:, None]
+    return crop_stacked(stack(images), send(numbers, torch.get_default_dtype(), images[0].device), size)
+
+
+def crop_stacked(photographs: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """As `crop_together`, of photographs (n, 3, h, w) by boxes (n, 5): top, left, height, width, 1 if turned or 0."""
+    top, left, height, width, turned = boxes.unbind(1)
+    down = _weights(top, height, torch.zeros_like(turned), photographs.shape[2], size)
+    across = _weights(left, width, turned, photographs.shape[3], size)
+    narrow = (photographs.to(across.dtype).flatten(1, 2) @ across.mT).view(*photographs.shape[:3], size)
     return (down[:, None] @ narrow).add_(0.5 + TIE).floor_().clamp_(0, 255)
 
 
-def _stack(images: Sequence[Tensor]) -> Tensor:
+def stack(images: Sequence[Tensor]) -> Tensor:
     """(n, 3, h, w); images that are smaller than the largest are filled up with nothing."""
     shapes = {image.shape for image in images}
     if len(shapes) == 1:

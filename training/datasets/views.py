@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.datasets.augment import DrawView, draw_view, render
+from training.datasets.augment import DrawView, Render, draw_view, render
 from training.datasets.image_store import ImageStore
 from training.datasets.layout import DataSet
 from training.devices import send
@@ -33,6 +33,7 @@ class TrainingViews:
         config: the encoder's; views have its image size and its normaliser.
         store: what reads the photographs and keeps them.
         draw_view: draws a view.
+        render: makes of photographs the views that were drawn.
 
     Raises:
         DacoError: there are no photographs, or a twin is missing that a view needs.
@@ -46,6 +47,7 @@ class TrainingViews:
         seed: int,
         store: ImageStore,
         draw_view: DrawView = draw_view,
+        render: Render = render,
     ) -> None:
         self.files: dict[Source, list[Path]] = {"original": dataset.training_images()}
         if "generated" in sources:
@@ -63,6 +65,7 @@ class TrainingViews:
         self.seed = seed
         self.store = store
         self._draw_view = draw_view
+        self._render = render
 
     def __len__(self) -> int:
         return len(self.files["original"])
@@ -96,8 +99,8 @@ class TrainingViews:
         of_images = [image for column in zip(*images, strict=True) for image in column]
         of_views = [view for column in zip(*drawn, strict=True) for view in column]
         config = self.config
-        views = torch.split(render(of_images, of_views, config.image_size, config.mean, config.std), len(keys))
-        return list(views), send([index for _, index in keys], torch.long, self.store.device)
+        views = self._render(of_images, of_views, config.image_size, config.mean, config.std)
+        return list(torch.split(views, len(keys))), send([index for _, index in keys], torch.long, self.store.device)
 
 
 class Batches:
