@@ -63,13 +63,13 @@ def tune(
             drawing()  # refused before anything is measured, if it is not installed
         effort = Effort(batch_size, device, trust=trust)
         report = tune_index(index, queries, data_root, split.value, recall, effort, keep, publish=not dry_run)
-        if plot is not None:
+        if as_json:
+            print(json.dumps({"index": str(index), **asdict(report)}, indent=2))
+        else:
+            _print(index, report)
+        if plot is not None:  # last, as a disk may be full
             title = f"{report.manifest.index}, {report.manifest.count} descriptors"
             plot_curve(report.points, report.chosen, report.exact_milliseconds, title, plot)
-    if as_json:
-        print(json.dumps({"index": str(index), **asdict(report)}, indent=2))
-    else:
-        _print(index, report)
 
 
 def _print(index: Path, report: "TuneReport") -> None:

@@ -90,11 +90,14 @@ def translate(
         return
     from training.translation.generate import generate_twins, refuse_other_twins
 
-    refuse_other_twins(dataset, method, overwrite)
     if method == "cut":
-        from training.translation.cut.train import CutSettings, train_cut
+        from training.translation.cut.train import CutSettings, is_trained, train_cut
 
-        train_cut(dataset, CutSettings(iters, image_size, width, seed=seed), device)
+        cut = CutSettings(iters, image_size, width, seed=seed)
+        refuse_other_twins(dataset, method, overwrite, learns=not is_trained(dataset, cut))
+        train_cut(dataset, cut, device)
+    else:
+        refuse_other_twins(dataset, method, overwrite)
     report = generate_twins(dataset, method, seed, split, overwrite)
     typer.echo(f"{report.made} twins made, {report.kept} were there: {dataset.folder / 'generated'}")
     typer.echo(f"To look at: {report.sheet}")

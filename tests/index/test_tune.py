@@ -97,3 +97,4 @@ def test_the_command_prints_a_curve_as_table_json_and_picture(town):
     done = CliRunner().invoke(app, [*arguments, "--plot", str(town / "curve.svg" / "curve.svg")])
     assert isinstance(done.exception, DacoError)
     assert "The plot cannot be written" in str(done.exception)
+    assert "nprobe" in done.stdout, "what was measured is not lost"

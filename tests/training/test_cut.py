@@ -182,6 +182,31 @@ def test_twins_of_another_method_are_refused_before_hours_of_training(dataset: D
     assert not checkpoint_file(dataset, "domain_a", "domain_b").exists()
 
 
+def test_twins_of_models_that_are_to_learn_on_are_refused_before_they_do(dataset: DataSet, commands: Path) -> None:
+    def translate(iters: int, *more: str) -> subprocess.CompletedProcess[str]:
+        options = ["--data-root", dataset.data_root, "--method", "cut", "--image-size", "64", "--width", "4"]
+        command = [
+            commands / "daco-data",
+            "translate",
+            "set",
+            *options,
+            "--iters",
+            str(iters),
+            "--device",
+            "cpu",
+            *more,
+        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert translate(1).returncode == 0
+    assert "0 twins made, 5 were there" in translate(1).stdout
+    refused = translate(2)
+    assert refused.returncode == 1
+    assert "--overwrite trains it further" in refused.stderr
+    assert load_state(checkpoint_file(dataset, "domain_a", "domain_b"))["step"] == 1
+    assert "5 twins made" in translate(2, "--overwrite").stdout
+
+
 def test_models_of_other_settings_and_damaged_ones_are_refused(dataset: DataSet) -> None:
     train_cut(dataset, TINY, "cpu")
     with pytest.raises(DacoError, match="was trained with"):

@@ -69,11 +69,14 @@ def generate_twins(
     return TranslationReport(made=len(missing), kept=len(originals) - len(missing), sheet=sheet)
 
 
-def refuse_other_twins(dataset: DataSet, method: str, overwrite: bool) -> None:
+def refuse_other_twins(dataset: DataSet, method: str, overwrite: bool, learns: bool = False) -> None:
     """Says before a method is trained for hours that its twins would find no place.
 
+    Args:
+        learns: the method is trained further first, so that its own twins will be others, too.
+
     Raises:
-        DacoError: `generated/` holds twins of another method, and `overwrite` is not given.
+        DacoError: `generated/` holds other twins, and `overwrite` is not given.
     """
     file = dataset.folder / "generated" / RECORD_FILE
     if overwrite or not file.is_file():
@@ -84,6 +87,11 @@ def refuse_other_twins(dataset: DataSet, method: str, overwrite: bool) -> None:
         raise DacoError(f"{file} is damaged ({error}): --overwrite makes the twins anew.") from error
     if existing != method:
         raise DacoError(f"{file.parent} holds twins made by {existing}: --overwrite makes them anew by {method}.")
+    if learns:
+        raise DacoError(
+            f"{file.parent} holds twins made by {method} as far as it was trained: --overwrite trains it further and"
+            " makes them anew."
+        )
 
 
 def make_twin(dataset: DataSet, translator: Translator, image: Path, seed: int) -> Image.Image:

@@ -149,6 +149,17 @@ def train_cut(dataset: DataSet, settings: CutSettings, device: str = "auto") -> 
         _train_direction(dataset, source, target_of(source), settings, place)
 
 
+def is_trained(dataset: DataSet, settings: CutSettings) -> bool:
+    """Whether each direction has had its iterations, so that `train_cut` would change nothing.
+
+    Raises:
+        DacoError: the data set is not of two domains, or a model is damaged.
+    """
+    target_photographs(dataset, "cut")
+    files = [checkpoint_file(dataset, source, target_of(source)) for source in dataset.domains]
+    return all(file.is_file() and load_state(file)["step"] >= settings.iterations for file in files)
+
+
 def _train_direction(dataset: DataSet, source: str, target: str, settings: CutSettings, device: torch.device) -> None:
     photographs = dataset.images(source, "train")
     if not photographs:
