@@ -11,10 +11,9 @@ from training.datasets.augment import JITTER, View, luma, render, turn_hues
 from training.datasets.crops import crop_stacked, stack
 from training.devices import send
 
-# brightness by 1 is what a view gets that nothing is drawn for
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 KINDS = {"brightness": BRIGHTNESS, "contrast": CONTRAST, "saturation": SATURATION, "hue": HUE}
-NOTHING = BRIGHTNESS, 1.0
+NOTHING = BRIGHTNESS, 1.0  # what a view gets that nothing was drawn for
 TO_GREY = SATURATION, 0.0
 
 
