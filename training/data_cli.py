@@ -94,7 +94,7 @@ def translate(
         from training.translation.cut.train import CutSettings, is_trained, train_cut
 
         cut = CutSettings(iters, image_size, width, seed=seed)
-        refuse_other_twins(dataset, method, overwrite, learns=not is_trained(dataset, cut))
+        refuse_other_twins(dataset, method, overwrite, learns=not overwrite and not is_trained(dataset, cut))
         train_cut(dataset, cut, device)
     else:
         refuse_other_twins(dataset, method, overwrite)

@@ -184,18 +184,9 @@ def test_twins_of_another_method_are_refused_before_hours_of_training(dataset: D
 
 def test_twins_of_models_that_are_to_learn_on_are_refused_before_they_do(dataset: DataSet, commands: Path) -> None:
     def translate(iters: int, *more: str) -> subprocess.CompletedProcess[str]:
-        options = ["--data-root", dataset.data_root, "--method", "cut", "--image-size", "64", "--width", "4"]
-        command = [
-            commands / "daco-data",
-            "translate",
-            "set",
-            *options,
-            "--iters",
-            str(iters),
-            "--device",
-            "cpu",
-            *more,
-        ]
+        small = ["--image-size", "64", "--width", "4", "--device", "cpu", "--iters", str(iters)]
+        options = ["--data-root", dataset.data_root, "--method", "cut", *small, *more]
+        command = [commands / "daco-data", "translate", "set", *options]
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
     assert translate(1).returncode == 0
