@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "
 TILE = "https://tile.example.org/{z}/{x}/{y}.png"
 
 Open = Callable[..., Any]
+Host = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,14 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[Open]:
+def host() -> Iterator[Host]:
+    """Starts servers that outlive the pages: behind an answer, a page is still loading pictures."""
+    with ExitStack() as servers:
+        yield lambda index, **settings: servers.enter_context(hosted(index, **settings))
+
+
+@pytest.fixture
+def open_page(host: Host, browser: Any) -> Iterator[Open]:
     """Opens the page of a server; in the end, nothing may have gone wrong in it and no other host been asked."""
     contexts: list[Any] = []
     troubles: list[str] = []
@@ -204,14 +213,13 @@ def test_a_photograph_may_be_dropped_or_pasted(open_page: Open, server: str, pho
 
 
 def test_a_photograph_larger_than_the_server_takes_is_sent_smaller(
-    open_page: Open, index: Path, photographs: Path, tmp_path: Path
+    open_page: Open, host: Host, index: Path, photographs: Path, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (700, 900, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
-    with hosted(index, max_upload_bytes=1_000_000) as address:
-        page = open_page(address)
-        choose(page, tmp_path / "large.png")
-        ready(page)
+    page = open_page(host(index, max_upload_bytes=1_000_000))
+    choose(page, tmp_path / "large.png")
+    ready(page)
 
 
 def test_a_key_is_asked_for_and_kept(
@@ -237,43 +245,40 @@ def test_a_key_is_asked_for_and_kept(
         context.close()
 
 
-def test_not_on_this_map_is_an_answer(open_page: Open, own_index: Path, photographs: Path) -> None:
+def test_not_on_this_map_is_an_answer(open_page: Open, host: Host, own_index: Path, photographs: Path) -> None:
     encoder = json.loads((own_index / "generations/1/manifest.json").read_text())["encoder_fingerprint"]
     calibration = fit(outcomes(), extent=25.0, encoder=encoder, references=6, created="now", queries="q", elsewhere=0.3)
     calibration.is_on_map.bias = -100
     calibration.save(own_index / "calibration.json")
-    with hosted(own_index) as address:
-        page = open_page(address)
-        choose(page, photographs / "3.png")
-        ready(page)
-        assert page.inner_text("#verdict") == "Not on this map"
-        assert page.locator("#list li").count() == 5 and page.locator("#map .mark-here").count() == 0
-        calibration.is_on_map.bias = 100
-        calibration.save(own_index / "calibration.json")
-    with hosted(own_index) as address:
-        page = open_page(address)
-        choose(page, photographs / "3.png")
-        ready(page)
-        assert re.search(r"\d+ % likely to be right", page.inner_text("#chance"))
+    page = open_page(host(own_index))
+    choose(page, photographs / "3.png")
+    ready(page)
+    assert page.inner_text("#verdict") == "Not on this map"
+    assert page.locator("#list li").count() == 5 and page.locator("#map .mark-here").count() == 0
+    calibration.is_on_map.bias = 100
+    calibration.save(own_index / "calibration.json")
+    page = open_page(host(own_index))
+    choose(page, photographs / "3.png")
+    ready(page)
+    assert re.search(r"\d+ % likely to be right", page.inner_text("#chance"))
 
 
 def test_another_map_is_chosen_and_every_photograph_looked_up_in_it(
-    open_page: Open, index: Path, photographs: Path, encoder_folder: Path, tmp_path: Path
+    open_page: Open, host: Host, index: Path, photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photographs, tmp_path / "unplaced", ignore=shutil.ignore_patterns("locations.csv", "[2-5].png"))
     build_index(
         str(tmp_path / "unplaced"), str(encoder_folder), tmp_path / "unplaced map", device="cpu", progress=False
     )
     maps = (f"placed={index}", f"unplaced={tmp_path / 'unplaced map'}")
-    with hosted(maps) as address:
-        page = open_page(address)
-        choose(page, photographs / "1.png", photographs / "0.png")
-        ready(page, 2)
-        page.select_option("#index", "unplaced")
-        page.wait_for_selector("#timing:has-text('2 photographs')")
-        ready(page, 2)
-        assert page.inner_text("#verdict") == "Place not known" and page.is_hidden("#map")
-        assert page.locator("#list .name").all_inner_texts() == ["1", "0"]
+    page = open_page(host(maps))
+    choose(page, photographs / "1.png", photographs / "0.png")
+    ready(page, 2)
+    page.select_option("#index", "unplaced")
+    page.wait_for_selector("#timing:has-text('2 photographs')")
+    ready(page, 2)
+    assert page.inner_text("#verdict") == "Place not known" and page.is_hidden("#map")
+    assert page.locator("#list .name").all_inner_texts() == ["1", "0"]
 
 
 def test_tiles_are_shown_from_the_server_that_is_named_and_from_no_other(browser: Any, index: Path) -> None:
