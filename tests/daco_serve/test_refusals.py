@@ -3,7 +3,6 @@
 import random
 import socket
 import struct
-import time
 import zlib
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -90,9 +89,8 @@ def test_too_many_bytes_are_refused_whether_or_not_their_number_was_stated(clien
 
 @pytest.mark.parametrize("size", [(2001, 2000), (60_000, 60_000), (30_000, 30_000)])
 def test_a_bomb_is_refused_before_it_is_unpacked(client: httpx.Client, size: tuple[int, int]) -> None:
-    start = time.perf_counter()
-    refused(client.post("/v1/query", content=png_bomb(*size)), 413, "image_too_large")
-    assert time.perf_counter() - start < 2
+    sentence = refused(client.post("/v1/query", content=png_bomb(*size)), 413, "image_too_large")
+    assert "more than 4000000 pixels" in sentence  # unpacked, it would have been too much memory, or too slow
 
 
 def test_a_thread_of_pixels_is_refused(client: httpx.Client) -> None:
