@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -10,17 +9,16 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from daco_serve import metrics
 from daco_serve.batching import Batcher
 from daco_serve.calibration import Calibration, find_calibration, map_extent
+from daco_serve.describer import Describer
 from daco_serve.errors import Refusal
 from daco_serve.schemas import IndexState
 from daco_serve.settings import ServeSettings
 from index.bundle import QUANTISED_FOLDER, Bundle
-from index.engines.engine import Engine
 from index.engines.query import query_engine
 from index.generations import CALIBRATION_FILE, Current, read_current
 from index.store import StoreAway
@@ -33,9 +31,9 @@ PAUSE = 15  # looks that a generation which could not be opened is left in peace
 
 @dataclass(frozen=True)
 class Running:
-    """An engine that is warm, and the queue before it."""
+    """What describes queries, warm, and the queue before it."""
 
-    engine: Engine
+    describer: Describer
     batcher: Batcher[Tensor, NDArray[np.float32]]
 
     @classmethod
@@ -43,25 +41,8 @@ class Running:
         """The engine for an index's encoder, warm: no query waits for what the first of its kind takes longer."""
         engine = query_engine(bundle, settings.device, settings.precision, settings.threads)
         log.info("%s describes the queries.", engine.description)
-        at_once = min(settings.max_batch, engine.at_once)
-        _warm(engine, bundle.encoder.config.image_size, at_once)
-        batcher = Batcher[Tensor, NDArray[np.float32]](
-            lambda tensors: _embed(engine, tensors), at_once, settings.max_waiting
-        )
-        return cls(engine, batcher)
-
-
-def _warm(engine: Engine, size: int, at_once: int) -> None:
-    """Has the engine describe a dummy by itself and in batches, twice: on a GPU the second is recorded."""
-    dummy = engine.prepare(Image.new("RGB", (size * 4 // 3, size)))
-    for power in range((at_once - 1).bit_length() + 1):
-        for _ in range(2):
-            engine.embed_prepared([dummy] * min(2**power, at_once))
-
-
-def _embed(engine: Engine, tensors: Sequence[Tensor]) -> list[NDArray[np.float32]]:
-    metrics.batch_size.observe(len(tensors))
-    return list(engine.embed_prepared(tensors))
+        describer = Describer(engine, settings.max_batch)
+        return cls(describer, Batcher(describer.describe, describer.at_once, settings.max_waiting))
 
 
 class Engines:

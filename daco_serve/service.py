@@ -170,16 +170,17 @@ class Service:
         """
         start = time.perf_counter()
         waiting = [upload]
-        try:
-            tensor = await asyncio.get_running_loop().run_in_executor(self.threads, self._prepare, live, waiting)
-        finally:
-            waiting.clear()  # what is cancelled stays in the threads' queue for a while, but without its bytes
-        decoded = time.perf_counter()
-        try:
-            with metrics.at_engine.track_inprogress():
-                vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
-        except QueueFull as error:
-            raise Refusal("too_busy") from error
+        with live.running.describer.at_work():
+            try:
+                tensor = await asyncio.get_running_loop().run_in_executor(self.threads, self._prepare, live, waiting)
+            finally:
+                waiting.clear()  # what is cancelled stays in the threads' queue for a while, but without its bytes
+            decoded = time.perf_counter()
+            try:
+                with metrics.at_engine.track_inprogress():
+                    vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
+            except QueueFull as error:
+                raise Refusal("too_busy") from error
         embedded = time.perf_counter()
         try:
             # in other threads than those that decode, so that it does not queue behind the photographs to come
@@ -207,7 +208,7 @@ class Service:
 
     def _prepare(self, live: Live, waiting: list[bytes]) -> Tensor:
         form, upload = live.bundle.encoder.config, waiting.pop()
-        return live.running.engine.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
+        return live.running.describer.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
 
 
 def _search(live: Live, vector: NDArray[np.float32], k: int, prior: Prior | None) -> tuple[Sequence[Match], Estimate]:

@@ -88,7 +88,7 @@ class _Watched:
         self.seconds = 0.0
         self.dimension, self.fingerprint = engine.dimension, engine.fingerprint
         self.image_size, self.description, self.at_once = engine.image_size, engine.description, engine.at_once
-        self.prepare, self.embed = engine.prepare, engine.embed
+        self.prepare, self.embed, self.for_many = engine.prepare, engine.embed, engine.for_many
 
     def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
         start = time.perf_counter()

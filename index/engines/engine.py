@@ -50,6 +50,9 @@ class Engine(Protocol):
             DacoError: they do not fit into the device's memory.
         """
 
+    def for_many(self) -> "Engine":
+        """The form of it that describes many with the least work in all: itself, where there is no other."""
+
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """RGB images to descriptors: n images to (n, dimension). Raises what `prepare` and `embed_prepared` raise."""
 

@@ -70,6 +70,8 @@ class OpenVinoEngine:
         self._compiled = core.compile_model(model, "CPU", settings)
         self.at_once: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._own = threading.local()
+        self._form = (encoder, precision, quantised, threads)
+        self._goal = goal
 
     def prepare(self, image: Image.Image) -> Tensor:
         return prepare(self._encoder, image)
@@ -93,6 +95,9 @@ class OpenVinoEngine:
         for row in range(max(0, len(tensors) - len(requests)), len(tensors)):
             finish(row)
         return descriptors
+
+    def for_many(self) -> "OpenVinoEngine":
+        return self if self._goal == "throughput" else OpenVinoEngine(*self._form, goal="throughput")
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return self.embed_prepared([self.prepare(image) for image in images])

@@ -69,6 +69,9 @@ class TorchEngine:
             ) from error
         return vectors
 
+    def for_many(self) -> "TorchEngine":
+        return self
+
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return self.embed_prepared([self.prepare(image) for image in images])
 

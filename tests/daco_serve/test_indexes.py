@@ -9,15 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
 
-from daco_serve import indexes
 from daco_serve.index_names import find_indexes
 from daco_serve.service import Service
-from daco_serve.settings import ServeSettings, load_settings
+from daco_serve.settings import ServeSettings
 from index.build import build_index
-from index.bundle import Bundle
-from index.engines.query import query_engine
 from training.errors import DacoError
 
 from .conftest import hosted, served
@@ -171,18 +167,3 @@ def test_indexes_are_named_by_their_folders_unless_they_are_given_a_name(index: 
 def test_two_indexes_of_one_name_are_refused(index: Path) -> None:
     with pytest.raises(DacoError, match="NAME=PATH"):
         find_indexes([str(index), str(index)])
-
-
-def test_no_query_is_the_first_of_its_size_of_batch(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = Bundle.open(index)
-    engine = query_engine(bundle, "cpu")
-    sizes: list[int] = []
-    described = engine.embed_prepared
-    monkeypatch.setattr(engine, "at_once", 1024, raising=False)
-    monkeypatch.setattr(engine, "embed_prepared", lambda rows: sizes.append(len(rows)) or described(rows))
-    monkeypatch.setattr(indexes, "query_engine", lambda *_: engine)
-    running = indexes.Running.start(bundle, load_settings({"index": str(index), "max_batch": 12}))
-    assert sizes == [1, 1, 2, 2, 4, 4, 8, 8, 12, 12]
-    assert running.batcher.submit(engine.prepare(Image.new("RGB", (80, 60)))).result(10).shape == (
-        bundle.encoder.dimension,
-    )

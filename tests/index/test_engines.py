@@ -33,6 +33,14 @@ def test_openvino_gives_the_descriptors_of_pytorch_for_every_shape(expected: np.
     np.testing.assert_allclose(one_by_one, expected, atol=1e-5)
 
 
+def test_the_form_for_many_is_the_same_encoder_and_has_no_other_form(expected: np.ndarray) -> None:
+    for engine in (create_engine(encoder(), "cpu"), TorchEngine(encoder(), torch.device("cpu"))):
+        many = engine.for_many()
+        assert many.for_many() is many
+        assert many.fingerprint == engine.fingerprint and many.description == engine.description
+        np.testing.assert_allclose(many.embed(pictures()), expected, atol=1e-5)
+
+
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
 def test_bf16_is_comparable_with_fp32(expected: np.ndarray) -> None:
     engine = create_engine(encoder(), "cpu", "bf16")

@@ -1,0 +1,61 @@
+"""Queries are described in the form that suits the load, and with the same result in each."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from daco_serve.describer import Describer
+from index.bundle import Bundle
+from index.engines.engine import Engine
+from index.engines.query import query_engine
+
+
+def watched(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the batches that an engine gets from now on."""
+    sizes: list[int] = []
+    describe = engine.embed_prepared
+
+    def embed_prepared(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+        sizes.append(len(tensors))
+        return describe(tensors)
+
+    monkeypatch.setattr(engine, "embed_prepared", embed_prepared)
+    return sizes
+
+
+def test_a_query_that_is_alone_has_all_cores_and_one_of_many_does_not(
+    index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = query_engine(Bundle.open(index), "cpu")
+    many = engine.for_many()
+    monkeypatch.setattr(engine, "for_many", lambda: many)
+    describer = Describer(engine, 16)
+    lone, crowd = watched(engine, monkeypatch), watched(many, monkeypatch)
+    query = describer.prepare(Image.open(photographs / "3.png").convert("RGB"))
+    with ExitStack() as others, describer.at_work():
+        (expected,) = describer.describe([query])
+        assert (lone, crowd) == ([1], [])
+        for _ in range(many.at_once):
+            others.enter_context(describer.at_work())
+        (one_of_many,) = describer.describe([query])
+        assert (lone, crowd) == ([1], [1])
+    describer.describe([query])
+    assert (lone, crowd) == ([1, 1], [1])
+    pair = describer.describe([query, query])
+    assert (lone, crowd) == ([1, 1], [1, 2])
+    np.testing.assert_allclose([one_of_many, *pair], [expected] * 3, atol=1e-5)
+
+
+def test_no_query_is_the_first_of_its_size_of_batch(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = query_engine(Bundle.open(index), "cpu")
+    monkeypatch.setattr(engine, "at_once", 1024, raising=False)
+    monkeypatch.setattr(engine, "for_many", lambda: engine)  # as on a GPU
+    sizes = watched(engine, monkeypatch)
+    assert Describer(engine, 12).at_once == 12
+    assert sizes == [1, 1, 2, 2, 4, 4, 8, 8, 12, 12]
