@@ -71,7 +71,7 @@ class OpenVinoEngine:
         self.at_once: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._own = threading.local()
         self._form = (encoder, precision, quantised, threads)
-        self._goal = goal
+        self._is_for_many = goal == "throughput" or threads == 1  # one thread has nothing to share
 
     def prepare(self, image: Image.Image) -> Tensor:
         return prepare(self._encoder, image)
@@ -97,7 +97,7 @@ class OpenVinoEngine:
         return descriptors
 
     def for_many(self) -> "OpenVinoEngine":
-        return self if self._goal == "throughput" else OpenVinoEngine(*self._form, goal="throughput")
+        return self if self._is_for_many else OpenVinoEngine(*self._form, goal="throughput")
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return self.embed_prepared([self.prepare(image) for image in images])

@@ -39,6 +39,8 @@ def test_the_form_for_many_is_the_same_encoder_and_has_no_other_form(expected: n
         assert many.for_many() is many
         assert many.fingerprint == engine.fingerprint and many.description == engine.description
         np.testing.assert_allclose(many.embed(pictures()), expected, atol=1e-5)
+    single = create_engine(encoder(), "cpu", threads=1)
+    assert single.for_many() is single
 
 
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
