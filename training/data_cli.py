@@ -94,10 +94,11 @@ def translate(
         from training.translation.cut.train import CutSettings, is_trained, train_cut
 
         cut = CutSettings(iters, image_size, width, seed=seed)
-        refuse_other_twins(dataset, method, overwrite, learns=not overwrite and not is_trained(dataset, cut))
+        if not overwrite:
+            refuse_other_twins(dataset, method, learns=not is_trained(dataset, cut))
         train_cut(dataset, cut, device)
-    else:
-        refuse_other_twins(dataset, method, overwrite)
+    elif not overwrite:
+        refuse_other_twins(dataset, method)
     report = generate_twins(dataset, method, seed, split, overwrite)
     typer.echo(f"{report.made} twins made, {report.kept} were there: {dataset.folder / 'generated'}")
     typer.echo(f"To look at: {report.sheet}")

@@ -69,17 +69,17 @@ def generate_twins(
     return TranslationReport(made=len(missing), kept=len(originals) - len(missing), sheet=sheet)
 
 
-def refuse_other_twins(dataset: DataSet, method: str, overwrite: bool, learns: bool = False) -> None:
-    """Says before a method is trained for hours that its twins would find no place.
+def refuse_other_twins(dataset: DataSet, method: str, learns: bool = False) -> None:
+    """Says before a method is trained for hours that its twins would find no place; for where none are overwritten.
 
     Args:
         learns: the method is trained further first, so that its own twins will be others, too.
 
     Raises:
-        DacoError: `generated/` holds other twins, and `overwrite` is not given.
+        DacoError: `generated/` holds other twins.
     """
     file = dataset.folder / "generated" / RECORD_FILE
-    if overwrite or not file.is_file():
+    if not file.is_file():
         return
     try:
         existing = json.loads(file.read_text())["method"]
