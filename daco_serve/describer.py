@@ -25,7 +25,7 @@ class Describer:
 
     def __init__(self, engine: Engine, max_batch: int) -> None:
         self._alone = engine
-        self._many = engine.for_many()
+        self._many = engine.for_many() if max_batch > 1 else engine
         self._in_work = 0
         self.at_once = min(max_batch, self._many.at_once)
         for form in {self._alone, self._many}:

@@ -32,7 +32,7 @@ class ServeSettings(BaseSettings):
         workers: processes that share the port and the cores.
         decode_seconds: how long a photograph may take to decode before its decoder is ended.
         max_waiting: requests in work at once, of each worker; one more is refused with 503.
-        max_batch: most photographs that the encoder takes at once; fewer on a CPU, which gains nothing by more.
+        max_batch: most photographs that the encoder takes at once; on a CPU no more than it describes side by side.
         reload_seconds: how often to look whether the index has a new generation.
         gpu: whether indexes are searched on a GPU; with `auto`, where there is one for them.
         precision: that the encoder computes in; auto for what the index was built for.

@@ -52,6 +52,18 @@ def test_a_query_that_is_alone_has_all_cores_and_one_of_many_does_not(
     np.testing.assert_allclose([one_of_many, *pair], [expected] * 3, atol=1e-5)
 
 
+def test_where_queries_go_one_by_one_each_has_all_cores(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = query_engine(Bundle.open(index), "cpu")
+    describer = Describer(engine, 1)
+    assert describer.at_once == 1
+    lone = watched(engine, monkeypatch)
+    with ExitStack() as others:
+        for _ in range(64):
+            others.enter_context(describer.at_work())
+        describer.describe([describer.prepare(Image.new("RGB", (80, 60)))])
+    assert lone == [1]
+
+
 def test_no_query_is_the_first_of_its_size_of_batch(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = query_engine(Bundle.open(index), "cpu")
     monkeypatch.setattr(engine, "at_once", 1024, raising=False)
