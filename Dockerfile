@@ -24,9 +24,11 @@ RUN useradd --create-home --uid 10001 daco
 WORKDIR /app
 RUN if [ -n "${TORCH_INDEX}" ]; then pip install --no-cache-dir --index-url "${TORCH_INDEX}" torch torchvision; fi
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY core core
 COPY training training
 COPY index index
 COPY daco_serve daco_serve
+COPY bench bench
 RUN pip install --no-cache-dir --constraint constraints.txt .
 
 RUN mkdir -p /maps /models /photographs /config && chown daco:daco /maps /models /config && chmod 700 /config

@@ -37,10 +37,10 @@ encoder: $(WORK)/twins
 	  $(BIN)/daco-train --recipe modern --precision fp32 --batch_size 32 --iters 200 --lamda 2 --tail_lr $$rate \
 	    --data_root $(WORK)/data --data_name streets --save_root $(WORK)/tail-$$rate \
 	    $$(test -e $(WORK)/tail-$$rate/streets_daco_last.ckpt && echo --resume); \
-	  cp $(WORK)/tail-$$rate/streets_daco_results.csv training/shipped/log-tail-$$rate.csv; done
+	  cp $(WORK)/tail-$$rate/streets_daco_results.csv core/daco_core/encoder/shipped/log-tail-$$rate.csv; done
 	$(BIN)/daco-train average $(WORK)/tail-0/streets_daco $(WORK)/tail-1e-4/streets_daco --share 0.25 --out $(WORK)/between
 	$(BIN)/daco-train pack $(WORK)/between --out $(WORK)/packed
-	cp $(WORK)/packed/* training/shipped/
+	cp $(WORK)/packed/* core/daco_core/encoder/shipped/
 
 # of a rendered place the twin is the same place rendered in the other condition; days come once more, with snow as twin
 $(WORK)/twins: | $(VENV)/demo-installed
@@ -59,7 +59,7 @@ $(WORK)/twins: | $(VENV)/demo-installed
 
 # ---- for developers ----------------------------------------------------------------------------------------------
 # Two at a time, each in a process of its own: OpenVINO, Ray, Mitsuba and PyTorch together in one have crashed it.
-SUITES := tests/daco_serve tests/index tests/training $(wildcard tests/documentation tests/test_*.py)
+SUITES := tests/daco_serve tests/bench tests/index tests/training tests/core $(wildcard tests/documentation tests/test_*.py)
 .PHONY: $(SUITES)
 test: $(VENV)/test-installed
 	$(if $(PYTEST_ARGS),$(BIN)/pytest $(PYTEST_ARGS),$(MAKE) --jobs=2 --keep-going --output-sync=target $(SUITES))

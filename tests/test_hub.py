@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from training.encoder import Encoder, EncoderConfig
-from training.encoder_source import load_encoder
-from training.errors import DacoError
-from training.settings import TrainSettings
+from daco_core.errors import DacoError
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.sources import load_encoder
+from daco_training.loop.settings import TrainSettings
 
 # the interface of MegaLoc: a module that gives L2-normalised (n, d), built in a file of its own. Each call draws other
 # weights, so only what was saved can give the same descriptors again. It ties weights, and counts on contiguous maps.

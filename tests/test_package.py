@@ -17,7 +17,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PACKAGES = ("daco_serve", "index", "training")
+FOLDERS = ("core", "training", "index", "daco_serve", "bench")
+PACKAGES = ("daco_core", "daco_training", "daco_index", "daco_serve", "daco_bench")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "CHANGELOG.md", "CITATION.cff", "constraints.txt")
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 
@@ -37,7 +38,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made of a copy that has tests and photographs in it, as a worktree may."""
     folder = tmp_path_factory.mktemp("sdist")
     source = folder / "source"
-    for name in (*PACKAGES, "tests"):
+    for name in (*FOLDERS, "tests"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     for name in SOURCES:
         shutil.copy(ROOT / name, source / name)
@@ -58,22 +59,27 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tracked() -> set[str]:
     """The files of the packages, as git has them."""
-    done = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "ls-files", *FOLDERS], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("this is no git checkout")
     return set(done.stdout.split())
+
+
+def installed_names() -> set[str]:
+    """The same files as an installation has them: packages, without the folder of the component."""
+    return {name[name.index("daco_") :] for name in tracked()}
 
 
 def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         (license,) = [name for name in archive.namelist() if name.endswith("LICENSE") and ".dist-info/" in name]
-    assert names == tracked()
+    assert names == installed_names()
     assert {
         "daco_serve/web/index.html",
-        "daco_serve/benchmark/published.csv",
-        "training/shipped/encoder.json",
-        "training/shipped/model.safetensors",
+        "daco_bench/recall/published.csv",
+        "daco_core/encoder/shipped/encoder.json",
+        "daco_core/encoder/shipped/model.safetensors",
     } <= names
     assert license
 
@@ -116,7 +122,7 @@ def run(installed: Path, folder: Path, name: str, *words: str) -> str:
 
 
 def test_the_installed_commands_say_what_they_do_and_which_version_they_are(installed: Path, tmp_path: Path) -> None:
-    where = run(installed, tmp_path, "python", "-c", "import daco_serve, index, training; print(index.__file__)")
+    where = run(installed, tmp_path, "python", "-c", f"import {', '.join(PACKAGES)}; print(daco_index.__file__)")
     assert Path(where.strip()).is_relative_to(installed.parent)
     for name in PROJECT["scripts"]:
         assert "Usage" in run(installed, tmp_path, name, "--help")

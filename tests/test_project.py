@@ -10,13 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPONENTS = {  # folder to import name, in the order of imports: each may import those before it
+    "core": "daco_core",
+    "training": "daco_training",
+    "index": "daco_index",
+    "daco_serve": "daco_serve",
+    "bench": "daco_bench",
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_every_path_that_the_dockerfile_copies_exists() -> None:
     copies = re.findall(r"^COPY (.+)$", DOCKERFILE, flags=re.MULTILINE)
     sources = [source for line in copies for source in line.split()[:-1]]
-    assert {"pyproject.toml", "training", "index", "daco_serve"} <= set(sources)
+    assert {"pyproject.toml", *COMPONENTS} <= set(sources)
     ignored = (ROOT / ".dockerignore").read_text().split()
     for source in sources:
         assert (ROOT / source).exists(), source
@@ -24,7 +31,7 @@ def test_every_path_that_the_dockerfile_copies_exists() -> None:
 
 
 def test_the_dockerfile_runs_our_command_with_settings_that_exist_and_not_as_root(commands: Path) -> None:
-    from daco_serve.settings import ServeSettings
+    from daco_serve.operation.settings import ServeSettings
 
     (command,) = re.findall(r"^CMD \[(.+)\]$", DOCKERFILE.split("HEALTHCHECK")[1].split("\n\n")[1], flags=re.MULTILINE)
     name, verb = re.findall(r'"([^"]+)"', command)
@@ -55,11 +62,11 @@ def test_the_makefile_knows_how_to_make_the_demo_and_the_tests() -> None:
 
 
 def test_imports_run_in_one_direction() -> None:
-    order = ["training", "index", "daco_serve"]
-    for position, package in enumerate(order):
-        for file in (ROOT / package).rglob("*.py"):
+    packages = list(COMPONENTS.values())
+    for position, folder in enumerate(COMPONENTS):
+        for file in (ROOT / folder).rglob("*.py"):
             imported = re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(), flags=re.MULTILINE)
-            assert not set(imported) & set(order[position + 1 :]), file.relative_to(ROOT)
+            assert not set(imported) & set(packages[position + 1 :]), file.relative_to(ROOT)
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
@@ -74,3 +81,10 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
             text = (ROOT / name).read_text()
             assert home not in text, name
             assert str(ROOT) not in text, name
+
+
+def test_no_folder_of_a_package_has_more_than_a_dozen_modules() -> None:
+    for folder in COMPONENTS:
+        for inner in [ROOT / folder, *(ROOT / folder).rglob("*/")]:
+            modules = [file for file in inner.glob("*.py") if file.name != "__init__.py"]
+            assert len(modules) <= 12, inner.relative_to(ROOT)

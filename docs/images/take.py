@@ -16,8 +16,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from daco_serve.client import Client
-from daco_serve.schemas import QueryAnswer
+from daco_serve.client.client import Client
+from daco_serve.http.schemas import QueryAnswer
 
 SHOWN = 5
 MOST_BYTES = 300_000

@@ -19,15 +19,15 @@ import pytest
 import torch
 from PIL import Image
 
-from daco_serve.http_server import HttpServer
-from daco_serve.service import Service
-from daco_serve.settings import ServeSettings
-from index.build import build_index
-from training.datasets.locations import Location, write_locations
-from training.encoder import Encoder, EncoderConfig
+from daco_core.photographs.locations import Location, write_locations
+from daco_index.build import build_index
+from daco_serve.engine.service import Service
+from daco_serve.http.server import HttpServer
+from daco_serve.operation.settings import ServeSettings
+from daco_training.encoder.encoder import Encoder, EncoderConfig
 
 Serve = Callable[..., Any]
-COMMAND = [sys.executable, "-c", "from daco_serve.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from daco_serve.cli.main import main; main()"]
 START_SECONDS = 90
 QUIET = {"DACO_LOG_LEVEL": "warning"}  # a line for each request would fill the pipe that nobody reads
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daco_serve.keys import KeyFile
+from daco_serve.operation.keys import KeyFile
 
 from .conftest import hosted
 

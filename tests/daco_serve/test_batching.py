@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from daco_serve.batching import Batcher, QueueFull
+from daco_serve.engine.batching import Batcher, QueueFull
 
 
 class Gate:

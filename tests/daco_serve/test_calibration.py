@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from daco_serve.bench_cli import app
-from daco_serve.benchmark.calibrate import TURNS, _curve, _folds, calibrate
-from daco_serve.calibration import Calibration, Outcomes, find_calibration, fit
-from daco_serve.localize import localize
-from index.build import build_index
-from index.references import Reference
-from training.datasets.locations import Location, write_locations
-from training.errors import DacoError
+from daco_bench.cli.main import app
+from daco_bench.recall.calibrate import TURNS, _curve, _folds, calibrate
+from daco_core.errors import DacoError
+from daco_core.photographs.locations import Location, write_locations
+from daco_index.build import build_index
+from daco_index.references.find import Reference
+from daco_serve.engine.calibration import Calibration, Outcomes, find_calibration, fit
+from daco_serve.engine.localize import localize
 
 from .conftest import hosted
 from .test_localize import match

@@ -11,9 +11,9 @@ from threading import Thread
 
 import pytest
 
-from daco_serve.client import AsyncClient, Client, Refused, Unreachable
-from daco_serve.schemas import Prior, QueryAnswer
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+from daco_serve.http.schemas import Prior, QueryAnswer
 
 from .test_server import daco_serve, one_sentence
 

@@ -17,12 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from daco_serve import decoders as decoders_module
-from daco_serve.decoders import Decoders
-from daco_serve.decoding import SCAN, Undecodable, decode
-from daco_serve.errors import Refusal
-from training.datasets.transforms import evaluation_form
-from training.images import to_rgb
+from daco_core.photographs.images import to_rgb
+from daco_serve.engine import decoder_pool as decoders_module
+from daco_serve.engine.decoder_pool import Decoders
+from daco_serve.engine.decoding import SCAN, Undecodable, decode
+from daco_serve.http.refusals import Refusal
+from daco_training.encoder.transforms import evaluation_form
 
 from .test_refusals import encoded, png_bomb
 
@@ -75,7 +75,7 @@ def test_what_comes_back_is_what_the_encoder_would_have_made_of_it(
 def test_a_large_jpeg_is_decoded_small_but_never_smaller_than_twice_what_is_wanted(
     size: tuple[int, int], decoded: tuple[int, int], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daco_serve.decoding._resized", lambda image, size, square: image)
+    monkeypatch.setattr("daco_serve.engine.decoding._resized", lambda image, size, square: image)
     buffer = BytesIO()
     Image.new(mode, size).save(buffer, "JPEG")
     image = decode(buffer.getvalue(), 20_000_000, 128, False)
@@ -169,7 +169,7 @@ def test_where_no_decoder_can_be_started_the_server_is_busy(
 
 def test_a_decoder_can_write_no_file_and_take_no_more_than_its_memory(tmp_path: Path) -> None:
     attempt = (
-        "from daco_serve.decoding import _confine; _confine(); import signal; signal.signal(signal.SIGXFSZ, 1)\n"
+        "from daco_serve.engine.decoding import _confine; _confine(); import signal; signal.signal(signal.SIGXFSZ, 1)\n"
         "try: bytearray(3 * 2**30)\nexcept MemoryError: print('memory')\n"
         f"try: open({str(tmp_path / 'file')!r}, 'wb', buffering=0).write(b'x')\nexcept OSError: print('disk')"
     )

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from daco_serve.describer import Describer
-from index.bundle import Bundle
-from index.engines.engine import Engine
-from index.engines.query import query_engine
+from daco_index.embedding.engines.engine import Engine
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.search.bundle import Bundle
+from daco_serve.engine.query_embedding import Describer
 
 
 def watched(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:

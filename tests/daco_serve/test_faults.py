@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from index.build import build_index
+from daco_index.build import build_index
 
 from .conftest import hosted, served
 from .hostile import photo

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from daco_serve.formats import GEOJSON, GEOPOSE, JSON, QUATERNION, choose
-from daco_serve.geopose import quaternion_of, yaw_of
-from index.build import build_index
+from daco_index.build import build_index
+from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, QUATERNION, choose
+from daco_serve.http.geopose import quaternion_of, yaw_of
 
 from .conftest import hosted
 from .test_refusals import refused

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from daco_serve.index_names import find_indexes
-from daco_serve.service import Service
-from daco_serve.settings import ServeSettings
-from index.build import build_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import build_index
+from daco_serve.engine.index_names import find_indexes
+from daco_serve.engine.service import Service
+from daco_serve.operation.settings import ServeSettings
 
 from .conftest import hosted, served
 from .test_refusals import refused
@@ -112,7 +112,7 @@ def test_a_disk_that_fails_for_a_while_does_not_end_the_looking(
             raise OSError(errno.ESTALE, "Stale file handle")
         return find_indexes(given)
 
-    monkeypatch.setattr("daco_serve.service.find_indexes", find)
+    monkeypatch.setattr("daco_serve.engine.service.find_indexes", find)
     with hosted(maps, reload_seconds=0.05) as address:
         ill.set()
         wait_for(lambda: bool(complaints(caplog)))

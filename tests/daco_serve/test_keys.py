@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from daco_serve.app import create_app
-from daco_serve.keys import KeyFile, KeyRing, first_key, is_loopback, key_ring
-from daco_serve.settings import ServeSettings
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_serve.http.app import create_app
+from daco_serve.operation.keys import KeyFile, KeyRing, first_key, is_loopback, key_ring
+from daco_serve.operation.settings import ServeSettings
 
 from .conftest import hosted
 from .test_refusals import encoded, refused

@@ -11,10 +11,10 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from daco_serve.batching import Batcher
-from daco_serve.routes.query import unless_left
-from daco_serve.service import Service
-from daco_serve.settings import ServeSettings
+from daco_serve.engine.batching import Batcher
+from daco_serve.engine.service import Service
+from daco_serve.http.routes.query import unless_left
+from daco_serve.operation.settings import ServeSettings
 
 
 def test_what_still_waits_for_the_engine_is_taken_out_of_the_queue() -> None:

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from daco_serve.localize import FLOOR_METRES, TEMPERATURE, Estimate, find_cluster, localize
-from daco_serve.schemas import Location
-from index.bundle import Match
-from index.catalog import Entry
+from daco_index.search.bundle import Match
+from daco_index.search.catalog import Entry
+from daco_serve.engine.localize import FLOOR_METRES, TEMPERATURE, Estimate, find_cluster, localize
+from daco_serve.http.schemas import Location
 
 METRE = 1 / 111195.0802  # degrees of latitude: 180 / (pi * 6371008.8)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from index.build import build_index
-from index.change import remove_photographs
+from daco_index.build import build_index
+from daco_index.generations.change import remove_photographs
 
 from .conftest import hosted
 from .test_refusals import refused

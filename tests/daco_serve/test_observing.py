@@ -182,7 +182,7 @@ def test_what_fails_inside_is_a_500_that_tells_nothing_and_a_log_that_tells_all(
     def fail(*arguments: object) -> None:
         raise RuntimeError("a secret of the house")
 
-    monkeypatch.setattr("daco_serve.routes.references._find", fail)
+    monkeypatch.setattr("daco_serve.http.routes.references._find", fail)
     with hosted(index) as address:
         answer = httpx.get(f"{address}/v1/references/0", headers={"X-Request-ID": "this-one"})
     assert "secret" not in refused(answer, 500, "internal_error")

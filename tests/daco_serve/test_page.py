@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daco_serve.calibration import fit
-from daco_serve.keys import KeyFile
-from daco_serve.settings import load_settings
-from index.build import build_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import build_index
+from daco_serve.engine.calibration import fit
+from daco_serve.operation.keys import KeyFile
+from daco_serve.operation.settings import load_settings
 
 from .conftest import hosted
 from .test_calibration import outcomes

@@ -5,11 +5,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from daco_serve.app import create_app
-from daco_serve.keys import KeyFile
-from daco_serve.middleware.rates import _client, limits_of
-from daco_serve.settings import ServeSettings
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_serve.http.app import create_app
+from daco_serve.http.middleware.rates import _client, limits_of
+from daco_serve.operation.keys import KeyFile
+from daco_serve.operation.settings import ServeSettings
 
 from .conftest import hosted
 from .test_refusals import encoded, refused

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from daco_serve.app import WEB, create_app
-from daco_serve.settings import ServeSettings, load_settings
-from index.build import build_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import build_index
+from daco_serve.http.app import WEB, create_app
+from daco_serve.operation.settings import ServeSettings, load_settings
 
 from .conftest import COMMAND, served
 from .test_refusals import refused

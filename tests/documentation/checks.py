@@ -124,8 +124,8 @@ def check_pip(arguments: list[str]) -> None:
 @cache
 def addresses() -> dict[str, set[str]]:
     """Path of the HTTP interface, as a pattern, to its methods."""
-    from daco_serve.app import create_app
-    from daco_serve.settings import ServeSettings
+    from daco_serve.http.app import create_app
+    from daco_serve.operation.settings import ServeSettings
 
     document = create_app(ServeSettings(index=("none",))).openapi()
     found = {re.sub(r"\{\w+\}", "[^/]+", path): set(methods) for path, methods in document["paths"].items()}
@@ -146,7 +146,7 @@ def check_curl(arguments: list[str]) -> None:
 
 def check_docker(arguments: list[str]) -> None:
     """What `exec` runs in a container is checked; so are settings, and arguments of the build."""
-    from daco_serve.settings import ServeSettings
+    from daco_serve.operation.settings import ServeSettings
 
     if arguments and arguments[0] not in DOCKER:
         raise Wrong(f"docker: {arguments[0]} is not known here")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.datasets.locations import Location, write_locations
+from daco_core.photographs.locations import Location, write_locations
 
 from .checks import PROJECT
 from .script import PRELUDE
@@ -33,9 +33,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """To be copied, not changed. Night is the same street as day, darker."""
     import torch
 
-    from index.build import build_index
-    from index.sizing import Wishes
-    from training.encoder import Encoder, EncoderConfig
+    from daco_index.build import build_index
+    from daco_index.search.index_choice import Wishes
+    from daco_training.encoder.encoder import Encoder, EncoderConfig
 
     folder = tmp_path_factory.mktemp("workshop")
     data = folder / "data" / "demo"

@@ -59,7 +59,11 @@ class Inline:
 
 def pages() -> list[str]:
     """Every page for readers, below the project."""
-    found = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "training/shipped/README.md"]
+    found = [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        ROOT / "core/daco_core/encoder/shipped/README.md",
+    ]
     return [path.relative_to(ROOT).as_posix() for path in found]
 
 

@@ -73,7 +73,7 @@ def test_what_is_cut_is_there_to_be_cut() -> None:
 
 
 def test_every_variable_that_the_pages_name_is_read() -> None:
-    from daco_serve.settings import ServeSettings
+    from daco_serve.operation.settings import ServeSettings
 
     source = "\n".join(path.read_text() for path in ROOT.glob("*/**/*.py") if ".venv" not in path.parts)
     known = {f"DACO_{name.upper()}" for name in ServeSettings.model_fields}

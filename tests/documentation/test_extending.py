@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from index.build import build_index
-from index.bundle import Bundle
-from training.datasets.layout import DataSet
-from training.methods import METHODS
-from training.settings import PUBLISHED_BATCH_SIZE, PUBLISHED_MOMENTUM, TrainSettings
-from training.trainer import train
-from training.translation.generate import generate_twins
-from training.translation.translator import TRANSLATORS
+from daco_core.photographs.layout import DataSet
+from daco_index.build import build_index
+from daco_index.search.bundle import Bundle
+from daco_training.loop.settings import PUBLISHED_BATCH_SIZE, PUBLISHED_MOMENTUM, TrainSettings
+from daco_training.loop.trainer import train
+from daco_training.methods import METHODS
+from daco_training.translation.generate import generate_twins
+from daco_training.translation.translator import TRANSLATORS
 
 from .pages import blocks
 

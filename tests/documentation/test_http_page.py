@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from daco_serve.app import create_app
-from daco_serve.errors import REFUSALS
-from daco_serve.settings import ServeSettings
+from daco_serve.http.app import create_app
+from daco_serve.http.refusals import REFUSALS
+from daco_serve.operation.settings import ServeSettings
 
 from .pages import ROOT
 

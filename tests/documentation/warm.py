@@ -17,17 +17,17 @@ from pathlib import Path
 SOCKET = "DACO_TEST_WARM"
 # all that takes long to import, and starts no thread
 IMPORTS = (
-    "daco_serve.app",
-    "daco_serve.bench_cli",
-    "daco_serve.benchmark.calibrate",
-    "daco_serve.benchmark.task",
-    "daco_serve.cli",
-    "daco_serve.workers",
-    "index.build",
-    "index.cli",
-    "training.cli",
-    "training.data_cli",
-    "training.trainer",
+    "daco_serve.http.app",
+    "daco_bench.cli.main",
+    "daco_bench.recall.calibrate",
+    "daco_bench.recall.task",
+    "daco_serve.cli.main",
+    "daco_serve.operation.workers",
+    "daco_index.build",
+    "daco_index.cli.main",
+    "daco_training.cli.train",
+    "daco_training.cli.data",
+    "daco_training.loop.trainer",
 )
 
 

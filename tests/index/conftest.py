@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from index.build import build_index
-from training.encoder import Encoder, EncoderConfig
+from daco_index.build import build_index
+from daco_training.encoder.encoder import Encoder, EncoderConfig
 
 Photographs = Callable[..., list[Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -62,7 +62,7 @@ def own_index(built: tuple[Path, Path], tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def command() -> list[str]:
     """The words that start `daco-index`."""
-    return [sys.executable, "-c", "from index.cli import main; main()"]
+    return [sys.executable, "-c", "from daco_index.cli.main import main; main()"]
 
 
 @pytest.fixture(scope="session")

@@ -31,14 +31,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from index.build import Effort, build_index
-from index.bundle import Bundle
-from index.change import add_photographs, remove_photographs, update_index
-from index.history import roll_back
-from index.merge import merge_indexes
-from index.stores.connection import Connection
-from index.verify import verify_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import Effort, build_index
+from daco_index.generations.change import add_photographs, remove_photographs, update_index
+from daco_index.generations.merge import merge_indexes
+from daco_index.generations.rollback import roll_back
+from daco_index.generations.verify import verify_index
+from daco_index.search.bundle import Bundle
+from daco_index.search.stores.connection import Connection
 
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.truncate", "sqlite3.connect"}
 QUIET = Effort(batch_size=2, device="cpu", progress=False)

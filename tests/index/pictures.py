@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from training.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder, EncoderConfig
 
 SIZES = [(96, 72), (72, 96), (64, 64), (96, 72), (200, 70)]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.build import build_index
-from index.bundle import Bundle, read_manifest
-from index.embed import embed_files
-from index.engines.create import create_engine
-from index.stores.faiss import FaissStore
-from training.encoder import Encoder
-from training.errors import DacoError
-from training.images import UnreadableImage, open_rgb
+from daco_core.errors import DacoError
+from daco_core.photographs.images import UnreadableImage, open_rgb
+from daco_index.build import build_index
+from daco_index.embedding.embed import embed_files
+from daco_index.embedding.engines.create import create_engine
+from daco_index.search.bundle import Bundle, read_manifest
+from daco_index.search.stores.faiss import FaissStore
+from daco_training.encoder.encoder import Encoder
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +173,12 @@ def test_an_index_that_a_cpu_searches_at_once_is_on_a_gpu_only_by_request(
     built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[FaissStore] = []
-    monkeypatch.setattr("index.bundle.wanted", lambda gpu: gpu != "off")
+    monkeypatch.setattr("daco_index.search.bundle.wanted", lambda gpu: gpu != "off")
     monkeypatch.setattr(FaissStore, "move_to_gpu", lambda store: asked.append(store))
     Bundle.open(built[1], gpu="auto")
     assert not asked
     with pytest.raises(DacoError, match="--gpu on"):
         Bundle.open(built[1], gpu="on")
-    monkeypatch.setattr("index.sizing.EXACT_NUMBERS", 1)
+    monkeypatch.setattr("daco_index.search.index_choice.EXACT_NUMBERS", 1)
     Bundle.open(built[1], gpu="auto")
     assert len(asked) == 2

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.catalog import Catalog, Entry
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.search.catalog import Catalog, Entry
 
 ENTRIES = [
     Entry(0, "/a/ø b?#.jpg", "inn", 55.5, -13.25, 359.5, 640, 480, "ab" * 32),
@@ -19,7 +19,7 @@ ENTRIES = [
 @pytest.fixture(params=[True, False], ids=["in memory", "from the file"])
 def catalog(request, tmp_path, monkeypatch):
     if not request.param:
-        monkeypatch.setattr("index.catalog.HELD", 0)
+        monkeypatch.setattr("daco_index.search.catalog.HELD", 0)
     Catalog.create(tmp_path / "a?b#c.sqlite", ENTRIES)
     return Catalog(tmp_path / "a?b#c.sqlite")
 
@@ -39,7 +39,7 @@ def test_more_ids_than_sqlite_takes_parameters(catalog):
 
 
 def test_a_large_catalogue_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.catalog.HELD", 8)
+    monkeypatch.setattr("daco_index.search.catalog.HELD", 8)
     few, many = ENTRIES, [*ENTRIES, Entry(8, "/a/4.jpg", "", None, None, None, 5, 6, "")]
     held = Catalog.create(tmp_path / "few.sqlite", few)
     read = Catalog.create(tmp_path / "many.sqlite", many)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.build import Effort, build_index
-from index.bundle import Bundle, read_manifest
-from index.change import add_photographs, remove_photographs, update_index
-from index.engines.openvino import OpenVinoEngine
-from index.generations import Writer
-from index.known import Known, Photograph
-from training.encoder import Encoder, EncoderConfig
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import Effort, build_index
+from daco_index.embedding.embedding_cache import Known, Photograph
+from daco_index.embedding.engines.openvino import OpenVinoEngine
+from daco_index.generations.change import add_photographs, remove_photographs, update_index
+from daco_index.generations.folders import Writer
+from daco_index.search.bundle import Bundle, read_manifest
+from daco_training.encoder.encoder import Encoder, EncoderConfig
 
 QUIET = Effort(device="cpu", progress=False)
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.build import build_index
-from index.bundle import Bundle, read_manifest
-from index.change import remove_photographs
-from index.generations import Writer, read_current
-from index.manifest import sha256_of
-from index.sizing import Wishes
-from index.verify import verify_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import build_index
+from daco_index.generations.change import remove_photographs
+from daco_index.generations.folders import Writer, read_current
+from daco_index.generations.manifest import sha256_of
+from daco_index.generations.verify import verify_index
+from daco_index.search.bundle import Bundle, read_manifest
+from daco_index.search.index_choice import Wishes
 
 FILES = [
     "CURRENT",
@@ -170,7 +170,7 @@ def test_a_missing_file_is_refused_with_its_name(own_index, name):
 
 
 def test_a_newer_format_is_refused_with_what_to_do(own_index, monkeypatch):
-    monkeypatch.setattr("index.manifest.FORMAT_VERSION", 0)
+    monkeypatch.setattr("daco_index.generations.manifest.FORMAT_VERSION", 0)
     with pytest.raises(DacoError, match="reads up to 0: update it"):
         Bundle.open(own_index)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from index.engines.create import create_engine
-from index.engines.export import cache_folder
-from index.engines.openvino import OpenVinoEngine, has_bf16
-from index.engines.pytorch import TorchEngine
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.engines.export import cache_folder
+from daco_index.embedding.engines.openvino import OpenVinoEngine, has_bf16
+from daco_index.embedding.engines.pytorch import TorchEngine
 
 from .pictures import cosines, encoder, pictures
 
@@ -99,8 +99,8 @@ def test_processes_that_export_one_encoder_at_once_leave_one_whole_export(
     monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
     encoder().save(tmp_path / "encoder")
     code = (
-        "import sys; from pathlib import Path; from training.encoder import Encoder\n"
-        "from index.engines.export import exported_backbone\n"
+        "import sys; from pathlib import Path; from daco_training.encoder.encoder import Encoder\n"
+        "from daco_index.embedding.engines.export import exported_backbone\n"
         "exported_backbone(Encoder.load(Path(sys.argv[1])))\n"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "encoder")]) for _ in range(2)]
@@ -113,7 +113,7 @@ def test_what_openvino_runs_otherwise_than_pytorch_falls_back_with_a_word(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # whatever else in this process has set up the logging
-    logger = logging.getLogger("index.engines.create")
+    logger = logging.getLogger("daco_index.embedding.engines.create")
     monkeypatch.setattr(logger, "disabled", False)
     monkeypatch.setattr(logger, "handlers", [caplog.handler])
     caplog.set_level(logging.WARNING, logger.name)
@@ -140,7 +140,7 @@ def test_other_families_are_exported_too(backbone: str) -> None:
 
 
 def test_nothing_is_reported_to_the_makers_of_openvino() -> None:
-    code = "import index.engines.runtime, sys; assert sys.modules['openvino_telemetry'] is None"
+    code = "import daco_index.embedding.engines.openvino_runtime, sys; assert sys.modules['openvino_telemetry'] is None"
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.stores.exact import LINE, Exact, in_large_pages
+from daco_index.search.stores.exact import LINE, Exact, in_large_pages
 
 
 @pytest.fixture(params=[1, 2, 7, "few"])
@@ -17,7 +17,7 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "few":
         yield
         return
-    monkeypatch.setattr("index.stores.exact.ALONE", 0)
+    monkeypatch.setattr("daco_index.search.stores.exact.ALONE", 0)
     faiss.omp_set_num_threads(request.param)
     yield
     faiss.omp_set_num_threads(before)

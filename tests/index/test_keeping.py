@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from index.build import build_index
-from index.bundle import Bundle
-from index.change import remove_photographs
-from index.export import export_geojson, export_parquet
-from index.history import list_generations, roll_back
-from index.merge import merge_indexes
-from index.verify import verify_index
-from training.encoder import Encoder, EncoderConfig
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import build_index
+from daco_index.export import export_geojson, export_parquet
+from daco_index.generations.change import remove_photographs
+from daco_index.generations.merge import merge_indexes
+from daco_index.generations.rollback import list_generations, roll_back
+from daco_index.generations.verify import verify_index
+from daco_index.search.bundle import Bundle
+from daco_training.encoder.encoder import Encoder, EncoderConfig
 
 
 def test_a_rollback_is_a_new_generation_and_twice_is_back_again(own_index):

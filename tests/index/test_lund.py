@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from index.build import build_index
-from index.bundle import Bundle
-from index.engines.create import create_engine
-from index.references import find_references
-from training.images import open_rgb
+from daco_core.photographs.images import open_rgb
+from daco_index.build import build_index
+from daco_index.embedding.engines.create import create_engine
+from daco_index.references.find import find_references
+from daco_index.search.bundle import Bundle
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,19 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from index.build import Effort, build_index
-from index.bundle import Bundle
-from index.change import add_photographs, remove_photographs, update_index
-from index.generations import Writer
-from index.history import roll_back
-from index.merge import merge_indexes
-from index.sizing import Wishes
-from index.store import StoreAway
-from index.stores import connection
-from index.stores.address import MilvusAddress
-from index.stores.milvus import MilvusStore
-from index.verify import verify_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import Effort, build_index
+from daco_index.generations.change import add_photographs, remove_photographs, update_index
+from daco_index.generations.folders import Writer
+from daco_index.generations.merge import merge_indexes
+from daco_index.generations.rollback import roll_back
+from daco_index.generations.verify import verify_index
+from daco_index.search.bundle import Bundle
+from daco_index.search.index_choice import Wishes
+from daco_index.search.store import StoreAway
+from daco_index.search.stores import connection
+from daco_index.search.stores.address import MilvusAddress
+from daco_index.search.stores.milvus import MilvusStore
 
 QUIET = Effort(device="cpu", progress=False)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from index.engines.pytorch import TorchEngine
-from index.sizing import EXACT
-from index.stores.faiss import FaissStore
-from index.stores.gpu import wanted
-from index.tuning import recall_of
+from daco_index.embedding.engines.pytorch import TorchEngine
+from daco_index.search.index_choice import EXACT
+from daco_index.search.stores.faiss import FaissStore
+from daco_index.search.stores.gpu import wanted
+from daco_index.search.tuning import recall_of
 
 from .pictures import cosines, encoder, pictures
 from .test_store import draw, share_found

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index import precision
-from index.build import Effort, build_index
-from index.bundle import Bundle, read_manifest
-from index.change import add_photographs, remove_photographs
-from index.degrade import STRENGTHS, degraded
-from index.engines.create import create_engine
-from index.engines.openvino import OpenVinoEngine, has_bf16
-from index.engines.query import query_engine
-from index.history import roll_back
-from index.precision_record import Tried
-from training.encoder import Encoder
-from training.errors import DacoError
-from training.images import list_images, open_rgb
+from daco_core.errors import DacoError
+from daco_core.photographs.images import list_images, open_rgb
+from daco_index.build import Effort, build_index
+from daco_index.embedding import precision
+from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.engines.openvino import OpenVinoEngine, has_bf16
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.embedding.precision_record import Tried
+from daco_index.embedding.query_corruption import STRENGTHS, degraded
+from daco_index.generations.change import add_photographs, remove_photographs
+from daco_index.generations.rollback import roll_back
+from daco_index.search.bundle import Bundle, read_manifest
+from daco_training.encoder.encoder import Encoder
 
 pytest.importorskip("nncf", reason="the extra int8 is not installed")
 

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from index import distributed
-from index.build import Effort, build_index
-from index.bundle import Bundle
-from index.change import add_photographs
-from index.distributed import embed_with_ray
-from index.embed import embed_files
-from index.engines.create import create_engine
-from index.known import Known
-from training.encoder import Encoder
-from training.errors import DacoError
-from training.images import UnreadableImage
+from daco_core.errors import DacoError
+from daco_core.photographs.images import UnreadableImage
+from daco_index.build import Effort, build_index
+from daco_index.embedding import ray_cluster as distributed
+from daco_index.embedding.embed import embed_files
+from daco_index.embedding.embedding_cache import Known
+from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.ray_cluster import embed_with_ray
+from daco_index.generations.change import add_photographs
+from daco_index.search.bundle import Bundle
+from daco_training.encoder.encoder import Encoder
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from index.references import Reference, find_references
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.references.find import Reference, find_references
 
 
 def write_photograph(path: Path, gps: dict[int, object] | None = None) -> Path:

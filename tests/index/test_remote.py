@@ -4,12 +4,12 @@ import fsspec
 import pytest
 from PIL import Image
 
-from index import remote
-from index.build import Effort, build_index
-from index.bundle import Bundle
-from index.change import remove_photographs, update_index
-from index.references import find_references
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import Effort, build_index
+from daco_index.generations.change import remove_photographs, update_index
+from daco_index.references import object_stores as remote
+from daco_index.references.find import find_references
+from daco_index.search.bundle import Bundle
 
 from .test_references import gps, write_photograph
 

@@ -4,9 +4,9 @@ import faiss
 import numpy as np
 import pytest
 
-from index.stores.faiss import FaissStore, inner
-from index.stores.rotation import deal, set_rotation
-from index.tuning import recall_of, surely
+from daco_index.search.stores.faiss import FaissStore, inner
+from daco_index.search.stores.rotation import deal, set_rotation
+from daco_index.search.tuning import recall_of, surely
 
 
 def uneven(count: int, dimension: int = 32, seed: int = 0) -> np.ndarray:

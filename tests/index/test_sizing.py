@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from index import sizing
-from index.arrange import arrange
-from index.build import build_index
-from index.bundle import Bundle, read_manifest
-from index.change import add_photographs, remove_photographs
-from index.cli import app, found_sentence
-from index.generations import read_current
-from index.history import roll_back
-from index.manifest import sha256_of
-from index.merge import merge_indexes
-from index.sizing import EXACT, Search, Wishes, choose, parse_size, size, still_fits
-from index.stores.faiss import FaissStore, check_factory
-from index.tuning import recall_of
-from index.verify import verify_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import build_index
+from daco_index.cli.main import app, found_sentence
+from daco_index.generations.change import add_photographs, remove_photographs
+from daco_index.generations.folders import read_current
+from daco_index.generations.manifest import sha256_of
+from daco_index.generations.merge import merge_indexes
+from daco_index.generations.rollback import roll_back
+from daco_index.generations.verify import verify_index
+from daco_index.search import index_choice as sizing
+from daco_index.search.arrangement import arrange
+from daco_index.search.bundle import Bundle, read_manifest
+from daco_index.search.index_choice import EXACT, Search, Wishes, choose, parse_size, size, still_fits
+from daco_index.search.stores.faiss import FaissStore, check_factory
+from daco_index.search.tuning import recall_of
 
 GB = 2**30
 PLENTY = Wishes(memory=16 * GB)

@@ -4,10 +4,10 @@ import faiss
 import numpy as np
 import pytest
 
-from index.sizing import EXACT
-from index.stores.faiss import FaissStore, candidates_file, check_factory
-from index.stores.gpu import wanted
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.search.index_choice import EXACT
+from daco_index.search.stores.faiss import FaissStore, candidates_file, check_factory
+from daco_index.search.stores.gpu import wanted
 
 # one of each kind that FAISS treats differently when vectors join and leave
 INDEXES = ["IVF8,SQ8", "PCAR12,IVF4,PQ6x4fs", "HNSW16,SQ8", "IVF4,RaBitQfs", "SQfp16"]
@@ -182,8 +182,8 @@ def test_without_a_gpu_it_is_only_missed_where_it_was_insisted_on():
 
 
 def test_faiss_on_a_gpu_is_not_asked_for_more_candidates_than_it_gives(vectors, monkeypatch):
-    monkeypatch.setattr("index.stores.faiss.move_there", lambda index: (faiss.clone_index(index), None))
-    monkeypatch.setattr("index.stores.faiss.GPU_MOST", 200)
+    monkeypatch.setattr("daco_index.search.stores.faiss.move_there", lambda index: (faiss.clone_index(index), None))
+    monkeypatch.setattr("daco_index.search.stores.faiss.GPU_MOST", 200)
     store = FaissStore.create(16)
     store.add(vectors, np.arange(1000))
     store.arrange("IVF8,SQ8")

@@ -10,12 +10,12 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from index.generations import GENERATIONS
-from index.store import VectorStore
-from index.stores.address import MilvusAddress, check_address
-from index.stores.faiss import FaissStore
-from index.stores.milvus import MilvusStore
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.generations.folders import GENERATIONS
+from daco_index.search.store import VectorStore
+from daco_index.search.stores.address import MilvusAddress, check_address
+from daco_index.search.stores.faiss import FaissStore
+from daco_index.search.stores.milvus import MilvusStore
 
 from ..documentation.test_extending import shown
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from index.build import Effort, build_index
-from index.bundle import Bundle, read_manifest
-from index.change import add_photographs
-from index.cli import app
-from index.sizing import Wishes
-from index.tune import tune_index
-from index.tuning import Point, pick
-from index.verify import verify_index
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_index.build import Effort, build_index
+from daco_index.cli.main import app
+from daco_index.generations.change import add_photographs
+from daco_index.generations.verify import verify_index
+from daco_index.search.bundle import Bundle, read_manifest
+from daco_index.search.index_choice import Wishes
+from daco_index.search.tune import tune_index
+from daco_index.search.tuning import Point, pick
 
 QUIET = Effort(device="cpu", progress=False)
 

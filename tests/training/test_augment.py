@@ -6,7 +6,7 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
-from training.datasets.augment import (
+from daco_training.views.augmentation import (
     OPERATIONS,
     View,
     brighten,
@@ -18,8 +18,8 @@ from training.datasets.augment import (
     saturate,
     shift_hue,
 )
-from training.datasets.crops import crop_together
-from training.datasets.render_together import take_turns, turns_of
+from daco_training.views.compiled import take_turns, turns_of
+from daco_training.views.crops import crop_together
 
 SHAPES = (40, 56), (56, 40), (200, 260), (48, 48)  # some smaller than the view, some larger
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.datasets.check import CheckReport, check
-from training.datasets.contact_sheet import contact_sheet
-from training.datasets.layout import DataSet
-from training.datasets.locations import Location, write_locations
+from daco_core.photographs.contact_sheet import contact_sheet
+from daco_core.photographs.layout import DataSet
+from daco_core.photographs.locations import Location, write_locations
+from daco_training.datasets.check import CheckReport, check
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (24, 16)) -> None:
@@ -24,7 +24,7 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (24, 16)) -> None:
 
 
 def daco_data(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from training.data_cli import main; main()", *map(str, words)]
+    command = [sys.executable, "-c", "from daco_training.cli.data import main; main()", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

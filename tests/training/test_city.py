@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.datasets.city import make_city
-from training.datasets.city.geometry import Frame, Soup
-from training.datasets.city.photograph import DOMAINS
-from training.datasets.city.plan import Pose, geography, nominal_pose, photograph_pose, plan_places, plan_street
-from training.datasets.city.weather import (
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_core.photographs.locations import distance_metres, read_locations
+from daco_training.city import make_city
+from daco_training.city.plan import Pose, geography, nominal_pose, photograph_pose, plan_places, plan_street
+from daco_training.city.rendering.photograph import DOMAINS
+from daco_training.city.rendering.weather import (
     MAX_VISIBILITY,
     MIN_VISIBILITY,
     add_fog,
@@ -28,9 +30,7 @@ from training.datasets.city.weather import (
     expose,
     extinction,
 )
-from training.datasets.layout import DataSet
-from training.datasets.locations import distance_metres, read_locations
-from training.errors import DacoError
+from daco_training.city.streets.geometry import Frame, Soup
 
 SIZE, PLACES, SEED = 64, 4, 3
 
@@ -132,7 +132,7 @@ def test_settings_out_of_range_are_refused_before_anything_is_written(tmp_path: 
 def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     call = (
-        "from pathlib import Path; from training.datasets.city import make_city; "
+        "from pathlib import Path; from daco_training.city import make_city; "
         f"make_city(Path({str(folder)!r}), places={PLACES}, size={SIZE}, seed={SEED}, workers=2)"
     )
     process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -291,8 +291,8 @@ def test_sensor_noise_has_the_variance_of_its_photons_and_its_reading() -> None:
 
 def test_the_depth_that_fog_uses_is_metres_along_the_ray() -> None:
     pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
-    from training.datasets.city.scene import trace
-    from training.datasets.city.shapes import make_mesh, mitsuba
+    from daco_training.city.rendering.scene import trace
+    from daco_training.city.rendering.shapes import make_mesh, mitsuba
 
     soup = Soup()
     square = np.array([[[-99, 0, -99], [99, 0, -99], [99, 0, 99], [-99, 0, 99]]], float)

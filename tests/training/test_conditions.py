@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.datasets.augment import draw_place_view, render
-from training.datasets.conditions import apply_condition, draw_condition
+from daco_training.views.augmentation import draw_place_view, render
+from daco_training.views.conditions import apply_condition, draw_condition
 
 PHOTOGRAPH = torch.randint(0, 255, (3, 60, 90), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 

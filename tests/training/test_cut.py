@@ -11,16 +11,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from training.datasets.layout import DataSet
-from training.errors import DacoError
-from training.translation.compare import compare_translators
-from training.translation.cut import train
-from training.translation.cut.checkpoint import checkpoint_file, load_state
-from training.translation.cut.losses import judge, patch_nce
-from training.translation.cut.networks import PATCHES, Discriminator, Generator, PatchHeads, draw_places
-from training.translation.cut.train import CutSettings, train_cut
-from training.translation.cut.translator import CutTranslator, translate_image
-from training.translation.generate import generate_twins
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_training.translation.compare import compare_translators
+from daco_training.translation.cut import train
+from daco_training.translation.cut.checkpoint import checkpoint_file, load_state
+from daco_training.translation.cut.losses import judge, patch_nce
+from daco_training.translation.cut.networks import PATCHES, Discriminator, Generator, PatchHeads, draw_places
+from daco_training.translation.cut.train import CutSettings, train_cut
+from daco_training.translation.cut.translator import CutTranslator, translate_image
+from daco_training.translation.generate import generate_twins
 
 TINY = CutSettings(iterations=6, image_size=64, width=4, blocks=2)
 

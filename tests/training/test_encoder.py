@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from training.backbones import create_backbone, load_pretrained
-from training.encoder import Encoder, EncoderConfig
-from training.encoder_source import load_encoder
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_training.encoder.backbones import create_backbone, load_pretrained
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.sources import load_encoder
 
 
 @pytest.fixture(scope="module")

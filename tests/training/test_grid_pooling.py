@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from training.encoder import Encoder, EncoderConfig
-from training.errors import DacoError
-from training.pooling import GridPooling
-from training.whitening import whiten
+from daco_core.errors import DacoError
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.pooling import GridPooling
+from daco_training.encoder.whitening import whiten
 
 BACKBONE = "test_resnet"
 

@@ -10,16 +10,16 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.encoder import Encoder, EncoderConfig
-from training.methods import METHODS, projection_length
-from training.methods.daco import daco_loss
-from training.methods.moco import MoCo, moco_loss
-from training.methods.npid import NPID
-from training.methods.simclr import nt_xent
-from training.methods.simsiam import simsiam_loss
-from training.network import ContrastiveNetwork, FabricProjector
-from training.recall import aligned, domain_recalls
-from training.settings import TrainSettings
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.evaluation.recall import aligned, domain_recalls
+from daco_training.loop.network import ContrastiveNetwork, FabricProjector
+from daco_training.loop.settings import TrainSettings
+from daco_training.methods import METHODS, projection_length
+from daco_training.methods.daco import daco_loss
+from daco_training.methods.moco import MoCo, moco_loss
+from daco_training.methods.npid import NPID
+from daco_training.methods.simclr import nt_xent
+from daco_training.methods.simsiam import simsiam_loss
 
 TOLERANCE = 1e-4
 

@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import os, resource, sys
 import numpy as np
-from training.memory import give_back_freed, keep_freed
+from daco_training.loop.memory import give_back_freed, keep_freed
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

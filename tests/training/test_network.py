@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from training.encoder import Encoder, EncoderConfig
-from training.network import ContrastiveNetwork
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.loop.network import ContrastiveNetwork
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from training.datasets.augment import Render, draw_view, render
-from training.datasets.render_together import render_together
-from training.settings import TrainSettings
-from training.trainer import Trainer, train
+from daco_training.loop.settings import TrainSettings
+from daco_training.loop.trainer import Trainer, train
+from daco_training.views.augmentation import Render, draw_view, render
+from daco_training.views.compiled import render_together
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")]
 

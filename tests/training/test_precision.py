@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from training.errors import DacoError
-from training.precision import choose_precision, has_depthwise
-from training.recipe import RECIPES
-from training.settings import TrainSettings
+from daco_core.errors import DacoError
+from daco_training.loop.precision import choose_precision, has_depthwise
+from daco_training.loop.recipe import RECIPES
+from daco_training.loop.settings import TrainSettings
 
 
 def cpu_with(monkeypatch: pytest.MonkeyPatch, **abilities: bool | str) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from training.datasets.layout import DataSet
-from training.datasets.locations import Location, read_locations
+from daco_core.photographs.layout import DataSet
+from daco_core.photographs.locations import Location, read_locations
 
 Done = subprocess.CompletedProcess[str]
 
 
 def daco_data(*words: str | Path) -> Done:
-    command = [sys.executable, "-c", "from training.data_cli import main; main()", *map(str, words)]
+    command = [sys.executable, "-c", "from daco_training.cli.data import main; main()", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

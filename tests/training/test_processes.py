@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from training.precision import PRECISIONS
-from training.settings import TrainSettings
-from training.trainer import train
+from daco_training.loop.precision import PRECISIONS
+from daco_training.loop.settings import TrainSettings
+from daco_training.loop.trainer import train
 
 METHODS = ("daco", "simclr", "simsiam", "moco", "npid")
 ITERS = 4
@@ -85,9 +85,9 @@ def train_together(script: Path, data_root: Path, folder: Path, device: str) -> 
         "from pathlib import Path\n"
         "import torch\n"
         "from lightning.fabric.strategies import ddp\n"
-        "from training.precision import PRECISIONS\n"
-        "from training.settings import TrainSettings\n"
-        "from training.trainer import train\n"
+        "from daco_training.loop.precision import PRECISIONS\n"
+        "from daco_training.loop.settings import TrainSettings\n"
+        "from daco_training.loop.trainer import train\n"
         "ddp._get_default_process_group_backend_for_device = lambda device: 'gloo'\n"
         f"PRECISIONS['fp32'] = {DOUBLE!r}\n"
         "torch.set_default_dtype(torch.float64)\n"

@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 
-from training.datasets.statistics import PUBLISHED
-from training.encoder import Encoder, EncoderConfig
-from training.errors import DacoError
-from training.published import published_encoder, published_normaliser
+from daco_core.errors import DacoError
+from daco_training.datasets.statistics import PUBLISHED
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.published import published_encoder, published_normaliser
 
 Import = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.recall import aligned, domain_recalls, mean_first, recall_at
+from daco_training.evaluation.recall import aligned, domain_recalls, mean_first, recall_at
 
 
 def test_a_query_counts_from_the_rank_of_its_first_right_answer() -> None:

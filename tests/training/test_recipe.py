@@ -6,13 +6,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from training.backbones import create_backbone
-from training.encoder import Encoder
-from training.errors import DacoError
-from training.interrupt import StopSignal
-from training.recipe import PARTS
-from training.settings import TrainSettings
-from training.trainer import train
+from daco_core.errors import DacoError
+from daco_training.encoder.backbones import create_backbone
+from daco_training.encoder.encoder import Encoder
+from daco_training.loop.interrupt import StopSignal
+from daco_training.loop.recipe import PARTS
+from daco_training.loop.settings import TrainSettings
+from daco_training.loop.trainer import train
 
 SMALL = {"backbone": "test_resnet", "pretrained": "none", "image_size": 64, "batch_size": 4, "workers": 0, "iters": 4}
 
@@ -134,7 +134,7 @@ def test_every_method_trains_with_it_and_a_stopped_run_resumes_to_the_same_encod
     assert train(once).finished
     stopped = once.but(save_root=tmp_path / "stopped")
     with monkeypatch.context() as patch:
-        patch.setattr("training.trainer.StopSignal", StopAtOnce)
+        patch.setattr("daco_training.loop.trainer.StopSignal", StopAtOnce)
         assert not train(stopped).finished
     assert train(stopped, resume=True).finished
     whole = Encoder.load(once.encoder_folder)

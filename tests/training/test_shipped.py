@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.descriptors import describe_files
-from training.encoder import Encoder
-from training.encoder_source import DEFAULT, SHIPPED, load_encoder
-from training.images import list_images
-from training.recall import recall_at
+from daco_core.photographs.images import list_images
+from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.sources import DEFAULT, SHIPPED, load_encoder
+from daco_training.evaluation.descriptors import describe_files
+from daco_training.evaluation.recall import recall_at
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.datasets.layout import DataSet
-from training.datasets.statistics import PUBLISHED, measure, normaliser
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_training.datasets.statistics import PUBLISHED, measure, normaliser
 
 
 def make_set(root: Path, name: str, images: dict[str, np.ndarray]) -> DataSet:
@@ -61,7 +61,7 @@ def test_a_set_without_training_photographs_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_prints_what_was_measured_beside_what_is_published(tmp_path: Path) -> None:
     make_set(tmp_path, "tokyo", {"domain_a/train/1.png": np.full((4, 4, 3), 255, np.uint8)})
-    command = [sys.executable, "-c", "from training.data_cli import main; main()", "stats", "tokyo", "--json"]
+    command = [sys.executable, "-c", "from daco_training.cli.data import main; main()", "stats", "tokyo", "--json"]
     done = subprocess.run([*command, "--data-root", str(tmp_path)], capture_output=True, text=True, check=True)
     printed = json.loads(done.stdout)
     assert printed["published"] is True

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.cli import join_lists
-from training.settings import TrainSettings
+from daco_training.cli.train import join_lists
+from daco_training.loop.settings import TrainSettings
 
 
 def run(commands: Path, *options: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

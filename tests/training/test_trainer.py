@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.encoder import Encoder
-from training.errors import DacoError
-from training.settings import TrainSettings
-from training.trainer import train
+from daco_core.errors import DacoError
+from daco_training.encoder.encoder import Encoder
+from daco_training.loop.settings import TrainSettings
+from daco_training.loop.trainer import train
 
 ITERS = 6  # two epochs of three iterations
 
@@ -131,8 +131,8 @@ def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from training.settings import TrainSettings\n"
-        "from training.trainer import train\n"
+        "from daco_training.loop.settings import TrainSettings\n"
+        "from daco_training.loop.trainer import train\n"
         "if __name__ == '__main__':\n"
         f"    run = TrainSettings(data_root=Path({str(places)!r}), data_name='places', backbone='resnet18',\n"
         f"        image_size=32, iters=3, batch_size=8, save_root=Path({str(tmp_path)!r}), workers=0)\n"

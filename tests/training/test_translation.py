@@ -8,21 +8,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.datasets.layout import DataSet
-from training.errors import DacoError
-from training.translation import generate
-from training.translation.compare import compare_translators
-from training.translation.depth import dark_channel, estimate_depth, ground_depth, read_depth
-from training.translation.directions import foggy_domains, night_domains
-from training.translation.filters import box_filter, gaussian_blur, guided_filter, local_maximum, local_minimum
-from training.translation.fog import FogTranslator, add_fog, remove_fog, transmission
-from training.translation.fourier import swap_low_frequencies
-from training.translation.generate import generate_twins
-from training.translation.light import add_sensor_noise, luminance, to_image, to_linear
-from training.translation.night import NightTranslator, to_day, to_night
-from training.translation.reinhard import from_lab, to_lab, transfer_statistics
-from training.translation.sky import find_sky
-from training.translation.snow import SnowTranslator, _drifts, to_snow
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_training.translation import generate
+from daco_training.translation.compare import compare_translators
+from daco_training.translation.directions import foggy_domains, night_domains
+from daco_training.translation.fog import FogTranslator, add_fog, remove_fog, transmission
+from daco_training.translation.fourier import swap_low_frequencies
+from daco_training.translation.generate import generate_twins
+from daco_training.translation.night import NightTranslator, to_day, to_night
+from daco_training.translation.reinhard import from_lab, to_lab, transfer_statistics
+from daco_training.translation.scene.depth import dark_channel, estimate_depth, ground_depth, read_depth
+from daco_training.translation.scene.filters import (
+    box_filter,
+    gaussian_blur,
+    guided_filter,
+    local_maximum,
+    local_minimum,
+)
+from daco_training.translation.scene.light import add_sensor_noise, luminance, to_image, to_linear
+from daco_training.translation.scene.sky import find_sky
+from daco_training.translation.snow import SnowTranslator, _drifts, to_snow
 
 METHODS = ["fourier", "reinhard", "fog", "night", "snow"]
 

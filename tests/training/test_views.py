@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.datasets.image_store import DETAIL, ImageStore
-from training.datasets.layout import DataSet
-from training.datasets.views import Batches, TrainingViews
-from training.encoder import EncoderConfig
-from training.errors import DacoError
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_training.encoder.encoder import EncoderConfig
+from daco_training.views.dataset import Batches, TrainingViews
+from daco_training.views.image_store import DETAIL, ImageStore
 
 SOURCES = ("original", "original", "generated", "generated")
 CPU = torch.device("cpu")

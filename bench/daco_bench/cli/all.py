@@ -1,0 +1,55 @@
+"""`daco-bench all`: parses, calls, prints."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daco_core.console import new_app, option, words
+from daco_core.errors import DacoError
+from daco_index.cli.options import DataRoot
+
+app = new_app("Measure everything.")
+
+
+@app.command("all")
+def everything(
+    name: Annotated[str, typer.Argument(help="Data set below the data root, with twins, such as daco-data demo's.")],
+    data_root: DataRoot = Path("data"),
+    out: Annotated[Path, option("out", "Folder for the results of all runs, and the report.")] = Path("bench"),
+    parts: Annotated[str | None, option("parts", "Only these, with commas.", show_default="all")] = None,
+    quick: Annotated[bool, option("quick", "The smallest sizes: see that everything runs, in minutes.")] = False,
+) -> None:
+    """Run every benchmark, and write one HTML report, each figure beside that of the run before.
+
+    Hours on two cores. Stopped, the same command goes on with the part that it was at. A part that fails is said so in
+    the report, and the others run; the exit code is then 1.
+
+    Example: daco-bench all demo --out bench --parts recall,serve
+    """
+    from daco_bench.report.html_page import render_report, write_whole
+    from daco_bench.report.suite.page import sections, worse
+    from daco_bench.report.suite.parts import all_parts
+    from daco_bench.report.suite.runs import begin_run, do_parts
+    from daco_core.photographs.layout import DataSet
+
+    DataSet(data_root, name)  # refused before anything runs
+    wanted = words(parts) if parts is not None else None
+    settings = {"name": name, "data_root": str(data_root.absolute()), "parts": wanted, "quick": quick}
+    known = [part.name for part in all_parts(name, data_root, out, quick)]
+    if unknown := [word for word in wanted or known if word not in known]:
+        raise DacoError(f"No part {unknown[0]!r}: choose of {', '.join(known)}.")
+    run, before = begin_run(out, settings)
+    suite = [part for part in all_parts(name, data_root, run.folder, quick) if part.name in (wanted or known)]
+
+    def note(text: str) -> None:
+        typer.echo(text, err=True)
+
+    do_parts(run, suite, note)
+    report = out / "report.html"
+    write_whole(report, render_report(f"Benchmarks of daco-serve, run {run.folder.name}", sections(run, before, suite)))
+    for line in worse(run, before, suite):
+        note(f"Worse than before: {line}")
+    typer.echo(report)
+    if failed := run.about["failed"]:
+        raise DacoError(f"These parts failed: {', '.join(failed)}; the report has the others.")

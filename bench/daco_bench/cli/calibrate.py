@@ -1,0 +1,80 @@
+"""`daco-bench calibrate`: parses, calls, prints."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daco_bench.cli.options import Json
+from daco_core.console import Trust, new_app, option
+from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
+
+if TYPE_CHECKING:
+    from daco_serve.engine.calibration import Calibration
+
+app = new_app("Measure how far answers can be trusted.")
+
+
+@app.command()
+def calibrate(
+    queries: Annotated[
+        str, typer.Argument(help="Query photographs, not trained on: NAME/domain of a data set, or a folder.")
+    ],
+    index: Annotated[Path, option("index", "Folder of the index that is asked.")],
+    data_root: DataRoot = Path("data"),
+    split: SplitOption = SplitName.all,
+    elsewhere: Annotated[
+        float, option("elsewhere", "Share of queries expected from places that are not on the map.", min=0, max=0.9)
+    ] = 0.2,
+    out: Annotated[Path | None, option("out", "Instead of the index: file to write.")] = None,
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Fit how far answers can be trusted: the probability of being right within 25 m, and the radius.
+
+    The queries need positions, or the place names of the map. The result lies in the index, whose generations it does
+    not change; a running server takes it up. It holds for the index's encoder: with another one, run this again.
+
+    Example: daco-bench calibrate demo/night --split val --index maps/demo-day
+    """
+    from daco_bench.recall.calibrate import calibrate as fit_calibration
+    from daco_index.generations.folders import CALIBRATION_FILE
+
+    calibration = fit_calibration(index, queries, data_root, split.value, elsewhere, device, trust)
+    file = out or index / CALIBRATION_FILE
+    calibration.save(file)
+    if as_json:
+        typer.echo(calibration.model_dump_json(indent=2))
+    else:
+        _print_calibration(calibration)
+        typer.echo(f"Written to {file}.")
+
+
+def _print_calibration(calibration: "Calibration") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    held_out = calibration.held_out
+    assert held_out is not None  # a fit that is judged has one
+    table = Table(title="Said and observed, on queries that the fit had not seen", title_justify="left")
+    for name in ("probability said", "queries", "said on average", "observed"):
+        table.add_column(name, justify="right")
+    for point in held_out.curve:
+        table.add_row(
+            f"{point.least:.1f} to {point.most:.1f}",
+            f"{100 * point.share:.0f} %",
+            f"{point.said:.2f}",
+            f"{point.observed:.2f}",
+        )
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    typer.echo(
+        f"{calibration.count} queries, {100 * calibration.recall:.0f} % of them located right. Expected calibration"
+        f" error {held_out.error:.3f}; Brier score {held_out.brier:.3f}, of always saying the mean"
+        f" {held_out.brier_constant:.3f}.\n"
+        f"'Not on this map' is said to {100 * held_out.refused_elsewhere:.0f} % of queries from elsewhere and to"
+        f" {100 * held_out.refused_on_map:.0f} % of those of the map."
+    )
+    if held_out.within_radius is not None:
+        typer.echo(f"The radius holds the truth in {100 * held_out.within_radius:.0f} % of cases; 68 % are meant.")

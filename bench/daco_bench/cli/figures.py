@@ -1,0 +1,239 @@
+"""`daco-bench strips`, `tsne`, `curves`, `map` and `failures`: parse, call, write the picture."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daco_bench.cli.options import Benchmark, Database, Distance, Frames, Queries
+from daco_core.console import Trust, check_suffix, new_app, option
+from daco_core.errors import DacoError
+from daco_index.cli.options import DataRoot, Device
+
+if TYPE_CHECKING:
+    from daco_bench.recall.retrieval import Retrieval
+    from daco_bench.recall.task import Task
+
+app = new_app("Draw what stands behind a recall.")
+
+Encoders = Annotated[
+    list[str],
+    option(
+        "encoder",
+        "Once for each method: default (ours), folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY; with a"
+        " name of your own as NAME=ENCODER.",
+    ),
+]
+Direction = Annotated[
+    str | None, option("direction", "a->b, b->a or a<->b of a data set.", show_default="the first one")
+]
+Seed = Annotated[int, option("seed", "The same seed gives the same picture.", min=0)]
+Json = Annotated[bool, option("json", "Also print what the picture shows, as JSON.")]
+
+IMAGES = (".png", ".jpg", ".jpeg")
+
+
+@app.command()
+def strips(
+    name: Benchmark = None,
+    encoder: Encoders = ["default"],  # noqa: B006  (Typer reads it, nobody changes it)
+    data_root: DataRoot = Path("data"),
+    database: Database = None,
+    queries: Queries = None,
+    distance: Distance = None,
+    frames: Frames = None,
+    direction: Direction = None,
+    count: Annotated[int, option("count", "How many queries.", min=1)] = 8,
+    seed: Seed = 0,
+    out: Annotated[Path, option("out", "Picture to write: .png or .jpg.")] = Path("strips.png"),
+    device: Device = "auto",
+    trust: Trust = False,
+) -> None:
+    """Query strips: queries, and what each method found first, framed green where right and red where wrong.
+
+    Example: daco-bench strips demo --encoder default --encoder imagenet=timm:tf_efficientnet_lite0
+    """
+    from daco_bench.figures.strips import query_strips
+    from daco_bench.recall.task import find_task
+    from daco_core.photographs.contact_sheet import save_picture
+
+    check_suffix("--out", out, IMAGES)
+    task = find_task(name, data_root, database, queries, distance, frames)
+    answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
+    save_picture(query_strips(answers, count, seed), out)
+    _written(out)
+
+
+@app.command()
+def tsne(
+    name: Benchmark = None,
+    encoder: Encoders = ["default"],  # noqa: B006
+    data_root: DataRoot = Path("data"),
+    database: Database = None,
+    queries: Queries = None,
+    distance: Distance = None,
+    frames: Frames = None,
+    seed: Seed = 0,
+    out: Annotated[Path, option("out", "Picture to write: .svg, .png or .pdf.")] = Path("tsne.svg"),
+    device: Device = "auto",
+    trust: Trust = False,
+) -> None:
+    """Descriptors of both domains in the plane by t-SNE, each query joined with a photograph of its place.
+
+    Needs the extra plot (openTSNE and matplotlib).
+
+    Example: daco-bench tsne demo --encoder default --encoder imagenet=timm:tf_efficientnet_lite0
+    """
+    from daco_bench.figures.tsne import draw_planes, require, to_plane
+    from daco_bench.recall.encoders import named_encoders
+    from daco_bench.recall.task import find_task
+    from daco_index.search.tuning_plot import DRAWINGS, drawing, save_figure
+
+    check_suffix("--out", out, DRAWINGS)
+    drawing(), require()  # said before the long work
+    task = find_task(name, data_root, database, queries, distance, frames)
+    way = _direction(task, None)
+    planes, answers = [], []
+    for label, model in named_encoders(encoder, device, trust).items():
+        vectors = task.describe(model, label)
+        planes.append(to_plane(vectors.numpy(), seed))
+        answers.append(task.rank(vectors, label, way, 1))
+    save_figure(draw_planes(planes, answers, *task.directions[way]), out)
+    _written(out)
+
+
+@app.command()
+def curves(
+    name: Benchmark = None,
+    encoder: Encoders = ["default"],  # noqa: B006
+    data_root: DataRoot = Path("data"),
+    database: Database = None,
+    queries: Queries = None,
+    distance: Distance = None,
+    frames: Frames = None,
+    last: Annotated[int, option("last", "The k at which the recall curves end.", min=1)] = 25,
+    out: Annotated[Path, option("out", "Picture to write: .svg, .png or .pdf.")] = Path("curves.svg"),
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Curves of R@k over k, and of precision over recall when first matches are believed from a similarity on.
+
+    The second says what a threshold buys: average precision (AP), and the recall at 100 % precision (R@100P).
+
+    Example: daco-bench curves demo --encoder default --json
+    """
+    from daco_bench.figures import curves as pictures
+    from daco_bench.recall.task import find_task
+    from daco_index.search.tuning_plot import DRAWINGS, drawing, save_figure
+
+    check_suffix("--out", out, DRAWINGS)
+    drawing()
+    task = find_task(name, data_root, database, queries, distance, frames)
+    answers = _ask(task, encoder, None, last, device, trust)
+    save_figure(pictures.curves(answers, last), out)
+    if as_json:
+        typer.echo(json.dumps({"benchmark": task.title, "curves": pictures.curves_to_json(answers, last)}, indent=2))
+    _written(out)
+
+
+@app.command("map")
+def hit_map(
+    name: Benchmark = None,
+    encoder: Encoders = ["default"],  # noqa: B006
+    data_root: DataRoot = Path("data"),
+    database: Database = None,
+    queries: Queries = None,
+    distance: Distance = None,
+    frames: Frames = None,
+    direction: Direction = None,
+    out: Annotated[Path, option("out", "Picture to write: .svg, .png or .pdf.")] = Path("map.svg"),
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """A map of hits and misses: queries in green or red, with lines to where the wrong answers lie.
+
+    All photographs need positions: a table, @UTM_east@UTM_north@...@.jpg names, or EXIF.
+
+    Example: daco-bench map --database images/test/database --queries images/test/queries
+    """
+    from daco_bench.figures import hit_map as pictures
+    from daco_bench.recall.task import find_task
+    from daco_index.search.tuning_plot import DRAWINGS, drawing, save_figure
+
+    check_suffix("--out", out, DRAWINGS)
+    drawing()
+    task = find_task(name, data_root, database, queries, distance, frames)
+    way = _direction(task, direction)
+    located = pictures.task_locations(task)
+    answers = _ask(task, encoder, way, 1, device, trust)
+    asked = [task.images[row] for row in task.directions[way][1]]
+    save_figure(pictures.hit_map(answers, asked, located), out)
+    if as_json:
+        typer.echo(json.dumps({"benchmark": task.title, "queries": pictures.map_to_json(answers, located)}, indent=2))
+    _written(out)
+
+
+@app.command()
+def failures(
+    name: Benchmark = None,
+    encoder: Encoders = ["default"],  # noqa: B006
+    data_root: DataRoot = Path("data"),
+    database: Database = None,
+    queries: Queries = None,
+    distance: Distance = None,
+    frames: Frames = None,
+    direction: Direction = None,
+    count: Annotated[int, option("count", "How many for each method.", min=1)] = 8,
+    out: Annotated[Path, option("out", "Picture to write: .png or .jpg.")] = Path("failures.png"),
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """The hardest failures: where a wrong photograph was the most ahead of the right one, and which that is.
+
+    Example: daco-bench failures demo --count 4
+    """
+    from daco_bench.figures.failures import failures_sheet, failures_to_json, hardest_failures
+    from daco_bench.recall.task import find_task
+    from daco_core.photographs.contact_sheet import save_picture
+
+    check_suffix("--out", out, IMAGES)
+    task = find_task(name, data_root, database, queries, distance, frames)
+    answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
+    found = [failure for one in answers for failure in hardest_failures(one, count)]
+    if as_json:
+        typer.echo(json.dumps({"benchmark": task.title, "failures": failures_to_json(found)}, indent=2))
+    if found:
+        save_picture(failures_sheet(found), out)
+        _written(out)
+    else:
+        typer.echo("All queries were answered right: there is nothing to show.", err=True)
+
+
+def _direction(task: "Task", asked: str | None) -> str:
+    known = list(task.directions)
+    if asked is not None and asked not in known:
+        raise DacoError(f"No direction {asked!r} here: there is {', '.join(known)}.")
+    return asked or known[0]
+
+
+def _ask(
+    task: "Task", sources: Sequence[str], direction: str | None, depth: int, device: str, trust: bool
+) -> "list[Retrieval]":
+    """The answers of all encoders, in one direction or in all."""
+    from daco_bench.recall.encoders import named_encoders
+
+    ways = task.directions if direction is None else (direction,)
+    answers = []
+    for label, model in named_encoders(sources, device, trust).items():
+        vectors = task.describe(model, label)
+        answers += [task.rank(vectors, label, way, depth) for way in ways]
+    return answers
+
+
+def _written(out: Path) -> None:
+    typer.echo(f"Written to {out}.", err=True)

@@ -1,0 +1,71 @@
+"""Options that several commands of `daco-bench` take alike, and how their words are read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daco_core.console import option, words
+from daco_core.errors import DacoError
+from daco_training.cli.train import whole_numbers
+from daco_training.loop.recipe import DEFAULTS
+
+Ranks = Annotated[str, option("ranks", "The k of the recalls R@k.")]
+Json = Annotated[bool, option("json", "Print JSON: shares and their 95 % intervals in percent.")]
+Csv = Annotated[bool, option("csv", "Print CSV, with the columns of the published table.")]
+Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
+
+Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
+RecipeName = Annotated[str, option("recipe", "published, or modern: ours. It sets what is not asked for here.")]
+Without = Annotated[str, option("without", "Parts of the modern recipe that none has, with commas: frozen, ...")]
+Iters = Annotated[
+    int | None, option("iters", "Iterations for each.", show_default=f"40000; modern {DEFAULTS['modern']['iters']}")
+]
+Backbone = Annotated[
+    str | None, option("backbone", "Any timm model by name.", show_default="resnet50; modern tf_efficientnet_lite0")
+]
+Pooling = Annotated[str | None, option("pooling", "avg, gem or grid.", show_default="avg; modern grid")]
+ImageSize = Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")]
+Pretrained = Annotated[
+    str | None,
+    option("pretrained", "A file of weights, imagenet, or none.", show_default="none; modern imagenet"),
+]
+LearningRate = Annotated[float, option("lr", "Learning rate.")]
+Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
+SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
+Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
+EncoderName = Annotated[
+    str, option("encoder", "default (ours), folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")
+]
+
+# which benchmark: a data set, or two folders (`benchmark.task.find_task`)
+Benchmark = Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")]
+Database = Annotated[Path | None, option("database", "Instead of NAME: folder of reference photographs.")]
+Queries = Annotated[Path | None, option("queries", "Folder of query photographs.")]
+Distance = Annotated[
+    float | None,
+    option("distance", "A match is right within so many metres.", show_default="25, if all have positions", min=0),
+]
+Frames = Annotated[
+    int | None,
+    option("frames", "A match is right so many frames off, in the order of names.", show_default="or else 3", min=0),
+]
+
+
+def rank_list(text: str) -> tuple[int, ...]:
+    """The k of `--ranks`, ascending. Raises `DacoError` for anything but whole numbers from 1."""
+    ks = tuple(sorted(set(whole_numbers(text, "--ranks"))))
+    if not ks or ks[0] < 1:
+        raise DacoError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+    return ks
+
+
+def size_list(text: str) -> list[int]:
+    """The numbers of `--sizes`, ascending. Raises `DacoError` for anything but numbers from 1000."""
+    try:
+        counts = sorted({int(float(word)) for word in words(text)})
+    except (ValueError, OverflowError) as error:
+        raise DacoError(f"--sizes takes numbers such as 1e4,1e5, not {text!r}.") from error
+    if not counts or counts[0] < 1000:
+        raise DacoError("--sizes takes numbers from 1000, such as 1e4,1e5.")
+    return counts

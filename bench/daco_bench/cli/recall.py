@@ -1,0 +1,270 @@
+"""`daco-bench recall`, `compare`, `translators` and `ablate`: parse, call, print."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daco_bench.cli.options import (
+    Backbone,
+    Benchmark,
+    Csv,
+    Database,
+    Distance,
+    EncoderName,
+    Frames,
+    ImageSize,
+    Iters,
+    Json,
+    LearningRate,
+    Markdown,
+    Pooling,
+    Precision,
+    Pretrained,
+    Queries,
+    Ranks,
+    RecipeName,
+    SaveRoot,
+    Seed,
+    Trainable,
+    Without,
+    rank_list,
+)
+from daco_core.console import Trust, new_app, option, words
+from daco_index.cli.options import DataRoot, Device
+from daco_training.loop.recipe import PARTS
+
+if TYPE_CHECKING:
+    from daco_bench.recall.comparison import Comparison
+    from daco_bench.recall.retrieval import Retrieval
+    from daco_training.loop.settings import TrainSettings
+
+app = new_app("Measure recall: of one encoder, or of methods side by side.")
+
+
+@app.command()
+def recall(
+    encoder: EncoderName = "default",
+    name: Benchmark = None,
+    data_root: DataRoot = Path("data"),
+    ranks: Annotated[
+        str | None, option("ranks", "The k of the recalls R@k.", show_default="1,2,4,8; by distance 1,5,10,20")
+    ] = None,
+    database: Database = None,
+    queries: Queries = None,
+    distance: Distance = None,
+    frames: Frames = None,
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Recall of one encoder: a->b, b->a and a<->b on a data set, the published rows beside it where there are any.
+
+    With --database and --queries instead of NAME: the field's usual protocol, R@1,5,10,20 within 25 m, where the
+    photographs have positions (@UTM_east@UTM_north@...@.jpg names, a table, or EXIF); or one traverse of a route in
+    another, by frame number.
+
+    Example: daco-bench recall --database images/test/database --queries images/test/queries
+    """
+    from daco_bench.recall.comparison import Comparison
+    from daco_bench.recall.encoders import label_of
+    from daco_bench.recall.retrieval import DEPTH
+    from daco_bench.recall.table import published_rows, recall_rows
+    from daco_bench.recall.task import find_task
+    from daco_training.devices import pick_device
+    from daco_training.encoder.sources import load_encoder
+
+    task = find_task(name, data_root, database, queries, distance, frames)
+    ks = rank_list(ranks or task.ranks)
+    model = load_encoder(encoder, trust).to(pick_device(device))
+    answers = task.retrieve(model, label_of(model, encoder), max(DEPTH, *ks))
+    rows = [*recall_rows(answers, ks), *published_rows(name or "", ks)]
+    _print(Comparison(rows, []), ks, name or task.title, as_json, as_csv, as_markdown)
+
+
+@app.command()
+def compare(
+    name: Trainable,
+    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
+    data_root: DataRoot = Path("data"),
+    recipe: RecipeName = "published",
+    without: Without = "",
+    iters: Iters = None,
+    backbone: Backbone = None,
+    pooling: Pooling = None,
+    image_size: ImageSize = 256,
+    pretrained: Pretrained = None,
+    lr: LearningRate = 1e-3,
+    precision: Precision = "fp32",
+    save_root: SaveRoot = Path("result"),
+    seed: Seed = 0,
+    ranks: Ranks = "1,2,4,8",
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Train the methods with the same budget and print the published table, and which differences are more than chance.
+
+    With the published batch sizes, an iteration is 64 views for each method. What is trained already under these
+    settings is taken as it is; stopped, the same command goes on. Beside what is printed, the save root gets the table
+    as Markdown, CSV, JSON and an HTML page.
+
+    Example: daco-bench compare demo --iters 400 --backbone resnet18 --image-size 128
+    """
+    from daco_bench.recall.compare import compare_methods
+
+    ks = rank_list(ranks)
+    budget = _budget(
+        recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
+        save_root, seed, ks,
+    )  # fmt: skip
+    answers = compare_methods(budget, words(methods))
+    _report(answers, budget, "methods", None, as_json, as_csv, as_markdown)
+
+
+@app.command()
+def translators(
+    name: Trainable,
+    methods: Annotated[
+        str, option("methods", "Which translators, in this order; cut is trained before, with daco-data translate.")
+    ] = "fourier,reinhard,fog,night",
+    data_root: DataRoot = Path("data"),
+    recipe: RecipeName = "published",
+    without: Without = "",
+    iters: Iters = None,
+    backbone: Backbone = None,
+    pooling: Pooling = None,
+    image_size: ImageSize = 256,
+    pretrained: Pretrained = None,
+    lr: LearningRate = 1e-3,
+    precision: Precision = "fp32",
+    save_root: SaveRoot = Path("result/translators"),
+    seed: Seed = 0,
+    ranks: Ranks = "1,2,4,8",
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Train daco with the twins of each translator, with the same budget, and print the recalls.
+
+    The data set's own twins are left as they are. Stopped, the same command goes on.
+    """
+    from daco_bench.recall.translators import compare_translators
+
+    ks = rank_list(ranks)
+    budget = _budget(
+        recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
+        save_root, seed, ks,
+    )  # fmt: skip
+    answers = compare_translators(budget, words(methods))
+    _report(answers, budget, "translators", None, as_json, as_csv, as_markdown)
+
+
+@app.command()
+def ablate(
+    name: Trainable,
+    parts: Annotated[str, option("parts", "Which parts to try without, in this order.")] = ",".join(PARTS),
+    method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
+    data_root: DataRoot = Path("data"),
+    iters: Iters = None,
+    backbone: Backbone = None,
+    image_size: ImageSize = 256,
+    save_root: SaveRoot = Path("result/ablation"),
+    seed: Seed = 0,
+    ranks: Ranks = "1,2,4,8",
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Train with the modern recipe whole, and without each of its parts, and print the recalls.
+
+    What is trained already under these settings is taken as it is; stopped, the same command goes on.
+    """
+    from daco_bench.recall.ablation import WHOLE, ablate_recipe
+
+    ks = rank_list(ranks)
+    budget = _budget(
+        "modern", (), data_root, name, iters, backbone, None, image_size, None, 1e-3, "auto", save_root, seed, ks
+    )
+    answers = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), words(parts))
+    _report(answers, budget, "ablation", WHOLE, as_json, as_csv, as_markdown)
+
+
+def _budget(
+    recipe: str,
+    without: Sequence[str],
+    data_root: Path,
+    name: str,
+    iters: int | None,
+    backbone: str | None,
+    pooling: str | None,
+    image_size: int,
+    pretrained: str | None,
+    lr: float,
+    precision: str,
+    save_root: Path,
+    seed: int,
+    ks: tuple[int, ...],
+) -> "TrainSettings":
+    from daco_training.loop.settings import TrainSettings
+
+    return TrainSettings(
+        recipe=recipe,
+        without=tuple(without),
+        data_root=data_root,
+        data_name=name,
+        iters=iters,  # type: ignore[arg-type]
+        ranks=ks,
+        save_root=save_root,
+        backbone=backbone,  # type: ignore[arg-type]
+        pooling=pooling,  # type: ignore[arg-type]
+        image_size=image_size,
+        pretrained=pretrained,  # type: ignore[arg-type]
+        lr=lr,
+        precision=precision,
+        seed=seed,
+    )
+
+
+def _report(
+    answers: "Sequence[Retrieval]",
+    budget: "TrainSettings",
+    kind: str,
+    best: str | None,
+    as_json: bool,
+    as_csv: bool,
+    as_markdown: bool,
+) -> None:
+    from daco_bench.recall.comparison import compare_answers
+    from daco_bench.recall.comparison_files import write_comparison
+    from daco_bench.recall.table import published_rows
+
+    ks, name = budget.ranks, budget.data_name
+    comparison = compare_answers(answers, ks, published_rows(name, ks) if kind == "methods" else (), best)
+    command = shlex.join(["daco-bench", *sys.argv[1:]])
+    files = write_comparison(comparison, answers, ks, name, command, budget.save_root / f"{name}_{kind}")
+    _print(comparison, ks, name, as_json, as_csv, as_markdown)
+    typer.echo(f"Written to {', '.join(map(str, files))}.", err=True)
+
+
+def _print(
+    comparison: "Comparison", ks: Sequence[int], subject: str, as_json: bool, as_csv: bool, as_markdown: bool
+) -> None:
+    from daco_bench.recall import comparison_files, table
+    from daco_bench.report import text_table
+
+    if as_json:
+        typer.echo(json.dumps(comparison_files.to_json(comparison, subject), indent=2))
+    elif as_csv:
+        typer.echo(table.to_csv(comparison.rows, ks, subject), nl=False)
+    elif as_markdown:
+        typer.echo(comparison_files.to_markdown(comparison, ks))
+    else:
+        for title, (columns, lines) in comparison_files.tables(comparison, ks, subject).items():
+            text_table.show(columns, lines, title)

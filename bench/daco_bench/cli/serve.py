@@ -1,0 +1,92 @@
+"""`daco-bench serve`: parses, calls, prints."""
+
+import json
+import signal
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daco_core.console import new_app, option, words
+from daco_core.errors import DacoError
+from daco_index.cli.options import PrecisionName
+from daco_training.cli.train import whole_numbers
+
+ENCODER = "default"
+
+app = new_app("Measure the server.")
+
+
+@app.command()
+def serve(
+    index: Annotated[
+        Path | None, option("index", "An index to answer from.", show_default="one of the photographs")
+    ] = None,
+    encoder: Annotated[str, option("encoder", "Without --index: what it is built with.")] = ENCODER,
+    photographs: Annotated[
+        Path | None, option("photographs", "A folder of JPEGs to send.", show_default="made ones, 1 to 12 megapixels")
+    ] = None,
+    concurrency: Annotated[str, option("concurrency", "How many clients ask at once, one run for each.")] = "1,4,16,64",
+    seconds: Annotated[float, option("seconds", "Length of each run.", min=1)] = 10.0,
+    rounds: Annotated[int, option("rounds", "How often all take their turns; the medians are told.", min=1)] = 3,
+    servers: Annotated[
+        str, option("servers", "Which, in this order; litserve needs daco-serve\\[bench].")
+    ] = "daco-serve,fastapi,litserve",
+    workers: Annotated[int, option("workers", "Workers of daco-serve.", min=1)] = 1,
+    precision: Annotated[PrecisionName, option("precision", "Of daco-serve's queries.")] = PrecisionName.auto,
+    soak: Annotated[
+        float | None, option("soak", "Instead: only daco-serve, for so many seconds, and how its memory grows.", min=10)
+    ] = None,
+    as_json: Annotated[bool, option("json", "Print JSON.")] = False,
+) -> None:
+    """Requests a second, latencies, errors and memory of the server over loopback, beside two others and a bare loop.
+
+    The others answer the same photographs from the same index with the same encoder in eager PyTorch: a plain FastAPI
+    server, and LitServe with its batching. The floor is the bare loop: decode, describe, look up. Each server is a
+    process of its own, and so is the load. Prints Markdown tables, or JSON. Needs daco-serve\\[bench].
+
+    All take turns, round after round, so that other work on the machine hits them alike; CPU time for each answer is
+    changed least by it.
+
+    Example: daco-bench serve --concurrency 1,16 --seconds 10
+    """
+    _check_extra()
+    from daco_bench.speed.serving.compare import compare
+    from daco_bench.speed.serving.compare import soak as run_soak
+    from daco_bench.speed.serving.report import to_json, to_markdown
+    from daco_bench.speed.serving.scenes import choose_photographs, make_photographs
+
+    clients = whole_numbers(concurrency, "--concurrency")
+    if not clients or min(clients) < 1:
+        raise DacoError("--concurrency takes whole numbers from 1, such as 1,4,16,64.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
+    with tempfile.TemporaryDirectory(prefix="daco-bench-") as folder:
+        made = Path(folder) / "photographs"
+        files = make_photographs(made) if photographs is None else choose_photographs(photographs)
+        if index is None:
+            index = Path(folder) / "index"
+            _build(photographs or made, encoder, index)
+        comparison = soaked = None
+        if soak is None:
+            comparison = compare(index, files, words(servers), clients, seconds, rounds, workers, precision.value)
+        else:
+            soaked = run_soak(index, files, max(clients), soak, workers, precision.value)
+        if as_json:
+            typer.echo(json.dumps(to_json(comparison, soaked, files), indent=2))
+        else:
+            typer.echo(to_markdown(comparison, soaked, files))
+
+
+def _build(photographs: Path, encoder: str, index: Path) -> None:
+    from daco_index.build import build_index
+
+    build_index(str(photographs), encoder, index)
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("aiohttp", "psutil") if find_spec(name) is None]
+    if missing:
+        raise DacoError(f"This needs {' and '.join(missing)}: pip install 'daco-serve[bench]'")

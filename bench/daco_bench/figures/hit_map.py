@@ -1,0 +1,111 @@
+"""A map of hits and misses: which queries were located right, and where the others were sent."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_bench.figures.figure import REFERENCE, RIGHT, WRONG, draw_lines, plain
+from daco_bench.recall.retrieval import Retrieval
+from daco_bench.recall.task import Task
+from daco_core.errors import DacoError
+from daco_core.photographs.locations import EARTH_RADIUS_METRES, Location, distance_metres
+from daco_index.search.tuning_plot import drawing
+
+PANEL = 5.0  # inches
+LONGEST = 3.0  # times as long as wide, a panel at most
+
+Points = NDArray[np.float64]
+"""(n, 2): metres east and metres north of the centre."""
+
+
+def task_locations(task: Task) -> dict[Path, Location]:
+    """The locations of all images.
+
+    Raises:
+        DacoError: some have none.
+    """
+    located = task.locations()
+    if missing := [image for image in task.images if image not in located]:
+        raise DacoError(
+            f"{len(missing)} of {len(task.images)} photographs have no position, {missing[0]} for one: a map needs all."
+        )
+    return located
+
+
+def hit_map(answers: Sequence[Retrieval], asked: Sequence[Path], located: Mapping[Path, Location]) -> Any:
+    """A matplotlib figure with a panel for each method: queries in green or red, lines to where they were put wrongly.
+
+    Args:
+        answers: in one direction.
+        asked: the photographs that were asked, shown in grey.
+        located: the locations of all.
+
+    Raises:
+        DacoError: matplotlib is not installed.
+    """
+    images = answers[0].images
+    points = dict(zip(images, east_north([located[image] for image in images]), strict=True))
+    references = np.array([points[image] for image in asked])
+    # a long stretch is shown along, one panel below the other
+    wide, high = np.ptp(list(points.values()), axis=0)
+    shape = float(np.clip((wide + 1) / (high + 1), 1 / LONGEST, LONGEST))
+    rows, columns = (len(answers), 1) if shape > 1.5 else (1, len(answers))
+    width, height = PANEL * max(shape, 0.8) ** 0.5, PANEL / shape**0.5
+    figure = drawing()(figsize=(width * columns, height * rows + 0.8), layout="constrained")
+    for number, one in enumerate(answers, start=1):
+        axes = figure.add_subplot(rows, columns, number)
+        axes.scatter(*references.T, s=34, color=REFERENCE, alpha=0.5, linewidths=0, label="references")
+        _draw(axes, one, points)
+        axes.set(xlabel="metres east of the centre", ylabel="metres north")
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.grid(True, alpha=0.2)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def map_to_json(answers: Sequence[Retrieval], located: Mapping[Path, Location]) -> list[dict[str, Any]]:
+    """The map as plain values: of each query that counts, where it is, what was found, and how far off that is."""
+    found = []
+    for one in answers:
+        for query in map(int, np.flatnonzero(one.answerable)):
+            place, match = located[one.queries[query]], located[one.first(query)]
+            off = distance_metres(place.latitude, place.longitude, match.latitude, match.longitude)
+            found.append(
+                {
+                    "method": one.method,
+                    "direction": one.direction,
+                    "query": str(one.queries[query]),
+                    "latitude": place.latitude,
+                    "longitude": place.longitude,
+                    "found": str(one.first(query)),
+                    "right": bool(one.right[query, 0]),
+                    "metres": round(float(off), 1),
+                }
+            )
+    return found
+
+
+def east_north(locations: Sequence[Location]) -> Points:
+    """Metres east and north of the middle of all, on the plane that touches the earth there: good for a city."""
+    latitudes = np.array([location.latitude for location in locations])
+    longitudes = np.array([location.longitude for location in locations])
+    longitudes = (longitudes - longitudes[0] + 180) % 360  # so that the date line divides no city
+    middle = (latitudes.min() + latitudes.max()) / 2, (longitudes.min() + longitudes.max()) / 2
+    east = np.radians(longitudes - middle[1]) * np.cos(np.radians(middle[0]))
+    return EARTH_RADIUS_METRES * np.stack([east, np.radians(latitudes - middle[0])], axis=1)
+
+
+def _draw(axes: Any, answers: Retrieval, points: Mapping[Path, Points]) -> None:
+    places = np.array([points[query] for query in answers.queries])
+    right = answers.answerable & answers.right[:, 0]
+    wrong = answers.answerable & ~answers.right[:, 0]
+    found = np.array([points[answers.first(query)] for query in range(len(places))])
+    draw_lines(axes, found[wrong], places[wrong], WRONG)
+    for name, colour, queries in (("right", RIGHT, right), ("wrong", WRONG, wrong)):
+        axes.scatter(*places[queries].T, s=16, color=colour, linewidths=0, zorder=3, label=name)
+    axes.plot([], [], color=WRONG, linewidth=0.8, label="to what was found")
+    title = f"{plain(answers.method)}, {plain(answers.direction)}: {right.sum()} right, {wrong.sum()} wrong"
+    axes.set_title(title, fontsize="medium")

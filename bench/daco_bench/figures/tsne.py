@@ -1,0 +1,80 @@
+"""Descriptors of both domains in the plane, by t-SNE, each query joined with a photograph of its place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_bench.figures.figure import REFERENCE, WRONG, draw_lines, plain
+from daco_bench.recall.retrieval import Retrieval
+from daco_core.errors import DacoError
+from daco_index.search.tuning_plot import drawing
+
+ASKING, ASKED = "#fdae61", "#2c5f9e"
+FEWEST = 5
+PERPLEXITY = 30.0  # van der Maaten's and the field's usual one
+MANY = 5000  # points from which on an SVG holds them as pixels
+
+Plane = NDArray[np.float64]
+
+
+def require() -> type[Any]:
+    """openTSNE's class. Raises DacoError where it is not installed."""
+    try:
+        from openTSNE import TSNE
+    except ImportError as error:
+        raise DacoError("t-SNE needs openTSNE, which is not installed: pip install 'daco-serve[plot]'.") from error
+    return TSNE  # type: ignore[no-any-return]
+
+
+def to_plane(descriptors: NDArray[np.float32], seed: int = 0) -> Plane:
+    """The descriptors, (n, dimension), as points, (n, 2), by t-SNE of their cosine distances.
+
+    (van der Maaten and Hinton, JMLR 2008; as openTSNE computes it, Poličar et al., JSS 2024.) With few descriptors the
+    perplexity is what they allow, a third of their number.
+
+    Raises:
+        DacoError: openTSNE is not installed, or there are fewer than 5 descriptors.
+    """
+    tsne = require()
+    if len(descriptors) < FEWEST:
+        raise DacoError(f"t-SNE needs {FEWEST} photographs or more, not {len(descriptors)}.")
+    perplexity = min(PERPLEXITY, (len(descriptors) - 1) / 3)
+    return np.asarray(tsne(perplexity=perplexity, metric="cosine", random_state=seed).fit(descriptors))
+
+
+def draw_planes(
+    planes: Sequence[Plane], answers: Sequence[Retrieval], asking: NDArray[np.int64], asked: NDArray[np.int64]
+) -> Any:
+    """A matplotlib figure with a panel for each method.
+
+    A line joins each query with the most similar photograph of its place; it is red where another was found first.
+
+    Args:
+        planes: for each method the points of all images.
+        answers: of each method, in one direction.
+        asking, asked: the images that ask and that are asked.
+
+    Raises:
+        DacoError: matplotlib is not installed.
+    """
+    figure = drawing()(figsize=(4.8 * len(planes), 5.2), layout="constrained")
+    panels = figure.subplots(1, len(planes), squeeze=False)[0]
+    names = answers[0].direction.split("->")
+    for axes, plane, one in zip(panels, planes, answers, strict=True):
+        for right, colour in ((True, REFERENCE), (False, WRONG)):
+            joined = one.answerable & (one.right[:, 0] == right)
+            draw_lines(axes, plane[asking[joined]], plane[one.nearest.images[joined]], colour)
+        for name, rows, colour in zip(names, (asking, asked), (ASKING, ASKED), strict=True):
+            many = len(plane) > MANY
+            axes.scatter(*plane[rows].T, s=18, color=colour, linewidths=0, label=plain(name), zorder=2, rasterized=many)
+        axes.plot([], [], color=WRONG, linewidth=0.8, label="another place found first")
+        axes.set(
+            xticks=[],
+            yticks=[],
+        )
+        axes.set_aspect("equal", adjustable="datalim")  # panels of one size
+        axes.set_title(f"{plain(one.method)}: R@1 {100 * one.recall(1):.1f}", fontsize="medium")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure

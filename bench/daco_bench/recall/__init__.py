@@ -1,0 +1,1 @@
+"""Recall benchmarks: one encoder, several methods, twins, the parts of a recipe, calibration."""

@@ -1,0 +1,225 @@
+"""Fits a calibration on queries whose place is known, and judges it on queries that it was not fitted on."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import DacoError
+from daco_core.photographs.locations import distance_metres
+from daco_index.embedding.embed import embed_files
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.references.find import Reference, Split, find_references
+from daco_index.search.bundle import Bundle, Match
+from daco_serve.engine.calibration import Bin, Calibration, HeldOut, Outcomes, fit, map_extent
+from daco_serve.engine.localize import LEAST_ON_MAP, MATCHES, find_cluster, localize
+from daco_training.evaluation.validation import RIGHT_METRES
+
+CLEARING_METRES = 50.0  # around a query's place, without which the map stands for one that does not hold the place
+NEAR = 150  # matches looked at beyond MATCHES, so that enough are left outside the clearing
+LEAST_QUERIES = 20
+FOLDS = 5
+BINS = 10
+TURNS = 4  # of the cross-validation, each with other borders between its parts: few queries' figures depend on them
+CELL_DEGREES = 0.002  # queries within about 200 m are judged together
+ELSEWHERE = 0.2
+
+
+def calibrate(
+    index: Path,
+    queries: str,
+    data_root: Path = Path("data"),
+    split: Split = "all",
+    elsewhere: float = ELSEWHERE,
+    device: str = "auto",
+    trust: bool = False,
+    progress: bool = True,
+) -> Calibration:
+    """A calibration of an index and its encoder, by queries with positions, or by ones of the same place names.
+
+    Each query is asked twice: of the map, and of the map without its own place, as one from elsewhere.
+
+    Args:
+        queries, data_root, split: the query photographs, as `find_references` takes them.
+        elsewhere: share of queries that are expected from places that are not on the map, between 0 and 1.
+
+    Raises:
+        DacoError: there is no index, or fewer than LEAST_QUERIES queries whose place is on it.
+    """
+    bundle = Bundle.open(index, trust)
+    truths = find_references(queries, data_root, split)
+    engine = query_engine(bundle, device)
+    embedded = embed_files(engine, [truth.path for truth in truths], progress=progress)
+    truths = [truths[row] for row in embedded.kept]
+    outcomes = _outcomes(bundle, truths, embedded.vectors, elsewhere)
+    if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
+        raise DacoError(
+            f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}:"
+            " they need positions, or the place names of the map."
+        )
+    extent = map_extent(bundle.manifest.bounds)
+    manifest, now = bundle.manifest, datetime.now(UTC).isoformat(timespec="seconds")
+
+    def fitted(part: Outcomes, held_out: HeldOut | None = None) -> Calibration:
+        return fit(part, extent, manifest.encoder_fingerprint, manifest.count, now, queries, elsewhere, held_out)
+
+    turns = [_folds(truths, turn)[outcomes.query] for turn in range(TURNS)]
+    judged = [
+        _judge(fitted(outcomes.part(folds != fold)), outcomes.part(folds == fold), extent)
+        for folds in turns
+        for fold in range(FOLDS)
+        if (folds == fold).any() and outcomes.on_map[folds != fold].any()
+    ]
+    if not judged:
+        raise DacoError(f"The photographs of {queries} are all of one spot, so none can judge what others teach.")
+    return fitted(outcomes, _held_out(judged))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One query's outcome: see `Outcomes`."""
+
+    evidence: tuple[float, ...]
+    right: bool
+    on_map: bool
+    error: float
+    query: int
+
+
+def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.float32], elsewhere: float) -> Outcomes:
+    entries = bundle.catalog.all()
+    places: dict[str, set[str]] = {}  # the files of each
+    for entry in entries:
+        places.setdefault(entry.place, set()).add(entry.path)
+    located = [entry for entry in entries if entry.latitude is not None]
+    positions = np.array([(entry.latitude, entry.longitude) for entry in located], dtype=np.float64).reshape(-1, 2)
+    rows = {entry.path: row for row, entry in enumerate(located)}
+    asked: list[_Asked] = []
+    found = bundle.search(vectors, MATCHES + NEAR)
+    for query, (truth, matches) in enumerate(zip(truths, found, strict=True)):
+        itself = str(truth.path)  # a photograph that is on the map does not answer itself
+        others = [match for match in matches if match.entry.path != itself]
+        if truth.latitude is None or not len(positions):
+            present = bool(places.get(truth.place, set()) - {itself})
+        else:
+            away = distance_metres(truth.latitude, truth.longitude or 0.0, positions[:, 0], positions[:, 1])
+            if itself in rows:
+                away[rows[itself]] = np.inf
+            present = bool(away.min() <= RIGHT_METRES)
+        if present and others:
+            asked.append(_ask(truth, others, query))
+        cleared = [match for match in others if not _is_near(truth, match, CLEARING_METRES)]
+        if cleared:
+            asked.append(_Asked(_evidence(cleared), False, False, np.inf, query))
+    on_map = np.array([one.on_map for one in asked], dtype=bool)
+    counts = np.where(on_map, on_map.sum(), (~on_map).sum())
+    return Outcomes(
+        evidence=np.array([one.evidence for one in asked], dtype=np.float64),
+        right=np.array([one.right for one in asked], dtype=bool),
+        on_map=on_map,
+        error=np.array([one.error for one in asked], dtype=np.float64),
+        weight=np.where(on_map, 1 - elsewhere, elsewhere) / np.maximum(counts, 1),
+        query=np.array([one.query for one in asked], dtype=np.int64),
+    )
+
+
+def _ask(truth: Reference, matches: Sequence[Match], query: int) -> _Asked:
+    location = localize(matches).location
+    if location is None or truth.latitude is None or truth.longitude is None:
+        cluster = find_cluster(matches)
+        right = cluster is not None and cluster.members[0][0].entry.place == truth.place
+        return _Asked(_evidence(matches), right, True, np.inf, query)
+    error = float(distance_metres(truth.latitude, truth.longitude, location.latitude, location.longitude))
+    return _Asked(_evidence(matches), error <= RIGHT_METRES, True, error, query)
+
+
+def _evidence(matches: Sequence[Match]) -> tuple[float, ...]:
+    cluster = find_cluster(matches)
+    assert cluster is not None  # there are matches
+    return cluster.evidence
+
+
+def _is_near(truth: Reference, match: Match, metres: float) -> bool:
+    entry = match.entry
+    if truth.latitude is None or truth.longitude is None or entry.latitude is None or entry.longitude is None:
+        return truth.place == entry.place
+    return float(distance_metres(truth.latitude, truth.longitude, entry.latitude, entry.longitude)) <= metres
+
+
+def _folds(truths: Sequence[Reference], turn: int) -> NDArray[np.int64]:
+    """The part of the cross-validation that each query is judged in, (n,); queries of one cell are in one part."""
+    cells: dict[object, int] = {}
+    numbers = [cells.setdefault(_cell(truth, turn / TURNS), len(cells)) for truth in truths]
+    folds: NDArray[np.int64] = np.random.default_rng(turn).permutation(len(cells))[numbers] % FOLDS
+    return folds
+
+
+def _cell(truth: Reference, shift: float) -> object:
+    """What names the queries that are near this one; the grid is shifted by that share of a cell."""
+    if truth.latitude is None or truth.longitude is None:
+        return truth.place
+    return math.floor(truth.latitude / CELL_DEGREES + shift), math.floor(truth.longitude / CELL_DEGREES + shift)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a calibration said of queries that it had not seen: (n,) each."""
+
+    outcomes: Outcomes
+    right: NDArray[np.float64]
+    refused: NDArray[np.bool_]
+    radius: NDArray[np.float64]
+
+
+def _judge(calibration: Calibration, unseen: Outcomes, extent: float | None) -> _Judged:
+    right = np.array([calibration.right(row) for row in unseen.evidence.tolist()])
+    on_map = np.array([calibration.on_map(row) for row in unseen.evidence.tolist()])
+    radii = [calibration.radius(chance, extent) for chance in right.tolist()]
+    return _Judged(
+        unseen, right, on_map < LEAST_ON_MAP, np.array([np.nan if radius is None else radius for radius in radii])
+    )
+
+
+def _held_out(judged: Sequence[_Judged]) -> HeldOut:
+    def joined(parts: Sequence[NDArray[np.float64] | NDArray[np.bool_]]) -> NDArray[np.float64]:
+        return np.concatenate(parts).astype(np.float64)
+
+    said, so = joined([one.right for one in judged]), joined([one.outcomes.right for one in judged])
+    weight, refused = joined([one.outcomes.weight for one in judged]), joined([one.refused for one in judged])
+    on_map = joined([one.outcomes.on_map for one in judged]) > 0
+    error, radius = joined([one.outcomes.error for one in judged]), joined([one.radius for one in judged])
+    weight = weight / weight.sum()
+    curve = _curve(said, so, weight)
+    measured = on_map & np.isfinite(error) & np.isfinite(radius)
+    return HeldOut(
+        error=round(sum(point.share * abs(point.said - point.observed) for point in curve), 4),
+        brier=round(float((weight * (said - so) ** 2).sum()), 4),
+        brier_constant=round(float((weight * ((weight * so).sum() - so) ** 2).sum()), 4),
+        within_radius=round(float((error <= radius)[measured].mean()), 4) if measured.any() else None,
+        refused_elsewhere=round(float(refused[~on_map].mean()), 4) if (~on_map).any() else 0.0,
+        refused_on_map=round(float(refused[on_map].mean()), 4),
+        curve=curve,
+    )
+
+
+def _curve(said: NDArray[np.float64], so: NDArray[np.float64], weight: NDArray[np.float64]) -> list[Bin]:
+    """Bins of equal width that hold any weight; `share` is of it."""
+    numbers = np.minimum((said * BINS).astype(int), BINS - 1)
+    curve = []
+    for number in np.unique(numbers[weight > 0]).tolist():
+        inside = numbers == number
+        share = float(weight[inside].sum())
+        curve.append(
+            Bin(
+                least=number / BINS,
+                most=(number + 1) / BINS,
+                share=round(share, 4),
+                said=round(float((weight * said)[inside].sum()) / share, 4),
+                observed=round(float((weight * so)[inside].sum()) / share, 4),
+            )
+        )
+    return curve

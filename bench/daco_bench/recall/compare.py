@@ -1,0 +1,37 @@
+"""The methods side by side: trains what is not trained yet under one budget, and asks all the same."""
+
+from collections.abc import Sequence
+
+from daco_bench.recall.retrieval import DEPTH, Retrieval
+from daco_bench.recall.task import validation_task
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_training.encoder.encoder import Encoder
+from daco_training.loop.settings import TrainSettings
+from daco_training.loop.trainer import train
+
+
+def compare_methods(settings: TrainSettings, methods: Sequence[str]) -> list[Retrieval]:
+    """The answers of all methods under the same settings but for the published batch size and momentum of each.
+
+    A method that is named twice is taken once.
+
+    Raises:
+        DacoError: a run cannot be made, or the data set cannot be validated on.
+    """
+    runs = {method: settings.but(method_name=method, batch_size=None, momentum=None) for method in methods}
+    return [answers for method, run in runs.items() for answers in train_and_ask(run, method)]
+
+
+def train_and_ask(run: TrainSettings, label: str) -> list[Retrieval]:
+    """The answers, on the validation photographs, of a run that is trained first.
+
+    A run that was finished under these settings is taken as it is; one that was stopped goes on.
+
+    Raises:
+        DacoError: the run cannot be made or was stopped, or the data set cannot be validated on.
+    """
+    if not train(run, resume=run.checkpoint_file.exists()).finished:
+        raise DacoError("Stopped: the same command goes on.")
+    task = validation_task(DataSet(run.data_root, run.data_name))
+    return task.retrieve(Encoder.load(run.encoder_folder), label, max(DEPTH, *run.ranks))

@@ -1,0 +1,103 @@
+"""Several encoders that answered the same queries: their recalls, and which differences are more than chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daco_bench.recall.retrieval import Retrieval, mean_recall
+from daco_bench.recall.statistics import Difference, difference, holm
+from daco_bench.recall.table import RecallRow, recall_rows
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One method beside another, on the same queries.
+
+    Args:
+        adjusted: the p-value raised for the number of tests that were made with this one (Holm).
+    """
+
+    method: str
+    than: str
+    direction: str
+    rank: int
+    difference: Difference
+    adjusted: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Recall rows of all methods, the published ones of each after its own, and the paired tests."""
+
+    rows: list[RecallRow]
+    tests: list[Paired]
+
+
+def compare_answers(
+    answers: Sequence[Retrieval], ranks: Sequence[int], published: Sequence[RecallRow] = (), best: str | None = None
+) -> Comparison:
+    """The rows of the answers, and tests of `best` beside each other method at the first rank.
+
+    Args:
+        best: the method that the others are tested against; None for that of the highest mean recall.
+    """
+    by_method = _by_method(answers)
+    rows: list[RecallRow] = []
+    for method, own in by_method.items():
+        rows += recall_rows(own, ranks)
+        rows += [row for row in published if row.method == f"{method} (published)"]
+    rows += [row for row in published if row not in rows]
+    first = min(ranks)
+    best = best or max(by_method, key=lambda method: mean_recall(by_method[method], first))
+    found = [
+        (method, one.direction, difference(one.hits(first), other.hits(first), one.groups[one.answerable]))
+        for method, others in by_method.items()
+        if method != best
+        for one, other in zip(by_method[best], others, strict=True)
+        if one.count
+    ]
+    adjusted = holm([result.p for _, _, result in found])
+    tests = [
+        Paired(best, method, direction, first, result, p)
+        for (method, direction, result), p in zip(found, adjusted, strict=True)
+    ]
+    return Comparison(rows, tests)
+
+
+def tests_to_json(tests: Sequence[Paired]) -> list[dict[str, Any]]:
+    """The tests as plain values: points of percent, and p-values."""
+    return [
+        {
+            "method": test.method,
+            "than": test.than,
+            "direction": test.direction,
+            "rank": test.rank,
+            "points": round(test.difference.points, 2),
+            "interval": [round(test.difference.low, 2), round(test.difference.high, 2)],
+            "p": round(test.difference.p, 4),
+            "p_adjusted": round(test.adjusted, 4),
+        }
+        for test in tests
+    ]
+
+
+TEST_HEADER = ("paired test", "direction", "points (95 % interval)", "p", "p adjusted (Holm)")
+
+
+def test_cells(test: Paired) -> list[str]:
+    """A test as it is shown, in the order of `TEST_HEADER`."""
+    found = test.difference
+    return [
+        f"{test.method} beside {test.than}, R@{test.rank}",
+        test.direction,
+        f"{found.points:+.1f} ({found.low:+.1f} to {found.high:+.1f})",
+        f"{found.p:.4f}",
+        f"{test.adjusted:.4f}",
+    ]
+
+
+def _by_method(answers: Sequence[Retrieval]) -> dict[str, list[Retrieval]]:
+    by_method: dict[str, list[Retrieval]] = {}
+    for one in answers:
+        by_method.setdefault(one.method, []).append(one)
+    return by_method

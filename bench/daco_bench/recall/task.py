@@ -1,0 +1,266 @@
+"""Recall benchmarks: which photographs ask which others, and which answers are right."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval
+from daco_core.errors import DacoError
+from daco_core.photographs.images import list_images, list_images_below
+from daco_core.photographs.layout import DataSet
+from daco_core.photographs.locations import Location, distance_metres
+from daco_core.photographs.positions import locate
+from daco_training.encoder.encoder import Encoder
+from daco_training.evaluation.descriptors import describe_files
+from daco_training.evaluation.recall import directions
+from daco_training.evaluation.validation import RIGHT_METRES, find_validation
+
+PUBLISHED_RANKS = "1,2,4,8"  # of DaCo
+USUAL_RANKS = "1,5,10,20"  # of the field, by distance
+FRAMES = 3
+BLOCK = 256  # queries compared at once: with a million references, a gigabyte
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One recall benchmark.
+
+    Args:
+        title: of what, in words, and what counts as right.
+        images: all photographs of it.
+        directions: name to the rows of `images` that ask and to those that are asked. No photograph answers itself.
+        correct: rows that ask and rows that are asked to (asking, asked), True where both show the same place.
+        groups: (images,) a number that photographs of the same place share.
+        ranks: the k that are usual for it, with commas.
+        folders: which hold the images, at any depth, and what is known of their positions.
+    """
+
+    title: str
+    images: list[Path]
+    directions: dict[str, tuple[Rows, Rows]]
+    correct: Callable[[Rows, Rows], NDArray[np.bool_]]
+    groups: NDArray[np.int64]
+    ranks: str
+    folders: tuple[Path, ...]
+
+    def retrieve(self, encoder: Encoder, method: str, depth: int = DEPTH) -> list[Retrieval]:
+        """The encoder's answers in each direction, the first `depth` of each query.
+
+        Raises:
+            UnreadableImage: a photograph is broken.
+        """
+        vectors = self.describe(encoder, method)
+        return [self.rank(vectors, method, direction, depth) for direction in self.directions]
+
+    def describe(self, encoder: Encoder, method: str) -> torch.Tensor:
+        """The descriptors of all images, (images, dimension), on the CPU.
+
+        Raises:
+            UnreadableImage: a photograph is broken.
+        """
+        return describe_files(encoder.eval(), self.images, method)
+
+    def locations(self) -> dict[Path, Location]:
+        """Where the images were taken, of those whose position is known.
+
+        Raises:
+            DacoError: a table of positions cannot be understood.
+        """
+        located: dict[Path, Location] = {}
+        for folder in self.folders:
+            located |= locate(folder, [image for image in self.images if image.is_relative_to(folder)])
+        return located
+
+    def rank(self, vectors: torch.Tensor, method: str, direction: str, depth: int = DEPTH) -> Retrieval:
+        """The answers in one direction, from what `describe` gave."""
+        asking, asked = self.directions[direction]
+        depth = min(depth, len(asked))
+        order = np.empty((len(asking), depth), dtype=np.int64)
+        scores = np.empty((len(asking), depth), dtype=np.float32)
+        right = np.empty((len(asking), depth), dtype=np.bool_)
+        answerable = np.empty(len(asking), dtype=np.bool_)
+        nearest = Nearest(
+            np.full(len(asking), -1, dtype=np.int64),
+            np.full(len(asking), -np.inf, dtype=np.float32),
+            np.zeros(len(asking), dtype=np.int64),
+        )
+        references = vectors[torch.from_numpy(asked)].T
+        for start in range(0, len(asking), BLOCK):
+            block = slice(start, start + BLOCK)
+            rows = asking[block]
+            itself = rows[:, None] == asked[None, :]
+            similarities = vectors[torch.from_numpy(rows)] @ references
+            similarities[torch.from_numpy(itself)] = float("-inf")
+            best = similarities.topk(depth, dim=1)
+            correct = self.correct(rows, asked) & ~itself
+            order[block], scores[block] = asked[best.indices.numpy()], best.values.numpy()
+            right[block] = np.take_along_axis(correct, best.indices.numpy(), axis=1)
+            answerable[block] = correct.any(axis=1)
+            for number in np.flatnonzero(answerable[block]):
+                # query by query: a second table of this size would double the memory
+                own, same_place = similarities[number].numpy(), np.flatnonzero(correct[number])
+                found = same_place[own[same_place].argmax()]
+                nearest.images[start + number], nearest.scores[start + number] = asked[found], own[found]
+                nearest.ranks[start + number] = 1 + (own > own[found]).sum()
+        queries = [self.images[row] for row in asking]
+        groups = self.groups[asking]
+        return Retrieval(method, direction, queries, self.images, order, scores, right, answerable, groups, nearest)
+
+
+def find_task(
+    name: str | None = None,
+    data_root: Path = Path("data"),
+    database: Path | None = None,
+    queries: Path | None = None,
+    metres: float | None = None,
+    frames: int | None = None,
+) -> Task:
+    """The benchmark that a command line names: a data set, or two folders.
+
+    Two folders are judged by distance or by frames, whichever is given; else within 25 m where all photographs have
+    positions, and within 3 frames where not.
+
+    Raises:
+        DacoError: neither or both are named, or as the functions below.
+    """
+    if name is not None and (database or queries or metres is not None or frames is not None):
+        raise DacoError("--database, --queries, --distance and --frames are for two folders, without a data set.")
+    if name is not None:
+        return validation_task(DataSet(data_root, name))
+    if database is None or queries is None:
+        raise DacoError("Name a data set, or give both --database and --queries.")
+    if metres is not None and frames is not None:
+        raise DacoError("A match is right by --distance or by --frames, not by both.")
+    if frames is None:
+        sides = [_Side.of(database), _Side.of(queries)]
+        if metres is not None or all(side.images and not side.missing for side in sides):
+            return _distance_task(sides, RIGHT_METRES if metres is None else metres)
+    return frames_task(database, queries, FRAMES if frames is None else frames)
+
+
+def validation_task(dataset: DataSet) -> Task:
+    """The published protocol on a data set's validation photographs: a->b, b->a and a<->b.
+
+    Raises:
+        DacoError: it has no validation photographs that are pairs or lie within 25 m of each other.
+    """
+    validation = find_validation(dataset)
+    if validation is None:
+        raise DacoError(
+            f"{dataset.folder} has no validation photographs that are pairs or lie within 25 m of each other."
+        )
+    correct = validation.correct.numpy()
+    everyone = np.arange(len(validation.images))
+    return Task(
+        f"{dataset.name}, {validation.rule}",
+        validation.images,
+        {way: (everyone[asking], everyone[asked]) for way, (asking, asked) in directions(validation.first).items()},
+        lambda asking, asked: correct[np.ix_(asking, asked)],
+        (correct | np.eye(len(correct), dtype=bool)).argmax(axis=1),  # the first photograph of the same place
+        PUBLISHED_RANKS,
+        (dataset.folder / "original",),
+    )
+
+
+def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
+    """The field's usual protocol: a match counts as right within so many metres of the query's position.
+
+    Positions come from `@UTM_east@UTM_north@...@.jpg` names, a table beside the photographs, or EXIF; folders are taken
+    with the folders in them. A query without a reference within that distance does not count, as is usual (Berton et
+    al., Deep Visual Geo-localization Benchmark, CVPR 2022).
+
+    Raises:
+        DacoError: a folder holds no images, or a photograph has no position.
+    """
+    places = []
+    for side in sides:
+        _some(side.images, side.folder)
+        if side.missing:
+            raise DacoError(
+                f"{len(side.missing)} of {len(side.images)} photographs of {side.folder} have no position,"
+                f" {side.missing[0].name} for one: recall by distance needs all."
+            )
+        places += [side.located[image] for image in side.images]
+    latitudes = np.array([place.latitude for place in places])
+    longitudes = np.array([place.longitude for place in places])
+
+    def near(asking: Rows, asked: Rows) -> NDArray[np.bool_]:
+        asking_from = latitudes[asking][:, None], longitudes[asking][:, None]
+        return np.asarray(distance_metres(*asking_from, latitudes[asked], longitudes[asked]) <= metres)
+
+    database, queries = sides
+    images = [database.images, queries.images]
+    asking = np.arange(len(database.images), len(places))
+    blocks = [asking[start : start + BLOCK] for start in range(0, len(asking), BLOCK)]
+    first = [asking[near(block, asking).argmax(axis=1)] for block in blocks]  # the first query of the same place
+    groups = np.concatenate([np.arange(len(database.images)), *first])
+    return _two_folders(database.folder, queries.folder, f"within {metres:g} m", USUAL_RANKS, images, near, groups)
+
+
+def frames_task(database: Path, queries: Path, frames: int) -> Task:
+    """One traverse of a route in another: the n-th images by name show the same place.
+
+    Args:
+        frames: a match that many frames off still counts as right. Frames are groups of their own, though neighbours
+            look alike.
+
+    Raises:
+        DacoError: a folder holds no images.
+    """
+    sides = [_some(list_images(folder), folder) for folder in (database, queries)]
+    numbers = np.concatenate([np.arange(len(side)) for side in sides])
+    return _two_folders(
+        database,
+        queries,
+        f"within {frames} frames",
+        PUBLISHED_RANKS,
+        sides,
+        lambda asking, asked: abs(numbers[asking][:, None] - numbers[asked]) <= frames,
+        np.arange(len(numbers)),
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The images below a folder, and the locations of those whose position is known."""
+
+    folder: Path
+    images: list[Path]
+    located: dict[Path, Location]
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Side":
+        images = list_images_below(folder)
+        return cls(folder, images, locate(folder, images))
+
+    @property
+    def missing(self) -> list[Path]:
+        """The images without a position."""
+        return [image for image in self.images if image not in self.located]
+
+
+def _two_folders(
+    database: Path,
+    queries: Path,
+    rule: str,
+    ranks: str,
+    sides: list[list[Path]],
+    correct: Callable[[Rows, Rows], NDArray[np.bool_]],
+    groups: Rows,
+) -> Task:
+    images = [*sides[0], *sides[1]]
+    rows = np.arange(len(images))
+    ways = {f"{queries.name}->{database.name}": (rows[len(sides[0]) :], rows[: len(sides[0])])}
+    return Task(f"{queries} in {database}, {rule}", images, ways, correct, groups, ranks, (database, queries))
+
+
+def _some(images: list[Path], folder: Path) -> list[Path]:
+    if not images:
+        raise DacoError(f"{folder} holds no images.")
+    return images

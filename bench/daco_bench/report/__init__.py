@@ -1,0 +1,1 @@
+"""Benchmark results as tables, HTML pages and one report of everything."""

@@ -1,0 +1,67 @@
+"""An HTML page of tables and figures that needs no other file and no network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment
+
+from daco_bench.speed.machine import in_words, machine
+from daco_core.errors import DacoError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and lines of a table; the first `words` columns hold words, the others figures."""
+
+    columns: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    words: int = 2
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Args:
+        title: its heading.
+        command: that made it.
+        tables: shown one after the other.
+        figures: SVG or img elements, shown after the tables as they are.
+        note: a sentence below the heading.
+    """
+
+    title: str
+    command: str
+    tables: Sequence[Table] = field(default_factory=tuple)
+    figures: Sequence[str] = field(default_factory=tuple)
+    note: str = ""
+
+
+def render_report(title: str, sections: Sequence[Section]) -> str:
+    """The page, with the machine it was made on and when."""
+    template = files("daco_bench.report").joinpath("report.html").read_text(encoding="utf-8")
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        .from_string(template)
+        .render(title=title, sections=sections, machine=in_words(machine()), now=now, version=version("daco-serve"))
+    )
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a text file that appears only when it is whole.
+
+    Raises:
+        DacoError: it cannot be written.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error

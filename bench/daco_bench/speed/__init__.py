@@ -1,0 +1,1 @@
+"""Speed benchmarks: training, embedding, search, stores, servers."""

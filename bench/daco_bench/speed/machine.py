@@ -1,0 +1,38 @@
+"""What figures were measured on."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from daco_core.threads import available_cores
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, GPU and versions, as plain values."""
+    return {
+        "processor": processor(),
+        "cores": available_cores(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def in_words(described: dict[str, Any]) -> str:
+    """The machine in one line: `2 cores of AMD EPYC, no GPU, torch 2.13.0, Python 3.12.3`."""
+    gpu = described["gpu"] or "no GPU"
+    return (
+        f"{described['cores']} cores of {described['processor']}, {gpu}, torch {described['torch']},"
+        f" Python {described['python']}"
+    )
+
+
+def processor() -> str:
+    """The processor's name, as its maker gives it where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

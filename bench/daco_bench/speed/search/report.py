@@ -1,0 +1,147 @@
+"""The comparison as Markdown and JSON, and what it would come to at sizes that were not measured."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+
+from daco_bench.report import text_table
+from daco_bench.speed.machine import machine
+from daco_bench.speed.search.run import BATCH, Row
+from daco_index.search.index_choice import size
+
+FAR = (10**8, 10**9)
+COLUMNS = (
+    "descriptors",
+    "index",
+    "asked",
+    "recall",
+    "one query, ms",
+    "of bare FAISS",
+    f"batch of {BATCH}, ms",
+    "of bare FAISS",
+    "build, CPU s",
+    "bytes a vector: memory",
+    "disk",
+    "resident, MiB: own",
+    "mapped",
+)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the small index grows, and what it would come to.
+
+    Args:
+        slopes: by quantity, the power of the count that it grows with; over all measured sizes, least squares.
+        far: by count, the quantities that the slopes give from the largest measured size; bytes in proportion at least.
+    """
+
+    slopes: dict[str, float]
+    far: dict[int, dict[str, float]]
+
+
+def growth(rows: Sequence[Row]) -> Growth | None:
+    """The growth of our small index; None where only one size was measured.
+
+    Without the catalogue, whose reads depend on what the kernel happens to hold of it.
+    """
+    ours = sorted(
+        (row for row in rows if (row.kind, row.asked) == ("small", "no catalogue")), key=lambda row: row.count
+    )
+    if len(ours) < 2:
+        return None
+    counts = [row.count for row in ours]
+    quantities = {
+        "query_ms": [row.query_ms for row in ours],
+        "batch_ms": [row.batch_ms for row in ours],
+        "build_cpu_seconds": [row.build_cpu_seconds for row in ours],
+        "memory_bytes": [row.bytes_per_vector * row.count for row in ours],
+        "disk_bytes": [row.disk_bytes_per_vector * row.count for row in ours],
+    }
+    slopes = {
+        name: float(np.polyfit(np.log(counts), np.log(np.maximum(values, 1e-9)), 1)[0])
+        for name, values in quantities.items()
+    }
+    # the bytes of a vector do not go on falling: with few vectors, what is fixed counts among them
+    powers = {name: max(slope, 1.0) if name.endswith("_bytes") else slope for name, slope in slopes.items()}
+    far = {
+        count: {name: values[-1] * (count / counts[-1]) ** powers[name] for name, values in quantities.items()}
+        for count in FAR
+    }
+    return Growth({name: round(slope, 3) for name, slope in slopes.items()}, far)
+
+
+def to_line(row: Row) -> str:
+    """What was measured of a row, as soon as it was."""
+    return (
+        f"{row.count}: {row.kind}, {row.asked}: recall {row.recall:.3f}, one query {row.query_ms:.3g} ms,"
+        f" {BATCH} in {row.batch_ms:.3g} ms"
+    )
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """A table of all rows, and one of the growth."""
+    bare = {(row.count, row.kind): row for row in rows if row.asked.startswith("bare FAISS")}
+    lines = [list(COLUMNS), ["---:", "---", "---"] + ["---:"] * (len(COLUMNS) - 3)]
+    for row in rows:
+        base = bare.get((row.count, row.kind))
+        lines.append(
+            [
+                f"{row.count:,}",
+                f"{row.factory}{', chosen' if row.chosen else ''}",
+                row.asked,
+                f"{row.recall:.3f}",
+                f"{row.query_ms:.3f}",
+                f"{row.query_ms / base.query_ms:.2f}" if base else "",
+                f"{row.batch_ms:.2f}",
+                f"{row.batch_ms / base.batch_ms:.2f}" if base else "",
+                f"{row.build_cpu_seconds:.1f}",
+                f"{row.bytes_per_vector:.0f}",
+                f"{row.disk_bytes_per_vector:.0f}",
+                "" if row.own_mib is None else f"{row.own_mib:.0f}",
+                "" if row.mapped_mib is None else f"{row.mapped_mib:.0f}",
+            ]
+        )
+    tables = ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    grown = growth(rows)
+    if grown is not None:
+        tables.append(_growth_table(grown))
+    return "\n\n".join(tables)
+
+
+def to_json(rows: Sequence[Row], dimension: int, goal: float, statistics: dict[str, Any]) -> dict[str, Any]:
+    """Everything, with what it was measured on; `goal` is the recall that each engine was set to."""
+    grown = growth(rows)
+    return {
+        "machine": {
+            **machine(),
+            "faiss": faiss.__version__,
+            "faiss_options": faiss.get_compile_options().strip(),
+        },
+        "dimension": dimension,
+        "goal": goal,
+        "batch": BATCH,
+        "descriptors": statistics,
+        "rows": [asdict(row) for row in rows],
+        "growth": None if grown is None else asdict(grown),
+    }
+
+
+def _growth_table(grown: Growth) -> str:
+    texts: dict[str, tuple[str, Callable[[float], str]]] = {
+        "query_ms": ("one query", lambda value: f"{value:.1f} ms"),
+        "batch_ms": (f"batch of {BATCH}", lambda value: f"{value:.0f} ms"),
+        "build_cpu_seconds": ("build", lambda value: f"{value / 3600:.1f} core hours"),
+        "memory_bytes": ("memory", size),
+        "disk_bytes": ("disk", size),
+    }
+    head = ["small index", "grows with the count to the", *(f"at 10^{round(math.log10(count))}" for count in FAR)]
+    lines = [
+        [title, f"{grown.slopes[name]:.2f}", *(text(grown.far[count][name]) for count in FAR)]
+        for name, (title, text) in texts.items()
+    ]
+    return text_table.to_markdown(head, lines, words=1)

@@ -1,0 +1,74 @@
+"""The load: clients that send photographs over loopback, each its next one as soon as the last is answered.
+
+Run as a program, `python -m daco_serve.benchmark.serving.load URL CLIENTS SECONDS PHOTOGRAPH...`, it prints JSON, so
+that its work is not the server's.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+
+from daco_bench.speed.serving.timings import Timings
+
+FIELD = "image"
+BOUNDARY = uuid4().hex
+FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+TIMEOUT_SECONDS = 60
+
+
+async def send(url: str, clients: int, seconds: float, photographs: list[bytes]) -> Timings:
+    """So many clients at once for so many seconds, over kept connections; none waits before it asks again."""
+    forms = [_form(photograph) for photograph in photographs]
+    latencies: list[float] = []
+    refused = errors = 0
+    end = time.perf_counter() + seconds
+
+    async def client(first: int, session: aiohttp.ClientSession) -> None:
+        nonlocal refused, errors
+        turn = first
+        while (start := time.perf_counter()) < end:
+            form = forms[turn % len(forms)]
+            turn += 1
+            try:
+                async with session.post(url, data=form, headers=FORM) as response:
+                    await response.read()
+                    status = response.status
+            except (aiohttp.ClientError, TimeoutError):
+                status = 0
+            if status == 200:
+                latencies.append(time.perf_counter() - start)
+            elif status == 503:
+                refused += 1
+                await asyncio.sleep(0.05)
+            else:
+                errors += 1
+                await asyncio.sleep(0.05)
+
+    connections = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    began = time.perf_counter()
+    async with aiohttp.ClientSession(connector=connections, timeout=timeout) as session:
+        await asyncio.gather(*(client(number * 5, session) for number in range(clients)))
+    return Timings.of(latencies, time.perf_counter() - began, refused, errors)
+
+
+def _form(photograph: bytes) -> bytes:
+    """The body of a request, made once: what the load computes, the server on the same cores cannot."""
+    disposition = f'Content-Disposition: form-data; name="{FIELD}"; filename="query.jpg"'
+    head = f"--{BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
+    return head.encode() + photograph + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def main() -> None:
+    url, clients, seconds, *photographs = sys.argv[1:]
+    contents = [Path(photograph).read_bytes() for photograph in photographs]
+    print(json.dumps(asyncio.run(send(url, int(clients), float(seconds), contents)).as_dict()))
+
+
+if __name__ == "__main__":
+    main()

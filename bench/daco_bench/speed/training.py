@@ -1,0 +1,283 @@
+"""The speed of training: `daco-train`'s own step beside the published loop, in turns on the same data."""
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from itertools import chain
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from daco_bench.report import text_table
+from daco_core.errors import DacoError
+from daco_training.loop.memory import give_back_freed
+from daco_training.loop.precision import choose_precision
+from daco_training.loop.settings import TrainSettings
+from daco_training.views.data_wait import WaitingTime
+
+PUBLISHED = "published loop"
+FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+HEADER = (
+    "loop",
+    "s/step",
+    "images/s",
+    "times as fast",
+    "at most",
+    "peak memory, GB",
+    "waits for data, %",
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some steps in a row, as one side took them.
+
+    Args:
+        seconds: of each step.
+        waited: seconds of these that the device waited for data.
+        peak: bytes of memory that the process had at most, on a GPU that PyTorch had there.
+        rate: operations a second of the device in this number format, multiplying large matrices.
+        operations: multiplications and additions of a step, where they were counted: by the published loop.
+    """
+
+    seconds: list[float]
+    waited: float
+    peak: int
+    rate: float
+    operations: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """A way to train: the published loop, or ours in a number format."""
+
+    name: str
+    settings: TrainSettings
+    loader_workers: int
+
+    @property
+    def published(self) -> bool:
+        return self.name == PUBLISHED
+
+
+@dataclass(frozen=True)
+class SpeedRow:
+    """What one side needed, in the median over all its steps.
+
+    Args:
+        step_seconds: of one step.
+        images_per_second: originals, each of which gives all of the method's views.
+        ratio: how many times as fast as the published loop.
+        most: what `ratio` would be if the device did the published loop's convolutions as fast as it multiplies large
+            matrices in this number format, and nothing else took time.
+        peak_memory: bytes, of the training process (not of its loader's), on a GPU of the GPU's.
+        waiting: share of the time that the device waited for data.
+    """
+
+    name: str
+    step_seconds: float
+    images_per_second: float
+    ratio: float
+    most: float
+    peak_memory: int
+    waiting: float
+
+
+def compare_speed(
+    settings: TrainSettings, precisions: Sequence[str], steps: int, rounds: int, loader_workers: int, accelerator: str
+) -> list[SpeedRow]:
+    """Trains in turns with the published loop and with `daco-train`, a process each; nothing is kept of the training.
+
+    All but the one at work are stopped, their loaders too. Every side does a first block of steps that is not counted:
+    it fills the loader's queues, and brings the photographs into memory as the first epoch of a run does. Nor is the
+    first step of each block, in which the process takes its memory again.
+
+    Args:
+        precisions: the number formats to train in; the published loop has fp32.
+        steps: training steps in a block.
+        rounds: blocks that count, of each side.
+        loader_workers: processes of the published loop that load.
+        accelerator: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        DacoError: a side cannot train.
+    """
+    with TemporaryDirectory() as scratch:
+        base = settings.but(save_root=Path(scratch), iters=(rounds + 1) * (steps + 1) + 1)
+        sides = [Side(PUBLISHED, base, loader_workers)]
+        sides += [Side(f"daco-train, {name}", base.but(precision=name), loader_workers) for name in precisions]
+        runners: list[Runner] = []
+        blocks: dict[str, list[Block]] = {side.name: [] for side in sides}
+        ending = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            with tqdm(total=(rounds + 1) * len(sides), desc="train speed", unit="block") as bar:
+                for side in reversed(sides):  # ours first: daco-train says at once what cannot be trained
+                    runners.append(Runner(side, accelerator))
+                    runners[-1].run(steps)
+                    bar.update()
+                for _ in range(rounds):
+                    for runner in runners:
+                        block = runner.run(steps)
+                        blocks[runner.side.name].append(block)
+                        bar.set_postfix_str(f"{runner.side.name}: {median(block.seconds):.3g} s/step", refresh=False)
+                        bar.update()
+        finally:
+            for runner in runners:
+                runner.end()
+            signal.signal(signal.SIGTERM, ending)
+    return _rows(blocks, settings.batch_size)
+
+
+def _rows(blocks: dict[str, list[Block]], batch_size: int) -> list[SpeedRow]:
+    seconds = {name: median(second for block in own for second in block.seconds) for name, own in blocks.items()}
+    operations = max(block.operations for block in blocks[PUBLISHED])
+    return [
+        SpeedRow(
+            name=name,
+            step_seconds=seconds[name],
+            images_per_second=batch_size / seconds[name],
+            ratio=seconds[PUBLISHED] / seconds[name],
+            most=seconds[PUBLISHED] * max(block.rate for block in own) / operations,
+            peak_memory=max(block.peak for block in own),
+            waiting=sum(block.waited for block in own) / sum(sum(block.seconds) for block in own),
+        )
+        for name, own in blocks.items()
+    ]
+
+
+class Runner:
+    """A side in a process of its own, which is stopped between its blocks."""
+
+    def __init__(self, side: Side, accelerator: str) -> None:
+        self.side = side
+        context = get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, side, accelerator))
+        self._process.start()
+        theirs.close()
+
+    def run(self, steps: int) -> Block:
+        """Takes that many steps.
+
+        Raises:
+            DacoError: the side cannot train.
+        """
+        self._signal(signal.SIGCONT)
+        try:
+            self._connection.send(steps)
+            answer: Block | DacoError = self._connection.recv()
+        except (EOFError, BrokenPipeError) as error:
+            raise DacoError(f"{self.side.name} ended without an answer: was the memory full?") from error
+        if isinstance(answer, DacoError):
+            raise answer
+        self._signal(signal.SIGSTOP)
+        return answer
+
+    def end(self) -> None:
+        """Ends the process and its loaders."""
+        self._signal(signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):  # not begun yet, or ended
+            os.killpg(self._process.pid or 0, number)
+
+
+def _work(connection: Connection, side: Side, accelerator: str) -> None:
+    """The process of a side: takes a number of steps, answers a block, until it is ended."""
+    os.setsid()  # a group of its own, so that its loaders are stopped and ended with it
+    try:
+        device, precision, waiting, losses = _begin(side, accelerator)
+        counter = FlopCounterMode(display=False)
+        while True:
+            steps, seconds = connection.recv(), []
+            next(losses)
+            waited = waiting.seconds()
+            for _ in range(steps):
+                began = perf_counter()
+                with counter if side.published and not counter.get_total_flops() else nullcontext():
+                    next(losses)
+                seconds.append(perf_counter() - began)
+            waited = waiting.seconds() - waited
+            rate = _matrix_rate(device, precision)
+            give_back_freed()  # while it is stopped, it leaves the memory to the others
+            connection.send(Block(seconds, waited, _peak(device), rate, counter.get_total_flops()))
+    except DacoError as error:
+        connection.send(error)
+    except EOFError:  # the benchmark is over
+        pass
+
+
+def _begin(side: Side, accelerator: str) -> tuple[torch.device, str, WaitingTime, Iterator[float]]:
+    if side.published:
+        from daco_bench.speed.published_loop import PublishedLoop
+
+        cuda = accelerator != "cpu" and torch.cuda.is_available()
+        loop = PublishedLoop(side.settings, torch.device("cuda" if cuda else "cpu"), side.loader_workers)
+        return loop.device, "fp32", loop.waiting, loop.steps()
+
+    from daco_training.loop.trainer import Trainer
+
+    trainer = Trainer(side.settings, accelerator, processes=1)
+    trainer.network.train()
+    batches = trainer.batches()
+    for _, index in chain.from_iterable(batches):
+        for files in trainer.views.files.values():
+            trainer.views.store[files[index]]  # kept, as after the first epoch of a run
+    device = trainer.fabric.device
+    settings = side.settings
+    precision = choose_precision(settings.precision, settings.backbone, device.type, settings.frozen)
+    return device, precision, trainer.ahead.waiting, trainer.steps(batches)
+
+
+def _matrix_rate(device: torch.device, precision: str, size: int = 2048, times: int = 8) -> float:
+    """Operations a second, of the fastest of some products of large matrices."""
+    matrix = torch.rand(size, size, device=device, dtype=FORMATS[precision])
+    seconds = []
+    for _ in range(times):
+        began = perf_counter()
+        (matrix @ matrix)[0, 0].item()  # waits for a GPU
+        seconds.append(perf_counter() - began)
+    return 2 * size**3 / min(seconds)
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def cells(row: SpeedRow) -> list[str]:
+    """A row as it is shown, in the order of `HEADER`."""
+    return [
+        row.name,
+        f"{row.step_seconds:.3g}",
+        f"{row.images_per_second:.3g}",
+        f"{row.ratio:.2f}",
+        f"{row.most:.2f}",
+        f"{row.peak_memory / 1e9:.2f}",
+        f"{100 * row.waiting:.1f}",
+    ]
+
+
+def show(rows: Sequence[SpeedRow], title: str) -> None:
+    """Prints the table to the terminal."""
+    text_table.show(HEADER, [cells(row) for row in rows], title)
+
+
+def to_markdown(rows: Sequence[SpeedRow]) -> str:
+    """The table in Markdown."""
+    return text_table.to_markdown(HEADER, [cells(row) for row in rows], words=1)

@@ -1,0 +1,1 @@
+"""What every other component stands on: photographs, positions, files, errors, the console. No PyTorch, no web."""

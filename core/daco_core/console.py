@@ -1,0 +1,76 @@
+"""What every command of ours does alike: a user's mistake in one sentence, both spellings of an option."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daco_core.errors import DacoError
+
+
+def run(app: typer.Typer) -> None:
+    """Runs a Typer app as a command: a `DacoError` is one sentence on stderr and exit code 1, Ctrl-C is 130."""
+    command = typer.main.get_command(app)
+    command.params.append(_version_option())
+    try:
+        command()
+    except DacoError as error:
+        sys.exit(f"Error: {error}")
+
+
+def _version_option() -> Any:
+    """`--version`, as Typer makes it of a function, for commands whose own functions do not know of it."""
+    donor = typer.Typer(add_completion=False)
+
+    @donor.command()
+    def show(
+        version: Annotated[
+            bool,
+            typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version),
+        ] = False,
+    ) -> None: ...
+
+    (parameter,) = typer.main.get_command(donor).params
+    parameter.expose_value = False
+    return parameter
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"daco-serve {version('daco-serve')}")
+        raise typer.Exit
+
+
+def option(name: str, help: str, *more: str, **settings: Any) -> Any:
+    """A Typer option under its name with dashes and with underscores: `--data-root` and `--data_root`."""
+    spellings = dict.fromkeys([f"--{name.replace('_', '-')}", f"--{name.replace('-', '_')}"])
+    return typer.Option(*spellings, *more, help=help, **settings)
+
+
+def words(text: str) -> list[str]:
+    """The words of a list with commas, without the empty ones."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
+    """Refuses, before the long work, a file whose form is none of these; `name` is the option that named it.
+
+    Raises:
+        DacoError: it ends in something else.
+    """
+    if file.suffix.lower() not in suffixes:
+        raise DacoError(f"{name} ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}, which {file} does not.")
+
+
+Trust = Annotated[
+    bool, option("trust", "Run the code of others that a torchhub: encoder comes with; it can do all that you can do.")
+]
+"""The option of every command that may load an encoder from torch.hub."""
+
+
+def new_app(help: str) -> typer.Typer:
+    """A Typer app in our style: help without arguments, plain errors."""
+    return typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -1,0 +1,76 @@
+"""A labelled grid of images on one sheet, for a person to look at."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from daco_core.errors import DacoError
+
+GAP = 6
+PAPER = "white"
+EMPTY = (232, 232, 232)
+INK = (40, 40, 40)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], cell: int = 192, height: int | None = None
+) -> Image.Image:
+    """A sheet with one row of cells for each row of images, under one title for each column.
+
+    Every image is scaled to fit its cell and keeps its shape. Rows may be shorter than the longest one.
+
+    Args:
+        rows: the images, row by row.
+        titles: what stands over the columns; fewer titles than columns leave the rest bare.
+        cell: width of a cell in pixels.
+        height: that of a cell; as its width if None.
+
+    Returns:
+        An RGB image; a strip of nothing but titles when there are no rows.
+    """
+    height = height or cell
+    columns = max([len(titles), 1, *(len(row) for row in rows)])
+    font = ImageFont.load_default(size=max(10, cell // 12))
+    # a title has its column's width at most, so that neighbours stay readable
+    heads = [shorten(title, cell, font) for title in titles]
+    head_height = (max(10, cell // 12) + 2 * GAP) if any(heads) else GAP
+    step, down = cell + GAP, height + GAP
+    sheet = Image.new("RGB", (columns * step + GAP, head_height + len(rows) * down), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, head in enumerate(heads):
+        draw.text((GAP + column * step, GAP), head, fill=INK, font=font)
+    for number, row in enumerate(rows):
+        for column, image in enumerate(row):
+            corner = GAP + column * step, head_height + number * down
+            fitted = ImageOps.contain(image.convert("RGB"), (cell, height), Image.Resampling.LANCZOS)
+            sheet.paste(Image.new("RGB", (cell, height), EMPTY), corner)
+            sheet.paste(fitted, (corner[0] + (cell - fitted.width) // 2, corner[1] + (height - fitted.height) // 2))
+    return sheet
+
+
+def save_picture(picture: Image.Image, file: Path) -> None:
+    """Writes a picture in the form that the file's suffix names; the file appears only when it is whole.
+
+    Raises:
+        DacoError: it cannot be written.
+    """
+    part = file.with_name(f".{file.stem}.part{file.suffix}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(part, quality=95)
+        part.replace(file)
+    except (OSError, ValueError) as error:  # Pillow raises ValueError for a suffix that it does not know
+        with suppress(OSError):
+            part.unlink()
+        raise DacoError(f"{file} cannot be written: {error}.") from error
+
+
+def shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,147 @@
+"""Where photographs were taken: `locations.csv` beside the images, and distances on the earth."""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import DacoError
+
+LOCATIONS_FILE = "locations.csv"
+MOST_HEADER_BYTES = 65536
+NEEDED = ("file", "latitude", "longitude")
+
+# our columns, and the words that other programs' tables have for them, in lower case
+COLUMNS = {
+    "file": ("file", "filename", "file_name", "image", "path", "sourcefile", "name"),
+    "place": ("place", "label"),
+    "latitude": ("latitude", "lat", "gpslatitude"),
+    "longitude": ("longitude", "lon", "lng", "long", "gpslongitude"),
+    "heading": ("heading", "bearing", "azimuth", "compass_angle", "gpsimgdirection"),
+}
+EARTH_RADIUS_METRES = 6_371_008.8  # mean radius, IUGG
+
+
+Degrees = float | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where and which way a photograph was taken.
+
+    Args:
+        latitude, longitude: degrees, WGS 84.
+        heading: degrees clockwise from north, or None where it is not known.
+        place: the place's name, or None where it has none.
+    """
+
+    latitude: float
+    longitude: float
+    heading: float | None = None
+    place: str | None = None
+
+
+def read_locations(folder: Path) -> dict[str, Location]:
+    """File name to location, from `locations.csv` in a folder of images; empty where there is none.
+
+    Raises:
+        DacoError: the file cannot be read, lacks a column, or a row is not numbers on the earth.
+    """
+    file = folder / LOCATIONS_FILE
+    if not file.is_file():
+        return {}
+    locations = read_table(file)
+    if locations is None:
+        raise DacoError(f"{file} lacks a column: its first line must name {', '.join(NEEDED)}.")
+    return locations
+
+
+def read_table(file: Path) -> dict[str, Location] | None:
+    """File name to location, from a CSV with a header; None where the header names no files and positions.
+
+    The columns are ours or the usual other words for them (`COLUMNS`); comma, semicolon or tab divides them.
+    A row without a position is left out.
+
+    Raises:
+        DacoError: the file cannot be read, or a row is not numbers on the earth.
+    """
+    try:
+        with file.open("rb") as raw:
+            # whatever the encoding of a table that is not ours, it is passed over and not complained about
+            header = raw.readline(MOST_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+        delimiter = max(",;\t", key=header.count)
+        columns = known_columns(next(csv.reader([header], delimiter=delimiter), []))
+        if not all(name in columns for name in NEEDED):
+            return None
+        locations = {}
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream, delimiter=delimiter)
+            for number, row in enumerate(rows, start=2):
+                values = {name: row[column] for name, column in columns.items()}
+                location = parse_location(values, f"{file}, line {number}")
+                if location is not None:
+                    locations[values["file"] or ""] = location
+            return locations
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DacoError(f"{file} cannot be read: {error}") from error
+
+
+def known_columns(names: Iterable[str]) -> dict[str, str]:
+    """Which of the names in a table stand for ours: our name to the table's."""
+    given = {name.strip().lower().replace(" ", "_"): name for name in names if name}
+    return {
+        ours: next(given[word] for word in words if word in given)
+        for ours, words in COLUMNS.items()
+        if any(word in given for word in words)
+    }
+
+
+def parse_location(values: Mapping[str, object], where: str) -> Location | None:
+    """The location that values under our names hold; None where latitude and longitude are empty.
+
+    Raises:
+        DacoError: they are not numbers, or not a place on the earth; `where` begins the sentence.
+    """
+    if values.get("latitude") in (None, "") and values.get("longitude") in (None, ""):
+        return None
+    try:
+        latitude, longitude = float(str(values.get("latitude"))), float(str(values.get("longitude")))
+        heading = values.get("heading")
+        direction = None if heading in (None, "") else float(str(heading)) % 360
+    except ValueError as error:
+        raise DacoError(f"{where}: {error}.") from error
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise DacoError(f"{where}: latitude {latitude}, longitude {longitude} is not a place on the earth.")
+    if direction is not None and not math.isfinite(direction):
+        raise DacoError(f"{where}: heading {heading} is not a direction in degrees.")
+    return Location(latitude, longitude, direction, str(values.get("place") or "") or None)
+
+
+def write_locations(folder: Path, locations: dict[str, Location]) -> None:
+    """Writes `locations.csv` into a folder of images, sorted by file name, degrees with 7 decimals (a centimetre).
+
+    The file appears only when it is whole.
+    """
+    part = folder / f".{LOCATIONS_FILE}.part"
+    with part.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "place", "latitude", "longitude", "heading"])
+        for name, location in sorted(locations.items()):
+            heading = "" if location.heading is None else f"{location.heading:.2f}"
+            position = f"{location.latitude:.7f}", f"{location.longitude:.7f}"
+            writer.writerow([name, location.place or "", *position, heading])
+    part.replace(folder / LOCATIONS_FILE)
+
+
+def distance_metres(latitude: Degrees, longitude: Degrees, other_latitude: Degrees, other_longitude: Degrees) -> Any:
+    """Great-circle distance in metres between points in degrees, by the haversine formula; arrays are broadcast."""
+    phi, other_phi = np.radians(latitude), np.radians(other_latitude)
+    half_phi = (other_phi - phi) / 2
+    half_lambda = (np.radians(other_longitude) - np.radians(longitude)) / 2
+    chord = np.sin(half_phi) ** 2 + np.cos(phi) * np.cos(other_phi) * np.sin(half_lambda) ** 2
+    return 2 * EARTH_RADIUS_METRES * np.arcsin(np.sqrt(np.minimum(1.0, chord)))

@@ -1,0 +1,54 @@
+"""Positions from the GPS fields that a camera wrote into its photographs."""
+
+import math
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import ExifTags, Image
+
+from daco_core.photographs.locations import Location
+
+# what Pillow raises on files that are no images, and on EXIF that is damaged
+UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
+
+
+def read_exif(image: Path | BinaryIO) -> Location | None:
+    """The GPS position and direction in a photograph's EXIF; None where there is none, or the file is no image.
+
+    The heading is GPSImgDirection as it stands: one against magnetic north is not corrected for declination.
+    Latitude 0, longitude 0 is what cameras write before they have a fix, and is no position.
+    """
+    try:
+        with Image.open(image) as opened:
+            gps = opened.getexif().get_ifd(ExifTags.IFD.GPSInfo)
+    except UNREADABLE:
+        return None
+    latitude = _degrees(gps.get(ExifTags.GPS.GPSLatitude), gps.get(ExifTags.GPS.GPSLatitudeRef), "S")
+    longitude = _degrees(gps.get(ExifTags.GPS.GPSLongitude), gps.get(ExifTags.GPS.GPSLongitudeRef), "W")
+    if latitude is None or longitude is None or (latitude, longitude) == (0, 0):
+        return None
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        return None
+    heading = _number(gps.get(ExifTags.GPS.GPSImgDirection))
+    return Location(latitude, longitude, None if heading is None else heading % 360)
+
+
+def _degrees(parts: Any, reference: Any, negative: str) -> float | None:
+    """Degrees, minutes and seconds with their N/S/E/W letter as signed degrees; None where they are no numbers."""
+    if not isinstance(parts, tuple) or len(parts) != 3:
+        return None
+    degrees, minutes, seconds = map(_number, parts)
+    if degrees is None or minutes is None or seconds is None:
+        return None
+    size = degrees + minutes / 60 + seconds / 3600
+    return -size if str(reference).strip("\0 ").upper() == negative else size
+
+
+def _number(value: Any) -> float | None:
+    """A finite float, or None: EXIF rationals may have a zero below the line."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,39 @@
+"""The one place where positions of photographs are read, whatever form they come in."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from daco_core.photographs.images import list_images_below
+from daco_core.photographs.locations import Location
+from daco_core.photographs.positions import exif, names, tables
+
+
+def read_positions(folder: Path) -> dict[str, Location]:
+    """Path below the folder (`a.jpg`, `north/b.jpg`) to location, of every photograph whose position is known.
+
+    Raises:
+        DacoError: the folder cannot be listed, or as `locate`.
+    """
+    located = locate(folder, list_images_below(folder))
+    return {image.relative_to(folder).as_posix(): location for image, location in located.items()}
+
+
+def locate(folder: Path, images: Sequence[Path]) -> dict[Path, Location]:
+    """The images whose position is known, with their locations.
+
+    For each photograph the first of these that knows it: a CSV or GeoJSON in its folder, in a folder above it up to
+    `folder`, or beside `folder` under its name; its own `@utm_east@utm_north@...@.jpg` name; its EXIF.
+
+    Args:
+        folder: holds all the images, at any depth.
+
+    Raises:
+        DacoError: a table cannot be understood, or two tables contradict each other.
+    """
+    located = tables.locate(folder, images)
+    for image in images:
+        if image not in located:
+            location = names.read_name(image.name) or exif.read_exif(image)
+            if location is not None:
+                located[image] = location
+    return located

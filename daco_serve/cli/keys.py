@@ -1,0 +1,59 @@
+"""`daco-serve key`: makes, lists and removes API keys."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from daco_core.console import new_app, option
+
+if TYPE_CHECKING:
+    from daco_serve.operation.keys import KeyFile
+
+app = new_app("Make, list and remove the keys that programs show to a server.")
+
+Keys = Annotated[
+    Path | None,
+    option("keys", "The file of keys.", envvar="DACO_KEYS", show_default="~/.config/daco-serve/keys.json"),
+]
+
+
+@app.command()
+def add(name: Annotated[str, typer.Argument(help="Whose it is: it stands in the log.")], keys: Keys = None) -> None:
+    """Make a key and print it. It is not kept, only its hash: this is the one time to copy it.
+
+    Example: export DACO_KEY=$(daco-serve key add robot-3)
+    """
+    file = _file(keys)
+    token = file.add(name)
+    Console(stderr=True, soft_wrap=True).print(
+        f"Key {name}, its hash is in {file.path}. Send it as 'Authorization: Bearer KEY', or set DACO_KEY for"
+        " daco-serve query. It is shown only now:",
+        highlight=False,
+        markup=False,
+    )
+    print(token)
+
+
+@app.command("list")
+def show(keys: Keys = None) -> None:
+    """List the keys: their names and when they were made."""
+    table = Table("name", "made")
+    for key in _file(keys).read():
+        table.add_row(key.name, f"{key.created:%Y-%m-%d %H:%M} UTC")
+    Console().print(table)
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="Of the key.")], keys: Keys = None) -> None:
+    """Remove a key; servers that run refuse it a second later."""
+    _file(keys).remove(name)
+    print(f"Key {name} is no longer valid.")
+
+
+def _file(path: Path | None) -> "KeyFile":
+    from daco_serve.operation.keys import KeyFile, default_file
+
+    return KeyFile(path or default_file())

@@ -1,0 +1,154 @@
+"""`daco-serve query`: asks a running server, and prints its answers as a table or as JSON."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from daco_core.console import option
+from daco_core.errors import DacoError
+
+if TYPE_CHECKING:
+    from daco_serve.client.client import Refused
+    from daco_serve.http.schemas import Prior, QueryAnswer
+
+
+def query(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="The photographs to look up.")],
+    url: Annotated[str, option("url", "The server.")] = "http://127.0.0.1:8000",
+    k: Annotated[int | None, option("k", "How many matches.", "-k", min=1, show_default="the server's")] = None,
+    index: Annotated[str | None, option("index", "Which of its indexes.", show_default="the server's first")] = None,
+    prior: Annotated[
+        str | None, option("prior", "Look only here: LATITUDE,LONGITUDE,METRES.", show_default="everywhere")
+    ] = None,
+    key: Annotated[
+        str | None, option("key", "Key to show to the server; DACO_KEY hides it from other users.", envvar="DACO_KEY")
+    ] = None,
+    as_json: Annotated[bool, option("json", "Print the answers as a JSON list.")] = False,
+) -> None:
+    """Ask a running server where photographs were taken.
+
+    One photograph gives its matches, several give a line each. Of several, one that is refused has its error in its
+    line, or in its place in the JSON, and the command ends with 1.
+
+    Example: daco-serve query night.jpg --k 3
+    """
+    from daco_serve.client.client import Client, Refused
+
+    with Client(url, key, index) as client:
+        around = _prior(prior)
+        if len(images) == 1:
+            answers: list[QueryAnswer | Refused] = [client.query(images[0], k, around)]
+        else:
+            answers = list(client.query_many(images, k, around))
+    if as_json:
+        print(json.dumps([_as_json(image, answer) for image, answer in zip(images, answers, strict=True)], indent=2))
+    elif len(images) == 1:
+        _print_matches(images[0], answers[0])
+    else:
+        _print_lines(images, answers)
+    if any(isinstance(answer, Refused) for answer in answers):
+        raise typer.Exit(1)
+
+
+def _prior(text: str | None) -> "Prior | None":
+    from pydantic import ValidationError
+
+    from daco_serve.http.schemas import Prior
+
+    if text is None:
+        return None
+    parts = text.split(",")
+    try:
+        if len(parts) == 3:
+            return Prior.model_validate(dict(zip(("latitude", "longitude", "metres"), parts, strict=True)))
+    except ValidationError:
+        pass
+    raise DacoError(f"--prior {text} is not LATITUDE,LONGITUDE,METRES, such as 35.6586,139.7454,200.")
+
+
+def _as_json(image: Path, answer: "QueryAnswer | Refused") -> dict[str, object]:
+    from daco_serve.client.client import Refused
+
+    if isinstance(answer, Refused):
+        return {"query": str(image), "error": {"code": answer.code, "message": str(answer)}}
+    return {"query": str(image), **answer.model_dump()}
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
+    from daco_serve.client.client import Refused
+
+    assert not isinstance(answer, Refused)  # a single refusal is raised
+    table = Table(title=escape(str(image)), title_justify="left")
+    for name in ("rank", "place", "similarity", "latitude", "longitude", "heading"):
+        table.add_column(name, overflow="fold", justify="left" if name == "place" else "right")
+    for match in answer.matches:
+        table.add_row(
+            str(match.rank),
+            escape(match.place),
+            f"{match.similarity:.4f}",
+            _number(match.latitude, 6),
+            _number(match.longitude, 6),
+            _number(match.heading, 0),
+        )
+    console = _console()
+    console.print(table)
+    console.print(f"{_sentence(answer)} {answer.timings.total_ms:.0f} ms.")
+
+
+def _sentence(answer: "QueryAnswer") -> str:
+    location = answer.location
+    if answer.verdict == "not_on_map":
+        chance = "" if answer.on_map is None else f" (chance that it is: {100 * answer.on_map:.0f} %)"
+        return f"Probably not on the map {answer.index.name}{chance}."
+    if location is None:
+        return "No location: none of the matches has a position."
+    where = f"Probably at {location.latitude:.6f}, {location.longitude:.6f}, give or take"
+    if location.probability is None:
+        return f"{where} {location.uncertainty_metres:.0f} m (an estimate, not calibrated)."
+    calibrated = "" if location.calibrated else " (an estimate, not calibrated)"
+    likely = f"{100 * location.probability:.0f} % likely to be right within 25 m"
+    return f"{where} {location.uncertainty_metres:.0f} m{calibrated}; {likely}."
+
+
+def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refused"]) -> None:
+    from daco_serve.client.client import Refused
+
+    table = Table()
+    for name in ("photograph", "place", "similarity", "latitude", "longitude", "give or take", "likely"):
+        table.add_column(name, overflow="fold", justify="left" if name in ("photograph", "place") else "right")
+    for image, answer in zip(images, answers, strict=True):
+        name = escape(str(image))
+        if isinstance(answer, Refused):
+            table.add_row(name, f"[red]{escape(str(answer).removeprefix(f'{image}: '))}[/red]")
+            continue
+        location = answer.location
+        similarity = f"{answer.matches[0].similarity:.4f}" if answer.matches else "-"
+        if location is None:
+            verdict = "not on this map" if answer.verdict == "not_on_map" else "no position known"
+            table.add_row(name, verdict, similarity, "-", "-", "-", "-")
+            continue
+        table.add_row(
+            name,
+            escape(location.place),
+            similarity,
+            _number(location.latitude, 6),
+            _number(location.longitude, 6),
+            f"{location.uncertainty_metres:.0f} m",
+            "-" if location.probability is None else f"{100 * location.probability:.0f} %",
+        )
+    _console().print(table)
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"

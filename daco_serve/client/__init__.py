@@ -1,0 +1,5 @@
+"""The Python client of a running server: `Client`, and `AsyncClient` for asyncio."""
+
+from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+
+__all__ = ["AsyncClient", "Client", "Refused", "Unreachable"]

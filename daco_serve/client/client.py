@@ -1,0 +1,323 @@
+"""Asks a running server, from Python: `Client`, and `AsyncClient` for asyncio; typed, and light to import.
+
+Example:
+    >>> with Client("http://127.0.0.1:8000") as client:
+    ...     answer = client.query("night.jpg", k=3)
+    ...     if answer.location:
+    ...         print(answer.location.latitude, answer.location.longitude, answer.location.uncertainty_metres)
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from daco_core.errors import DacoError
+from daco_serve.http.schemas import BatchAnswer, ErrorAnswer, IndexAnswer, IndexesAnswer, Match, Prior, QueryAnswer
+
+TIMEOUT_SECONDS = 60.0
+TRIES = 4  # of a request that is refused for now, and told when to come again
+LONGEST_WAIT_SECONDS = 30.0
+BATCH_PHOTOGRAPHS, BATCH_BYTES = 8, 32 * 2**20  # of one request; below what a server takes unless it is told otherwise
+
+Photograph = Path | str | bytes
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Refused(DacoError):
+    """The server answered with an error.
+
+    Args:
+        code: what programs tell errors apart by, such as `not_an_image`; empty where the answer had none.
+        status: of HTTP; None for one photograph of a batch that was answered.
+    """
+
+    def __init__(self, message: str, code: str, status: int | None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class Unreachable(DacoError):
+    """There is no server, or what answers is none of ours."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One request, as either client sends it; `subject` begins the sentence of an error."""
+
+    method: str
+    path: str
+    parameters: dict[str, str | int]
+    subject: str = ""
+    content: bytes | None = None
+    files: list[tuple[str, tuple[str, bytes]]] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": self.parameters,
+            "content": self.content,
+            "files": self.files,
+        }
+
+
+class _Shared:
+    """What the two clients do alike: requests from arguments, and answers or errors from responses."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        index: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise DacoError(f"{url} is not the address of a server: it begins with http:// or https://.")
+        try:
+            httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise DacoError(f"{url} is not the address of a server: {error}.") from error
+        if key and not (key.isascii() and key.isprintable()):
+            raise DacoError("The key has characters that no key has: copy it again.")
+        self.url = url.rstrip("/")
+        self.index = index
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._settings: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
+
+    def _query(self, photograph: Photograph, k: int | None, prior: Prior | None) -> _Request:
+        name, content = _read(photograph)
+        return _Request("POST", "/v1/query", self._parameters(k, prior), f"{name}: " if name else "", content)
+
+    def _batches(self, photographs: Iterable[Photograph], k: int | None, prior: Prior | None) -> Iterator[_Request]:
+        parameters = self._parameters(k, prior)
+        files: list[tuple[str, tuple[str, bytes]]] = []
+        size = 0
+        for photograph in photographs:
+            name, content = _read(photograph)
+            if files and (len(files) == BATCH_PHOTOGRAPHS or size + len(content) > BATCH_BYTES):
+                yield _Request("POST", "/v1/query/batch", parameters, files=files)
+                files, size = [], 0
+            files.append(("image", (name or "photograph", content)))
+            size += len(content)
+        if files:
+            yield _Request("POST", "/v1/query/batch", parameters, files=files)
+
+    def _parameters(self, k: int | None, prior: Prior | None) -> dict[str, str | int]:
+        parameters: dict[str, str | int] = {}
+        if k is not None:
+            parameters["k"] = k
+        if self.index is not None:
+            parameters["index"] = self.index
+        if prior is not None:
+            parameters["prior"] = f"{prior.latitude},{prior.longitude},{prior.metres}"
+        return parameters
+
+    def _answer(self, request: _Request, response: httpx.Response, kind: type[Answer]) -> Answer:
+        self._check(request, response)
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            raise Unreachable(f"What answers at {self.url} is not a daco-serve server.") from error
+
+    def _check(self, request: _Request, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        try:
+            detail = ErrorAnswer.model_validate_json(response.content).error
+            message, code = detail.message, detail.code
+        except ValidationError:
+            message, code = f"the server answered {response.status_code} {response.reason_phrase}.", ""
+        raise Refused(f"{request.subject}{message}", code, response.status_code)
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        reason = "it took too long" if isinstance(error, httpx.TimeoutException) else error
+        return Unreachable(
+            f"No server answers at {self.url} ({reason}): start one with daco-serve run, or name it with --url."
+        )
+
+
+class Client(_Shared):
+    """Asks a server; use it as a context, or `close` it.
+
+    A request that the server has no room for now (429, 503) is sent again when the server says, up to TRIES times.
+
+    Args:
+        url: of the server.
+        key: what to show to a server that asks for one.
+        index: which of its indexes to look in; its first unless given.
+        timeout: seconds to wait for one answer.
+
+    Raises:
+        DacoError: the address is none, or the key cannot be one.
+    """
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return httpx.Client(**self._settings)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._http.close()
+
+    def query(self, photograph: Photograph, k: int | None = None, prior: Prior | None = None) -> QueryAnswer:
+        """Where a photograph was taken.
+
+        Args:
+            photograph: a JPEG, PNG or WebP file, or its bytes.
+            k: how many matches; the server's default unless given.
+            prior: where to look; everywhere unless given.
+
+        Raises:
+            Refused: the server does not take it, with the reason.
+            Unreachable: there is no server.
+            DacoError: the file cannot be read.
+        """
+        request = self._query(photograph, k, prior)
+        return self._answer(request, self._send(request), QueryAnswer)
+
+    def query_many(
+        self, photographs: Iterable[Photograph], k: int | None = None, prior: Prior | None = None
+    ) -> Iterator[QueryAnswer | Refused]:
+        """For each photograph, in order, what `query` would say of it, or why it was refused; some at a time.
+
+        Raises:
+            Refused, Unreachable, DacoError: as `query`, where not one photograph but the whole request fails.
+        """
+        for request in self._batches(photographs, k, prior):
+            yield from _items(self._answer(request, self._send(request), BatchAnswer))
+
+    def indexes(self) -> list[IndexAnswer]:
+        """The indexes of the server. Raises as `query`."""
+        request = _Request("GET", "/v1/indexes", {})
+        return self._answer(request, self._send(request), IndexesAnswer).indexes
+
+    def reference_image(self, match: Match, width: int | None = None) -> bytes:
+        """The photograph of a match: its file, or a JPEG at most so many pixels wide. Raises as `query`."""
+        request = _image_request(match, width)
+        response = self._send(request)
+        self._check(request, response)
+        return response.content
+
+    def _send(self, request: _Request) -> httpx.Response:
+        for last in _tries():
+            try:
+                response = self._http.request(**request.arguments())
+            except httpx.TransportError as error:
+                raise self._unreachable(error) from error
+            if last or (wait := _wait(response)) is None:
+                return response
+            time.sleep(wait)
+        raise AssertionError("the last try returns")
+
+
+class AsyncClient(_Shared):
+    """`Client` for asyncio: the same methods, awaited. Raises as `Client`."""
+
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(**self._settings)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._http.aclose()
+
+    async def query(self, photograph: Photograph, k: int | None = None, prior: Prior | None = None) -> QueryAnswer:
+        """As `Client.query`."""
+        request = await asyncio.to_thread(self._query, photograph, k, prior)
+        return self._answer(request, await self._send(request), QueryAnswer)
+
+    async def query_many(
+        self, photographs: Sequence[Photograph], k: int | None = None, prior: Prior | None = None
+    ) -> list[QueryAnswer | Refused]:
+        """As `Client.query_many`, all at once."""
+        answers: list[QueryAnswer | Refused] = []
+        for request in await asyncio.to_thread(lambda: list(self._batches(photographs, k, prior))):
+            answers += _items(self._answer(request, await self._send(request), BatchAnswer))
+        return answers
+
+    async def indexes(self) -> list[IndexAnswer]:
+        """As `Client.indexes`."""
+        request = _Request("GET", "/v1/indexes", {})
+        return self._answer(request, await self._send(request), IndexesAnswer).indexes
+
+    async def reference_image(self, match: Match, width: int | None = None) -> bytes:
+        """As `Client.reference_image`."""
+        request = _image_request(match, width)
+        response = await self._send(request)
+        self._check(request, response)
+        return response.content
+
+    async def _send(self, request: _Request) -> httpx.Response:
+        for last in _tries():
+            try:
+                response = await self._http.request(**request.arguments())
+            except httpx.TransportError as error:
+                raise self._unreachable(error) from error
+            if last or (wait := _wait(response)) is None:
+                return response
+            await asyncio.sleep(wait)
+        raise AssertionError("the last try returns")
+
+
+def _read(photograph: Photograph) -> tuple[str, bytes]:
+    """Name, empty for bytes, and content."""
+    if isinstance(photograph, bytes):
+        return "", photograph
+    try:
+        return str(photograph), Path(photograph).read_bytes()
+    except OSError as error:
+        raise DacoError(f"{photograph} cannot be read: {error.strerror}.") from error
+
+
+def _items(batch: BatchAnswer) -> Iterator[QueryAnswer | Refused]:
+    for item in batch.answers:
+        if item.answer is not None:
+            yield item.answer
+        elif item.error is not None:
+            yield Refused(f"{item.name}: {item.error.message}", item.error.code, None)
+
+
+def _image_request(match: Match, width: int | None) -> _Request:
+    address = httpx.URL(match.image)
+    parameters: dict[str, str | int] = dict(address.params)
+    if width is not None:
+        parameters["width"] = width
+    return _Request("GET", address.path, parameters)
+
+
+def _tries() -> Iterator[bool]:
+    """Once for each try, whether it is the last."""
+    return (number == TRIES for number in range(1, TRIES + 1))
+
+
+def _wait(response: httpx.Response) -> float | None:
+    """Seconds after which to try again; None where that would not help."""
+    if response.status_code not in (429, 503):
+        return None
+    stated = response.headers.get("Retry-After", "")
+    return min(LONGEST_WAIT_SECONDS, float(stated) if stated.isdecimal() else 1.0)

@@ -1,0 +1,1 @@
+"""What answers a query, without HTTP: decoding, batching, embedding, localization, calibration."""

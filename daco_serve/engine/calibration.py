@@ -1,0 +1,280 @@
+"""How far evidence can be trusted: fitted on queries whose place is known, kept beside the index."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from daco_core.errors import DacoError
+from daco_core.photographs.locations import distance_metres
+from daco_index.generations.folders import CALIBRATION_FILE
+from daco_index.generations.manifest import Bounds
+
+log = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+EVIDENCE = (
+    "similarity",
+    "margin",
+    "share",
+    "support",
+)  # of the best cluster; `Cluster.evidence` has them in this order
+RADIUS_SHARE = 0.68  # of the truth that the radius holds, as ARCore and the GeoPose Protocol have it
+RIDGE = 1.0
+MOST_GROWTH = 2.0  # a map that has become so many times larger or smaller is another map
+
+
+class Logistic(BaseModel):
+    """Probability 1 / (1 + exp(-(bias + weights . evidence))), of standardised evidence."""
+
+    bias: float
+    weights: list[float]
+
+
+class Bin(BaseModel):
+    """One point of a calibration curve: what was said, and how often it was so."""
+
+    least: float
+    most: float
+    share: float
+    said: float
+    observed: float
+
+
+class HeldOut(BaseModel):
+    """How the calibration does on queries that it was not fitted on, all fractions.
+
+    Args:
+        error: expected calibration error: the mean difference between what was said and what was so, over the bins.
+        brier: mean square of that difference, query by query; `brier_constant` that of always saying the mean.
+        within_radius: how much of the truth on the map the radius held; `RADIUS_SHARE` is meant. None without metres.
+        refused_elsewhere, refused_on_map: how many were answered with "not on this map", of each kind.
+        curve: of the probability of being right.
+    """
+
+    error: float
+    brier: float
+    brier_constant: float
+    within_radius: float | None
+    refused_elsewhere: float
+    refused_on_map: float
+    curve: list[Bin]
+
+
+class Calibration(BaseModel):
+    """What evidence was worth on validation queries.
+
+    Args:
+        encoder, references: fingerprint of the encoder that it holds for, and how many photographs the map had.
+        queries, count: which, and how many.
+        recall: how many were located right.
+        elsewhere: share of queries that are taken to come from places that are not on the map.
+        mean, deviation: of the evidence, to standardise it.
+        right_errors: quantiles, evenly from 0 to 1, of the metres that right locations were off; empty where the
+            queries have no positions.
+        wrong_errors: of wrong ones, as a part of the map's extent.
+    """
+
+    format_version: int = FORMAT_VERSION
+    encoder: str
+    references: int
+    created: str
+    queries: str
+    count: int
+    recall: float
+    elsewhere: float
+    mean: list[float]
+    deviation: list[float]
+    is_right: Logistic
+    is_on_map: Logistic
+    right_errors: list[float]
+    wrong_errors: list[float]
+    held_out: HeldOut | None
+
+    def right(self, evidence: Sequence[float]) -> float:
+        """The probability that the location is right within 25 m."""
+        return float(_chance(self.is_right, self._standard(np.array([evidence])))[0])
+
+    def on_map(self, evidence: Sequence[float]) -> float:
+        """The probability that the query's place is on the map at all."""
+        return float(_chance(self.is_on_map, self._standard(np.array([evidence])))[0])
+
+    def radius(self, right: float, extent: float | None) -> float | None:
+        """Metres around a location that hold the truth in 68 of 100 cases; None where positions were not known.
+
+        The location is right with that probability, and then off as right ones are; else off as wrong ones are.
+
+        Args:
+            extent: half the map's diagonal in metres.
+        """
+        if not self.right_errors or not self.wrong_errors or extent is None:
+            return None
+        if right > RADIUS_SHARE:
+            return _quantile(self.right_errors, RADIUS_SHARE / right)
+        return extent * _quantile(self.wrong_errors, (RADIUS_SHARE - right) / (1 - right))
+
+    def save(self, file: Path) -> None:
+        """Writes the file; an old one is replaced when the new one is whole.
+
+        Raises:
+            DacoError: it cannot be written.
+        """
+        fresh = file.with_name(f".{file.name}.new")
+        try:
+            fresh.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            fresh.replace(file)
+        except OSError as error:
+            raise DacoError(f"The calibration cannot be written to {file}: {error.strerror}.") from error
+
+    def _standard(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        standard: NDArray[np.float64] = (evidence - np.array(self.mean)) / np.array(self.deviation)
+        return standard
+
+
+def find_calibration(index: Path, fingerprint: str, references: int) -> Calibration | None:
+    """The calibration of an index; None where there is none, or it is of another encoder or of a map of another size.
+
+    Raises:
+        DacoError: the file cannot be read, or is no calibration.
+    """
+    file = index / CALIBRATION_FILE
+    if not file.is_file():
+        return None
+    calibration = read_calibration(file)
+    growth = max(references, 1) / max(calibration.references, 1)
+    if calibration.encoder == fingerprint and 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
+        return calibration
+    log.warning("%s was fitted for another encoder or size of the map, so it is not used: fit it again.", file)
+    return None
+
+
+def read_calibration(file: Path) -> Calibration:
+    """The calibration in a file.
+
+    Raises:
+        DacoError: it cannot be read, is of a newer format, or is no calibration.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+        if content["format_version"] > FORMAT_VERSION:
+            raise DacoError(f"{file} is of a newer format than this daco-serve reads: update it.")
+        return Calibration.model_validate(content)
+    except OSError as error:
+        raise DacoError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise DacoError(f"{file} is not a calibration: fit it again with daco-bench calibrate.") from error
+
+
+def map_extent(bounds: Bounds | None) -> float | None:
+    """Half the diagonal of a map in metres, None where it has no positions."""
+    if bounds is None:
+        return None
+    return float(distance_metres(bounds.south, bounds.west, bounds.north, bounds.east)) / 2
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of validation queries; all arrays are (n,), evidence (n, 4).
+
+    Args:
+        right: whether the location was right.
+        on_map: whether the query's place was on the map.
+        error: metres between location and truth; infinite where not known.
+        weight: how often such a query is expected.
+        query: which query it is of, as each is asked more than once.
+    """
+
+    evidence: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    on_map: NDArray[np.bool_]
+    error: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    query: NDArray[np.int64]
+
+    def part(self, rows: NDArray[np.bool_]) -> "Outcomes":
+        """Those of some rows."""
+        return Outcomes(
+            self.evidence[rows],
+            self.right[rows],
+            self.on_map[rows],
+            self.error[rows],
+            self.weight[rows],
+            self.query[rows],
+        )
+
+
+def fit(
+    outcomes: Outcomes,
+    extent: float | None,
+    encoder: str,
+    references: int,
+    created: str,
+    queries: str,
+    elsewhere: float,
+    held_out: HeldOut | None = None,
+) -> Calibration:
+    """A calibration of the outcomes, without the judgement on held-out queries unless it is given.
+
+    Probabilities are logistic regressions of standardised evidence with a ridge (Platt, 1999, of several variables).
+
+    Args:
+        extent: half the map's diagonal in metres; None where positions are not known.
+    """
+    mean = outcomes.evidence.mean(axis=0)
+    deviation = np.maximum(outcomes.evidence.std(axis=0), 1e-9)
+    standard = (outcomes.evidence - mean) / deviation
+    known = outcomes.on_map & np.isfinite(outcomes.error)
+    right, wrong = outcomes.error[known & outcomes.right], outcomes.error[known & ~outcomes.right]
+    steps = np.linspace(0, 1, 21)
+    metres = extent is not None and len(right) > 0
+    far = wrong if len(wrong) else np.array([extent or 0.0])  # none was wrong: then the whole map it is
+    return Calibration(
+        encoder=encoder,
+        references=references,
+        created=created,
+        queries=queries,
+        count=int(outcomes.on_map.sum()),
+        recall=round(float(outcomes.right[outcomes.on_map].mean()), 4),
+        elsewhere=elsewhere,
+        mean=mean.tolist(),
+        deviation=deviation.tolist(),
+        is_right=_fit_logistic(standard, outcomes.right, outcomes.weight),
+        is_on_map=_fit_logistic(standard, outcomes.on_map, outcomes.weight),
+        right_errors=np.quantile(right, steps).round(2).tolist() if metres else [],
+        wrong_errors=(np.quantile(far, steps) / max(extent or 1.0, 1.0)).round(5).tolist() if metres else [],
+        held_out=held_out,
+    )
+
+
+def _fit_logistic(standard: NDArray[np.float64], truth: NDArray[np.bool_], weight: NDArray[np.float64]) -> Logistic:
+    """Newton's method on the ridge-penalised likelihood.
+
+    Half a query that was so and half a one that was not, of mean evidence, keep it finite where all were alike.
+    """
+    x = np.column_stack([np.ones(len(standard) + 2), np.vstack([standard, np.zeros((2, standard.shape[1]))])])
+    y = np.concatenate([truth.astype(float), [1.0, 0.0]])
+    w = np.concatenate([weight * len(weight) / weight.sum(), [0.5, 0.5]])
+    penalty = np.diag([0.0, *[RIDGE] * standard.shape[1]])
+    beta = np.zeros(x.shape[1])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-(x @ beta)))
+        gradient = x.T @ (w * (y - chance)) - penalty @ beta
+        step = np.linalg.solve(x.T @ (x * (w * chance * (1 - chance))[:, None]) + penalty, gradient)
+        beta += step
+        if np.abs(step).max() < 1e-8:
+            break
+    return Logistic(bias=float(beta[0]), weights=beta[1:].tolist())
+
+
+def _chance(logistic: Logistic, standard: NDArray[np.float64]) -> NDArray[np.float64]:
+    chance: NDArray[np.float64] = 1 / (1 + np.exp(-(logistic.bias + standard @ np.array(logistic.weights))))
+    return chance
+
+
+def _quantile(quantiles: Sequence[float], at: float) -> float:
+    return float(np.interp(at, np.linspace(0, 1, len(quantiles)), quantiles))

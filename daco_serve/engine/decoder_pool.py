@@ -1,0 +1,161 @@
+"""Decodes strangers' photographs in processes of their own, which can be ended: a decoder that hangs or crashes takes
+nothing of the server with it."""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from PIL import Image
+
+from daco_serve.engine.decoding import REPLY, REQUEST, receive
+from daco_serve.http.refusals import Refusal
+
+log = logging.getLogger(__name__)
+
+BUFFER_BYTES = 2**20
+KEPT_BYTES = 64 * 2**20
+PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
+
+
+class Decoders:
+    """As many decoding processes as threads ask at once; they stay, and end with this process.
+
+    Args:
+        seconds: for one photograph; what takes longer is ended and refused.
+        max_pixels: width times height of what is decoded at all.
+    """
+
+    def __init__(self, seconds: float, max_pixels: int) -> None:
+        self._seconds = seconds
+        self._max_pixels = max_pixels
+        self._idle: list[_Decoder] = []
+        self._lock = threading.Lock()
+
+    def decode(self, data: bytes, size: int, square: bool) -> Image.Image:
+        """The photograph as an encoder takes it, see `decoding.decode`; to be called from threads.
+
+        Raises:
+            Refusal: it is not an image that we take, or takes too long.
+        """
+        decoder = self._take()
+        try:
+            image = decoder.ask(data, self._max_pixels, size, square, self._seconds)
+        except Refusal:
+            self._give_back(decoder)
+            raise
+        except TimeoutError as error:
+            decoder.end()
+            log.warning("A photograph took longer than %g seconds to decode; its decoder was ended.", self._seconds)
+            raise Refusal("image_too_slow", f"It takes longer than {self._seconds:g} seconds to decode.") from error
+        except (EOFError, OSError) as error:
+            decoder.end()
+            log.warning("A decoder died of a photograph (%s).", decoder.how_it_ended())
+            raise Refusal("image_truncated", "The image is damaged in a way that breaks its decoder.") from error
+        except BaseException:
+            decoder.end()
+            raise
+        self._give_back(decoder)
+        return image
+
+    def warm(self) -> None:
+        """Starts a first process, so that no query has to wait for it."""
+        self._give_back(self._take())
+
+    def close(self) -> None:
+        """Ends the idle processes."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for decoder in idle:
+            decoder.end()
+
+    def _take(self) -> "_Decoder":
+        while (decoder := self._pop()) is not None:
+            if decoder.lives:
+                return decoder
+            log.warning("An idle decoder died (%s).", decoder.how_it_ended())
+            decoder.end()
+        try:
+            return _Decoder(self._seconds)
+        except OSError as error:  # no more processes, files or memory to be had
+            log.error("No decoder can be started: %s.", error.strerror)
+            raise Refusal("too_busy") from error
+
+    def _pop(self) -> "_Decoder | None":
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, decoder: "_Decoder") -> None:
+        with self._lock:
+            self._idle.append(decoder)
+
+
+def _environment() -> dict[str, str]:
+    """No secret of the server's, and an allocator that keeps its memory: to fault in an image's pages anew for each
+    photograph costs as much as a third of its decoding."""
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**kept, "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES), "MALLOC_MMAP_THRESHOLD_": str(KEPT_BYTES // 2)}
+
+
+class _Decoder:
+    """One process that runs `decoding.main`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            for end in (self._channel, theirs):
+                for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                    end.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-W", "ignore", "-m", "daco_serve.engine.decoding", str(seconds)],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    env=_environment(),
+                    start_new_session=True,  # so that Ctrl-C reaches the server only
+                )
+            except OSError:
+                self._channel.close()
+                raise
+
+    def ask(self, data: bytes, max_pixels: int, size: int, square: bool, seconds: float) -> Image.Image:
+        """Raises Refusal, TimeoutError, or EOFError and OSError where the process is gone."""
+        self._deadline = time.monotonic() + seconds
+        self._send(REQUEST.pack(len(data), max_pixels, size, square))
+        self._send(data)
+        width, height, count = REPLY.unpack(self._receive(REPLY.size))
+        content = self._receive(count)
+        if not width:
+            raise Refusal(**json.loads(content))
+        return Image.frombuffer("RGB", (width, height), content, "raw", "RGB", 0, 1)
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._channel.close()
+
+    def how_it_ended(self) -> str:
+        code = self._process.poll()
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+    def _send(self, content: bytes) -> None:
+        self._channel.settimeout(self._left())
+        self._channel.sendall(content)
+
+    def _receive(self, count: int) -> bytearray:
+        self._channel.settimeout(self._left())
+        return receive(self._channel, count)
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left

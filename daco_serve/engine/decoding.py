@@ -1,0 +1,184 @@
+"""Bytes from a stranger to the small upright RGB image that an encoder takes, in a process that may do nothing else.
+
+`decoders.py` runs it. It imports Pillow and NumPy and little more, so that it starts fast; it reads photographs from a
+socket, writes pixels to it, and can write no file.
+"""
+
+import json
+import resource
+import signal
+import socket
+import struct
+import sys
+from contextlib import suppress
+from io import BytesIO
+
+from PIL import Image
+
+from daco_core.photographs.images import MAX_ASPECT, reduce_jpeg, to_rgb
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+# how the formats that we take begin, and the ones that people send instead: (offset, bytes) to name
+TAKEN = {(0, b"\xff\xd8\xff"): "JPEG", (0, b"\x89PNG"): "PNG", (8, b"WEBP"): "WebP"}
+NOT_TAKEN = {
+    (0, b"GIF8"): "GIF",
+    (0, b"BM"): "BMP",
+    (0, b"II*\0"): "TIFF or raw",
+    (0, b"MM\0*"): "TIFF or raw",
+    (4, b"ftypheic"): "HEIC",
+    (4, b"ftypmif1"): "HEIC",
+    (4, b"ftypavif"): "AVIF",
+    (0, b"%PDF"): "PDF",
+    (0, b"<svg"): "SVG",
+}
+SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG, of which some bytes can ask for thousands
+MOST_SCANS = 20  # at the most pixels that are taken; of a smaller image more
+
+REQUEST = struct.Struct("!QQI?")  # bytes of the photograph, most pixels, image size, whether square
+REPLY = struct.Struct("!IIQ")  # width, height, bytes that follow: the pixels, or if both are 0 a refusal as JSON
+MEMORY_BYTES = 2 * 2**30
+SPARE_SECONDS = 2  # by which whoever started this process should have ended it, if it hangs
+
+
+class Undecodable(Exception):
+    """An image that is not taken: a code of `errors.REFUSALS`, and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def decode(data: bytes, max_pixels: int, size: int, square: bool) -> Image.Image:
+    """The photograph as upright RGB in the size that an encoder takes.
+
+    A large JPEG is decoded in a smaller form, several times faster, which still has twice the size that is wanted.
+
+    Args:
+        max_pixels: width times height; checked from the header, before anything is decoded.
+        size: pixels of the shorter side, as torchvision's `Resize` makes it; or of both sides.
+        square: of both.
+
+    Raises:
+        Undecodable: it is not an image of a format we take, it is damaged, too large or too narrow.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            _check(image, data, max_pixels)
+            reduce_jpeg(image, size)
+            return _resized(to_rgb(image), size, square)
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels("It has", max_pixels) from error
+    except Undecodable:
+        raise
+    except MemoryError as error:
+        raise Undecodable("image_too_large", "It takes too much memory to decode: send a smaller image.") from error
+    except Exception as error:  # decoders fail in many ways, and no upload may be the server's fault
+        raise _complaint(data) from error
+
+
+def _resized(image: Image.Image, size: int, square: bool) -> Image.Image:
+    """Equal to torchvision's `Resize`, to the pixel; which, given the result, leaves it as it is."""
+    if square:
+        target = (size, size)
+    else:
+        short = min(image.size)
+        target = (size * image.width // short, size * image.height // short)
+    return image if target == image.size else image.resize(target, Image.Resampling.BILINEAR)
+
+
+def _check(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """What can be said of an image before any pixel is decoded."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise _too_many_pixels(f"{width} x {height} pixels are", max_pixels)
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise Undecodable("image_too_narrow", f"{width} x {height} pixels are too narrow a picture to know a place by.")
+    if image.format not in ("PNG", "WEBP") and width * height * data.count(SCAN) > MOST_SCANS * max_pixels:
+        raise Undecodable("image_too_slow", "This progressive JPEG has too many scans: save it as a baseline JPEG.")
+
+
+def _too_many_pixels(what: str, most: int) -> Undecodable:
+    return Undecodable("image_too_large", f"{what} more than {most} pixels: send a smaller photograph.")
+
+
+def _complaint(data: bytes) -> Undecodable:
+    kind = _kind(data, TAKEN)
+    if kind is not None:
+        return Undecodable("image_truncated", f"The {kind} image is damaged or cut off: send it again, whole.")
+    foreign = _kind(data, NOT_TAKEN)
+    if foreign is not None:
+        return Undecodable("unsupported_format", f"{foreign} files are not taken: send a JPEG, PNG or WebP.")
+    return Undecodable("not_an_image", "This is not an image: send a JPEG, PNG or WebP.")
+
+
+def _kind(data: bytes, kinds: dict[tuple[int, bytes], str]) -> str | None:
+    for (offset, start), name in kinds.items():
+        if data.startswith(start, offset):
+            return name
+    return None
+
+
+def receive(channel: socket.socket, count: int) -> bytearray:
+    """So many bytes.
+
+    Raises:
+        EOFError: the other side has closed before.
+    """
+    content = bytearray(count)
+    rest = memoryview(content)
+    while rest:
+        taken = channel.recv_into(rest)
+        if not taken:
+            raise EOFError
+        rest = rest[taken:]
+    return content
+
+
+def _confine() -> None:
+    """No file may be written, and not all memory taken; not every system knows every limit."""
+    for limit, most in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 16),
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+    ):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(limit, (most, most))
+
+
+def _answer(data: bytes, max_pixels: int, size: int, square: bool) -> tuple[bytes, bytes]:
+    try:
+        image = decode(data, max_pixels, size, square)
+    except Undecodable as refusal:
+        content = json.dumps({"code": refusal.code, "message": refusal.message}).encode()
+        return REPLY.pack(0, 0, len(content)), content
+    pixels = image.tobytes()
+    return REPLY.pack(*image.size, len(pixels)), pixels
+
+
+def main(seconds: float) -> None:
+    """Decodes what comes over the socket that is standard input until that is closed.
+
+    Args:
+        seconds: for one photograph; the process ends itself a little later, whatever it is at.
+    """
+    Image.init()  # all that is imported later is imported before the limits
+    channel = socket.socket(fileno=0)
+    _confine()
+    while True:
+        try:
+            count, *wanted = REQUEST.unpack(receive(channel, REQUEST.size))
+            data = bytes(receive(channel, count))
+        except (EOFError, ConnectionError):
+            return
+        signal.setitimer(signal.ITIMER_REAL, seconds + SPARE_SECONDS)  # its SIGALRM ends the process
+        head, content = _answer(data, *wanted)
+        del data
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        channel.sendall(head)
+        channel.sendall(content)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

@@ -1,0 +1,170 @@
+"""The indexes that a server answers from: of each the generation that answers now, and its engine."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from daco_core.errors import DacoError
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.generations.folders import CALIBRATION_FILE, Current, read_current
+from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
+from daco_index.search.store import StoreAway
+from daco_serve.engine.batching import Batcher
+from daco_serve.engine.calibration import Calibration, find_calibration, map_extent
+from daco_serve.engine.query_embedding import Describer
+from daco_serve.http.refusals import Refusal
+from daco_serve.http.schemas import IndexState
+from daco_serve.operation import metrics
+from daco_serve.operation.settings import ServeSettings
+
+log = logging.getLogger(__name__)
+
+PAUSE = 15  # looks that a generation which could not be opened is left in peace
+
+
+@dataclass(frozen=True)
+class Running:
+    """What describes queries, warm, and the queue before it."""
+
+    describer: Describer
+    batcher: Batcher[Tensor, NDArray[np.float32]]
+
+    @classmethod
+    def start(cls, bundle: Bundle, settings: ServeSettings) -> "Running":
+        """The engine for an index's encoder, warm: no query waits for what the first of its kind takes longer."""
+        engine = query_engine(bundle, settings.device, settings.precision, settings.threads)
+        log.info("%s describes the queries.", engine.description)
+        describer = Describer(engine, settings.max_batch)
+        return cls(describer, Batcher(describer.describe, describer.at_once, settings.max_waiting))
+
+
+class Engines:
+    """One engine for each encoder in one precision, whichever indexes use it; gone when none does any more."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self._running: WeakValueDictionary[tuple[str, ...], Running] = WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def of(self, bundle: Bundle) -> Running:
+        """The engine of an index's encoder, started if it does not run yet."""
+        manifest = bundle.manifest
+        # two indexes may each have their own int8 form of one encoder
+        forms = (record.sha256 for name, record in manifest.files.items() if name.startswith(f"{QUANTISED_FOLDER}/"))
+        key = (manifest.encoder_fingerprint, manifest.queries.precision, *forms)
+        with self._lock:
+            running = self._running.get(key)
+            if running is None:
+                running = self._running[key] = Running.start(bundle, self._settings)
+            return running
+
+
+@dataclass(frozen=True)
+class Live:
+    """One generation of an index, the engine for it and what its answers are worth; a request keeps what it began with.
+
+    Args:
+        calibration: None where none was fitted for the index's encoder.
+    """
+
+    name: str
+    bundle: Bundle
+    running: Running
+    calibration: Calibration | None
+
+    @property
+    def extent(self) -> float | None:
+        """Half the map's diagonal in metres; None where no position is known."""
+        return map_extent(self.bundle.manifest.bounds)
+
+    @property
+    def state(self) -> IndexState:
+        """What answers say of the index."""
+        manifest = self.bundle.manifest
+        return IndexState(
+            name=self.name,
+            generation=manifest.generation,
+            count=manifest.count,
+            backbone=manifest.backbone,
+            encoder=manifest.encoder_fingerprint,
+            calibrated=self.calibration is not None,
+        )
+
+
+class ServedIndex:
+    """One index, answered from its newest generation."""
+
+    def __init__(self, name: str, folder: Path, settings: ServeSettings, engines: Engines) -> None:
+        self.name = name
+        self.folder = folder
+        self._settings = settings
+        self._engines = engines
+        self._live: Live | None = None
+        self._seen: tuple[Current, int] | None = None
+        self._failed: tuple[Current, float, DacoError] | None = None  # what could not be opened, until when, and why
+
+    @property
+    def live(self) -> Live:
+        """The generation that answers now.
+
+        Raises:
+            Refusal: none is loaded yet.
+        """
+        if self._live is None:
+            raise Refusal("not_ready")
+        return self._live
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a generation answers."""
+        return self._live is not None
+
+    def load(self) -> bool:
+        """Takes up the live generation on disk; whether it is another than the one that answered before.
+
+        Raises:
+            DacoError: there is no index, or it is damaged; what answered before goes on answering.
+        """
+        current = read_current(self.folder)
+        if (seen := (current, _changed(self.folder / CALIBRATION_FILE))) == self._seen:
+            return False
+        if self._live is not None and self._seen is not None and self._seen[0] == current:
+            bundle = self._live.bundle
+        else:
+            bundle = self._open(current)
+        running = self._engines.of(bundle)
+        self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
+        metrics.generation.labels(self.name).set(bundle.manifest.generation)
+        metrics.references.labels(self.name).set(bundle.manifest.count)
+        self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
+        manifest = bundle.manifest
+        calibration = find_calibration(self.folder, manifest.encoder_fingerprint, manifest.count)
+        self._live = Live(self.name, bundle, running, calibration)
+        return True
+
+    def _open(self, current: Current) -> Bundle:
+        """The generation on disk; one that could not be opened is tried again in a while, as all of it is hashed."""
+        if self._failed is not None and self._failed[0] == current and monotonic() < self._failed[1]:
+            raise self._failed[2]
+        try:
+            return Bundle.open(self.folder, self._settings.trust, self._settings.gpu)
+        except StoreAway:
+            raise
+        except DacoError as error:
+            self._failed = current, monotonic() + PAUSE * self._settings.reload_seconds, error
+            raise
+
+
+def _changed(file: Path) -> int:
+    """When a file last changed, in nanoseconds; 0 where there is none."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,59 @@
+"""Describes queries in the way that suits the load."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from daco_index.embedding.engines.engine import Engine
+from daco_serve.operation import metrics
+
+
+class Describer:
+    """Two forms of one engine: all cores for a query that is alone, or several queries at a time, of fewer cores each.
+
+    Cores that share a query wait for each other. With more queries in work than the second form takes at a time, that
+    costs more than it gives. On a GPU both are the same.
+
+    Args:
+        engine: the form for a query that is alone.
+        max_batch: most queries at a time.
+    """
+
+    def __init__(self, engine: Engine, max_batch: int) -> None:
+        self._alone = engine
+        self._many = engine.for_many() if max_batch > 1 else engine
+        self._in_work = 0
+        self.at_once = min(max_batch, self._many.at_once)
+        for form in {self._alone, self._many}:
+            _warm(form, min(max_batch, form.at_once))
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Counts a query from its decoding on; to be used in one thread."""
+        self._in_work += 1
+        try:
+            yield
+        finally:
+            self._in_work -= 1
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """As `Engine.prepare`."""
+        return self._alone.prepare(image)
+
+    def describe(self, tensors: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+        """Prepared images of any shapes to descriptors of length 1. Raises what `Engine.embed_prepared` raises."""
+        metrics.batch_size.observe(len(tensors))
+        is_alone = len(tensors) == 1 and self._in_work <= self._many.at_once
+        return list((self._alone if is_alone else self._many).embed_prepared(tensors))
+
+
+def _warm(engine: Engine, at_once: int) -> None:
+    """Has the engine describe a dummy by itself and in batches, twice: on a GPU the second is recorded."""
+    dummy = engine.prepare(Image.new("RGB", (engine.image_size * 4 // 3, engine.image_size)))
+    for power in range((at_once - 1).bit_length() + 1):
+        for _ in range(2):
+            engine.embed_prepared([dummy] * min(2**power, at_once))

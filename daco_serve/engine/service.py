@@ -1,0 +1,247 @@
+"""What answers a query, without HTTP: the live indexes, their engines, and the threads that work for them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from daco_core.errors import DacoError
+from daco_index.search.bundle import Match
+from daco_index.search.store import StoreAway
+from daco_serve.engine.batching import QueueFull
+from daco_serve.engine.decoder_pool import Decoders
+from daco_serve.engine.index_names import find_indexes
+from daco_serve.engine.live_indexes import Engines, Live, ServedIndex
+from daco_serve.engine.localize import MATCHES, Estimate, localize
+from daco_serve.http.refusals import Refusal
+from daco_serve.http.schemas import IndexState, Prior, QueryAnswer, Timings
+from daco_serve.http.schemas import Match as MatchAnswer
+from daco_serve.operation import metrics
+from daco_serve.operation.settings import ServeSettings
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """Answers queries from the newest generations of one index or several.
+
+    Args:
+        first: the index that answers unless another is named; the first that is found unless given.
+    """
+
+    def __init__(self, settings: ServeSettings, first: str | None = None) -> None:
+        self.settings = settings
+        self._first = first
+        self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
+        self.indexes: dict[str, ServedIndex] = {}
+        self._engines = Engines(settings)
+        self._complaints: dict[str, str] = {}
+        self._decoders = Decoders(settings.decode_seconds, settings.max_pixels)
+        self._in_work = 0
+
+    @property
+    def live(self) -> Live:
+        """What answers a query that names no index. Raises as `choose`."""
+        return self.choose(None)
+
+    def choose(self, name: str | None) -> Live:
+        """The live generation of an index, None for the first.
+
+        Raises:
+            Refusal: there is no index of this name, or it is not loaded yet.
+        """
+        wanted = self._first if name is None else name
+        if wanted in self.indexes:
+            return self.indexes[wanted].live
+        if name is None or not self.indexes:
+            raise Refusal("not_ready")
+        raise Refusal("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
+
+    @property
+    def states(self) -> list[IndexState]:
+        """What it answers from."""
+        return [index.live.state for index in self.indexes.values() if index.loaded]
+
+    async def check(self) -> None:
+        """Raises Refusal, saying why, unless every index that is known of would answer a query now."""
+        if not self.indexes:
+            raise Refusal("not_ready")
+        for index in list(self.indexes.values()):
+            try:
+                await asyncio.to_thread(index.live.bundle.store.check)
+            except StoreAway as error:
+                raise Refusal("store_away", f"{index.name}: {error}") from error
+
+    def image_address(self, live: Live, reference: int) -> str:
+        """Where the server has a reference photograph of an index; names the index where there are several."""
+        address = f"/v1/references/{reference}/image"
+        return address if len(self.indexes) == 1 else f"{address}?index={live.name}"
+
+    def load(self) -> None:
+        """Takes up the live generation of every index, and what has come into a folder of indexes.
+
+        Raises:
+            DacoError: an index cannot be had; the others, and what answered before, go on answering.
+        """
+        self._decoders.warm()
+        self._find()
+        for index in self.indexes.values():
+            self._load(index)
+
+    def _find(self) -> None:
+        found = find_indexes(self.settings.index)
+        if self._first is None:
+            self._first = next(iter(found))
+        fresh = {
+            name: ServedIndex(name, folder, self.settings, self._engines)
+            for name, folder in found.items()
+            if name not in self.indexes
+        }
+        known = {**self.indexes, **fresh}
+        # a new one, since requests may be reading the old one; the first stays so, whatever has joined since
+        self.indexes = {name: known[name] for name in sorted(known, key=lambda name: name != self._first)}
+
+    def _load(self, index: ServedIndex) -> None:
+        before = index.loaded
+        if index.load() and before:
+            state = index.live.state
+            log.info("Generation %d of %s answers now: %d photographs.", state.generation, index.name, state.count)
+
+    async def keep_current(self) -> None:
+        """Loads the indexes, and every new generation of them, until cancelled."""
+        while True:
+            await self._attempt("", self._find)
+            for index in list(self.indexes.values()):
+                await self._attempt(index.name, lambda index=index: self._load(index))  # type: ignore[misc]
+            await asyncio.sleep(self.settings.reload_seconds)
+
+    async def _attempt(self, subject: str, work: Callable[[], None]) -> None:
+        """Runs it in a thread; a complaint is logged when it is new."""
+        complaint, fault = "", None
+        try:
+            await asyncio.to_thread(work)
+        except DacoError as error:
+            complaint = str(error)
+        except Exception as error:  # a network disk fails in many ways, and may be well again at the next look
+            complaint, fault = f"{subject or 'The indexes'} cannot be looked at: {error!r}.", error
+        if complaint and complaint != self._complaints.get(subject):
+            log.error("%s", complaint, exc_info=fault)
+        self._complaints[subject] = complaint
+
+    def close(self) -> None:
+        """Ends the threads and processes that work for it, once no request does."""
+        self.threads.shutdown(wait=False)
+        self._decoders.close()
+
+    @contextmanager
+    def admission(self) -> Iterator[None]:
+        """A place among the requests in work, which bounds the memory that uploads and images take.
+
+        Raises:
+            Refusal: all places are taken.
+        """
+        if self._in_work >= self.settings.max_waiting:
+            raise Refusal("too_busy")
+        self._in_work += 1
+        try:
+            with metrics.in_work.track_inprogress():
+                yield
+        finally:
+            self._in_work -= 1
+
+    async def answer(self, live: Live, upload: bytes, k: int, began: float, prior: Prior | None = None) -> QueryAnswer:
+        """Looks a photograph up.
+
+        Args:
+            live: the index to look in.
+            upload: the bytes of an image file.
+            k: how many matches; of a smaller index, all.
+            began: when the request did, by `time.perf_counter`.
+            prior: where to look; everywhere unless given.
+
+        Raises:
+            Refusal: the bytes are not an image that we take, the prior holds nothing, or too much waits.
+        """
+        start = time.perf_counter()
+        waiting = [upload]
+        with live.running.describer.at_work():
+            try:
+                tensor = await asyncio.get_running_loop().run_in_executor(self.threads, self._prepare, live, waiting)
+            finally:
+                waiting.clear()  # what is cancelled stays in the threads' queue for a while, but without its bytes
+            decoded = time.perf_counter()
+            try:
+                with metrics.at_engine.track_inprogress():
+                    vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
+            except QueueFull as error:
+                raise Refusal("too_busy") from error
+        embedded = time.perf_counter()
+        try:
+            # in other threads than those that decode, so that it does not queue behind the photographs to come
+            matches, estimate = await asyncio.to_thread(_search, live, vector, k, prior)
+        except StoreAway as error:
+            log.error("%s", error)
+            raise Refusal("store_away") from error
+        end = time.perf_counter()
+        metrics.record_stages(
+            upload=(began, start), decode=(start, decoded), embed=(decoded, embedded), search=(embedded, end)
+        )
+        return QueryAnswer(
+            matches=[_match_answer(match, self.image_address(live, match.entry.id)) for match in matches],
+            verdict=estimate.verdict,
+            on_map=estimate.on_map,
+            location=estimate.location,
+            timings=Timings(
+                decode_ms=_milliseconds(start, decoded),
+                embed_ms=_milliseconds(decoded, embedded),
+                search_ms=_milliseconds(embedded, end),
+                total_ms=_milliseconds(began, end),
+            ),
+            index=live.state,
+        )
+
+    def _prepare(self, live: Live, waiting: list[bytes]) -> Tensor:
+        form, upload = live.bundle.encoder.config, waiting.pop()
+        return live.running.describer.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
+
+
+def _search(live: Live, vector: NDArray[np.float32], k: int, prior: Prior | None) -> tuple[Sequence[Match], Estimate]:
+    only = None if prior is None else _within(live, prior)
+    # the location must not depend on how many matches the client wants to see
+    matches = live.bundle.search(vector[None], max(k, MATCHES), only)[0]
+    return matches[:k], localize(matches, live.calibration, live.extent)
+
+
+def _within(live: Live, prior: Prior) -> list[int]:
+    ids = live.bundle.catalog.within(prior.latitude, prior.longitude, prior.metres)
+    if not ids:
+        raise Refusal(
+            "prior_holds_nothing",
+            f"No reference photograph of {live.name} lies within {prior.metres:g} m of {prior.latitude:g},"
+            f" {prior.longitude:g}.",
+        )
+    return ids
+
+
+def _match_answer(match: Match, image: str) -> MatchAnswer:
+    entry = match.entry
+    return MatchAnswer(
+        rank=match.rank,
+        id=entry.id,
+        place=entry.place,
+        similarity=round(match.similarity, 6),
+        latitude=entry.latitude,
+        longitude=entry.longitude,
+        heading=entry.heading,
+        image=image,
+    )
+
+
+def _milliseconds(start: float, end: float) -> float:
+    return round(1000 * (end - start), 2)

@@ -1,0 +1,110 @@
+"""Builds the FastAPI application: routes, the form of errors, headers, the page."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from daco_serve.engine.service import Service
+from daco_serve.http.middleware import add_middleware
+from daco_serve.http.middleware.headers import DOCS
+from daco_serve.http.refusals import Refusal, documented, envelope
+from daco_serve.http.routes import geopose, health, indexes, metrics, query, references
+from daco_serve.http.tiles import attribution
+from daco_serve.operation.settings import ServeSettings
+from daco_serve.operation.tracing import telemetry
+
+WEB = Path(__file__).parents[1] / "web"
+# the middleware asks for the key; these only tell the API's document, and the page at /docs, how it is shown
+KEY_SCHEMES = [Security(HTTPBearer(auto_error=False)), Security(APIKeyHeader(name="X-API-Key", auto_error=False))]
+REFUSED_BEFORE = documented("key_missing", "key_wrong", "wrong_host", "too_many_requests")
+
+
+def create_app(settings: ServeSettings, service: Service | None = None) -> FastAPI:
+    """The application; it loads the index while it starts, unless a loaded service is given."""
+    service = service or Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watcher = asyncio.create_task(service.keep_current())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            await asyncio.wait([watcher])  # however it ended
+            service.close()
+
+    app = FastAPIOffline(
+        title="daco-serve",
+        summary="A photograph in, the place where it was taken out.",
+        version=version("daco-serve"),
+        lifespan=lifespan,
+        docs_url=DOCS,
+        redoc_url=None,
+        telemetry=telemetry(),
+    )
+    app.state.service = service
+    for resource in (query, indexes, references, geopose):
+        app.include_router(resource.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
+    app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
+    app.include_router(health.router)
+    app.add_api_route("/", _page, include_in_schema=False)
+    app.add_api_route("/web/settings.json", partial(_page_settings, settings), include_in_schema=False)
+    app.mount("/web", StaticFiles(directory=WEB))
+    add_middleware(app, settings)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    return app
+
+
+async def _page() -> FileResponse:
+    return FileResponse(WEB / "index.html")
+
+
+async def _page_settings(settings: ServeSettings) -> JSONResponse:
+    """What the page needs to know before anybody has shown a key."""
+    tiles = settings.tiles
+    thanks = attribution(tiles, settings.tiles_attribution) if tiles else None
+    return JSONResponse({"tiles": tiles, "attribution": thanks, "max_upload_bytes": settings.max_upload_bytes})
+
+
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    return error.response()
+
+
+def _left(request: Request, error: Exception) -> JSONResponse:
+    return Refusal("client_left").response()
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    if name == "k":
+        most = request.app.state.service.settings.max_k
+        return Refusal("bad_k", f"k must be a whole number from 1 to {most}.").response()
+    return Refusal("invalid_request", f"{name}: {first['msg']}.").response()
+
+
+def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return Refusal("not_found").response()
+    if error.status_code == 405:
+        message = f"This address does not take {request.method}."
+        return envelope(405, "method_not_allowed", message, error.headers)
+    return envelope(error.status_code, "invalid_request", str(error.detail), error.headers)

@@ -1,0 +1,104 @@
+"""An answer in the form that a client asks for: JSON, GeoJSON (RFC 7946) or GeoPose (OGC 21-056r11)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from daco_serve.http.geopose import BasicQuaternion, BasicYpr, geo_position, quaternion_of, yaw_of
+from daco_serve.http.refusals import Refusal
+from daco_serve.http.schemas import Location, Match, QueryAnswer
+
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+GEOPOSE = "application/geopose+json"
+QUATERNION = f"{GEOPOSE};profile=basic-quaternion"
+OFFERED = (JSON, GEOJSON, GEOPOSE, QUATERNION)
+
+
+def choose(accept: str | None) -> str:
+    """Which of the OFFERED forms an Accept header prefers (RFC 9110, 12.5.1); JSON where it does not care.
+
+    Raises:
+        Refusal: none of them will do.
+    """
+    ranges = [_parse(part) for part in (accept or "*/*").split(",") if part.strip()]
+    # what names a form most exactly decides how much it is wanted; of forms wanted alike, the one named most exactly
+    found = {form: max((_match(form, wanted) for wanted in ranges), default=(0, 0.0)) for form in OFFERED}
+    best = max(OFFERED, key=lambda form: (found[form][1], found[form][0]))
+    if found[best][1] <= 0:
+        raise Refusal("not_acceptable")
+    return best
+
+
+def _parse(text: str) -> tuple[str, str | None, float]:
+    """Type, profile and quality of one media range."""
+    kind, *parameters = (part.strip().lower() for part in text.split(";"))
+    given = dict(parameter.partition("=")[::2] for parameter in parameters)
+    try:
+        quality = float(given.get("q", "1"))
+    except ValueError:
+        quality = 0.0
+    profile = given.get("profile")
+    return kind, profile.strip('"') if profile else None, quality if math.isfinite(quality) else 0.0
+
+
+def _match(form: str, wanted: tuple[str, str | None, float]) -> tuple[int, float]:
+    """How exactly a media range names a form, and how much it wants it; (0, 0) where it does not match."""
+    kind, profile, quality = wanted
+    own_kind, _, own = form.partition(";profile=")
+    own_profile = own or ("basic-ypr" if own_kind == GEOPOSE else None)
+    if kind in ("*/*", "application/*"):
+        return (1 if kind == "*/*" else 2), quality
+    if kind != own_kind or (profile is not None and profile != own_profile):
+        return 0, 0.0
+    return (4 if profile is not None else 3), quality
+
+
+def render(answer: QueryAnswer, form: str) -> dict[str, Any]:
+    """The answer as one of the OFFERED forms but JSON.
+
+    Raises:
+        Refusal: a pose is asked for and there is no location.
+    """
+    if form == GEOJSON:
+        return to_geojson(answer)
+    location = located(answer)
+    if form == QUATERNION:
+        return BasicQuaternion(position=geo_position(location), quaternion=quaternion_of(location.heading)).model_dump()
+    return BasicYpr(position=geo_position(location), angles=yaw_of(location.heading)).model_dump()
+
+
+def located(answer: QueryAnswer) -> Location:
+    """The answer's location.
+
+    Raises:
+        Refusal: it has none, with the reason.
+    """
+    if answer.location is None:
+        why = {
+            "not_on_map": f"The photograph's place is probably not on the map {answer.index.name}.",
+            "no_position": "None of the matches has a position.",
+        }[answer.verdict]
+        raise Refusal("not_located", f"{why} Ask for application/json to see the matches.")
+    return answer.location
+
+
+def to_geojson(answer: QueryAnswer) -> dict[str, Any]:
+    """A FeatureCollection: the location first, if there is one, then the matches; without a position no geometry."""
+    features = [] if answer.location is None else [_feature("location", answer.location)]
+    return {
+        "type": "FeatureCollection",
+        "features": [*features, *(_feature("match", match) for match in answer.matches)],
+        "verdict": answer.verdict,
+        "on_map": answer.on_map,
+        "index": answer.index.model_dump(),
+    }
+
+
+def _feature(role: str, what: Location | Match) -> dict[str, Any]:
+    geometry: dict[str, Any] | None = None
+    if what.latitude is not None and what.longitude is not None:
+        coordinates: Sequence[float] = (what.longitude, what.latitude)
+        geometry = {"type": "Point", "coordinates": list(coordinates)}
+    properties = {"role": role, **what.model_dump(exclude={"latitude", "longitude"})}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}

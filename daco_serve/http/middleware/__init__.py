@@ -1,0 +1,38 @@
+"""What every request passes on its way to a route, one file a concern, from the outside in."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from daco_serve.http.middleware.access import Access
+from daco_serve.http.middleware.headers import Headers
+from daco_serve.http.middleware.hosts import LoopbackHosts
+from daco_serve.http.middleware.observe import Observe
+from daco_serve.http.middleware.rates import Rates, limits_of, storage_of
+from daco_serve.operation.keys import key_ring
+from daco_serve.operation.settings import ServeSettings
+
+
+def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
+    """Observe, then headers, cross-origin rules, keys and rate limits; what is added last is passed first.
+
+    Raises:
+        DacoError: keys are needed and there are none, or a setting contradicts another.
+    """
+    limits = limits_of(settings)
+    if limits:
+        app.add_middleware(Rates, limits=limits, storage=storage_of(settings))
+    ring = key_ring(settings.host, settings.keys, settings.open)
+    if ring is not None:
+        app.add_middleware(Access, ring=ring)
+    elif not settings.open:
+        app.add_middleware(LoopbackHosts)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(Headers, tiles=settings.tiles)
+    app.add_middleware(Observe)

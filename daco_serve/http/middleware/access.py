@@ -1,0 +1,42 @@
+"""Lets in who shows a key; everything but the page, its parts and the health checks needs one."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from daco_serve.http.middleware.headers import DOCS
+from daco_serve.http.refusals import Refusal
+from daco_serve.operation.keys import KeyRing
+
+# what a browser loads before anybody could give it a key, and what a supervisor asks; nothing of the map
+PUBLIC = {"/", "/favicon.ico", "/healthz", "/readyz", "/openapi.json", DOCS}
+PUBLIC_FOLDERS = ("/web/", "/static-offline-docs/")
+
+
+class Access:
+    """Refuses with 401 whoever shows no key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`, or a wrong one."""
+
+    def __init__(self, app: ASGIApp, ring: KeyRing) -> None:
+        self._app = app
+        self._ring = ring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or is_public(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        token = _token(Headers(scope=scope))
+        name = self._ring.name_of(token) if token else None
+        if name is None:
+            await Refusal("key_wrong" if token else "key_missing").response()(scope, receive, send)
+            return
+        scope["state"]["key"] = name
+        await self._app(scope, receive, send)
+
+
+def is_public(path: str) -> bool:
+    """Whether an address is open to everybody."""
+    return path in PUBLIC or path.startswith(PUBLIC_FOLDERS)
+
+
+def _token(headers: Headers) -> str:
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "").strip()

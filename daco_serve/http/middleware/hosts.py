@@ -1,0 +1,35 @@
+"""Keeps other sites' pages from asking a server on loopback through their visitor's browser."""
+
+import ipaddress
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from daco_serve.http.refusals import Refusal
+
+
+class LoopbackHosts:
+    """Refuses with 421 what was meant for another host than this machine.
+
+    A page whose name is made to resolve to 127.0.0.1 may read what a server there answers; only its Host gives it away.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _is_this_machine(Headers(scope=scope).get("host", "")):
+            await Refusal("wrong_host").response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a Host header names loopback; browsers always send one, so none is no danger."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if not host or name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,123 @@
+"""Keeps one client from taking the time of all: so many requests a minute for each key, else for each address."""
+
+import ipaddress
+import math
+import time
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import ConfigurationError
+from limits.storage import storage_from_string
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from daco_core.errors import DacoError
+from daco_serve.http.middleware.access import is_public
+from daco_serve.http.refusals import Refusal
+from daco_serve.operation.keys import is_loopback
+from daco_serve.operation.settings import NO_LIMIT, ServeSettings
+
+OPEN_LIMIT = "120/minute"  # where strangers are let in without a key, unless another limit is named
+READS_PER_QUERY = 20  # an answer names several photographs, which the page then loads
+IPV6_NETWORK = 64  # what a provider gives to one customer
+
+
+class Rates:
+    """Refuses with 429 and Retry-After who asks too often; what is public is not counted."""
+
+    def __init__(self, app: ASGIApp, limits: dict[str, RateLimitItem], storage: Storage) -> None:
+        self._app = app
+        self._limits = limits
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or is_public(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        kind = "query" if scope["method"] == "POST" else "read"
+        limit = self._limits[kind]
+        client = _client(scope)
+        try:
+            await self._count(limit, kind, client)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, send)
+            return
+
+        async def count_more(cost: int) -> None:
+            if cost >= limit.amount:  # the request itself was counted as one
+                raise Refusal(
+                    "bad_form",
+                    f"No more than {limit.amount} photographs are allowed in {_period(limit)}, and so in one request:"
+                    " send fewer.",
+                )
+            await self._count(limit, kind, client, cost)
+
+        scope["state"]["count_more"] = count_more
+        await self._app(scope, receive, send)
+
+    async def _count(self, limit: RateLimitItem, kind: str, client: str, cost: int = 1) -> None:
+        if await self._limiter.hit(limit, kind, client, cost=cost):
+            return
+        reset = (await self._limiter.get_window_stats(limit, kind, client)).reset_time
+        seconds = max(1, math.ceil(reset - time.time()))
+        raise Refusal(
+            "too_many_requests",
+            f"No more than {limit.amount} of these in {_period(limit)}: try again in {seconds} s.",
+            {"Retry-After": str(seconds)},
+        )
+
+
+async def count_more(request: Request, cost: int) -> None:
+    """Counts what a request turns out to be more than one query.
+
+    Raises:
+        Refusal: so many are not allowed now, or never at once.
+    """
+    count = getattr(request.state, "count_more", None)
+    if count is not None and cost > 0:
+        await count(cost)
+
+
+def _client(scope: Scope) -> str:
+    """Who it is that asks: the key's name, else the address; of IPv6 the network, since one customer has them all."""
+    key = scope["state"].get("key")
+    if key:
+        return f"key {key}"
+    try:
+        address = ipaddress.ip_address(scope["client"][0])
+    except (TypeError, ValueError):  # a Unix socket has none
+        return "address unknown"
+    if address.version == 6:
+        address = ipaddress.ip_network((address, IPV6_NETWORK), strict=False).network_address
+    return f"address {address}"
+
+
+def limits_of(settings: ServeSettings) -> dict[str, RateLimitItem]:
+    """What is allowed of each kind of request; empty for no limit."""
+    text = settings.rate_limit
+    if text is None and settings.open and not is_loopback(settings.host):
+        text = OPEN_LIMIT
+    if text is None or text == NO_LIMIT:
+        return {}
+    query = parse(text)
+    return {"query": query, "read": type(query)(READS_PER_QUERY * query.amount, query.multiples)}
+
+
+def storage_of(settings: ServeSettings) -> Storage:
+    """Where requests are counted.
+
+    Raises:
+        DacoError: there is no such store, or what it needs is not installed.
+    """
+    try:
+        storage = storage_from_string(settings.rate_limit_storage)
+    except (ConfigurationError, ImportError) as error:
+        raise DacoError(f"Rate limits cannot be counted in {settings.rate_limit_storage}: {error}.") from error
+    if not isinstance(storage, Storage):
+        raise DacoError(f"Rate limits cannot be counted in {settings.rate_limit_storage}: put async+ before it.")
+    return storage
+
+
+def _period(limit: RateLimitItem) -> str:
+    return f"{limit.multiples} {limit.GRANULARITY.name}{'s' if limit.multiples > 1 else ''}"

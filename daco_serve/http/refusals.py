@@ -1,0 +1,106 @@
+"""What a request can be refused for: one code, one status, one envelope for every error."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from daco_serve.http.schemas import ErrorAnswer, ErrorDetail
+
+# code -> (HTTP status, the sentence that stands as its example in the OpenAPI document)
+REFUSALS: dict[str, tuple[int, str]] = {
+    "bad_k": (422, "k must be a whole number from 1 to 100."),
+    "bad_prior": (422, "prior must be latitude,longitude,metres, such as 35.6586,139.7454,200."),
+    "prior_holds_nothing": (422, "No reference photograph of day lies within 200 m of 35.6586, 139.7454."),
+    "no_image": (422, "The request has no photograph: send it as the field 'image' or as the body."),
+    "image_truncated": (422, "The JPEG image is damaged or cut off: send it again, whole."),
+    "image_too_slow": (422, "It takes longer than 10 seconds to decode."),
+    "image_too_narrow": (422, "1 x 100000 pixels are too narrow a picture to know a place by."),
+    "invalid_request": (422, "width: Input should be less than or equal to 2048."),
+    "bad_form": (400, "The multipart body cannot be read: Missing boundary in multipart."),
+    "client_left": (400, "The connection was closed before the answer was ready."),
+    "upload_too_slow": (408, "The photograph did not arrive within 60 seconds."),
+    "image_too_large": (413, "The photograph is larger than 20971520 bytes."),
+    "not_an_image": (415, "This is not an image: send a JPEG, PNG or WebP."),
+    "unsupported_format": (415, "GIF images are not taken: send a JPEG, PNG or WebP."),
+    "not_acceptable": (
+        406,
+        "Accept names none of application/json, application/geo+json and application/geopose+json.",
+    ),
+    "not_located": (422, "The photograph's place is probably not on the map day."),
+    "not_found": (404, "There is nothing at this address; /docs lists what there is."),
+    "method_not_allowed": (405, "This address does not take GET."),
+    "unknown_reference": (404, "The index has no reference photograph 12."),
+    "unknown_index": (404, "There is no index 'harbour' here; there is day, fog."),
+    "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
+    "key_missing": (401, "This server asks for a key: send it as 'Authorization: Bearer KEY'."),
+    "key_wrong": (401, "This key is not known here: it was mistyped or removed."),
+    "wrong_host": (421, "This server answers its own machine only: behind a proxy start it with --keys or --open."),
+    "too_many_requests": (429, "No more than 120 of these in 1 minute: try again in 7 s."),
+    "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
+    "not_ready": (503, "The index is still being loaded: try again in a second."),
+    "store_away": (503, "The server that holds the index's vectors does not answer: try again in a second."),
+    "internal_error": (500, "Something went wrong on the server; its log says what."),
+}
+# headers that go with a status: when to come again; and that what is still being sent will not be read
+HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="daco-serve"'},
+    408: {"Connection": "close"},
+    413: {"Connection": "close"},
+    503: {"Retry-After": "1"},
+}
+
+
+class Refusal(Exception):
+    """A request that cannot be answered, for a reason its sender can be told.
+
+    Args:
+        code: a key of `REFUSALS`.
+        message: one sentence: what is wrong, and what to do.
+        headers: what this refusal has beside the headers that go with its status.
+    """
+
+    def __init__(self, code: str, message: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        self.code = code
+        self.headers = headers or {}
+        self.status, example = REFUSALS[code]
+        self.message = message or example
+        super().__init__(self.message)
+
+    def response(self) -> JSONResponse:
+        """The refusal as the server sends it."""
+        return envelope(self.status, self.code, self.message, {**HEADERS.get(self.status, {}), **self.headers})
+
+
+class _ErrorResponse(JSONResponse):
+    """Leaves its code with the request, for the log and the metrics."""
+
+    def __init__(self, code: str, content: object, status: int, headers: Mapping[str, str] | None) -> None:
+        super().__init__(content, status, headers)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["refusal"] = self._code
+        await super().__call__(scope, receive, send)
+
+
+def envelope(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The one form that every error has."""
+    answer = ErrorAnswer(error=ErrorDetail(code=code, message=message))
+    return _ErrorResponse(code, answer.model_dump(), status, headers)
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a route for its OpenAPI document, by status, with an example of each code."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status, message = REFUSALS[code]
+        response = responses.setdefault(
+            status, {"model": ErrorAnswer, "description": "", "content": {"application/json": {"examples": {}}}}
+        )
+        response["description"] = ", ".join(filter(None, [response["description"], code]))
+        response["content"]["application/json"]["examples"][code] = {
+            "value": {"error": {"code": code, "message": message}}
+        }
+    return responses

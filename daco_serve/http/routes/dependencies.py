@@ -1,0 +1,43 @@
+"""What every route needs of the application."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from pydantic import ValidationError
+
+from daco_serve.engine.service import Service
+from daco_serve.http.refusals import Refusal
+from daco_serve.http.schemas import Prior
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+IndexName = Annotated[str | None, Query(description="Which index, as /v1/indexes names it; the first unless given.")]
+
+
+async def _prior(
+    prior: Annotated[
+        str | None,
+        Query(
+            description="Where to look, as latitude,longitude,metres; everywhere unless given.",
+            examples=["35.6586,139.7454,200"],
+        ),
+    ] = None,
+) -> Prior | None:
+    if prior is None:
+        return None
+    parts = prior.split(",")
+    if len(parts) != 3:
+        raise Refusal("bad_prior")
+    try:
+        return Prior.model_validate(dict(zip(("latitude", "longitude", "metres"), parts, strict=True)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Refusal("bad_prior", f"prior: {first['loc'][0]} {first['msg'].lower()}.") from error
+
+
+PriorGiven = Annotated[Prior | None, Depends(_prior)]

@@ -1,0 +1,22 @@
+"""`/healthz`: the process lives. `/readyz`: it answers queries."""
+
+from fastapi import APIRouter
+
+from daco_serve.http.refusals import documented
+from daco_serve.http.routes.dependencies import ServiceOf
+from daco_serve.http.schemas import Health, Ready
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Does the process answer")
+async def health() -> Health:
+    """200 as long as the process runs."""
+    return Health()
+
+
+@router.get("/readyz", summary="Does it answer queries", responses=documented("not_ready", "store_away"))
+async def ready(service: ServiceOf) -> Ready:
+    """200 once every index and its encoder are loaded and warm; 503 before, and while a Milvus server is away."""
+    await service.check()
+    return Ready(index=service.live.state)

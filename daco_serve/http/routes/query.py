@@ -1,0 +1,173 @@
+"""`POST /v1/query`: a photograph in, places out; `POST /v1/query/batch`: several at once."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from daco_serve.engine.live_indexes import Live
+from daco_serve.engine.service import Service
+from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, choose, render
+from daco_serve.http.middleware.rates import count_more
+from daco_serve.http.refusals import Refusal, documented
+from daco_serve.http.routes.dependencies import IndexName, PriorGiven, ServiceOf
+from daco_serve.http.schemas import BatchAnswer, BatchItem, ErrorDetail, QueryAnswer
+from daco_serve.http.uploads import FIELD, Upload, read_upload, read_uploads
+
+router = APIRouter(prefix="/v1", tags=["query"])
+
+Answer = TypeVar("Answer")
+AT_ONCE = 4  # photographs of a batch that are in work together, so that it leaves room for others
+
+# the body is read by hand, to take both forms and to count while it streams, so OpenAPI is told by hand too
+PHOTOGRAPH = {"type": "string", "format": "binary", "description": "A JPEG, PNG or WebP photograph."}
+FORM = {"type": "object", "properties": {FIELD: PHOTOGRAPH}, "required": [FIELD]}
+SEVERAL = {"type": "object", "properties": {FIELD: {"type": "array", "items": PHOTOGRAPH}}, "required": [FIELD]}
+BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {"schema": FORM},
+        **{kind: {"schema": PHOTOGRAPH} for kind in ("image/jpeg", "image/png", "image/webp")},
+    },
+}
+BATCH_BODY = {"required": True, "content": {"multipart/form-data": {"schema": SEVERAL}}}
+LOOKING_UP = (
+    "bad_form",
+    "upload_too_slow",
+    "image_too_large",
+    "not_an_image",
+    "unsupported_format",
+    "no_image",
+    "image_truncated",
+    "image_too_narrow",
+    "image_too_slow",
+    "unknown_index",
+    "prior_holds_nothing",
+    "too_busy",
+    "not_ready",
+)
+FORMS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The form that Accept prefers; of GeoPose, profile=basic-quaternion instead of basic-YPR.",
+        "content": {
+            GEOJSON: {"schema": {"type": "object", "description": "A FeatureCollection (RFC 7946)."}},
+            GEOPOSE: {"schema": {"type": "object", "description": "Basic-YPR or Basic-Quaternion (OGC 21-056r11)."}},
+        },
+    }
+}
+
+
+async def _wanted(
+    service: ServiceOf,
+    k: Annotated[int | None, Query(ge=1, description="How many matches; the server has a default and a limit.")] = None,
+) -> int:
+    settings = service.settings
+    wanted = min(settings.k, settings.max_k) if k is None else k
+    if wanted > settings.max_k:
+        raise Refusal("bad_k", f"k must be a whole number from 1 to {settings.max_k}.")
+    return wanted
+
+
+async def _chosen(service: ServiceOf, index: IndexName = None) -> Live:
+    return service.choose(index)
+
+
+Wanted = Annotated[int, Depends(_wanted)]
+Chosen = Annotated[Live, Depends(_chosen)]
+
+
+@router.post(
+    "/query",
+    summary="Find where a photograph was taken",
+    response_model=QueryAnswer,
+    responses={**FORMS, **documented(*LOOKING_UP, "bad_k", "bad_prior", "not_acceptable", "not_located")},
+    openapi_extra={"requestBody": BODY},
+)
+async def query(
+    request: Request, service: ServiceOf, k: Wanted, live: Chosen, prior: PriorGiven
+) -> QueryAnswer | Response:
+    """The reference photographs most similar to the one sent, and the location that follows from them.
+
+    Send it as a form, `curl -F image=@night.jpg 'ADDRESS/v1/query?k=5'`, or as the body itself,
+    `curl --data-binary @night.jpg -H 'Content-Type: image/jpeg' 'ADDRESS/v1/query?k=5'`.
+    """
+    began = time.perf_counter()
+    settings = service.settings
+    form = choose(request.headers.get("accept"))
+    with service.admission():
+        upload = await read_upload(request, settings.max_upload_bytes, settings.upload_seconds)
+        answer = await unless_left(request, service.answer(live, upload, k, began, prior))
+    vary = {"Vary": "Accept"}
+    if form == JSON:
+        return Response(answer.model_dump_json(), media_type=JSON, headers=vary)
+    return JSONResponse(render(answer, form), media_type=form, headers=vary)
+
+
+@router.post(
+    "/query/batch",
+    summary="Find where each of several photographs was taken",
+    responses=documented(
+        "bad_form",
+        "upload_too_slow",
+        "image_too_large",
+        "no_image",
+        "bad_k",
+        "unknown_index",
+        "bad_prior",
+        "too_busy",
+        "not_ready",
+    ),
+    openapi_extra={"requestBody": BATCH_BODY},
+)
+async def batch(request: Request, service: ServiceOf, k: Wanted, live: Chosen, prior: PriorGiven) -> BatchAnswer:
+    """One answer for each photograph, in their order: what `/v1/query` would say of it, or why it was refused.
+
+    `curl -F image=@one.jpg -F image=@two.jpg ADDRESS/v1/query/batch`
+    """
+    began = time.perf_counter()
+    settings = service.settings
+    with service.admission():
+        uploads = await read_uploads(
+            request, settings.max_images, settings.max_batch_bytes, settings.max_upload_bytes, settings.upload_seconds
+        )
+        await count_more(request, len(uploads) - 1)
+        return await unless_left(request, _answer_all(service, live, uploads, k, began, prior))
+
+
+async def _answer_all(
+    service: Service, live: Live, uploads: list[Upload], k: int, began: float, prior: PriorGiven
+) -> BatchAnswer:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(upload: Upload) -> BatchItem:
+        async with room:
+            try:
+                if upload.refusal is not None:
+                    raise upload.refusal
+                answer = await service.answer(live, upload.content, k, began, prior)
+                return BatchItem(name=upload.name, answer=answer, error=None)
+            except Refusal as error:
+                detail = ErrorDetail(code=error.code, message=error.message)
+                return BatchItem(name=upload.name, answer=None, error=detail)
+
+    async with asyncio.TaskGroup() as group:
+        work = [group.create_task(one(upload)) for upload in uploads]
+    return BatchAnswer(answers=[task.result() for task in work])
+
+
+async def unless_left(request: Request, answer: Coroutine[Any, Any, Answer]) -> Answer:
+    """Waits for the answer; drops the work if the client goes away first."""
+    work = asyncio.create_task(answer)
+    leaving = asyncio.ensure_future(request.receive())  # the body is read, so all that can come is the goodbye
+    try:
+        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise ClientDisconnect
+    finally:
+        work.cancel()
+        leaving.cancel()

@@ -1,0 +1,106 @@
+"""`/v1/references/{id}`: what the index knows of a reference photograph, and the photograph itself."""
+
+import asyncio
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+from PIL import Image
+
+from daco_core.errors import DacoError
+from daco_core.photographs.images import open_rgb
+from daco_index.search.catalog import Entry
+from daco_serve.engine.live_indexes import Live
+from daco_serve.http.refusals import Refusal, documented
+from daco_serve.http.routes.dependencies import IndexName, ServiceOf
+from daco_serve.http.schemas import ReferenceAnswer
+
+router = APIRouter(prefix="/v1/references", tags=["references"])
+
+MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+THUMBNAIL_QUALITY = 85
+IMAGE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {} for kind in sorted(set(MEDIA_TYPES.values()))}, "description": "The file."}
+}
+
+
+@router.get(
+    "/{id}",
+    summary="A reference photograph's place and position",
+    responses=documented("unknown_reference", "unknown_index"),
+)
+def reference(id: int, service: ServiceOf, index: IndexName = None) -> ReferenceAnswer:
+    """What the index knows of the photograph."""
+    live = service.choose(index)
+    entry = _find(live, id)
+    return ReferenceAnswer(
+        id=entry.id,
+        place=entry.place,
+        latitude=entry.latitude,
+        longitude=entry.longitude,
+        heading=entry.heading,
+        width=entry.width,
+        height=entry.height,
+        image=service.image_address(live, entry.id),
+    )
+
+
+@router.get(
+    "/{id}/image",
+    summary="A reference photograph",
+    response_class=Response,
+    responses={
+        **IMAGE_ANSWERS,
+        **documented("unknown_reference", "unknown_index", "reference_gone", "invalid_request"),
+    },
+)
+async def reference_image(
+    request: Request,
+    id: int,
+    service: ServiceOf,
+    width: Annotated[
+        int | None, Query(ge=16, le=2048, description="At most so many pixels wide, as an upright JPEG.")
+    ] = None,
+    index: IndexName = None,
+) -> Response:
+    """The file as it was indexed, or a smaller form of it."""
+    entry = await asyncio.to_thread(_find, service.choose(index), id)
+    # a photograph may leave the index, so a copy is kept but asked about
+    headers = {"ETag": f'"{entry.sha256[:32]}-{width or "file"}"', "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    file = Path(entry.path)
+    if not (file.is_file() and os.access(file, os.R_OK)):
+        raise _gone(entry)
+    if width is None:
+        return FileResponse(file, media_type=MEDIA_TYPES.get(file.suffix.lower()), headers=headers)
+    loop = asyncio.get_running_loop()
+    content = await loop.run_in_executor(service.threads, _thumbnail, entry, width)
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _find(live: Live, id: int) -> Entry:
+    found = live.bundle.catalog.get([id])
+    if not found:
+        raise Refusal("unknown_reference", f"The index has no reference photograph {id}.")
+    return found[0]
+
+
+def _gone(entry: Entry) -> Refusal:
+    return Refusal(
+        "reference_gone", f"The file of reference photograph {entry.id} is no longer where it was when it was indexed."
+    )
+
+
+def _thumbnail(entry: Entry, width: int) -> bytes:
+    try:
+        image = open_rgb(Path(entry.path))
+    except DacoError as error:
+        raise _gone(entry) from error
+    image.thumbnail((width, image.height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY)
+    return buffer.getvalue()

@@ -1,0 +1,55 @@
+"""The HTTP server that the app runs in: uvicorn, as we set it."""
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from daco_serve.engine.service import Service
+from daco_serve.http.app import create_app
+from daco_serve.http.http_timeouts import ImpatientProtocol
+from daco_serve.operation.settings import GRACE_SECONDS, ServeSettings
+
+ALIVE_SECONDS = 2  # how often the event loop says that it turns
+
+
+class HttpServer(uvicorn.Server):
+    """A server of a loaded service.
+
+    Args:
+        begun: called once it answers, and from when on it stops in good order when it is told to.
+        alive: called every `ALIVE_SECONDS` from its event loop.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        service: Service,
+        begun: Callable[[], None] | None = None,
+        alive: Callable[[], None] | None = None,
+    ) -> None:
+        async def notify() -> None:
+            if alive:
+                alive()
+
+        super().__init__(
+            uvicorn.Config(
+                create_app(settings, service),
+                http=ImpatientProtocol,
+                ws="none",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                forwarded_allow_ips=settings.trusted_proxies,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                callback_notify=notify,
+                timeout_notify=ALIVE_SECONDS,
+            )
+        )
+        self._begun = begun
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._begun:
+            self._begun()

@@ -1,0 +1,1 @@
+"""Running a server: settings, workers, keys, logs, metrics."""

@@ -1,0 +1,270 @@
+"""`daco-index`: parses, calls, prints; no logic."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from daco_core.console import Trust, new_app, run
+from daco_index.cli import changes as change_cli
+from daco_index.cli import maintenance as keeping_cli
+from daco_index.cli import tune as tune_cli
+from daco_index.cli.changes import saying_what_is_left
+from daco_index.cli.options import (
+    KEEP,
+    BatchSize,
+    DataRoot,
+    Device,
+    EngineName,
+    GpuOption,
+    GpuUse,
+    Index,
+    Json,
+    Keep,
+    OnEngine,
+    PrecisionName,
+    PrecisionOption,
+    Source,
+    SplitName,
+    SplitOption,
+    Store,
+    Strict,
+)
+from daco_index.search.index_choice import RECALL, Search, Wishes, parse_size
+
+if TYPE_CHECKING:
+    from daco_index.generations.manifest import Manifest
+    from daco_index.search.bundle import Match
+
+# the library (PyTorch, FAISS) is imported by the commands that need it, so that help comes at once
+
+app = new_app("Make photographs of known places into a map, and look photographs up in it.")
+
+
+app.add_typer(change_cli.app)
+app.add_typer(keeping_cli.app)
+app.add_typer(tune_cli.app)
+
+
+@app.command()
+def build(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="The folder of the index; an index that is there is replaced.")],
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="default, which comes with the package; a folder that daco-train saved; timm:NAME for a network as"
+            " ImageNet leaves it; or, with --trust, torchhub:REPO:ENTRY for one of others, such as"
+            " torchhub:gmberton/MegaLoc:get_trained_model."
+        ),
+    ] = "default",
+    data_root: DataRoot = Path("data"),
+    split: SplitOption = SplitName.all,
+    batch_size: BatchSize = 16,
+    device: Device = "auto",
+    strict: Strict = False,
+    trust: Trust = False,
+    keep: Keep = KEEP,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What the searched index may take, such as 500MB or 4GB.", show_default="half of all"),
+    ] = None,
+    precision: PrecisionOption = PrecisionName.auto,
+    recall: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the exact ten best that a search finds; 1 for exact.")
+    ] = RECALL,
+    factory: Annotated[
+        str | None,
+        typer.Option("--index", help="FAISS's name for an index to take in any case, such as HNSW32,SQ8 or Flat."),
+    ] = None,
+    store: Store = None,
+    gpu: GpuOption = GpuUse.auto,
+    engine: OnEngine = EngineName.local,
+    as_json: Json = False,
+) -> None:
+    """Build an index of reference photographs.
+
+    Positions come from a CSV or GeoJSON beside the photographs, else from names as @UTM_east@UTM_north@...@.jpg, else
+    from EXIF. The photographs stay where they are.
+
+    The index is published as a whole at the end: if the build is stopped, the previous one goes on answering, and the
+    same command goes on where it was. Over an index of the same encoder only new photographs are embedded.
+
+    Few photographs are searched exactly; many, through a small index in memory that is chosen by their number, while
+    the exact descriptors on disk decide among what it finds. daco-index info says which it was and why; daco-index tune
+    sets it by photographs of your own.
+
+    Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
+    """
+    wishes = Wishes(recall, None if memory is None else parse_size(memory), factory, gpu.value)
+    with saying_what_is_left(out):
+        from daco_index.build import build_index
+
+        report = build_index(
+            source,
+            encoder,
+            out,
+            data_root,
+            split.value,
+            batch_size,
+            device,
+            strict,
+            trust,
+            keep=keep,
+            wishes=wishes,
+            store=store,
+            precision=precision.value,
+            on_ray=engine is EngineName.ray,
+        )
+    manifest = report.manifest
+    if as_json:
+        print(json.dumps({"index": str(out), **asdict(report)}, indent=2))
+        return
+    known = report.found - len(report.unreadable) - report.embedded
+    reused = f"; {known} were embedded before" if known else ""
+    skipped = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
+    print(
+        f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
+        f" ({report.images_per_second:.1f} images/s{reused}).\n"
+        f"{manifest.search.reason}{found_sentence(manifest.search)}\n"
+        f"Queries in {manifest.queries.precision}: {manifest.queries.reason}\n"
+        f"{out} is generation {manifest.generation}. Try: daco-index search PHOTOGRAPH --index {out}"
+    )
+
+
+@app.command()
+def info(
+    index: Index,
+    as_json: Json = False,
+) -> None:
+    """Say what an index holds: how many photographs, where, of which encoder, made when.
+
+    Example: daco-index info maps/demo-day
+    """
+    from daco_index.search.bundle import read_manifest
+
+    manifest = read_manifest(index)
+    if as_json:
+        print(manifest.as_json(), end="")
+    else:
+        _console().print(_info_table(manifest))
+
+
+@app.command()
+def search(
+    image: Annotated[Path, typer.Argument(help="The photograph to look up.")],
+    index: Annotated[Path, typer.Option(help="The folder of an index.")],
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many matches to print.")] = 5,
+    device: Device = "auto",
+    gpu: GpuOption = GpuUse.auto,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Look a photograph up: the most similar reference photographs and where they were taken, the best first.
+
+    Example: daco-index search night.jpg --index maps/demo-day -k 5
+    """
+    from daco_core.photographs.images import open_reduced, open_rgb
+    from daco_index.embedding.engines.query_engine import query_engine
+    from daco_index.search.bundle import Bundle
+
+    open_rgb(image)  # a broken one is refused before all that takes seconds
+    bundle = Bundle.open(index, trust, gpu.value)
+    engine = query_engine(bundle, device)
+    vectors = engine.embed([open_reduced(image, engine.image_size)[0]])
+    matches = bundle.search(vectors, k)[0]
+    if as_json:
+        answer = {
+            "image": str(image),
+            "generation": bundle.generation,
+            "matches": [_as_dict(match) for match in matches],
+        }
+        print(json.dumps(answer, indent=2))
+    else:
+        _console().print(_match_table(matches))
+
+
+def main() -> None:
+    """The command `daco-index`."""
+    run(app)
+
+
+def _console() -> Console:
+    """A console as wide as the terminal; wide enough for whole paths where the output goes to a file."""
+    return Console() if sys.stdout.isatty() else Console(width=240)
+
+
+def found_sentence(search: Search) -> str:
+    """What a search was measured to find, and whether that was asked for; empty where it was not measured."""
+    measured = search.measured
+    if measured is None:
+        return ""
+    parameters = ", ".join(f"{name} {value}" for name, value in search.parameters.items())
+    missed = "" if measured.recall >= search.wishes.recall else f", not the {100 * search.wishes.recall:g} % asked for,"
+    return (
+        f" With {parameters} it finds {100 * measured.recall:.1f} % of the exact ten best{missed} in"
+        f" {measured.milliseconds:.2f} ms ({measured.queries} of {measured.query_source})."
+    )
+
+
+def _info_table(manifest: "Manifest") -> Table:
+    bounds = manifest.bounds
+    box = f"{bounds.south:.6f}, {bounds.west:.6f} to {bounds.north:.6f}, {bounds.east:.6f}" if bounds else "-"
+    rows = {
+        "photographs": f"{manifest.count}, {manifest.with_location} with a position",
+        "latitudes, longitudes": box,
+        "source": manifest.source,
+        "encoder": f"{manifest.backbone}, fingerprint {manifest.encoder_fingerprint[:12]}",
+        "descriptors": f"{manifest.dimension} numbers, {'in' if '://' in manifest.index else 'FAISS'} {manifest.index}",
+        "search": f"{manifest.search.reason}{found_sentence(manifest.search)}",
+        "queries": f"in {manifest.queries.precision}: {manifest.queries.reason}",
+        "generation": str(manifest.generation),
+        "created": manifest.created,
+        "size": f"{manifest.bytes / 1e6:.1f} MB",
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in rows.items():
+        table.add_row(name, escape(value))
+    return table
+
+
+def _match_table(matches: "list[Match]") -> Table:
+    table = Table()
+    for name in ("rank", "place", "similarity", "latitude", "longitude", "heading", "file"):
+        table.add_column(name, overflow="fold", justify="left" if name in ("place", "file") else "right")
+    for match in matches:
+        entry = match.entry
+        table.add_row(
+            str(match.rank),
+            escape(entry.place),
+            f"{match.similarity:.4f}",
+            _number(entry.latitude, 6),
+            _number(entry.longitude, 6),
+            _number(entry.heading, 0),
+            escape(entry.path),
+        )
+    return table
+
+
+def _as_dict(match: "Match") -> dict[str, object]:
+    entry = match.entry
+    return {
+        "rank": match.rank,
+        "id": entry.id,
+        "place": entry.place,
+        "similarity": match.similarity,
+        "latitude": entry.latitude,
+        "longitude": entry.longitude,
+        "heading": entry.heading,
+        "file": entry.path,
+    }
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"

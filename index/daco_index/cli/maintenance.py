@@ -1,0 +1,90 @@
+"""`daco-index` verify, merge, export: parses, calls, prints; no logic."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daco_core.console import Trust, new_app
+from daco_core.errors import DacoError
+from daco_index.cli.changes import saying_what_is_left
+from daco_index.cli.options import KEEP, Index, Json, Keep, Store
+
+app = new_app("Look after an index.")
+
+
+@app.command()
+def verify(index: Index, trust: Trust = False, as_json: Json = False) -> None:
+    """Check every generation of an index: hashes, counts, that each id has its row and each row its descriptor.
+
+    Exit code 1, with a list, if anything is wrong.
+
+    Example: daco-index verify maps/demo-day
+    """
+    from daco_index.generations.verify import verify_index
+
+    checked = verify_index(index, trust)
+    if as_json:
+        print(json.dumps([asdict(one) for one in checked], indent=2))
+    else:
+        for one in checked:
+            name = f"generation {one.generation}{' (live)' if one.live else ''}"
+            print(f"{name}: {'damaged' if one.problems else f'whole, {one.count} photographs'}")
+            for problem in one.problems:
+                print(f"  {problem}")
+    if any(one.problems for one in checked):
+        raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    indexes: Annotated[list[Path], typer.Argument(help="The folders of two indexes or more, of one encoder.")],
+    out: Annotated[Path, typer.Option(help="A new folder; or the first index, to merge the others into it.")],
+    trust: Trust = False,
+    keep: Keep = KEEP,
+    store: Store = None,
+    as_json: Json = False,
+) -> None:
+    """Make one index of several; nothing is embedded, and the first one's photographs keep their ids.
+
+    Example: daco-index merge maps/north maps/south --out maps/town
+    """
+    if len(indexes) < 2:
+        raise DacoError("Name two indexes or more to merge.")
+    with saying_what_is_left(out):
+        from daco_index.generations.merge import merge_indexes
+
+        manifest = merge_indexes(indexes, out, keep, trust, store)
+    if as_json:
+        print(manifest.as_json(), end="")
+    else:
+        print(f"{out} is generation {manifest.generation} of {manifest.count} photographs.")
+
+
+@app.command()
+def export(
+    index: Index,
+    geojson: Annotated[Path | None, typer.Option(help="The file to write the catalogue to, for maps.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="The file to write catalogue and descriptors to; needs daco-serve\\[parquet].")
+    ] = None,
+    trust: Trust = False,
+) -> None:
+    """Write an index for other programs.
+
+    Example: daco-index export maps/demo-day --geojson demo-day.geojson --parquet demo-day.parquet
+    """
+    from daco_index.export import export_geojson, export_parquet
+    from daco_index.search.bundle import Bundle
+
+    if geojson is None and parquet is None:
+        raise DacoError("Name what to write: --geojson FILE, --parquet FILE, or both.")
+    bundle = Bundle.open(index, trust)
+    if geojson is not None:
+        export_geojson(bundle, geojson)
+        print(f"{geojson}: {bundle.manifest.count} photographs.")
+    if parquet is not None:
+        export_parquet(bundle, parquet)
+        print(f"{parquet}: {bundle.manifest.count} photographs with their descriptors.")

@@ -1,0 +1,87 @@
+"""`daco-index tune`: parses, calls, prints; no logic."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from daco_core.console import Trust, check_suffix, new_app
+from daco_index.cli.changes import saying_what_is_left
+from daco_index.cli.options import KEEP, BatchSize, DataRoot, Device, Index, Json, Keep, SplitName, SplitOption
+
+if TYPE_CHECKING:
+    from daco_index.search.tune import TuneReport
+
+app = new_app("Set the search of an index.")
+
+
+@app.command()
+def tune(
+    index: Index,
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            help="Photographs to look up: NAME/domain or a folder, best in the condition that queries will have.",
+            show_default="the index's own descriptors, moved as far as night is from day",
+        ),
+    ] = None,
+    data_root: DataRoot = Path("data"),
+    split: SplitOption = SplitName.all,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of the exact ten best to find.", show_default="as the index was built"
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the curve to this .svg, .png or .pdf; needs daco-serve\\[plot].")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure only; the index stays as it is.")] = False,
+    batch_size: BatchSize = 16,
+    device: Device = "auto",
+    trust: Trust = False,
+    keep: Keep = KEEP,
+    as_json: Json = False,
+) -> None:
+    """Measure recall, time and memory of an index's search over its parameters, and keep the fastest that finds enough.
+
+    What is searched exactly has nothing to tune. The chosen parameters are a new generation, which a server takes up.
+
+    Example: daco-index tune maps/demo-day --queries demo/night --plot tune.svg
+    """
+    with saying_what_is_left(index):
+        from daco_index.build import Effort
+        from daco_index.search.tune import tune_index
+        from daco_index.search.tuning_plot import DRAWINGS, drawing, plot_curve
+
+        if plot is not None:
+            check_suffix("--plot", plot, DRAWINGS)
+            drawing()  # refused before anything is measured, if it is not installed
+        effort = Effort(batch_size, device, trust=trust)
+        report = tune_index(index, queries, data_root, split.value, recall, effort, keep, publish=not dry_run)
+        if as_json:
+            print(json.dumps({"index": str(index), **asdict(report)}, indent=2))
+        else:
+            _print(index, report)
+        if plot is not None:  # last, as a disk may be full
+            title = f"{report.manifest.index}, {report.manifest.count} descriptors"
+            plot_curve(report.points, report.chosen, report.exact_milliseconds, title, plot)
+
+
+def _print(index: Path, report: "TuneReport") -> None:
+    table = Table(title=f"{report.manifest.index}: recall of the exact ten best, median ms of one query")
+    for name in (*report.chosen.parameters, "recall", "ms", ""):
+        table.add_column(name, justify="right")
+    for point in report.points:
+        row = (*map(str, point.parameters.values()), f"{point.recall:.4f}", f"{point.milliseconds:.3f}")
+        table.add_row(*row, "chosen" if point == report.chosen else "")
+    Console().print(table)
+    wanted = report.manifest.search.wishes.recall
+    missed = "" if report.chosen.recall >= wanted else f" No setting reaches {wanted:g}."
+    print(f"Comparing every descriptor takes {report.exact_milliseconds:.2f} ms.{missed}")
+    if report.published:
+        print(f"{index} is generation {report.manifest.generation}, searched with the chosen parameters.")

@@ -1,0 +1,1 @@
+"""Photographs to descriptors: engines, precision, cache, Ray."""

@@ -1,0 +1,81 @@
+"""Encoders in int8: post-training quantisation by NNCF, calibrated on reference photographs."""
+
+import importlib.util
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from daco_core.errors import DacoError
+from daco_training.encoder.encoder import Encoder
+
+CALIBRATION_IMAGES = 100
+MODEL_FILE = "model.xml"  # with model.bin beside it
+LAYERS = ("Convolution", "GroupConvolution", "MatMul")
+EXACT_FIRST, EXACT_LAST = 4, 2  # layers that stay in fp32, as they cost the most accuracy and little time
+
+
+def can_quantise() -> bool:
+    """Whether NNCF is installed, the extra `int8`."""
+    return importlib.util.find_spec("nncf") is not None
+
+
+def quantise(encoder: Encoder, images: Sequence[Tensor], folder: Path, progress: bool = True) -> None:
+    """Writes an encoder's backbone in int8 into a folder, as MODEL_FILE.
+
+    Weights are quantised per channel, activations to ranges that the images show (Nagel et al., "A White Paper on
+    Neural Network Quantization", 2021, section 3), with NNCF's preset for networks of any kind of activation. The first
+    and last layers stay as they are: with EfficientNet-Lite0 that took the loss of R@1 from 5 points to none.
+
+    Args:
+        images: prepared for the encoder, (3, h, w) each.
+        progress: show on stderr how far it is.
+
+    Raises:
+        NotExportable: OpenVINO cannot run the encoder at all.
+        DacoError: NNCF cannot quantise this encoder.
+        OSError: the disk is full or cannot be written.
+    """
+    from daco_index.embedding.engines.export import exported_backbone, save_model
+
+    model = exported_backbone(encoder)
+    layers = [step.get_friendly_name() for step in model.get_ordered_ops() if step.get_type_name() in LAYERS]
+    with _on_stderr(progress), _without_warnings():
+        import nncf  # takes seconds, and few need it
+
+        nncf.set_log_level(logging.ERROR)
+        try:
+            quantised = nncf.quantize(
+                model,
+                nncf.Dataset([image[None].numpy() for image in images]),
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(images),
+                ignored_scope=nncf.IgnoredScope(names=[*layers[:EXACT_FIRST], *layers[-EXACT_LAST:]]),
+            )
+        except Exception as error:  # a network with parts that it does not know
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            raise DacoError(f"NNCF cannot quantise {encoder.name}: {reason}") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(quantised, folder)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """NNCF looks at how PyTorch would compile for a GPU, which warns where there is none."""
+    compiling = logging.getLogger("torch.utils.cpp_extension")
+    level = compiling.level
+    compiling.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        compiling.setLevel(level)
+
+
+def _on_stderr(progress: bool) -> "redirect_stdout[Any]":
+    """NNCF draws its progress on stdout, where a script may read our answer."""
+    return redirect_stdout(sys.stderr if progress else StringIO())

@@ -1,0 +1,52 @@
+"""The engine that describes the queries of an index."""
+
+import logging
+
+from daco_core.errors import DacoError
+from daco_index.embedding.engines.create import best_precision, create_engine
+from daco_index.embedding.engines.engine import Engine
+from daco_index.embedding.engines.quantise import MODEL_FILE
+from daco_index.embedding.precision_record import Precision, Wish
+from daco_index.search.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+
+def query_precision(bundle: Bundle, device: str = "auto", wish: Wish = "auto") -> Precision:
+    """The precision that queries are described in: by `auto` the one that was proved when the index was built.
+
+    Where this machine lacks that one it is fp32, with a word.
+
+    Raises:
+        DacoError: there is no such device.
+    """
+    if wish != "auto":
+        return wish
+    proved = bundle.manifest.queries.precision
+    precision, why = best_precision(proved, device)
+    if why:
+        log.warning("Queries are described in %s, not in %s as the index was built for: %s.", precision, proved, why)
+    return precision
+
+
+def query_engine(bundle: Bundle, device: str = "auto", wish: Wish = "auto", threads: int = 0) -> Engine:
+    """The engine for an index's queries, whose descriptors can be compared with the index's.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
+        wish: as `query_precision` takes it.
+        threads: on a CPU; 0 for all cores.
+
+    Raises:
+        DacoError: there is no such device, it does not compute in the precision that was asked for by name, or the
+            index has no such form of its encoder.
+    """
+    quantised = bundle.quantised / MODEL_FILE if bundle.quantised else None
+    precision = query_precision(bundle, device, wish)
+    try:
+        return create_engine(bundle.encoder, device, precision, quantised, threads)
+    except DacoError as error:
+        if wish != "auto" or precision == "fp32":
+            raise
+        log.warning("Queries are described in fp32, not in %s as the index was built for: %s", precision, error)
+        return create_engine(bundle.encoder, device, threads=threads)

@@ -1,0 +1,228 @@
+"""In which precision queries are computed: the fastest that is proved to find the references as fp32 does.
+
+References are always described in fp32, whatever is chosen, so an index's descriptors never depend on it and stay
+comparable through additions, merges and other machines. A precision is proved as it will be used: degraded copies of
+reference photographs, described in it, are looked up among the fp32 descriptors of the references.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from daco_core.errors import DacoError
+from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.engines.engine import Engine
+from daco_index.embedding.engines.quantise import CALIBRATION_IMAGES, MODEL_FILE, can_quantise, quantise
+from daco_index.embedding.precision_record import Precision, QueryPrecision, Tried, Wish
+from daco_index.embedding.query_corruption import STRENGTHS, degraded
+from daco_index.references.object_stores import Source, open_photograph
+from daco_training.devices import pick_device
+from daco_training.encoder.encoder import Encoder
+
+MOST_LOSS = 0.5  # points of recall that another precision than fp32 may cost
+LEAST_GAIN = 1.15  # times as fast as fp32 that one must be which was not asked for by name
+LEAST_REFERENCES = 200  # of fewer, half a point cannot be seen, and auto leaves everything in fp32
+QUERIES = 400  # degraded copies to look up, each of another reference as far as they go
+DISTRACTORS = 20_000  # references to look up among
+AT_ONCE = 32
+CALIBRATION_COPIES = 10_000  # the number of the first copy that is calibrated with
+
+
+def check_wish(wish: Wish, device: str) -> None:
+    """Refuses at once what cannot be had here.
+
+    Raises:
+        DacoError: int8 without NNCF or on a GPU, or no such device.
+    """
+    if wish != "int8":
+        return
+    if pick_device(device).type == "cuda":
+        raise DacoError("int8 is for CPUs: add --device cpu, or take --precision bf16.")
+    if not can_quantise():
+        raise DacoError("int8 needs NNCF, which is not installed: pip install 'daco-serve[int8]'")
+
+
+def choose_precision(
+    wish: Wish,
+    encoder: Encoder,
+    exact: Engine,
+    device: str,
+    paths: Sequence[Source],
+    places: Sequence[str],
+    vectors: Callable[[Sequence[int]], NDArray[np.float32]],
+    folder: Path,
+    progress: bool = True,
+) -> QueryPrecision:
+    """Tries what may be faster than fp32, and takes the fastest that is proved, or the one asked for by name.
+
+    Args:
+        exact: the engine that described the references, in fp32.
+        paths, places: of n references.
+        vectors: row numbers to descriptors, (m, dimension), of these references.
+        folder: where the encoder's int8 form is written, if that is tried.
+
+    Raises:
+        DacoError: the encoder cannot be quantised, or a reference cannot be read any more.
+    """
+    names = _candidates(wish, device)
+    if not names:
+        return QueryPrecision("fp32", wish, "fp32 was asked for.")
+    if wish == "auto" and len(paths) < LEAST_REFERENCES:
+        few = f"Of {len(paths)} references, fewer than {LEAST_REFERENCES}, half a point of recall cannot be seen."
+        return QueryPrecision("fp32", wish, few)
+    copies = _Copies(exact, paths)
+    # on a GPU one photograph is described by a recording, which bf16 gains by and a batch step by step does not
+    recorded = pick_device(device).type == "cuda"
+    timed = create_engine(encoder, device) if recorded else exact
+    engines: dict[Precision, Engine] = {}
+    failed = []
+    for name in names:
+        try:
+            if name == "int8":
+                quantise(encoder, copies.to_calibrate(CALIBRATION_IMAGES), folder, progress)
+            engines[name] = create_engine(
+                encoder, device, name, folder / MODEL_FILE, goal="latency" if recorded else "throughput"
+            )
+        except (DacoError, OSError, RuntimeError) as error:  # OpenVINO's, and a disk without room for it
+            failed.append(str(error))
+    if not engines:
+        return QueryPrecision("fp32", wish, " ".join(failed))
+    proved = _prove(wish, exact, timed, engines, copies, places, vectors, progress)
+    return replace(proved, reason=" ".join([*failed, proved.reason]))
+
+
+def _candidates(wish: Wish, device: str) -> list[Precision]:
+    """The precisions to try."""
+    on_cpu = pick_device(device).type == "cpu"
+    quantisable: list[Precision] = ["int8"] if on_cpu and can_quantise() else []
+    by_wish: dict[Wish, list[Precision]] = {
+        "fp32": [],
+        "bf16": ["bf16"],
+        "int8": [*quantisable, "bf16"],
+        "auto": [*quantisable, "bf16"],
+    }
+    return by_wish[wish]
+
+
+class _Copies:
+    """Reference photographs and degraded copies of them, prepared for the encoder."""
+
+    def __init__(self, engine: Engine, paths: Sequence[Source]) -> None:
+        self._engine = engine
+        self._paths = paths
+
+    def plain(self, row: int) -> Tensor:
+        return self._engine.prepare(self._open(row))
+
+    def to_calibrate(self, most: int) -> list[Tensor]:
+        """At most so many copies of all strengths, and none of those that are looked up."""
+        rows = _spread(len(self._paths), most, offset=1)
+        return [self.degraded((row, CALIBRATION_COPIES + place)) for place, row in enumerate(rows)]
+
+    def degraded(self, query: tuple[int, int]) -> Tensor:
+        row, copy = query
+        return self._engine.prepare(degraded(self._open(row), copy % STRENGTHS, row + copy))
+
+    def _open(self, row: int) -> Image.Image:
+        return open_photograph(self._paths[row], self._engine.image_size)
+
+
+def _prove(
+    wish: Wish,
+    exact: Engine,
+    timed: Engine,
+    engines: dict[Precision, Engine],
+    copies: _Copies,
+    places: Sequence[str],
+    vectors: Callable[[Sequence[int]], NDArray[np.float32]],
+    progress: bool,
+) -> QueryPrecision:
+    sources = _spread(len(places), QUERIES)
+    # strengths by turns; where a reference is used again, another than before
+    queries = [(sources[turn % len(sources)], turn + turn // len(sources)) for turn in range(QUERIES)]
+    described: dict[Precision, list[NDArray[np.float32]]] = {name: [] for name in ("fp32", *engines)}
+    for batch in _prepared(copies, queries, progress):
+        described["fp32"].append(exact.embed_prepared(batch))
+        for name, engine in engines.items():
+            described[name].append(engine.embed_prepared(batch))
+    among = np.union1d(_spread(len(places), DISTRACTORS), sources).tolist()
+    references = vectors(among)
+    right = np.array([places[row] for row, _ in queries])[:, None] == np.array([places[row] for row in among])[None]
+    base = np.concatenate(described["fp32"])
+    recall_fp32 = _recall(base, references, right)
+    seconds = _seconds(timed, engines, copies.plain(sources[0]))
+    tried = []
+    for name in engines:
+        rows = np.concatenate(described[name])
+        recall, speedup = _recall(rows, references, right), seconds["fp32"] / seconds[name]
+        good = recall >= recall_fp32 - MOST_LOSS and (name == wish or speedup >= LEAST_GAIN)
+        agreement = float((rows * base).sum(axis=1).mean())
+        tried.append(Tried(name, round(recall, 2), round(recall_fp32, 2), round(agreement, 5), round(speedup, 2), good))
+    accepted = pick(tried, wish)
+    if accepted is None:
+        return QueryPrecision("fp32", wish, _why_not(tried, wish), len(queries), tuple(tried))
+    reason = (
+        f"{accepted.speedup:g} times as fast as fp32, at {accepted.recall - accepted.recall_fp32:+.2f} points of R@1."
+    )
+    return QueryPrecision(accepted.precision, wish, reason, len(queries), tuple(tried))
+
+
+def pick(tried: Sequence[Tried], wish: Wish) -> Tried | None:
+    """Of what was proved, the one asked for by name, else the fastest; None where nothing was."""
+    proved = [one for one in tried if one.accepted]
+    return max(proved, key=lambda one: (one.precision == wish, one.speedup), default=None)
+
+
+def _why_not(tried: Sequence[Tried], wish: Wish) -> str:
+    parts = [
+        f"{one.precision} costs {one.recall_fp32 - one.recall:.2f} points of R@1"
+        if one.recall < one.recall_fp32 - MOST_LOSS
+        else f"{one.precision} is only {one.speedup:g} times as fast as fp32"
+        for one in tried
+    ]
+    return "; ".join(parts) + "."
+
+
+def _prepared(copies: _Copies, queries: Sequence[tuple[int, int]], progress: bool) -> Iterator[list[Tensor]]:
+    bar = tqdm(total=len(queries), desc="proving the precision", unit=" queries", disable=not progress, delay=2)
+    with ThreadPoolExecutor(thread_name_prefix="decode") as pool, bar:
+        for start in range(0, len(queries), AT_ONCE):
+            batch = queries[start : start + AT_ONCE]
+            yield list(pool.map(copies.degraded, batch))
+            bar.update(len(batch))
+
+
+def _recall(rows: NDArray[np.float32], references: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
+    """R@1 in percent."""
+    best = (rows @ references.T).argmax(axis=1)
+    return float(100 * right[np.arange(len(rows)), best].mean())
+
+
+def _seconds(exact: Engine, engines: dict[Precision, Engine], tensor: Tensor) -> dict[Precision, float]:
+    """What one photograph takes, by turns, so that whatever else the machine does hits all alike: the medians."""
+    everyone: dict[Precision, Engine] = {"fp32": exact, **engines}
+    on_cpu = "OpenVINO" in exact.description
+    clock = time.process_time if on_cpu else time.perf_counter  # other programs take time, but not this one's CPU time
+    taken: dict[Precision, list[float]] = {name: [] for name in everyone}
+    for turn in range(12):
+        for name, engine in everyone.items():
+            start = clock()
+            engine.embed_prepared([tensor])
+            if turn > 1:
+                taken[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def _spread(count: int, most: int, offset: int = 0) -> list[int]:
+    """At most so many of `count` rows, evenly spread."""
+    wanted = min(count, most)
+    return sorted({(offset + row * count // wanted) % count for row in range(wanted)})

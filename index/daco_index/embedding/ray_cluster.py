@@ -1,0 +1,238 @@
+"""Photographs to descriptors on many machines: Ray Data hands shards of the list to copies of the encoder."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from daco_core.errors import DacoError
+from daco_core.photographs.images import UnreadableImage
+from daco_core.photographs.locations import Location
+from daco_index.embedding.embed import Embedded, embed_files
+from daco_index.embedding.embedding_cache import Described, Known, Photograph
+from daco_index.embedding.engines.create import create_engine
+from daco_index.references.object_stores import Source, as_source
+from daco_training.encoder.encoder import Encoder
+
+SHARD = 512  # photographs that one copy of the encoder is handed at a time, and that a stop may cost
+PREFIX = 16  # hexadecimal digits of a content's hash that the copies are told, to know it by
+
+
+class Contents:
+    """Which contents need not be embedded, told to every copy of the encoder; what they are, the driver knows.
+
+    Args:
+        prefixes: of their hashes, rising.
+    """
+
+    def __init__(self, prefixes: NDArray[np.uint64]) -> None:
+        self._prefixes = prefixes
+
+    def look_up(self, sha256: str) -> tuple[Photograph, Described] | None:
+        """A photograph of which only the hash is right, or None."""
+        prefix = np.uint64(int(sha256[:PREFIX], 16))
+        place = int(np.searchsorted(self._prefixes, prefix))
+        known = place < len(self._prefixes) and self._prefixes[place] == prefix
+        return (Photograph(0, 0, sha256), 0) if known else None
+
+    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
+        """The driver does."""
+
+
+class EncoderCopy:
+    """The encoder in a process of Ray's, which describes a shard at a time.
+
+    Args:
+        files: of the encoder's folder, by name.
+        prefixes: as `Contents` takes them.
+    """
+
+    def __init__(
+        self, files: dict[str, bytes], batch_size: int, device: str, trust: bool, prefixes: NDArray[np.uint64]
+    ) -> None:
+        with TemporaryDirectory() as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            self._engine = create_engine(Encoder.load(Path(folder), trust), device, threads=1, goal="throughput")
+        self._batch_size = batch_size
+        self._known = Contents(prefixes)
+
+    def __call__(self, shard: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """What became of the photographs `path` in the rows `row` of the list: a column for each thing learnt."""
+        paths = [as_source(text) for text in shard["path"].tolist()]
+        count, failure = len(paths), ""
+        try:
+            embedded = embed_files(self._engine, paths, self._batch_size, progress=False, known=self._known)
+        except DacoError as error:  # as an answer, since Ray would hand it on as a traceback
+            failure = str(error)
+            embedded = embed_files(self._engine, [], progress=False)
+        vectors = np.zeros((count, self._engine.dimension), dtype=np.float32)
+        kept = np.array(embedded.kept, dtype=np.int64)
+        vectors[kept[embedded.held < 0]] = embedded.vectors
+        known, sizes, hashes = np.zeros(count, dtype=bool), np.zeros((count, 2), dtype=np.int64), [""] * count
+        known[kept[embedded.held >= 0]] = True
+        for row, photograph in zip(embedded.kept, embedded.photographs, strict=True):
+            sizes[row], hashes[row] = (photograph.width, photograph.height), photograph.sha256
+        reasons = {str(error.path): error.reason for error in embedded.unreadable}
+        exif = [embedded.exif.get(row) for row in range(count)]
+        places = [(one.latitude, one.longitude, one.heading) if one else (None, None, None) for one in exif]
+        return {
+            "row": shard["row"],
+            "vector": vectors,
+            "known": known,
+            "size": sizes,
+            "sha256": np.array(hashes),
+            "reason": np.array([reasons.get(text, "") for text in shard["path"].tolist()]),
+            "place": np.array(places, dtype=np.float64),
+            "failure": np.full(count, failure),
+        }
+
+
+def embed_with_ray(
+    encoder: Encoder,
+    paths: Sequence[Source],
+    known: Known,
+    batch_size: int = 16,
+    device: str = "auto",
+    strict: bool = False,
+    progress: bool = True,
+    trust: bool = False,
+    shard: int = SHARD,
+) -> Embedded:
+    """Descriptors of image files, as `embed_files` gives them, made by copies of the encoder on Ray's cores or GPUs.
+
+    The cluster is the one that RAY_ADDRESS names, or this machine. Every machine of it has daco-serve installed, and
+    reads the photographs under the same paths or addresses. Each shard that comes back is noted in `known`.
+
+    Raises:
+        UnreadableImage: with `strict`, for the first such file that is met.
+        DacoError: Ray is not installed or cannot be reached, or a copy of the encoder fails.
+    """
+    vectors: dict[int, NDArray[np.float32]] = {}
+    held: dict[int, int] = {}
+    photographs: dict[int, Photograph] = {}
+    unreadable: dict[int, UnreadableImage] = {}
+    exif: dict[int, Location] = {}
+    made = 0
+    bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
+    with bar, _running() as ray:
+        for answer in _shards(ray, encoder, paths, known, batch_size, device, trust, shard):
+            if failure := str(answer["failure"][0]):
+                raise DacoError(failure)
+            fresh: list[int] = []
+            sizes = answer["size"]
+            for place, row in enumerate(answer["row"].tolist()):
+                reason, sha256 = str(answer["reason"][place]), str(answer["sha256"][place])
+                if reason:
+                    unreadable[row] = UnreadableImage(paths[row], reason)
+                    if strict:
+                        raise unreadable[row]
+                    tqdm.write(f"Skipped: {unreadable[row]}", file=sys.stderr)
+                    continue
+                if not np.isnan(answer["place"][place, 0]):
+                    exif[row] = _location(answer["place"][place])
+                if not answer["known"][place]:
+                    photographs[row] = Photograph(int(sizes[place, 0]), int(sizes[place, 1]), sha256)
+                    vectors[row] = answer["vector"][place]
+                    fresh.append(row)
+                    continue
+                found = known.look_up(sha256)
+                assert found is not None, "two contents have hashes that begin alike"
+                photographs[row], described = found
+                if isinstance(described, int):
+                    held[row] = described
+                else:
+                    vectors[row] = described
+            if fresh:
+                known.remember([photographs[row] for row in fresh], np.stack([vectors[row] for row in fresh]))
+            made += len(fresh)
+            bar.update(len(answer["row"]))
+    kept = sorted([*vectors, *held])
+    return Embedded(
+        np.array([vectors[row] for row in sorted(vectors)], np.float32).reshape(-1, encoder.dimension),
+        kept,
+        np.array([held.get(row, -1) for row in kept], np.int64),
+        [photographs[row] for row in kept],
+        [unreadable[row] for row in sorted(unreadable)],
+        made,
+        exif,
+    )
+
+
+def _shards(
+    ray: Any,
+    encoder: Encoder,
+    paths: Sequence[Source],
+    known: Known,
+    batch_size: int,
+    device: str,
+    trust: bool,
+    shard: int,
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What the copies of the encoder answer, shard by shard, in the order in which they are done."""
+    import pyarrow
+
+    with TemporaryDirectory() as folder:
+        encoder.save(Path(folder) / "encoder")
+        files = {file.name: file.read_bytes() for file in (Path(folder) / "encoder").iterdir()}
+    prefixes = np.sort(np.array([int(sha256[:PREFIX], 16) for sha256 in known.contents()], dtype=np.uint64))
+    rows = range(0, len(paths), shard)
+    tables = [
+        pyarrow.table({"row": range(at, min(at + shard, len(paths))), "path": list(map(str, paths[at : at + shard]))})
+        for at in rows
+    ]
+    resources = ray.cluster_resources()
+    on_gpus = device != "cpu" and resources.get("GPU", 0) >= 1
+    copies = int(resources["GPU"] if on_gpus else resources["CPU"])
+    answers = ray.data.from_arrow(tables).map_batches(
+        EncoderCopy,
+        fn_constructor_args=(files, batch_size, device, trust, prefixes),
+        batch_size=None,  # as they come: each table is a shard
+        batch_format="numpy",
+        compute=ray.data.ActorPoolStrategy(size=max(1, min(copies, len(tables)))),
+        num_cpus=1,
+        num_gpus=1 if on_gpus else 0,
+    )
+    try:
+        yield from answers.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        raise DacoError(f"Ray could not embed the photographs: {cause or error}".splitlines()[0]) from error
+
+
+@contextmanager
+def _running() -> Iterator[Any]:
+    """Ray, started or reached unless that was done before."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is said in our words
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise DacoError("--engine ray needs Ray, which is not installed: pip install 'daco-serve[ray]'.") from error
+    started = not ray.is_initialized()
+    if started:
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise DacoError(f"Ray cannot be reached: {error}".splitlines()[0]) from error
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    for name in ("ray.data", "ray._private.worker"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield ray
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _location(place: NDArray[np.float64]) -> Location:
+    latitude, longitude, heading = place.tolist()
+    return Location(latitude, longitude, None if np.isnan(heading) else heading)

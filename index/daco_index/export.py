@@ -1,0 +1,80 @@
+"""An index as files for other programs: its catalogue as GeoJSON, its catalogue and descriptors as Parquet."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+
+from daco_core.errors import DacoError
+from daco_index.search.bundle import Bundle
+from daco_index.search.catalog import Entry
+
+ROWS = 8192  # descriptors in memory at a time, beside the index itself
+
+
+def export_geojson(bundle: Bundle, file: Path) -> None:
+    """Writes one feature for each photograph: a point (longitude, latitude), or no geometry where it is not known.
+
+    Raises:
+        DacoError: the file cannot be written.
+    """
+    with _whole_or_not(file) as fresh, fresh.open("w", encoding="utf-8") as stream:
+        stream.write('{"type": "FeatureCollection", "features": [')
+        for number, entry in enumerate(bundle.catalog.all()):
+            stream.write((",\n" if number else "\n") + json.dumps(_feature(entry), ensure_ascii=False))
+        stream.write("\n]}\n")
+
+
+def export_parquet(bundle: Bundle, file: Path) -> None:
+    """Writes one row for each photograph: the catalogue's columns, and `descriptor`, a list of float32.
+
+    The encoder's fingerprint is in the schema's metadata: descriptors can be compared with those of the same only.
+
+    Raises:
+        DacoError: pyarrow is not installed, or the file cannot be written.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DacoError(
+            "Parquet needs pyarrow, which is not installed: pip install 'daco-serve[parquet]', or use --geojson."
+        ) from error
+    types = {int: pyarrow.int64(), str: pyarrow.string(), float | None: pyarrow.float64()}
+    columns = [pyarrow.field(name, types[kind]) for name, kind in get_type_hints(Entry).items()]
+    descriptor = pyarrow.field("descriptor", pyarrow.list_(pyarrow.float32(), bundle.store.dimension))
+    notes = {"encoder_fingerprint": bundle.manifest.encoder_fingerprint, "backbone": bundle.manifest.backbone}
+    schema = pyarrow.schema([*columns, descriptor], metadata=notes)
+    entries = bundle.catalog.all()
+    with _whole_or_not(file) as fresh, parquet.ParquetWriter(fresh, schema) as writer:
+        for start in range(0, len(entries), ROWS):
+            rows = entries[start : start + ROWS]
+            vectors = bundle.store.vectors(np.array([entry.id for entry in rows], dtype=np.int64))
+            table = dict(zip(Entry._fields, map(list, zip(*rows, strict=True)), strict=True))
+            table["descriptor"] = list(vectors)
+            writer.write_table(pyarrow.Table.from_pydict(table, schema=schema))
+
+
+def _feature(entry: Entry) -> dict[str, object]:
+    properties = entry._asdict()
+    longitude, latitude = properties.pop("longitude"), properties.pop("latitude")
+    geometry = None if longitude is None else {"type": "Point", "coordinates": [longitude, latitude]}
+    return {"type": "Feature", "id": properties.pop("id"), "geometry": geometry, "properties": properties}
+
+
+@contextmanager
+def _whole_or_not(file: Path) -> Iterator[Path]:
+    """A file beside it to write to, which takes its place at the end; on an error nothing is left."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        yield fresh
+        fresh.replace(file)
+    except OSError as error:
+        raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            fresh.unlink()

@@ -1,0 +1,253 @@
+"""Generations on disk: written aside, made durable, published by one atomic rename.
+
+INDEX/CURRENT            "<n> <SHA-256 of generations/<n>/manifest.json>": the live generation, and the start of the
+                         chain of hashes that covers every byte of it
+INDEX/generations/<n>/   a finished generation, never changed again
+INDEX/generations/<n>/manifest.json.sha256
+                         the same hash, for the time when CURRENT names another generation
+INDEX/generations/.embedded/
+                         descriptors made by a run that has not published yet: the next run goes on with them
+INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
+INDEX/calibration.json   how far answers can be trusted, fitted on queries: no generation's, and not ours to write
+INDEX/.lock              held by the one process that writes
+INDEX/.owner             a name that no other index has, for what it keeps on a server; made when it is first needed
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from uuid import uuid4
+
+from daco_core.errors import DacoError
+from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, sha256_of
+
+CURRENT_FILE = "CURRENT"
+CURRENT_FORM = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n")
+GENERATIONS = "generations"
+EMBEDDED = ".embedded"
+CALIBRATION_FILE = "calibration.json"
+LOCK_FILE = ".lock"
+OWNER_FILE = ".owner"
+MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
+KEPT = 2  # the live generation and the one before it
+
+
+@dataclass(frozen=True)
+class Current:
+    """What `CURRENT` says: the live generation, and the hash that its manifest must have."""
+
+    generation: int
+    manifest_sha256: str
+
+
+def generation_folder(index: Path, generation: int) -> Path:
+    """Where a generation of an index lies."""
+    return index / GENERATIONS / str(generation)
+
+
+def finished_generations(index: Path) -> list[int]:
+    """The numbers of the generations that lie in an index, rising; the live one need not be the last."""
+    folder = index / GENERATIONS
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+
+
+def read_current(index: Path) -> Current:
+    """The live generation of an index.
+
+    Raises:
+        DacoError: the folder is missing, holds no index, or `CURRENT` is damaged.
+    """
+    file = index / CURRENT_FILE
+    try:
+        text = file.read_bytes().decode("ascii", errors="replace")
+    except OSError as error:
+        what = "is not a folder" if not index.is_dir() else f"holds no index: {CURRENT_FILE} cannot be read"
+        raise DacoError(f"{index} {what}. Make one with daco-index build.") from error
+    match = CURRENT_FORM.fullmatch(text)
+    if match is None:
+        raise DacoError(f"The index is damaged: {file} does not name a generation. {REMEDY}")
+    return Current(int(match[1]), match[2])
+
+
+def read_kept(index: Path, generation: int) -> Current:
+    """A generation that lies in an index, live or not, with the hash that its manifest must have.
+
+    Raises:
+        DacoError: its note of the hash cannot be read or is damaged.
+    """
+    with suppress(DacoError):
+        if (current := read_current(index)).generation == generation:
+            return current
+    folder = generation_folder(index, generation)
+    file = folder / MANIFEST_HASH_FILE
+    try:
+        # an index written before there were such notes has none, and its manifest vouches for itself
+        sha256 = file.read_text(encoding="ascii").strip() if file.exists() else sha256_of(folder / MANIFEST_FILE)
+    except (OSError, ValueError) as error:
+        raise DacoError(f"The index is damaged: {file} cannot be read ({error}). {REMEDY}") from error
+    return Current(generation, sha256)
+
+
+def embedded_folder(index: Path) -> Path:
+    """The folder for descriptors that are not published yet; it outlives a writer that was stopped."""
+    return index / GENERATIONS / EMBEDDED
+
+
+class Writer:
+    """The one process that may change an index; use it as a context.
+
+    Args:
+        index: the folder, made if it is missing.
+        keep: how many generations stay when one is published, with the new one; at least 1.
+
+    Raises:
+        DacoError: somebody else is writing it, it cannot be written, or the folder holds something that is no index.
+    """
+
+    def __init__(self, index: Path, keep: int = KEPT) -> None:
+        self.index = index
+        self._keep = keep
+        self._generations = index / GENERATIONS
+        self._fresh_current = index / f".{CURRENT_FILE}.new"
+        self._lock = -1
+
+    def __enter__(self) -> "Writer":
+        try:
+            if self.index.is_dir():
+                strangers = {path.name for path in self.index.iterdir() if not path.name.startswith(".")}
+                if strangers - {CURRENT_FILE, GENERATIONS, CALIBRATION_FILE}:
+                    raise DacoError(f"{self.index} holds other things than an index: name a folder of its own.")
+            self._generations.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.index / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._unlock()
+            raise DacoError(f"{self.index} is being written by another process: wait until it is done.") from error
+        except OSError as error:
+            self._unlock()
+            raise DacoError(f"No index can be written to {self.index}: {error.strerror}.") from error
+        self._clear()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._unlock()
+
+    @property
+    def embedded(self) -> Path:
+        return embedded_folder(self.index)
+
+    @property
+    def owner(self) -> str:
+        """A name that no other index has: eight letters and digits."""
+        file = self.index / OWNER_FILE
+        if not file.exists():
+            fresh = self.index / f"{OWNER_FILE}.new"
+            fresh.write_text(uuid4().hex[:8], encoding="ascii")
+            _sync(fresh)
+            fresh.replace(file)
+            _sync(self.index)
+        return file.read_text(encoding="ascii")
+
+    def forget_embedded(self) -> None:
+        """Clears that folder, once its descriptors are published."""
+        shutil.rmtree(self.embedded, ignore_errors=True)
+
+    @contextmanager
+    def new_generation(self) -> Iterator[tuple[int, Path]]:
+        """Gives the number and the empty folder of a new generation, and publishes what was put there.
+
+        If anything goes wrong on the way, Ctrl-C included, the folder is removed and the previous generation stays.
+
+        Raises:
+            DacoError: the disk is full or cannot be written.
+        """
+        live = self._live()
+        number = max([*finished_generations(self.index), live or 0]) + 1
+        partial = self._generations / f".{number}.partial"
+        final = generation_folder(self.index, number)
+        try:
+            partial.mkdir()
+            yield number, partial
+            (partial / MANIFEST_HASH_FILE).write_text(f"{sha256_of(partial / MANIFEST_FILE)}\n", encoding="ascii")
+            _sync_tree(partial)
+            partial.rename(final)
+            _sync(self._generations)
+            self._publish(number)
+        except BaseException as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):
+                self._fresh_current.unlink()
+            if self._live() != number:
+                shutil.rmtree(final, ignore_errors=True)
+            if isinstance(error, OSError | DacoError):
+                kept = "there is none yet" if live is None else f"generation {live} is whole and stays"
+                reason = getattr(error, "strerror", None) or error
+                raise DacoError(f"The index in {self.index} cannot be written ({reason}); {kept}.") from error
+            raise
+        self._prune(number)
+
+    def _publish(self, number: int) -> None:
+        manifest_sha256 = sha256_of(generation_folder(self.index, number) / MANIFEST_FILE)
+        self._fresh_current.write_text(f"{number} {manifest_sha256}\n", encoding="ascii")
+        _sync(self._fresh_current)
+        self._fresh_current.replace(self.index / CURRENT_FILE)
+        _sync(self.index)
+
+    def _live(self) -> int | None:
+        """The live generation; None where there is none, or `CURRENT` is damaged and a new build is to mend it."""
+        with suppress(DacoError):
+            return read_current(self.index).generation
+        return None
+
+    def _clear(self) -> None:
+        """Removes what a crash left: half-written folders, and a finished generation that was never published."""
+        self._fresh_current.unlink(missing_ok=True)
+        for path in self._generations.glob(".*"):
+            if path.name == EMBEDDED:
+                continue
+            shutil.rmtree(path, ignore_errors=True)
+        live = self._live()
+        if live is not None:
+            for number in finished_generations(self.index):
+                if number > live:
+                    self._remove(number)
+
+    def _prune(self, live: int) -> None:
+        for number in finished_generations(self.index)[: -self._keep]:
+            if number != live:
+                self._remove(number)
+
+    def _remove(self, number: int) -> None:
+        # renamed first, so that no crash leaves half a generation under its number
+        doomed = self._generations / f".{number}.removed"
+        with suppress(OSError):
+            generation_folder(self.index, number).rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Makes a file, or a folder's list of names, survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

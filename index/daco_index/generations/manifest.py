@@ -1,0 +1,169 @@
+"""`manifest.json`: what a generation of an index is made of, and the hashes that prove it whole."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daco_core.errors import DacoError
+from daco_index.embedding.precision_record import QueryPrecision, parse_query_precision
+from daco_index.references.find import Split
+from daco_index.search.catalog import Entry
+from daco_index.search.index_choice import EXACT, Measured, Search, Wishes
+
+FORMAT_VERSION = 3  # 1 knew neither sources nor next_id; 2 knew only exact search
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of the generation: its size and the SHA-256 of its bytes."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The box of latitudes and longitudes (degrees) that holds every located photograph."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """Where photographs were taken from, so that it can be looked at again: `find_references`'s arguments, absolute."""
+
+    name: str
+    data_root: str
+    split: Split
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says.
+
+    Args:
+        created: UTC, ISO 8601.
+        count, with_location: photographs in the index; those of them whose position is known.
+        dimension: the length of a descriptor.
+        index: FAISS's factory string; `Flat` is exact.
+        metric: `inner_product`; descriptors have length 1, so it is the cosine.
+        source: what the photographs were named by when the index was built.
+        backbone, encoder_fingerprint: of the encoder that made the descriptors; it lies beside them in `encoder/`.
+        bounds: None where no position is known. A set across the 180th meridian gets the long way round.
+        files: path below the generation's folder to what must be there.
+        change: what made this generation of the one before: `build`, `add`, `rollback to 3`, ...
+        sources: what `update` looks at again; in an index of format 1, none.
+        left_out: files of the sources that were removed from the index on purpose, absolute.
+        next_id: above every id that this index ever gave, so that none is given twice.
+        search: how the descriptors are searched, and why so.
+        queries: the precision that queries are described in, and what it costs.
+    """
+
+    generation: int
+    created: str
+    count: int
+    with_location: int
+    dimension: int
+    index: str
+    source: str
+    backbone: str
+    encoder_fingerprint: str
+    bounds: Bounds | None
+    files: dict[str, FileRecord]
+    change: str
+    sources: tuple[SourceRecord, ...]
+    left_out: tuple[str, ...]
+    next_id: int
+    search: Search
+    queries: QueryPrecision = field(default_factory=QueryPrecision)
+    metric: str = "inner_product"
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def bytes(self) -> int:
+        """The size of the generation's files on disk."""
+        return sum(record.bytes for record in self.files.values())
+
+    def as_json(self) -> str:
+        """The text of `manifest.json`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def verify_files(self, folder: Path) -> None:
+        """Reads every file of the generation once.
+
+        Raises:
+            DacoError: one is missing, cannot be read, or is not the one that was written.
+        """
+        for name, record in self.files.items():
+            file = folder / name
+            try:
+                intact = file.stat().st_size == record.bytes and sha256_of(file) == record.sha256
+            except OSError as error:
+                raise DacoError(f"The index is damaged: {file} cannot be read ({error.strerror}). {REMEDY}") from error
+            if not intact:
+                raise DacoError(f"The index is damaged: {file} is not the file that was written. {REMEDY}")
+
+
+REMEDY = "Build it again with daco-index build."
+
+
+def parse_manifest(text: bytes, file: Path) -> Manifest:
+    """The manifest in the bytes of a file.
+
+    Raises:
+        DacoError: it is of a newer format, or no manifest.
+    """
+    try:
+        content: dict[str, Any] = json.loads(text)
+        version = content["format_version"]
+        if version > FORMAT_VERSION:
+            raise DacoError(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
+        if version == 1:
+            content |= {"change": "build", "sources": [], "left_out": [], "next_id": content["count"]}
+        if version < 3:
+            content |= {"index": EXACT, "search": {"reason": "Exact, as every index of format 2.", "wishes": {}}}
+        bounds = content["bounds"]
+        content["bounds"] = None if bounds is None else Bounds(**bounds)
+        content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
+        content["sources"] = tuple(SourceRecord(**record) for record in content["sources"])
+        content["left_out"] = tuple(content["left_out"])
+        content["search"] = _parse_search(content["search"])
+        content["queries"] = parse_query_precision(content.get("queries"))
+        return Manifest(**content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DacoError(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error
+
+
+def _parse_search(content: dict[str, Any]) -> Search:
+    measured = content.get("measured")
+    parts = {"wishes": Wishes(**content["wishes"]), "measured": None if measured is None else Measured(**measured)}
+    return Search(**(content | parts))
+
+
+def bounds_of(entries: Iterable[Entry]) -> Bounds | None:
+    """The box around every entry whose position is known."""
+    points = [(entry.latitude, entry.longitude) for entry in entries]
+    latitudes = [latitude for latitude, _ in points if latitude is not None]
+    longitudes = [longitude for _, longitude in points if longitude is not None]
+    if not latitudes or not longitudes:
+        return None
+    return Bounds(min(latitudes), min(longitudes), max(latitudes), max(longitudes))
+
+
+def record_files(folder: Path) -> dict[str, FileRecord]:
+    """A record of every file below a folder, by its path there, sorted."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): FileRecord(file.stat().st_size, sha256_of(file)) for file in files}
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal. Raises OSError."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

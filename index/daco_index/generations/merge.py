@@ -1,0 +1,71 @@
+"""Several indexes of one encoder to one."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from daco_core.errors import DacoError
+from daco_index.generations.descriptors import Descriptors
+from daco_index.generations.folders import CURRENT_FILE, KEPT, Writer, read_current
+from daco_index.generations.manifest import Manifest
+from daco_index.generations.publish import write_generation
+from daco_index.search.bundle import Bundle, highest_next_id
+from daco_index.search.catalog import Entry
+from daco_index.search.stores.address import check_address
+
+
+def merge_indexes(
+    indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: bool = False, store: str | None = None
+) -> Manifest:
+    """Writes the photographs of several indexes as one; nothing is embedded.
+
+    The first index's photographs keep their ids, the others' get new ones. A file that several hold is taken from the
+    first that has it.
+
+    Args:
+        indexes: at least two.
+        out: a new folder, or the first of `indexes`, which then gets a new generation.
+        keep: generations of `out` that stay, with the new one.
+        store: `faiss` or the address of a Milvus server; None for where `out` has its vectors already.
+
+    Raises:
+        DacoError: they are of different encoders, one is not whole, or `out` holds another index.
+    """
+    store = None if store is None else check_address(store)
+    for index in indexes:
+        read_current(index)
+    if (out / CURRENT_FILE).exists() and out.resolve() != indexes[0].resolve():
+        raise DacoError(f"{out} holds another index: name a new folder, or the first of the indexes to merge into it.")
+    with Writer(out, keep) as writer:
+        bundles = [Bundle.open(index, trust) for index in indexes]
+        first = bundles[0]
+        for index, bundle in zip(indexes, bundles, strict=True):
+            if bundle.manifest.encoder_fingerprint != first.manifest.encoder_fingerprint:
+                raise DacoError(
+                    f"{indexes[0]} and {index} are of different encoders ({first.manifest.backbone} and"
+                    f" {bundle.manifest.backbone}), so their descriptors cannot be compared: build one of them again."
+                )
+        fresh = itertools.count(max(first.manifest.next_id, highest_next_id(out)))
+        entries: dict[str, Entry] = {entry.path: entry for entry in first.catalog.all()}
+        descriptors = Descriptors(first.manifest.dimension)
+        descriptors.hold([entry.id for entry in entries.values()], first.store)
+        for bundle in bundles[1:]:
+            joining = [entry for entry in bundle.catalog.all() if entry.path not in entries]
+            numbers = list(itertools.islice(fresh, len(joining)))
+            descriptors.hold(numbers, bundle.store, [entry.id for entry in joining])
+            entries |= {entry.path: entry._replace(id=number) for entry, number in zip(joining, numbers, strict=True)}
+        sources = dict.fromkeys(record for bundle in bundles for record in bundle.manifest.sources)
+        left_out = {path for bundle in bundles for path in bundle.manifest.left_out} - set(entries)
+        return write_generation(
+            writer,
+            descriptors,
+            sorted(entries.values(), key=lambda entry: entry.id),
+            first.encoder,
+            ", ".join(dict.fromkeys(bundle.manifest.source for bundle in bundles)),
+            f"merge of {len(indexes)}",
+            list(sources),
+            sorted(left_out),
+            next(fresh),
+            before=first,
+            store=store,
+        )

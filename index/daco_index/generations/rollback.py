@@ -1,0 +1,94 @@
+"""The generations that an index keeps: what they are, and going back to one."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from daco_core.errors import DacoError
+from daco_index.generations.descriptors import Descriptors
+from daco_index.generations.folders import KEPT, Writer, finished_generations, generation_folder, read_current
+from daco_index.generations.manifest import Manifest
+from daco_index.generations.publish import republish, write_generation
+from daco_index.search.bundle import Bundle, highest_next_id, read_kept_manifest
+from daco_index.search.stores.address import FAISS
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A generation that lies in the index; `manifest` is None and `damage` says why where it cannot be read."""
+
+    generation: int
+    live: bool
+    manifest: Manifest | None
+    damage: str | None = None
+
+
+def list_generations(index: Path) -> list[Kept]:
+    """The generations of an index, the oldest first; of their files only the manifests are looked at.
+
+    Raises:
+        DacoError: there is no index.
+    """
+    live = read_current(index).generation
+    kept = []
+    for number in finished_generations(index):
+        try:
+            kept.append(Kept(number, number == live, read_kept_manifest(index, number)))
+        except DacoError as error:
+            kept.append(Kept(number, number == live, None, str(error)))
+    return kept
+
+
+def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool = False) -> Manifest:
+    """Publishes what an older generation held as a new generation, so that numbers only grow.
+
+    Done twice it comes back to where it began. The live generation need not be whole, the older one must.
+
+    Args:
+        to: the generation; None for the one before the live one.
+        keep: generations that stay, with the new one.
+
+    Raises:
+        DacoError: there is no such generation, it is damaged, or the index cannot be written.
+    """
+    live = None
+    try:
+        live = read_current(index).generation
+    except DacoError:
+        if to is None or not finished_generations(index):
+            raise
+    with Writer(index, keep) as writer:
+        with suppress(DacoError):
+            live = read_current(index).generation
+        kept = [number for number in finished_generations(index) if number != live]
+        if not kept:
+            raise DacoError(f"{index} keeps no generation but the live one, {live}, so there is nothing to go back to.")
+        if to is not None and to not in kept:
+            raise DacoError(f"{index} cannot go back to generation {to}: choose of {', '.join(map(str, kept))}.")
+        chosen = kept[-1] if to is None else to
+        old = Bundle.open_kept(index, chosen, trust)
+        manifest, change, next_id = old.manifest, f"rollback to {chosen}", highest_next_id(index)
+        if old.store.address == FAISS:
+            return republish(writer, generation_folder(index, chosen), manifest, change, next_id)
+        live_bundle = None
+        with suppress(DacoError):
+            live_bundle = Bundle.open(index, trust)
+        entries = old.catalog.all()
+        descriptors = Descriptors(manifest.dimension)
+        descriptors.hold([entry.id for entry in entries], old.store)
+        return write_generation(
+            writer,
+            descriptors,
+            entries,
+            old.encoder,
+            manifest.source,
+            change,
+            manifest.sources,
+            manifest.left_out,
+            next_id,
+            manifest.search.wishes,
+            before=live_bundle,
+            store=old.store.address,
+            queries=manifest.queries,
+            quantised=old.quantised,
+        )

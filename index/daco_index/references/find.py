@@ -1,0 +1,133 @@
+"""Where reference photographs and their positions come from."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from daco_core.errors import DacoError
+from daco_core.photographs.images import SUFFIXES, list_images_below
+from daco_core.photographs.layout import SPLITS, DataSet
+from daco_core.photographs.locations import Location
+from daco_core.photographs.positions import locate
+from daco_index.references.object_stores import find_remote, is_remote
+
+Split = Literal["all", "train", "val"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One photograph of the map.
+
+    Args:
+        path: absolute; or the address of a file in an object store.
+        place: the name of the place that it shows; several photographs may share one.
+        latitude, longitude: degrees, WGS 84; None where not known.
+        heading: degrees clockwise from north; None where not known.
+    """
+
+    path: Path | str
+    place: str
+    latitude: float | None = None
+    longitude: float | None = None
+    heading: float | None = None
+
+
+def absolute_source(source: str, data_root: Path = Path("data")) -> tuple[str, Path]:
+    """A source and data root that name the same photographs from any working folder. Raises as `find_references`."""
+    if is_remote(source):
+        return source.rstrip("/"), data_root.absolute()
+    is_folder = _find_domain(source, data_root) is None
+    return str(Path(source).resolve()) if is_folder else source, data_root.absolute()
+
+
+def find_references(source: str, data_root: Path = Path("data"), split: Split = "all") -> list[Reference]:
+    """The reference photographs that a command line names, in a fixed order.
+
+    Args:
+        source: `NAME/domain` (`tokyo/day`, `demo/domain_a`), a domain of a data set below `data_root`; or a folder of
+            photographs, taken with all folders in it. A data set goes before a folder of the same name. Or an address
+            such as `s3://bucket/north`, of all photographs below it in an object store that fsspec can read.
+        split: the part of a data set; a plain folder has only `all`.
+
+    Raises:
+        DacoError: there is no such source, it holds no photographs, or its positions cannot be understood.
+    """
+    if is_remote(source):
+        return _remote_references(source, split)
+    domain = _find_domain(source, data_root)
+    if domain is not None:
+        data_set, name = domain
+        folder = (data_set.folder / "original" / name).absolute()
+        images = _domain_images(data_set, name, split)
+    else:
+        _refuse_split(source, split)
+        folder = Path(source).resolve()
+        images = _folder_images(folder)
+    if not images:
+        raise _no_photographs(source, "" if split == "all" else f" in its split {split!r}")
+    locations = locate(folder, list(images))
+    return [_reference(path, place, locations.get(path)) for path, place in images.items()]
+
+
+def _remote_references(source: str, split: Split) -> list[Reference]:
+    _refuse_split(source, split)
+    found = find_remote(source)
+    if not found:
+        raise _no_photographs(source)
+    return [
+        _reference(address, PurePosixPath(name).with_suffix("").as_posix(), location)
+        for address, (name, location) in found.items()
+    ]
+
+
+def _refuse_split(source: str, split: Split) -> None:
+    if split != "all":
+        raise DacoError(f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out.")
+
+
+def _no_photographs(source: str, part: str = "") -> DacoError:
+    return DacoError(f"{source} holds no photographs{part}: none of its files ends in {', '.join(sorted(SUFFIXES))}.")
+
+
+def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
+    """The data set and its domain folder, or None where the source is a plain folder."""
+    is_folder = Path(source).is_dir()
+    name, _, domain = source.rstrip("/").partition("/")
+    named = bool(name) and (data_root / name / "original").is_dir()
+    if named and domain and "/" not in domain:
+        data_set = DataSet(data_root, name)
+        if not is_folder or domain in (*data_set.domains, *data_set.domain_names.values()):
+            return data_set, data_set.find_domain(domain)
+    if is_folder:
+        return None
+    if named and not domain:
+        data_set = DataSet(data_root, name)
+        known = ", ".join(f"{name}/{data_set.domain_names.get(folder, folder)}" for folder in data_set.domains)
+        raise DacoError(
+            f"{source} is a data set with several domains: name one of {known or 'them (it has none yet)'}."
+        )
+    if Path(source).exists():
+        raise DacoError(f"{source} is a file: name the folder of photographs that it lies in.")
+    raise DacoError(
+        f"No reference photographs at {source}: it is neither a folder nor NAME/domain of a data set below {data_root}."
+    )
+
+
+def _domain_images(data_set: DataSet, domain: str, split: Split) -> dict[Path, str]:
+    """Photograph to place: the file's stem, which pairs domains; with its split where both splits have that stem."""
+    splits = SPLITS if split == "all" else (split,)
+    found = [(part, image.absolute()) for part in splits for image in data_set.images(domain, part)]
+    times = Counter(image.stem for _, image in found)
+    return {image: image.stem if times[image.stem] == 1 else f"{part}/{image.stem}" for part, image in found}
+
+
+def _folder_images(folder: Path) -> dict[Path, str]:
+    """Photograph to place: its path below the folder, without the suffix."""
+    return {image: image.relative_to(folder).with_suffix("").as_posix() for image in list_images_below(folder)}
+
+
+def _reference(path: Path | str, place: str, location: Location | None) -> Reference:
+    if location is None:
+        return Reference(path, place)
+    return Reference(path, location.place or place, location.latitude, location.longitude, location.heading)

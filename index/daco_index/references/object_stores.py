@@ -1,0 +1,124 @@
+"""Photographs in object stores, read through fsspec: `s3://bucket/north`, `gs://...`, `https://...`, `file:///...`."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+import fsspec
+from PIL import Image
+
+from daco_core.errors import DacoError
+from daco_core.photographs.images import SUFFIXES, UnreadableImage, open_reduced
+from daco_core.photographs.locations import Location
+from daco_core.photographs.positions import names, tables
+
+TABLES = (".csv", ".geojson")
+ABSENT = "there is no such file"
+
+
+# the path of a file, or the address of one in an object store
+Source = Path | str
+
+
+# what a disk says that is away or failing, a network's too, or a machine without room for another open file
+AWAY = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN}
+AWAY |= {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+class Unreachable(DacoError):
+    """A store or disk that does not answer, or not this user; its photographs are not to be skipped as broken ones."""
+
+
+def is_remote(source: str) -> bool:
+    """Whether it is an address such as `s3://bucket/north`, and no path."""
+    return "://" in source
+
+
+def find_remote(source: str) -> dict[str, tuple[str, Location | None]]:
+    """The photographs below an address, sorted: of each its address, its path below, and its location if that is known.
+
+    Locations come from tables that lie there, and from file names, as those of a folder do; not yet from EXIF, which is
+    seen when a photograph is read.
+
+    Raises:
+        DacoError: it cannot be listed, or a table there cannot be understood.
+    """
+    base = source.rstrip("/")
+    with _speaking_of(source, "listed"), TemporaryDirectory() as temporary:
+        files, root = fsspec.core.url_to_fs(base)
+        found = {PurePosixPath(key).relative_to(root).as_posix(): key for key in files.find(root)}
+        shown = {name: key for name, key in found.items() if not any(part.startswith(".") for part in name.split("/"))}
+        images = {name: key for name, key in shown.items() if _suffix(name) in SUFFIXES}
+        # tables are read by what reads those of a folder, in a copy that has nothing but them
+        copy = Path(temporary) / PurePosixPath(root).name
+        for name in images:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        for name, key in shown.items():
+            if _suffix(name) in TABLES and (copy / name).parent.is_dir():
+                files.get_file(key, str(copy / name))
+        for suffix in TABLES:
+            if images and files.isfile(root + suffix):
+                files.get_file(root + suffix, str(copy.with_name(copy.name + suffix)))
+        try:
+            located = tables.locate(copy, [copy / name for name in images]) if images else {}
+        except DacoError as error:
+            raise DacoError(str(error).replace(str(copy), base)) from error
+        return {
+            f"{base}/{name}": (name, located.get(copy / name) or names.read_name(PurePosixPath(name).name))
+            for name in sorted(images)
+        }
+
+
+def as_source(text: str) -> Source:
+    """A path or an address, as it is written down."""
+    return text if is_remote(text) else Path(text)
+
+
+def open_photograph(source: Source, size: int) -> Image.Image:
+    """The image in a file, as `open_reduced` gives it. Raises UnreadableImage; Unreachable where a store is away."""
+    return open_reduced(source, size, read_source(source))[0]
+
+
+def read_source(source: Source) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UnreadableImage: there is none, or it may not be read.
+        Unreachable: the store or the disk that has it is away, or this machine has no room to read it.
+    """
+    try:
+        return source.read_bytes() if isinstance(source, Path) else _read_remote(source)
+    except FileNotFoundError as error:
+        raise UnreadableImage(source, ABSENT) from error
+    except OSError as error:
+        if error.errno in AWAY:
+            raise Unreachable(f"{source} cannot be read: {error.strerror}.") from error
+        raise UnreadableImage(source, error.strerror) from error
+
+
+def _read_remote(address: str) -> bytes:
+    with _speaking_of(address, "read"):
+        files, key = fsspec.core.url_to_fs(address)
+        try:
+            content: bytes = files.cat_file(key)
+        except FileNotFoundError as error:
+            raise UnreadableImage(address, ABSENT) from error
+        return content
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+@contextmanager
+def _speaking_of(address: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except DacoError:
+        raise
+    except ImportError as error:  # fsspec says which package reads such addresses
+        raise Unreachable(f"{address} cannot be {what}: {error}.") from error
+    except Exception as error:  # each kind of store has errors of its own
+        raise Unreachable(f"{address} cannot be {what}: {str(error) or type(error).__name__}.") from error

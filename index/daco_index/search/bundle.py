@@ -1,0 +1,213 @@
+"""An index as one thing: vectors, catalogue and encoder of one generation, opened and searched together."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import DacoError
+from daco_index.generations.folders import (
+    CURRENT_FILE,
+    MANIFEST_HASH_FILE,
+    Current,
+    finished_generations,
+    generation_folder,
+    read_current,
+    read_kept,
+)
+from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest
+from daco_index.search.catalog import Catalog, Entry
+from daco_index.search.index_choice import Gpu, worth_a_gpu
+from daco_index.search.store import VectorStore
+from daco_index.search.stores.faiss import FaissStore, candidates_file
+from daco_index.search.stores.gpu import wanted
+from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore
+from daco_training.encoder.encoder import Encoder
+
+VECTORS_FILE = "vectors.faiss"
+CATALOG_FILE = "catalog.sqlite"
+ENCODER_FOLDER = "encoder"
+QUANTISED_FOLDER = "int8"
+AT_ONCE = 65536  # vectors that are held in memory beside the stores
+
+
+class Match(NamedTuple):
+    """One answer to a query: rank from 1, similarity (cosine, 1 for equal descriptors), and the photograph."""
+
+    rank: int
+    similarity: float
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified generation of an index, in memory; any number of threads may search it."""
+
+    manifest: Manifest
+    encoder: Encoder
+    store: VectorStore
+    catalog: Catalog
+    quantised: Path | None = None  # the folder of the encoder's int8 form, where it has one
+
+    @property
+    def generation(self) -> int:
+        return self.manifest.generation
+
+    @classmethod
+    def open(cls, index: Path, trust: bool = False, gpu: Gpu = "off") -> "Bundle":
+        """The live generation of the index in a folder, once every byte of it has been verified.
+
+        Args:
+            trust: consent to running the code of others, without which an encoder from torch.hub is refused.
+            gpu: whether it is to be searched on a GPU; with `auto`, where FAISS sees one and has such an index there,
+                and the index is large enough.
+
+        Raises:
+            DacoError: there is no index, a file of it is missing or damaged (the sentence names it), its encoder is
+                not the one that made its descriptors or wants consent, or it cannot be on a GPU with `on`.
+        """
+        on_gpu = wanted(gpu)
+        current = read_current(index)
+        while True:
+            try:
+                bundle = cls._open_generation(index, current, trust)
+                if on_gpu and isinstance(bundle.store, FaissStore):
+                    bundle._move_to_gpu(index, bundle.store, insist=gpu == "on")
+                return bundle
+            except DacoError:
+                # a writer may have published twice since, and cleared this generation away
+                if (newer := read_current(index)) == current:
+                    raise
+                current = newer
+
+    def _move_to_gpu(self, index: Path, store: FaissStore, insist: bool) -> None:
+        if not insist and not worth_a_gpu(store.count, store.dimension):
+            return
+        if not store.move_to_gpu() and insist:
+            raise DacoError(
+                f"{index} is searched by {self.manifest.index}, which FAISS cannot hold on this GPU: build it with"
+                " --gpu on, or leave --gpu out."
+            )
+
+    @classmethod
+    def open_kept(cls, index: Path, generation: int, trust: bool = False) -> "Bundle":
+        """A generation that is kept, live or not, verified as `open` does. Raises as `open`."""
+        return cls._open_generation(index, read_kept(index, generation), trust)
+
+    @classmethod
+    def _open_generation(cls, index: Path, current: Current, trust: bool) -> "Bundle":
+        folder = generation_folder(index, current.generation)
+        manifest = _read_manifest(index, current)
+        manifest.verify_files(folder)
+        encoder = Encoder.load(folder / ENCODER_FOLDER, trust)
+        if encoder.fingerprint != manifest.encoder_fingerprint:
+            raise DacoError(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
+        store = load_store(folder, manifest)
+        catalog = Catalog(folder / CATALOG_FILE)
+        if not (store.count == catalog.count == manifest.count and store.dimension == encoder.dimension):
+            raise DacoError(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
+        quantised = folder / QUANTISED_FOLDER
+        return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None)
+
+    def search(self, vectors: NDArray[np.float32], k: int, only: Sequence[int] | None = None) -> list[list[Match]]:
+        """The photographs most similar to each descriptor, the best first.
+
+        Args:
+            vectors: (q, dimension), length 1, of this index's encoder.
+            k: how many for each; of a smaller index, all.
+            only: ids of this index to look among, each compared exactly; None for all.
+
+        Returns:
+            q lists of min(k, count) matches.
+
+        Raises:
+            DacoError: the descriptors are of another length than the index's, or one found is not in the catalogue.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.store.dimension:
+            raise DacoError(
+                f"Descriptors of shape {vectors.shape} cannot be looked up in an index of {self.store.dimension}"
+                " numbers each: embed them with the index's own encoder."
+            )
+        if only is None:
+            similarities, ids = self.store.search(vectors, min(k, self.store.count))
+        else:
+            similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
+        cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
+        found = ids >= 0  # what was not stands at the end of its row
+        entries = self.catalog.get(ids[found].tolist())
+        if len(entries) < found.sum():  # a collection in Milvus that others write to, too
+            raise DacoError(f"The store found photographs that the catalogue does not know. {REMEDY}")
+        rest = iter(entries)
+        return [
+            list(map(Match, range(1, some + 1), row, islice(rest, some)))
+            for row, some in zip(cosines.tolist(), found.sum(axis=1).tolist(), strict=True)
+        ]
+
+    def _search_among(
+        self, vectors: NDArray[np.float32], k: int, only: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As `VectorStore.search` of a store that holds no others."""
+        best, ids = np.empty((len(vectors), 0), np.float32), np.empty((len(vectors), 0), np.int64)
+        for start in range(0, len(only), AT_ONCE):
+            part = only[start : start + AT_ONCE]
+            best = np.hstack([best, vectors @ self.store.vectors(part).T])
+            ids = np.hstack([ids, np.broadcast_to(part, (len(vectors), len(part)))])
+            order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+            best, ids = np.take_along_axis(best, order, axis=1), np.take_along_axis(ids, order, axis=1)
+        return best, ids
+
+
+def read_manifest(index: Path) -> Manifest:
+    """The manifest of the live generation; the other files are not looked at.
+
+    Raises:
+        DacoError: there is no index, or its `CURRENT` or manifest is damaged.
+    """
+    return _read_manifest(index, read_current(index))
+
+
+def read_kept_manifest(index: Path, generation: int) -> Manifest:
+    """The manifest of a generation that is kept, live or not. Raises DacoError where it is damaged."""
+    return _read_manifest(index, read_kept(index, generation))
+
+
+def highest_next_id(index: Path) -> int:
+    """An id above every one that the readable generations of an index know of; 0 where there are none."""
+    highest = 0
+    for generation in finished_generations(index):
+        with suppress(DacoError):
+            highest = max(highest, read_kept_manifest(index, generation).next_id)
+    return highest
+
+
+def load_store(folder: Path, manifest: Manifest) -> VectorStore:
+    """The vectors of a generation, set to search as its manifest says. Raises DacoError where they cannot be had."""
+    if POINTER_FILE in manifest.files:
+        return MilvusStore.load(folder / POINTER_FILE)
+    file = folder / VECTORS_FILE
+    store = FaissStore.load(file, candidates_file(file).name in manifest.files)
+    store.tune(manifest.search.parameters)
+    return store
+
+
+def _read_manifest(index: Path, current: Current) -> Manifest:
+    file = generation_folder(index, current.generation) / MANIFEST_FILE
+    live = False
+    with suppress(DacoError):
+        live = read_current(index) == current
+    witness = index / CURRENT_FILE if live else file.with_name(MANIFEST_HASH_FILE)
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise DacoError(
+            f"The index is damaged: {file}, which {witness} names, cannot be read ({error.strerror}). {REMEDY}"
+        ) from error
+    if hashlib.sha256(text).hexdigest() != current.manifest_sha256:
+        raise DacoError(f"The index is damaged: {file} has not the hash that {witness} says. {REMEDY}")
+    return parse_manifest(text, file)

@@ -1,0 +1,181 @@
+"""Which FAISS index a number of descriptors calls for: exact while that is fast, else small and nearly exact."""
+
+import math
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from daco_core.errors import DacoError
+
+Gpu = Literal["auto", "on", "off"]
+
+EXACT = "Flat"
+EXACT_NUMBERS = 2**24  # compared in 2 ms on two cores, which is little beside the embedding of the photograph
+GPU_NUMBERS = 2**31  # 8 GiB, which the memory of a GPU gives in some ms; not measured by us
+GPU_CODES = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # product codes of 8 bits that FAISS has there
+FEWEST = 4096  # descriptors that a smaller index can be trained on
+LONG = 320  # numbers of a descriptor, beyond which only the first principal axes are looked at
+SHORTENED = 256
+CLUSTERS_PER_ROOT = 2  # clusters of an inverted file, for each square root of the count
+VECTORS_PER_CLUSTER = 39  # fewer, and FAISS warns that its k-means is not to be trusted
+MANY_CLUSTERS = 2**14  # found through a graph from here on, as comparing them all would take longer than the rest
+ID_BYTES = 8
+STALE = 2  # a trained index is kept until the count has changed by this factor
+RECALL = 0.98
+UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked of the search.
+
+    Args:
+        recall: the share of the exact ten best that is to be found; 1 for an exact index.
+        memory: bytes that the searched index may take; None for half of the machine's.
+        factory: FAISS's name for an index that is to be taken in any case; None to choose.
+        gpu: `on`, `off`, or `auto`: where there is one, the index is made for it and there.
+    """
+
+    recall: float = RECALL
+    memory: int | None = None
+    factory: str | None = None
+    gpu: Gpu = "auto"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a search did: recall of the exact ten best, the median time of one query, bytes a vector in memory.
+
+    Args:
+        queries: how many descriptors were looked up; `query_source` says of what.
+    """
+
+    recall: float
+    milliseconds: float
+    bytes_per_vector: float
+    queries: int
+    query_source: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a generation is searched, as its manifest says it.
+
+    Args:
+        reason: why this index, in one sentence.
+        wishes: what was asked, so that a change of the index can go by it.
+        trained_on: descriptors that the index had when it was trained.
+        parameters: of the search, by FAISS's names.
+        measured: with these parameters; None for an exact index, which has none.
+    """
+
+    reason: str
+    wishes: Wishes = field(default_factory=Wishes)
+    trained_on: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A FAISS factory string, and why."""
+
+    factory: str
+    reason: str
+
+
+def choose(count: int, dimension: int, wishes: Wishes, gpu: bool = False) -> Choice:
+    """The index for `count` descriptors of `dimension` numbers, measured by `daco-bench index`: docs/index-sizes.md.
+
+    Args:
+        gpu: for a GPU, which compares more in the same time, but knows fewer kinds of index.
+    """
+    if wishes.factory is not None:
+        return Choice(wishes.factory, f"{wishes.factory} as --index says.")
+    memory = machine_memory() // 2 if wishes.memory is None else wishes.memory
+    exact_bytes = count * (4 * dimension + 2 * ID_BYTES)  # and its row, by which the threads share them out
+    what = f"{count} descriptors of {dimension} numbers"
+    fits = exact_bytes <= memory
+    if count < FEWEST:
+        note = "" if fits else f", though they take {size(exact_bytes)}, of {size(memory)} that are given"
+        return Choice(EXACT, f"Exact (Flat): {what} are too few for anything else{note}.")
+    if fits and (count * dimension <= (GPU_NUMBERS if gpu else EXACT_NUMBERS) or wishes.recall >= 1):
+        why = "are few enough to be compared one by one" if wishes.recall < 1 else f"fit {size(memory)} of memory"
+        return Choice(EXACT, f"Exact (Flat): {what} {why}.")
+    why = "would take long one by one" if fits else f"would take {size(exact_bytes)}, of {size(memory)} that are given"
+    options = smaller(count, dimension, gpu)
+    factory, width = next((one for one in options if count * (one[1] + 2 * ID_BYTES) <= memory), options[-1])
+    taken = count * (width + 2 * ID_BYTES)
+    note = "" if taken <= memory else ", the least there is"
+    promise = "" if wishes.recall < 1 else " and cannot promise to find all"
+    return Choice(
+        factory,
+        f"{factory}: {what} {why}; this takes {size(taken)}{note}{promise}, and exact descriptors on disk decide.",
+    )
+
+
+def worth_a_gpu(count: int, dimension: int) -> bool:
+    """Whether a search is long enough for a GPU: many threads search a CPU's index at once, one at a time a GPU's."""
+    return count * dimension > EXACT_NUMBERS
+
+
+def still_fits(before: Search, factory: str, count: int, dimension: int, wishes: Wishes) -> bool:
+    """Whether an index that was trained for another count of descriptors goes on serving: it was asked for alike, and
+    is neither outgrown nor too large."""
+    if wishes != before.wishes or not before.trained_on:
+        return False
+    if not before.trained_on / STALE <= count <= before.trained_on * STALE:
+        return False
+    if wishes.factory is None and choose(count, dimension, wishes).factory == EXACT:
+        return False
+    return factory != EXACT
+
+
+def smaller(count: int, dimension: int, gpu: bool = False) -> list[tuple[str, int]]:
+    """Factory strings of candidate indexes, from the best to the smallest; each with its bytes a vector without ids."""
+    short = min(dimension, SHORTENED) if dimension > LONG else dimension
+    clusters = 2 ** round(math.log2(CLUSTERS_PER_ROOT * math.sqrt(count)))
+    while clusters > 1 and clusters * VECTORS_PER_CLUSTER > count:
+        clusters //= 2
+    if gpu:  # no codes of 4 bits there, and no graph over the clusters
+        codes = max(most for most in GPU_CODES if most <= max(1, short // 4))
+        kept = short // codes * codes
+        rotated = f"PCAR{kept}," if kept != dimension else ""
+        return [(f"{rotated}IVF{clusters},PQ{codes}", codes)]
+    parts = []
+    for numbers in (2, 4):  # that one 4-bit code stands for
+        codes = max(1, short // numbers)
+        kept = min(short, codes * numbers)
+        parts.append((f"OPQ{codes}_{kept},", f"PQ{codes}x4fs", math.ceil(codes / 2)))
+    graph = "_HNSW32" if clusters >= MANY_CLUSTERS else ""
+    return [(f"{rotated}IVF{clusters}{graph},{codes}", width) for rotated, codes, width in parts]
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine, or this container, has."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        return min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total
+
+
+def parse_size(text: str) -> int:
+    """Bytes from words such as `500MB`, `2G` or `1.5 GiB`; units are powers of 1024.
+
+    Raises:
+        DacoError: the words say no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    if match is None or not float(match[1]):
+        raise DacoError(f"{text!r} is no size of memory: write it as 500MB, 2GB or 1.5GB.")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def size(amount: float) -> str:
+    """A number of bytes as people read it."""
+    power = min(4, int(math.log2(max(1.0, amount))) // 10)
+    value = amount / 2 ** (10 * power)
+    return f"{value:.{0 if power == 0 or value >= 100 else 1}f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"

@@ -1,0 +1,95 @@
+"""Sets an index's search by photographs of the user's own, and publishes that as a new generation."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daco_core.errors import DacoError
+from daco_index.build import Effort
+from daco_index.embedding.embed import embed_files
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.generations.folders import KEPT, Writer, generation_folder, read_current
+from daco_index.generations.manifest import Manifest
+from daco_index.generations.publish import republish
+from daco_index.references.find import Split, find_references
+from daco_index.search.bundle import Bundle
+from daco_index.search.stores.faiss import FaissStore
+from daco_index.search.tuning import K, Point, Queries, curve, measured, one_by_one, own_queries, pick, queries_for
+
+EXACT_ONES = 32  # queries that the exact search is timed by
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """What was measured and chosen.
+
+    Args:
+        manifest: of the live generation.
+        published: false where it was only looked at.
+        exact_milliseconds: the median time of one query that is compared with every descriptor.
+        points: every setting that was tried.
+        chosen: the fastest of them that finds enough, or the one that finds most.
+    """
+
+    manifest: Manifest
+    published: bool
+    exact_milliseconds: float
+    points: list[Point]
+    chosen: Point
+
+
+def tune_index(
+    index: Path,
+    source: str | None = None,
+    data_root: Path = Path("data"),
+    split: Split = "all",
+    recall: float | None = None,
+    effort: Effort | None = None,
+    keep: int = KEPT,
+    publish: bool = True,
+) -> TuneReport:
+    """Measures the search of an index over its parameters, and keeps the best in a new generation.
+
+    Args:
+        source, data_root, split: photographs to look up, as `find_references` takes them, best in the condition that
+            queries will have; None for the index's own descriptors, moved as far as night is from day.
+        recall: of the exact ten best, that is to be reached; None for what the index was built for.
+        keep: generations that stay, with the new one.
+        publish: false to look only.
+
+    Raises:
+        DacoError: the index is exact or on a server, no photograph can be read, or anything else that the user can put
+            right.
+    """
+    effort = effort or Effort()
+    read_current(index)
+    with Writer(index, keep) if publish else nullcontext() as writer:
+        live = Bundle.open(index, effort.trust)
+        store, manifest = live.store, live.manifest
+        if not isinstance(store, FaissStore):
+            raise DacoError(f"{index} is searched by a Milvus server, which sets its search itself.")
+        if store.candidates is None:
+            raise DacoError(f"{index} is searched exactly: there is nothing to set, and nothing is missed.")
+        queries = own_queries(store) if source is None else _embed(live, store, source, data_root, split, effort)
+        _, exact = one_by_one(store.search_exactly, queries.vectors[:EXACT_ONES], min(K, store.count))
+        points = list(curve(store, queries))
+        wanted = manifest.search.wishes.recall if recall is None else recall
+        chosen = pick(points, wanted)
+        wishes = replace(manifest.search.wishes, recall=wanted)
+        search = replace(
+            manifest.search, wishes=wishes, parameters=chosen.parameters, measured=measured(store, chosen, queries)
+        )
+        if writer is not None:
+            folder = generation_folder(index, manifest.generation)
+            manifest = republish(writer, folder, replace(manifest, search=search), "tune", manifest.next_id)
+        return TuneReport(manifest, publish, round(exact, 3), points, chosen)
+
+
+def _embed(live: Bundle, store: FaissStore, source: str, data_root: Path, split: Split, effort: Effort) -> Queries:
+    """The photographs of a source as queries."""
+    paths = [reference.path for reference in find_references(source, data_root, split)]
+    engine = query_engine(live, effort.device)
+    embedded = embed_files(engine, paths, effort.batch_size, strict=effort.strict, progress=effort.progress)
+    if not embedded.kept:
+        raise DacoError(f"No photograph in {source} can be read. First: {embedded.unreadable[0]}")
+    return queries_for(store, embedded.vectors, f"the photographs of {source}")

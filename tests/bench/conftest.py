@@ -1,0 +1,5 @@
+"""What the tests of the benchmarks share with those of the server: a small real index, photographs and encoders."""
+
+from ..daco_serve.conftest import encoder_folder, index, photographs, small_encoder
+
+__all__ = ["encoder_folder", "index", "photographs", "small_encoder"]

@@ -1,0 +1,99 @@
+"""`daco-bench serve` measures real servers with a real load, and counts what it measures."""
+
+import json
+import mmap
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from daco_bench.speed.serving.compare import Comparison, Measured
+from daco_bench.speed.serving.report import ratios, to_markdown
+from daco_bench.speed.serving.scenes import choose_photographs, make_photographs
+from daco_bench.speed.serving.servers import own_memory
+from daco_bench.speed.serving.timings import Timings
+from daco_core.errors import DacoError
+
+
+def timings(per_second: float, p50: float) -> Timings:
+    return Timings(10, 0, 0, per_second, p50, p50, p50)
+
+
+def test_latencies_become_rates_and_percentiles() -> None:
+    measured = Timings.of([0.01] * 90 + [0.02] * 9 + [0.5], 2.0, refused=3, errors=1)
+    assert (measured.answered, measured.refused, measured.errors) == (100, 3, 1)
+    assert (measured.per_second, measured.p50_ms, measured.p95_ms) == (50.0, 10.0, 20.0)
+    assert 20 < measured.p99_ms < 500
+    assert Timings.of([], 1.0, errors=4).per_second == 0
+
+
+def test_ratios_are_to_the_floor_and_to_each_other_server(tmp_path: Path) -> None:
+    comparison = Comparison(
+        {1: timings(20, 50), 2: timings(40, 50)},
+        [
+            Measured("daco-serve", {1: timings(18, 55), 16: timings(38, 400)}, 2**30),
+            Measured("fastapi", {16: timings(19, 800)}, 2**31),
+        ],
+    )
+    found = ratios(comparison)
+    assert found["p50 at 1, of the floor's"] == 1.1
+    assert found["requests/s at 16, of the floor's"] == 0.95
+    assert found["requests/s at 16, of fastapi's"] == 2.0
+    table = to_markdown(comparison, None, make_photographs(tmp_path, 1))
+    assert "| fastapi | 16 | 19.0 | 800.0 |" in table and "| 2048 |" in table
+
+
+def test_made_photographs_are_jpegs_of_the_sizes_that_cameras_make(tmp_path: Path) -> None:
+    files = make_photographs(tmp_path, 3)
+    sizes = [Image.open(file).size for file in files]
+    assert sizes == [(1280, 800), (1600, 1200), (1200, 1600)]
+    assert all(0.05 < file.stat().st_size / (w * h) < 1 for file, (w, h) in zip(files, sizes, strict=True))
+    assert choose_photographs(tmp_path) == files
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DacoError, match="no JPEGs"):
+        choose_photographs(tmp_path / "empty")
+
+
+def test_chosen_photographs_are_spread_over_the_whole_folder(tmp_path: Path) -> None:
+    for number in range(127):
+        (tmp_path / f"{number:03}.jpg").touch()
+    chosen = [int(file.stem) for file in choose_photographs(tmp_path)]
+    assert len(set(chosen)) == 64 and chosen[0] == 0 and chosen[-1] >= 125
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_what_a_process_made_and_not_the_files_that_it_maps(tmp_path: Path) -> None:
+    file, size = tmp_path / "library", 64 * 2**20
+    file.write_bytes(bytes(size))
+    this = psutil.Process()
+    before = own_memory(this)
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped.find(b"x") == -1  # touches every page
+        assert abs(own_memory(this) - before) < size / 4
+    # pages of its own: what the allocator has left over would not be new memory
+    made = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    made.write(b"x" * size)
+    assert own_memory(this) - before > 0.9 * len(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("--servers", "daco-serve,fastapi,litserve"), ("--soak", "10")])
+def test_every_server_answers_a_real_load(index: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    pytest.importorskip("litserve", reason="the extra bench is not installed")
+    make_photographs(tmp_path, 2)
+    words = ["serve", "--index", str(index), "--photographs", str(tmp_path), "--concurrency", "2", "--seconds", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from daco_bench.cli.main import main; main()", *words, *options, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    runs = [content["soak"]["timings"]] if "soak" in content else [one["runs"]["2"] for one in content["servers"]]
+    assert len(runs) == (1 if "soak" in content else 3)
+    assert all(run["answered"] > 0 and run["errors"] == run["refused"] == 0 for run in runs)

@@ -1,0 +1,123 @@
+"""Recall benchmarks: the published protocol, frames, and distances by the field's file names."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from daco_bench.recall.task import find_task, frames_task, validation_task
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.evaluation.validation import find_validation
+
+NORTH = 6_174_000.0
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(EncoderConfig(backbone="resnet18", image_size=32))
+
+
+def field_name(metres_north: float) -> str:
+    """The field's file name of a photograph that many metres up a street in Lund."""
+    return f"@386000.00@{NORTH + metres_north:.2f}@33@U@@@@@@@@@@@.png"
+
+
+@pytest.fixture
+def street(places: Path, tmp_path: Path) -> Path:
+    """`database` at 0, 100, 200 ... metres of a street, `queries` the same photographs 20 m on, one far from all."""
+    images = sorted((places / "places" / "original" / "domain_a" / "val").iterdir())
+    for number, image in enumerate(images):
+        for folder, metres in (("database/north", 100 * number), ("queries", 100 * number + 20)):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(image, tmp_path / folder / field_name(metres))
+    shutil.copy(images[0], tmp_path / "queries" / field_name(5000))
+    return tmp_path
+
+
+def test_answers_give_the_recalls_that_training_validates_by(places: Path, encoder: Encoder) -> None:
+    dataset = DataSet(places, "places")
+    validation = find_validation(dataset)
+    assert validation is not None
+    expected = validation.recalls(encoder, (1, 2, 4))
+    answers = validation_task(dataset).retrieve(encoder, "small")
+    assert {one.direction: {k: one.recall(k) for k in (1, 2, 4)} for one in answers} == expected
+    assert [one.count for one in answers] == [6, 6, 12]
+
+
+def test_no_photograph_answers_itself(places: Path, encoder: Encoder) -> None:
+    both = validation_task(DataSet(places, "places")).retrieve(encoder, "small")[-1]
+    asking = {path: number for number, path in enumerate(both.images)}
+    first = np.array([asking[path] for path in both.queries])
+    assert not (both.order[:, 0] == first).any()
+
+
+def test_pairs_share_a_group_so_that_they_are_drawn_together(places: Path) -> None:
+    groups = validation_task(DataSet(places, "places")).groups
+    assert groups.tolist() == [*range(6), *range(6)]
+
+
+def test_matches_by_distance_are_right_within_the_metres(street: Path, encoder: Encoder) -> None:
+    for metres, recall in ((25, 1.0), (15, 0.0)):
+        task = find_task(database=street / "database", queries=street / "queries", metres=metres)
+        (answers,) = task.retrieve(encoder, "small")
+        assert answers.recall(1) == recall
+        assert answers.count == (6 if metres == 25 else 0)  # the query far from all does not count
+
+
+def test_queries_within_the_metres_share_a_group(street: Path) -> None:
+    for metres, shared in ((25, [0, 1, 2, 3, 4, 5, 6]), (150, [0, 0, 1, 2, 3, 4, 6])):
+        task = find_task(database=street / "database", queries=street / "queries", metres=float(metres))
+        assert task.groups.tolist() == [*range(6), *(6 + row for row in shared)]
+
+
+def test_two_folders_are_judged_by_distance_where_all_have_positions(street: Path, places: Path) -> None:
+    by_distance = find_task(database=street / "database", queries=street / "queries")
+    assert (by_distance.title.endswith("within 25 m"), by_distance.ranks) == (True, "1,5,10,20")
+    frames = places / "places" / "original" / "domain_a" / "train"
+    by_frames = find_task(database=frames, queries=frames)
+    assert by_frames.title.endswith("within 3 frames")
+
+
+def test_frames_that_far_off_still_count(places: Path, encoder: Encoder) -> None:
+    frames = places / "places" / "original" / "domain_a" / "train"
+    (answers,) = frames_task(frames, frames, 0).retrieve(encoder, "small")
+    correct = frames_task(frames, frames, 2).correct(np.arange(12, 24), np.arange(12))
+    assert answers.count == 12
+    assert correct.sum(axis=1).tolist() == [3, 4, *[5] * 8, 4, 3]
+
+
+def test_a_photograph_without_a_position_is_named(street: Path) -> None:
+    shutil.copy(next((street / "queries").iterdir()), street / "queries" / "nameless.png")
+    with pytest.raises(DacoError, match=r"1 of 8 .* nameless.png"):
+        find_task(database=street / "database", queries=street / "queries", metres=25)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "places", "metres": 25.0},
+        {"database": Path("a")},
+        {"database": Path("a"), "queries": Path("b"), "metres": 25.0, "frames": 3},
+        {},
+    ],
+)
+def test_what_does_not_name_one_benchmark_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(DacoError):
+        find_task(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_command_prints_the_fields_ranks(street: Path, commands: Path, tmp_path: Path, encoder: Encoder) -> None:
+    import subprocess
+
+    encoder.save(tmp_path / "encoder")
+    options = ["--database", street / "database", "--queries", street / "queries", "--encoder", tmp_path / "encoder"]
+    done = subprocess.run([commands / "daco-bench", "recall", *options, "--json"], capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    assert report["dataset"].endswith("within 25 m")
+    assert report["rows"][0]["recall"] == {"R@1": 100.0, "R@5": 100.0, "R@10": 100.0, "R@20": 100.0}

@@ -1,0 +1,240 @@
+"""Promises of reading positions: four forms read alike, a stated order between them, broken tables refused."""
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from daco_core.errors import DacoError
+from daco_core.photographs.locations import Location, distance_metres, read_locations, write_locations
+from daco_core.photographs.positions import read_positions
+from daco_core.photographs.positions.names import read_name
+from daco_core.photographs.positions.utm import BANDS, utm_to_degrees
+
+SHARED = Path(os.environ.get("DACO_SHARED", Path(__file__).parents[3] / "shared"))
+LUND = SHARED / "photos" / "lund"
+
+# from PROJ 9 by way of pyproj: latitude, longitude, zone, band, easting, northing
+PROJ_POINTS = [
+    (55.698167, 13.195389, 33, "U", 386581.5963, 6173962.9123),
+    (35.6586, 139.7454, 54, "S", 386437.6028, 3946808.1552),
+    (-33.8568, 151.2153, 56, "H", 334900.5697, 6252288.7529),
+    (64.1466, -21.9426, 27, "W", 454138.3765, 7113689.8690),
+    (60.4, 5.3, 32, "V", 296191.5470, 6701684.4751),
+]
+
+
+def to_utm(latitude: float, longitude: float) -> tuple[float, float, int, str]:
+    """Degrees to UTM by the forward series (Karney 2011, equations 7 to 10 and 35), which the product does not need."""
+    zone = int((longitude + 180) // 6) + 1
+    flattening = 1 / 298.257223563
+    n = flattening / (2 - flattening)
+    eccentricity = math.sqrt(flattening * (2 - flattening))
+    alpha = (
+        n / 2 - 2 * n**2 / 3 + 5 * n**3 / 16 + 41 * n**4 / 180,
+        13 * n**2 / 48 - 3 * n**3 / 5 + 557 * n**4 / 1440,
+        61 * n**3 / 240 - 103 * n**4 / 140,
+        49561 * n**4 / 161280,
+    )
+    tangent = math.tan(math.radians(latitude))
+    sigma = math.sinh(eccentricity * math.atanh(eccentricity * tangent / math.hypot(1, tangent)))
+    conformal = tangent * math.hypot(1, sigma) - sigma * math.hypot(1, tangent)
+    east = math.radians(longitude - (6 * zone - 183))
+    xi, eta = math.atan2(conformal, math.cos(east)), math.asinh(math.sin(east) / math.hypot(conformal, math.cos(east)))
+    terms = list(enumerate(alpha, start=1))
+    radius = 0.9996 * 6378137 / (1 + n) * (1 + n**2 / 4 + n**4 / 64)
+    easting = 500000 + radius * (eta + sum(a * math.cos(2 * j * xi) * math.sinh(2 * j * eta) for j, a in terms))
+    northing = radius * (xi + sum(a * math.sin(2 * j * xi) * math.cosh(2 * j * eta) for j, a in terms))
+    return easting, northing + (1e7 if latitude < 0 else 0), zone, BANDS[min(int((latitude + 80) // 8), 19)]
+
+
+def picture(path: Path, gps: tuple[float, float, float] | None = None) -> None:
+    """A photograph, with latitude, longitude and heading in its EXIF."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    if gps:
+        latitude, longitude, heading = gps
+        exif.get_ifd(0x8825).update(
+            {
+                1: "S" if latitude < 0 else "N", 2: (abs(latitude), 0.0, 0.0),
+                3: "W" if longitude < 0 else "E", 4: (abs(longitude), 0.0, 0.0),
+                17: heading,
+            }
+        )  # fmt: skip
+    Image.new("RGB", (16, 12), "grey").save(path, exif=exif)
+
+
+def bare_copies(folder: Path, names: list[str]) -> None:
+    """Photographs without EXIF."""
+    for name in names:
+        picture(folder / name)
+
+
+@pytest.mark.skipif(not LUND.is_dir(), reason="needs the shared photographs of Lund (DACO_SHARED)")
+def test_the_photographs_of_lund_are_read_alike_in_four_forms(tmp_path: Path) -> None:
+    by_exif = read_positions(LUND)
+    assert len(by_exif) == 29
+    names = list(by_exif)
+
+    bare_copies(tmp_path / "csv", names)
+    with (tmp_path / "csv" / "gps.csv").open("w", newline="") as stream:
+        rows = csv.writer(stream, delimiter=";")
+        rows.writerow(["Filename", "Lat", "Lon"])
+        rows.writerows([name, at.latitude, at.longitude] for name, at in by_exif.items())
+
+    bare_copies(tmp_path / "geojson", names)
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [at.longitude, at.latitude]},
+            "properties": {"image": name},
+        }
+        for name, at in by_exif.items()
+    ]
+    (tmp_path / "geojson.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+    by_name = {}
+    for name, at in by_exif.items():
+        easting, northing, zone, band = to_utm(at.latitude, at.longitude)
+        field_name = (
+            f"@{easting:010.2f}@{northing:010.2f}@{zone:02d}@{band}@{at.latitude:09.5f}@{at.longitude:010.5f}"
+            f"@{Path(name).stem}@@@@@@@@.jpg"
+        )
+        picture(tmp_path / "at" / field_name)
+        by_name[field_name] = name
+
+    forms = {
+        "csv": read_positions(tmp_path / "csv"),
+        "geojson": read_positions(tmp_path / "geojson"),
+        "at": {by_name[name]: at for name, at in read_positions(tmp_path / "at").items()},
+    }
+    for form, positions in forms.items():
+        assert positions.keys() == by_exif.keys(), form
+        for name, at in positions.items():
+            true = by_exif[name]
+            assert distance_metres(at.latitude, at.longitude, true.latitude, true.longitude) < 0.02, (form, name)
+
+
+@pytest.mark.parametrize(("latitude", "longitude", "zone", "band", "easting", "northing"), PROJ_POINTS)
+def test_utm_agrees_with_proj(
+    latitude: float, longitude: float, zone: int, band: str, easting: float, northing: float
+) -> None:
+    assert utm_to_degrees(easting, northing, zone, band) == pytest.approx((latitude, longitude), abs=2e-9)
+
+
+@pytest.mark.parametrize(("zone", "band", "easting"), [(0, "U", 5e5), (61, "U", 5e5), (33, "I", 5e5), (33, "U", -1e9)])
+def test_utm_outside_any_zone_is_refused(zone: int, band: str, easting: float) -> None:
+    with pytest.raises(ValueError):
+        utm_to_degrees(easting, 6e6, zone, band)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("@386581.60@6173962.91@33@U@@@@@@@@@@@.jpg", Location(55.698167, 13.195389)),
+        ("@@@@@55.69817@13.19539@pano@03@-90@@@@20140607@@.jpg", Location(55.69817, 13.19539, 270.0)),
+        # frame numbers where UTM should be, as in sets along a railway line
+        ("@000017@000000@33@U@55.69817@13.19539@@@@@@@@@.jpg", Location(55.69817, 13.19539)),
+        ("@334900.57@6252288.75@56@H@.jpg", Location(-33.8568, 151.2153)),
+        ("@0@17@@@@@@@@@@@@@@.jpg", None),
+        ("@12@.jpg", None),
+        ("@nan@nan@33@U@nan@inf@@@@@@@@@.jpg", None),
+        ("IMG_20140607.jpg", None),
+    ],
+)
+def test_names_of_the_common_format_are_read_with_any_field_empty(name: str, expected: Location | None) -> None:
+    found = read_name(name)
+    if expected is None:
+        assert found is None
+        return
+    assert found is not None
+    assert (found.latitude, found.longitude) == pytest.approx((expected.latitude, expected.longitude), abs=1e-6)
+    assert found.heading == expected.heading
+
+
+def test_exif_gives_the_hemisphere_and_the_heading(tmp_path: Path) -> None:
+    picture(tmp_path / "south" / "a.jpg", (-33.5, -70.25, 370.5))
+    assert read_positions(tmp_path) == {"south/a.jpg": Location(-33.5, -70.25, 10.5)}
+
+
+def test_a_camera_without_a_fix_and_a_broken_file_have_no_position(tmp_path: Path) -> None:
+    picture(tmp_path / "zero.jpg", (0.0, 0.0, 0.0))
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 not a photograph")
+    assert read_positions(tmp_path) == {}
+
+
+def test_a_table_goes_before_the_name_and_the_name_before_exif_for_each_photograph(tmp_path: Path) -> None:
+    named = "@@@@@2.0@2.0@@@@@@@@@.jpg"
+    for name in ("listed.jpg", named, "plain.jpg"):
+        picture(tmp_path / name, (3.0, 3.0, 0.0))
+    write_locations(tmp_path, {"listed.jpg": Location(1.0, 1.0, place="square")})
+    found = read_positions(tmp_path)
+    assert {name: at.latitude for name, at in found.items()} == {"listed.jpg": 1.0, named: 2.0, "plain.jpg": 3.0}
+    assert found["listed.jpg"].place == "square"
+
+
+def test_a_table_lists_photographs_in_folders_below_it_and_beside_it(tmp_path: Path) -> None:
+    bare_copies(tmp_path / "walk", ["north/a.jpg", "b.jpg"])
+    (tmp_path / "walk" / "all.csv").write_text("file,latitude,longitude,heading\nnorth\\a.jpg,1,2,\n")
+    (tmp_path / "walk.csv").write_text("file,latitude,longitude\nwalk/b.jpg,3,4\nwalk/gone.jpg,5,6\n")
+    assert read_positions(tmp_path / "walk") == {"north/a.jpg": Location(1.0, 2.0), "b.jpg": Location(3.0, 4.0)}
+
+
+def test_two_tables_that_contradict_each_other_are_refused_by_name(tmp_path: Path) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / "one.csv").write_text("file,latitude,longitude\na.jpg,1,2\n")
+    (tmp_path / "two.csv").write_text("file,latitude,longitude\na.jpg,1,2.1\n")
+    with pytest.raises(DacoError, match=r"one\.csv and .*two\.csv"):
+        read_positions(tmp_path)
+
+
+def test_tables_that_are_about_something_else_are_passed_over(tmp_path: Path) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / "prices.csv").write_bytes("item,price\nbr\xf6d,3\n".encode("latin-1"))
+    (tmp_path / "map.geojson").write_text('{"type": "FeatureCollection", "features": [{"properties": null}]}')
+    assert read_positions(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("locations.csv", "picture,where\na.jpg,here\n", "lacks a column"),
+        ("p.csv", "file,latitude,longitude\na.jpg,north,2\n", "line 2"),
+        ("p.csv", "file,latitude,longitude\na.jpg,91,2\n", "not a place on the earth"),
+        ("p.csv", "file,latitude,longitude\na.jpg,1,\n", "line 2"),
+        ("p.csv", "file,latitude,longitude\na.jpg,1\n", "line 2"),
+        ("p.csv", "file,latitude,longitude,heading\na.jpg,1,2,nan\n", "heading"),
+        ("p.geojson", "{", "cannot be read"),
+        ("p.geojson", "[]", "not a GeoJSON"),
+        ("p.geojson", '{"features": [{"properties": {"file": "a.jpg"}, "geometry": null}]}', "feature 1"),
+        (
+            "p.geojson",
+            '{"features": [], "crs": {"properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}}',
+            "EPSG:4326",
+        ),
+    ],
+)
+def test_a_broken_table_is_refused_in_one_sentence(tmp_path: Path, name: str, content: str, sentence: str) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DacoError, match=sentence):
+        read_positions(tmp_path)
+
+
+def test_rows_without_a_position_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "locations.csv").write_text("file,place,latitude,longitude,heading\na.jpg,hall,,,\nb.jpg,,1,2,\n")
+    assert read_locations(tmp_path) == {"b.jpg": Location(1.0, 2.0)}
+
+
+def test_locations_survive_writing_and_reading(tmp_path: Path) -> None:
+    locations = {
+        "a.jpg": Location(55.6981667, 13.1953889, 359.25, 'the "old" square, north'),
+        "b.jpg": Location(-1.0, -2.0),
+    }
+    write_locations(tmp_path, locations)
+    assert read_locations(tmp_path) == locations
+    assert [path.name for path in tmp_path.iterdir()] == ["locations.csv"]

@@ -1,0 +1,145 @@
+"""The plan of the demo city: which places there are, where they lie on earth, and where each camera stood."""
+
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from daco_core.photographs.locations import EARTH_RADIUS_METRES
+
+# Map coordinates are borrowed from a small town (Rothenburg ob der Tauber); the streets themselves are invented.
+ORIGIN_LATITUDE = 49.3777
+ORIGIN_LONGITUDE = 10.1790
+
+SLOTS = 12  # places in a street
+SPACING = 16.0  # metres between neighbouring places, before a shift of up to SHIFT each
+SHIFT = 1.8
+FIRST_SLOT = 32.0  # metres from the street's start to its first place
+STREET_LENGTH = 2 * FIRST_SLOT + (SLOTS - 1) * SPACING
+BLOCK = 420.0  # metres between the centres of neighbouring streets' blocks: longer than any street with its ends
+BLOCKS_PER_ROW = 8
+
+MAX_SHIFT = 0.5  # metres from the nominal position: two photographs of a place are at most twice this apart
+MAX_YAW, MAX_PITCH, MAX_ROLL = 3.4, 1.5, 1.0  # degrees: together under 4, so two photographs differ by under 8
+
+
+def stream(seed: int, purpose: str, *key: int) -> np.random.Generator:
+    """A random stream that depends on nothing but the seed, its purpose, and the street and slot it is for."""
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *key]))
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place: a slot of a street."""
+
+    street: int
+    slot: int
+    split: str  # "train" or "val"
+
+    @property
+    def name(self) -> str:
+        """The file name, without its ending, that the place has in every domain."""
+        return f"street{self.street:02d}_place{self.slot:03d}"
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A camera in the street's own frame: metres along (x), to the left (y) and up (z); degrees."""
+
+    x: float
+    y: float
+    z: float
+    yaw: float  # counter-clockwise from the street's direction
+    pitch: float  # up
+    roll: float
+
+    def rotation(self) -> np.ndarray:
+        """Columns right, up, forward in the street's frame, shape (3, 3)."""
+        yaw, pitch, roll = math.radians(self.yaw), math.radians(self.pitch), math.radians(self.roll)
+        forward = np.array([math.cos(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw), math.sin(pitch)])
+        level = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
+        above = np.cross(level, forward)
+        right = level * math.cos(roll) + above * math.sin(roll)
+        return np.stack([right, np.cross(right, forward), forward], axis=1)
+
+
+@dataclass(frozen=True)
+class Street:
+    """Where a street lies: its start in metres east and north of the origin, and the bearing it runs on in degrees."""
+
+    index: int
+    east: float
+    north: float
+    bearing: float
+
+
+def plan_places(count: int) -> list[Place]:
+    """The first `count` places: every fourth is for validation, in streets of its own.
+
+    The n-th place is the same whatever the count, so a city can grow without a change to the images it has.
+    """
+    places = []
+    for n in range(count):
+        if n % 4 == 1:
+            ordinal = n // 4
+            places.append(Place(street=4 * (ordinal // SLOTS) + 1, slot=ordinal % SLOTS, split="val"))
+        else:
+            ordinal = 3 * (n // 4) + (0, 0, 1, 2)[n % 4]
+            group = ordinal // SLOTS
+            places.append(Place(street=4 * (group // 3) + (0, 2, 3)[group % 3], slot=ordinal % SLOTS, split="train"))
+    return places
+
+
+def plan_street(seed: int, street: int) -> Street:
+    """The street's place in the grid of blocks. Each runs through the middle of a block of its own."""
+    rng = stream(seed, "lie of the street", street)
+    bearing = float(90.0 * rng.integers(4) + rng.uniform(-12.0, 12.0)) % 360.0
+    along_east, along_north = math.sin(math.radians(bearing)), math.cos(math.radians(bearing))
+    middle_east = BLOCK * (street % BLOCKS_PER_ROW)
+    middle_north = -BLOCK * (street // BLOCKS_PER_ROW)
+    half = STREET_LENGTH / 2
+    return Street(street, middle_east - half * along_east, middle_north - half * along_north, bearing)
+
+
+def nominal_pose(seed: int, place: Place) -> Pose:
+    """Where the place is looked at from, before a photograph's own shift: on the road, obliquely at one row of houses.
+
+    Neighbours look at opposite rows; a whole street is looked at in one direction, as on a drive.
+    """
+    direction = 1 if stream(seed, "drive", place.street).random() < 0.5 else -1
+    rng = stream(seed, "nominal pose", place.street, place.slot)
+    x = FIRST_SLOT + SPACING * place.slot + rng.uniform(-SHIFT, SHIFT)
+    side = 1 if place.slot % 2 == 0 else -1
+    turn = rng.uniform(34.0, 64.0)
+    yaw = side * turn if direction > 0 else side * (180.0 - turn)
+    return Pose(x, -side * rng.uniform(0.2, 1.2), rng.uniform(1.5, 1.9), yaw, rng.uniform(6.0, 10.0), 0.0)
+
+
+def photograph_pose(seed: int, place: Place, domain: str) -> Pose:
+    """Where a place's photograph in a domain was really taken: within MAX_SHIFT metres and 4 degrees of nominal."""
+    nominal = nominal_pose(seed, place)
+    rng = stream(seed, f"pose by {domain}", place.street, place.slot)
+    away, around = MAX_SHIFT * math.sqrt(rng.uniform(0.1, 0.96)), rng.uniform(0.0, 2 * math.pi)
+    return Pose(
+        nominal.x + away * math.cos(around),
+        nominal.y + away * math.sin(around),
+        nominal.z + rng.uniform(-0.1, 0.1) * MAX_SHIFT,
+        nominal.yaw + rng.uniform(-MAX_YAW, MAX_YAW),
+        nominal.pitch + rng.uniform(-MAX_PITCH, MAX_PITCH),
+        nominal.roll + rng.uniform(-MAX_ROLL, MAX_ROLL),
+    )
+
+
+def geography(street: Street, pose: Pose) -> tuple[float, float, float]:
+    """Latitude, longitude (degrees) and heading (degrees clockwise from north, 0 to 360) of a camera.
+
+    Local metres become degrees on a sphere of EARTH_RADIUS_METRES; a degree of longitude is as long as it is at the
+    camera's own latitude.
+    """
+    bearing = math.radians(street.bearing)
+    east = street.east + pose.x * math.sin(bearing) - pose.y * math.cos(bearing)
+    north = street.north + pose.x * math.cos(bearing) + pose.y * math.sin(bearing)
+    latitude = ORIGIN_LATITUDE + math.degrees(north / EARTH_RADIUS_METRES)
+    longitude = ORIGIN_LONGITUDE + math.degrees(east / (EARTH_RADIUS_METRES * math.cos(math.radians(latitude))))
+    return latitude, longitude, (street.bearing - pose.yaw) % 360.0

@@ -1,0 +1,1 @@
+"""Streets of the demo city as photographs."""

@@ -1,0 +1,93 @@
+"""Renders one photograph with Mitsuba 3: a street in a domain, seen from a pose, as linear radiance and true depth."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from daco_training.city.plan import Place, Pose, stream
+from daco_training.city.rendering.denoise import Guides, denoise
+from daco_training.city.rendering.lights import street_lights, weigh_windows
+from daco_training.city.rendering.shapes import guide_scene, mitsuba, street_shapes
+
+HORIZONTAL_VIEW = 68.0  # degrees
+SAMPLES = {"day": 6, "night": 8, "fog": 6}  # paths a pixel, an even number
+GUIDE_SAMPLES = 4
+DEPTH_SAMPLES = 8
+BOUNCES = 3
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Linear radiance (h, w, 3), metres along each ray (h, w), and the share of each pixel that is not sky (h, w)."""
+
+    radiance: np.ndarray
+    distance: np.ndarray
+    coverage: np.ndarray
+
+
+@lru_cache(maxsize=2)
+def _lasting_scene(seed: int, street: int, domain: str) -> Any:
+    """The scene of a domain whose lights are the same for every view of a street."""
+    nowhere = Pose(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    world = {**street_shapes(seed, street, domain), **street_lights(seed, street, domain, nowhere)}
+    return mitsuba().load_dict({"type": "scene", **world})
+
+
+def _night_scene(seed: int, street: int, pose: Pose) -> Any:
+    """The scene of a view at night: only the lamps near it shine."""
+    shapes = street_shapes(seed, street, "night")
+    weigh_windows(shapes, pose)
+    return mitsuba().load_dict({"type": "scene", **shapes, **street_lights(seed, street, "night", pose)})
+
+
+def render(seed: int, place: Place, domain: str, pose: Pose, width: int, height: int) -> Rendering:
+    """Render a place as it is in a domain ("day", "night" or "fog"), `width` by `height` pixels."""
+    street = place.street
+    scene = _night_scene(seed, street, pose) if domain == "night" else _lasting_scene(seed, street, domain)
+    guide = guide_scene(seed, street, domain)
+    sampler_seed = int(stream(seed, f"sampler of {domain}", street, place.slot).integers(2**31))
+    return trace(scene, guide, pose, width, height, SAMPLES[domain], sampler_seed, sky_shows=domain != "fog")
+
+
+def trace(
+    scene: Any, guide: Any, pose: Pose, width: int, height: int, samples: int, seed: int, sky_shows: bool
+) -> Rendering:
+    """Render a Mitsuba scene from a pose with `samples` paths a pixel; `guide` is a scene of the same faces."""
+    mi = mitsuba()
+    turn = pose.rotation()
+    origin = np.array([pose.x, pose.y, pose.z])
+    sensor = mi.load_dict(
+        {
+            "type": "perspective",
+            "fov": HORIZONTAL_VIEW,
+            "fov_axis": "x",
+            "near_clip": 0.001,  # depth is counted from here, so it must be next to nothing
+            "far_clip": 2000.0,
+            "to_world": mi.ScalarTransform4f().look_at(
+                origin.tolist(), (origin + turn[:, 2]).tolist(), turn[:, 1].tolist()
+            ),
+            "film": {
+                "type": "hdrfilm",
+                "width": width,
+                "height": height,
+                "pixel_format": "rgba",
+                "rfilter": {"type": "box"},
+            },
+            "sampler": {"type": "independent"},
+        }
+    )
+
+    def run(what: Any, integrator: dict[str, Any], count: int, number: int) -> np.ndarray:
+        chosen = mi.load_dict(integrator)
+        return np.array(mi.render(what, sensor=sensor, integrator=chosen, spp=count, seed=seed + number))
+
+    path = {"type": "path", "max_depth": BOUNCES, "hide_emitters": not sky_shows}
+    first, second = (run(scene, path, samples // 2, number)[..., :3] for number in range(2))
+    shown = run(guide, {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,position:position"}, GUIDE_SAMPLES, 2)
+    depth = run(guide, {"type": "depth"}, DEPTH_SAMPLES, 3)
+    coverage = depth[..., 3]
+    distance = depth[..., 0] / np.maximum(coverage, 1e-6)
+    guides = Guides(shown[..., 0:3], shown[..., 3:6], shown[..., 6:9], coverage)
+    return Rendering(np.maximum(denoise(first, second, guides), 0.0), distance, coverage)

@@ -1,0 +1,150 @@
+"""Turns a street's faces and textures into Mitsuba shapes, as they are by day, at night and in fog."""
+
+import importlib
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from daco_training.city.plan import STREET_LENGTH
+from daco_training.city.streets.geometry import Part, Soup
+from daco_training.city.streets.street import build_street, light_windows, park_cars
+
+GLOW_CHUNK = 12.0  # metres
+GLASS = "glass_"
+LAMP_RADIANCE, SIGN_RADIANCE = 6.0, 2.5  # of lamp heads and blade signs at night
+
+
+@lru_cache(maxsize=1)
+def mitsuba() -> Any:
+    """The Mitsuba module, in the variant that runs everywhere, on one thread.
+
+    Raises:
+        ImportError: Mitsuba is not installed.
+    """
+    module = importlib.import_module("mitsuba")
+    module.set_variant("scalar_rgb")
+    importlib.import_module("drjit").set_thread_count(1)
+    return module
+
+
+def _two_sided(inner: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "twosided", "inner": inner}
+
+
+def _material(name: str, street: dict[str, Any]) -> dict[str, Any]:
+    colour = {"type": "mesh_attribute", "name": "vertex_color"}
+    if name == "facade":
+        return _two_sided({"type": "diffuse", "reflectance": street["facades"]})
+    if name == "ground":
+        return _two_sided({"type": "diffuse", "reflectance": street["ground"]})
+    if name == "glass":
+        return {"type": "plastic", "diffuse_reflectance": street["facades"], "int_ior": 1.5}
+    if name == "gloss":
+        return _two_sided(
+            {"type": "principled", "base_color": colour, "roughness": 0.2, "specular": 0.5, "clearcoat": 1.0}
+        )
+    return _two_sided({"type": "diffuse", "reflectance": colour})
+
+
+def make_mesh(name: str, part: Part, bsdf: dict[str, Any], emitter: dict[str, Any] | None = None) -> Any:
+    """A part as a Mitsuba shape of a material and, if it shines, an emitter, both as Mitsuba's descriptions."""
+    mi = mitsuba()
+    properties = mi.Properties()
+    properties["bsdf"] = mi.load_dict(bsdf)
+    if emitter:
+        properties["emitter"] = mi.load_dict(emitter)
+    mesh = mi.Mesh(name, len(part.vertices), len(part.faces), has_vertex_texcoords=True, props=properties)
+    values = mi.traverse(mesh)
+    values["vertex_positions"] = part.vertices.reshape(-1).astype(np.float32)
+    values["vertex_texcoords"] = part.uv.reshape(-1).astype(np.float32)
+    values["faces"] = part.faces.reshape(-1).astype(np.uint32)
+    values.update()
+    mesh.add_attribute("vertex_color", 3, part.colours.reshape(-1).astype(np.float32))
+    return mesh
+
+
+def _lit_glass(part: Part, glow: np.ndarray, facades: np.ndarray) -> dict[str, Any]:
+    """The panes of a street that shine, cut into GLOW_CHUNK metres a shape, so that light is sought where it is near.
+
+    A piece of the glow texture (height, width, 3) goes with each shape, black where another shape's panes are, and a
+    piece of the facade texture, which is twice as large.
+    """
+    mi = mitsuba()
+    tall, wide, _ = glow.shape
+    corners = part.uv.reshape(-1, 4, 2)
+    middle = corners.mean(1)
+    chunk = (middle[:, 0] * STREET_LENGTH // GLOW_CHUNK).astype(int) + 1000 * (middle[:, 1] * 3).astype(int)
+    shapes = {}
+    for number in np.unique(chunk):
+        panes = np.flatnonzero(chunk == number)
+        spans = np.round(np.stack([corners[panes].min(1), corners[panes].max(1)], 1) * [wide, tall]).astype(int)
+        (left, top), (right, bottom) = spans[:, 0].min(0), spans[:, 1].max(0)
+        piece = np.zeros((bottom - top, right - left, 3), np.float32)
+        for (x0, y0), (x1, y1) in spans:
+            piece[y0 - top : y1 - top, x0 - left : x1 - left] = glow[y0:y1, x0:x1]
+        vertices = (4 * panes[:, None] + np.arange(4)).reshape(-1)
+        first = 4 * np.arange(len(panes))[:, None]
+        faces = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]])
+        local = (part.uv[vertices] * [wide, tall] - [left, top]) / [right - left, bottom - top]
+        own = Part(part.vertices[vertices], faces, local, part.colours[vertices])
+        emitter: dict[str, Any] | None = None
+        if piece.max() > 0:
+            radiance = {"type": "bitmap", "bitmap": mi.Bitmap(piece), "raw": True}
+            emitter = {"type": "area", "radiance": radiance, "sampling_weight": 1.0}
+        day = np.ascontiguousarray(facades[2 * top : 2 * bottom, 2 * left : 2 * right])
+        bsdf = _material("glass", {"facades": {"type": "bitmap", "bitmap": mi.Bitmap(day), "raw": False}})
+        shapes[f"{GLASS}{number}"] = make_mesh(f"{GLASS}{number}", own, bsdf, emitter)
+    return shapes
+
+
+@lru_cache(maxsize=2)
+def _textures(seed: int, street: int) -> dict[str, Any]:
+    mi = mitsuba()
+    model = build_street(seed, street)
+    return {
+        "facades": mi.load_dict({"type": "bitmap", "bitmap": mi.Bitmap(model.facades), "raw": False}),
+        "ground": mi.load_dict({"type": "bitmap", "bitmap": mi.Bitmap(model.ground), "raw": False}),
+    }
+
+
+@lru_cache(maxsize=2)
+def street_shapes(seed: int, street: int, domain: str) -> dict[str, Any]:
+    """The street's shapes as they are in a domain. All photographs of a worker in that street share them."""
+    model = build_street(seed, street)
+    textures = _textures(seed, street)
+    night = domain == "night"
+    shapes = {}
+    for name, part in model.parts.items():
+        emitter: dict[str, Any] | None = None
+        bsdf = _material(name, textures)
+        if night and name == "glass":
+            shapes.update(_lit_glass(part, light_windows(seed, street, domain, model), model.facades))
+            continue
+        if night and name in ("lamp", "sign"):
+            strength = LAMP_RADIANCE if name == "lamp" else SIGN_RADIANCE
+            part = Part(part.vertices, part.faces, part.uv, part.colours * strength)
+            radiance = {"type": "mesh_attribute", "name": "vertex_color"}
+            emitter = {"type": "area", "radiance": radiance, "sampling_weight": 0.0}
+            bsdf = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.4}}
+        shapes[name] = make_mesh(name, part, bsdf, emitter)
+    for name, part in park_cars(seed, street, domain, model).items():
+        shapes[f"car_{name}"] = make_mesh(f"car_{name}", part, _material(name, textures))
+    return shapes
+
+
+@lru_cache(maxsize=2)
+def guide_scene(seed: int, street: int, domain: str) -> Any:
+    """The same faces, matte and without a light, in the fewest shapes: a scene to ask what each pixel shows.
+
+    Mitsuba's integrator for such questions takes time in proportion to the number of shapes.
+    """
+    model = build_street(seed, street)
+    soup = Soup()
+    for parts in (model.parts, park_cars(seed, street, domain, model)):
+        for name, part in parts.items():
+            merged = {"ground": "ground", "facade": "facade", "glass": "facade"}.get(name, "paint")
+            soup.pieces.setdefault(merged, []).append(part)
+    textures = _textures(seed, street)
+    meshes = {name: make_mesh(name, part, _material(name, textures)) for name, part in soup.parts().items()}
+    return mitsuba().load_dict({"type": "scene", **meshes})

@@ -1,0 +1,1 @@
+"""The commands `daco-train` and `daco-data`."""

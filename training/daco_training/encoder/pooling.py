@@ -1,0 +1,110 @@
+"""Pooling: the feature maps of a photograph to one vector."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from daco_core.errors import DacoError
+from daco_training.encoder.backbones import map_channels
+
+EDGE_LENGTH = 0.8  # of 0.6 to 1, found on real photographs and rendered ones alike: docs/training.md
+
+
+class AveragePooling(nn.Module):
+    """The mean over positions of the last map: (n, c, h, w) to (n, c)."""
+
+    levels = 1
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.dimension = channels[-1]
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        return maps[-1].mean(dim=(-2, -1))
+
+
+class GeM(nn.Module):
+    """Generalised mean over positions of the last map with one learnable exponent: (n, c, h, w) to (n, c).
+
+    Source: Radenovic, Tolias, Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, eq. 2.
+    """
+
+    levels = 1
+
+    def __init__(self, channels: Sequence[int], exponent: float = 3.0, floor: float = 1e-6) -> None:
+        super().__init__()
+        self.dimension = channels[-1]
+        self.exponent = nn.Parameter(torch.tensor(exponent))
+        self.floor = floor
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        powers = maps[-1].float().clamp(min=self.floor).pow(self.exponent)
+        return functional.adaptive_avg_pool2d(powers, 1).flatten(1).pow(1.0 / self.exponent)
+
+
+class GridPooling(nn.Module):
+    """What is where, at two scales: a finer and a coarser map to (n, 2 x 16 x 64).
+
+    Each map is averaged over a grid of cells, and the channels of a cell are reduced by a linear map to a vector of
+    length 1 (ConvAP: Ali-bey, Chaib-draa, Giguere, "GSV-Cities", Neurocomputing 2022, section 4.2). The linear maps
+    begin at random: `training.whitening.whiten` sets them, and they may then be trained.
+
+    Args:
+        channels: of the maps at strides 16 and 32.
+    """
+
+    levels = 2
+    cells = (4, 4)
+    cell_width = 64
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.reduce = nn.ModuleList([nn.Linear(count, self.cell_width) for count in channels])
+        self.dimension = len(channels) * self.cells[0] * self.cells[1] * self.cell_width
+        self.lengths: Tensor  # of the cells' vectors
+        self._set_lengths(1.0)
+
+    def favour_the_middle(self) -> None:
+        """Makes the vectors of the first and last row shorter: sky and ground say less of a place than the rest."""
+        self._set_lengths(EDGE_LENGTH)
+
+    def _set_lengths(self, edge: float) -> None:
+        lengths = next(self.reduce.parameters()).new_ones(self.cells[0] * self.cells[1], 1)
+        lengths[: self.cells[1]] = lengths[-self.cells[1] :] = edge
+        # all of 1 are not saved, as encoders and runs from before there were others have none
+        self.register_buffer("lengths", lengths, persistent=edge != 1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        self._set_lengths(EDGE_LENGTH if f"{prefix}lengths" in state_dict else 1.0)
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def average(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The cells of each map, row by row, of length 1: (n, c, h, w) to (n, cells, c)."""
+        grids = [functional.adaptive_avg_pool2d(cells.float(), self.cells) for cells in maps]
+        return [functional.normalize(grid.flatten(2).mT, dim=-1) for grid in grids]
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        reduced = [reduce(grid) for reduce, grid in zip(self.reduce, self.average(maps), strict=True)]
+        return torch.cat([(functional.normalize(cells, dim=-1) * self.lengths).flatten(1) for cells in reduced], dim=-1)
+
+
+POOLINGS: dict[str, type[AveragePooling | GeM | GridPooling]] = {
+    "avg": AveragePooling,
+    "gem": GeM,
+    "grid": GridPooling,
+}
+
+
+def create_pooling(name: str, backbone: nn.Module) -> AveragePooling | GeM | GridPooling:
+    """The pooling of that name for the feature maps of a backbone.
+
+    Raises:
+        DacoError: there is no such pooling, or the backbone has not the maps for it.
+    """
+    if name not in POOLINGS:
+        raise DacoError(f"No pooling {name!r}: choose {', '.join(POOLINGS)}.")
+    pooling = POOLINGS[name]
+    return pooling(map_channels(backbone, pooling.levels))

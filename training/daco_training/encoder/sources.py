@@ -1,0 +1,81 @@
+"""Encoders by their names on a command line: `default`, a saved folder, `timm:NAME`, or `torchhub:REPO:ENTRY`."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import timm
+
+from daco_core.errors import DacoError
+from daco_training.encoder.backbones import IMAGENET, load_pretrained
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.torchhub import is_hub, resolve
+
+TIMM_PREFIX = "timm:"
+DEFAULT = "default"
+SHIPPED = Path(str(files("daco_core.encoder") / "shipped"))
+
+# square, and divisible by 14 and by 16, the patches of vision transformers; near 322, what DINOv2's kin are judged at
+HUB_IMAGE_SIZE = 336
+
+
+def load_encoder(source: str, trust: bool = False) -> Encoder:
+    """The encoder that a command line names, in evaluation mode.
+
+    Args:
+        source: `default`, the encoder that comes with the package; a folder in our saved form; `timm:NAME`: that
+            backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`: what that entry of a torch.hub
+            repository (owner/name on GitHub, or a local folder) returns, a module that maps (n, 3, h, w) images,
+            normalised as for ImageNet, to (n, d).
+        trust: consent to running the code of others, without which an encoder from torch.hub is refused.
+
+    Raises:
+        DacoError: there is no such encoder, or it cannot be had, or there is no consent.
+    """
+    if source == DEFAULT:
+        return Encoder.load(SHIPPED)
+    if is_hub(source):
+        return Encoder(EncoderConfig(resolve(source), image_size=HUB_IMAGE_SIZE, resize="square"), trust).eval()
+    if source.startswith(TIMM_PREFIX):
+        return imagenet_encoder(source.removeprefix(TIMM_PREFIX))
+    return Encoder.load(Path(source), trust)
+
+
+def imagenet_encoder(backbone: str, pooling: str = "gem", image_size: int = 256) -> Encoder:
+    """A backbone with its ImageNet weights and normaliser, untrained by us.
+
+    Raises:
+        DacoError: no such backbone or pooling, or its weights cannot be had.
+    """
+    mean, std = imagenet_normaliser(backbone)
+    encoder = Encoder(
+        EncoderConfig(
+            backbone=backbone,
+            pooling=pooling,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            training={"pretrained": IMAGENET},
+        )
+    )
+    load_pretrained(encoder.backbone, backbone, IMAGENET)
+    return encoder.eval()
+
+
+def imagenet_normaliser(backbone: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and std per RGB channel that a backbone's own weights expect.
+
+    Raises:
+        DacoError: timm has no such weights.
+    """
+    try:
+        config = timm.get_pretrained_cfg(backbone)
+    except RuntimeError as error:
+        raise DacoError(f"timm has no weights {backbone!r}: {error}") from error
+    if config is None:
+        return EncoderConfig.mean, EncoderConfig.std
+    return _three(config.mean), _three(config.std)
+
+
+def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue

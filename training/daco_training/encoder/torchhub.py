@@ -1,0 +1,103 @@
+"""Networks of others from torch.hub, `torchhub:REPO:ENTRY`: their code runs here, so only with consent."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from daco_core.errors import DacoError
+
+HUB_PREFIX = "torchhub:"
+HUBCONF = "hubconf.py"
+
+
+class HubBackbone(nn.Module):
+    """A network from torch.hub that makes a whole descriptor: (n, 3, h, w) to (n, d).
+
+    Args:
+        source: `torchhub:REPO:ENTRY`; REPO is `owner/name` on GitHub, with `:branch` or `:tag` if need be, or the
+            absolute path of a folder that holds a `hubconf.py`.
+        image_size: what the network is tried on; tells d, `num_features`.
+        trust: consent to running the repository's code.
+
+    Raises:
+        DacoError: there is no consent; or the repository cannot be had or run, or gives something else.
+    """
+
+    def __init__(self, source: str, image_size: int, trust: bool) -> None:
+        super().__init__()
+        repository, entry = split_source(source)
+        if not trust:
+            raise DacoError(
+                f"{source} runs the program code of {repository} on this machine, with all your rights: only if you"
+                " trust its authors, add --trust (or set DACO_TRUST=1 for a server)."
+            )
+        try:
+            # trust_repo: consent was given above, and a server has nobody to ask
+            where = {"source": "local"} if Path(repository).is_absolute() else {"trust_repo": True, "verbose": False}
+            network = torch.hub.load(repository, entry, **where)  # type: ignore[no-untyped-call]
+            _check(network)
+            self.network: nn.Module = network.eval()
+            with torch.inference_mode():
+                descriptors = self.network(torch.zeros(1, 3, image_size, image_size))
+        except DacoError as error:
+            raise DacoError(f"{source} gives no encoder: {error}") from error
+        except Exception as error:  # code of others can fail in every way
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            raise DacoError(f"{source} cannot be loaded: {type(error).__name__}: {reason}") from error
+        if not isinstance(descriptors, Tensor) or descriptors.ndim != 2 or len(descriptors) != 1:
+            raise DacoError(f"{source} gives no encoder: of one image it does not make one row of numbers, (1, d).")
+        self.num_features = descriptors.shape[1]
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The descriptor as a feature map of one position: (n, 3, h, w) to (n, d, 1, 1)."""
+        descriptors: Tensor = self.network(images)
+        return descriptors[:, :, None, None]
+
+
+def is_hub(source: str) -> bool:
+    return source.startswith(HUB_PREFIX)
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """`torchhub:owner/name:branch:entry` to (`owner/name:branch`, `entry`).
+
+    Raises:
+        DacoError: it is not of this form.
+    """
+    repository, colon, entry = source.removeprefix(HUB_PREFIX).rpartition(":")
+    if not (repository and colon and entry):
+        raise DacoError(
+            f"{source} names no network: write {HUB_PREFIX}REPO:ENTRY, such as"
+            f" {HUB_PREFIX}gmberton/MegaLoc:get_trained_model."
+        )
+    return repository, entry
+
+
+def resolve(source: str) -> str:
+    """The source with a local folder as its absolute path, so that it is found again from everywhere.
+
+    Raises:
+        DacoError: it is neither a folder with a `hubconf.py` nor a name on GitHub.
+    """
+    repository, entry = split_source(source)
+    folder = Path(repository).expanduser()
+    if (folder / HUBCONF).is_file():
+        return f"{HUB_PREFIX}{folder.absolute()}:{entry}"
+    if folder.is_absolute() or folder.exists() or repository.count("/") != 1:
+        raise DacoError(f"{repository} is neither a folder with a {HUBCONF} nor owner/name of a repository on GitHub.")
+    return source
+
+
+def public_name(source: str) -> str:
+    """The source as strangers may read it: of a local folder, its name without the path."""
+    repository, entry = split_source(source)
+    return f"{HUB_PREFIX}{Path(repository).name}:{entry}" if Path(repository).is_absolute() else source
+
+
+def _check(network: object) -> None:
+    if not isinstance(network, nn.Module):
+        raise DacoError(f"its entry returns {type(network).__name__}, not a torch.nn.Module.")
+    weights = network.state_dict().values()
+    if not weights or not all(isinstance(value, Tensor) for value in weights):
+        raise DacoError("its state is not tensors alone, so it cannot be saved as an encoder.")

@@ -1,0 +1,1 @@
+"""Recall of an encoder during and after training."""

@@ -1,0 +1,84 @@
+"""Recall of an encoder on a data set's validation photographs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daco_core.photographs.layout import PUBLISHED_DOMAINS, DataSet
+from daco_core.photographs.locations import Location, distance_metres
+from daco_core.photographs.pairing import pair_keys
+from daco_core.photographs.positions import locate
+from daco_training.encoder.encoder import Encoder
+from daco_training.evaluation.descriptors import describe_files
+from daco_training.evaluation.recall import Recalls, aligned, domain_recalls, query_counts
+
+RIGHT_METRES = 25.0  # the field's usual distance within which a match counts as right
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation photographs of the first two domains, and which of them show the same place.
+
+    Args:
+        images: those of domain a, then those of domain b.
+        first: how many are of domain a.
+        correct: (n, n), True where two different photographs show the same place.
+        rule: in words, what makes two photographs show the same place.
+    """
+
+    images: list[Path]
+    first: int
+    correct: Tensor
+    rule: str
+
+    def recalls(self, encoder: Encoder, ranks: Sequence[int]) -> dict[str, Recalls]:
+        """Direction to rank to fraction. Leaves the encoder in evaluation mode.
+
+        Raises:
+            UnreadableImage: a validation photograph is broken.
+        """
+        vectors = describe_files(encoder.eval(), self.images, "validation")
+        return domain_recalls(vectors, self.correct, self.first, ranks)
+
+    @cached_property
+    def queries(self) -> dict[str, int]:
+        """Direction to how many queries are counted."""
+        return query_counts(self.correct, self.first)
+
+
+def find_validation(dataset: DataSet) -> Validation | None:
+    """What a data set can be validated on, or None if it has nothing for it.
+
+    Domains of the same names are pairs, as published; other photographs match within 25 m where their positions are
+    known; domains of equal length that have neither pair up in the order of their names, as published.
+
+    Raises:
+        DacoError: a table of positions cannot be understood.
+    """
+    sides = [dataset.images(domain, "val") for domain in dataset.domains[:2]]
+    if len(sides) < 2 or not all(sides):
+        return None
+    a, b = sides
+    names_pair = pair_keys(image.name for image in a).keys() == pair_keys(image.name for image in b).keys()
+    equal = len(a) == len(b)
+    if equal and (names_pair or dataset.name in PUBLISHED_DOMAINS):
+        return Validation([*a, *b], len(a), aligned(len(a)), "pairs of the same name")
+    locations = locate(dataset.folder / "original", [*a, *b])
+    if len(locations) == len(a) + len(b):
+        near = _within([locations[image] for image in (*a, *b)], RIGHT_METRES)
+        return Validation([*a, *b], len(a), near, f"within {RIGHT_METRES:.0f} m") if near.any() else None
+    if equal:
+        return Validation([*a, *b], len(a), aligned(len(a)), "pairs in the order of their names")
+    return None
+
+
+def _within(locations: Sequence[Location], metres: float) -> Tensor:
+    latitudes = np.array([location.latitude for location in locations])
+    longitudes = np.array([location.longitude for location in locations])
+    distances = distance_metres(latitudes[:, None], longitudes[:, None], latitudes[None, :], longitudes[None, :])
+    return torch.from_numpy(distances <= metres).fill_diagonal_(False)

@@ -1,0 +1,44 @@
+"""The last state of a run on disk, to continue it from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+
+from daco_core.errors import DacoError
+
+FORMAT_VERSION = 1
+
+
+def save_checkpoint(fabric: Fabric, file: Path, state: Mapping[str, Any]) -> None:
+    """Writes a run's state; the state that was there is replaced only once this one is whole.
+
+    Raises:
+        DacoError: the file cannot be written, or the disk is full.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        fabric.save(part, {"format_version": FORMAT_VERSION, **state})
+        if fabric.is_global_zero:
+            part.replace(file)
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
+        part.unlink(missing_ok=True)
+        raise DacoError(f"The checkpoint cannot be written to {file}: {error}") from error
+
+
+def load_checkpoint(fabric: Fabric, file: Path) -> dict[str, Any]:
+    """A run's state, read without running any code that the file may hold.
+
+    Raises:
+        DacoError: there is no checkpoint, or it is damaged.
+    """
+    if not file.is_file():
+        raise DacoError(f"There is no run to resume: {file} does not exist. Leave --resume out to begin one.")
+    try:
+        state: dict[str, Any] = fabric.load(file, weights_only=True)
+    except Exception as error:  # torch raises zip's, pickle's and its own errors for a damaged file
+        raise DacoError(f"The checkpoint {file} is damaged ({error}). Leave --resume out to begin anew.") from error
+    if state.get("format_version") != FORMAT_VERSION:
+        raise DacoError(f"The checkpoint {file} is of another format than this daco-train writes.")
+    return state

@@ -1,0 +1,106 @@
+"""The network in training: an encoder with a projection head, as the methods see it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Self
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional
+
+from daco_training.encoder.backbones import last_stage
+from daco_training.encoder.encoder import Encoder
+from daco_training.loop.batch_norm import separate
+
+HIDDEN = 512
+
+
+class ContrastiveNetwork(nn.Module):
+    """Encoder and projection head: Linear without bias, BatchNorm, ReLU, Linear.
+
+    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; asked `with_features`, then to the encoder's
+    features (n, dimension) of each view, too. Each view has its own batch statistics, as published: it passes by
+    itself, unless `pass_together` was called.
+
+    Args:
+        direct: without a head: the projections are the descriptors.
+        frozen: the backbone is not trained, and its batch norm keeps its statistics.
+        tail: of a frozen backbone the last stage is trained all the same.
+    """
+
+    def __init__(
+        self, encoder: Encoder, proj_dim: int, direct: bool = False, frozen: bool = False, tail: bool = False
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.frozen = frozen
+        encoder.backbone.requires_grad_(not frozen)
+        self.tail = last_stage(encoder.backbone) if tail else []
+        for parameter in self.tail:
+            parameter.requires_grad_()
+        head = (
+            nn.Linear(encoder.dimension, HIDDEN, bias=False),
+            nn.BatchNorm1d(HIDDEN),
+            nn.ReLU(inplace=True),
+            nn.Linear(HIDDEN, proj_dim),
+        )
+        self.head = nn.Identity() if direct else nn.Sequential(*head)
+        self.together = False
+
+    def pass_together(self, rows: int) -> None:
+        """Lets the views, of so many rows each, pass as one batch from now on, of which each has its own statistics."""
+        separate(self, rows)
+        self.together = True
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.frozen:
+            self.encoder.backbone.eval()
+        return self
+
+    def forward(self, *views: Tensor, with_features: bool = False) -> tuple[Tensor, ...]:
+        batches = (torch.cat(views),) if self.together else views
+        features = tuple(self.encoder.features(batch) for batch in batches)
+        projections = tuple(functional.normalize(self.head(feature), dim=-1) for feature in features)
+        if self.together:
+            features, projections = (torch.split(rows, len(views[0])) for (rows,) in (features, projections))
+        return projections + features if with_features else projections
+
+
+class PlainProjector:
+    """A network in one process as a `Projector`, in the number format that it is in."""
+
+    def __init__(self, network: Callable[..., tuple[Tensor, ...]]) -> None:
+        self.network = network
+
+    def __call__(self, *views: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.gather(projections) for projections in self.network(*views))
+
+    def with_features(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        gathered = [self.gather(rows) for rows in self.network(*views, with_features=True)]
+        return tuple(zip(gathered[: len(views)], gathered[len(views) :], strict=True))
+
+    def gather(self, projections: Tensor) -> Tensor:
+        return projections
+
+    def precision(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class FabricProjector(PlainProjector):
+    """A network set up by Fabric, as a `Projector`: projections of the whole batch, over all processes."""
+
+    def __init__(self, fabric: Fabric, network: Callable[..., tuple[Tensor, ...]]) -> None:
+        super().__init__(network)
+        self.fabric = fabric
+
+    def gather(self, projections: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return projections
+        gathered = self.fabric.all_gather(projections, sync_grads=projections.requires_grad)
+        return torch.as_tensor(gathered).flatten(0, 1)
+
+    def precision(self) -> AbstractContextManager[None]:
+        autocast: AbstractContextManager[None] = self.fabric.autocast()
+        return autocast

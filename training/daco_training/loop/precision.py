@@ -1,0 +1,50 @@
+"""The number format that a network trains in."""
+
+import torch
+from torch import nn
+
+from daco_core.errors import DacoError
+from daco_training.encoder.backbones import create_backbone
+
+# ours to Lightning's
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+AUTO = "auto"
+
+
+def choose_precision(asked: str, backbone: str, device: str, frozen: bool = False) -> str:
+    """`auto` as fp32 or bf16; any other format as it is.
+
+    bf16 where it is native and faster: on a GPU that computes in it; on a CPU with AMX tiles or of AMD with AVX-512's
+    bf16, if the network has no depthwise convolutions, or on AMD's only passes forward through them. Intel's without
+    the tiles is slower than fp32 (measured: docs/training-speed.md).
+
+    Args:
+        backbone: its name in timm.
+        device: `cpu`, `cuda`, ...
+        frozen: the backbone is not trained.
+
+    Raises:
+        DacoError: the device does not compute in the format, or there is no such backbone.
+    """
+    if asked == "fp16" and device != "cuda":
+        raise DacoError("--precision fp16 needs a GPU: on a CPU, choose fp32 or bf16.")
+    if asked != AUTO:
+        return asked
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device != "cpu":
+        return "fp32"
+    abilities = torch.cpu.get_capabilities()
+    amd = str(abilities.get("cpu_name", "")).startswith("AMD") and abilities.get("avx512_bf16", False)
+    if amd and frozen:
+        return "bf16"
+    return "bf16" if (amd or abilities.get("amx_bf16", False)) and not has_depthwise(backbone) else "fp32"
+
+
+def has_depthwise(backbone: str) -> bool:
+    """Whether some convolution gives each channel a kernel of its own, as in EfficientNet and MobileNet."""
+    with torch.device("meta"):
+        network = create_backbone(backbone)
+    return any(
+        isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels for module in network.modules()
+    )

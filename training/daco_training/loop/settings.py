@@ -1,0 +1,180 @@
+"""Every option of a training run, with the published defaults."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from daco_core.errors import DacoError
+from daco_training.encoder.pooling import POOLINGS
+from daco_training.encoder.torchhub import is_hub
+from daco_training.encoder.transforms import Resize
+from daco_training.loop.recipe import DEFAULTS, FROM_SCRATCH, PARTS, RECIPES, Recipe, make_recipe
+
+# what the published commands give each method
+PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "simsiam": 32, "moco": 32, "npid": 64}
+PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "simsiam": 0.5, "moco": 0.999, "npid": 0.5}
+
+PRECISIONS = ("fp32", "bf16", "fp16", "auto")
+
+# where a run runs, which is nothing of the encoder that comes of it
+LOCAL = frozenset({"data_root", "save_root", "gpu_ids", "nodes", "workers", "memory_share", "compile"})
+# what may differ between a run and its continuation
+RESUMABLE = LOCAL | {"iters", "precision"}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A training run. `batch_size` and `momentum` left at None take the published value of the method, other options
+    that of the recipe.
+
+    Raises:
+        DacoError: a value is impossible.
+    """
+
+    # whatever is typed as never None is not, once made
+    recipe: str = "published"
+    without: tuple[str, ...] = ()
+    data_root: Path = Path("data")
+    data_name: str = "tokyo"
+    method_name: str = "daco"
+    proj_dim: int = 128
+    temperature: float = None  # type: ignore[assignment]
+    batch_size: int = None  # type: ignore[assignment]
+    iters: int = None  # type: ignore[assignment]
+    gpu_ids: tuple[int, ...] | None = None
+    ranks: tuple[int, ...] = (1, 2, 4, 8)
+    save_root: Path = Path("result")
+    lamda: float = 0.8
+    negs: int = 4096
+    momentum: float = None  # type: ignore[assignment]
+    backbone: str = None  # type: ignore[assignment]
+    pooling: str = None  # type: ignore[assignment]
+    image_size: int = 256
+    resize: Resize = None  # type: ignore[assignment]
+    pretrained: str = None  # type: ignore[assignment]
+    lr: float = 1e-3
+    tail_lr: float = 0.0
+    weight_decay: float = None  # type: ignore[assignment]
+    precision: str = None  # type: ignore[assignment]
+    compile: bool = False
+    nodes: int = 1
+    workers: int = 2
+    memory_share: float = 0.25
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method_name not in PUBLISHED_BATCH_SIZE:
+            raise DacoError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
+        if self.recipe not in RECIPES:
+            raise DacoError(f"No recipe {self.recipe!r}: choose {' or '.join(RECIPES)}.")
+        if unknown := [part for part in self.without if part not in PARTS]:
+            raise DacoError(f"The modern recipe has no part {unknown[0]!r} to leave out: choose {', '.join(PARTS)}.")
+        if self.without and self.recipe != "modern":
+            raise DacoError("--without leaves out parts of the modern recipe: add --recipe modern.")
+        for name, value in DEFAULTS[self.recipe].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if self.pooling == "grid" and not self.parts.grid and self.recipe == "modern":
+            object.__setattr__(self, "pooling", "gem")
+        if self.pooling not in POOLINGS:
+            raise DacoError(f"No pooling {self.pooling!r}: choose {', '.join(POOLINGS)}.")
+        if self.resize not in ("shorter", "square"):
+            raise DacoError(f"No resize rule {self.resize!r}: choose shorter or square.")
+        if is_hub(self.backbone):
+            raise DacoError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
+        if self.precision not in PRECISIONS:
+            raise DacoError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
+        if self.batch_size is None:
+            object.__setattr__(self, "batch_size", PUBLISHED_BATCH_SIZE[self.method_name])
+        if self.momentum is None:
+            object.__setattr__(self, "momentum", PUBLISHED_MOMENTUM[self.method_name])
+        for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
+            if getattr(self, name) <= 0:
+                raise DacoError(f"--{name} must be above 0, not {getattr(self, name)}.")
+        if self.tail_lr < 0:
+            raise DacoError(f"--tail_lr must be at least 0, not {self.tail_lr}.")
+        if self.tail_lr and not self.frozen:
+            raise DacoError("--tail_lr is for a pretrained backbone that is frozen else, as by --recipe modern.")
+        if self.nodes < 1:
+            raise DacoError(f"--nodes must be at least 1, not {self.nodes}.")
+        if not 0 <= self.memory_share < 1:
+            raise DacoError(f"--memory_share is a share of the memory, from 0 to below 1, not {self.memory_share}.")
+        if self.batch_size < 2:
+            raise DacoError("--batch_size must be at least 2: batch norm needs more than one image.")
+        if self.gpu_ids is not None and not self.gpu_ids:
+            raise DacoError("--gpu_ids names no GPU: such as 0 1, or leave it out.")
+        if not self.ranks or min(self.ranks) < 1:
+            raise DacoError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+        if not 0 <= self.momentum <= 1:
+            raise DacoError(f"--momentum must lie in 0..1, not {self.momentum}.")
+        object.__setattr__(self, "ranks", tuple(sorted(set(self.ranks))))
+
+    @property
+    def parts(self) -> Recipe:
+        """What the recipe does, what is left out left out."""
+        return make_recipe(self.recipe, self.without)
+
+    @property
+    def weights(self) -> str | None:
+        """What the backbone begins with: `imagenet` or a file; None is from scratch."""
+        return None if self.pretrained == FROM_SCRATCH else self.pretrained
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the backbone is not trained, but for its last stage with `tail_lr`."""
+        return self.parts.frozen and self.weights is not None
+
+    @property
+    def direct(self) -> bool:
+        """Whether the loss compares descriptors, without a projection head; SimSiam's head is its predictor."""
+        return self.parts.direct and self.method_name != "simsiam"
+
+    @property
+    def run_name(self) -> str:
+        """What the run's files are called: `demo_daco`."""
+        return f"{self.data_name}_{self.method_name}"
+
+    @property
+    def encoder_folder(self) -> Path:
+        return self.save_root / self.run_name
+
+    @property
+    def results_file(self) -> Path:
+        return self.save_root / f"{self.run_name}_results.csv"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.save_root / f"{self.run_name}_last.ckpt"
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings as plain values, for a checkpoint."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    def description(self) -> dict[str, Any]:
+        """How the encoder is trained, without where: what `encoder.json` says. Of a weights file, its name only."""
+        values = {name: value for name, value in self.recorded().items() if name not in LOCAL}
+        values["pretrained"] = Path(self.pretrained).name
+        return values
+
+    def check_continues(self, recorded: dict[str, Any]) -> None:
+        """Refuses to continue a run under settings that would make it another run.
+
+        Raises:
+            DacoError: names the settings that differ.
+        """
+        own = self.recorded()
+        recorded = TrainSettings().recorded() | recorded  # what a run of before did not know of is as it was then
+        differing = [name for name in own if name not in RESUMABLE and own[name] != recorded[name]]
+        if differing:
+            changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)
+            raise DacoError(f"--resume continues a run as it was begun, but {changes}.")
+
+    def but(self, **changes: Any) -> "TrainSettings":
+        """A copy with some values changed."""
+        return replace(self, **changes)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

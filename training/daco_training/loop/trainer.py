@@ -1,0 +1,352 @@
+"""The training loop, on Lightning Fabric."""
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+import torch._inductor
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.optim import Adam
+from tqdm import tqdm
+
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+from daco_training.datasets.statistics import normaliser
+from daco_training.devices import check_gpus
+from daco_training.encoder.backbones import load_pretrained
+from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.pooling import GridPooling
+from daco_training.encoder.sources import imagenet_normaliser
+from daco_training.encoder.whitening import whiten
+from daco_training.evaluation.recall import Recalls, mean_first
+from daco_training.evaluation.validation import find_validation
+from daco_training.loop.batch_norm import synchronise
+from daco_training.loop.checkpoint import load_checkpoint, save_checkpoint
+from daco_training.loop.cuda_graphs import RecordedNetwork
+from daco_training.loop.interrupt import StopSignal
+from daco_training.loop.memory import keep_freed
+from daco_training.loop.network import ContrastiveNetwork, FabricProjector
+from daco_training.loop.precision import PRECISIONS, choose_precision
+from daco_training.loop.results import Row, result_row, write_results
+from daco_training.loop.settings import TrainSettings
+from daco_training.methods import METHODS, projection_length
+from daco_training.randomness import derive_seed
+from daco_training.views.augmentation import draw_place_view, draw_view, render
+from daco_training.views.compiled import render_together
+from daco_training.views.dataset import Batch, Batches, TrainingViews
+from daco_training.views.image_store import ImageStore
+from daco_training.views.prefetch import Ahead
+
+
+@dataclass
+class Progress:
+    """How far a run is: what a checkpoint holds beside the tensors."""
+
+    iteration: int = 0
+    epoch_loss: float = 0.0  # sum over the iterations of the epoch at hand
+    best: float = -1.0  # mean R@1 of the encoder on disk
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """How far a run came: iterations done in all, whether these are all that were asked for, and who says so.
+
+    Of several processes, only one is to speak.
+    """
+
+    iterations: int
+    finished: bool
+    speaks: bool = True
+
+
+def train(settings: TrainSettings, resume: bool = False, accelerator: str = "auto", processes: int = 1) -> TrainReport:
+    """Trains an encoder as the settings say, and writes results, logs, checkpoint and encoder below `save_root`.
+
+    The order of samples, their views and every draw of a method are functions of (seed, iteration): a run that was
+    stopped and resumed gives what one that was not gives. Ctrl-C stops after the iteration at hand, saved.
+
+    Args:
+        resume: goes on from the last checkpoint.
+        accelerator, processes: Fabric's, where `settings.gpu_ids` is left open.
+
+    Raises:
+        DacoError: the settings, the data or the disk do not allow it.
+    """
+    return Trainer(settings, accelerator, processes, resume).run()
+
+
+class Trainer:
+    """A run: its network, method and data, and how far it is."""
+
+    def __init__(self, settings: TrainSettings, accelerator: str, processes: int, resume: bool = False) -> None:
+        self.resume = resume
+        self.settings = settings
+        self.dataset = DataSet(settings.data_root, settings.data_name)
+        self.fabric = _make_fabric(settings, accelerator, processes)
+        self.fabric.launch()
+        if self.fabric.device.type == "cpu":
+            keep_freed()
+        photographs = self.dataset.training_images()
+        self.photographs = self.dataset.fingerprint(photographs)
+        images = len(photographs)
+        if images < settings.batch_size:
+            raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
+        torch.manual_seed(derive_seed(settings.seed))
+        torch.backends.cudnn.deterministic = True  # a seed gives the same losses, at the same speed (measured)
+        self.encoder = _make_encoder(settings, self.dataset)
+        if settings.parts.whitening and settings.pooling == "grid" and not resume:
+            whiten(self.encoder.to(self.fabric.device), photographs)
+        settings = settings.but(proj_dim=projection_length(settings, self.encoder.dimension))
+        network = ContrastiveNetwork(
+            self.encoder, settings.proj_dim, settings.direct, settings.frozen, settings.tail_lr > 0
+        )
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.fabric.world_size > 1:
+            synchronise(network, self.fabric.device)
+        self.method = METHODS[settings.method_name](settings, network, images).to(self.fabric.device)
+        optimizer = _make_optimizer(network, settings)
+        if settings.compile:
+            if self.fabric.world_size == 1:
+                network.pass_together(settings.batch_size)
+            _compile(network)
+        self.network, self.optimizer = self.fabric.setup(network, optimizer)
+        record = self.fabric.device.type == "cuda" and self.fabric.world_size == 1
+        self.project = FabricProjector(
+            self.fabric, RecordedNetwork(network, self.network, self.fabric.autocast) if record else self.network
+        )
+        store = ImageStore(
+            settings.image_size,
+            self.fabric.device,
+            settings.memory_share,
+            settings.workers,
+            processes=self.fabric.world_size // settings.nodes,
+        )
+        draw = draw_place_view if settings.parts.views else draw_view
+        self.views = TrainingViews(
+            self.dataset,
+            self.method.sources,
+            self.encoder.config,
+            settings.seed,
+            store,
+            draw,
+            render_together if settings.compile else render,
+        )
+        self.validation = find_validation(self.dataset)
+        self.progress = Progress()
+        self.ahead = Ahead(self.fabric.device)
+
+    def run(self) -> TrainReport:
+        self._make_folders()
+        if self.resume:
+            self._restore()
+        if self.validation is None:
+            self._say(
+                "Recall is left out, and the encoder kept is the last epoch's: no validation photographs are pairs or "
+                "lie within 25 m of each other (daco-data check says which have positions)."
+            )
+        else:
+            self._say(f"Validation on {len(self.validation.images)} photographs, right are {self.validation.rule}.")
+        self.network.train()
+        batches = self.batches()
+        with StopSignal() as stop, self._bar(batches) as bar:
+            for loss in self.steps(batches):
+                self.progress.iteration += 1
+                self.progress.epoch_loss += loss
+                self.fabric.log("loss", loss, self.progress.iteration)
+                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+                bar.update()
+                if self.progress.iteration % batches.per_epoch == 0 or self.progress.iteration == self.settings.iters:
+                    self._end_epoch(batches.per_epoch)
+                if self._any_process(stop.requested):
+                    self._save()
+                    break
+        finished = self.progress.iteration >= self.settings.iters
+        return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero)
+
+    def steps(self, batches: Batches) -> Iterator[float]:
+        """A training step for each batch: its loss."""
+        with closing(self.views.stream(batches)) as stream:
+            batch = self.ahead.next(stream)
+            while batch is not None:
+                loss = self._step(batch)
+                batch = self.ahead.next(stream)  # a GPU has only begun the step
+                yield self._finite(loss.item())
+
+    def _step(self, batch: Batch) -> Tensor:
+        # every draw of the method follows from the iteration, alike in all processes
+        torch.manual_seed(derive_seed(self.settings.seed, self.progress.iteration, 1))
+        loss = self.method.loss(self.project, *batch)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.method.after_step()
+        return loss.detach()
+
+    def _any_process(self, condition: bool) -> bool:
+        if self.fabric.world_size == 1:
+            return condition
+        met = torch.tensor(float(condition), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(met, reduce_op="max"))
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            iteration = self.progress.iteration + 1
+            raise DacoError(f"The loss became {loss} in iteration {iteration}: lower --lr, or use --precision fp32.")
+        return loss
+
+    def _end_epoch(self, per_epoch: int) -> None:
+        progress, settings = self.progress, self.settings
+        epoch = math.ceil(progress.iteration / per_epoch)
+        train_loss = progress.epoch_loss / (progress.iteration - (epoch - 1) * per_epoch)
+        if progress.iteration % per_epoch == 0:  # else the last epoch is short, and a longer run goes on within it
+            progress.epoch_loss = 0.0
+        recalls: dict[str, Recalls] = {}
+        precise = None
+        if self.fabric.is_global_zero and self.validation:
+            recalls = self.validation.recalls(self.encoder, settings.ranks)
+            precise = mean_first(recalls, settings.ranks)
+            self.network.train()
+        progress.rows[epoch - 1 :] = [result_row(train_loss, recalls, precise)]
+        if self.fabric.is_global_zero:
+            self.fabric.log_dict(progress.rows[-1], progress.iteration)
+            write_results(settings.results_file, progress.rows, settings.ranks)
+            if precise is None or precise > progress.best:
+                progress.best = -1.0 if precise is None else precise
+                self._save_encoder(recalls)
+        self._say(_epoch_line(epoch, train_loss, recalls, settings.ranks))
+        self._save()
+
+    def _save_encoder(self, recalls: dict[str, Recalls]) -> None:
+        self.encoder.config = replace(
+            self.encoder.config,
+            training={**self.settings.description(), "iteration": self.progress.iteration},
+            recall={direction: {str(k): value for k, value in values.items()} for direction, values in recalls.items()},
+        )
+        self.encoder.save(self.settings.encoder_folder)
+
+    def _save(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.fabric.strategy.precision.state_dict(),
+            "settings": self.settings.recorded(),
+            "photographs": self.photographs,
+            "progress": asdict(self.progress),
+        }
+        save_checkpoint(self.fabric, self.settings.checkpoint_file, state)
+
+    def _restore(self) -> None:
+        state = load_checkpoint(self.fabric, self.settings.checkpoint_file)
+        self.settings.check_continues(state["settings"])
+        if state.get("photographs", self.photographs) != self.photographs:  # which runs of before did not note
+            raise DacoError(
+                f"--resume continues a run as it was begun, but the training photographs of {self.dataset.name} are not"
+                " those of then."
+            )
+        self.network.load_state_dict(state["network"])
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state.get("scaler", {}))
+        self.progress = Progress(**state["progress"])
+        self._say(f"Resumed after iteration {self.progress.iteration} of {self.settings.iters}.")
+
+    def batches(self) -> Batches:
+        """What is left of the run, this process's share of each batch."""
+        return Batches(
+            images=len(self.views),
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            start=self.progress.iteration,
+            stop=max(self.settings.iters, self.progress.iteration),
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
+
+    def _bar(self, batches: Batches) -> "tqdm[Any]":
+        return tqdm(
+            total=self.settings.iters,
+            initial=batches.start,
+            desc=self.settings.run_name,
+            unit="it",
+            disable=not self.fabric.is_global_zero,
+        )
+
+    def _make_folders(self) -> None:
+        try:
+            self.settings.save_root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DacoError(f"--save_root {self.settings.save_root} cannot be made: {error}") from error
+
+    def _say(self, sentence: str) -> None:
+        if self.fabric.is_global_zero:
+            tqdm.write(sentence, file=sys.stderr)
+
+
+def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> Fabric:
+    devices: list[int] | int = processes
+    if settings.gpu_ids is not None:
+        check_gpus(settings.gpu_ids)
+        accelerator, devices = "cuda", list(settings.gpu_ids)
+    count = (devices if isinstance(devices, int) else len(devices)) * settings.nodes
+    if settings.batch_size % count:
+        raise DacoError(f"--batch_size {settings.batch_size} does not divide by {count} processes.")
+    device = "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
+    precision = choose_precision(settings.precision, settings.backbone, device, settings.frozen)
+    return Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=settings.nodes,
+        strategy="ddp" if count > 1 else "auto",
+        precision=PRECISIONS[precision],  # type: ignore[arg-type]
+        loggers=TensorBoardLogger(settings.save_root / "logs", name=settings.run_name),
+    )
+
+
+def _make_encoder(settings: TrainSettings, dataset: DataSet) -> Encoder:
+    mean, std = imagenet_normaliser(settings.backbone) if settings.weights else normaliser(dataset)
+    encoder = Encoder(
+        EncoderConfig(settings.backbone, settings.pooling, settings.image_size, settings.resize, mean, std)
+    )
+    if settings.weights:
+        load_pretrained(encoder.backbone, settings.backbone, settings.weights)
+    if settings.parts.rows and isinstance(encoder.pooling, GridPooling):
+        encoder.pooling.favour_the_middle()
+    return encoder
+
+
+# Of an expression with more operands than this Inductor stores what it has so far, in 32 bits, and reads it again. The
+# gradient through a batch norm behind a residual has ten: fused, a step of ResNet-50 in bf16 moves a tenth less memory.
+FUSED = {"realize_acc_reads_threshold": 16}
+
+
+def _compile(network: ContrastiveNetwork) -> None:
+    known = set(torch._inductor.list_options())
+    network.compile(options={name: value for name, value in FUSED.items() if name in known})
+
+
+def _make_optimizer(network: ContrastiveNetwork, settings: TrainSettings) -> Adam:
+    tail = set(network.tail)
+    rest = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in tail]
+    groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
+    if network.tail:  # pretrained: not pulled to 0, where it does not come from
+        groups.append({"params": network.tail, "lr": settings.tail_lr, "weight_decay": 0.0})
+    if not groups:
+        raise DacoError(
+            f"Nothing is left to train: the backbone is frozen, and pooling {settings.pooling} has no weights. Take"
+            " --pooling grid, or --without frozen or direct."
+        )
+    return Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+
+
+def _epoch_line(epoch: int, train_loss: float, recalls: dict[str, Recalls], ranks: Sequence[int]) -> str:
+    first = min(ranks)
+    shown = "".join(f"  {direction} R@{first} {100 * values[first]:.2f} %" for direction, values in recalls.items())
+    return f"epoch {epoch}: loss {train_loss:.4f}{shown}"

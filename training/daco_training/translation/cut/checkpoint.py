@@ -1,0 +1,50 @@
+"""A direction's training state on disk: plain tensors and numbers, nothing that runs when it is read."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
+
+FORMAT_VERSION = 1
+
+
+def model_folder(dataset: DataSet) -> Path:
+    return dataset.folder / "translation" / "cut"
+
+
+def checkpoint_file(dataset: DataSet, source: str, target: str) -> Path:
+    return model_folder(dataset) / f"{source}_to_{target}.pt"
+
+
+def save_state(file: Path, state: dict[str, Any]) -> None:
+    """Writes a state; the one that was there is replaced only once this one is whole.
+
+    Raises:
+        DacoError: it cannot be written.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"format_version": FORMAT_VERSION, **state}, part)
+        part.replace(file)
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
+        part.unlink(missing_ok=True)
+        raise DacoError(f"The CUT model cannot be written to {file}: {error}") from error
+
+
+def load_state(file: Path) -> dict[str, Any]:
+    """Reads a state onto the CPU.
+
+    Raises:
+        DacoError: the file is damaged, or of another format.
+    """
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises zip's, pickle's and its own errors for a damaged file
+        raise DacoError(f"The CUT model {file} is damaged ({error}): delete it to train it anew.") from error
+    if not isinstance(state, dict) or state.get("format_version") != FORMAT_VERSION:
+        raise DacoError(f"The CUT model {file} is of another format: delete it to train it anew.")
+    return state

@@ -1,0 +1,1 @@
+"""What a photograph shows: depth, sky, lamps, light."""

@@ -1,0 +1,1 @@
+"""Training images as random views: drawn, cropped, compiled for a GPU, prefetched."""

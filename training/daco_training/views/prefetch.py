@@ -1,0 +1,44 @@
+"""The next batch, drawn while a GPU is still at its step."""
+
+from collections.abc import Iterator
+
+import torch
+
+from daco_training.views.data_wait import WaitingTime
+from daco_training.views.dataset import Batch
+
+
+class Ahead:
+    """Takes batch after batch; on a CUDA GPU each is drawn in a stream of its own, beside the step at hand.
+
+    Args:
+        device: the device that draws and steps.
+
+    Attributes:
+        waiting: how long steps waited for their batch.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.waiting = WaitingTime(device)
+        self._device = device
+        self._beside = None
+        if device.type == "cuda":  # first in line, so that its small work does not wait for the step's large one
+            self._beside = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
+
+    def next(self, batches: Iterator[Batch]) -> Batch | None:
+        """The next batch, None after the last; to be asked for once a step is begun."""
+        self.waiting.begin()
+        batch = next(batches, None) if self._beside is None else self._draw_beside(batches, self._beside)
+        self.waiting.end()
+        return batch
+
+    def _draw_beside(self, batches: Iterator[Batch], beside: torch.cuda.Stream) -> Batch | None:
+        at_step = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(beside):
+            batch = next(batches, None)
+        at_step.wait_stream(beside)
+        if batch is not None:
+            views, index = batch
+            for tensor in (*views, index):
+                tensor.record_stream(at_step)  # not to be given away before the step is done with it
+        return batch

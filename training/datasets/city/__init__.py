@@ -1,5 +1,0 @@
-"""The demo city: a place-recognition data set that everybody can render, in the published folder layout."""
-
-from training.datasets.city.make import CityReport, make_city
-
-__all__ = ["CityReport", "make_city"]
