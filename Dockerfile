@@ -1,5 +1,5 @@
 # The server: reference photographs, index and keys on volumes, not root. The first start makes a key and prints it;
-# -e DACO_OPEN=1 lets everybody in instead (docs/deployment.md).
+# -e DACO_OPEN=1 lets everybody in instead (docs/guide/deploy.md).
 #   docker build -t daco-serve .                          CPU
 #   docker build -t daco-serve --build-arg DEVICE=cuda .  GPU; run with --gpus all
 # TORCH_INDEX: PyTorch's CPU wheel index makes the CPU image several GB smaller; left empty, PyPI's build is taken,

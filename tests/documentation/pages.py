@@ -61,7 +61,7 @@ def pages() -> list[str]:
     """Every page for readers, below the project."""
     found = [
         ROOT / "README.md",
-        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
         ROOT / "core/daco_core/encoder/shipped/README.md",
     ]
     return [path.relative_to(ROOT).as_posix() for path in found]

@@ -1,4 +1,4 @@
-"""The method, the translator and the store that docs/extending.md shows do what it says."""
+"""The method, the translator and the store that docs/guide/extend.md shows do what it says."""
 
 from collections.abc import Iterator
 from dataclasses import replace

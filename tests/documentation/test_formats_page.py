@@ -1,4 +1,4 @@
-"""docs/formats.md names every file of an index and an encoder, and all that is in them."""
+"""docs/reference/file-formats.md names every file of an index and an encoder, and all that is in them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from daco_training.encoder.encoder import CONFIG_FILE
 
 from .pages import ROOT
 
-PAGE = (ROOT / "docs" / "formats.md").read_text()
+PAGE = (ROOT / "docs/reference/file-formats.md").read_text()
 
 
 @pytest.fixture

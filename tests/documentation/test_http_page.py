@@ -1,4 +1,4 @@
-"""docs/http.md names all that the HTTP interface has, as the OpenAPI document says it."""
+"""docs/reference/http.md names all that the HTTP interface has, as the OpenAPI document says it."""
 
 import re
 
@@ -10,7 +10,7 @@ from daco_serve.operation.settings import ServeSettings
 
 from .pages import ROOT
 
-PAGE = (ROOT / "docs" / "http.md").read_text()
+PAGE = (ROOT / "docs/reference/http.md").read_text()
 DOCUMENT = create_app(ServeSettings(index=("none",))).openapi()
 
 

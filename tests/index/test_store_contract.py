@@ -28,12 +28,12 @@ def real_address(request: pytest.FixtureRequest, name: str) -> str:
     return f"{given}/{name}" if given else request.getfixturevalue("milvus").address(name)
 
 
-@pytest.fixture(params=["faiss", "milvus", "docs/extending.md"])
+@pytest.fixture(params=["faiss", "milvus", "docs/guide/extend.md"])
 def empty(request, tmp_path) -> tuple[Any, Callable[[Path], VectorStore]]:
     """An empty store of 8 numbers a vector, and what loads it again."""
     if request.param == "faiss":
         return FaissStore.create(8), FaissStore.load
-    if request.param == "docs/extending.md":
+    if request.param == "docs/guide/extend.md":
         shown_store = shown("NumpyStore")["NumpyStore"]
         return shown_store(8), shown_store.load
     address = MilvusAddress.parse(real_address(request, "contract"))

@@ -10,7 +10,7 @@ from torch.nn import functional
 from daco_core.errors import DacoError
 from daco_training.encoder.backbones import map_channels
 
-EDGE_LENGTH = 0.8  # of 0.6 to 1, found on real photographs and rendered ones alike: docs/training.md
+EDGE_LENGTH = 0.8  # of 0.6 to 1, found on real photographs and rendered ones alike: docs/guide/train.md
 
 
 class AveragePooling(nn.Module):

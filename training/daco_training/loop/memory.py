@@ -27,7 +27,7 @@ def keep_freed() -> None:
     """Lets this process keep the memory that it frees, for what it takes next; on Linux with glibc, else nothing.
 
     A training step on a CPU takes gigabytes and gives them back, and the system clears each page before it gives it
-    out again: up to half of the step's time (measured: docs/training-speed.md).
+    out again: up to half of the step's time (measured: docs/reference/training-speed.md).
     """
     _allocator("mallopt", M_MMAP_MAX, 0)
     _allocator("mallopt", M_TRIM_THRESHOLD, -1)

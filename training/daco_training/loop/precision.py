@@ -16,7 +16,7 @@ def choose_precision(asked: str, backbone: str, device: str, frozen: bool = Fals
 
     bf16 where it is native and faster: on a GPU that computes in it; on a CPU with AMX tiles or of AMD with AVX-512's
     bf16, if the network has no depthwise convolutions, or on AMD's only passes forward through them. Intel's without
-    the tiles is slower than fp32 (measured: docs/training-speed.md).
+    the tiles is slower than fp32 (measured: docs/reference/training-speed.md).
 
     Args:
         backbone: its name in timm.
