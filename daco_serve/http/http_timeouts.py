@@ -1,20 +1,14 @@
 """Connections that do not wait for ever: for a request's head that trickles in, or for a client that stops reading."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0  # for the head of a request, from the connection's start or the answer before; the body has its own
 SEND_SECONDS = 30.0  # for a client that takes nothing of its answer
 
-if TYPE_CHECKING:
-    from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol
-else:
-    HttpProtocol = AutoHTTPProtocol
 
-
-class ImpatientProtocol(HttpProtocol):
+class ImpatientProtocol(HttpToolsProtocol):
     """uvicorn's HTTP, which by itself limits neither."""
 
     _head_timer: asyncio.TimerHandle | None = None

@@ -7,7 +7,7 @@ import uvicorn
 
 from daco_serve.engine.service import Service
 from daco_serve.http.app import create_app
-from daco_serve.http.http_timeouts import ImpatientProtocol
+from daco_serve.http.request_limits import BoundedProtocol
 from daco_serve.operation.settings import GRACE_SECONDS, ServeSettings
 
 ALIVE_SECONDS = 2  # how often the event loop says that it turns
@@ -35,7 +35,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(settings, service),
-                http=ImpatientProtocol,
+                http=BoundedProtocol,
                 ws="none",
                 log_config=None,
                 log_level="warning",
