@@ -9,8 +9,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.generations.folders import CALIBRATION_FILE, Current, read_current
@@ -34,7 +34,7 @@ class Running:
     """What describes queries, warm, and the queue before it."""
 
     describer: Describer
-    batcher: Batcher[Tensor, NDArray[np.float32]]
+    batcher: Batcher[Prepared, NDArray[np.float32]]
 
     @classmethod
     def start(cls, bundle: Bundle, settings: ServeSettings) -> "Running":

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
+from daco_core.encoder.preparation import Prepared
 from daco_index.embedding.engines.engine import Engine
 from daco_serve.operation import metrics
 
@@ -40,15 +40,15 @@ class Describer:
         finally:
             self._in_work -= 1
 
-    def prepare(self, image: Image.Image) -> Tensor:
+    def prepare(self, image: Image.Image) -> Prepared:
         """As `Engine.prepare`."""
         return self._alone.prepare(image)
 
-    def describe(self, tensors: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    def describe(self, images: Sequence[Prepared]) -> list[NDArray[np.float32]]:
         """Prepared images of any shapes to descriptors of length 1. Raises what `Engine.embed_prepared` raises."""
-        metrics.batch_size.observe(len(tensors))
-        is_alone = len(tensors) == 1 and self._in_work <= self._many.at_once
-        return list((self._alone if is_alone else self._many).embed_prepared(tensors))
+        metrics.batch_size.observe(len(images))
+        is_alone = len(images) == 1 and self._in_work <= self._many.at_once
+        return list((self._alone if is_alone else self._many).embed_prepared(images))
 
 
 def _warm(engine: Engine, at_once: int) -> None:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_index.search.bundle import Match
 from daco_index.search.store import StoreAway
@@ -206,7 +206,7 @@ class Service:
             index=live.state,
         )
 
-    def _prepare(self, live: Live, waiting: list[bytes]) -> Tensor:
+    def _prepare(self, live: Live, waiting: list[bytes]) -> Prepared:
         form, upload = live.bundle.encoder.config, waiting.pop()
         return live.running.describer.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
 

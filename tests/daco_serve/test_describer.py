@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from daco_index.embedding.engines.engine import Engine
 from daco_index.embedding.engines.query_engine import query_engine
@@ -21,9 +20,9 @@ def watched(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     describe = engine.embed_prepared
 
-    def embed_prepared(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
-        sizes.append(len(tensors))
-        return describe(tensors)
+    def embed_prepared(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        sizes.append(len(images))
+        return describe(images)
 
     monkeypatch.setattr(engine, "embed_prepared", embed_prepared)
     return sizes

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from daco_core.errors import DacoError
 from daco_index.embedding.engines.create import create_engine
@@ -41,6 +42,28 @@ def test_the_form_for_many_is_the_same_encoder_and_has_no_other_form(expected: n
         np.testing.assert_allclose(many.embed(pictures()), expected, atol=1e-5)
     single = create_engine(encoder(), "cpu", threads=1)
     assert single.for_many() is single
+
+
+def test_every_engine_gives_the_cells_of_a_grid_their_local_descriptors() -> None:
+    one = encoder("test_resnet", "grid", resize="square")
+    images = [one.preparation(picture) for picture in pictures()]
+    with torch.inference_mode():
+        fine = one.feature_maps(torch.from_numpy(np.stack(images)))[0]
+        cells = functional.normalize(fine.flatten(2).transpose(1, 2), dim=2)
+        wanted = functional.normalize(one.pooling.reduce[0](cells), dim=2).numpy()
+    for engine in (create_engine(one, "cpu"), TorchEngine(one, torch.device("cpu"))):
+        assert engine.local_grid == (4, 4)
+        embedding = engine.embed_prepared_with_local(images)
+        np.testing.assert_allclose(embedding.local, wanted, atol=1e-4)
+        np.testing.assert_allclose(embedding.descriptors, engine.embed_prepared(images), atol=1e-6)
+
+
+@pytest.mark.parametrize(("pooling", "resize"), [("gem", "square"), ("grid", "shorter")])
+def test_an_encoder_without_a_grid_of_one_shape_has_no_local_descriptors(pooling: str, resize: str) -> None:
+    engine = create_engine(encoder("test_resnet", pooling, resize=resize), "cpu")
+    assert engine.local_grid is None
+    embedding = engine.embed_prepared_with_local([engine.prepare(pictures()[0])])
+    assert embedding.local is None and embedding.descriptors.shape == (1, engine.dimension)
 
 
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")

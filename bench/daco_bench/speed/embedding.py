@@ -9,8 +9,8 @@ from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_core.threads import available_cores
 from daco_index.embedding.embed import decode_ahead, embed_files
@@ -89,30 +89,31 @@ class _Watched:
         self.dimension, self.fingerprint = engine.dimension, engine.fingerprint
         self.image_size, self.description, self.at_once = engine.image_size, engine.description, engine.at_once
         self.prepare, self.embed, self.for_many = engine.prepare, engine.embed, engine.for_many
+        self.local_grid, self.embed_prepared_with_local = engine.local_grid, engine.embed_prepared_with_local
 
-    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+    def embed_prepared(self, images: Sequence[Prepared]) -> NDArray[np.float32]:
         start = time.perf_counter()
-        vectors = self._engine.embed_prepared(tensors)
+        vectors = self._engine.embed_prepared(images)
         self.seconds += time.perf_counter() - start
         return vectors
 
 
-def _prepared(engine: Engine, paths: Sequence[Path | str], keep: bool = True) -> list[Tensor]:
+def _prepared(engine: Engine, paths: Sequence[Path | str], keep: bool = True) -> list[Prepared]:
     """The prepared images of the files that can be read."""
     tensors = []
     with closing(decode_ahead(engine, paths, available_cores(), 64, None)) as outcomes:
         for outcome in outcomes:
             if outcome.exception() is None:
                 form = outcome.result()[0]
-                assert isinstance(form, Tensor)  # nothing is known
+                assert not isinstance(form, int)  # nothing is known
                 if keep:
                     tensors.append(form)
     return tensors
 
 
-def _batches(tensors: Sequence[Tensor], size: int) -> list[list[Tensor]]:
+def _batches(tensors: Sequence[Prepared], size: int) -> list[list[Prepared]]:
     """Batches of one shape each, as `embed_files` makes them."""
-    shapes: dict[tuple[int, ...], list[Tensor]] = {}
+    shapes: dict[tuple[int, ...], list[Prepared]] = {}
     for tensor in tensors:
         shapes.setdefault(tuple(tensor.shape), []).append(tensor)
     return [same[start : start + size] for same in shapes.values() for start in range(0, len(same), size)]

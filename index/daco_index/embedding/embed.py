@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
+from daco_core.encoder.preparation import Prepared
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import Location
 from daco_core.photographs.positions.exif import read_exif
@@ -76,16 +75,16 @@ def embed_files(
     exif: dict[int, Location] = {}
     made = 0
     # a batch is of one shape, so each shape collects its own; beyond this many in all, the fullest goes as it is
-    waiting: dict[torch.Size, list[tuple[int, Tensor]]] = {}
+    waiting: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
     most_waiting = 4 * batch_size
     bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
     decoded = decode_ahead(engine, paths, workers or available_cores(), ahead=2 * batch_size, known=known)
     with bar, closing(decoded):
 
-        def run(shape: torch.Size) -> None:
+        def run(shape: tuple[int, ...]) -> None:
             nonlocal made
-            rows, tensors = zip(*waiting.pop(shape), strict=True)
-            fresh = engine.embed_prepared(tensors)
+            rows, images = zip(*waiting.pop(shape), strict=True)
+            fresh = engine.embed_prepared(images)
             if known is not None:
                 known.remember([photographs[row] for row in rows], fresh)
             vectors.update(zip(rows, fresh, strict=True))
@@ -104,7 +103,7 @@ def embed_files(
                 continue
             if location is not None:
                 exif[row] = location
-            if not isinstance(form, Tensor):
+            if isinstance(form, int) or form.ndim == 1:
                 if isinstance(form, int):
                     held[row] = form
                 else:
@@ -125,8 +124,8 @@ def embed_files(
     return Embedded(stacked, kept, holders, [photographs[row] for row in kept], unreadable, made, exif)
 
 
-# a prepared image, or what is known of its descriptor
-Form = Tensor | Described
+# a prepared image (3, h, w), or what is known of its descriptor
+Form = Prepared | Described
 # of one file; with the location in its EXIF, if it is in an object store
 Decoded = tuple[Form, Photograph, Location | None]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
+from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.engine import Engine
@@ -120,15 +120,15 @@ class _Copies:
         self._engine = engine
         self._paths = paths
 
-    def plain(self, row: int) -> Tensor:
+    def plain(self, row: int) -> Prepared:
         return self._engine.prepare(self._open(row))
 
-    def to_calibrate(self, most: int) -> list[Tensor]:
+    def to_calibrate(self, most: int) -> list[Prepared]:
         """At most so many copies of all strengths, and none of those that are looked up."""
         rows = _spread(len(self._paths), most, offset=1)
         return [self.degraded((row, CALIBRATION_COPIES + place)) for place, row in enumerate(rows)]
 
-    def degraded(self, query: tuple[int, int]) -> Tensor:
+    def degraded(self, query: tuple[int, int]) -> Prepared:
         row, copy = query
         return self._engine.prepare(degraded(self._open(row), copy % STRENGTHS, row + copy))
 
@@ -192,7 +192,7 @@ def _why_not(tried: Sequence[Tried], wish: Wish) -> str:
     return "; ".join(parts) + "."
 
 
-def _prepared(copies: _Copies, queries: Sequence[tuple[int, int]], progress: bool) -> Iterator[list[Tensor]]:
+def _prepared(copies: _Copies, queries: Sequence[tuple[int, int]], progress: bool) -> Iterator[list[Prepared]]:
     bar = tqdm(total=len(queries), desc="proving the precision", unit=" queries", disable=not progress, delay=2)
     with ThreadPoolExecutor(thread_name_prefix="decode") as pool, bar:
         for start in range(0, len(queries), AT_ONCE):
@@ -207,7 +207,7 @@ def _recall(rows: NDArray[np.float32], references: NDArray[np.float32], right: N
     return float(100 * right[np.arange(len(rows)), best].mean())
 
 
-def _seconds(exact: Engine, engines: dict[Precision, Engine], tensor: Tensor) -> dict[Precision, float]:
+def _seconds(exact: Engine, engines: dict[Precision, Engine], image: Prepared) -> dict[Precision, float]:
     """What one photograph takes, by turns, so that whatever else the machine does hits all alike: the medians."""
     everyone: dict[Precision, Engine] = {"fp32": exact, **engines}
     on_cpu = "OpenVINO" in exact.description
@@ -216,7 +216,7 @@ def _seconds(exact: Engine, engines: dict[Precision, Engine], tensor: Tensor) ->
     for turn in range(12):
         for name, engine in everyone.items():
             start = clock()
-            engine.embed_prepared([tensor])
+            engine.embed_prepared([image])
             if turn > 1:
                 taken[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in taken.items()}

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from daco_core.encoder.preparation import Preparation, Resize
 from daco_core.errors import DacoError
 from daco_training.encoder.backbones import create_backbone, drop_unused, feature_maps
-from daco_training.encoder.pooling import create_pooling
+from daco_training.encoder.pooling import GridPooling, create_pooling
 from daco_training.encoder.torchhub import HubBackbone, is_hub, public_name
-from daco_training.encoder.transforms import Resize, evaluation_form
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "encoder.json"
@@ -105,13 +105,20 @@ class Encoder(nn.Module):
 
     def prepare(self, image: Image.Image) -> Tensor:
         """An RGB image as the tensor (3, h, w) that this encoder takes."""
-        tensor: Tensor = self._evaluation_form(image)
-        return tensor
+        return torch.from_numpy(self.preparation(image))
 
     @cached_property
-    def _evaluation_form(self) -> Any:
-        config = self.config
-        return evaluation_form(config.image_size, config.resize, config.mean, config.std)
+    def preparation(self) -> Preparation:
+        """How an image is brought into the form that this encoder takes."""
+        return Preparation(self.config.image_size, self.config.resize, self.config.mean, self.config.std)
+
+    @property
+    def local_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the local descriptors; None where the pooling has none, or shapes of images differ."""
+        if not isinstance(self.pooling, GridPooling) or self.config.resize != "square":
+            return None
+        side = -(-self.config.image_size // 16)
+        return side, side
 
     @property
     def fingerprint(self) -> str:

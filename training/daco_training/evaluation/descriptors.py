@@ -14,19 +14,25 @@ from daco_training.encoder.encoder import Encoder
 
 
 @torch.inference_mode()
-def describe(encoder: Encoder, tensors: Sequence[Tensor], run: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+def describe(
+    encoder: Encoder,
+    tensors: Sequence[Tensor],
+    run: Callable[[Tensor], Tensor] | None = None,
+    width: int | None = None,
+) -> Tensor:
     """Descriptors of prepared images: (3, h, w) each to (n, dimension), on the CPU, in the order given.
 
     Images of one shape go through as one batch.
 
     Args:
-        run: (n, 3, h, w) to (n, dimension), as the encoder does; the encoder itself if None.
+        run: (n, 3, h, w) to (n, width), in the encoder's place.
+        width: of what `run` gives; the encoder's dimension if None.
     """
     device = next(encoder.parameters()).device
     groups: dict[torch.Size, list[int]] = defaultdict(list)
     for position, tensor in enumerate(tensors):
         groups[tensor.shape].append(position)
-    descriptors = torch.empty(len(tensors), encoder.dimension)
+    descriptors = torch.empty(len(tensors), width or encoder.dimension)
     for positions in groups.values():
         batch = torch.stack([tensors[position] for position in positions])
         batch = batch.to(device, memory_format=encoder.memory_format)

@@ -1,16 +1,28 @@
 """What every engine promises."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from daco_core.errors import DacoError
-from daco_core.photographs.images import MAX_ASPECT
-from daco_training.encoder.encoder import Encoder
+from daco_core.encoder.preparation import Prepared
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What an engine makes of n photographs.
+
+    Args:
+        descriptors: (n, dimension), float32, length 1.
+        local: (n, cells, 64), float32, length 1: a descriptor for each cell of the engine's `local_grid`, row by row;
+            None where the encoder has none.
+    """
+
+    descriptors: NDArray[np.float32]
+    local: NDArray[np.float32] | None
 
 
 class Engine(Protocol):
@@ -36,36 +48,32 @@ class Engine(Protocol):
     def description(self) -> str:
         """What computes, and in which precision, in words: `OpenVINO int8`."""
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        """An RGB image as the tensor (3, h, w) that `embed_prepared` takes.
+    @property
+    def local_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the cells that have a local descriptor; None where the encoder has none.
+
+        Only encoders with `grid` pooling that bring every photograph to one shape have them.
+        """
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """An RGB image as the array (3, h, w), float32, that `embed_prepared` takes.
 
         Raises:
             DacoError: its one side is more than MAX_ASPECT times the other.
         """
 
-    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+    def embed_prepared(self, images: Sequence[Prepared]) -> NDArray[np.float32]:
         """Prepared images of any shapes to descriptors of length 1: n times (3, h, w) to (n, dimension), in order.
 
         Raises:
             DacoError: they do not fit into the device's memory.
         """
 
+    def embed_prepared_with_local(self, images: Sequence[Prepared]) -> Embedding:
+        """As `embed_prepared`, with the local descriptors, for an encoder that has them. Raises as `embed_prepared`."""
+
     def for_many(self) -> "Engine":
         """The form of it that describes many with the least work in all: itself, where there is no other."""
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """RGB images to descriptors: n images to (n, dimension). Raises what `prepare` and `embed_prepared` raise."""
-
-
-def prepare(encoder: Encoder, image: Image.Image) -> Tensor:
-    """An RGB image as the tensor (3, h, w) that an encoder takes.
-
-    Raises:
-        DacoError: its one side is more than MAX_ASPECT times the other.
-    """
-    # where only the shorter side is fixed, a thread of pixels would grow to gigabytes: of 1 x 60000, 256 x 15 million
-    width, height = image.size
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise DacoError(f"{width} x {height} pixels are too narrow a picture to know a place by.")
-    prepared: Tensor = encoder.prepare(image)
-    return prepared

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from torch.nn import functional
 
+from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
-from daco_index.embedding.engines.engine import prepare
+from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.engines.export import exported_backbone
 from daco_index.embedding.engines.openvino_runtime import openvino
 from daco_index.embedding.precision_record import Precision
 from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.pooling import GridPooling
 
 Goal = Literal["latency", "throughput"]
 
@@ -51,6 +52,7 @@ class OpenVinoEngine:
         self.fingerprint = encoder.fingerprint
         self.image_size = encoder.config.image_size
         self.description = f"OpenVINO {precision}"
+        self.local_grid = encoder.local_grid
         self._encoder = encoder.eval()
         core = openvino.Core()
         if precision == "bf16" and not has_bf16():
@@ -73,26 +75,40 @@ class OpenVinoEngine:
         self._form = (encoder, precision, quantised, threads)
         self._is_for_many = goal == "throughput" or threads == 1  # one thread has nothing to share
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        return prepare(self._encoder, image)
+    def prepare(self, image: Image.Image) -> Prepared:
+        return self._encoder.preparation(image)
+
+    def embed_prepared(self, images: Sequence[Prepared]) -> NDArray[np.float32]:
+        return self._embed(images, None)
+
+    def embed_prepared_with_local(self, images: Sequence[Prepared]) -> Embedding:
+        local = None
+        if self.local_grid is not None:
+            cells = self.local_grid[0] * self.local_grid[1]
+            local = np.empty((len(images), cells, GridPooling.cell_width), dtype=np.float32)
+        return Embedding(self._embed(images, local), local)
 
     @torch.inference_mode()
-    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
-        descriptors = np.empty((len(tensors), self.dimension), dtype=np.float32)
+    def _embed(self, images: Sequence[Prepared], local: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """The descriptors; those of the cells are written into `local`."""
+        pooling = self._encoder.pooling
+        descriptors = np.empty((len(images), self.dimension), dtype=np.float32)
         requests = self._requests()
 
         def finish(row: int) -> None:
             request = requests[row % len(requests)]
             request.wait()
-            outputs = range(self._encoder.pooling.levels)
+            outputs = range(pooling.levels)
             maps = [torch.from_numpy(request.get_output_tensor(output).data) for output in outputs]
-            descriptors[row] = functional.normalize(self._encoder.pooling(maps), dim=-1)[0].numpy()
+            descriptors[row] = functional.normalize(pooling(maps), dim=-1)[0].numpy()
+            if local is not None and isinstance(pooling, GridPooling):
+                local[row] = pooling.local(maps)[0].numpy()
 
-        for row, tensor in enumerate(tensors):
+        for row, image in enumerate(images):
             if row >= len(requests):
                 finish(row - len(requests))
-            requests[row % len(requests)].start_async([tensor[None].numpy()])
-        for row in range(max(0, len(tensors) - len(requests)), len(tensors)):
+            requests[row % len(requests)].start_async([image[None]])
+        for row in range(max(0, len(images) - len(requests)), len(images)):
             finish(row)
         return descriptors
 

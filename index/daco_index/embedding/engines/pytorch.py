@@ -10,11 +10,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_index.embedding.engines.cuda_graphs import Recordings, Run
-from daco_index.embedding.engines.engine import prepare
+from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.precision_record import Precision
 from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.pooling import GridPooling
 from daco_training.evaluation.descriptors import describe
 
 MOST_AT_ONCE = 1024  # on a GPU; a CPU takes no less for two images than twice what it takes for one
@@ -50,24 +52,40 @@ class TorchEngine:
         self._encoder = encoder.eval().to(self.device).to(memory_format=encoder.memory_format)
         # cast weights are not cached, as a recording would not notice when the cache lets them go
         self._autocast = torch.autocast(device.type, torch.bfloat16, precision == "bf16", cache_enabled=False)
-        self._run: Run = (
-            Recordings(self._describe, device, encoder.memory_format) if graphs and on_gpu else self._describe
-        )
+        self.local_grid = encoder.local_grid
+        self._run: Run = self._describe
+        self._run_with_local: Run = self._describe_with_local
+        if graphs and on_gpu:
+            self._run = Recordings(self._describe, device, encoder.memory_format)
+            self._run_with_local = Recordings(self._describe_with_local, device, encoder.memory_format)
         self._alone = threading.Lock()  # a recording's input and output are one place in memory
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        return prepare(self._encoder, image)
+    def prepare(self, image: Image.Image) -> Prepared:
+        return self._encoder.preparation(image)
 
-    def embed_prepared(self, tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+    def embed_prepared(self, images: Sequence[Prepared]) -> NDArray[np.float32]:
+        return self._embed(images, self._run, self.dimension)
+
+    def embed_prepared_with_local(self, images: Sequence[Prepared]) -> Embedding:
+        if self.local_grid is None:
+            return Embedding(self.embed_prepared(images), None)
+        cells = self.local_grid[0] * self.local_grid[1]
+        rows = self._embed(images, self._run_with_local, self.dimension + cells * GridPooling.cell_width)
+        local = rows[:, self.dimension :].reshape(len(rows), cells, GridPooling.cell_width)
+        return Embedding(rows[:, : self.dimension], local)
+
+    def _embed(self, images: Sequence[Prepared], run: Run, width: int) -> NDArray[np.float32]:
         try:
             with self._alone:
-                vectors: NDArray[np.float32] = describe(self._encoder, tensors, self._run).numpy()
+                rows: NDArray[np.float32] = describe(
+                    self._encoder, list(map(torch.from_numpy, images)), run, width
+                ).numpy()
         except torch.OutOfMemoryError as error:
-            shape = " x ".join(str(side) for side in tensors[0].shape)
+            shape = " x ".join(str(side) for side in images[0].shape)
             raise DacoError(
-                f"{len(tensors)} images of {shape} do not fit into {self.device}: use a smaller batch."
+                f"{len(images)} images of {shape} do not fit into {self.device}: use a smaller batch."
             ) from error
-        return vectors
+        return rows
 
     def for_many(self) -> "TorchEngine":
         return self
@@ -77,6 +95,14 @@ class TorchEngine:
 
     def _describe(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) to (n, dimension), both on the device; pooling and norm in float32."""
+        return functional.normalize(self._encoder.pooling(self._maps(images)), dim=-1)
+
+    def _describe_with_local(self, images: Tensor) -> Tensor:
+        """As `_describe`, each descriptor followed by those of its cells: (n, dimension + cells x 64)."""
+        pooling, maps = self._encoder.pooling, self._maps(images)
+        assert isinstance(pooling, GridPooling)
+        return torch.cat([functional.normalize(pooling(maps), dim=-1), pooling.local(maps).flatten(1)], dim=1)
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
         with self._autocast:
-            maps = [level.float() for level in self._encoder.feature_maps(images)]
-        return functional.normalize(self._encoder.pooling(maps), dim=-1)
+            return [level.float() for level in self._encoder.feature_maps(images)]

@@ -9,8 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
+from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_training.encoder.encoder import Encoder
 
@@ -25,7 +24,7 @@ def can_quantise() -> bool:
     return importlib.util.find_spec("nncf") is not None
 
 
-def quantise(encoder: Encoder, images: Sequence[Tensor], folder: Path, progress: bool = True) -> None:
+def quantise(encoder: Encoder, images: Sequence[Prepared], folder: Path, progress: bool = True) -> None:
     """Writes an encoder's backbone in int8 into a folder, as MODEL_FILE.
 
     Weights are quantised per channel, activations to ranges that the images show (Nagel et al., "A White Paper on
@@ -52,7 +51,7 @@ def quantise(encoder: Encoder, images: Sequence[Tensor], folder: Path, progress:
         try:
             quantised = nncf.quantize(
                 model,
-                nncf.Dataset([image[None].numpy() for image in images]),
+                nncf.Dataset([image[None] for image in images]),
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(images),
                 ignored_scope=nncf.IgnoredScope(names=[*layers[:EXACT_FIRST], *layers[-EXACT_LAST:]]),
