@@ -5,7 +5,6 @@ shown a key.
 """
 
 import asyncio
-import ipaddress
 import logging
 import re
 from collections.abc import Sized
@@ -21,6 +20,7 @@ from daco_serve.http.middleware.headers import FIXED
 from daco_serve.http.middleware.observe import ID_HEADER
 from daco_serve.http.refusals import Refusal
 from daco_serve.operation import metrics
+from daco_serve.operation.addresses import plain_address
 
 log = logging.getLogger("daco_serve.access")
 
@@ -57,8 +57,6 @@ class BoundedProtocol(ImpatientProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _InTurn(transport, self.pipeline)
-        if self.client is not None:
-            self.client = plain_address(self.client[0]), self.client[1]
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._linger_timer is not None:
@@ -187,7 +185,7 @@ class BoundedProtocol(ImpatientProtocol):
         self.transport.write(STATUS_LINE[refusal.status] + lines + b"\r\n" + bytes(response.body))
         metrics.requests.labels("other", "none", refusal.status).inc()
         metrics.refusals.labels(refusal.code).inc()
-        client = self.client[0] if self.client else "-"
+        client = plain_address(self.client[0]) if self.client else "-"
         log.info(
             "unread %d %s, %s",
             refusal.status,
@@ -215,16 +213,6 @@ class _InTurn(FlowControl):
     def resume_reading(self) -> None:
         if not self._waiting:
             super().resume_reading()
-
-
-def plain_address(host: str) -> str:
-    """An address without its other spelling: IPv4 that came in over an IPv6 socket is `::ffff:192.0.2.1` there."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
 
 
 def _head_too_large() -> Refusal:

@@ -41,7 +41,7 @@ class HttpServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                forwarded_allow_ips=settings.trusted_proxies,
+                proxy_headers=False,  # `middleware.forwarded` reads them, and takes no text for an address
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 callback_notify=notify,
                 timeout_notify=ALIVE_SECONDS,

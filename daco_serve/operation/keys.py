@@ -59,8 +59,12 @@ class KeyFile:
             DacoError: the file is damaged, cannot be read, or others may write to it.
         """
         try:
-            mode = self.path.stat().st_mode
-            content = self.path.read_bytes()
+            # of what is no file, such as a pipe that nobody writes to, nothing is waited for
+            with open(self.path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+                mode = os.fstat(file.fileno()).st_mode
+                if not stat.S_ISREG(mode):
+                    raise DacoError(f"{self.path} is no file.")
+                content = file.read()
         except FileNotFoundError:
             return []
         except OSError as error:

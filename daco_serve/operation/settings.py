@@ -12,6 +12,7 @@ from daco_core.threads import available_cores
 from daco_index.embedding.precision_record import Wish
 from daco_index.search.index_choice import Gpu
 from daco_serve.http.tiles import check_tiles
+from daco_serve.operation.addresses import networks_of
 from daco_serve.operation.logs import LogFormat, LogLevel
 
 NO_LIMIT = "none"
@@ -89,6 +90,15 @@ class ServeSettings(BaseSettings):
                 parse(value)
             except ValueError:
                 raise ValueError(f"say it as 120/minute, 10/second or {NO_LIMIT}") from None
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        try:
+            networks_of(value)
+        except ValueError:
+            raise ValueError("name addresses or networks, separated by commas, or * for all") from None
         return value
 
     @field_validator("tiles")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import stat
 import time
 from pathlib import Path
@@ -55,6 +56,22 @@ def test_a_file_that_others_may_write_to_or_that_is_damaged_is_refused(file: Pat
     file.chmod(0o600)
     file.write_text(file.read_text()[:-20])
     with pytest.raises(DacoError, match="damaged"):
+        keys.read()
+
+
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path) -> None:
+    keys = KeyFile(file)
+    token = keys.add("a")
+    ring = KeyRing(keys)
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    with pytest.raises(DacoError, match="no file"):
+        keys.read()
+    time.sleep(1.1)  # until the ring looks again
+    assert ring.name_of(token) is None
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DacoError):
         keys.read()
 
 
@@ -138,9 +155,11 @@ def test_a_settings_object_without_keys_builds_no_server_for_the_world(index: Pa
 
 
 def test_without_a_key_only_who_means_this_machine_is_answered(client: httpx.Client, index: Path) -> None:
-    for host in ("localhost", "localhost:8000", "127.0.0.1:1", "127.9.9.9", "[::1]:8000", "day.localhost"):
+    for host in ("localhost", "localhost:8000", "127.0.0.1:1", "127.9.9.9", "[::1]:8000", "day.localhost", "LOCALHOST"):
         assert client.get("/v1/references/0", headers={"Host": host}).status_code == 200, host
-    for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "192.0.2.1", "[::2]", "[", "a b"):
+    for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "192.0.2.1", "[::2]"):
         refused(client.get("/v1/references/0", headers={"Host": host}), 421, "wrong_host")
+    for host in ("[", "a b", "[::1]evil.example", "[::1]:80:90"):
+        refused(client.get("/v1/references/0", headers={"Host": host}), 400, "bad_request")
     with hosted(index, open=True) as address:
         assert httpx.get(f"{address}/v1/references/0", headers={"Host": "maps.example"}).status_code == 200

@@ -23,6 +23,18 @@ def test_a_reference_that_the_client_has_is_not_sent_again(client: httpx.Client)
         assert (again.status_code, again.content) == (304, b"")
 
 
+def test_what_the_client_has_may_be_named_in_every_way_of_http(client: httpx.Client) -> None:
+    address = "/v1/references/2/image"
+    tag = client.get(address).headers["etag"]
+    for known in (f"W/{tag}", f'"other", {tag}', f'W/"a",W/{tag} , "b"', "*"):
+        answer = client.get(address, headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag), known
+    fields = [("If-None-Match", '"a"'), ("If-None-Match", tag)]
+    assert client.get(address, headers=fields).status_code == 304
+    for unknown in ('"other"', tag[1:-1], f"{tag[:-1]}x{tag[-1]}", '"*"', ""):
+        assert client.get(address, headers={"If-None-Match": unknown}).status_code == 200, unknown
+
+
 def test_a_smaller_form_has_the_width_that_was_asked_for(client: httpx.Client) -> None:
     response = client.get("/v1/references/2/image?width=50")
     assert response.headers["content-type"] == "image/jpeg"

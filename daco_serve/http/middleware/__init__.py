@@ -4,16 +4,19 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from daco_serve.http.middleware.access import Access
+from daco_serve.http.middleware.forwarded import Forwarded
 from daco_serve.http.middleware.headers import Headers
 from daco_serve.http.middleware.hosts import LoopbackHosts
 from daco_serve.http.middleware.observe import Observe
+from daco_serve.http.middleware.origins import SameOrigin
 from daco_serve.http.middleware.rates import Rates, limits_of, storage_of
+from daco_serve.http.middleware.semantics import Semantics
 from daco_serve.operation.keys import key_ring
 from daco_serve.operation.settings import ServeSettings
 
 
 def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
-    """Observe, then headers, cross-origin rules, keys and rate limits; what is added last is passed first.
+    """Who asks, the log, headers, one form for errors, cross-origin rules, keys, rate limits; the last is added first.
 
     Raises:
         DacoError: keys are needed and there are none, or a setting contradicts another.
@@ -26,6 +29,7 @@ def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
         app.add_middleware(Access, ring=ring)
     elif not settings.open:
         app.add_middleware(LoopbackHosts)
+    app.add_middleware(SameOrigin, allowed=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -34,5 +38,7 @@ def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(Headers, tiles=settings.tiles)
+    app.add_middleware(Semantics)
+    app.add_middleware(Headers, tiles=settings.tiles, shared=bool(settings.cors_origins))
     app.add_middleware(Observe)
+    app.add_middleware(Forwarded, trusted=settings.trusted_proxies)

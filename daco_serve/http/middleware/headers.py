@@ -29,10 +29,12 @@ class Headers:
 
     Args:
         tiles: address of the tile server whose images the page may show.
+        shared: whether pages of other sites may show the photographs; else a browser keeps them from it.
     """
 
-    def __init__(self, app: ASGIApp, tiles: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, tiles: str | None = None, shared: bool = False) -> None:
         self._app = app
+        self._fixed = {**FIXED, "Cross-Origin-Resource-Policy": "cross-origin" if shared else "same-origin"}
         # Leaflet puts an empty image of its own, a data: address, in the place of a tile that it drops
         shown = f"img-src 'self' blob: data: {tile_host(tiles)};" if tiles else "img-src 'self' blob:;"
         self._page_policy = PAGE_POLICY.replace("img-src 'self' blob:;", shown)
@@ -45,7 +47,7 @@ class Headers:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(FIXED)
+                headers.update(self._fixed)
                 headers["Content-Security-Policy"] = DOCS_POLICY if scope["path"] == DOCS else self._page_policy
                 headers.setdefault("Cache-Control", "no-cache")
             await send(message)

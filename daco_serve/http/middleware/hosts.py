@@ -1,11 +1,14 @@
 """Keeps other sites' pages from asking a server on loopback through their visitor's browser."""
 
 import ipaddress
+import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daco_serve.http.refusals import Refusal
+
+HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]+))(:\d*)?", re.ASCII)
 
 
 class LoopbackHosts:
@@ -26,8 +29,13 @@ class LoopbackHosts:
 
 def _is_this_machine(host: str) -> bool:
     """Whether a Host header names loopback; browsers always send one, so none is no danger."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if not host or name == "localhost" or name.endswith(".localhost"):
+    if not host:
+        return True
+    found = HOST.fullmatch(host.lower())
+    if found is None:
+        return False
+    name = found["address"] or found["name"]
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(name).is_loopback

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from daco_core.errors import DacoError
 from daco_serve.http.middleware.access import is_public
 from daco_serve.http.refusals import Refusal
+from daco_serve.operation.addresses import plain_address
 from daco_serve.operation.keys import is_loopback
 from daco_serve.operation.settings import NO_LIMIT, ServeSettings
 
@@ -85,7 +86,7 @@ def _client(scope: Scope) -> str:
     if key:
         return f"key {key}"
     try:
-        address = ipaddress.ip_address(scope["client"][0])
+        address = ipaddress.ip_address(plain_address(scope["client"][0]))
     except (TypeError, ValueError):  # a Unix socket has none
         return "address unknown"
     if address.version == 6:

@@ -70,7 +70,7 @@ async def reference_image(
     entry = await asyncio.to_thread(_find, service.choose(index), id)
     # a photograph may leave the index, so a copy is kept but asked about
     headers = {"ETag": f'"{entry.sha256[:32]}-{width or "file"}"', "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if _is_known(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     file = Path(entry.path)
     if not (file.is_file() and os.access(file, os.R_OK)):
@@ -80,6 +80,12 @@ async def reference_image(
     loop = asyncio.get_running_loop()
     content = await loop.run_in_executor(service.threads, _thumbnail, entry, width)
     return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _is_known(given: list[str], tag: str) -> bool:
+    """Whether If-None-Match names a tag: a list of them, strong or weak, or `*` for any (RFC 9110, 13.1.2)."""
+    known = [known.strip().removeprefix("W/") for field in given for known in field.split(",")]
+    return tag in known or known == ["*"]
 
 
 def _find(live: Live, id: int) -> Entry:
