@@ -88,7 +88,7 @@ class Choice:
 
 
 def choose(count: int, dimension: int, wishes: Wishes, gpu: bool = False) -> Choice:
-    """The index for `count` descriptors of `dimension` numbers, measured by `daco-bench index`: docs/reference/index-types.md.
+    """The index for `count` descriptors of `dimension` numbers, see docs/reference/index-types.md.
 
     Args:
         gpu: for a GPU, which compares more in the same time, but knows fewer kinds of index.

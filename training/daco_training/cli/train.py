@@ -137,7 +137,10 @@ def train(
         bool, option("compile", "torch.compile the network, for a GPU: minutes at the start, less for each step.")
     ] = False,
     nodes: Annotated[
-        int, option("nodes", "Machines to train on together; each runs the same command (docs/reference/training-speed.md).")
+        int,
+        option(
+            "nodes", "Machines to train on together, each with the same command; see docs/reference/training-speed.md."
+        ),
     ] = 1,
     resume: Annotated[bool, option("resume", "Go on from the run's last checkpoint in the save root.")] = False,
     workers: Annotated[int, option("workers", "Threads that read images ahead; 0 reads between the steps.", min=0)] = 2,
