@@ -1,0 +1,141 @@
+"""The local descriptors of a generation: one file, mapped into memory, of which a query reads only its candidates.
+
+The file, all numbers little-endian:
+
+    8 bytes     MAGIC
+    5 x u32     rows and columns of the grid, numbers of a cell (width), cells kept of a photograph, 0
+    u64         photographs (n)
+    n x i64     their ids, rising
+    n x kept    which cells were kept, u8 each; only where that is not all of them
+    n x kept x width / 4    their codes, as `quantisation.pack` makes them
+
+The manifest of the generation has its hash, so nothing is checked here beyond its form.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import DacoError
+from daco_index.reranking.quantisation import PER_BYTE, pack, unpack
+from daco_index.reranking.voting import Grid
+
+LOCAL_FILE = "local.bin"
+MAGIC = b"DACOLOC1"
+HEADER = np.dtype([("magic", "S8"), ("form", "<u4", (5,)), ("count", "<u8")])
+SMALL_SHARE = 2  # the small form keeps one cell of so many
+MOST_CELLS = 256  # that a byte can tell apart
+
+
+@dataclass(frozen=True)
+class LocalForm:
+    """How the local descriptors of a photograph are kept: the grid, the numbers of a cell, and how many cells."""
+
+    grid: Grid
+    width: int
+    kept: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every cell is kept."""
+        return self.kept == self.grid.cells
+
+    @property
+    def code_bytes(self) -> int:
+        """The codes of a photograph."""
+        return self.kept * self.width // PER_BYTE
+
+    @property
+    def row_bytes(self) -> int:
+        """All that a photograph takes, apart from its id: which cells, where not all are there, then their codes."""
+        return self.code_bytes + (0 if self.is_whole else self.kept)
+
+    @classmethod
+    def of(cls, grid: Grid, width: int, small: bool = False) -> "LocalForm":
+        """The form for an encoder's local descriptors; `small` keeps half of the cells."""
+        return cls(grid, width, grid.cells // SMALL_SHARE if small and grid.cells <= MOST_CELLS else grid.cells)
+
+    def encode(self, cells: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Local descriptors (n, cells, width) of length 1 to rows (n, row_bytes).
+
+        Of a form that is not whole, the cells are kept that are least like the mean of their photograph: sky, road and
+        plain wall are much the same all over it, and match anywhere.
+        """
+        if self.is_whole:
+            return pack(cells).reshape(len(cells), -1)
+        likeness = np.einsum("ncw,nw->nc", cells, cells.mean(axis=1))
+        positions = np.sort(np.argsort(likeness, axis=1, kind="stable")[:, : self.kept], axis=1)
+        codes = pack(np.take_along_axis(cells, positions[..., None], axis=1))
+        return np.concatenate([positions.astype(np.uint8), codes.reshape(len(cells), -1)], axis=1)
+
+    def decode(self, rows: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+        """Rows (n, row_bytes) to rotated cells (n, kept, width), and which those are; None where all are there."""
+        positions = None if self.is_whole else rows[:, : self.kept]
+        codes = rows if positions is None else rows[:, self.kept :]
+        return unpack(codes.reshape(len(rows), self.kept, self.width // PER_BYTE)), positions
+
+
+class LocalFile:
+    """The local descriptors in a file that is finished; any number of threads may read.
+
+    Raises:
+        DacoError: it is missing, or not such a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            header = np.fromfile(path, dtype=HEADER, count=1)
+            if len(header) != 1 or header["magic"][0] != MAGIC:
+                raise DacoError(f"{path} holds no local descriptors.")
+            rows, columns, width, kept, _ = map(int, header["form"][0])
+            count = int(header["count"][0])
+            self.form = LocalForm(Grid(rows, columns), width, kept)
+            self._ids: NDArray[np.int64] = np.fromfile(path, dtype="<i8", count=count, offset=HEADER.itemsize)
+            start = HEADER.itemsize + self._ids.nbytes
+            if len(self._ids) != count or path.stat().st_size != start + count * self.form.row_bytes:
+                raise DacoError(f"{path} is not as long as its local descriptors.")
+            shape = (count, self.form.row_bytes)
+            self._rows: NDArray[np.uint8] = (
+                np.memmap(path, np.uint8, "r", start, shape) if count else np.empty(shape, np.uint8)
+            )
+        except (OSError, ValueError) as error:
+            raise DacoError(f"{path} cannot be read as local descriptors: {error}.") from error
+
+    @property
+    def count(self) -> int:
+        """How many photographs it holds."""
+        return len(self._ids)
+
+    def ids(self) -> NDArray[np.int64]:
+        """The ids that it holds: (count,), rising."""
+        return self._ids
+
+    def rows(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """What it has under ids (n,): (n, row_bytes). Raises KeyError for an id that it does not hold."""
+        places = np.searchsorted(self._ids, ids)
+        there = places < self.count
+        there[there] = self._ids[places[there]] == ids[there]
+        if not there.all():
+            raise KeyError(int(ids[~there][0]))
+        found: NDArray[np.uint8] = np.asarray(self._rows[places])
+        return found
+
+
+def write_local_file(path: Path, form: LocalForm, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.uint8]]) -> None:
+    """Writes the rows of n photographs, whose ids rise, block by block: (some, row_bytes) each, n in all.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    header = np.zeros(1, dtype=HEADER)
+    header["magic"], header["count"] = MAGIC, len(ids)
+    header["form"] = (form.grid.rows, form.grid.columns, form.width, form.kept, 0)
+    with path.open("wb") as stream:
+        stream.write(header.tobytes())
+        stream.write(ids.astype("<i8").tobytes())
+        for block in blocks:
+            stream.write(np.ascontiguousarray(block, dtype=np.uint8).tobytes())

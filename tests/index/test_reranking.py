@@ -1,0 +1,132 @@
+"""Re-ranking: what two bits keep of a cell, and what matched cells vote for."""
+
+import numpy as np
+import pytest
+
+from daco_core.errors import DacoError
+from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
+from daco_index.reranking.quantisation import pack, rotate, rotation, unpack
+from daco_index.reranking.voting import SCALES, Grid, matched_cells, vote
+
+GRID = Grid(16, 16)
+
+
+def unit(array: np.ndarray) -> np.ndarray:
+    return (array / np.linalg.norm(array, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def scene(seed: int, rows: int = 16, columns: int = 16) -> np.ndarray:
+    """Cells (rows, columns, 64) that have nothing in common."""
+    return unit(np.random.default_rng(seed).normal(size=(rows, columns, 64)))
+
+
+def flat(cells: np.ndarray) -> np.ndarray:
+    return cells.reshape(-1, 64)
+
+
+def test_the_rotation_is_orthonormal_and_the_same_on_every_machine():
+    assert np.allclose(rotation(64) @ rotation(64).T, np.eye(64), atol=1e-6)
+    assert (np.abs(rotation(64)) == 0.125).all()
+    assert np.flatnonzero(rotation(64)[:, 0] < 0)[:5].tolist() == [1, 2, 3, 4, 8]
+    with pytest.raises(DacoError, match="60 numbers"):
+        rotation(60)
+
+
+def test_a_cell_in_two_bits_a_number_stays_near_itself_and_takes_16_bytes():
+    cells = unit(np.random.default_rng(0).normal(size=(500, 64)) * np.linspace(3, 0.2, 64))
+    packed = pack(cells)
+    assert packed.shape == (500, 16)
+    decoded = unpack(packed)
+    assert np.allclose(np.linalg.norm(decoded, axis=-1), 1, atol=1e-5)
+    likeness = (decoded * rotate(cells)).sum(axis=-1)
+    assert likeness.min() > 0.85 and likeness.mean() > 0.92
+    assert ((decoded @ rotate(cells).T).argmax(axis=0) == np.arange(500)).all()
+
+
+def test_codes_stand_for_four_levels_with_the_first_number_in_the_lowest_bits():
+    decoded = unpack(np.array([[0b11_10_01_00] * 16], dtype=np.uint8))
+    expected = np.tile([-1.5, -0.5, 0.5, 1.5], 16)
+    assert np.allclose(decoded[0], expected / np.linalg.norm(expected))
+
+
+def test_a_picture_that_is_moved_gets_its_votes_for_that_and_one_of_elsewhere_few():
+    query = scene(1)
+    moved = scene(2)
+    moved[:, 4:] = query[:, :-4]  # four cells to the right
+    votes = vote(flat(query), np.stack([flat(query), flat(moved), flat(scene(3))]), GRID)
+    assert votes.votes[0] == pytest.approx(256, rel=0.02)
+    assert votes.votes[1] == pytest.approx(192, rel=0.05)
+    assert votes.votes[2] < 25
+    assert votes.shares[0] > votes.shares[1] > votes.shares[2]
+
+
+@pytest.mark.parametrize("scale", [SCALES[0], SCALES[-1]])
+def test_a_picture_taken_from_nearer_or_farther_gets_its_votes_at_that_scale(scale):
+    reference = scene(1)
+    centres = GRID.centres() * scale + 7.5
+    rows, columns = np.rint(centres).astype(int).T
+    inside = (rows >= 0) & (rows < 16) & (columns >= 0) & (columns < 16)
+    query = flat(scene(2)).copy()
+    query[inside] = reference[rows[inside], columns[inside]]
+    found = vote(query, np.stack([flat(reference), flat(scene(3))]), GRID).votes
+    assert found[0] > 0.3 * inside.sum() and found[0] > 3 * found[1]
+
+
+def test_votes_of_many_references_are_those_of_each_alone():
+    query, references = flat(scene(0)), np.stack([flat(scene(seed % 5)) for seed in range(9)])
+    together = vote(query, references, GRID).votes
+    alone = [vote(query, reference[None], GRID).votes[0] for reference in references]
+    assert np.allclose(together, alone, rtol=1e-4)
+    assert len(vote(query, references[:0], GRID).votes) == 0
+
+
+def test_matched_cells_say_where_the_query_lies_in_the_reference():
+    query, moved = scene(1), scene(2)
+    moved[:, 4:] = query[:, :-4]
+    cells = matched_cells(flat(query), flat(moved), GRID)
+    exact = [cell for cell in cells if cell.strength > 0.9]
+    assert len(exact) >= 150
+    assert all(cell.reference_x - cell.query_x == pytest.approx(0.25) for cell in exact)
+    assert all(cell.reference_y == cell.query_y for cell in exact)
+    assert [cell.strength for cell in cells] == sorted((cell.strength for cell in cells), reverse=True)
+
+
+def test_a_grid_that_is_no_square_votes_too():
+    grid, query = Grid(6, 10), flat(scene(1, 6, 10))
+    votes = vote(query, np.stack([query, flat(scene(2, 6, 10))]), grid).votes
+    assert votes[0] == pytest.approx(60, rel=0.02) and votes[1] < 15
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_local_descriptors_come_back_from_their_file(tmp_path, small):
+    form = LocalForm.of(GRID, 64, small)
+    cells = np.stack([flat(scene(seed)) for seed in range(5)])
+    cells[:, 128:] = unit(np.ones(64) + 0.01 * cells[:, 128:])  # half of each picture is a plain wall
+    rows, ids = form.encode(cells), np.array([2, 3, 7, 11, 12])
+    assert rows.shape[1] == form.row_bytes == (2176 if small else 4096)
+    write_local_file(tmp_path / "local.bin", form, ids, [rows[:2], rows[2:]])
+    file = LocalFile(tmp_path / "local.bin")
+    assert file.form == form and file.ids().tolist() == ids.tolist()
+    assert (file.rows(np.array([11, 2])) == rows[[3, 0]]).all()
+    decoded, positions = form.decode(file.rows(np.array([7])))
+    if small:
+        assert positions is not None and positions[0].tolist() == list(range(128))
+    assert (decoded[0, :128] * rotate(cells[2, :128])).sum(axis=-1).min() > 0.85
+    votes = vote(rotate(cells[2]), *_candidates(form, file, ids)).votes
+    assert votes.argmax() == 2 and votes[2] > 100
+    with pytest.raises(KeyError):
+        file.rows(np.array([4]))
+
+
+def _candidates(form, file, ids):
+    decoded, positions = form.decode(file.rows(ids))
+    return decoded, form.grid, positions
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: b"x" + text[1:], lambda text: text[:20]])
+def test_a_file_that_is_cut_short_is_an_error_with_its_name(tmp_path, damage):
+    form, file = LocalForm.of(GRID, 64), tmp_path / "local.bin"
+    write_local_file(file, form, np.arange(3), [np.zeros((3, form.row_bytes), np.uint8)])
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DacoError, match=r"local\.bin"):
+        LocalFile(file)
