@@ -1,8 +1,8 @@
 """Atomic, durable writes: after a crash or a loss of power a path holds its old content or its new one, complete.
 
-A new file or folder is written in a hidden folder beside the path (`.NAME.new`), synced to the disk, renamed to the path,
-and the rename is synced too. The hidden folder is locked while it is in use; what a killed process left of one is cleared
-by the next write to the same path. Writers of one path at the same time do not mix: the last one wins.
+A new file or folder is written in a hidden folder beside the path (`.NAME.new`), synced to the disk, and renamed to the
+path; then the rename is synced too. The hidden folder is locked while it is in use, and what a killed process left of
+one is cleared by the next write to the same path. Writers of one path at the same time do not mix: the last one wins.
 
 A folder that exists is exchanged with the new one in one step of the file system (Linux and macOS have one for local
 disks). Where there is no such step, as on NFS, two renames follow each other; if a crash falls between them, the next
@@ -151,7 +151,7 @@ def _claim(path: Path) -> tuple[Path, int]:
 def _is_open(folder: Path, descriptor: int) -> bool:
     """Whether a descriptor is of the folder that has that name now: another process may have replaced it."""
     try:
-        there, here = os.stat(folder), os.fstat(descriptor)
+        there, here = folder.stat(), os.fstat(descriptor)
     except FileNotFoundError:
         return False
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

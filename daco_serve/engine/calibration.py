@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from daco_core.errors import DacoError
+from daco_core.files import write_text
 from daco_core.photographs.locations import distance_metres
 from daco_index.generations.folders import CALIBRATION_FILE
 from daco_index.generations.manifest import Bounds
@@ -119,15 +120,13 @@ class Calibration(BaseModel):
         return extent * _quantile(self.wrong_errors, (RADIUS_SHARE - right) / (1 - right))
 
     def save(self, file: Path) -> None:
-        """Writes the file; an old one is replaced when the new one is whole.
+        """Writes the file atomically.
 
         Raises:
             DacoError: it cannot be written.
         """
-        fresh = file.with_name(f".{file.name}.new")
         try:
-            fresh.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            fresh.replace(file)
+            write_text(file, self.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise DacoError(f"The calibration cannot be written to {file}: {error.strerror}.") from error
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daco_core.errors import DacoError
+from daco_core.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -120,14 +121,7 @@ class KeyFile:
             raise DacoError(f"The keys in {self.path} cannot be written: {error.strerror}.") from error
 
     def _write(self, keys: list[Key]) -> None:
-        fresh = self.path.with_name(self.path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        content = json.dumps(_Content(keys=keys).model_dump(mode="json"), indent=2) + "\n"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+        write_text(self.path, json.dumps(_Content(keys=keys).model_dump(mode="json"), indent=2) + "\n", mode=0o600)
 
 
 class KeyRing:

@@ -1,15 +1,15 @@
 """An index as files for other programs: its catalogue as GeoJSON, its catalogue and descriptors as Parquet."""
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_type_hints
 
 import numpy as np
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_file
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 
@@ -69,12 +69,8 @@ def _feature(entry: Entry) -> dict[str, object]:
 @contextmanager
 def _whole_or_not(file: Path) -> Iterator[Path]:
     """A file beside it to write to, which takes its place at the end; on an error nothing is left."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        yield fresh
-        fresh.replace(file)
+        with replace_file(file) as fresh:
+            yield fresh
     except OSError as error:
         raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            fresh.unlink()

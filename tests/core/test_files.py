@@ -1,7 +1,8 @@
-"""A path that is written holds its old content or its new one, whatever ends the writer; and nothing is left beside it."""
+"""A path that is written holds its old content or its new one, whatever ends the writer; nothing is left beside it."""
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -232,7 +233,7 @@ def test_a_file_system_without_locks_or_syncs_of_folders_is_written_all_the_same
     monkeypatch.setattr("fcntl.flock", unsupported)
     monkeypatch.setattr(
         "os.fsync",
-        lambda descriptor: unsupported() if os.path.isdir(f"/proc/self/fd/{descriptor}") else fsync(descriptor),
+        lambda descriptor: unsupported() if stat.S_ISDIR(os.fstat(descriptor).st_mode) else fsync(descriptor),
     )
     write_text(tmp_path / "a.txt", "text")
     with replace_folder(tmp_path / "b") as fresh:

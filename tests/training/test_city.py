@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from daco_core.errors import DacoError
+from daco_core.files import _workspaces
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import distance_metres, read_locations
 from daco_training.city import make_city
@@ -146,7 +147,7 @@ def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path)
     assert 0 < len(done) < 3 * PLACES
     assert errors.count("run the same command again") == 1
     assert errors.count("Traceback") == 1, "only the interpreter's own, for the KeyboardInterrupt passed on"
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob(".*"))
     report = make_city(folder, places=PLACES, size=SIZE, seed=SEED, workers=2)
     assert report.images_present == len(done)
     assert images(folder) == images(city)
@@ -158,14 +159,15 @@ def test_what_the_disk_refuses_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DacoError, match=r"Cannot write .*file.*run the same command again"):
         make_city(tmp_path / "file" / "demo", places=2, size=SIZE, domains=["day"])
     folder = tmp_path / "demo"
-    (folder / "city.json.part").mkdir(parents=True)
+    (folder / "city.json").mkdir(parents=True)
     with pytest.raises(DacoError, match=r"Cannot write .*city.json"):
         make_city(folder, places=2, size=SIZE, domains=["day"])
-    (folder / "city.json.part").rmdir()
+    (folder / "city.json").rmdir()
     make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
     image = next(folder.rglob("street00*.jpg"))
     image.unlink()
-    image.with_name(image.name + ".part").mkdir()
+    for taken in _workspaces(image):
+        taken.touch()
     with pytest.raises(DacoError, match=f"Cannot write .*{image.name}"):
         make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
 

@@ -241,11 +241,13 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path, few_views:
     before = kept.stat().st_mtime_ns
     content = lost.read_bytes()
     lost.unlink()
-    (train / ".day_00002.part.jpg").write_bytes(content[:10])  # as a kill leaves it
+    leftover = train / ".day_00002.jpg.new" / "day_00002.jpg"  # as a kill leaves it
+    leftover.parent.mkdir()
+    leftover.write_bytes(content[:10])
     done = daco_data(*words)
     assert "1 photographs placed, 7 were there" in done.stdout
     assert lost.read_bytes() == content and kept.stat().st_mtime_ns == before
-    assert not list(train.glob(".*part*"))
+    assert not list(train.glob(".*"))
 
 
 def test_link_shares_the_disk_and_size_scales_the_shorter_side(tmp_path: Path, few_views: Path) -> None:

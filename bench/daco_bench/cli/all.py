@@ -27,7 +27,7 @@ def everything(
 
     Example: daco-bench all demo --out bench --parts recall,serve
     """
-    from daco_bench.report.html_page import render_report, write_whole
+    from daco_bench.report.html_page import render_report, write_page
     from daco_bench.report.suite.page import sections, worse
     from daco_bench.report.suite.parts import all_parts
     from daco_bench.report.suite.runs import begin_run, do_parts
@@ -47,7 +47,7 @@ def everything(
 
     do_parts(run, suite, note)
     report = out / "report.html"
-    write_whole(report, render_report(f"Benchmarks of daco-serve, run {run.folder.name}", sections(run, before, suite)))
+    write_page(report, render_report(f"Benchmarks of daco-serve, run {run.folder.name}", sections(run, before, suite)))
     for line in worse(run, before, suite):
         note(f"Worse than before: {line}")
     typer.echo(report)

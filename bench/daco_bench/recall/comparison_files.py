@@ -10,7 +10,7 @@ from daco_bench.recall import table
 from daco_bench.recall.comparison import TEST_HEADER, Comparison, test_cells, tests_to_json
 from daco_bench.recall.retrieval import Retrieval
 from daco_bench.report import text_table
-from daco_bench.report.html_page import Section, Table, render_report, write_whole
+from daco_bench.report.html_page import Section, Table, render_report, write_page
 
 
 def tables(
@@ -66,5 +66,5 @@ def write_comparison(
     }
     files = [stem.with_name(stem.name + suffix) for suffix in texts]
     for file, text in zip(files, texts.values(), strict=True):
-        write_whole(file, text)
+        write_page(file, text)
     return files

@@ -11,6 +11,7 @@ from jinja2 import Environment
 
 from daco_bench.speed.machine import in_words, machine
 from daco_core.errors import DacoError
+from daco_core.files import write_text
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,14 @@ def render_report(title: str, sections: Sequence[Section]) -> str:
     )
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Writes a text file that appears only when it is whole.
+def write_page(file: Path, text: str) -> None:
+    """Writes a text file atomically, in a folder that is made if it is missing.
 
     Raises:
         DacoError: it cannot be written.
     """
-    part = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
+        write_text(file, text)
     except OSError as error:
         raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error

@@ -1,12 +1,12 @@
 """A labelled grid of images on one sheet, for a person to look at."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_file
 
 GAP = 6
 PAPER = "white"
@@ -51,19 +51,16 @@ def contact_sheet(
 
 
 def save_picture(picture: Image.Image, file: Path) -> None:
-    """Writes a picture in the form that the file's suffix names; the file appears only when it is whole.
+    """Writes a picture in the form that the file's suffix names, atomically.
 
     Raises:
         DacoError: it cannot be written.
     """
-    part = file.with_name(f".{file.stem}.part{file.suffix}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(part, quality=95)
-        part.replace(file)
+        with replace_file(file) as fresh:
+            picture.save(fresh, quality=95)
     except (OSError, ValueError) as error:  # Pillow raises ValueError for a suffix that it does not know
-        with suppress(OSError):
-            part.unlink()
         raise DacoError(f"{file} cannot be written: {error}.") from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_file
 
 LOCATIONS_FILE = "locations.csv"
 MOST_HEADER_BYTES = 65536
@@ -125,17 +126,16 @@ def parse_location(values: Mapping[str, object], where: str) -> Location | None:
 def write_locations(folder: Path, locations: dict[str, Location]) -> None:
     """Writes `locations.csv` into a folder of images, sorted by file name, degrees with 7 decimals (a centimetre).
 
-    The file appears only when it is whole.
+    Raises:
+        OSError: it cannot be written.
     """
-    part = folder / f".{LOCATIONS_FILE}.part"
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with replace_file(folder / LOCATIONS_FILE) as fresh, fresh.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["file", "place", "latitude", "longitude", "heading"])
         for name, location in sorted(locations.items()):
             heading = "" if location.heading is None else f"{location.heading:.2f}"
             position = f"{location.latitude:.7f}", f"{location.longitude:.7f}"
             writer.writerow([name, location.place or "", *position, heading])
-    part.replace(folder / LOCATIONS_FILE)
 
 
 def distance_metres(latitude: Degrees, longitude: Degrees, other_latitude: Degrees, other_longitude: Degrees) -> Any:

@@ -25,6 +25,7 @@ from types import TracebackType
 from uuid import uuid4
 
 from daco_core.errors import DacoError
+from daco_core.files import sync, sync_tree, write_text
 from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, sha256_of
 
 CURRENT_FILE = "CURRENT"
@@ -114,7 +115,6 @@ class Writer:
         self.index = index
         self._keep = keep
         self._generations = index / GENERATIONS
-        self._fresh_current = index / f".{CURRENT_FILE}.new"
         self._lock = -1
 
     def __enter__(self) -> "Writer":
@@ -149,11 +149,7 @@ class Writer:
         """A name that no other index has: eight letters and digits."""
         file = self.index / OWNER_FILE
         if not file.exists():
-            fresh = self.index / f"{OWNER_FILE}.new"
-            fresh.write_text(uuid4().hex[:8], encoding="ascii")
-            _sync(fresh)
-            fresh.replace(file)
-            _sync(self.index)
+            write_text(file, uuid4().hex[:8])
         return file.read_text(encoding="ascii")
 
     def forget_embedded(self) -> None:
@@ -177,14 +173,12 @@ class Writer:
             partial.mkdir()
             yield number, partial
             (partial / MANIFEST_HASH_FILE).write_text(f"{sha256_of(partial / MANIFEST_FILE)}\n", encoding="ascii")
-            _sync_tree(partial)
+            sync_tree(partial)
             partial.rename(final)
-            _sync(self._generations)
+            sync(self._generations)
             self._publish(number)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            with suppress(OSError):
-                self._fresh_current.unlink()
             if self._live() != number:
                 shutil.rmtree(final, ignore_errors=True)
             if isinstance(error, OSError | DacoError):
@@ -196,10 +190,7 @@ class Writer:
 
     def _publish(self, number: int) -> None:
         manifest_sha256 = sha256_of(generation_folder(self.index, number) / MANIFEST_FILE)
-        self._fresh_current.write_text(f"{number} {manifest_sha256}\n", encoding="ascii")
-        _sync(self._fresh_current)
-        self._fresh_current.replace(self.index / CURRENT_FILE)
-        _sync(self.index)
+        write_text(self.index / CURRENT_FILE, f"{number} {manifest_sha256}\n")
 
     def _live(self) -> int | None:
         """The live generation; None where there is none, or `CURRENT` is damaged and a new build is to mend it."""
@@ -209,7 +200,6 @@ class Writer:
 
     def _clear(self) -> None:
         """Removes what a crash left: half-written folders, and a finished generation that was never published."""
-        self._fresh_current.unlink(missing_ok=True)
         for path in self._generations.glob(".*"):
             if path.name == EMBEDDED:
                 continue
@@ -236,18 +226,3 @@ class Writer:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    """Makes a file, or a folder's list of names, survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

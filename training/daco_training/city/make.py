@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from daco_core.errors import DacoError
+from daco_core.files import write_bytes, write_text
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
 from daco_core.photographs.locations import Location, write_locations
 from daco_core.threads import available_cores
@@ -202,9 +203,7 @@ def _claim(folder: Path, settings: _Settings) -> None:
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
-    part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    part.replace(file)
+    write_text(file, json.dumps(content, indent=2) + "\n")
 
 
 def _disk_error(error: OSError, path: Path) -> DacoError:
@@ -257,15 +256,11 @@ def _end_with_parent() -> None:
 
 
 def _make_image(job: _Job) -> None:
-    """Take a photograph and put it in its place at once, whole."""
+    """Take a photograph and write it atomically."""
     pixels = take_photograph(job.seed, job.place, job.domain, job.width, job.height)
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "jpeg", quality=95, subsampling=0)
-    part = job.file.with_name(job.file.name + ".part")
     try:
-        part.write_bytes(encoded.getvalue())
-        part.replace(job.file)
+        write_bytes(job.file, encoded.getvalue())
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise _disk_error(error, job.file) from error

@@ -1,29 +1,28 @@
 """The last state of a run on disk, to continue it from."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_file
 
 FORMAT_VERSION = 1
 
 
 def save_checkpoint(fabric: Fabric, file: Path, state: Mapping[str, Any]) -> None:
-    """Writes a run's state; the state that was there is replaced only once this one is whole.
+    """Writes a run's state atomically; each process of the run calls it, the first one writes.
 
     Raises:
         DacoError: the file cannot be written, or the disk is full.
     """
-    part = file.with_name(f".{file.name}.part")
     try:
-        fabric.save(part, {"format_version": FORMAT_VERSION, **state})
-        if fabric.is_global_zero:
-            part.replace(file)
+        with replace_file(file) if fabric.is_global_zero else nullcontext(file) as fresh:
+            fabric.save(fresh, {"format_version": FORMAT_VERSION, **state})
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
-        part.unlink(missing_ok=True)
         raise DacoError(f"The checkpoint cannot be written to {file}: {error}") from error
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_file
 from daco_training.evaluation.recall import Recalls
 
 # how the published code names the directions in its columns
@@ -29,20 +30,17 @@ def result_row(train_loss: float, recalls: dict[str, Recalls], precise: float | 
 
 
 def write_results(file: Path, rows: Sequence[Row], ranks: Sequence[int]) -> None:
-    """Writes all rows, epochs counted from 1; the file that was there is replaced only once this one is whole.
+    """Writes all rows, epochs counted from 1, atomically.
 
     Raises:
         DacoError: the file cannot be written.
     """
     recalls = [f"{COLUMN[direction]}@{k}" for k in ranks for direction in COLUMN]
-    part = file.with_name(f".{file.name}.part")
     try:
-        with part.open("w", newline="") as stream:
+        with replace_file(file) as fresh, fresh.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, ["epoch", "train_loss", "val_precise", *recalls])
             writer.writeheader()
             for epoch, row in enumerate(rows, start=1):
                 writer.writerow({"epoch": epoch, **row})
-        part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise DacoError(f"{file} cannot be written: {error}") from error

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from daco_core.errors import DacoError
+from daco_core.files import write_text
 from daco_core.photographs.contact_sheet import contact_sheet, save_picture
 from daco_core.photographs.images import list_images, open_rgb
 from daco_core.photographs.layout import SPLITS, DataSet
@@ -132,7 +133,7 @@ def _claim(dataset: DataSet, record: dict[str, object], overwrite: bool) -> None
                     f"{folder} holds twins made with {existing}, not {record}: --overwrite makes them anew."
                 )
         folder.mkdir(exist_ok=True)
-        file.write_text(json.dumps(record) + "\n")
+        write_text(file, json.dumps(record) + "\n")
     except ValueError as error:
         raise DacoError(f"{file} is damaged ({error}): --overwrite makes the twins anew.") from error
     except OSError as error:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daco_bench.report.html_page import write_whole
+from daco_bench.report.html_page import write_page
 from daco_bench.report.suite.parts import Part
 from daco_bench.speed.machine import machine
 from daco_core.errors import DacoError
@@ -44,7 +44,7 @@ class Run:
         return failed.get(part.name)
 
     def update(self, **changes: Any) -> None:
-        write_whole(self.folder / RUN_FILE, json.dumps({**self.about, **changes}, indent=2) + "\n")
+        write_page(self.folder / RUN_FILE, json.dumps({**self.about, **changes}, indent=2) + "\n")
 
 
 def begin_run(out: Path, settings: dict[str, Any]) -> tuple[Run, Run | None]:
@@ -69,7 +69,7 @@ def begin_run(out: Path, settings: dict[str, Any]) -> tuple[Run, Run | None]:
         "failed": {},
         "finished": False,
     }
-    write_whole(run.folder / RUN_FILE, json.dumps(about, indent=2) + "\n")
+    write_page(run.folder / RUN_FILE, json.dumps(about, indent=2) + "\n")
     return run, before
 
 
@@ -89,7 +89,7 @@ def do_parts(run: Run, parts: Sequence[Part], note: Callable[[str], None]) -> No
         if code == STOPPED:
             raise KeyboardInterrupt
         if code == 0:
-            write_whole(run.folder / f"{part.name}.json", printed)
+            write_page(run.folder / f"{part.name}.json", printed)
         else:
             failed[part.name] = f"exit code {code}"
             note(f"[{number}/{len(parts)}] {part.title}: failed with exit code {code}")

@@ -3,8 +3,6 @@
 import hashlib
 import logging
 import os
-import shutil
-import tempfile
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_folder
 from daco_index.embedding.engines.openvino_runtime import openvino
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.torchhub import is_hub
@@ -95,16 +94,9 @@ def _key(encoder: Encoder) -> str:
 
 def _keep(model: Any, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
-    try:
+    with replace_folder(folder) as fresh:  # one is there that is damaged, or of another process that was faster
         save_model(model, fresh)
         (fresh / HASH_FILE).write_text(sha256_of_model(fresh) + "\n")
-        if folder.exists():  # damaged, or another process has just been faster
-            folder.rename(fresh / "before")
-        fresh.rename(folder)
-        shutil.rmtree(folder / "before", ignore_errors=True)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _export(encoder: Encoder) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import DacoError
+from daco_core.files import write_text
 from daco_index.generations.folders import finished_generations, generation_folder
 from daco_index.search.stores.address import MilvusAddress
 from daco_index.search.stores.connection import MOST_ROWS, Connection
@@ -180,7 +181,7 @@ class MilvusStore:
         if (found := self._count()) != self.count:
             raise DacoError(f"Milvus at {self._connection.address.server} took {found} of {self.count} vectors.")
         pointer = Pointer(self.address, self.collection, self._generation, self.dimension, self.count)
-        path.write_text(json.dumps(asdict(pointer), indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(pointer), indent=2) + "\n")
 
     def check(self) -> None:
         self._call_search([np.zeros(self.dimension, dtype=np.float32)], 1, CHECK_SECONDS, "Eventually")

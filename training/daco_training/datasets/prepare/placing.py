@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_file, write_text
 from daco_core.photographs.images import list_images, open_rgb
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
 from daco_core.photographs.locations import Location, write_locations
@@ -137,25 +138,17 @@ def _claim(folder: Path, options: dict[str, str]) -> None:
 
 
 def _write_json(file: Path, content: dict[str, str]) -> None:
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    part.replace(file)
+    write_text(file, json.dumps(content, indent=2) + "\n")
 
 
 def _make(source: Path, target: Path, link: bool, size: int | None) -> None:
-    part = target.with_name(f".{target.stem}.part{target.suffix}")
-    part.unlink(missing_ok=True)
-    try:
+    with replace_file(target) as fresh:
         if link:
-            _link(source, part)
+            _link(source, fresh)
         elif size:
-            _shrink(open_rgb(source), size).save(part, quality=JPEG_QUALITY)
+            _shrink(open_rgb(source), size).save(fresh, quality=JPEG_QUALITY)
         else:
-            shutil.copyfile(source, part)
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+            shutil.copyfile(source, fresh)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from daco_core.errors import DacoError
+from daco_core.files import replace_file
 from daco_core.photographs.layout import DataSet
 
 FORMAT_VERSION = 1
@@ -20,18 +21,16 @@ def checkpoint_file(dataset: DataSet, source: str, target: str) -> Path:
 
 
 def save_state(file: Path, state: dict[str, Any]) -> None:
-    """Writes a state; the one that was there is replaced only once this one is whole.
+    """Writes a state atomically.
 
     Raises:
         DacoError: it cannot be written.
     """
-    part = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"format_version": FORMAT_VERSION, **state}, part)
-        part.replace(file)
+        with replace_file(file) as fresh:
+            torch.save({"format_version": FORMAT_VERSION, **state}, fresh)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
-        part.unlink(missing_ok=True)
         raise DacoError(f"The CUT model cannot be written to {file}: {error}") from error
 
 
