@@ -155,3 +155,21 @@ def test_twins_of_another_data_set_of_the_same_name_are_not_taken(places: Path, 
     other = Path(shutil.copytree(places, tmp_path / "other"))
     with pytest.raises(DacoError, match="--save-root"):
         compare_translators(small(other, tmp_path / "out"), ["fourier"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"iters": 2}, "iters is 1, not 2"),
+        ({"precision": "bf16"}, "precision is fp32, not bf16"),
+        ({"seed": 1}, "seed"),
+    ],
+)
+def test_a_stored_run_is_taken_only_under_the_same_settings(
+    places: Path, tmp_path: Path, changes: dict[str, object], sentence: str
+) -> None:
+    run = small(places, tmp_path)
+    first = compare_methods(run, ["simclr"])
+    assert [one.hits(1).tolist() for one in compare_methods(run, ["simclr"])] == [one.hits(1).tolist() for one in first]
+    with pytest.raises(DacoError, match=sentence):
+        compare_methods(run.but(**changes), ["simclr"])

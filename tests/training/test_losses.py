@@ -131,6 +131,41 @@ def test_moco_keys_of_a_frozen_network_are_at_first_what_its_queries_are() -> No
     torch.testing.assert_close(method.key_network(view)[0], network(view)[0])
 
 
+def test_moco_with_masked_copies_is_not_repelled_by_its_own_older_keys() -> None:
+    torch.manual_seed(0)
+    network = PlainProjector()
+    views = [torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)]
+    index = torch.tensor([3, 0, 7, 5])
+    method = MoCo(network, negs=8, proj_dim=4, temperature=0.1, momentum=0.9, mask_copies=True)
+    method.loss(network, views, index)
+    method.after_step()
+    assert method.owners is not None
+    assert method.owners.tolist() == [-1] * 4 + index.tolist()
+    masked = method.loss(network, views, index)
+    (query,), (key,) = network(views[0]), method.key_network(views[1])
+    logits = torch.cat([(query * key).sum(1, keepdim=True), query @ method.queue.T], dim=1) / 0.1
+    logits[torch.arange(4), 1 + 4 + torch.arange(4)] = float("-inf")  # each query's own older key
+    expected = functional.cross_entropy(logits, torch.zeros(4, dtype=torch.long))
+    assert masked.item() == pytest.approx(expected.item(), abs=1e-5)
+    method.owners.fill_(-1)
+    assert method.loss(network, views, index) > masked
+
+
+def test_npid_with_masked_copies_does_not_count_its_own_row_as_a_negative() -> None:
+    torch.manual_seed(0)
+    projections = functional.normalize(torch.randn(2, 4), dim=-1)
+    draw = torch.tensor([[0, 1, 3, 1], [0, 0, 2, 4]])  # image 1 is drawn twice as its own negative, image 2 once
+    methods = [NPID(images=5, negs=3, proj_dim=4, temperature=0.1, momentum=0.5, mask_copies=m) for m in (False, True)]
+    methods[1].bank.copy_(methods[0].bank)
+    for method in methods:
+        method.normaliser.fill_(50.0)
+    plain, masked = (method.nce(projections, torch.tensor([1, 2]), draw).item() for method in methods)
+    own = (methods[0].bank[[1, 2]] * projections).sum(1).div(0.1).exp() / 50.0
+    noise = 3 / 5
+    left_out = -(noise / (own + noise)).log() @ torch.tensor([2.0, 1.0]) / 2
+    assert plain - masked == pytest.approx(left_out.item(), abs=1e-4)
+
+
 def test_npid_draws_with_its_own_image_as_the_positive() -> None:
     method = NPID(images=5, negs=3, proj_dim=4, temperature=0.1, momentum=0.5)
     method.normaliser.fill_(1.0)

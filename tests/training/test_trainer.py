@@ -16,7 +16,8 @@ import torch
 from daco_core.errors import DacoError
 from daco_training.encoder.encoder import Encoder
 from daco_training.loop.settings import TrainSettings
-from daco_training.loop.trainer import train
+from daco_training.loop.trainer import Trainer, train
+from daco_training.views.dataset import Batch
 
 ITERS = 6  # two epochs of three iterations
 
@@ -70,6 +71,45 @@ def test_the_encoder_kept_is_the_best_epochs_and_says_how_it_was_trained(places:
     kept = sum(values["1"] for values in encoder.config.recall.values()) / 3
     assert 100 * kept == pytest.approx(max(float(row["val_precise"]) for row in rows(run)))
     assert str(tmp_path) not in (run.encoder_folder / "encoder.json").read_text(), "no path of a machine in an encoder"
+
+
+def test_validation_comes_as_often_as_asked_and_a_run_resumes_between(places: Path, tmp_path: Path) -> None:
+    run = settings(places, tmp_path / "whole", "simclr", iters=5, val_every=2)
+    train(run, accelerator="cpu")
+    assert [row.get("iteration") for row in rows(run)] == ["2", "4", "5"]
+    parts = settings(places, tmp_path / "parts", "simclr", iters=5, val_every=2)
+    train(parts.but(iters=3), accelerator="cpu")
+    assert [row["iteration"] for row in rows(parts)] == ["2", "3"]
+    train(parts, resume=True, accelerator="cpu")
+    assert rows(parts) == rows(run)
+
+
+def test_a_checkpoint_is_written_within_an_epoch_once_its_time_has_come(
+    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = settings(places, tmp_path, "simclr", iters=6, checkpoint_minutes=1e-9)
+    step = Trainer._step
+
+    def crash_in_the_third(trainer: Trainer, batch: Batch) -> torch.Tensor:
+        if trainer.progress.iteration == 2:
+            raise MemoryError
+        return step(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "_step", crash_in_the_third)
+    with pytest.raises(MemoryError):
+        train(run, accelerator="cpu")
+    saved = torch.load(run.checkpoint_file, weights_only=True)
+    assert saved["progress"]["iteration"] == 2, "within the first epoch, which has three"
+
+
+def test_short_epochs_do_not_each_write_a_checkpoint(
+    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = []
+    save = Trainer._save
+    monkeypatch.setattr(Trainer, "_save", lambda self: (saves.append(self.progress.iteration), save(self)))
+    train(settings(places, tmp_path, "simclr", iters=12), accelerator="cpu")
+    assert saves == [3, 12], "the first epoch of three iterations, and the end"
 
 
 def test_methods_without_twins_do_not_need_generated(places: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from daco_bench.recall.task import validation_task
 from daco_core.errors import DacoError
 from daco_core.photographs.layout import DataSet
 from daco_training.encoder.encoder import Encoder
+from daco_training.loop.checkpoint import stored_settings
 from daco_training.loop.settings import TrainSettings
 from daco_training.loop.trainer import train
 
@@ -26,12 +27,26 @@ def compare_methods(settings: TrainSettings, methods: Sequence[str]) -> list[Ret
 def train_and_ask(run: TrainSettings, label: str) -> list[Retrieval]:
     """The answers, on the validation photographs, of a run that is trained first.
 
-    A run that was finished under these settings is taken as it is; one that was stopped goes on.
+    A run that was finished under these settings is taken as it is; one that was stopped is resumed.
 
     Raises:
-        DacoError: the run cannot be made or was stopped, or the data set cannot be validated on.
+        DacoError: a run with other settings is stored in its place, the run cannot be made or was stopped, or the data
+            set cannot be validated on.
     """
-    if not train(run, resume=run.checkpoint_file.exists()).finished:
-        raise DacoError("Stopped: the same command goes on.")
+    train_or_resume(run)
     task = validation_task(DataSet(run.data_root, run.data_name))
     return task.retrieve(Encoder.load(run.encoder_folder), label, max(DEPTH, *run.ranks))
+
+
+def train_or_resume(run: TrainSettings) -> None:
+    """Trains a run to its end; one that is stored is resumed, or taken as it is if it was finished.
+
+    Raises:
+        DacoError: the stored run differs in a setting that counts, iterations included; the run cannot be made or was
+            stopped.
+    """
+    stored = run.checkpoint_file.exists()
+    if stored:
+        run.check_same(stored_settings(run.checkpoint_file), run.checkpoint_file)
+    if not train(run, resume=stored).finished:
+        raise DacoError("Stopped: the same command resumes it.")

@@ -93,6 +93,9 @@ def train(
     save_root: Annotated[Path, option("save_root", "Folder for encoders, results and logs.")] = Path("result"),
     lamda: Annotated[float, option("lamda", "daco: weight of the cross-domain terms.")] = 0.8,
     negs: Annotated[int, option("negs", "moco, npid: length of the queue, or negatives drawn.")] = 4096,
+    mask_copies: Annotated[
+        bool, option("mask_copies", "moco, npid: an image's own older copies are no negatives of it (not published).")
+    ] = False,
     momentum: Annotated[
         float | None,
         option("momentum", "moco: of the key network; npid: of the memory bank.", show_default="0.5; moco 0.999"),
@@ -142,6 +145,12 @@ def train(
             "nodes", "Machines to train on together, each with the same command; see docs/reference/training-speed.md."
         ),
     ] = 1,
+    val_every: Annotated[
+        int, option("val_every", "Iterations between validations.", show_default="an epoch", min=0)
+    ] = 0,
+    checkpoint_minutes: Annotated[
+        float, option("checkpoint_minutes", "The longest time between two checkpoints, in minutes.")
+    ] = 5.0,
     resume: Annotated[bool, option("resume", "Go on from the run's last checkpoint in the save root.")] = False,
     workers: Annotated[int, option("workers", "Threads that read images ahead; 0 reads between the steps.", min=0)] = 2,
     memory_share: Annotated[
@@ -171,6 +180,7 @@ def train(
         save_root=save_root,
         lamda=lamda,
         negs=negs,
+        mask_copies=mask_copies,
         momentum=momentum,  # type: ignore[arg-type]
         backbone=backbone,  # type: ignore[arg-type]
         pooling=pooling,  # type: ignore[arg-type]
@@ -185,6 +195,8 @@ def train(
         workers=workers,
         memory_share=memory_share,
         seed=seed,
+        val_every=val_every,
+        checkpoint_minutes=checkpoint_minutes,
     )
     report = start(settings, resume)
     if report.speaks and report.finished:

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric import Fabric
 
 from daco_core.errors import DacoError
@@ -24,6 +25,19 @@ def save_checkpoint(fabric: Fabric, file: Path, state: Mapping[str, Any]) -> Non
             fabric.save(fresh, {"format_version": FORMAT_VERSION, **state})
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
         raise DacoError(f"The checkpoint cannot be written to {file}: {error}") from error
+
+
+def stored_settings(file: Path) -> dict[str, Any]:
+    """The settings of the run that a checkpoint is of, without reading its tensors.
+
+    Raises:
+        DacoError: the checkpoint is damaged.
+    """
+    try:
+        settings: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["settings"]
+    except Exception as error:  # as in `load_checkpoint`
+        raise DacoError(f"The checkpoint {file} is damaged ({error}): remove it to begin anew.") from error
+    return settings
 
 
 def load_checkpoint(fabric: Fabric, file: Path) -> dict[str, Any]:

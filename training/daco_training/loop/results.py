@@ -1,4 +1,4 @@
-"""The published results table: one CSV row an epoch, in percent."""
+"""The published results table: one CSV row an epoch, or every so many iterations, in percent."""
 
 import csv
 from collections.abc import Sequence
@@ -29,18 +29,23 @@ def result_row(train_loss: float, recalls: dict[str, Recalls], precise: float | 
     return row
 
 
-def write_results(file: Path, rows: Sequence[Row], ranks: Sequence[int]) -> None:
+def write_results(file: Path, rows: Sequence[Row], ranks: Sequence[int], every: int = 0, last: int = 0) -> None:
     """Writes all rows, epochs counted from 1, atomically.
+
+    Args:
+        every: where rows come every so many iterations instead, how many: the first column is then `iteration`.
+        last: with `every`, the iteration of the last row, which may come sooner.
 
     Raises:
         DacoError: the file cannot be written.
     """
     recalls = [f"{COLUMN[direction]}@{k}" for k in ranks for direction in COLUMN]
+    first = "iteration" if every else "epoch"
     try:
         with replace_file(file) as fresh, fresh.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, ["epoch", "train_loss", "val_precise", *recalls])
+            writer = csv.DictWriter(stream, [first, "train_loss", "val_precise", *recalls])
             writer.writeheader()
-            for epoch, row in enumerate(rows, start=1):
-                writer.writerow({"epoch": epoch, **row})
+            for number, row in enumerate(rows, start=1):
+                writer.writerow({first: min(number * every, last) if every else number, **row})
     except OSError as error:
         raise DacoError(f"{file} cannot be written: {error}") from error

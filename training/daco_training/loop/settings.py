@@ -17,7 +17,9 @@ PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "simsiam": 0.5, "moco": 0.999,
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
 # where a run runs, which is nothing of the encoder that comes of it
-LOCAL = frozenset({"data_root", "save_root", "gpu_ids", "nodes", "workers", "memory_share", "compile"})
+LOCAL = frozenset(
+    {"data_root", "save_root", "gpu_ids", "nodes", "workers", "memory_share", "compile", "checkpoint_minutes"}
+)
 # what may differ between a run and its continuation
 RESUMABLE = LOCAL | {"iters", "precision"}
 
@@ -46,6 +48,7 @@ class TrainSettings:
     save_root: Path = Path("result")
     lamda: float = 0.8
     negs: int = 4096
+    mask_copies: bool = False
     momentum: float = None  # type: ignore[assignment]
     backbone: str = None  # type: ignore[assignment]
     pooling: str = None  # type: ignore[assignment]
@@ -61,6 +64,8 @@ class TrainSettings:
     workers: int = 2
     memory_share: float = 0.25
     seed: int = 0
+    val_every: int = 0  # 0: at the end of each epoch
+    checkpoint_minutes: float = 5.0
 
     def __post_init__(self) -> None:
         if self.method_name not in PUBLISHED_BATCH_SIZE:
@@ -95,6 +100,12 @@ class TrainSettings:
             raise DacoError(f"--tail_lr must be at least 0, not {self.tail_lr}.")
         if self.tail_lr and not self.frozen:
             raise DacoError("--tail_lr is for a pretrained backbone that is frozen else, as by --recipe modern.")
+        if self.val_every < 0:
+            raise DacoError(f"--val_every must be at least 0, not {self.val_every}.")
+        if self.checkpoint_minutes <= 0:
+            raise DacoError(f"--checkpoint_minutes must be above 0, not {self.checkpoint_minutes}.")
+        if self.mask_copies and self.method_name not in ("moco", "npid"):
+            raise DacoError(f"--mask_copies is for moco and npid: {self.method_name} remembers no older copies.")
         if self.nodes < 1:
             raise DacoError(f"--nodes must be at least 1, not {self.nodes}.")
         if not 0 <= self.memory_share < 1:
@@ -168,6 +179,22 @@ class TrainSettings:
         if differing:
             changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)
             raise DacoError(f"--resume continues a run as it was begun, but {changes}.")
+
+    def check_same(self, recorded: dict[str, Any], where: Path) -> None:
+        """Rejects a stored run that differs in any setting that counts, its length and number format included.
+
+        Args:
+            where: the file that the run is stored in, for the message.
+
+        Raises:
+            DacoError: names the settings that differ.
+        """
+        own = self.recorded()
+        recorded = TrainSettings().recorded() | recorded
+        differing = [name for name in own if name not in LOCAL and own[name] != recorded[name]]
+        if differing:
+            changes = ", ".join(f"{name} is {recorded[name]}, not {own[name]}" for name in differing)
+            raise DacoError(f"{where} holds another run: {changes}. Name another folder, or remove that file.")
 
     def but(self, **changes: Any) -> "TrainSettings":
         """A copy with some values changed."""

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -43,6 +44,8 @@ from daco_training.views.dataset import Batch, Batches, TrainingViews
 from daco_training.views.image_store import ImageStore
 from daco_training.views.prefetch import Ahead
 
+JUST_SAVED = 30.0  # seconds: short epochs do not each write a checkpoint
+
 
 @dataclass
 class Progress:
@@ -68,6 +71,9 @@ class TrainReport:
 
 def train(settings: TrainSettings, resume: bool = False, accelerator: str = "auto", processes: int = 1) -> TrainReport:
     """Trains an encoder as the settings say, and writes results, logs, checkpoint and encoder below `save_root`.
+
+    The checkpoint is written every `settings.checkpoint_minutes`, at the end of an epoch unless one was just written,
+    and at the end of the run.
 
     The order of samples, their views and every draw of a method are functions of (seed, iteration): a run that was
     stopped and resumed gives what one that was not gives. Ctrl-C stops after the iteration at hand, saved.
@@ -141,6 +147,7 @@ class Trainer:
         self.validation = find_validation(self.dataset)
         self.progress = Progress()
         self.ahead = Ahead(self.fabric.device)
+        self._saved_at: float | None = None
 
     def run(self) -> TrainReport:
         self._make_folders()
@@ -155,6 +162,7 @@ class Trainer:
             self._say(f"Validation on {len(self.validation.images)} photographs, right are {self.validation.rule}.")
         self.network.train()
         batches = self.batches()
+        self._begun_at = time.monotonic()
         with StopSignal() as stop, self._bar(batches) as bar:
             for loss in self.steps(batches):
                 self.progress.iteration += 1
@@ -162,10 +170,13 @@ class Trainer:
                 self.fabric.log("loss", loss, self.progress.iteration)
                 bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
                 bar.update()
-                if self.progress.iteration % batches.per_epoch == 0 or self.progress.iteration == self.settings.iters:
-                    self._end_epoch(batches.per_epoch)
-                if self._any_process(stop.requested):
+                every = self.settings.val_every or batches.per_epoch
+                if self.progress.iteration % every == 0 or self.progress.iteration == self.settings.iters:
+                    self._end_epoch(every)
+                stopping, due = self._any_process(stop.requested, self._save_due(60 * self.settings.checkpoint_minutes))
+                if stopping or due:
                     self._save()
+                if stopping:
                     break
         finished = self.progress.iteration >= self.settings.iters
         return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero)
@@ -189,11 +200,17 @@ class Trainer:
         self.method.after_step()
         return loss.detach()
 
-    def _any_process(self, condition: bool) -> bool:
+    def _any_process(self, *conditions: bool) -> list[bool]:
+        """Of each condition, whether it is met in any process."""
         if self.fabric.world_size == 1:
-            return condition
-        met = torch.tensor(float(condition), device=self.fabric.device)
-        return bool(self.fabric.all_reduce(met, reduce_op="max"))
+            return list(conditions)
+        met = torch.tensor([float(condition) for condition in conditions], device=self.fabric.device)
+        return [bool(condition) for condition in self.fabric.all_reduce(met, reduce_op="max")]
+
+    def _save_due(self, seconds: float) -> bool:
+        """Whether the last checkpoint of this run is so old."""
+        since = self._begun_at if self._saved_at is None else self._saved_at
+        return time.monotonic() - since >= seconds
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
@@ -216,12 +233,16 @@ class Trainer:
         progress.rows[epoch - 1 :] = [result_row(train_loss, recalls, precise)]
         if self.fabric.is_global_zero:
             self.fabric.log_dict(progress.rows[-1], progress.iteration)
-            write_results(settings.results_file, progress.rows, settings.ranks)
+            write_results(settings.results_file, progress.rows, settings.ranks, settings.val_every, progress.iteration)
             if precise is None or precise > progress.best:
                 progress.best = -1.0 if precise is None else precise
                 self._save_encoder(recalls)
-        self._say(_epoch_line(epoch, train_loss, recalls, settings.ranks))
-        self._save()
+        named = f"iteration {progress.iteration}" if settings.val_every else f"epoch {epoch}"
+        self._say(_result_line(named, train_loss, recalls, settings.ranks))
+        last = progress.iteration >= settings.iters
+        (due,) = self._any_process(last or self._saved_at is None or self._save_due(JUST_SAVED))
+        if due:
+            self._save()
 
     def _save_encoder(self, recalls: dict[str, Recalls]) -> None:
         self.encoder.config = replace(
@@ -242,6 +263,7 @@ class Trainer:
             "progress": asdict(self.progress),
         }
         save_checkpoint(self.fabric, self.settings.checkpoint_file, state)
+        self._saved_at = time.monotonic()
 
     def _restore(self) -> None:
         state = load_checkpoint(self.fabric, self.settings.checkpoint_file)
@@ -346,7 +368,7 @@ def _make_optimizer(network: ContrastiveNetwork, settings: TrainSettings) -> Ada
     return Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
-def _epoch_line(epoch: int, train_loss: float, recalls: dict[str, Recalls], ranks: Sequence[int]) -> str:
+def _result_line(named: str, train_loss: float, recalls: dict[str, Recalls], ranks: Sequence[int]) -> str:
     first = min(ranks)
     shown = "".join(f"  {direction} R@{first} {100 * values[first]:.2f} %" for direction, values in recalls.items())
-    return f"epoch {epoch}: loss {train_loss:.4f}{shown}"
+    return f"{named}: loss {train_loss:.4f}{shown}"

@@ -17,8 +17,8 @@ METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
     "daco": lambda s, network, images: DaCo(s.temperature, s.lamda),
     "simclr": lambda s, network, images: SimCLR(s.temperature),
     "simsiam": lambda s, network, images: SimSiam(),
-    "moco": lambda s, network, images: MoCo(network, s.negs, s.proj_dim, s.temperature, s.momentum),
-    "npid": lambda s, network, images: NPID(images, s.negs, s.proj_dim, s.temperature, s.momentum),
+    "moco": lambda s, network, images: MoCo(network, s.negs, s.proj_dim, s.temperature, s.momentum, s.mask_copies),
+    "npid": lambda s, network, images: NPID(images, s.negs, s.proj_dim, s.temperature, s.momentum, s.mask_copies),
 }
 
 

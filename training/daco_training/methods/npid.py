@@ -21,19 +21,30 @@ class NPID(Method):
         proj_dim: the projections' length.
         temperature: divides the similarities.
         momentum: the share of the new projection in a bank row (published for NPID: 0.5).
+        mask_copies: an image's own row is no negative of it where it is drawn as one (not published). With fewer
+            images than `negs`, each image is drawn several times.
     """
 
     sources = ("original",)
     bank: Tensor
     normaliser: Tensor
 
-    def __init__(self, images: int, negs: int, proj_dim: int, temperature: float, momentum: float) -> None:
+    def __init__(
+        self,
+        images: int,
+        negs: int,
+        proj_dim: int,
+        temperature: float,
+        momentum: float,
+        mask_copies: bool = False,
+    ) -> None:
         super().__init__()
         self.register_buffer("bank", functional.normalize(torch.randn(images, proj_dim), dim=-1))
         self.register_buffer("normaliser", torch.zeros(()))  # 0 until the first batch fixes it
         self.negs = negs
         self.temperature = temperature
         self.momentum = momentum
+        self.mask_copies = mask_copies
         self._seen: tuple[Tensor, Tensor] | None = None
 
     def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
@@ -63,6 +74,8 @@ class NPID(Method):
         noise = self.negs / len(self.bank)  # negs times the uniform noise probability 1 / images
         positive = (probabilities[:, 0] / (probabilities[:, 0] + noise)).log()
         negative = (noise / (probabilities[:, 1:] + noise)).log()
+        if self.mask_copies:
+            negative = negative.masked_fill(rows[:, 1:] == index[:, None], 0.0)
         return -(positive.sum() + negative.sum()) / len(index)
 
     @torch.no_grad()
