@@ -123,7 +123,7 @@ def remove_photographs(
             raise DacoError(f"That is every photograph in {index}: delete the folder instead. Nothing was removed.")
         manifest = live.manifest
         descriptors = Descriptors(manifest.dimension)
-        descriptors.hold([entry.id for entry in staying], live.store)
+        descriptors.hold([entry.id for entry in staying], live.store, local=live.local)
         return write_generation(
             writer,
             descriptors,

@@ -1,17 +1,40 @@
-"""The descriptors of a generation that is to be written, each from where it is: just made, or in a finished store."""
+"""The descriptors of a generation that is to be written, each from where it is: just made, or in a finished one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_index.reranking.local_file import LocalFile, LocalForm
 from daco_index.search.store import VectorStore
 
 Ids = Sequence[int] | NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class LocalRows:
+    """The local descriptors of n photographs, encoded: rows (n, form.row_bytes)."""
+
+    form: LocalForm
+    rows: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Descriptors of rising ids, and the rows or ids under which their source has them."""
+
+    ids: NDArray[np.int64]
+    there: NDArray[np.int64]
+    source: NDArray[np.float32] | VectorStore
+    local: LocalRows | LocalFile | None
+
+
 class Descriptors:
     """Descriptors under the ids that they will have; those in a store are fetched only when they are asked for.
+
+    Local descriptors go with them if all have them, in one form; if only some have, none are kept, since a photograph
+    without them could not be compared with the others.
 
     Args:
         dimension: the length of a descriptor.
@@ -19,33 +42,61 @@ class Descriptors:
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
-        self._parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | VectorStore]] = []
+        self._parts: list[_Part] = []
 
-    def make(self, ids: Ids, vectors: NDArray[np.float32]) -> None:
-        """Takes in vectors (n, dimension) for n ids."""
-        self._take(ids, np.arange(len(ids)), vectors)
+    def make(self, ids: Ids, vectors: NDArray[np.float32], local: LocalRows | None = None) -> None:
+        """Takes in vectors (n, dimension) for n ids, and their local descriptors."""
+        self._take(ids, np.arange(len(ids)), vectors, local)
 
-    def hold(self, ids: Ids, store: VectorStore, there: Ids | None = None) -> None:
-        """Takes in that a store has the vectors of n ids, under `there` if under other ids."""
-        self._take(ids, ids if there is None else there, store)
+    def hold(self, ids: Ids, store: VectorStore, there: Ids | None = None, local: LocalFile | None = None) -> None:
+        """Takes in that a store has the vectors of n ids, and a file their local ones; under `there` if given."""
+        self._take(ids, ids if there is None else there, store, local)
+
+    @property
+    def local_form(self) -> LocalForm | None:
+        """The form of the local descriptors; None where not all have them in one form."""
+        forms = {part.local.form if part.local else None for part in self._parts}
+        return forms.pop() if len(forms) == 1 else None
 
     def of(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors of ids (n,): (n, dimension). Raises KeyError for an id of which nothing was said."""
         vectors = np.empty((len(ids), self.dimension), dtype=np.float32)
-        found = np.zeros(len(ids), dtype=bool)
-        for known, there, source in self._parts:
-            place = np.searchsorted(known, ids)
-            hits = np.flatnonzero(known[np.minimum(place, len(known) - 1)] == ids)
-            if len(hits):
-                rows = there[place[hits]]
-                vectors[hits] = source[rows] if isinstance(source, np.ndarray) else source.vectors(rows)
-                found[hits] = True
-        if not found.all():
-            raise KeyError(int(ids[~found][0]))
+        for part, hits, there in self._found(ids):
+            vectors[hits] = part.source[there] if isinstance(part.source, np.ndarray) else part.source.vectors(there)
         return vectors
 
-    def _take(self, ids: Ids, there: Ids, source: NDArray[np.float32] | VectorStore) -> None:
+    def local_of(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The local descriptors of ids (n,), in `local_form`: (n, row_bytes). Raises as `of`."""
+        form = self.local_form
+        assert form is not None, "not all of them have local descriptors"
+        rows = np.empty((len(ids), form.row_bytes), dtype=np.uint8)
+        for part, hits, there in self._found(ids):
+            assert part.local is not None  # as there is a form
+            rows[hits] = part.local.rows(there) if isinstance(part.local, LocalFile) else part.local.rows[there]
+        return rows
+
+    def _found(self, ids: NDArray[np.int64]) -> list[tuple[_Part, NDArray[np.intp], NDArray[np.int64]]]:
+        """Of each part that has some of the ids: which of them, and where it has them. Raises as `of`."""
+        found = []
+        unknown = np.ones(len(ids), dtype=bool)
+        for part in self._parts:
+            place = np.searchsorted(part.ids, ids)
+            hits = np.flatnonzero(part.ids[np.minimum(place, len(part.ids) - 1)] == ids)
+            if len(hits):
+                found.append((part, hits, part.there[place[hits]]))
+                unknown[hits] = False
+        if unknown.any():
+            raise KeyError(int(ids[unknown][0]))
+        return found
+
+    def _take(
+        self,
+        ids: Ids,
+        there: Ids,
+        source: NDArray[np.float32] | VectorStore,
+        local: LocalRows | LocalFile | None,
+    ) -> None:
         if len(ids):
             numbers = np.asarray(ids, dtype=np.int64)
             order = np.argsort(numbers)
-            self._parts.append((numbers[order], np.asarray(there, dtype=np.int64)[order], source))
+            self._parts.append(_Part(numbers[order], np.asarray(there, dtype=np.int64)[order], source, local))

@@ -20,7 +20,7 @@ def merge_indexes(
     """Writes the photographs of several indexes as one; nothing is embedded.
 
     The first index's photographs keep their ids, the others' get new ones. A file that several hold is taken from the
-    first that has it.
+    first that has it. Local descriptors stay if all indexes have them in one form.
 
     Args:
         indexes: at least two.
@@ -48,11 +48,11 @@ def merge_indexes(
         fresh = itertools.count(max(first.manifest.next_id, highest_next_id(out)))
         entries: dict[str, Entry] = {entry.path: entry for entry in first.catalog.all()}
         descriptors = Descriptors(first.manifest.dimension)
-        descriptors.hold([entry.id for entry in entries.values()], first.store)
+        descriptors.hold([entry.id for entry in entries.values()], first.store, local=first.local)
         for bundle in bundles[1:]:
             joining = [entry for entry in bundle.catalog.all() if entry.path not in entries]
             numbers = list(itertools.islice(fresh, len(joining)))
-            descriptors.hold(numbers, bundle.store, [entry.id for entry in joining])
+            descriptors.hold(numbers, bundle.store, [entry.id for entry in joining], bundle.local)
             entries |= {entry.path: entry._replace(id=number) for entry, number in zip(joining, numbers, strict=True)}
         sources = dict.fromkeys(record for bundle in bundles for record in bundle.manifest.sources)
         left_out = {path for bundle in bundles for path in bundle.manifest.left_out} - set(entries)

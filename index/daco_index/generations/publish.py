@@ -22,6 +22,7 @@ from daco_index.generations.manifest import (
     bounds_of,
     record_files,
 )
+from daco_index.reranking.local_file import LOCAL_FILE, write_local_file
 from daco_index.search.arrangement import arrange
 from daco_index.search.bundle import AT_ONCE, CATALOG_FILE, ENCODER_FOLDER, QUANTISED_FOLDER, VECTORS_FILE, Bundle
 from daco_index.search.catalog import Catalog, Entry
@@ -32,6 +33,8 @@ from daco_index.search.stores.connection import Connection
 from daco_index.search.stores.faiss import FaissStore
 from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore, Pointer, pointers, sweep
 from daco_training.encoder.encoder import Encoder
+
+LOCAL_AT_ONCE = 4096  # photographs whose local descriptors are in memory: 16 MB
 
 
 def write_generation(
@@ -54,7 +57,7 @@ def write_generation(
     """Writes a new generation and publishes it last; until then, and if anything fails, the previous one answers.
 
     Args:
-        descriptors: of length 1, for the ids of the entries.
+        descriptors: of length 1, for the ids of the entries, with local ones if all have them.
         entries: by rising id.
         source: what the photographs were named by.
         change, sources, left_out: as the manifest has them.
@@ -88,6 +91,7 @@ def write_generation(
             in_memory.save(folder / VECTORS_FILE)
         else:
             _write_to_milvus(writer, MilvusAddress.parse(address), number, folder, descriptors, ids, encoder, before)
+        _write_local(folder / LOCAL_FILE, descriptors, ids)
         Catalog.create(folder / CATALOG_FILE, entries)
         encoder.save(folder / ENCODER_FOLDER)
         if quantised and queries.precision == "int8":
@@ -148,6 +152,18 @@ def _sweep(writer: Writer, used: Sequence[Pointer]) -> None:
     for address in {pointer.address for pointer in used}:
         with suppress(StoreAway):  # the next writer sweeps again
             sweep(Connection(MilvusAddress.parse(address)), writer.index, writer.owner)
+
+
+def _write_local(file: Path, descriptors: Descriptors, ids: NDArray[np.int64]) -> None:
+    """Writes the local descriptors, where all have them.
+
+    Whatever holds the vectors, they lie beside the catalogue: a query reads twenty of them by id, which a mapped file
+    gives without another journey to the server, and their file is as immutable as the generation.
+    """
+    form = descriptors.local_form
+    if form is not None:
+        starts = range(0, len(ids), LOCAL_AT_ONCE)
+        write_local_file(file, form, ids, (descriptors.local_of(ids[at : at + LOCAL_AT_ONCE]) for at in starts))
 
 
 def _add(store: VectorStore, descriptors: Descriptors, ids: NDArray[np.int64]) -> None:

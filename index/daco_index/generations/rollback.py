@@ -75,7 +75,7 @@ def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool 
             live_bundle = Bundle.open(index, trust)
         entries = old.catalog.all()
         descriptors = Descriptors(manifest.dimension)
-        descriptors.hold([entry.id for entry in entries], old.store)
+        descriptors.hold([entry.id for entry in entries], old.store, local=old.local)
         return write_generation(
             writer,
             descriptors,

@@ -10,6 +10,7 @@ import numpy as np
 from daco_core.errors import DacoError
 from daco_index.generations.folders import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import MANIFEST_FILE, Manifest, sha256_of
+from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
 from daco_index.search.bundle import AT_ONCE, CATALOG_FILE, ENCODER_FOLDER, load_store, read_kept_manifest
 from daco_index.search.catalog import Catalog, Entry
 from daco_training.encoder.encoder import Encoder
@@ -76,6 +77,7 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
     # some at a time: they may be more than fits in memory
     parts = [both[start : start + AT_ONCE] for start in range(0, len(both), AT_ONCE)]
     lengths = np.concatenate([np.zeros(0), *(np.linalg.norm(store.vectors(part), axis=1) for part in parts)])
+    local_ids = LocalFile(folder / LOCAL_FILE).ids() if LOCAL_FILE in manifest.files else ids
     located = sum(entry.latitude is not None for entry in entries)
     checks: list[tuple[bool, Callable[[], str]]] = [
         (encoder.fingerprint == manifest.encoder_fingerprint, lambda: "the encoder is not the one in the manifest"),
@@ -96,6 +98,10 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
         (
             not len(np.setdiff1d(vector_ids, ids)),
             lambda: f"descriptors without a row: ids {_some(np.setdiff1d(vector_ids, ids))}",
+        ),
+        (
+            np.array_equal(local_ids, ids),
+            lambda: f"local descriptors of other ids than the rows': {_some(np.setxor1d(local_ids, ids))}",
         ),
         (
             bool((np.abs(lengths - 1) < 1e-3).all()),

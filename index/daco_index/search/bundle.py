@@ -22,6 +22,8 @@ from daco_index.generations.folders import (
     read_kept,
 )
 from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest
+from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
+from daco_index.reranking.rerank import VOTE_WEIGHT, LocalQuery
 from daco_index.search.catalog import Catalog, Entry
 from daco_index.search.index_choice import Gpu, worth_a_gpu
 from daco_index.search.store import VectorStore
@@ -38,11 +40,26 @@ AT_ONCE = 65536  # vectors that are held in memory beside the stores
 
 
 class Match(NamedTuple):
-    """One answer to a query: rank from 1, similarity (cosine, 1 for equal descriptors), and the photograph."""
+    """One answer to a query.
+
+    Args:
+        rank: from 1.
+        similarity: cosine of the two descriptors, 1 for equal ones.
+        entry: the photograph.
+        votes: the matched cells that agree on one displacement; None where they were not compared.
+        share: the votes' part of all that matched, 0 to 1; None likewise.
+    """
 
     rank: int
     similarity: float
     entry: Entry
+    votes: float | None = None
+    share: float | None = None
+
+    @property
+    def score(self) -> float:
+        """What it is ranked by: the similarity, and the votes where there are any."""
+        return self.similarity if self.votes is None else self.similarity + VOTE_WEIGHT * self.votes
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,7 @@ class Bundle:
     store: VectorStore
     catalog: Catalog
     quantised: Path | None = None  # the folder of the encoder's int8 form, where it has one
+    local: LocalFile | None = None  # the local descriptors, where it has them
 
     @property
     def generation(self) -> int:
@@ -110,18 +128,30 @@ class Bundle:
             raise DacoError(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
         store = load_store(folder, manifest)
         catalog = Catalog(folder / CATALOG_FILE)
-        if not (store.count == catalog.count == manifest.count and store.dimension == encoder.dimension):
+        local = LocalFile(folder / LOCAL_FILE) if LOCAL_FILE in manifest.files else None
+        counts = {store.count, catalog.count, manifest.count, *([local.count] if local else [])}
+        if len(counts) > 1 or store.dimension != encoder.dimension:
             raise DacoError(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
         quantised = folder / QUANTISED_FOLDER
-        return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None)
+        return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None, local)
 
-    def search(self, vectors: NDArray[np.float32], k: int, only: Sequence[int] | None = None) -> list[list[Match]]:
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        only: Sequence[int] | None = None,
+        local: NDArray[np.float32] | None = None,
+        rerank: int = 0,
+    ) -> list[list[Match]]:
         """The photographs most similar to each descriptor, the best first.
 
         Args:
             vectors: (q, dimension), length 1, of this index's encoder.
             k: how many for each; of a smaller index, all.
             only: ids of this index to look among, each compared exactly; None for all.
+            local: (q, cells, width), the local descriptors of the same queries; None where there are none.
+            rerank: so many of the most similar are put into the order of their score; 0 for none, and none where the
+                index or the queries have no local descriptors. Those after them follow by similarity.
 
         Returns:
             q lists of min(k, count) matches.
@@ -134,20 +164,40 @@ class Bundle:
                 f"Descriptors of shape {vectors.shape} cannot be looked up in an index of {self.store.dimension}"
                 " numbers each: embed them with the index's own encoder."
             )
+        reranked = rerank if self.local is not None and local is not None else 0
+        wanted = max(k, reranked)
         if only is None:
-            similarities, ids = self.store.search(vectors, min(k, self.store.count))
+            similarities, ids = self.store.search(vectors, min(wanted, self.store.count))
         else:
-            similarities, ids = self._search_among(vectors, k, np.array(only, dtype=np.int64))
+            similarities, ids = self._search_among(vectors, wanted, np.array(only, dtype=np.int64))
         cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
         found = ids >= 0  # what was not stands at the end of its row
         entries = self.catalog.get(ids[found].tolist())
         if len(entries) < found.sum():  # a collection in Milvus that others write to, too
             raise DacoError(f"The store found photographs that the catalogue does not know. {REMEDY}")
         rest = iter(entries)
-        return [
+        ranked = [
             list(map(Match, range(1, some + 1), row, islice(rest, some)))
             for row, some in zip(cosines.tolist(), found.sum(axis=1).tolist(), strict=True)
         ]
+        if not reranked or local is None:
+            return ranked
+        return [
+            self._rerank(matches, LocalQuery.of(cells), reranked)[:k]
+            for matches, cells in zip(ranked, local, strict=True)
+        ]
+
+    def _rerank(self, matches: list[Match], query: LocalQuery, count: int) -> list[Match]:
+        """The matches with the first `count` in the order of their score, and ranks to fit."""
+        assert self.local is not None  # as it was looked at before
+        first = matches[:count]
+        votes = query.votes(self.local, np.array([match.entry.id for match in first], dtype=np.int64))
+        scored = [
+            match._replace(votes=number, share=share)
+            for match, number, share in zip(first, votes.votes.tolist(), votes.shares.tolist(), strict=True)
+        ]
+        scored.sort(key=lambda match: -match.score)
+        return [match._replace(rank=rank) for rank, match in enumerate([*scored, *matches[count:]], start=1)]
 
     def _search_among(
         self, vectors: NDArray[np.float32], k: int, only: NDArray[np.int64]
