@@ -13,7 +13,7 @@ from daco_serve.cli import keys as key_cli
 from daco_serve.cli.query import query
 
 if TYPE_CHECKING:
-    from daco_serve.http.schemas import IndexState
+    from daco_serve.engine.answers import IndexSummary
     from daco_serve.operation.settings import ServeSettings
 
 # the library (PyTorch, FAISS, FastAPI) is imported by the commands that need it, so that help comes at once
@@ -135,8 +135,8 @@ def serve(
     with _bind(settings.host, settings.port) as listener:
         from daco_serve.operation.workers import serve_here, serve_with_workers
 
-        def announce(states: list["IndexState"]) -> None:
-            _announce(_address(listener), states, min(settings.k, settings.max_k), settings.workers)
+        def announce(summaries: list["IndexSummary"]) -> None:
+            _announce(_address(listener), summaries, min(settings.k, settings.max_k), settings.workers)
             notify("READY=1")
 
         with suppress(KeyboardInterrupt):
@@ -186,12 +186,12 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _announce(address: str, states: list["IndexState"], k: int, workers: int) -> None:
+def _announce(address: str, summaries: list["IndexSummary"], k: int, workers: int) -> None:
     print(f"Serving{f' in {workers} workers' if workers > 1 else ''} at {address}")
-    for state in states:
+    for summary in summaries:
         print(
-            f"  {state.name}: {state.count} reference photographs (generation {state.generation}), encoder"
-            f" {state.backbone} {state.encoder[:12]}"
+            f"  {summary.name}: {summary.count} reference photographs (generation {summary.generation}), encoder"
+            f" {summary.backbone} {summary.encoder[:12]}"
         )
     print(
         f"  curl -F image=@photograph.jpg '{address}/v1/query?k={k}'\nCtrl-C stops it.",

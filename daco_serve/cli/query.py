@@ -107,18 +107,22 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
 
 
 def _sentence(answer: "QueryAnswer") -> str:
-    location = answer.location
     if answer.verdict == "not_on_map":
         chance = "" if answer.on_map is None else f" (chance that it is: {100 * answer.on_map:.0f} %)"
         return f"Probably not on the map {answer.index.name}{chance}."
-    if location is None:
-        return "No location: none of the matches has a position."
-    where = f"Probably at {location.latitude:.6f}, {location.longitude:.6f}, give or take"
-    if location.probability is None:
-        return f"{where} {location.uncertainty_metres:.0f} m (an estimate, not calibrated)."
-    calibrated = "" if location.calibrated else " (an estimate, not calibrated)"
-    likely = f"{100 * location.probability:.0f} % likely to be right within 25 m"
-    return f"{where} {location.uncertainty_metres:.0f} m{calibrated}; {likely}."
+    if answer.place is None:
+        return "No match."
+    where = ""
+    if answer.location is not None:
+        location = answer.location
+        estimate = "" if location.calibrated else " (an estimate, not calibrated)"
+        where = (
+            f" at {location.latitude:.6f}, {location.longitude:.6f}, give or take"
+            f" {location.uncertainty_metres:.0f} m{estimate}"
+        )
+    if answer.probability is None:
+        return f"Closest match: {answer.place}{where}; whether it is right is not known, as nothing is calibrated."
+    return f"Looks like {answer.place}{where}; {100 * answer.probability:.0f} % likely to be right."
 
 
 def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refused"]) -> None:
@@ -132,22 +136,23 @@ def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refuse
         if isinstance(answer, Refused):
             table.add_row(name, f"[red]{escape(str(answer).removeprefix(f'{image}: '))}[/red]")
             continue
-        location = answer.location
-        similarity = f"{answer.matches[0].similarity:.4f}" if answer.matches else "-"
-        if location is None:
-            verdict = "not on this map" if answer.verdict == "not_on_map" else "no position known"
-            table.add_row(name, verdict, similarity, "-", "-", "-", "-")
-            continue
+        location, best = answer.location, answer.best or next(iter(answer.matches), None)
         table.add_row(
             name,
-            escape(location.place),
-            similarity,
-            _number(location.latitude, 6),
-            _number(location.longitude, 6),
-            f"{location.uncertainty_metres:.0f} m",
-            "-" if location.probability is None else f"{100 * location.probability:.0f} %",
+            "not on this map" if answer.place is None else escape(answer.place),
+            _number(None if best is None else best.similarity, 4),
+            _number(None if location is None else location.latitude, 6),
+            _number(None if location is None else location.longitude, 6),
+            "-" if location is None else f"{location.uncertainty_metres:.0f} m",
+            _likely(answer),
         )
     _console().print(table)
+
+
+def _likely(answer: "QueryAnswer") -> str:
+    if answer.verdict == "uncalibrated":
+        return "not calibrated"
+    return "-" if answer.probability is None else f"{100 * answer.probability:.0f} %"
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -15,6 +15,7 @@ from daco_core.files import write_text
 from daco_core.photographs.locations import distance_metres
 from daco_index.generations.folders import CALIBRATION_FILE
 from daco_index.generations.manifest import Bounds
+from daco_serve.engine.answers import CalibrationKind
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +136,16 @@ class Calibration(BaseModel):
         return standard
 
 
-def find_calibration(index: Path, fingerprint: str, references: int) -> Calibration | None:
-    """The calibration of an index; None where there is none, or it is of another encoder or of a map of another size.
+@dataclass(frozen=True)
+class ActiveCalibration:
+    """The calibration that an index answers by, and where it comes from."""
+
+    kind: CalibrationKind
+    calibration: Calibration
+
+
+def find_calibration(index: Path, fingerprint: str, references: int) -> ActiveCalibration | None:
+    """What an index answers by; None where there is nothing, or it is of another encoder or of a map of another size.
 
     Raises:
         DacoError: the file cannot be read, or is no calibration.
@@ -147,7 +156,7 @@ def find_calibration(index: Path, fingerprint: str, references: int) -> Calibrat
     calibration = read_calibration(file)
     growth = max(references, 1) / max(calibration.references, 1)
     if calibration.encoder == fingerprint and 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
-        return calibration
+        return ActiveCalibration("own", calibration)
     log.warning("%s was fitted for another encoder or size of the map, so it is not used: fit it again.", file)
     return None
 

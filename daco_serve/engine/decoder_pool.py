@@ -12,13 +12,14 @@ import time
 
 from PIL import Image
 
+from daco_serve.engine.answers import QueryError
 from daco_serve.engine.decoding import REPLY, REQUEST, receive
-from daco_serve.http.refusals import Refusal
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 2**20
 KEPT_BYTES = 64 * 2**20
+TOO_BUSY = "The server has all the requests that it can hold: try again in a second."
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
 
 
@@ -40,22 +41,22 @@ class Decoders:
         """The photograph as an encoder takes it, see `decoding.decode`; to be called from threads.
 
         Raises:
-            Refusal: it is not an image that we take, or takes too long.
+            QueryError: it is not an image that we take, or takes too long.
         """
         decoder = self._take()
         try:
             image = decoder.ask(data, self._max_pixels, size, square, self._seconds)
-        except Refusal:
+        except QueryError:
             self._give_back(decoder)
             raise
         except TimeoutError as error:
             decoder.end()
             log.warning("A photograph took longer than %g seconds to decode; its decoder was ended.", self._seconds)
-            raise Refusal("image_too_slow", f"It takes longer than {self._seconds:g} seconds to decode.") from error
+            raise QueryError("image_too_slow", f"It takes longer than {self._seconds:g} seconds to decode.") from error
         except (EOFError, OSError) as error:
             decoder.end()
             log.warning("A decoder died of a photograph (%s).", decoder.how_it_ended())
-            raise Refusal("image_truncated", "The image is damaged in a way that breaks its decoder.") from error
+            raise QueryError("image_truncated", "The image is damaged in a way that breaks its decoder.") from error
         except BaseException:
             decoder.end()
             raise
@@ -83,7 +84,7 @@ class Decoders:
             return _Decoder(self._seconds)
         except OSError as error:  # no more processes, files or memory to be had
             log.error("No decoder can be started: %s.", error.strerror)
-            raise Refusal("too_busy") from error
+            raise QueryError("too_busy", TOO_BUSY) from error
 
     def _pop(self) -> "_Decoder | None":
         with self._lock:
@@ -123,14 +124,14 @@ class _Decoder:
                 raise
 
     def ask(self, data: bytes, max_pixels: int, size: int, square: bool, seconds: float) -> Image.Image:
-        """Raises Refusal, TimeoutError, or EOFError and OSError where the process is gone."""
+        """Raises QueryError, TimeoutError, or EOFError and OSError where the process is gone."""
         self._deadline = time.monotonic() + seconds
         self._send(REQUEST.pack(len(data), max_pixels, size, square))
         self._send(data)
         width, height, count = REPLY.unpack(self._receive(REPLY.size))
         content = self._receive(count)
         if not width:
-            raise Refusal(**json.loads(content))
+            raise QueryError(**json.loads(content))
         return Image.frombuffer("RGB", (width, height), content, "raw", "RGB", 0, 1)
 
     @property

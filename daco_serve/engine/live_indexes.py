@@ -16,17 +16,17 @@ from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.generations.folders import CALIBRATION_FILE, Current, read_current
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
 from daco_index.search.store import StoreAway
+from daco_serve.engine.answers import IndexSummary, QueryError
 from daco_serve.engine.batching import Batcher
-from daco_serve.engine.calibration import Calibration, find_calibration, map_extent
+from daco_serve.engine.calibration import ActiveCalibration, find_calibration, map_extent
 from daco_serve.engine.query_embedding import Describer
-from daco_serve.http.refusals import Refusal
-from daco_serve.http.schemas import IndexState
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
 log = logging.getLogger(__name__)
 
 PAUSE = 15  # looks that a generation which could not be opened is left in peace
+NOT_READY = "The index is still being loaded: try again in a second."
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Live:
     """One generation of an index, the engine for it and what its answers are worth; a request keeps what it began with.
 
     Args:
-        calibration: None where none was fitted for the index's encoder.
+        calibration: what its answers are judged by; None where there is nothing.
     """
 
     name: str
     bundle: Bundle
     running: Running
-    calibration: Calibration | None
+    calibration: ActiveCalibration | None
 
     @property
     def extent(self) -> float | None:
@@ -85,16 +85,16 @@ class Live:
         return map_extent(self.bundle.manifest.bounds)
 
     @property
-    def state(self) -> IndexState:
+    def summary(self) -> IndexSummary:
         """What answers say of the index."""
         manifest = self.bundle.manifest
-        return IndexState(
+        return IndexSummary(
             name=self.name,
             generation=manifest.generation,
             count=manifest.count,
             backbone=manifest.backbone,
             encoder=manifest.encoder_fingerprint,
-            calibrated=self.calibration is not None,
+            calibrated=None if self.calibration is None else self.calibration.kind,
         )
 
 
@@ -115,10 +115,10 @@ class ServedIndex:
         """The generation that answers now.
 
         Raises:
-            Refusal: none is loaded yet.
+            QueryError: none is loaded yet.
         """
         if self._live is None:
-            raise Refusal("not_ready")
+            raise QueryError("not_ready", NOT_READY)
         return self._live
 
     @property

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daco_core.photographs.locations import EARTH_RADIUS_METRES
 from daco_index.search.bundle import Match
 from daco_index.search.catalog import Entry
-from daco_serve.engine.calibration import Calibration
-from daco_serve.http.schemas import Location, Verdict
+from daco_serve.engine.answers import Estimate, EstimatedLocation, Verdict
+from daco_serve.engine.calibration import ActiveCalibration
 
 MATCHES = 10  # how many of the best matches have a say, whatever k a request asks for
 CLUSTER_METRES = 25.0  # as far apart as two photographs still count as one place in the field's benchmarks
@@ -41,44 +41,43 @@ class Cluster:
         return best, best - rival, weight / total, len(self.members) / MATCHES
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What follows from the matches; `on_map` is None where nothing is calibrated."""
+def localize(
+    matches: Sequence[Match], active: ActiveCalibration | None = None, extent: float | None = None
+) -> Estimate:
+    """The place that the best matches show, where it is, and how likely that is right.
 
-    verdict: Verdict
-    location: Location | None
-    on_map: float | None
-
-
-def localize(matches: Sequence[Match], calibration: Calibration | None = None, extent: float | None = None) -> Estimate:
-    """The weighted mean of the heaviest cluster of the best matches.
-
-    Uncalibrated, the radius is an estimate: the root of FLOOR_METRES^2 plus the weighted mean square distance of all
-    MATCHES from the location, so that a rival far away with nearly the same similarity makes it large. Calibrated, it
-    is the one that holds the truth in 68 of 100 cases, and the location has a probability of being right.
+    The location is the weighted mean of the heaviest cluster. Without a calibration nothing says whether the query's
+    place is on the map at all: the verdict is `uncalibrated`, whatever the similarity, and the radius is an estimate:
+    the root of FLOOR_METRES^2 plus the weighted mean square distance of all considered matches from the location, so
+    that a rival far away with nearly the same similarity makes it large. With a calibration, the radius holds the truth
+    in 68 of 100 cases, and the place has a probability of being right.
 
     Args:
-        matches: the most similar first; those after the first MATCHES are not looked at.
-        calibration: what evidence was worth on validation queries; None where there is none.
+        matches: the most similar first; those after the first MATCHES are not considered.
+        active: what evidence was worth on validation queries; None where nothing is calibrated.
         extent: half the map's diagonal in metres, which the radius of a calibration is in proportion to.
     """
     cluster = find_cluster(matches)
     if cluster is None:
-        return Estimate("no_position", None, None)
-    on_map = None if calibration is None else calibration.on_map(cluster.evidence)
-    if on_map is not None and on_map < LEAST_ON_MAP:
-        return Estimate("not_on_map", None, round(on_map, 3))
+        return Estimate("no_position" if active else "uncalibrated")
     location = _locate(cluster)
-    if location is None:
-        return Estimate("no_position", None, None if on_map is None else round(on_map, 3))
-    if calibration is not None and on_map is not None:
-        right = calibration.right(cluster.evidence)
-        radius = calibration.radius(right, extent)
-        location.probability = round(right, 3)
-        location.calibrated = radius is not None
-        location.uncertainty_metres = location.uncertainty_metres if radius is None else round(radius, 1)
-        return Estimate("located", location, round(on_map, 3))
-    return Estimate("located", location, None)
+    found = Estimate(
+        verdict="uncalibrated",
+        best=cluster.members[0][0],
+        support=len(cluster.members),
+        considered=len(cluster.members) + len(cluster.others),
+        location=location,
+    )
+    if active is None:
+        return found
+    on_map = active.calibration.on_map(cluster.evidence)
+    if on_map < LEAST_ON_MAP:
+        return Estimate("not_on_map", round(on_map, 3), considered=found.considered)
+    right = active.calibration.right(cluster.evidence)
+    if location is not None and (radius := active.calibration.radius(right, extent)) is not None:
+        location = replace(location, uncertainty_metres=round(radius, 1), calibrated=True)
+    verdict: Verdict = "no_position" if location is None else "located"
+    return replace(found, verdict=verdict, on_map=round(on_map, 3), probability=round(right, 3), location=location)
 
 
 def find_cluster(matches: Sequence[Match]) -> Cluster | None:
@@ -108,10 +107,9 @@ def _together(one: Entry, other: Entry) -> bool:
     return math.hypot(*_metres(origin, other)) <= CLUSTER_METRES
 
 
-def _locate(cluster: Cluster) -> Location | None:
+def _locate(cluster: Cluster) -> EstimatedLocation | None:
     """The cluster's weighted mean and uncalibrated radius; None where it has no positions."""
-    best = cluster.members[0][0]
-    origin = _position(best.entry)
+    origin = _position(cluster.members[0][0].entry)
     if origin is None:
         return None
     points = [(*_metres(origin, match.entry), weight) for match, weight in cluster.members]
@@ -122,13 +120,11 @@ def _locate(cluster: Cluster) -> Location | None:
     squares = (weight * ((x - east) ** 2 + (y - north) ** 2) for x, y, weight in everyone)
     spread = sum(squares) / sum(weight for _, _, weight in everyone)
     latitude, longitude = _degrees(origin, east, north)
-    return Location(
+    return EstimatedLocation(
         latitude=round(latitude, 7),  # a centimetre
         longitude=round(longitude, 7),
         heading=_mean_heading([(match.entry.heading, weight) for match, weight in cluster.members]),
         uncertainty_metres=round(math.sqrt(FLOOR_METRES**2 + spread), 1),
-        place=best.entry.place,
-        support=len(cluster.members),
     )
 
 

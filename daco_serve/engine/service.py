@@ -14,18 +14,18 @@ from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_index.search.bundle import Match
 from daco_index.search.store import StoreAway
+from daco_serve.engine.answers import Answer, Estimate, IndexSummary, QueryError, SearchArea, StageSeconds
 from daco_serve.engine.batching import QueueFull
-from daco_serve.engine.decoder_pool import Decoders
+from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders
 from daco_serve.engine.index_names import find_indexes
-from daco_serve.engine.live_indexes import Engines, Live, ServedIndex
-from daco_serve.engine.localize import MATCHES, Estimate, localize
-from daco_serve.http.refusals import Refusal
-from daco_serve.http.schemas import IndexState, Prior, QueryAnswer, Timings
-from daco_serve.http.schemas import Match as MatchAnswer
+from daco_serve.engine.live_indexes import NOT_READY, Engines, Live, ServedIndex
+from daco_serve.engine.localize import MATCHES, localize
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
 log = logging.getLogger(__name__)
+
+STORE_AWAY = "The server that holds the index's vectors does not answer: try again in a second."
 
 
 class Service:
@@ -54,34 +54,29 @@ class Service:
         """The live generation of an index, None for the first.
 
         Raises:
-            Refusal: there is no index of this name, or it is not loaded yet.
+            QueryError: there is no index of this name, or it is not loaded yet.
         """
         wanted = self._first if name is None else name
         if wanted in self.indexes:
             return self.indexes[wanted].live
         if name is None or not self.indexes:
-            raise Refusal("not_ready")
-        raise Refusal("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
+            raise QueryError("not_ready", NOT_READY)
+        raise QueryError("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
 
     @property
-    def states(self) -> list[IndexState]:
+    def summaries(self) -> list[IndexSummary]:
         """What it answers from."""
-        return [index.live.state for index in self.indexes.values() if index.loaded]
+        return [index.live.summary for index in self.indexes.values() if index.loaded]
 
     async def check(self) -> None:
-        """Raises Refusal, saying why, unless every index that is known of would answer a query now."""
+        """Raises QueryError, saying why, unless every index that is known of would answer a query now."""
         if not self.indexes:
-            raise Refusal("not_ready")
+            raise QueryError("not_ready", NOT_READY)
         for index in list(self.indexes.values()):
             try:
                 await asyncio.to_thread(index.live.bundle.store.check)
             except StoreAway as error:
-                raise Refusal("store_away", f"{index.name}: {error}") from error
-
-    def image_address(self, live: Live, reference: int) -> str:
-        """Where the server has a reference photograph of an index; names the index where there are several."""
-        address = f"/v1/references/{reference}/image"
-        return address if len(self.indexes) == 1 else f"{address}?index={live.name}"
+                raise QueryError("store_away", f"{index.name}: {error}") from error
 
     def load(self) -> None:
         """Takes up the live generation of every index, and what has come into a folder of indexes.
@@ -110,8 +105,8 @@ class Service:
     def _load(self, index: ServedIndex) -> None:
         before = index.loaded
         if index.load() and before:
-            state = index.live.state
-            log.info("Generation %d of %s answers now: %d photographs.", state.generation, index.name, state.count)
+            summary = index.live.summary
+            log.info("Generation %d of %s answers now: %d photographs.", summary.generation, index.name, summary.count)
 
     async def keep_current(self) -> None:
         """Loads the indexes, and every new generation of them, until cancelled."""
@@ -144,10 +139,10 @@ class Service:
         """A place among the requests in work, which bounds the memory that uploads and images take.
 
         Raises:
-            Refusal: all places are taken.
+            QueryError: all places are taken.
         """
         if self._in_work >= self.settings.max_waiting:
-            raise Refusal("too_busy")
+            raise QueryError("too_busy", TOO_BUSY)
         self._in_work += 1
         try:
             with metrics.in_work.track_inprogress():
@@ -155,7 +150,7 @@ class Service:
         finally:
             self._in_work -= 1
 
-    async def answer(self, live: Live, upload: bytes, k: int, began: float, prior: Prior | None = None) -> QueryAnswer:
+    async def answer(self, live: Live, upload: bytes, k: int, began: float, area: SearchArea | None = None) -> Answer:
         """Looks a photograph up.
 
         Args:
@@ -163,10 +158,10 @@ class Service:
             upload: the bytes of an image file.
             k: how many matches; of a smaller index, all.
             began: when the request did, by `time.perf_counter`.
-            prior: where to look; everywhere unless given.
+            area: where to look; everywhere unless given.
 
         Raises:
-            Refusal: the bytes are not an image that we take, the prior holds nothing, or too much waits.
+            QueryError: the bytes are not an image that we take, the area holds nothing, or too much waits.
         """
         start = time.perf_counter()
         waiting = [upload]
@@ -180,68 +175,43 @@ class Service:
                 with metrics.at_engine.track_inprogress():
                     vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
             except QueueFull as error:
-                raise Refusal("too_busy") from error
+                raise QueryError("too_busy", TOO_BUSY) from error
         embedded = time.perf_counter()
         try:
             # in other threads than those that decode, so that it does not queue behind the photographs to come
-            matches, estimate = await asyncio.to_thread(_search, live, vector, k, prior)
+            matches, estimate = await asyncio.to_thread(_search, live, vector, k, area)
         except StoreAway as error:
             log.error("%s", error)
-            raise Refusal("store_away") from error
+            raise QueryError("store_away", STORE_AWAY) from error
         end = time.perf_counter()
         metrics.record_stages(
             upload=(began, start), decode=(start, decoded), embed=(decoded, embedded), search=(embedded, end)
         )
-        return QueryAnswer(
-            matches=[_match_answer(match, self.image_address(live, match.entry.id)) for match in matches],
-            verdict=estimate.verdict,
-            on_map=estimate.on_map,
-            location=estimate.location,
-            timings=Timings(
-                decode_ms=_milliseconds(start, decoded),
-                embed_ms=_milliseconds(decoded, embedded),
-                search_ms=_milliseconds(embedded, end),
-                total_ms=_milliseconds(began, end),
-            ),
-            index=live.state,
+        seconds = StageSeconds(
+            decode=decoded - start, embed=embedded - decoded, search=end - embedded, total=end - began
         )
+        return Answer(matches, estimate, seconds, live.summary)
 
     def _prepare(self, live: Live, waiting: list[bytes]) -> Prepared:
         form, upload = live.bundle.encoder.config, waiting.pop()
         return live.running.describer.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
 
 
-def _search(live: Live, vector: NDArray[np.float32], k: int, prior: Prior | None) -> tuple[Sequence[Match], Estimate]:
-    only = None if prior is None else _within(live, prior)
+def _search(
+    live: Live, vector: NDArray[np.float32], k: int, area: SearchArea | None
+) -> tuple[Sequence[Match], Estimate]:
+    only = None if area is None else _within(live, area)
     # the location must not depend on how many matches the client wants to see
     matches = live.bundle.search(vector[None], max(k, MATCHES), only)[0]
     return matches[:k], localize(matches, live.calibration, live.extent)
 
 
-def _within(live: Live, prior: Prior) -> list[int]:
-    ids = live.bundle.catalog.within(prior.latitude, prior.longitude, prior.metres)
+def _within(live: Live, area: SearchArea) -> list[int]:
+    ids = live.bundle.catalog.within(area.latitude, area.longitude, area.metres)
     if not ids:
-        raise Refusal(
+        raise QueryError(
             "prior_holds_nothing",
-            f"No reference photograph of {live.name} lies within {prior.metres:g} m of {prior.latitude:g},"
-            f" {prior.longitude:g}.",
+            f"No reference photograph of {live.name} lies within {area.metres:g} m of {area.latitude:g},"
+            f" {area.longitude:g}.",
         )
     return ids
-
-
-def _match_answer(match: Match, image: str) -> MatchAnswer:
-    entry = match.entry
-    return MatchAnswer(
-        rank=match.rank,
-        id=entry.id,
-        place=entry.place,
-        similarity=round(match.similarity, 6),
-        latitude=entry.latitude,
-        longitude=entry.longitude,
-        heading=entry.heading,
-        image=image,
-    )
-
-
-def _milliseconds(start: float, end: float) -> float:
-    return round(1000 * (end - start), 2)

@@ -16,13 +16,14 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from daco_serve.engine.answers import QueryError
 from daco_serve.engine.service import Service
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
 from daco_serve.http.refusals import Refusal, documented, envelope
 from daco_serve.http.routes import geopose, health, indexes, metrics, query, references
-from daco_serve.http.tiles import attribution
 from daco_serve.operation.settings import ServeSettings
+from daco_serve.operation.tiles import attribution
 from daco_serve.operation.tracing import telemetry
 
 WEB = Path(__file__).parents[1] / "web"
@@ -64,6 +65,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.mount("/web", StaticFiles(directory=WEB))
     add_middleware(app, settings)
     app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(QueryError, _not_answered)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -84,6 +86,11 @@ async def _page_settings(settings: ServeSettings) -> JSONResponse:
 def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refusal)
     return error.response()
+
+
+def _not_answered(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, QueryError)
+    return Refusal(error.code, error.message).response()
 
 
 def _left(request: Request, error: Exception) -> JSONResponse:

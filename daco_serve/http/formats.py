@@ -69,18 +69,19 @@ def render(answer: QueryAnswer, form: str) -> dict[str, Any]:
 
 
 def located(answer: QueryAnswer) -> Location:
-    """The answer's location.
+    """The location of an answer that is located; a pose has no words for less.
 
     Raises:
-        Refusal: it has none, with the reason.
+        Refusal: it is not, with the reason.
     """
-    if answer.location is None:
-        why = {
-            "not_on_map": f"The photograph's place is probably not on the map {answer.index.name}.",
-            "no_position": "None of the matches has a position.",
-        }[answer.verdict]
-        raise Refusal("not_located", f"{why} Ask for application/json to see the matches.")
-    return answer.location
+    if answer.verdict == "located" and answer.location is not None:
+        return answer.location
+    name = answer.index.name
+    why = {
+        "uncalibrated": f"Nothing says how likely an answer of the map {name} is right (daco-bench calibrate).",
+        "not_on_map": f"The photograph's place is probably not on the map {name}.",
+    }.get(answer.verdict, "None of the matches has a position.")
+    raise Refusal("not_located", f"{why} Ask for application/json to see the matches.")
 
 
 def to_geojson(answer: QueryAnswer) -> dict[str, Any]:
@@ -89,8 +90,7 @@ def to_geojson(answer: QueryAnswer) -> dict[str, Any]:
     return {
         "type": "FeatureCollection",
         "features": [*features, *(_feature("match", match) for match in answer.matches)],
-        "verdict": answer.verdict,
-        "on_map": answer.on_map,
+        **answer.model_dump(include={"verdict", "on_map", "place", "probability", "support", "considered"}),
         "index": answer.index.model_dump(),
     }
 

@@ -1,10 +1,10 @@
 """What goes out, as pydantic models with examples; angles in degrees, WGS 84, lengths in metres."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-Verdict = Literal["located", "not_on_map", "no_position"]
+from daco_serve.engine.answers import CalibrationKind, Verdict
 
 
 class Prior(BaseModel):
@@ -29,7 +29,7 @@ class Match(BaseModel):
 
 
 class Location(BaseModel):
-    """Where the query was probably taken."""
+    """Where the place is that the answer names."""
 
     latitude: float
     longitude: float
@@ -39,11 +39,11 @@ class Location(BaseModel):
         " estimate from how far apart the matches lie."
     )
     probability: float | None = Field(
-        default=None, description="That the position is right within 25 m; null where nothing is calibrated."
+        default=None, description="That the position is right within 25 m: as the answer's."
     )
     calibrated: bool = Field(default=False, description="Whether the radius is.")
-    place: str = Field(description="The place of the best match at this location.")
-    support: int = Field(description="How many matches lie at this location.")
+    place: str = Field(description="As the answer's.")
+    support: int = Field(description="As the answer's.")
 
 
 class Timings(BaseModel):
@@ -63,7 +63,10 @@ class IndexState(BaseModel):
     count: int = Field(description="Reference photographs in it.")
     backbone: str = Field(description="Of its encoder.")
     encoder: str = Field(description="Fingerprint of its encoder.")
-    calibrated: bool = Field(description="Whether its answers say how likely they are right (daco-bench calibrate).")
+    calibrated: CalibrationKind | None = Field(
+        description="Where its probabilities come from: own, fitted on this index (daco-bench calibrate); self, fitted"
+        " when it was built; prior, shipped with its encoder; null: there is none, and every answer is uncalibrated."
+    )
 
 
 class Bounds(BaseModel):
@@ -75,26 +78,31 @@ class Bounds(BaseModel):
     east: float
 
 
+EXAMPLE_MATCH: dict[str, JsonValue] = {
+    "rank": 1,
+    "id": 7,
+    "place": "harbour/12",
+    "similarity": 0.8731,
+    "latitude": 35.658581,
+    "longitude": 139.745433,
+    "heading": 112.0,
+    "image": "/v1/references/7/image",
+}
+
+
 class QueryAnswer(BaseModel):
-    """Ranked matches, and the one location that follows from them."""
+    """The place that follows from the matches, and how sure that is; then the matches."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "matches": [
-                    {
-                        "rank": 1,
-                        "id": 7,
-                        "place": "harbour/12",
-                        "similarity": 0.8731,
-                        "latitude": 35.658581,
-                        "longitude": 139.745433,
-                        "heading": 112.0,
-                        "image": "/v1/references/7/image",
-                    }
-                ],
                 "verdict": "located",
                 "on_map": 0.98,
+                "place": "harbour/12",
+                "probability": 0.91,
+                "support": 1,
+                "considered": 10,
+                "best": EXAMPLE_MATCH,
                 "location": {
                     "latitude": 35.658579,
                     "longitude": 139.745436,
@@ -105,6 +113,7 @@ class QueryAnswer(BaseModel):
                     "place": "harbour/12",
                     "support": 1,
                 },
+                "matches": [EXAMPLE_MATCH],
                 "timings": {"decode_ms": 8.1, "embed_ms": 21.7, "search_ms": 0.3, "total_ms": 31.0},
                 "index": {
                     "name": "day",
@@ -112,20 +121,31 @@ class QueryAnswer(BaseModel):
                     "count": 200,
                     "backbone": "resnet50",
                     "encoder": "9f2c61d0",
-                    "calibrated": True,
+                    "calibrated": "own",
                 },
             }
         }
     )
 
-    matches: list[Match]
     verdict: Verdict = Field(
-        description="located; not_on_map: the place is probably none of this index's; no_position: no match has one."
+        description="located; uncalibrated: what is most similar, but nothing says how likely it is right; not_on_map:"
+        " the place is probably none of this index's; no_position: the place is known, its position is not."
     )
     on_map: float | None = Field(
         description="The probability that the place is on this map; null where nothing is calibrated."
     )
-    location: Location | None = Field(description="null unless the verdict is located.")
+    place: str | None = Field(description="The place that the query shows; null where it is not on the map.")
+    probability: float | None = Field(
+        description="That the place is right: within 25 m, or by name where there are no positions; null where nothing"
+        " is calibrated."
+    )
+    support: int = Field(description="How many of the considered matches show this place.")
+    considered: int = Field(description="How many of the best matches had a say, whatever k.")
+    best: Match | None = Field(
+        description="The most similar match that shows this place; not always the first, nor always among matches."
+    )
+    location: Location | None = Field(description="Where the place is; null where it is not known, or not on the map.")
+    matches: list[Match] = Field(description="The most similar first.")
     timings: Timings
     index: IndexState
 

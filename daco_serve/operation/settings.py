@@ -11,9 +11,9 @@ from daco_core.errors import DacoError
 from daco_core.threads import available_cores
 from daco_index.embedding.precision_record import Wish
 from daco_index.search.index_choice import Gpu
-from daco_serve.http.tiles import check_tiles
 from daco_serve.operation.addresses import networks_of
 from daco_serve.operation.logs import LogFormat, LogLevel
+from daco_serve.operation.tiles import check_tiles
 
 NO_LIMIT = "none"
 GRACE_SECONDS = 10  # for requests in work when the server is told to stop

@@ -15,8 +15,8 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
 from daco_core.errors import DacoError
+from daco_serve.engine.answers import IndexSummary
 from daco_serve.engine.index_names import find_indexes
-from daco_serve.http.schemas import IndexState
 from daco_serve.operation import metrics
 from daco_serve.operation.logs import configure_logs
 from daco_serve.operation.settings import GRACE_SECONDS, ServeSettings
@@ -31,7 +31,7 @@ HUNG_SECONDS = 60.0  # a worker that has not said so for this long is replaced
 LONGEST_PAUSE_SECONDS = 30.0  # between the attempts to replace a worker that fails again and again
 STEADY_SECONDS = 60.0  # one that answered for this long is replaced without a pause
 
-Announce = Callable[[list[IndexState]], None]
+Announce = Callable[[list[IndexSummary]], None]
 Context = ForkServerContext | SpawnContext
 
 
@@ -49,7 +49,7 @@ def serve_here(settings: ServeSettings, listener: socket.socket, announce: Annou
     _listen(listener)
     from daco_serve.http.server import HttpServer
 
-    HttpServer(settings, service, begun=lambda: announce(service.states)).run([listener])
+    HttpServer(settings, service, begun=lambda: announce(service.summaries)).run([listener])
 
 
 def serve_with_workers(settings: ServeSettings, listener: socket.socket, announce: Announce) -> None:
@@ -81,7 +81,7 @@ def serve_with_workers(settings: ServeSettings, listener: socket.socket, announc
                 worker.start()
             for worker in workers:
                 worker.wait_until_ready()
-            announce(workers[0].states)
+            announce(workers[0].summaries)
             while True:
                 wait([source for worker in workers for source in worker.sources], timeout=1.0)
                 for worker in workers:
@@ -108,7 +108,7 @@ class _Worker:
         self._first = first
         self._failures = 0
         self._next_start = 0.0
-        self.states: list[IndexState] = []  # what it answers from; empty until it answers
+        self.summaries: list[IndexSummary] = []  # what it answers from; empty until it answers
         self.process: BaseProcess | None = None
 
     def start(self) -> None:
@@ -117,7 +117,7 @@ class _Worker:
         process = self._context.Process(target=_work, args=arguments, name=self._name)
         process.start()
         theirs.close()  # so that its end is seen here when the worker dies
-        self.process, self.states = process, []
+        self.process, self.summaries = process, []
         self._started = self._heard = time.monotonic()
 
     @property
@@ -129,7 +129,7 @@ class _Worker:
         """Raises DacoError: it cannot start, and why."""
         report = self._report()
         if isinstance(report, list):
-            self.states = report
+            self.summaries = report
             return
         assert self.process is not None
         self.process.join(GRACE_SECONDS)
@@ -144,22 +144,22 @@ class _Worker:
         while self.process is not None and self._reports.poll():
             report = self._report()
             if isinstance(report, list):
-                self.states = report
+                self.summaries = report
                 log.info("%s answers now.", self._name.capitalize())
             elif report:
                 log.error("%s cannot start: %s", self._name.capitalize(), report)
             elif report is None:
                 self._bury()
-        hangs = bool(self.states) and time.monotonic() - self._heard > HUNG_SECONDS  # to load may take longer
+        hangs = bool(self.summaries) and time.monotonic() - self._heard > HUNG_SECONDS  # to load may take longer
         if self.process is not None and hangs:
             log.error("%s has not answered for %d seconds.", self._name.capitalize(), HUNG_SECONDS)
             self.process.kill()
             self._bury()
 
-    def _report(self) -> list[IndexState] | str | None:
+    def _report(self) -> list[IndexSummary] | str | None:
         """The next thing it says: that it answers, why it cannot start, "" for a sign of life; None if it is gone."""
         try:
-            report: list[IndexState] | str = self._reports.recv()
+            report: list[IndexSummary] | str = self._reports.recv()
         except (EOFError, OSError):
             return None
         self._heard = time.monotonic()
@@ -174,7 +174,7 @@ class _Worker:
             self.process.join()
         assert self.process.pid is not None
         metrics.forget_worker(self.process.pid)
-        steady = bool(self.states) and time.monotonic() - self._started > STEADY_SECONDS
+        steady = bool(self.summaries) and time.monotonic() - self._started > STEADY_SECONDS
         self._failures = 0 if steady else self._failures + 1
         pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (self._failures - 2)) if self._failures > 1 else 0.0
         self._next_start = time.monotonic() + pause
@@ -206,7 +206,7 @@ def _stop(workers: list[_Worker]) -> None:
 def _work(settings: ServeSettings, listener: socket.socket, reports: Connection, first: str) -> None:
     """The life of one worker process."""
 
-    def tell(report: list[IndexState] | str) -> None:
+    def tell(report: list[IndexSummary] | str) -> None:
         with suppress(OSError):  # nobody listens any more: `_outlive_no_parent` sees to that
             reports.send(report)
 
@@ -220,7 +220,7 @@ def _work(settings: ServeSettings, listener: socket.socket, reports: Connection,
             sys.exit(1)
         from daco_serve.http.server import HttpServer
 
-        server = HttpServer(settings, service, begun=lambda: tell(service.states), alive=lambda: tell(""))
+        server = HttpServer(settings, service, begun=lambda: tell(service.summaries), alive=lambda: tell(""))
         threading.Thread(target=_outlive_no_parent, args=(server,), daemon=True).start()
         server.run([listener])
 

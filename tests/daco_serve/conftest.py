@@ -1,5 +1,6 @@
 """Parts that the tests of the server share: a small real index, and a real server on a port of its own."""
 
+import math
 import os
 import re
 import shutil
@@ -21,6 +22,9 @@ from PIL import Image
 
 from daco_core.photographs.locations import Location, write_locations
 from daco_index.build import build_index
+from daco_index.generations.folders import CALIBRATION_FILE
+from daco_index.search.bundle import read_manifest
+from daco_serve.engine.calibration import Calibration, Logistic
 from daco_serve.engine.service import Service
 from daco_serve.http.server import HttpServer
 from daco_serve.operation.settings import ServeSettings
@@ -65,16 +69,46 @@ def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def index(photographs: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be read, not changed."""
+    """Calibrated; to be read, not changed."""
     out = tmp_path_factory.mktemp("index") / "map"
     build_index(str(photographs), str(encoder_folder), out, device="cpu", progress=False)
+    calibrate(out)
     return out
+
+
+def calibrate(index: Path, on_map: float = 0.9999, right: float = 0.95) -> None:
+    """Has an index answer every query with these probabilities."""
+    manifest = read_manifest(index)
+    none = [0.0, 0.0, 0.0, 0.0]
+    Calibration(
+        encoder=manifest.encoder_fingerprint,
+        references=manifest.count,
+        created="2026-01-01T00:00:00+00:00",
+        queries="none",
+        count=20,
+        recall=right,
+        elsewhere=0.2,
+        mean=none,
+        deviation=[1.0, 1.0, 1.0, 1.0],
+        is_right=Logistic(bias=math.log(right / (1 - right)), weights=none),
+        is_on_map=Logistic(bias=math.log(on_map / (1 - on_map)), weights=none),
+        right_errors=[],
+        wrong_errors=[],
+        held_out=None,
+    ).save(index / CALIBRATION_FILE)
 
 
 @pytest.fixture
 def own_index(index: Path, tmp_path: Path) -> Path:
     """A copy of the index that a test may change."""
     return Path(shutil.copytree(index, tmp_path / "own_index"))
+
+
+@pytest.fixture
+def uncalibrated_index(own_index: Path) -> Path:
+    """As it is before anybody has calibrated it."""
+    (own_index / CALIBRATION_FILE).unlink()
+    return own_index
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from daco_core.errors import DacoError
 from daco_core.photographs.locations import Location, write_locations
 from daco_index.build import build_index
 from daco_index.references.find import Reference
-from daco_serve.engine.calibration import Calibration, Outcomes, find_calibration, fit
+from daco_serve.engine.answers import Estimate
+from daco_serve.engine.calibration import ActiveCalibration, Calibration, Outcomes, find_calibration, fit
 from daco_serve.engine.localize import localize
 
 from .conftest import hosted
@@ -82,8 +83,17 @@ def test_queries_that_were_all_right_are_no_certainty() -> None:
 def test_a_low_chance_to_be_on_the_map_is_an_answer() -> None:
     calibration = fitted(outcomes())
     calibration.is_on_map.bias = -100
-    estimate = localize([match(1, 0.9, 0.0, 0.0)], calibration, 1000.0)
-    assert (estimate.verdict, estimate.location, estimate.on_map) == ("not_on_map", None, 0)
+    estimate = localize([match(1, 0.9, 0.0, 0.0)], ActiveCalibration("own", calibration), 1000.0)
+    assert estimate == Estimate("not_on_map", 0, considered=1)
+
+
+def test_a_place_without_a_position_has_a_name_and_a_probability() -> None:
+    calibration = fitted(outcomes())
+    calibration.is_on_map.bias = 100
+    estimate = localize([match(1, 0.9, None, None)], ActiveCalibration("own", calibration), None)
+    assert (estimate.verdict, estimate.location) == ("no_position", None)
+    assert estimate.best is not None and estimate.best.entry.place == "place 1"
+    assert estimate.probability is not None and 0 < estimate.probability < 1
 
 
 @pytest.fixture
@@ -116,7 +126,8 @@ def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up
             return given
 
         before = answer()
-        assert before["on_map"] is None and not before["index"]["calibrated"]
+        assert before["on_map"] is None and before["index"]["calibrated"] is None
+        assert before["verdict"] == "uncalibrated"
         assert before["location"]["probability"] is None and not before["location"]["calibrated"]
         result = CliRunner().invoke(app, ["calibrate", str(queries), "--index", str(index), "--json"])
         assert result.exit_code == 0, result.output
@@ -127,6 +138,7 @@ def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up
             time.sleep(0.05)
         after = answer()
         assert after["verdict"] == "located" and after["location"]["calibrated"]
+        assert after["index"]["calibrated"] == "own"
         assert 0.5 < after["location"]["probability"] <= 1 and 0.5 < after["on_map"] <= 1
         assert after["location"]["uncertainty_metres"] < before["location"]["uncertainty_metres"] * 100
         # it stays when the index gets another generation, and its encoder's fingerprint is what it was

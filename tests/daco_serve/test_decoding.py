@@ -20,9 +20,9 @@ from PIL import Image
 from daco_core.encoder.preparation import Preparation
 from daco_core.photographs.images import to_rgb
 from daco_serve.engine import decoder_pool as decoders_module
+from daco_serve.engine.answers import QueryError
 from daco_serve.engine.decoder_pool import Decoders
 from daco_serve.engine.decoding import SCAN, Undecodable, decode
-from daco_serve.http.refusals import Refusal
 
 from .test_refusals import encoded, png_bomb
 
@@ -105,7 +105,7 @@ def test_a_refusal_costs_no_process(decoders: Decoders) -> None:
         (encoded("PNG")[:100], "image_truncated"),
         (progressive((4000, 3000), 40), "image_too_slow"),
     ):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(QueryError) as caught:
             decoders.decode(content, 64, False)
         assert caught.value.code == code
     assert processes(decoders) == before
@@ -118,7 +118,7 @@ def test_a_decoder_that_hangs_is_ended_in_time_and_another_answers() -> None:
     (hung,) = processes(decoders)
     os.kill(hung, 19)  # SIGSTOP: it does not turn, whatever it is at
     start = time.monotonic()
-    with pytest.raises(Refusal, match="longer than 3 seconds"):
+    with pytest.raises(QueryError, match="longer than 3 seconds"):
         decoders.decode(encoded("PNG"), 64, False)
     assert time.monotonic() - start < 10
     assert not Path(f"/proc/{hung}").exists()
@@ -133,7 +133,7 @@ def test_a_decoder_that_crashes_is_refused_and_replaced(decoders: Decoders) -> N
     os.kill(crashed, signal.SIGSTOP)  # so that it has the photograph when it dies
     death = threading.Timer(0.5, os.kill, (crashed, signal.SIGKILL))
     death.start()
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(QueryError) as caught:
         decoders.decode(encoded("PNG"), 64, False)
     assert caught.value.code == "image_truncated"
     assert decoders.decode(encoded("PNG"), 64, False).size
@@ -162,9 +162,9 @@ def test_where_no_decoder_can_be_started_the_server_is_busy(
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(decoders_module.subprocess, "Popen", fail)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(QueryError) as caught:
         decoders.decode(encoded("PNG"), 64, False)
-    assert caught.value.status == 503
+    assert caught.value.code == "too_busy"
 
 
 def test_a_decoder_can_write_no_file_and_take_no_more_than_its_memory(tmp_path: Path) -> None:

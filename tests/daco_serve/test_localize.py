@@ -6,8 +6,8 @@ import pytest
 
 from daco_index.search.bundle import Match
 from daco_index.search.catalog import Entry
-from daco_serve.engine.localize import FLOOR_METRES, TEMPERATURE, Estimate, find_cluster, localize
-from daco_serve.http.schemas import Location
+from daco_serve.engine.answers import Estimate, EstimatedLocation
+from daco_serve.engine.localize import FLOOR_METRES, TEMPERATURE, find_cluster, localize
 
 METRE = 1 / 111195.0802  # degrees of latitude: 180 / (pi * 6371008.8)
 
@@ -18,29 +18,38 @@ def match(
     return Match(rank, similarity, Entry(rank, "/x.jpg", f"place {rank}", latitude, longitude, heading, 1, 1, ""))
 
 
-def found(*matches: Match) -> Location:
+def found(*matches: Match) -> EstimatedLocation:
     location = localize(matches).location
     assert location is not None
     return location
 
 
+def place(*matches: Match) -> tuple[str, int]:
+    estimate = localize(matches)
+    assert estimate.best is not None
+    return estimate.best.entry.place, estimate.support
+
+
 def test_no_position_no_location() -> None:
-    assert localize([]) == Estimate("no_position", None, None)
-    assert localize([match(1, 0.9, None, None)]) == Estimate("no_position", None, None)
+    assert localize([]) == Estimate("uncalibrated")
+    only = match(1, 0.9, None, None)
+    assert localize([only]) == Estimate("uncalibrated", best=only, support=1, considered=1)
 
 
 def test_one_match_is_the_location_as_sure_as_the_floor() -> None:
     location = found(match(1, 0.9, 10.0, 20.0, 45.0))
     assert (location.latitude, location.longitude, location.heading) == (10.0, 20.0, 45.0)
-    assert (location.uncertainty_metres, location.place, location.support) == (FLOOR_METRES, "place 1", 1)
+    assert location.uncertainty_metres == FLOOR_METRES
+    assert place(match(1, 0.9, 10.0, 20.0)) == ("place 1", 1)
 
 
 def test_two_equal_matches_meet_in_the_middle() -> None:
     # 20 m apart: the middle is 10 m from each, so the radius is sqrt(10^2 + 10^2)
-    location = found(match(1, 0.9, 0.0, 0.0), match(2, 0.9, 20 * METRE, 0.0))
+    two = match(1, 0.9, 0.0, 0.0), match(2, 0.9, 20 * METRE, 0.0)
+    location = found(*two)
     assert location.latitude == pytest.approx(10 * METRE, abs=1e-7)
     assert location.uncertainty_metres == pytest.approx(14.1, abs=0.05)
-    assert location.support == 2
+    assert place(*two) == ("place 1", 2)
 
 
 def test_a_match_less_similar_by_the_temperature_weighs_one_over_e() -> None:
@@ -51,21 +60,23 @@ def test_a_match_less_similar_by_the_temperature_weighs_one_over_e() -> None:
 
 def test_a_rival_far_away_leaves_the_place_and_takes_the_certainty() -> None:
     # equal weights, 1000 m apart: the mean square distance from the first is 500000 m^2
-    location = found(match(1, 0.9, 0.0, 0.0), match(2, 0.9, 1000 * METRE, 0.0))
+    two = match(1, 0.9, 0.0, 0.0), match(2, 0.9, 1000 * METRE, 0.0)
+    location = found(*two)
     assert location.latitude == 0
     assert location.uncertainty_metres == pytest.approx(math.sqrt(100 + 500_000), abs=0.1)
-    assert location.support == 1
+    assert place(*two) == ("place 1", 1)
 
 
 def test_the_best_match_without_a_position_is_passed_over() -> None:
-    location = found(match(1, 0.9, None, None), match(2, 0.8, 5.0, 6.0))
-    assert (location.latitude, location.longitude, location.place) == (5.0, 6.0, "place 2")
+    two = match(1, 0.9, None, None), match(2, 0.8, 5.0, 6.0)
+    location = found(*two)
+    assert (location.latitude, location.longitude, *place(*two)) == (5.0, 6.0, "place 2", 1)
 
 
 def test_the_180th_meridian_is_no_border() -> None:
-    location = found(match(1, 0.9, 0.0, 180 - 5 * METRE), match(2, 0.9, 0.0, -180 + 5 * METRE))
-    assert abs(location.longitude) == pytest.approx(180, abs=1e-6)
-    assert location.support == 2
+    two = match(1, 0.9, 0.0, 180 - 5 * METRE), match(2, 0.9, 0.0, -180 + 5 * METRE)
+    assert abs(found(*two).longitude) == pytest.approx(180, abs=1e-6)
+    assert place(*two) == ("place 1", 2)
 
 
 def test_the_poles_do_not_break_it() -> None:
@@ -82,7 +93,8 @@ def test_many_that_agree_outweigh_one_that_is_a_little_more_similar() -> None:
     apart = match(1, 0.9, 0.0, 0.0)
     agreeing = [match(rank, 0.89, 1000 * METRE, rank * METRE) for rank in (2, 3, 4)]
     location = found(apart, *agreeing)
-    assert (location.place, location.support) == ("place 2", 3)
+    assert place(apart, *agreeing) == ("place 2", 3)
+    assert localize([apart, *agreeing]).considered == 4
     assert location.latitude == pytest.approx(1000 * METRE, abs=1e-6)
 
 
@@ -97,3 +109,10 @@ def test_without_positions_photographs_of_one_place_name_support_each_other() ->
     one, other = (Match(rank, 0.9, Entry(rank, "/x", "gate", None, None, None, 1, 1, "")) for rank in (1, 2))
     cluster = find_cluster([one, other, match(3, 0.8, None, None)])
     assert cluster is not None and [m.rank for m, _ in cluster.members] == [1, 2]
+
+
+def test_where_nothing_is_calibrated_not_even_a_perfect_match_is_located() -> None:
+    for similarity in (0.088, 1.0):
+        estimate = localize([match(1, similarity, 10.0, 20.0)])
+        assert (estimate.verdict, estimate.probability, estimate.on_map) == ("uncalibrated", None, None)
+        assert estimate.location is not None and not estimate.location.calibrated

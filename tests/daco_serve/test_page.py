@@ -98,7 +98,6 @@ def test_a_photograph_gives_matches_a_place_and_a_map(open_page: Open, server: s
     answer = httpx.post(f"{server}/v1/query", content=(photographs / "3.png").read_bytes()).json()
     assert page.inner_text("#verdict") == answer["location"]["place"]
     assert page.inner_text("#coordinates").startswith(f"{answer['location']['latitude']:.6f}")
-    assert "has not been measured" in page.inner_text("#explanation")  # nothing is calibrated
     names = page.locator("#list .name").all_inner_texts()
     assert names == [match["place"] for match in answer["matches"]]
     scores = page.locator("#list .similarity").all_inner_texts()

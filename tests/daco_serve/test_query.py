@@ -1,5 +1,8 @@
 """A real server answers photographs of every kind with the right places."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import daco_serve.engine
+from daco_core.photographs.locations import Location, write_locations
+from daco_index.build import build_index
+
+from .conftest import hosted
 from .test_refusals import refused
 
 NUMBER = 3  # the photograph that the tests look up
@@ -160,3 +168,54 @@ def test_a_prior_narrows_the_search_and_says_when_it_holds_nothing(
     refused(client.post("/v1/query?prior=-35,139,15", content=content), 422, "prior_holds_nothing")
     for wrong in ("35,139", "north,139,15", "91,139,15", "35,139,-1", "35,139,inf", "35,139,15,2"):
         refused(client.post(f"/v1/query?prior={wrong}", content=content), 422, "bad_prior")
+
+
+def test_an_index_that_nobody_has_calibrated_locates_nothing(uncalibrated_index: Path, photographs: Path) -> None:
+    black = encoded(Image.new("RGB", (640, 480)), "JPEG")
+    with hosted(uncalibrated_index) as address, httpx.Client(base_url=address) as client:
+        for content in (black, (photographs / "3.png").read_bytes()):
+            answer = client.post("/v1/query", content=content).json()
+            assert (answer["verdict"], answer["probability"], answer["on_map"]) == ("uncalibrated", None, None)
+            assert answer["index"]["calibrated"] is None
+            assert answer["place"] == answer["best"]["place"] == answer["location"]["place"]
+            assert 1 <= answer["support"] <= answer["considered"] == 6
+            pose = client.post("/v1/query", content=content, headers={"Accept": "application/geopose+json"})
+            assert "daco-bench calibrate" in refused(pose, 422, "not_located")
+
+
+def test_the_answer_names_the_match_it_rests_on_even_if_that_is_not_among_those_asked_for(
+    photographs: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Photograph 3 stands alone far away; a query between it and five copies of another is most like it."""
+    folder = tmp_path / "references"
+    folder.mkdir()
+    shutil.copy(photographs / "3.png", folder / "alone.png")
+    lone, crowd = (Image.open(photographs / f"{number}.png").convert("RGB") for number in (3, 4))
+    locations = {"alone.png": Location(36.0, 139.0)}
+    for number in range(5):
+        crowd.save(folder / f"crowd {number}.png")
+        locations[f"crowd {number}.png"] = Location(35.0 + number / 111195, 139.0)
+    write_locations(folder, locations)
+    build_index(str(folder), str(encoder_folder), tmp_path / "map", device="cpu", progress=False)
+    with hosted(tmp_path / "map") as address, httpx.Client(base_url=address) as client:
+        for share in np.linspace(0.05, 0.95, 40):
+            content = encoded(Image.blend(crowd, lone, float(share)))
+            answer = client.post("/v1/query?k=1", content=content).json()
+            if answer["matches"][0]["place"] == "alone" and answer["place"] != "alone":
+                break
+        else:
+            raise AssertionError("no query lies between them")
+    assert answer["best"]["place"] == answer["place"] and answer["best"]["rank"] > 1
+    assert (answer["support"], answer["considered"]) == (5, 6)
+    assert answer["location"]["latitude"] == pytest.approx(35, abs=1e-3)
+
+
+def test_the_engine_imports_nothing_of_http() -> None:
+    engine = Path(daco_serve.engine.__file__).parent
+    modules = [f"daco_serve.engine.{file.stem}" for file in engine.glob("*.py") if file.stem != "__init__"]
+    probe = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert set(modules) <= loaded
+    assert not {name for name in loaded if name.split(".")[0] in ("fastapi", "starlette", "uvicorn")}
+    assert not {name for name in loaded if name.startswith("daco_serve.http")}

@@ -3,7 +3,7 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daco_serve.http.tiles import tile_host
+from daco_serve.operation.tiles import tile_host
 
 DOCS = "/docs"
 PAGE_POLICY = (

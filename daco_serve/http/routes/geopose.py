@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
+from daco_serve.http.answers import query_answer, search_area
 from daco_serve.http.formats import located
 from daco_serve.http.geopose import (
     Accuracy,
@@ -71,8 +72,8 @@ async def geopose(request: Request, service: ServiceOf, index: IndexName = None)
         most = settings.max_upload_bytes * 4 // 3 + FORM_BYTES
         body = await read_upload(request, most, settings.upload_seconds)
         asked, photograph, prior = await asyncio.to_thread(_parse, body)
-        answer = await unless_left(request, service.answer(live, photograph, 1, began, prior))
-    location = located(answer)
+        answer = await unless_left(request, service.answer(live, photograph, 1, began, search_area(prior)))
+    location = located(query_answer(answer, service))
     return GeoPoseAnswer(
         id=asked.id,
         timestamp=time.time_ns() // 1_000_000,

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from daco_serve.http.answers import index_state
 from daco_serve.http.refusals import documented
 from daco_serve.http.routes.dependencies import ServiceOf
 from daco_serve.http.schemas import Health, Ready
@@ -19,4 +20,4 @@ async def health() -> Health:
 async def ready(service: ServiceOf) -> Ready:
     """200 once every index and its encoder are loaded and warm; 503 before, and while a Milvus server is away."""
     await service.check()
-    return Ready(index=service.live.state)
+    return Ready(index=index_state(service.live.summary))

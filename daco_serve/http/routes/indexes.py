@@ -31,7 +31,7 @@ def coverage(name: str, service: ServiceOf) -> CoverageAnswer:
 def _answer(live: Live) -> IndexAnswer:
     manifest = live.bundle.manifest
     return IndexAnswer(
-        **live.state.model_dump(),
+        **asdict(live.summary),
         located=manifest.with_location,
         bounds=None if manifest.bounds is None else Bounds(**asdict(manifest.bounds)),
         created=manifest.created,

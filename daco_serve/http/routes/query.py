@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
+from daco_serve.engine.answers import QueryError
 from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
+from daco_serve.http.answers import query_answer, search_area
 from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, choose, render
 from daco_serve.http.middleware.rates import count_more
 from daco_serve.http.refusals import Refusal, documented
@@ -100,7 +102,8 @@ async def query(
     form = choose(request.headers.get("accept"))
     with service.admission():
         upload = await read_upload(request, settings.max_upload_bytes, settings.upload_seconds)
-        answer = await unless_left(request, service.answer(live, upload, k, began, prior))
+        found = await unless_left(request, service.answer(live, upload, k, began, search_area(prior)))
+    answer = query_answer(found, service)
     vary = {"Vary": "Accept"}
     if form == JSON:
         return Response(answer.model_dump_json(), media_type=JSON, headers=vary)
@@ -148,9 +151,9 @@ async def _answer_all(
             try:
                 if upload.refusal is not None:
                     raise upload.refusal
-                answer = await service.answer(live, upload.content, k, began, prior)
-                return BatchItem(name=upload.name, answer=answer, error=None)
-            except Refusal as error:
+                answer = await service.answer(live, upload.content, k, began, search_area(prior))
+                return BatchItem(name=upload.name, answer=query_answer(answer, service), error=None)
+            except (Refusal, QueryError) as error:
                 detail = ErrorDetail(code=error.code, message=error.message)
                 return BatchItem(name=upload.name, answer=None, error=detail)
 

@@ -14,6 +14,7 @@ from daco_core.errors import DacoError
 from daco_core.photographs.images import open_rgb
 from daco_index.search.catalog import Entry
 from daco_serve.engine.live_indexes import Live
+from daco_serve.http.answers import image_address
 from daco_serve.http.refusals import Refusal, documented
 from daco_serve.http.routes.dependencies import IndexName, ServiceOf
 from daco_serve.http.schemas import ReferenceAnswer
@@ -44,7 +45,7 @@ def reference(id: int, service: ServiceOf, index: IndexName = None) -> Reference
         heading=entry.heading,
         width=entry.width,
         height=entry.height,
-        image=service.image_address(live, entry.id),
+        image=image_address(service, live.name, entry.id),
     )
 
 

@@ -1,0 +1,116 @@
+"""What the engine answers with: plain values, which know nothing of HTTP and import nothing heavy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from daco_index.search.bundle import Match
+
+Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
+# which calibration an answer's probabilities come from: fitted on this index by its owner, shipped with the encoder, or
+# fitted by the build on degraded copies of the references
+CalibrationKind = Literal["own", "prior", "self"]
+
+
+class QueryError(Exception):
+    """A query that is not answered.
+
+    Args:
+        code: what programs tell the reasons apart by, such as `not_an_image`.
+        message: one sentence: what is wrong, and what to do.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class SearchArea:
+    """What is known of where a query was taken: within so many metres of a point in degrees."""
+
+    latitude: float
+    longitude: float
+    metres: float
+
+
+@dataclass(frozen=True)
+class EstimatedLocation:
+    """Where a query was taken, as the matches have it.
+
+    Args:
+        latitude, longitude: degrees, WGS 84.
+        heading: degrees clockwise from north; None where the matches have none, or contradict each other.
+        uncertainty_metres: radius around the position.
+        calibrated: whether the truth is within the radius in 68 of 100 cases; else it is an estimate.
+    """
+
+    latitude: float
+    longitude: float
+    heading: float | None
+    uncertainty_metres: float
+    calibrated: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What follows from the matches of one query.
+
+    Args:
+        verdict: `located`; `uncalibrated`: nothing says how likely it is; `not_on_map`; or `no_position`: the place
+            may be known, but none of its photographs has a position.
+        on_map: the probability that the query's place is on the map; None where nothing is calibrated.
+        best: the most similar match that shows the place; None where there is none, or the verdict is `not_on_map`.
+        probability: that the place is right; None where nothing is calibrated.
+        support: how many of the matches that were considered show the place.
+        considered: how many matches had a say.
+        location: None unless the place has a position.
+    """
+
+    verdict: Verdict
+    on_map: float | None = None
+    best: "Match | None" = None
+    probability: float | None = None
+    support: int = 0
+    considered: int = 0
+    location: EstimatedLocation | None = None
+
+
+@dataclass(frozen=True)
+class StageSeconds:
+    """How long the stages of one query took; `total` is from the request's beginning, the upload included."""
+
+    decode: float
+    embed: float
+    search: float
+    total: float
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """Which index, and which generation of it, answers.
+
+    Args:
+        count: reference photographs in it.
+        encoder: the fingerprint of its encoder.
+        calibrated: which calibration its probabilities come from; None where there is none.
+    """
+
+    name: str
+    generation: int
+    count: int
+    backbone: str
+    encoder: str
+    calibrated: CalibrationKind | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The matches of one query, the most similar first, and what follows from them."""
+
+    matches: "Sequence[Match]"
+    estimate: Estimate
+    seconds: StageSeconds
+    index: IndexSummary

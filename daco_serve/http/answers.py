@@ -1,0 +1,74 @@
+"""The engine's values as the schemas that go out, with addresses on this server."""
+
+from dataclasses import asdict
+
+from daco_index.search.bundle import Match as Found
+from daco_serve.engine.answers import Answer, IndexSummary, SearchArea
+from daco_serve.engine.service import Service
+from daco_serve.http.schemas import IndexState, Location, Match, Prior, QueryAnswer, Timings
+
+
+def query_answer(answer: Answer, service: Service) -> QueryAnswer:
+    """The answer to one query."""
+    estimate, name = answer.estimate, answer.index.name
+    best = estimate.best
+    location = None
+    if estimate.location is not None and best is not None:
+        location = Location(
+            **asdict(estimate.location),
+            probability=estimate.probability,
+            place=best.entry.place,
+            support=estimate.support,
+        )
+    return QueryAnswer(
+        verdict=estimate.verdict,
+        on_map=estimate.on_map,
+        place=None if best is None else best.entry.place,
+        probability=estimate.probability,
+        support=estimate.support,
+        considered=estimate.considered,
+        best=None if best is None else _match(best, service, name),
+        location=location,
+        matches=[_match(match, service, name) for match in answer.matches],
+        timings=Timings(
+            decode_ms=_milliseconds(answer.seconds.decode),
+            embed_ms=_milliseconds(answer.seconds.embed),
+            search_ms=_milliseconds(answer.seconds.search),
+            total_ms=_milliseconds(answer.seconds.total),
+        ),
+        index=index_state(answer.index),
+    )
+
+
+def index_state(summary: IndexSummary) -> IndexState:
+    """What answers say of the index."""
+    return IndexState(**asdict(summary))
+
+
+def search_area(prior: Prior | None) -> SearchArea | None:
+    """Where the engine is to look."""
+    return None if prior is None else SearchArea(prior.latitude, prior.longitude, prior.metres)
+
+
+def image_address(service: Service, index: str, reference: int) -> str:
+    """Where the server has a reference photograph of an index; names the index where there are several."""
+    address = f"/v1/references/{reference}/image"
+    return address if len(service.indexes) == 1 else f"{address}?index={index}"
+
+
+def _match(match: Found, service: Service, index: str) -> Match:
+    entry = match.entry
+    return Match(
+        rank=match.rank,
+        id=entry.id,
+        place=entry.place,
+        similarity=round(match.similarity, 6),
+        latitude=entry.latitude,
+        longitude=entry.longitude,
+        heading=entry.heading,
+        image=image_address(service, index, entry.id),
+    )
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(1000 * seconds, 2)
