@@ -1,4 +1,4 @@
-"""The README's walk, run as it is written: city, twins, encoder, index, server, a night photograph, recall."""
+"""The walk of docs/guide/start.md as it is written: city, twins, encoder, index, server, query, recall."""
 
 import json
 import os
@@ -31,7 +31,7 @@ SMALLER = {
 
 
 def walk(port: int) -> list[list[str]]:
-    """The commands of the README's walk, smaller, and on a free port."""
+    """The commands of the walk, smaller, and on a free port."""
     script = block_tried_by("tests/test_chain.py").text.replace("\\\n", " ")
     for written, smaller in {**SMALLER, "8000": str(port)}.items():
         assert written in script, f"the walk no longer says {written}"

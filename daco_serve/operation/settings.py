@@ -27,14 +27,15 @@ class ServeSettings(BaseSettings):
             commas.
         k, max_k: how many matches an answer has, unless the request says; and at most.
         max_upload_bytes: of one photograph.
-        max_images, max_batch_bytes: of one batch: photographs, and bytes of all together.
+        max_images: Largest number of photographs in one batch.
+        max_batch_bytes: Largest size of one batch, all photographs together.
         max_pixels: width times height; looked at before anything is decoded.
-        upload_seconds: how long a client may take to send its photograph.
+        upload_seconds: Time a client may take to send its photograph.
         workers: processes that share the port and the cores.
-        decode_seconds: how long a photograph may take to decode before its decoder is ended.
-        max_waiting: requests in work at once, of each worker; one more is refused with 503.
-        max_batch: most photographs that the encoder takes at once; on a CPU no more than it describes side by side.
-        reload_seconds: how often to look whether the index has a new generation.
+        decode_seconds: Time a photograph may take to decode before its decoder is stopped.
+        max_waiting: Requests that each worker handles at once; further ones are answered with 503.
+        max_batch: Largest number of photographs that the encoder embeds at once; on a CPU, limited by its cores.
+        reload_seconds: Interval at which the server looks for a new generation of the index.
         gpu: whether indexes are searched on a GPU; with `auto`, where there is one for them.
         precision: that the encoder computes in; auto for what the index was built for.
         trust: run the code of others that an index with an encoder from torch.hub needs.
@@ -42,7 +43,7 @@ class ServeSettings(BaseSettings):
         open: ask for no key, whoever can reach the server.
         make_key: where a key is needed and there is none, make one and print it, once.
         rate_limit: queries of one client, as `120/minute`, or `none`; reading is allowed 20 times as often.
-        rate_limit_storage: where they are counted: in each worker by itself, or in a Redis that many share.
+        rate_limit_storage: Where queries are counted: in each worker, or in a Redis server that all share.
         cors_origins: other sites whose pages may ask; in the environment separated by commas.
         trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed, separated by commas.
         tiles, tiles_attribution: tile server behind the page's map, with {z}, {x} and {y}; and whom the map thanks.

@@ -155,6 +155,16 @@ def test_a_command_that_fails_fails_its_page(shell: Shell, workshop: Path, tmp_p
 
 def test_links_between_pages_lead_somewhere() -> None:
     for page in pages():
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (ROOT / page).read_text()):
-            if not re.match(r"\w+:", target):
-                assert ((ROOT / page).parent / target).exists(), f"{page}: there is no {target}"
+        for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", (ROOT / page).read_text()):
+            if re.match(r"\w+:", target):
+                continue
+            file = (ROOT / page).parent / target if target else ROOT / page
+            assert file.exists(), f"{page}: there is no {target}"
+            if heading:
+                assert heading in headings(file), f"{page}: {target} has no heading #{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
