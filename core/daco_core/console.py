@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 
 
 def run(app: typer.Typer) -> None:
@@ -62,7 +62,7 @@ def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
         DacoError: it ends in something else.
     """
     if file.suffix.lower() not in suffixes:
-        raise DacoError(f"{name} ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}, which {file} does not.")
+        raise UsageError(f"{name} ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}, which {file} does not.")
 
 
 Trust = Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from daco_core.console import new_app, option, run
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_serve.cli import keys as key_cli
 from daco_serve.cli.query import query
 
@@ -167,7 +167,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise DacoError(
+        raise UsageError(
             f"{host} is not an address of this machine ({error.strerror}): choose another --host."
         ) from error
     listener = socket.socket(family, kind, protocol)

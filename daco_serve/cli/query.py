@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from daco_core.console import option
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 
 if TYPE_CHECKING:
     from daco_serve.client.client import Refused
@@ -70,7 +70,7 @@ def _prior(text: str | None) -> "Prior | None":
             return Prior.model_validate(dict(zip(("latitude", "longitude", "metres"), parts, strict=True)))
     except ValidationError:
         pass
-    raise DacoError(f"--prior {text} is not LATITUDE,LONGITUDE,METRES, such as 35.6586,139.7454,200.")
+    raise UsageError(f"--prior {text} is not LATITUDE,LONGITUDE,METRES, such as 35.6586,139.7454,200.")
 
 
 def _as_json(image: Path, answer: "QueryAnswer | Refused") -> dict[str, object]:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_serve.http.schemas import BatchAnswer, ErrorAnswer, IndexAnswer, IndexesAnswer, Match, Prior, QueryAnswer
 
 TIMEOUT_SECONDS = 60.0
@@ -81,13 +81,13 @@ class _Shared:
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         if not url.startswith(("http://", "https://")):
-            raise DacoError(f"{url} is not the address of a server: it begins with http:// or https://.")
+            raise UsageError(f"{url} is not the address of a server: it begins with http:// or https://.")
         try:
             httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise DacoError(f"{url} is not the address of a server: {error}.") from error
+            raise UsageError(f"{url} is not the address of a server: {error}.") from error
         if key and not (key.isascii() and key.isprintable()):
-            raise DacoError("The key has characters that no key has: copy it again.")
+            raise UsageError("The key has characters that no key has: copy it again.")
         self.url = url.rstrip("/")
         self.index = index
         headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.generations.folders import CURRENT_FILE
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -24,11 +24,11 @@ def find_indexes(given: Iterable[str]) -> dict[str, Path]:
     for text in given:
         for name, path in _named(text):
             if NAME.fullmatch(name) is None:
-                raise DacoError(
+                raise UsageError(
                     f"{name!r} cannot be the name of an index (letters, digits, '.', '_', '-'): use --index NAME={path}"
                 )
             if name in found:
-                raise DacoError(f"Two indexes are called {name!r}, {found[name]} and {path}: use --index NAME=PATH.")
+                raise UsageError(f"Two indexes are called {name!r}, {found[name]} and {path}: use --index NAME=PATH.")
             found[name] = path
     return found
 

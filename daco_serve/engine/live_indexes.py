@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, StoreAway
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.generations.folders import CALIBRATION_FILE, Current, read_current
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
-from daco_index.search.store import StoreAway
 from daco_serve.engine.answers import IndexSummary, QueryError
 from daco_serve.engine.batching import Batcher
 from daco_serve.engine.calibration import ActiveCalibration, find_calibration, map_extent

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, StoreAway
 from daco_index.search.bundle import Match
-from daco_index.search.store import StoreAway
 from daco_serve.engine.answers import Answer, Estimate, IndexSummary, QueryError, SearchArea, StageSeconds
 from daco_serve.engine.batching import QueueFull
 from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.files import write_text
 
 log = logging.getLogger(__name__)
@@ -84,12 +84,12 @@ class KeyFile:
             DacoError: the name is taken or has odd characters, or the file cannot be written.
         """
         if not NAME.fullmatch(name):
-            raise DacoError(f"A key's name has up to 64 letters, digits, '.', '_' and '-': not {name!r}.")
+            raise UsageError(f"A key's name has up to 64 letters, digits, '.', '_' and '-': not {name!r}.")
         token = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         with self._locked():
             keys = self.read()
             if any(key.name == name for key in keys):
-                raise DacoError(f"There is a key {name} already: remove it first, or choose another name.")
+                raise UsageError(f"There is a key {name} already: remove it first, or choose another name.")
             self._write([*keys, Key(name=name, sha256=_digest(token), created=datetime.now(UTC))])
         return token
 
@@ -103,7 +103,7 @@ class KeyFile:
             keys = self.read()
             kept = [key for key in keys if key.name != name]
             if len(kept) == len(keys):
-                raise DacoError(f"{self.path} has no key {name}: daco-serve key list shows what it has.")
+                raise NotFound(f"{self.path} has no key {name}: daco-serve key list shows what it has.")
             self._write(kept)
 
     @contextmanager
@@ -192,14 +192,14 @@ def key_ring(host: str, file: Path | None, open_to_all: bool) -> KeyRing | None:
     """
     if open_to_all:
         if file is not None:
-            raise DacoError("--open asks for no key and --keys for one: give one of the two.")
+            raise UsageError("--open asks for no key and --keys for one: give one of the two.")
         return None
     if file is None and is_loopback(host):
         return None
     ring = KeyRing(KeyFile(file or default_file()))
     if not ring:
         where = f" --keys {file}" if file else ""
-        raise DacoError(
+        raise UsageError(
             f"Whoever reaches {host} needs a key, and there is none yet: make one with"
             f" 'daco-serve key add NAME{where}', or let everybody in with --open."
         )

@@ -7,7 +7,7 @@ from limits import parse
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_core.threads import available_cores
 from daco_index.embedding.precision_record import Wish
 from daco_index.search.index_choice import Gpu
@@ -138,8 +138,8 @@ def load_settings(given: dict[str, Any]) -> ServeSettings:
         name = str(first["loc"][0])
         variable = f"DACO_{name.upper()}"
         if first["type"] in ("missing", "too_short"):
-            raise DacoError(f"No {name} was named: give --{name} or set {variable}.") from error
+            raise UsageError(f"No {name} was named: give --{name} or set {variable}.") from error
         reason = first["msg"].removeprefix("Value error, ")
         # the command names all that it has an option for, given or not
         subject = f"--{name.replace('_', '-')} (or {variable})" if name in given else variable
-        raise DacoError(f"{subject} cannot be {first['input']!r}: {reason}.") from error
+        raise UsageError(f"{subject} cannot be {first['input']!r}: {reason}.") from error

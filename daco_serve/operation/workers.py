@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_serve.engine.answers import IndexSummary
 from daco_serve.engine.index_names import find_indexes
 from daco_serve.operation import metrics
@@ -234,7 +234,7 @@ def _outlive_no_parent(server: "HttpServer") -> None:
 
 def cannot_listen(host: str, port: int, error: OSError) -> DacoError:
     """What to say when a port is not to be had."""
-    return DacoError(f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another --port.")
+    return UsageError(f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another --port.")
 
 
 def _listen(listener: socket.socket) -> None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_index.embedding.embed import Embedded, embed_files
 from daco_index.embedding.embedding_cache import Known, Photograph
 from daco_index.embedding.engines.create import create_engine
@@ -129,7 +129,7 @@ def build_index(
     store = last_store(out) if store is None else check_address(store)
     if store != FAISS:
         if wishes not in (Wishes(), Wishes(gpu="off")):
-            raise DacoError(
+            raise UsageError(
                 f"{store} searches by the index that its address names (?index=HNSW): leave --index, --memory,"
                 " --recall and --gpu on out."
             )

@@ -8,7 +8,7 @@ from typing import get_type_hints
 
 import numpy as np
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, MissingExtra
 from daco_core.files import replace_file
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
@@ -41,7 +41,7 @@ def export_parquet(bundle: Bundle, file: Path) -> None:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise DacoError(
+        raise MissingExtra(
             "Parquet needs pyarrow, which is not installed: pip install 'daco-serve[parquet]', or use --geojson."
         ) from error
     types = {int: pyarrow.int64(), str: pyarrow.string(), float | None: pyarrow.float64()}

@@ -8,7 +8,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, StoreAway
 from daco_index.build import Effort, build_index
 from daco_index.generations.change import add_photographs, remove_photographs, update_index
 from daco_index.generations.folders import Writer
@@ -17,7 +17,6 @@ from daco_index.generations.rollback import roll_back
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle
 from daco_index.search.index_choice import Wishes
-from daco_index.search.store import StoreAway
 from daco_index.search.stores import connection
 from daco_index.search.stores.address import MilvusAddress
 from daco_index.search.stores.milvus import MilvusStore

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 
 
 def check_gpus(gpu_ids: Sequence[int]) -> None:
@@ -18,7 +18,7 @@ def check_gpus(gpu_ids: Sequence[int]) -> None:
     absent = [gpu for gpu in gpu_ids if not 0 <= gpu < count]
     if absent:
         here = f"it has {', '.join(str(gpu) for gpu in range(count))}" if count else "it has none that PyTorch can use"
-        raise DacoError(f"This machine has no GPU {absent[0]}: {here}. Leave --gpu_ids out to take what there is.")
+        raise UsageError(f"This machine has no GPU {absent[0]}: {here}. Leave --gpu_ids out to take what there is.")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -32,7 +32,7 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DacoError(f"No device {name!r}: choose auto, cpu, cuda or cuda:N.") from error
+        raise UsageError(f"No device {name!r}: choose auto, cpu, cuda or cuda:N.") from error
     if device.type == "cuda":
         check_gpus([device.index or 0])
     return device

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from daco_core.console import new_app, option, words
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_index.cli.options import DataRoot
 
 app = new_app("Measure everything.")
@@ -38,7 +38,7 @@ def everything(
     settings = {"name": name, "data_root": str(data_root.absolute()), "parts": wanted, "quick": quick}
     known = [part.name for part in all_parts(name, data_root, out, quick)]
     if unknown := [word for word in wanted or known if word not in known]:
-        raise DacoError(f"No part {unknown[0]!r}: choose of {', '.join(known)}.")
+        raise UsageError(f"No part {unknown[0]!r}: choose of {', '.join(known)}.")
     run, before = begin_run(out, settings)
     suite = [part for part in all_parts(name, data_root, run.folder, quick) if part.name in (wanted or known)]
 

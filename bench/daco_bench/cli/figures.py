@@ -9,7 +9,7 @@ import typer
 
 from daco_bench.cli.options import Benchmark, Database, Distance, Frames, Queries
 from daco_core.console import Trust, check_suffix, new_app, option
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.cli.options import DataRoot, Device
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def failures(
 def _direction(task: "Task", asked: str | None) -> str:
     known = list(task.directions)
     if asked is not None and asked not in known:
-        raise DacoError(f"No direction {asked!r} here: there is {', '.join(known)}.")
+        raise UsageError(f"No direction {asked!r} here: there is {', '.join(known)}.")
     return asked or known[0]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from daco_core.console import option, words
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_training.cli.train import whole_numbers
 from daco_training.loop.recipe import DEFAULTS
 
@@ -56,7 +56,7 @@ def rank_list(text: str) -> tuple[int, ...]:
     """The k of `--ranks`, ascending. Raises `DacoError` for anything but whole numbers from 1."""
     ks = tuple(sorted(set(whole_numbers(text, "--ranks"))))
     if not ks or ks[0] < 1:
-        raise DacoError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+        raise UsageError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
     return ks
 
 
@@ -65,7 +65,7 @@ def size_list(text: str) -> list[int]:
     try:
         counts = sorted({int(float(word)) for word in words(text)})
     except (ValueError, OverflowError) as error:
-        raise DacoError(f"--sizes takes numbers such as 1e4,1e5, not {text!r}.") from error
+        raise UsageError(f"--sizes takes numbers such as 1e4,1e5, not {text!r}.") from error
     if not counts or counts[0] < 1000:
-        raise DacoError("--sizes takes numbers from 1000, such as 1e4,1e5.")
+        raise UsageError("--sizes takes numbers from 1000, such as 1e4,1e5.")
     return counts

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from daco_core.console import new_app, option, words
-from daco_core.errors import DacoError
+from daco_core.errors import MissingExtra, UsageError
 from daco_index.cli.options import PrecisionName
 from daco_training.cli.train import whole_numbers
 
@@ -59,7 +59,7 @@ def serve(
 
     clients = whole_numbers(concurrency, "--concurrency")
     if not clients or min(clients) < 1:
-        raise DacoError("--concurrency takes whole numbers from 1, such as 1,4,16,64.")
+        raise UsageError("--concurrency takes whole numbers from 1, such as 1,4,16,64.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     with tempfile.TemporaryDirectory(prefix="daco-bench-") as folder:
         made = Path(folder) / "photographs"
@@ -89,4 +89,4 @@ def _check_extra() -> None:
 
     missing = [name for name in ("aiohttp", "psutil") if find_spec(name) is None]
     if missing:
-        raise DacoError(f"This needs {' and '.join(missing)}: pip install 'daco-serve[bench]'")
+        raise MissingExtra(f"This needs {' and '.join(missing)}: pip install 'daco-serve[bench]'")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from daco_core.console import new_app, option, words
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 
 app = new_app("Measure the speed of training.")
 
@@ -43,7 +43,7 @@ def train(
     Example: daco-bench train demo --backbone resnet18 --image-size 128
     """
     if device not in ("auto", "cpu", "cuda"):
-        raise DacoError(f"No device {device!r}: choose auto, cpu or cuda.")
+        raise UsageError(f"No device {device!r}: choose auto, cpu or cuda.")
 
     from daco_bench.speed.machine import machine
     from daco_bench.speed.training import compare_speed, show, to_markdown

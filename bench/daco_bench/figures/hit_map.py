@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from daco_bench.figures.figure import REFERENCE, RIGHT, WRONG, draw_lines, plain
 from daco_bench.recall.retrieval import Retrieval
 from daco_bench.recall.task import Task
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_core.photographs.locations import EARTH_RADIUS_METRES, Location, distance_metres
 from daco_index.search.tuning_plot import drawing
 
@@ -29,7 +29,7 @@ def task_locations(task: Task) -> dict[Path, Location]:
     """
     located = task.locations()
     if missing := [image for image in task.images if image not in located]:
-        raise DacoError(
+        raise UsageError(
             f"{len(missing)} of {len(task.images)} photographs have no position, {missing[0]} for one: a map needs all."
         )
     return located

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from daco_bench.figures.figure import REFERENCE, WRONG, draw_lines, plain
 from daco_bench.recall.retrieval import Retrieval
-from daco_core.errors import DacoError
+from daco_core.errors import MissingExtra, UsageError
 from daco_index.search.tuning_plot import drawing
 
 ASKING, ASKED = "#fdae61", "#2c5f9e"
@@ -24,7 +24,7 @@ def require() -> type[Any]:
     try:
         from openTSNE import TSNE
     except ImportError as error:
-        raise DacoError("t-SNE needs openTSNE, which is not installed: pip install 'daco-serve[plot]'.") from error
+        raise MissingExtra("t-SNE needs openTSNE, which is not installed: pip install 'daco-serve[plot]'.") from error
     return TSNE  # type: ignore[no-any-return]
 
 
@@ -39,7 +39,7 @@ def to_plane(descriptors: NDArray[np.float32], seed: int = 0) -> Plane:
     """
     tsne = require()
     if len(descriptors) < FEWEST:
-        raise DacoError(f"t-SNE needs {FEWEST} photographs or more, not {len(descriptors)}.")
+        raise UsageError(f"t-SNE needs {FEWEST} photographs or more, not {len(descriptors)}.")
     perplexity = min(PERPLEXITY, (len(descriptors) - 1) / 3)
     return np.asarray(tsne(perplexity=perplexity, metric="cosine", random_state=seed).fit(descriptors))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import distance_metres
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.query_engine import query_engine
@@ -57,7 +57,7 @@ def calibrate(
     truths = [truths[row] for row in embedded.kept]
     outcomes = _outcomes(bundle, truths, embedded.vectors, elsewhere)
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
-        raise DacoError(
+        raise UsageError(
             f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}:"
             " they need positions, or the place names of the map."
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_training.devices import pick_device
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.sources import load_encoder
@@ -26,7 +26,9 @@ def named_encoders(sources: Sequence[str], device: str = "auto", trust: bool = F
         model = load_encoder(encoder if named else source, trust).to(where)
         label = name if named else label_of(model, source)
         if label in found:
-            raise DacoError(f"Two encoders are called {label!r}: name them, as in --encoder other={encoder or source}.")
+            raise UsageError(
+                f"Two encoders are called {label!r}: name them, as in --encoder other={encoder or source}."
+            )
         found[label] = model
     return found
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.images import list_images, list_images_below
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import Location, distance_metres
@@ -130,13 +130,13 @@ def find_task(
         DacoError: neither or both are named, or as the functions below.
     """
     if name is not None and (database or queries or metres is not None or frames is not None):
-        raise DacoError("--database, --queries, --distance and --frames are for two folders, without a data set.")
+        raise UsageError("--database, --queries, --distance and --frames are for two folders, without a data set.")
     if name is not None:
         return validation_task(DataSet(data_root, name))
     if database is None or queries is None:
-        raise DacoError("Name a data set, or give both --database and --queries.")
+        raise UsageError("Name a data set, or give both --database and --queries.")
     if metres is not None and frames is not None:
-        raise DacoError("A match is right by --distance or by --frames, not by both.")
+        raise UsageError("A match is right by --distance or by --frames, not by both.")
     if frames is None:
         sides = [_Side.of(database), _Side.of(queries)]
         if metres is not None or all(side.images and not side.missing for side in sides):
@@ -182,7 +182,7 @@ def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
     for side in sides:
         _some(side.images, side.folder)
         if side.missing:
-            raise DacoError(
+            raise UsageError(
                 f"{len(side.missing)} of {len(side.images)} photographs of {side.folder} have no position,"
                 f" {side.missing[0].name} for one: recall by distance needs all."
             )
@@ -262,5 +262,5 @@ def _two_folders(
 
 def _some(images: list[Path], folder: Path) -> list[Path]:
     if not images:
-        raise DacoError(f"{folder} holds no images.")
+        raise NotFound(f"{folder} holds no images.")
     return images

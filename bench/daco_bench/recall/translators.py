@@ -6,7 +6,7 @@ from pathlib import Path
 
 from daco_bench.recall.compare import train_and_ask
 from daco_bench.recall.retrieval import Retrieval
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, DataSet
 from daco_training.loop.settings import TrainSettings
 from daco_training.translation.generate import generate_twins
@@ -42,7 +42,7 @@ def _link_data_set(dataset: DataSet, root: Path) -> DataSet:
         for name in SHARED:
             source, link = (dataset.folder / name).absolute(), folder / name
             if os.path.lexists(link) and link.resolve() != source.resolve():
-                raise DacoError(f"{link} is of the data set in {link.resolve().parent}: choose another --save-root.")
+                raise UsageError(f"{link} is of the data set in {link.resolve().parent}: choose another --save-root.")
             if source.exists() and not os.path.lexists(link):
                 link.symlink_to(source)
     except OSError as error:

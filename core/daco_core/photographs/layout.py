@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound
 from daco_core.photographs.images import list_images
 
 SPLITS = ("train", "val")
@@ -37,7 +37,7 @@ class DataSet:
         if not (self.folder / "original").is_dir():
             here = sorted(path.parent.name for path in self.data_root.glob("*/original"))
             known = f"data sets there: {', '.join(here)}" if here else "there is no data set below it yet"
-            raise DacoError(f"No data set {self.name!r}: {self.folder / 'original'} is not a folder; {known}.")
+            raise NotFound(f"No data set {self.name!r}: {self.folder / 'original'} is not a folder; {known}.")
 
     @property
     def folder(self) -> Path:
@@ -71,7 +71,7 @@ class DataSet:
             if name in (domain, self.domain_names.get(domain)):
                 return domain
         known = [self.domain_names.get(domain, domain) for domain in self.domains]
-        raise DacoError(f"Data set {self.name!r} has no domain {name!r}; it has {', '.join(known)}.")
+        raise NotFound(f"Data set {self.name!r} has no domain {name!r}; it has {', '.join(known)}.")
 
     def split_folder(self, domain: str, split: str, kind: str = "original") -> Path:
         return self.folder / kind / domain / split
@@ -88,7 +88,7 @@ class DataSet:
         """
         images = [image for domain in self.domains for image in self.images(domain, "train")]
         if not images:
-            raise DacoError(f"{self.folder / 'original'} holds no training photographs (domain_*/train/*.png|jpg).")
+            raise NotFound(f"{self.folder / 'original'} holds no training photographs (domain_*/train/*.png|jpg).")
         return images
 
     def twin(self, image: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
 
 LOCATIONS_FILE = "locations.csv"
@@ -58,7 +58,7 @@ def read_locations(folder: Path) -> dict[str, Location]:
         return {}
     locations = read_table(file)
     if locations is None:
-        raise DacoError(f"{file} lacks a column: its first line must name {', '.join(NEEDED)}.")
+        raise UsageError(f"{file} lacks a column: its first line must name {', '.join(NEEDED)}.")
     return locations
 
 

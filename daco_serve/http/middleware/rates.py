@@ -12,7 +12,7 @@ from limits.storage import storage_from_string
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_serve.http.middleware.access import is_public
 from daco_serve.http.refusals import Refusal
 from daco_serve.operation.addresses import plain_address
@@ -116,7 +116,7 @@ def storage_of(settings: ServeSettings) -> Storage:
     except (ConfigurationError, ImportError) as error:
         raise DacoError(f"Rate limits cannot be counted in {settings.rate_limit_storage}: {error}.") from error
     if not isinstance(storage, Storage):
-        raise DacoError(f"Rate limits cannot be counted in {settings.rate_limit_storage}: put async+ before it.")
+        raise UsageError(f"Rate limits cannot be counted in {settings.rate_limit_storage}: put async+ before it.")
     return storage
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daco_core.console import Trust, new_app
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.cli.changes import saying_what_is_left
 from daco_index.cli.options import KEEP, Index, Json, Keep, Store
 
@@ -52,7 +52,7 @@ def merge(
     Example: daco-index merge maps/north maps/south --out maps/town
     """
     if len(indexes) < 2:
-        raise DacoError("Name two indexes or more to merge.")
+        raise UsageError("Name two indexes or more to merge.")
     with saying_what_is_left(out):
         from daco_index.generations.merge import merge_indexes
 
@@ -80,7 +80,7 @@ def export(
     from daco_index.search.bundle import Bundle
 
     if geojson is None and parquet is None:
-        raise DacoError("Name what to write: --geojson FILE, --parquet FILE, or both.")
+        raise UsageError("Name what to write: --geojson FILE, --parquet FILE, or both.")
     bundle = Bundle.open(index, trust)
     if geojson is not None:
         export_geojson(bundle, geojson)

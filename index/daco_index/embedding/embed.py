@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
+from daco_core.errors import StoreAway
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import Location
 from daco_core.photographs.positions.exif import read_exif
 from daco_core.threads import available_cores
 from daco_index.embedding.embedding_cache import Described, Memory, Photograph
 from daco_index.embedding.engines.engine import Engine
-from daco_index.references.object_stores import Source, Unreachable, read_source
+from daco_index.references.object_stores import Source, read_source
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _decode(engine: Engine, path: Source, known: Memory | None) -> Decoded:
             return described, photograph, location
         image, size = open_reduced(path, engine.image_size, content)
         return engine.prepare(image), Photograph(*size, digest), location
-    except (UnreadableImage, Unreachable):
+    except (UnreadableImage, StoreAway):  # a store that is away says nothing about its photographs
         raise
     except UnicodeEncodeError as error:
         raise UnreadableImage(path, "its name is not UTF-8; rename it") from error

@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, MissingExtra, UsageError
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.engine import Engine
 from daco_index.embedding.engines.quantise import CALIBRATION_IMAGES, MODEL_FILE, can_quantise, quantise
@@ -46,9 +46,9 @@ def check_wish(wish: Wish, device: str) -> None:
     if wish != "int8":
         return
     if pick_device(device).type == "cuda":
-        raise DacoError("int8 is for CPUs: add --device cpu, or take --precision bf16.")
+        raise UsageError("int8 is for CPUs: add --device cpu, or take --precision bf16.")
     if not can_quantise():
-        raise DacoError("int8 needs NNCF, which is not installed: pip install 'daco-serve[int8]'")
+        raise MissingExtra("int8 needs NNCF, which is not installed: pip install 'daco-serve[int8]'")
 
 
 def choose_precision(

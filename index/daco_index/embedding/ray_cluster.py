@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, MissingExtra, StoreAway
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.locations import Location
 from daco_index.embedding.embed import Embedded, embed_files
@@ -216,13 +216,13 @@ def _running() -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise DacoError("--engine ray needs Ray, which is not installed: pip install 'daco-serve[ray]'.") from error
+        raise MissingExtra("--engine ray needs Ray, which is not installed: pip install 'daco-serve[ray]'.") from error
     started = not ray.is_initialized()
     if started:
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise DacoError(f"Ray cannot be reached: {error}".splitlines()[0]) from error
+            raise StoreAway(f"Ray cannot be reached: {error}".splitlines()[0]) from error
     ray.data.DataContext.get_current().enable_progress_bars = False
     for name in ("ray.data", "ray._private.worker"):
         logging.getLogger(name).setLevel(logging.ERROR)

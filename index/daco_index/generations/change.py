@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 from daco_index.build import BuildReport, Effort, Origin, publish_references, record_source
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import KEPT, Writer, read_current
@@ -72,7 +72,7 @@ def update_index(index: Path, effort: Effort | None = None, keep: int = KEPT) ->
         live = Bundle.open(index, effort.trust)
         manifest = live.manifest
         if not manifest.sources:
-            raise DacoError(f"{index} does not say where its photographs came from: name it with daco-index add.")
+            raise UsageError(f"{index} does not say where its photographs came from: name it with daco-index add.")
         found: dict[Path | str, Reference] = {}
         for record in manifest.sources:
             references = find_references(record.name, Path(record.data_root), record.split)
@@ -114,13 +114,13 @@ def remove_photographs(
         leaving: dict[int, Entry] = {}
         for name, chosen in _choices(entries, places, paths, ids):
             if not chosen:
-                raise DacoError(f"No photograph in {index} has {name}; nothing was removed.")
+                raise NotFound(f"No photograph in {index} has {name}; nothing was removed.")
             leaving |= {entry.id: entry for entry in chosen}
         if not leaving:
-            raise DacoError("Name what is to leave: --place, --path or --id.")
+            raise UsageError("Name what is to leave: --place, --path or --id.")
         staying = [entry for entry in entries if entry.id not in leaving]
         if not staying:
-            raise DacoError(f"That is every photograph in {index}: delete the folder instead. Nothing was removed.")
+            raise UsageError(f"That is every photograph in {index}: delete the folder instead. Nothing was removed.")
         manifest = live.manifest
         descriptors = Descriptors(manifest.dimension)
         descriptors.hold([entry.id for entry in staying], live.store, local=live.local)

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, DamagedIndex, NotFound, UsageError
 from daco_core.files import sync, sync_tree, write_text
 from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, sha256_of
 
@@ -69,10 +69,10 @@ def read_current(index: Path) -> Current:
         text = file.read_bytes().decode("ascii", errors="replace")
     except OSError as error:
         what = "is not a folder" if not index.is_dir() else f"holds no index: {CURRENT_FILE} cannot be read"
-        raise DacoError(f"{index} {what}. Make one with daco-index build.") from error
+        raise NotFound(f"{index} {what}. Make one with daco-index build.") from error
     match = CURRENT_FORM.fullmatch(text)
     if match is None:
-        raise DacoError(f"The index is damaged: {file} does not name a generation. {REMEDY}")
+        raise DamagedIndex(f"The index is damaged: {file} does not name a generation. {REMEDY}")
     return Current(int(match[1]), match[2])
 
 
@@ -91,7 +91,7 @@ def read_kept(index: Path, generation: int) -> Current:
         # an index written before there were such notes has none, and its manifest vouches for itself
         sha256 = file.read_text(encoding="ascii").strip() if file.exists() else sha256_of(folder / MANIFEST_FILE)
     except (OSError, ValueError) as error:
-        raise DacoError(f"The index is damaged: {file} cannot be read ({error}). {REMEDY}") from error
+        raise DamagedIndex(f"The index is damaged: {file} cannot be read ({error}). {REMEDY}") from error
     return Current(generation, sha256)
 
 
@@ -122,7 +122,7 @@ class Writer:
             if self.index.is_dir():
                 strangers = {path.name for path in self.index.iterdir() if not path.name.startswith(".")}
                 if strangers - {CURRENT_FILE, GENERATIONS, CALIBRATION_FILE}:
-                    raise DacoError(f"{self.index} holds other things than an index: name a folder of its own.")
+                    raise UsageError(f"{self.index} holds other things than an index: name a folder of its own.")
             self._generations.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.index / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

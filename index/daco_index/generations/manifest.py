@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daco_core.errors import DacoError
+from daco_core.errors import DamagedIndex
 from daco_index.embedding.precision_record import QueryPrecision, parse_query_precision
 from daco_index.references.find import Split
 from daco_index.search.catalog import Entry
@@ -99,16 +99,18 @@ class Manifest:
         """Reads every file of the generation once.
 
         Raises:
-            DacoError: one is missing, cannot be read, or is not the one that was written.
+            DamagedIndex: one is missing, cannot be read, or is not the one that was written.
         """
         for name, record in self.files.items():
             file = folder / name
             try:
                 intact = file.stat().st_size == record.bytes and sha256_of(file) == record.sha256
             except OSError as error:
-                raise DacoError(f"The index is damaged: {file} cannot be read ({error.strerror}). {REMEDY}") from error
+                raise DamagedIndex(
+                    f"The index is damaged: {file} cannot be read ({error.strerror}). {REMEDY}"
+                ) from error
             if not intact:
-                raise DacoError(f"The index is damaged: {file} is not the file that was written. {REMEDY}")
+                raise DamagedIndex(f"The index is damaged: {file} is not the file that was written. {REMEDY}")
 
 
 REMEDY = "Build it again with daco-index build."
@@ -118,13 +120,15 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
     """The manifest in the bytes of a file.
 
     Raises:
-        DacoError: it is of a newer format, or no manifest.
+        DamagedIndex: it is of a newer format, or no manifest.
     """
     try:
         content: dict[str, Any] = json.loads(text)
         version = content["format_version"]
         if version > FORMAT_VERSION:
-            raise DacoError(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
+            raise DamagedIndex(
+                f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it."
+            )
         if version == 1:
             content |= {"change": "build", "sources": [], "left_out": [], "next_id": content["count"]}
         if version < 3:
@@ -138,7 +142,7 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
         content["queries"] = parse_query_precision(content.get("queries"))
         return Manifest(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DacoError(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error
+        raise DamagedIndex(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error
 
 
 def _parse_search(content: dict[str, Any]) -> Search:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import CURRENT_FILE, KEPT, Writer, read_current
 from daco_index.generations.manifest import Manifest
@@ -35,13 +35,13 @@ def merge_indexes(
     for index in indexes:
         read_current(index)
     if (out / CURRENT_FILE).exists() and out.resolve() != indexes[0].resolve():
-        raise DacoError(f"{out} holds another index: name a new folder, or the first of the indexes to merge into it.")
+        raise UsageError(f"{out} holds another index: name a new folder, or the first of the indexes to merge into it.")
     with Writer(out, keep) as writer:
         bundles = [Bundle.open(index, trust) for index in indexes]
         first = bundles[0]
         for index, bundle in zip(indexes, bundles, strict=True):
             if bundle.manifest.encoder_fingerprint != first.manifest.encoder_fingerprint:
-                raise DacoError(
+                raise UsageError(
                     f"{indexes[0]} and {index} are of different encoders ({first.manifest.backbone} and"
                     f" {bundle.manifest.backbone}), so their descriptors cannot be compared: build one of them again."
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DamagedEncoder, StoreAway
 from daco_index.embedding.precision_record import QueryPrecision
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import Writer, finished_generations, generation_folder
@@ -27,7 +27,7 @@ from daco_index.search.arrangement import arrange
 from daco_index.search.bundle import AT_ONCE, CATALOG_FILE, ENCODER_FOLDER, QUANTISED_FOLDER, VECTORS_FILE, Bundle
 from daco_index.search.catalog import Catalog, Entry
 from daco_index.search.index_choice import Search, Wishes
-from daco_index.search.store import StoreAway, VectorStore
+from daco_index.search.store import VectorStore
 from daco_index.search.stores.address import FAISS, MilvusAddress
 from daco_index.search.stores.connection import Connection
 from daco_index.search.stores.faiss import FaissStore
@@ -170,7 +170,7 @@ def _add(store: VectorStore, descriptors: Descriptors, ids: NDArray[np.int64]) -
     for start in range(0, len(ids), AT_ONCE):
         vectors = descriptors.of(ids[start : start + AT_ONCE])
         if not np.isfinite(vectors).all():
-            raise DacoError(
+            raise DamagedEncoder(
                 "The encoder gives descriptors that are no numbers, so its weights are broken: train it again."
             )
         store.add(vectors, ids[start : start + AT_ONCE])

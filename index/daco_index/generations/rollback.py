@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import KEPT, Writer, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import Manifest
@@ -62,9 +62,9 @@ def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool 
             live = read_current(index).generation
         kept = [number for number in finished_generations(index) if number != live]
         if not kept:
-            raise DacoError(f"{index} keeps no generation but the live one, {live}, so there is nothing to go back to.")
+            raise NotFound(f"{index} keeps no generation but the live one, {live}, so there is nothing to go back to.")
         if to is not None and to not in kept:
-            raise DacoError(f"{index} cannot go back to generation {to}: choose of {', '.join(map(str, kept))}.")
+            raise UsageError(f"{index} cannot go back to generation {to}: choose of {', '.join(map(str, kept))}.")
         chosen = kept[-1] if to is None else to
         old = Bundle.open_kept(index, chosen, trust)
         manifest, change, next_id = old.manifest, f"rollback to {chosen}", highest_next_id(index)

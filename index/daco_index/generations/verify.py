@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, DamagedIndex
 from daco_index.generations.folders import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import MANIFEST_FILE, Manifest, sha256_of
 from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
@@ -32,11 +32,12 @@ def verify_index(index: Path, trust: bool = False) -> list[Verified]:
     """Checks every generation that an index keeps, the oldest first; changes nothing, and takes no lock.
 
     Raises:
-        DacoError: there is no index in the folder, or its `CURRENT` is damaged or names a generation that is not there.
+        NotFound: there is no index in the folder.
+        DamagedIndex: its `CURRENT` is damaged or names a generation that is not there.
     """
     live = read_current(index).generation
     if live not in finished_generations(index):
-        raise DacoError(f"The index is damaged: {generation_folder(index, live)}, the live generation, is missing.")
+        raise DamagedIndex(f"The index is damaged: {generation_folder(index, live)}, the live generation, is missing.")
     checked = [_verify(index, number, number == live, trust) for number in finished_generations(index)]
     # a writer may have cleared one away meanwhile: that is no damage
     still_there = set(finished_generations(index))
@@ -54,12 +55,12 @@ def _verify(index: Path, generation: int, live: bool, trust: bool) -> Verified:
     problems = [f"{folder / name} does not belong to the index." for name in sorted(found - expected)]
     try:
         if manifest.generation != generation:
-            raise DacoError(f"{folder / MANIFEST_FILE} is of generation {manifest.generation}.")
+            raise DamagedIndex(f"{folder / MANIFEST_FILE} is of generation {manifest.generation}.")
         manifest.verify_files(folder)  # FAISS must not be given a damaged file: it may take the process down
         problems += _contradictions(folder, manifest, trust)
         note = folder / MANIFEST_HASH_FILE  # which counts once CURRENT names another generation
         if note.exists() and note.read_bytes() != f"{sha256_of(folder / MANIFEST_FILE)}\n".encode():
-            raise DacoError(f"{note} is not the hash of the manifest beside it.")
+            raise DamagedIndex(f"{note} is not the hash of the manifest beside it.")
     except (DacoError, sqlite3.Error, TypeError) as error:
         problems.append(str(error))
     return Verified(generation, live, manifest.count, problems)

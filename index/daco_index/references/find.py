@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.images import SUFFIXES, list_images_below
 from daco_core.photographs.layout import SPLITS, DataSet
 from daco_core.photographs.locations import Location
@@ -83,11 +83,11 @@ def _remote_references(source: str, split: Split) -> list[Reference]:
 
 def _refuse_split(source: str, split: Split) -> None:
     if split != "all":
-        raise DacoError(f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out.")
+        raise UsageError(f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out.")
 
 
 def _no_photographs(source: str, part: str = "") -> DacoError:
-    return DacoError(f"{source} holds no photographs{part}: none of its files ends in {', '.join(sorted(SUFFIXES))}.")
+    return NotFound(f"{source} holds no photographs{part}: none of its files ends in {', '.join(sorted(SUFFIXES))}.")
 
 
 def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
@@ -104,12 +104,10 @@ def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
     if named and not domain:
         data_set = DataSet(data_root, name)
         known = ", ".join(f"{name}/{data_set.domain_names.get(folder, folder)}" for folder in data_set.domains)
-        raise DacoError(
-            f"{source} is a data set with several domains: name one of {known or 'them (it has none yet)'}."
-        )
+        raise NotFound(f"{source} is a data set with several domains: name one of {known or 'them (it has none yet)'}.")
     if Path(source).exists():
-        raise DacoError(f"{source} is a file: name the folder of photographs that it lies in.")
-    raise DacoError(
+        raise UsageError(f"{source} is a file: name the folder of photographs that it lies in.")
+    raise NotFound(
         f"No reference photographs at {source}: it is neither a folder nor NAME/domain of a data set below {data_root}."
     )
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import fsspec
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, StoreAway
 from daco_core.photographs.images import SUFFIXES, UnreadableImage, open_reduced
 from daco_core.photographs.locations import Location
 from daco_core.photographs.positions import names, tables
@@ -25,10 +25,6 @@ Source = Path | str
 # what a disk says that is away or failing, a network's too, or a machine without room for another open file
 AWAY = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN}
 AWAY |= {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-
-
-class Unreachable(DacoError):
-    """A store or disk that does not answer, or not this user; its photographs are not to be skipped as broken ones."""
 
 
 def is_remote(source: str) -> bool:
@@ -77,7 +73,7 @@ def as_source(text: str) -> Source:
 
 
 def open_photograph(source: Source, size: int) -> Image.Image:
-    """The image in a file, as `open_reduced` gives it. Raises UnreadableImage; Unreachable where a store is away."""
+    """The image in a file, as `open_reduced` gives it. Raises UnreadableImage; StoreAway where a store is away."""
     return open_reduced(source, size, read_source(source))[0]
 
 
@@ -86,7 +82,7 @@ def read_source(source: Source) -> bytes:
 
     Raises:
         UnreadableImage: there is none, or it may not be read.
-        Unreachable: the store or the disk that has it is away, or this machine has no room to read it.
+        StoreAway: the store or the disk that has it is away, or this machine has no room to read it.
     """
     try:
         return source.read_bytes() if isinstance(source, Path) else _read_remote(source)
@@ -94,7 +90,7 @@ def read_source(source: Source) -> bytes:
         raise UnreadableImage(source, ABSENT) from error
     except OSError as error:
         if error.errno in AWAY:
-            raise Unreachable(f"{source} cannot be read: {error.strerror}.") from error
+            raise StoreAway(f"{source} cannot be read: {error.strerror}.") from error
         raise UnreadableImage(source, error.strerror) from error
 
 
@@ -119,6 +115,6 @@ def _speaking_of(address: str, what: str) -> Iterator[None]:
     except DacoError:
         raise
     except ImportError as error:  # fsspec says which package reads such addresses
-        raise Unreachable(f"{address} cannot be {what}: {error}.") from error
+        raise StoreAway(f"{address} cannot be {what}: {error}.") from error
     except Exception as error:  # each kind of store has errors of its own
-        raise Unreachable(f"{address} cannot be {what}: {str(error) or type(error).__name__}.") from error
+        raise StoreAway(f"{address} cannot be {what}: {str(error) or type(error).__name__}.") from error

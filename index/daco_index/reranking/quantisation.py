@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 
 STEP = 0.125  # for cells of 64 numbers, whose standard deviation is 1/8
 PER_BYTE = 4  # codes in a byte, the first in the lowest bits
@@ -32,7 +32,7 @@ def rotation(width: int) -> NDArray[np.float32]:
         DacoError: the width is no power of two between 4 and 256.
     """
     if not 4 <= width <= 256 or width & (width - 1):
-        raise DacoError(f"Local descriptors of {width} numbers cannot be kept: they must have 4, 8, 16, ... or 256.")
+        raise UsageError(f"Local descriptors of {width} numbers cannot be kept: they must have 4, 8, 16, ... or 256.")
     hadamard = np.ones((1, 1))
     while len(hadamard) < width:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])

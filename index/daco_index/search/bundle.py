@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, DamagedIndex, UsageError
 from daco_index.generations.folders import (
     CURRENT_FILE,
     MANIFEST_HASH_FILE,
@@ -108,7 +108,7 @@ class Bundle:
         if not insist and not worth_a_gpu(store.count, store.dimension):
             return
         if not store.move_to_gpu() and insist:
-            raise DacoError(
+            raise UsageError(
                 f"{index} is searched by {self.manifest.index}, which FAISS cannot hold on this GPU: build it with"
                 " --gpu on, or leave --gpu out."
             )
@@ -125,13 +125,13 @@ class Bundle:
         manifest.verify_files(folder)
         encoder = Encoder.load(folder / ENCODER_FOLDER, trust)
         if encoder.fingerprint != manifest.encoder_fingerprint:
-            raise DacoError(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
+            raise DamagedIndex(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
         store = load_store(folder, manifest)
         catalog = Catalog(folder / CATALOG_FILE)
         local = LocalFile(folder / LOCAL_FILE) if LOCAL_FILE in manifest.files else None
         counts = {store.count, catalog.count, manifest.count, *([local.count] if local else [])}
         if len(counts) > 1 or store.dimension != encoder.dimension:
-            raise DacoError(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
+            raise DamagedIndex(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
         quantised = folder / QUANTISED_FOLDER
         return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None, local)
 
@@ -160,7 +160,7 @@ class Bundle:
             DacoError: the descriptors are of another length than the index's, or one found is not in the catalogue.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.store.dimension:
-            raise DacoError(
+            raise UsageError(
                 f"Descriptors of shape {vectors.shape} cannot be looked up in an index of {self.store.dimension}"
                 " numbers each: embed them with the index's own encoder."
             )
@@ -174,7 +174,7 @@ class Bundle:
         found = ids >= 0  # what was not stands at the end of its row
         entries = self.catalog.get(ids[found].tolist())
         if len(entries) < found.sum():  # a collection in Milvus that others write to, too
-            raise DacoError(f"The store found photographs that the catalogue does not know. {REMEDY}")
+            raise DamagedIndex(f"The store found photographs that the catalogue does not know. {REMEDY}")
         rest = iter(entries)
         ranked = [
             list(map(Match, range(1, some + 1), row, islice(rest, some)))
@@ -255,9 +255,9 @@ def _read_manifest(index: Path, current: Current) -> Manifest:
     try:
         text = file.read_bytes()
     except OSError as error:
-        raise DacoError(
+        raise DamagedIndex(
             f"The index is damaged: {file}, which {witness} names, cannot be read ({error.strerror}). {REMEDY}"
         ) from error
     if hashlib.sha256(text).hexdigest() != current.manifest_sha256:
-        raise DacoError(f"The index is damaged: {file} has not the hash that {witness} says. {REMEDY}")
+        raise DamagedIndex(f"The index is damaged: {file} has not the hash that {witness} says. {REMEDY}")
     return parse_manifest(text, file)

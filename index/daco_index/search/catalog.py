@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daco_core.errors import DacoError
+from daco_core.errors import DamagedIndex
 from daco_core.photographs.locations import EARTH_RADIUS_METRES, distance_metres
 
 SCHEMA = """
@@ -73,7 +73,7 @@ class Catalog:
             self._connection.execute(f"PRAGMA mmap_size = {2**40}")  # SQLite takes as much of it as it can
             self.count: int = self._connection.execute("SELECT count(*) FROM photograph").fetchone()[0]
         except sqlite3.Error as error:
-            raise DacoError(f"{path} is not a catalogue that can be read: {error}.") from error
+            raise DamagedIndex(f"{path} is not a catalogue that can be read: {error}.") from error
 
     @cached_property
     def _held(self) -> list[Entry | None] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 
 Gpu = Literal["auto", "on", "off"]
 
@@ -170,7 +170,7 @@ def parse_size(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
     if match is None or not float(match[1]):
-        raise DacoError(f"{text!r} is no size of memory: write it as 500MB, 2GB or 1.5GB.")
+        raise UsageError(f"{text!r} is no size of memory: write it as 500MB, 2GB or 1.5GB.")
     return int(float(match[1]) * UNITS[match[2]])
 
 

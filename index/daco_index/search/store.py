@@ -6,12 +6,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
-
-
-class StoreAway(DacoError):
-    """A store that is a server of its own does not answer now."""
-
 
 class VectorStore(Protocol):
     """Descriptors of length 1 under integer ids, searched by inner product.

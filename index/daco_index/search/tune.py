@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_index.build import Effort
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.query_engine import query_engine
@@ -67,9 +67,9 @@ def tune_index(
         live = Bundle.open(index, effort.trust)
         store, manifest = live.store, live.manifest
         if not isinstance(store, FaissStore):
-            raise DacoError(f"{index} is searched by a Milvus server, which sets its search itself.")
+            raise UsageError(f"{index} is searched by a Milvus server, which sets its search itself.")
         if store.candidates is None:
-            raise DacoError(f"{index} is searched exactly: there is nothing to set, and nothing is missed.")
+            raise UsageError(f"{index} is searched exactly: there is nothing to set, and nothing is missed.")
         queries = own_queries(store) if source is None else _embed(live, store, source, data_root, split, effort)
         _, exact = one_by_one(store.search_exactly, queries.vectors[:EXACT_ONES], min(K, store.count))
         points = list(curve(store, queries))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.search.index_choice import Measured
 from daco_index.search.stores.faiss import FaissStore, inner
 
@@ -151,7 +151,7 @@ def measured(store: FaissStore, point: Point, queries: Queries) -> Measured:
 def effort_of(store: FaissStore) -> tuple[str, int] | None:
     """FAISS's name for how hard the store's index looks, and the most that makes sense; None where it has no such."""
     if store.candidates is None:
-        raise DacoError("The index is exact: there is nothing to tune.")
+        raise UsageError("The index is exact: there is nothing to tune.")
     index = inner(store.candidates)
     if hasattr(index, "nprobe"):
         return "nprobe", int(index.nlist)

@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, MissingExtra
 from daco_index.search.tuning import Point
 
 DRAWINGS = (".svg", ".png", ".pdf")
@@ -16,7 +16,9 @@ def drawing() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise DacoError("A plot needs matplotlib, which is not installed: pip install 'daco-serve[plot]'.") from error
+        raise MissingExtra(
+            "A plot needs matplotlib, which is not installed: pip install 'daco-serve[plot]'."
+        ) from error
     return Figure
 
 

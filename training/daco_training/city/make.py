@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, MissingExtra, UsageError
 from daco_core.files import write_bytes, write_text
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
 from daco_core.photographs.locations import Location, write_locations
@@ -125,22 +125,22 @@ def image_size(size: int) -> tuple[int, int]:
 
 def _check(settings: _Settings, workers: int) -> None:
     if settings.places < 2:
-        raise DacoError(f"A city needs 2 places or more, one to train on and one to validate; got {settings.places}.")
+        raise UsageError(f"A city needs 2 places or more, one to train on and one to validate; got {settings.places}.")
     if not MIN_SIZE <= settings.size <= MAX_SIZE:
-        raise DacoError(f"The image size must be between {MIN_SIZE} and {MAX_SIZE} pixels; got {settings.size}.")
+        raise UsageError(f"The image size must be between {MIN_SIZE} and {MAX_SIZE} pixels; got {settings.size}.")
     if settings.seed < 0:
-        raise DacoError(f"The seed must be 0 or more; got {settings.seed}.")
+        raise UsageError(f"The seed must be 0 or more; got {settings.seed}.")
     if workers < 0:
-        raise DacoError(f"The number of workers must be 0 (one a core) or more; got {workers}.")
+        raise UsageError(f"The number of workers must be 0 (one a core) or more; got {workers}.")
     if not settings.domains:
-        raise DacoError(f"Name at least one domain of {', '.join(DOMAINS)}.")
+        raise UsageError(f"Name at least one domain of {', '.join(DOMAINS)}.")
     for domain in settings.domains:
         if domain not in DOMAINS:
-            raise DacoError(f"There is no domain {domain!r} in the demo city; choose from {', '.join(DOMAINS)}.")
+            raise UsageError(f"There is no domain {domain!r} in the demo city; choose from {', '.join(DOMAINS)}.")
     if len(set(settings.domains)) < len(settings.domains):
-        raise DacoError(f"A domain is named twice: {', '.join(settings.domains)}.")
+        raise UsageError(f"A domain is named twice: {', '.join(settings.domains)}.")
     if importlib.util.find_spec("mitsuba") is None:
-        raise DacoError(
+        raise MissingExtra(
             "The demo city is rendered with Mitsuba, which is not installed: pip install 'daco-serve[demo]'"
         )
 
@@ -192,12 +192,12 @@ def _claim(folder: Path, settings: _Settings) -> None:
             was, now = ",".join(old.domains), ",".join(settings.domains)
             differences.append(f"domains {was} instead of {now}, and further ones can only follow those")
         if differences:
-            raise DacoError(
+            raise UsageError(
                 f"{folder} holds a city with {'; '.join(differences)}: "
                 "use its settings, another folder, or remove it first."
             )
     elif (folder / "original").exists():
-        raise DacoError(f"{folder} holds images that are not a demo city: use another folder, or remove it first.")
+        raise UsageError(f"{folder} holds images that are not a demo city: use another folder, or remove it first.")
     folder.mkdir(parents=True, exist_ok=True)
     _write(record, asdict(settings))
 

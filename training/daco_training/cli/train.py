@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from daco_core.console import new_app, option, run, words
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_training.loop.recipe import DEFAULTS, PARTS
 
 LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
@@ -52,7 +52,7 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
     try:
         return tuple(map(int, words(text)))
     except ValueError as error:
-        raise DacoError(f"{name} takes whole numbers, such as 0 1 or 0,1; not {text!r}.") from error
+        raise UsageError(f"{name} takes whole numbers, such as 0 1 or 0,1; not {text!r}.") from error
 
 
 # a callback, so that the published command lines, which have no subcommand, work beside `import`
@@ -227,7 +227,7 @@ def import_encoder(
     Example: daco-train import tokyo_daco_model.pth --data-name tokyo --out result/tokyo_daco
     """
     if (mean is None) != (std is None) or (mean is None and data_name is None):
-        raise DacoError("Name the data set of the encoder with --data-name, or give both --mean and --std.")
+        raise UsageError("Name the data set of the encoder with --data-name, or give both --mean and --std.")
 
     from daco_training.encoder.published import published_encoder, published_normaliser
 

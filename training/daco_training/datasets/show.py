@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.contact_sheet import EMPTY, contact_sheet, save_picture
 from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import SPLITS, DataSet
@@ -21,7 +21,7 @@ def show(dataset: DataSet, split: str = "train", count: int = 8, cell: int = 192
     groups = [dataset.images(domain, split) for domain in dataset.domains]
     most = max(map(len, groups), default=0)
     if not most:
-        raise DacoError(f"{dataset.folder / 'original'} holds no photographs in {split}.")
+        raise NotFound(f"{dataset.folder / 'original'} holds no photographs in {split}.")
     count = min(count, most)
     places = [(2 * row + 1) * most // (2 * count) for row in range(count)]
     columns: list[list[Image.Image]] = []
@@ -46,7 +46,7 @@ def save_sheet(dataset: DataSet, out: Path, split: str = "train", count: int = 8
         DacoError: as `show`, there is no such split, or the file cannot be written.
     """
     if split not in SPLITS:
-        raise DacoError(f"No split {split!r}: choose {' or '.join(SPLITS)}.")
+        raise UsageError(f"No split {split!r}: choose {' or '.join(SPLITS)}.")
     save_picture(show(dataset, split, count), out)
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 
 # what makes a family of timm behave as the published code, or take photographs of any shape
 FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
@@ -32,7 +32,7 @@ def create_backbone(name: str) -> nn.Module:
     if not timm.is_model(name):
         close = timm.list_models(f"*{name}*")[:5]
         hint = f"close: {', '.join(close)}" if close else "see timm.list_models()"
-        raise DacoError(f"No backbone {name!r} in timm; {hint}.")
+        raise UsageError(f"No backbone {name!r} in timm; {hint}.")
     options = FAMILY_OPTIONS.get(timm.model_entrypoint(name).__module__, {})
     model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
     return model
@@ -49,7 +49,7 @@ def map_channels(backbone: nn.Module, levels: int = 1) -> list[int]:
     stages = list(getattr(backbone, "feature_info", []))[-levels:]
     strides = [stage["reduction"] for stage in stages]
     if strides != [32 >> level for level in reversed(range(levels))] or not hasattr(backbone, "forward_intermediates"):
-        raise DacoError(f"This pooling takes {levels} feature maps, the last at stride 32: this backbone has others.")
+        raise UsageError(f"This pooling takes {levels} feature maps, the last at stride 32: this backbone has others.")
     return [stage["num_chs"] for stage in stages]
 
 
@@ -82,7 +82,7 @@ def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
     named = list(backbone.named_parameters())
     rows = [row for row, (name, _) in enumerate(named) if before and name.startswith(before)]
     if not rows:
-        raise DacoError("This backbone has no stages by name: train it as a whole, or not at all.")
+        raise UsageError("This backbone has no stages by name: train it as a whole, or not at all.")
     return [parameter for _, parameter in named[rows[-1] + 1 :]]
 
 
@@ -107,7 +107,7 @@ def load_pretrained(backbone: nn.Module, name: str, source: str) -> None:
         packaged = _packaged_weights(name)
         state = read_weights(packaged) if packaged else _hub_weights(name)
     elif not Path(source).is_file():
-        raise DacoError(f"No weights at {source}: --pretrained takes a file, or {IMAGENET!r}.")
+        raise UsageError(f"No weights at {source}: --pretrained takes a file, or {IMAGENET!r}.")
     else:
         state = read_weights(Path(source))
     wanted = {key: tensor for key, tensor in backbone.state_dict().items() if not key.endswith("num_batches_tracked")}
@@ -130,7 +130,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         DacoError: there is no such file, it is damaged, or it holds more than tensors.
     """
     if not path.is_file():
-        raise DacoError(f"There is no file {path}.")
+        raise NotFound(f"There is no file {path}.")
     try:
         if path.suffix == ".safetensors":
             packed: dict[str, Tensor] = load_file(path)

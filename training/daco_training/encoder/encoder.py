@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from daco_core.encoder.preparation import Preparation, Resize
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, DamagedEncoder, NotFound, UsageError
 from daco_training.encoder.backbones import create_backbone, drop_unused, feature_maps
 from daco_training.encoder.pooling import GridPooling, create_pooling
 from daco_training.encoder.torchhub import HubBackbone, is_hub, public_name
@@ -144,7 +144,7 @@ class Encoder(nn.Module):
             DacoError: the folder holds something else, or cannot be written, or the disk is full.
         """
         if folder.exists() and not (folder / CONFIG_FILE).is_file() and not (folder.is_dir() and _is_empty(folder)):
-            raise DacoError(f"{folder} holds something else than an encoder, so none is saved there: name another.")
+            raise UsageError(f"{folder} holds something else than an encoder, so none is saved there: name another.")
         fresh = folder.with_name(f".{folder.name}.new")
         old = folder.with_name(f".{folder.name}.old")
         try:
@@ -181,26 +181,30 @@ class Encoder(nn.Module):
             trust: consent to running the code of others, without which an encoder from torch.hub is refused.
 
         Raises:
-            DacoError: there is none, it is damaged, it is of a newer format, or there is no consent.
+            NotFound: there is none.
+            DamagedEncoder: it is damaged or of a newer format.
+            UsageError: there is no consent.
         """
         config_file, weights_file = folder / CONFIG_FILE, folder / WEIGHTS_FILE
         for file in (config_file, weights_file):
             if not file.is_file():
-                raise DacoError(f"{folder} holds no encoder: {file.name} is missing. Train one with daco-train.")
+                raise NotFound(f"{folder} holds no encoder: {file.name} is missing. Train one with daco-train.")
         try:
             content = json.loads(config_file.read_text())
             version = content["format_version"]
             if version > FORMAT_VERSION:
-                raise DacoError(f"{config_file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}.")
+                raise DamagedEncoder(
+                    f"{config_file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}."
+                )
             known = {item.name for item in fields(EncoderConfig)}
             values = {name: value for name, value in content.items() if name in known}
             config = EncoderConfig(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
             encoder = cls(config, trust)
             encoder.load_state_dict(load_file(weights_file))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise DacoError(f"The encoder in {folder} is damaged: {error}") from error
+            raise DamagedEncoder(f"The encoder in {folder} is damaged: {error}") from error
         if encoder.fingerprint != content.get("fingerprint"):
-            raise DacoError(
+            raise DamagedEncoder(
                 f"The encoder in {folder} is damaged: its weights are not the ones that {CONFIG_FILE} names."
             )
         return encoder.eval()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_training.encoder.backbones import map_channels
 
 EDGE_LENGTH = 0.8  # of 0.6 to 1, found on real photographs and rendered ones alike: docs/guide/train.md
@@ -110,6 +110,6 @@ def create_pooling(name: str, backbone: nn.Module) -> AveragePooling | GeM | Gri
         DacoError: there is no such pooling, or the backbone has not the maps for it.
     """
     if name not in POOLINGS:
-        raise DacoError(f"No pooling {name!r}: choose {', '.join(POOLINGS)}.")
+        raise UsageError(f"No pooling {name!r}: choose {', '.join(POOLINGS)}.")
     pooling = POOLINGS[name]
     return pooling(map_channels(backbone, pooling.levels))

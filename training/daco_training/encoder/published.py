@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_training.datasets.statistics import PUBLISHED, Channels
 from daco_training.encoder.backbones import read_weights
 from daco_training.encoder.encoder import Encoder, EncoderConfig
@@ -43,7 +43,7 @@ def published_normaliser(data_name: str) -> tuple[Channels, Channels]:
         DacoError: it has none for this name.
     """
     if data_name not in PUBLISHED:
-        raise DacoError(
+        raise UsageError(
             f"The published code has no mean and std for {data_name}: choose {', '.join(PUBLISHED)}, or give --mean"
             " and --std."
         )

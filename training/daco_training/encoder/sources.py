@@ -5,7 +5,7 @@ from pathlib import Path
 
 import timm
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_training.encoder.backbones import IMAGENET, load_pretrained
 from daco_training.encoder.encoder import Encoder, EncoderConfig
 from daco_training.encoder.torchhub import is_hub, resolve
@@ -70,7 +70,7 @@ def imagenet_normaliser(backbone: str) -> tuple[tuple[float, float, float], tupl
     try:
         config = timm.get_pretrained_cfg(backbone)
     except RuntimeError as error:
-        raise DacoError(f"timm has no weights {backbone!r}: {error}") from error
+        raise UsageError(f"timm has no weights {backbone!r}: {error}") from error
     if config is None:
         return EncoderConfig.mean, EncoderConfig.std
     return _three(config.mean), _three(config.std)

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 
 HUB_PREFIX = "torchhub:"
 HUBCONF = "hubconf.py"
@@ -28,7 +28,7 @@ class HubBackbone(nn.Module):
         super().__init__()
         repository, entry = split_source(source)
         if not trust:
-            raise DacoError(
+            raise UsageError(
                 f"{source} runs the program code of {repository} on this machine, with all your rights: only if you"
                 " trust its authors, add --trust (or set DACO_TRUST=1 for a server)."
             )
@@ -67,7 +67,7 @@ def split_source(source: str) -> tuple[str, str]:
     """
     repository, colon, entry = source.removeprefix(HUB_PREFIX).rpartition(":")
     if not (repository and colon and entry):
-        raise DacoError(
+        raise UsageError(
             f"{source} names no network: write {HUB_PREFIX}REPO:ENTRY, such as"
             f" {HUB_PREFIX}gmberton/MegaLoc:get_trained_model."
         )
@@ -85,7 +85,7 @@ def resolve(source: str) -> str:
     if (folder / HUBCONF).is_file():
         return f"{HUB_PREFIX}{folder.absolute()}:{entry}"
     if folder.is_absolute() or folder.exists() or repository.count("/") != 1:
-        raise DacoError(f"{repository} is neither a folder with a {HUBCONF} nor owner/name of a repository on GitHub.")
+        raise UsageError(f"{repository} is neither a folder with a {HUBCONF} nor owner/name of a repository on GitHub.")
     return source
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound
 from daco_core.files import replace_file
 
 FORMAT_VERSION = 1
@@ -47,7 +47,7 @@ def load_checkpoint(fabric: Fabric, file: Path) -> dict[str, Any]:
         DacoError: there is no checkpoint, or it is damaged.
     """
     if not file.is_file():
-        raise DacoError(f"There is no run to resume: {file} does not exist. Leave --resume out to begin one.")
+        raise NotFound(f"There is no run to resume: {file} does not exist. Leave --resume out to begin one.")
     try:
         state: dict[str, Any] = fabric.load(file, weights_only=True)
     except Exception as error:  # torch raises zip's, pickle's and its own errors for a damaged file

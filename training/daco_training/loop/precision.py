@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_training.encoder.backbones import create_backbone
 
 # ours to Lightning's
@@ -27,7 +27,7 @@ def choose_precision(asked: str, backbone: str, device: str, frozen: bool = Fals
         DacoError: the device does not compute in the format, or there is no such backbone.
     """
     if asked == "fp16" and device != "cuda":
-        raise DacoError("--precision fp16 needs a GPU: on a CPU, choose fp32 or bf16.")
+        raise UsageError("--precision fp16 needs a GPU: on a CPU, choose fp32 or bf16.")
     if asked != AUTO:
         return asked
     if device == "cuda":

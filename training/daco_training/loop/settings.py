@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from daco_core.encoder.preparation import Resize
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_training.encoder.pooling import POOLINGS
 from daco_training.encoder.torchhub import is_hub
 from daco_training.loop.recipe import DEFAULTS, FROM_SCRATCH, PARTS, RECIPES, Recipe, make_recipe
@@ -69,55 +69,55 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         if self.method_name not in PUBLISHED_BATCH_SIZE:
-            raise DacoError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
+            raise UsageError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
         if self.recipe not in RECIPES:
-            raise DacoError(f"No recipe {self.recipe!r}: choose {' or '.join(RECIPES)}.")
+            raise UsageError(f"No recipe {self.recipe!r}: choose {' or '.join(RECIPES)}.")
         if unknown := [part for part in self.without if part not in PARTS]:
-            raise DacoError(f"The modern recipe has no part {unknown[0]!r} to leave out: choose {', '.join(PARTS)}.")
+            raise UsageError(f"The modern recipe has no part {unknown[0]!r} to leave out: choose {', '.join(PARTS)}.")
         if self.without and self.recipe != "modern":
-            raise DacoError("--without leaves out parts of the modern recipe: add --recipe modern.")
+            raise UsageError("--without leaves out parts of the modern recipe: add --recipe modern.")
         for name, value in DEFAULTS[self.recipe].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         if self.pooling == "grid" and not self.parts.grid and self.recipe == "modern":
             object.__setattr__(self, "pooling", "gem")
         if self.pooling not in POOLINGS:
-            raise DacoError(f"No pooling {self.pooling!r}: choose {', '.join(POOLINGS)}.")
+            raise UsageError(f"No pooling {self.pooling!r}: choose {', '.join(POOLINGS)}.")
         if self.resize not in ("shorter", "square"):
-            raise DacoError(f"No resize rule {self.resize!r}: choose shorter or square.")
+            raise UsageError(f"No resize rule {self.resize!r}: choose shorter or square.")
         if is_hub(self.backbone):
-            raise DacoError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
+            raise UsageError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
         if self.precision not in PRECISIONS:
-            raise DacoError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
+            raise UsageError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
         if self.batch_size is None:
             object.__setattr__(self, "batch_size", PUBLISHED_BATCH_SIZE[self.method_name])
         if self.momentum is None:
             object.__setattr__(self, "momentum", PUBLISHED_MOMENTUM[self.method_name])
         for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
             if getattr(self, name) <= 0:
-                raise DacoError(f"--{name} must be above 0, not {getattr(self, name)}.")
+                raise UsageError(f"--{name} must be above 0, not {getattr(self, name)}.")
         if self.tail_lr < 0:
-            raise DacoError(f"--tail_lr must be at least 0, not {self.tail_lr}.")
+            raise UsageError(f"--tail_lr must be at least 0, not {self.tail_lr}.")
         if self.tail_lr and not self.frozen:
-            raise DacoError("--tail_lr is for a pretrained backbone that is frozen else, as by --recipe modern.")
+            raise UsageError("--tail_lr is for a pretrained backbone that is frozen else, as by --recipe modern.")
         if self.val_every < 0:
-            raise DacoError(f"--val_every must be at least 0, not {self.val_every}.")
+            raise UsageError(f"--val_every must be at least 0, not {self.val_every}.")
         if self.checkpoint_minutes <= 0:
-            raise DacoError(f"--checkpoint_minutes must be above 0, not {self.checkpoint_minutes}.")
+            raise UsageError(f"--checkpoint_minutes must be above 0, not {self.checkpoint_minutes}.")
         if self.mask_copies and self.method_name not in ("moco", "npid"):
-            raise DacoError(f"--mask_copies is for moco and npid: {self.method_name} remembers no older copies.")
+            raise UsageError(f"--mask_copies is for moco and npid: {self.method_name} remembers no older copies.")
         if self.nodes < 1:
-            raise DacoError(f"--nodes must be at least 1, not {self.nodes}.")
+            raise UsageError(f"--nodes must be at least 1, not {self.nodes}.")
         if not 0 <= self.memory_share < 1:
-            raise DacoError(f"--memory_share is a share of the memory, from 0 to below 1, not {self.memory_share}.")
+            raise UsageError(f"--memory_share is a share of the memory, from 0 to below 1, not {self.memory_share}.")
         if self.batch_size < 2:
-            raise DacoError("--batch_size must be at least 2: batch norm needs more than one image.")
+            raise UsageError("--batch_size must be at least 2: batch norm needs more than one image.")
         if self.gpu_ids is not None and not self.gpu_ids:
-            raise DacoError("--gpu_ids names no GPU: such as 0 1, or leave it out.")
+            raise UsageError("--gpu_ids names no GPU: such as 0 1, or leave it out.")
         if not self.ranks or min(self.ranks) < 1:
-            raise DacoError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+            raise UsageError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
         if not 0 <= self.momentum <= 1:
-            raise DacoError(f"--momentum must lie in 0..1, not {self.momentum}.")
+            raise UsageError(f"--momentum must lie in 0..1, not {self.momentum}.")
         object.__setattr__(self, "ranks", tuple(sorted(set(self.ranks))))
 
     @property
@@ -178,7 +178,7 @@ class TrainSettings:
         differing = [name for name in own if name not in RESUMABLE and own[name] != recorded[name]]
         if differing:
             changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)
-            raise DacoError(f"--resume continues a run as it was begun, but {changes}.")
+            raise UsageError(f"--resume continues a run as it was begun, but {changes}.")
 
     def check_same(self, recorded: dict[str, Any], where: Path) -> None:
         """Rejects a stored run that differs in any setting that counts, its length and number format included.
@@ -194,7 +194,7 @@ class TrainSettings:
         differing = [name for name in own if name not in LOCAL and own[name] != recorded[name]]
         if differing:
             changes = ", ".join(f"{name} is {recorded[name]}, not {own[name]}" for name in differing)
-            raise DacoError(f"{where} holds another run: {changes}. Name another folder, or remove that file.")
+            raise UsageError(f"{where} holds another run: {changes}. Name another folder, or remove that file.")
 
     def but(self, **changes: Any) -> "TrainSettings":
         """A copy with some values changed."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
 from daco_training.datasets.statistics import normaliser
 from daco_training.devices import check_gpus
@@ -103,7 +103,7 @@ class Trainer:
         self.photographs = self.dataset.fingerprint(photographs)
         images = len(photographs)
         if images < settings.batch_size:
-            raise DacoError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
+            raise UsageError(f"{images} training images are fewer than one batch: --batch_size {settings.batch_size}.")
         torch.manual_seed(derive_seed(settings.seed))
         torch.backends.cudnn.deterministic = True  # a seed gives the same losses, at the same speed (measured)
         self.encoder = _make_encoder(settings, self.dataset)
@@ -269,7 +269,7 @@ class Trainer:
         state = load_checkpoint(self.fabric, self.settings.checkpoint_file)
         self.settings.check_continues(state["settings"])
         if state.get("photographs", self.photographs) != self.photographs:  # which runs of before did not note
-            raise DacoError(
+            raise UsageError(
                 f"--resume continues a run as it was begun, but the training photographs of {self.dataset.name} are not"
                 " those of then."
             )
@@ -319,7 +319,7 @@ def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> F
         accelerator, devices = "cuda", list(settings.gpu_ids)
     count = (devices if isinstance(devices, int) else len(devices)) * settings.nodes
     if settings.batch_size % count:
-        raise DacoError(f"--batch_size {settings.batch_size} does not divide by {count} processes.")
+        raise UsageError(f"--batch_size {settings.batch_size} does not divide by {count} processes.")
     device = "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     precision = choose_precision(settings.precision, settings.backbone, device, settings.frozen)
     return Fabric(
@@ -361,7 +361,7 @@ def _make_optimizer(network: ContrastiveNetwork, settings: TrainSettings) -> Ada
     if network.tail:  # pretrained: not pulled to 0, where it does not come from
         groups.append({"params": network.tail, "lr": settings.tail_lr, "weight_decay": 0.0})
     if not groups:
-        raise DacoError(
+        raise UsageError(
             f"Nothing is left to train: the backbone is frozen, and pooling {settings.pooling} has no weights. Take"
             " --pooling grid, or --without frozen or direct."
         )

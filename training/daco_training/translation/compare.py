@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound
 from daco_core.photographs.contact_sheet import contact_sheet, save_picture
 from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import SPLITS, DataSet
@@ -30,7 +30,7 @@ def compare_translators(dataset: DataSet, out: Path | None = None, seed: int = 0
     """
     photographs = sample_photographs(dataset, SPLITS)
     if not photographs:
-        raise DacoError(f"{dataset.folder / 'original'} holds no photographs.")
+        raise NotFound(f"{dataset.folder / 'original'} holds no photographs.")
     translators: dict[str, Translator] = {}
     left_out: dict[str, str] = {}
     for method, make in TRANSLATORS.items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daco_core.errors import DacoError
+from daco_core.errors import NotFound
 from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import DataSet
 from daco_training.translation.scene.light import luminance, to_linear
@@ -39,7 +39,7 @@ def target_photographs(dataset: DataSet, method: str) -> dict[str, list[Path]]:
     photographs = {target: dataset.images(target, "train") for target in targets}
     for target, found in photographs.items():
         if not found:
-            raise DacoError(
+            raise NotFound(
                 f"Method {method} learns what the other domain looks like from its photographs, and "
                 f"{dataset.split_folder(target, 'train')} has none; night, fog and snow do with one domain."
             )

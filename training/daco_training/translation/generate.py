@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.files import write_text
 from daco_core.photographs.contact_sheet import contact_sheet, save_picture
 from daco_core.photographs.images import list_images, open_rgb
@@ -50,11 +50,11 @@ def generate_twins(
     """
     check_translator(method)
     if split not in (*SPLITS, "all"):
-        raise DacoError(f"No split {split!r}: choose train, val or all.")
+        raise UsageError(f"No split {split!r}: choose train, val or all.")
     splits = SPLITS if split == "all" else (split,)
     originals = [image for domain in dataset.domains for part in splits for image in dataset.images(domain, part)]
     if not originals:
-        raise DacoError(f"{dataset.folder / 'original'} holds no photographs in {' or '.join(splits)}.")
+        raise NotFound(f"{dataset.folder / 'original'} holds no photographs in {' or '.join(splits)}.")
     translator = TRANSLATORS[method](dataset)
     _claim(dataset, {"method": method, "seed": seed, **translator.settings}, overwrite)
     missing = [image for image in originals if not dataset.twin(image).exists()]
@@ -87,9 +87,9 @@ def refuse_other_twins(dataset: DataSet, method: str, learns: bool = False) -> N
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DacoError(f"{file} is damaged ({error}): --overwrite makes the twins anew.") from error
     if existing != method:
-        raise DacoError(f"{file.parent} holds twins made by {existing}: --overwrite makes them anew by {method}.")
+        raise UsageError(f"{file.parent} holds twins made by {existing}: --overwrite makes them anew by {method}.")
     if learns:
-        raise DacoError(
+        raise UsageError(
             f"{file.parent} holds twins made by {method} as far as it was trained: --overwrite trains it further and"
             " makes them anew."
         )
@@ -129,7 +129,7 @@ def _claim(dataset: DataSet, record: dict[str, object], overwrite: bool) -> None
         elif twins:
             existing = json.loads(file.read_text()) if file.is_file() else "a method that left no record"
             if existing != record:
-                raise DacoError(
+                raise UsageError(
                     f"{folder} holds twins made with {existing}, not {record}: --overwrite makes them anew."
                 )
         folder.mkdir(exist_ok=True)

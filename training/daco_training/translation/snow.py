@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import DataSet
 from daco_training.translation.directions import snowy_domains
@@ -53,7 +53,7 @@ class SnowTranslator:
 
     def __init__(self, dataset: DataSet) -> None:
         if snowy := sorted(snowy_domains(dataset)):
-            raise DacoError(
+            raise UsageError(
                 f"Method snow cannot take snow away again, and {snowy[0]} of {dataset.name} is named after it: "
                 "use fourier, reinhard or cut."
             )

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_core.photographs.layout import DataSet
 from daco_training.translation.fog import FogTranslator
 from daco_training.translation.fourier import FourierTranslator
@@ -56,4 +56,4 @@ TRANSLATORS: dict[str, Callable[[DataSet], Translator]] = {
 def check_translator(name: str) -> None:
     """Raises DacoError where there is no translator of this name."""
     if name not in TRANSLATORS:
-        raise DacoError(f"No translation method {name!r}: choose {', '.join(TRANSLATORS)}.")
+        raise UsageError(f"No translation method {name!r}: choose {', '.join(TRANSLATORS)}.")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from daco_core.errors import DacoError
+from daco_core.errors import NotFound
 from daco_core.photographs.layout import DataSet
 from daco_training.devices import send
 from daco_training.encoder.encoder import EncoderConfig
@@ -55,7 +55,7 @@ class TrainingViews:
             missing = [twin for twin in twins if not twin.exists()]
             if missing:
                 command = f"daco-data translate {dataset.name} --data-root {dataset.data_root} --method fourier"
-                raise DacoError(
+                raise NotFound(
                     f"{len(missing)} of {len(twins)} generated twins are missing, {missing[0]} first. "
                     f"Make them with: {command}"
                 )

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, MissingExtra
 from daco_index.search.catalog import Catalog, Entry
 from daco_index.search.stores.faiss import AS_IT_LIKES, FaissStore, candidates_file, inner
 from daco_index.search.stores.gpu import move_there
@@ -264,7 +264,7 @@ def _usearch() -> Any:
     try:
         from usearch import index
     except ImportError as error:
-        raise DacoError("usearch is not installed: pip install 'daco-serve[bench]'.") from error
+        raise MissingExtra("usearch is not installed: pip install 'daco-serve[bench]'.") from error
     return index
 
 
@@ -272,5 +272,5 @@ def _hnswlib() -> Any:
     try:
         import hnswlib
     except ImportError as error:
-        raise DacoError("hnswlib is not installed: pip install 'daco-serve[bench]'.") from error
+        raise MissingExtra("hnswlib is not installed: pip install 'daco-serve[bench]'.") from error
     return hnswlib

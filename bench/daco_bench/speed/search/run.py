@@ -23,7 +23,7 @@ from daco_bench.speed.search.engines import (
     save_served,
 )
 from daco_bench.speed.search.synthetic import VIEWS, SyntheticMap, statistics_of
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_index.generations.folders import generation_folder, read_current
 from daco_index.search.bundle import VECTORS_FILE
 from daco_index.search.index_choice import EXACT, Wishes, choose, machine_memory, size, smaller
@@ -102,10 +102,10 @@ def run_sizes(
     """
     unknown = set(others) - set(OTHERS)
     if unknown:
-        raise DacoError(f"No engine {min(unknown)!r}: choose of {', '.join(OTHERS)}.")
+        raise UsageError(f"No engine {min(unknown)!r}: choose of {', '.join(OTHERS)}.")
     memory, needed = machine_memory(), COPIES_ALONE * 4 * max(sizes) * dimension
     if needed > memory:
-        raise DacoError(
+        raise UsageError(
             f"{max(sizes)} descriptors of {dimension} numbers need about {size(needed)} to be indexed, and this machine"
             f" has {size(memory)}: take a smaller size."
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from daco_bench.speed.serving.servers import Running, Start, daco_serve, program, rival, running
 from daco_bench.speed.serving.timings import Timings
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.threads import available_cores
 
 WARM_SECONDS = 3.0
@@ -77,7 +77,7 @@ def compare(
     """
     unknown = set(servers) - set(SERVERS)
     if unknown:
-        raise DacoError(f"There is no server {sorted(unknown)[0]!r} to compare: choose of {', '.join(SERVERS)}.")
+        raise UsageError(f"There is no server {sorted(unknown)[0]!r} to compare: choose of {', '.join(SERVERS)}.")
     cores = available_cores()
     floor: dict[int, list[Timings]] = {loops: [] for loops in sorted({1, cores})}
     measured: dict[str, dict[int, list[Timings]]] = {name: {at: [] for at in concurrencies} for name in servers}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import (
     LOCATIONS_FILE,
     Location,
@@ -41,7 +41,7 @@ def locate(folder: Path, images: Sequence[Path]) -> dict[Path, Location]:
                 continue
             image = wanted[found[0]]
             if image in located and _metres_apart(located[image], location) > AGREE_METRES:
-                raise DacoError(
+                raise UsageError(
                     f"{source[image]} and {table} give {image.name} different positions: remove one of them."
                 )
             if image not in located:

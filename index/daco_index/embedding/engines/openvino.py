@@ -12,7 +12,7 @@ from PIL import Image
 from torch.nn import functional
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.engines.export import exported_backbone
 from daco_index.embedding.engines.openvino_runtime import openvino
@@ -56,10 +56,10 @@ class OpenVinoEngine:
         self._encoder = encoder.eval()
         core = openvino.Core()
         if precision == "bf16" and not has_bf16():
-            raise DacoError("This CPU does not compute in bf16: use fp32.")
+            raise UsageError("This CPU does not compute in bf16: use fp32.")
         if precision == "int8":
             if quantised is None:
-                raise DacoError("This index has no int8 form of its encoder: build it with --precision int8.")
+                raise UsageError("This index has no int8 form of its encoder: build it with --precision int8.")
             model = core.read_model(quantised)
         else:
             model = exported_backbone(encoder)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.embedding.engines.cuda_graphs import Recordings, Run
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.precision_record import Precision
@@ -39,10 +39,10 @@ class TorchEngine:
         self, encoder: Encoder, device: torch.device, precision: Precision = "fp32", graphs: bool = False
     ) -> None:
         if precision == "int8":
-            raise DacoError("PyTorch does not compute in int8: take --device cpu, or another --precision.")
+            raise UsageError("PyTorch does not compute in int8: take --device cpu, or another --precision.")
         on_gpu = device.type == "cuda"
         if precision == "bf16" and not (on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)):
-            raise DacoError(f"{device} does not compute in bf16 with PyTorch: use fp32.")
+            raise UsageError(f"{device} does not compute in bf16 with PyTorch: use fp32.")
         self.device = device
         self.at_once = MOST_AT_ONCE if on_gpu else 1
         self.dimension = encoder.dimension
@@ -82,7 +82,7 @@ class TorchEngine:
                 ).numpy()
         except torch.OutOfMemoryError as error:
             shape = " x ".join(str(side) for side in images[0].shape)
-            raise DacoError(
+            raise UsageError(
                 f"{len(images)} images of {shape} do not fit into {self.device}: use a smaller batch."
             ) from error
         return rows

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 
 FAISS = "faiss"
 PORT = 19530
@@ -35,15 +35,15 @@ class MilvusAddress:
             port = parts.port or PORT
             options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
         except ValueError as error:
-            raise DacoError(f"{text} is not an address such as {FORM}: {error}.") from error
+            raise UsageError(f"{text} is not an address such as {FORM}: {error}.") from error
         if parts.username or parts.password:
-            raise DacoError("An address is written into the index: leave the password out, and set DACO_MILVUS_TOKEN.")
+            raise UsageError("An address is written into the index: leave the password out, and set DACO_MILVUS_TOKEN.")
         name = parts.path.strip("/")
         if parts.scheme not in SCHEMES or not parts.hostname or NAME.fullmatch(name) is None:
-            raise DacoError(f"{text} is not an address such as {FORM}, its name of letters, digits and '_'.")
+            raise UsageError(f"{text} is not an address such as {FORM}, its name of letters, digits and '_'.")
         index = options.pop("index", INDEXES[0]).upper()
         if index not in INDEXES or options:
-            raise DacoError(f"{text} may end in ?index=NAME, one of {', '.join(INDEXES)}, and in nothing else.")
+            raise UsageError(f"{text} may end in ?index=NAME, one of {', '.join(INDEXES)}, and in nothing else.")
         return cls(parts.scheme, parts.hostname, port, name, index)
 
     @property
@@ -67,5 +67,5 @@ def check_address(text: str) -> str:
     if text.lower() == FAISS:
         return FAISS
     if "://" not in text:
-        raise DacoError(f"There is no store {text!r}: take {FAISS} or {FORM}.")
+        raise UsageError(f"There is no store {text!r}: take {FAISS} or {FORM}.")
     return str(MilvusAddress.parse(text))

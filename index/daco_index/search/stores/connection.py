@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from daco_core.errors import DacoError
-from daco_index.search.store import StoreAway
+from daco_core.errors import DacoError, MissingExtra, StoreAway
 from daco_index.search.stores.address import MilvusAddress
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Connection:
         try:
             import pymilvus  # noqa: F401
         except ImportError as error:
-            raise DacoError(
+            raise MissingExtra(
                 "An index in Milvus needs pymilvus, which is not installed: pip install 'daco-serve[milvus]'."
             ) from error
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs tracebacks of what it also raises

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from daco_core.errors import DacoError
+from daco_core.errors import DamagedIndex, UsageError
 from daco_index.search.index_choice import EXACT
 from daco_index.search.stores.address import FAISS
 from daco_index.search.stores.exact import Exact, in_large_pages
@@ -66,15 +66,15 @@ class FaissStore:
             candidates: whether a candidate index lies beside it; the exact vectors then stay on disk, mapped.
 
         Raises:
-            DacoError: a file cannot be read, or is no such store.
+            DamagedIndex: a file cannot be read, or is no such store.
         """
         exact = _read(path, faiss.IO_FLAG_MMAP_IFC)
         if not isinstance(exact, faiss.IndexIDMap | faiss.IndexIDMap2):
-            raise DacoError(f"{path} is not an index of ours: it keeps no ids.")
+            raise DamagedIndex(f"{path} is not an index of ours: it keeps no ids.")
         try:
             return cls(exact, _read(candidates_file(path)) if candidates else None, mapped=True)
         except RuntimeError as error:
-            raise DacoError(f"{candidates_file(path)} is no index of {path.name}: {_short(error)}") from error
+            raise DamagedIndex(f"{candidates_file(path)} is no index of {path.name}: {_short(error)}") from error
 
     @property
     def count(self) -> int:
@@ -183,7 +183,7 @@ class FaissStore:
                 candidates.train(sample)
                 self._fill(candidates, 0, progress)
         except RuntimeError as error:
-            raise DacoError(
+            raise UsageError(
                 f"{self.count} descriptors of {self.dimension} numbers do not make an index {factory}: {_short(error)}."
             ) from error
         self.candidates = candidates
@@ -300,7 +300,7 @@ def check_factory(factory: str, dimension: int) -> faiss.Index:
         return faiss.index_factory(dimension, factory, faiss.METRIC_L2)
     except RuntimeError as error:
         reason = _short(error)
-        raise DacoError(
+        raise UsageError(
             f"FAISS makes no index {factory!r} for descriptors of {dimension} numbers ({reason}). Examples: Flat,"
             " HNSW32,SQ8, IVF1024,PQ64x4fs, PCAR256,IVF4096,SQ8."
         ) from error
@@ -339,7 +339,7 @@ def _read(path: Path, flags: int = 0) -> faiss.Index:
     try:
         return faiss.read_index(str(path), flags)
     except RuntimeError as error:
-        raise DacoError(f"{path} is not an index that FAISS can read: {_short(error)}") from error
+        raise DamagedIndex(f"{path} is not an index that FAISS can read: {_short(error)}") from error
 
 
 def _write(index: faiss.Index, path: Path) -> None:

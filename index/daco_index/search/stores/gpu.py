@@ -7,7 +7,7 @@ from typing import Any
 
 import faiss
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_index.search.index_choice import Gpu
 
 GPU_MOST = 2048  # candidates for a query, and lists that are looked through for one, by FAISS on a GPU
@@ -22,7 +22,7 @@ def wanted(gpu: Gpu) -> bool:
     # faiss-cpu has neither GPUs nor a way to them
     seen = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
     if gpu == "on" and not seen:
-        raise DacoError("FAISS sees no GPU here: leave --gpu out, or install faiss-gpu where there is one.")
+        raise UsageError("FAISS sees no GPU here: leave --gpu out, or install faiss-gpu where there is one.")
     return seen and gpu != "off"
 
 

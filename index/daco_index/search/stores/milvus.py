@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, DamagedIndex, UsageError
 from daco_core.files import write_text
 from daco_index.generations.folders import finished_generations, generation_folder
 from daco_index.search.stores.address import MilvusAddress
@@ -56,7 +56,7 @@ class Pointer:
         try:
             return cls(**json.loads(file.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
-            raise DacoError(
+            raise DamagedIndex(
                 f"The index is damaged: {file} does not say where its vectors are ({error}): name the store with"
                 " daco-index build --store."
             ) from error
@@ -89,10 +89,10 @@ class MilvusStore:
         store = cls(Connection(address), pointer)
         store._connection.reach()
         if not store._connection.call("has_collection", pointer.collection):
-            raise DacoError(f"Milvus at {address.server} has no collection {pointer.collection}, named in {path}.")
+            raise DamagedIndex(f"Milvus at {address.server} has no collection {pointer.collection}, named in {path}.")
         store._connection.call("load_collection", pointer.collection, patience=LOAD_SECONDS)
         if (found := store._count()) != pointer.count:
-            raise DacoError(
+            raise DamagedIndex(
                 f"Milvus at {address.server} has {found} of the {pointer.count} vectors that {path} speaks of: go back"
                 " with daco-index rollback, or build the index again."
             )
@@ -149,7 +149,7 @@ class MilvusStore:
 
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if k > MOST_ROWS:
-            raise DacoError(f"Milvus gives at most {MOST_ROWS} matches at a time, not {k}.")
+            raise UsageError(f"Milvus gives at most {MOST_ROWS} matches at a time, not {k}.")
         similarities = np.full((len(vectors), k), -np.inf, dtype=np.float32)
         ids = np.full((len(vectors), k), -1, dtype=np.int64)
         # a bounded search may not see what was just written; a strong one does, and waits 0.2 s for the servers' clock

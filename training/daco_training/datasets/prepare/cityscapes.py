@@ -9,7 +9,7 @@ The official downloads, unpacked in one folder or side by side: `leftImg8bit/{tr
 import json
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import PUBLISHED_DOMAINS, SPLITS
 from daco_core.photographs.locations import Location
 from daco_training.datasets.prepare.placing import Photograph, Plan, find_folder, some
@@ -29,7 +29,7 @@ def plan_cityscapes(archive: Path, beta: str = "0.02") -> Plan:
         DacoError: a download is not there, or there is no such beta.
     """
     if beta not in BETAS:
-        raise DacoError(f"No fog of beta {beta!r} in Foggy Cityscapes: choose {', '.join(BETAS)}.")
+        raise UsageError(f"No fog of beta {beta!r} in Foggy Cityscapes: choose {', '.join(BETAS)}.")
     clear_root, foggy_root = find_folder(archive, "leftImg8bit"), find_folder(archive, "leftImg8bit_foggyDBF")
     foggy_end = f"_leftImg8bit_foggy_beta_{beta}.png"
     photographs, missing = [], []

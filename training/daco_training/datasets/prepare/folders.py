@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.images import list_images_below
 from daco_core.photographs.layout import SPLITS
 from daco_core.photographs.pairing import pair_keys
@@ -27,9 +27,9 @@ def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: floa
         DacoError: the folders and names do not fit together, one has no photographs, or two would get one name.
     """
     if len(folders) != len(names) or len(set(names)) < len(names) or not all(names):
-        raise DacoError(f"{len(folders)} folders need {len(folders)} different names, such as --domains day,night.")
+        raise UsageError(f"{len(folders)} folders need {len(folders)} different names, such as --domains day,night.")
     if not 0 <= validation < 1:
-        raise DacoError(f"--val is a share from 0 to below 1, not {validation}.")
+        raise UsageError(f"--val is a share from 0 to below 1, not {validation}.")
     photographs: list[Photograph] = []
     listed: list[dict[str, set[str]]] = []
     for letter, folder in zip(LETTERS, folders, strict=False):
@@ -59,7 +59,7 @@ def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: floa
 def _splits(folder: Path, validation: float) -> dict[str, dict[str, Path]]:
     """Split to file name in the layout to photograph."""
     if not folder.is_dir():
-        raise DacoError(f"{folder} is not a folder of photographs.")
+        raise NotFound(f"{folder} is not a folder of photographs.")
     if all((folder / split).is_dir() for split in SPLITS):
         return {split: _flat(folder / split) for split in SPLITS}
     files = _flat(folder)
@@ -76,8 +76,8 @@ def _flat(folder: Path) -> dict[str, Path]:
     for path in list_images_below(folder):
         name = "_".join(path.relative_to(folder).parts)
         if name in files:
-            raise DacoError(f"{files[name]} and {path} would both be called {name}: rename one of them.")
+            raise UsageError(f"{files[name]} and {path} would both be called {name}: rename one of them.")
         files[name] = path
     if not files:
-        raise DacoError(f"{folder} holds no photographs (jpg, png or webp).")
+        raise NotFound(f"{folder} holds no photographs (jpg, png or webp).")
     return files

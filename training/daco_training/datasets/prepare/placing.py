@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.files import replace_file, write_text
 from daco_core.photographs.images import list_images, open_rgb
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
@@ -73,9 +73,9 @@ def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None)
         DacoError: the plan is empty, the folder holds photographs of another preparation, or a file cannot be made.
     """
     if link and size:
-        raise DacoError("--size makes new files and --link makes none: choose one of them.")
+        raise UsageError("--size makes new files and --link makes none: choose one of them.")
     if not plan.photographs:
-        raise DacoError("There is nothing to prepare: no photographs were found.")
+        raise NotFound("There is nothing to prepare: no photographs were found.")
     targets = {_target(folder, photograph): photograph for photograph in plan.photographs}
     if len(targets) < len(plan.photographs):
         raise DacoError(f"{len(plan.photographs) - len(targets)} photographs would overwrite others of the same name.")
@@ -116,7 +116,7 @@ def _refuse_strangers(folder: Path, targets: dict[Path, Photograph]) -> None:
     ]
     strangers = [image for image in there if image not in targets]
     if strangers:
-        raise DacoError(
+        raise UsageError(
             f"{folder} holds {len(strangers)} photographs that do not come from here, {strangers[0]} first: "
             "move them away, or prepare under another --name."
         )
@@ -133,7 +133,7 @@ def _claim(folder: Path, options: dict[str, str]) -> None:
         if recorded != options:
             differing = sorted(name for name in {*recorded, *options} if recorded.get(name) != options.get(name))
             changes = ", ".join(f"{name} was {recorded.get(name)}, now {options.get(name)}" for name in differing)
-            raise DacoError(f"{folder} was prepared otherwise ({changes}): remove it, or choose another --name.")
+            raise UsageError(f"{folder} was prepared otherwise ({changes}): remove it, or choose another --name.")
     _write_json(file, options)
 
 
@@ -155,7 +155,7 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source.resolve(), target)
     except OSError as error:
-        raise DacoError(f"{source} cannot be linked to {target.parent} ({error.strerror}): use --copy.") from error
+        raise UsageError(f"{source} cannot be linked to {target.parent} ({error.strerror}): use --copy.") from error
 
 
 def _shrink(image: Image.Image, size: int) -> Image.Image:
@@ -174,11 +174,11 @@ def find_folder(archive: Path, name: str) -> Path:
         DacoError: there is none.
     """
     if not archive.is_dir():
-        raise DacoError(f"{archive} is not a folder: give the folder that the download was unpacked in.")
+        raise NotFound(f"{archive} is not a folder: give the folder that the download was unpacked in.")
     for found in (archive if archive.name == name else archive / name, *sorted(archive.glob(f"*/{name}"))):
         if found.is_dir():
             return found
-    raise DacoError(f"{archive} holds no folder {name}: give the folder that the download was unpacked in.")
+    raise UsageError(f"{archive} holds no folder {name}: give the folder that the download was unpacked in.")
 
 
 def some(names: Sequence[object], most: int = 3) -> str:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import UsageError
 from daco_core.photographs.layout import SPLITS
 from daco_training.datasets.prepare.placing import Placed, Plan, place
 
@@ -19,7 +19,7 @@ def carry_out(plan: Plan, folder: Path, link: bool, size: int | None, partial: b
     for sentence in plan.missing:
         print(sentence, file=sys.stderr)
     if plan.missing and not partial:
-        raise DacoError(
+        raise UsageError(
             "The download is not complete (see above): unpack the rest, or take what is there by --partial."
         )
     for doubt in plan.doubts[:MOST_DOUBTS]:

@@ -7,7 +7,7 @@ NNNNNN.png`. Their camera poses are in a made-up world, so there are no position
 import re
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.layout import PUBLISHED_DOMAINS
 from daco_training.datasets.prepare.placing import Photograph, Plan, some
 
@@ -31,12 +31,12 @@ def plan_synthia(archive: Path, holdout: str = DEFAULT_HOLDOUT) -> Plan:
     """
     sequences = _find_sequences(archive)
     if holdout not in sequences:
-        raise DacoError(
+        raise UsageError(
             f"Sequence {holdout} cannot be held out: in both weathers there are {', '.join(sequences)}. "
             "Choose one of them with --holdout, or unpack the missing one."
         )
     if len(sequences) == 1:
-        raise DacoError(
+        raise UsageError(
             f"Sequence {holdout} is the only one in both weathers: held out, it leaves nothing to train on."
         )
     photographs: list[Photograph] = []
@@ -78,7 +78,7 @@ def _find_sequences(archive: Path) -> dict[str, tuple[Path, Path]]:
             found.setdefault(match[1], {})[match[2]] = folder
     both = {number: (of["SUNSET"], of["RAINNIGHT"]) for number, of in sorted(found.items()) if len(of) == len(WEATHERS)}
     if not both:
-        raise DacoError(
+        raise NotFound(
             f"{archive} holds no sequence in both weathers: unpack SYNTHIA-SEQS-NN-SUNSET and "
             "SYNTHIA-SEQS-NN-RAINNIGHT there, for two sequences at least."
         )

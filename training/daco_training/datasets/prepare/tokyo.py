@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageStat
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.layout import PUBLISHED_DOMAINS
 from daco_core.photographs.locations import Location, distance_metres, parse_location
@@ -104,12 +104,12 @@ def plan_tokyo(archive: Path) -> Plan:
 def _find_photographs(archive: Path) -> dict[int, Path]:
     """Number to file, in the folder or in the one folder in it that holds them."""
     if not archive.is_dir():
-        raise DacoError(f"{archive} is not a folder: give the folder that 247query_v3.zip was unpacked in.")
+        raise NotFound(f"{archive} is not a folder: give the folder that 247query_v3.zip was unpacked in.")
     for folder in (archive, *sorted(path for path in archive.iterdir() if path.is_dir())):
         found = {int(path.stem): path for path in folder.glob("*.jpg") if re.fullmatch(r"\d{5}", path.stem)}
         if found:
             return found
-    raise DacoError(f"{archive} holds no photographs 00001.jpg and so on: give the folder 247query_v3.")
+    raise NotFound(f"{archive} holds no photographs 00001.jpg and so on: give the folder 247query_v3.")
 
 
 def _read_shot(path: Path) -> _Shot:

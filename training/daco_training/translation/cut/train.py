@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from daco_core.errors import DacoError
+from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.contact_sheet import contact_sheet, save_picture
 from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import DataSet
@@ -127,7 +127,7 @@ class Direction(nn.Module):
         other = {name: value for name, value in state["settings"].items() if mine[name] != value}
         other.pop("iterations", None)
         if other:
-            raise DacoError(f"{file} was trained with {other}: give the same, or delete it to train it anew.")
+            raise UsageError(f"{file} was trained with {other}: give the same, or delete it to train it anew.")
         self.load_state_dict(state["networks"])
         self.make_optimizer.load_state_dict(state["make_optimizer"])
         self.judge_optimizer.load_state_dict(state["judge_optimizer"])
@@ -163,7 +163,7 @@ def is_trained(dataset: DataSet, settings: CutSettings) -> bool:
 def _train_direction(dataset: DataSet, source: str, target: str, settings: CutSettings, device: torch.device) -> None:
     photographs = dataset.images(source, "train")
     if not photographs:
-        raise DacoError(
+        raise NotFound(
             f"Method cut learns from each domain's photographs, and {dataset.split_folder(source, 'train')} has none."
         )
     file = checkpoint_file(dataset, source, target)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, NotFound
 from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import DataSet
 from daco_training.devices import pick_device
@@ -35,7 +35,7 @@ class CutTranslator:
         for source in dataset.domains:
             file = checkpoint_file(dataset, source, target_of(source))
             if not file.is_file():
-                raise DacoError(
+                raise NotFound(
                     f"There is no CUT model {file}: train it with daco-data translate {dataset.name} --method cut."
                 )
             self._generators[source] = _load_generator(file).to(pick_device(device)).eval()

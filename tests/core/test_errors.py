@@ -1,0 +1,73 @@
+"""Errors by kind: a caller can tell a wrong argument from a missing index, a damaged one, and a missing package."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from daco_core import errors
+from daco_core.errors import DacoError, DamagedEncoder, DamagedIndex, MissingExtra, NotFound, UsageError
+from daco_core.photographs.layout import DataSet
+from daco_index.generations.verify import verify_index
+from daco_index.search.bundle import Bundle
+from daco_index.search.index_choice import parse_size
+from daco_serve.operation.settings import load_settings
+from daco_training.encoder.encoder import Encoder
+
+SHIPPED = Path(errors.__file__).parent / "encoder" / "shipped"
+
+
+def test_every_kind_is_caught_as_what_a_user_can_put_right() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(kinds) == 7
+    assert all(issubclass(kind, DacoError) and kind.__doc__ for kind in kinds)
+
+
+def test_an_impossible_argument_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no size of memory"):
+        parse_size("much")
+    with pytest.raises(UsageError, match="--port"):
+        load_settings({"index": ("maps",), "port": 70000})
+
+
+def test_what_is_not_there_is_told_from_what_is_damaged(tmp_path: Path) -> None:
+    for open_index in (Bundle.open, verify_index):
+        with pytest.raises(NotFound, match="holds no index"):
+            open_index(tmp_path)
+    with pytest.raises(NotFound, match="No data set"):
+        _ = DataSet(tmp_path, "nowhere").domains
+    (tmp_path / "CURRENT").write_text("rubbish")
+    for open_index in (Bundle.open, verify_index):
+        with pytest.raises(DamagedIndex, match="does not name a generation"):
+            open_index(tmp_path)
+
+
+def test_so_it_is_for_an_encoder(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="holds no encoder"):
+        Encoder.load(tmp_path)
+    shutil.copytree(SHIPPED, tmp_path / "copy")
+    config = json.loads((tmp_path / "copy" / "encoder.json").read_text())
+    (tmp_path / "copy" / "encoder.json").write_text(json.dumps(config | {"format_version": 999}))
+    with pytest.raises(DamagedEncoder, match="format 999"):
+        Encoder.load(tmp_path / "copy")
+
+
+def test_a_package_that_is_not_installed_is_a_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from daco_index.search.tuning_plot import drawing
+
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtra, match=r"daco-serve\[plot\]"):
+        drawing()
+
+
+def test_a_broken_photograph_is_a_kind_of_its_own(tmp_path: Path) -> None:
+    from daco_core.photographs.images import UnreadableImage, open_reduced
+
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    Image.new("RGB", (8, 8)).save(tmp_path / "whole.png")
+    assert open_reduced(tmp_path / "whole.png", 8, (tmp_path / "whole.png").read_bytes())
+    with pytest.raises(UnreadableImage):
+        open_reduced(tmp_path / "broken.png", 8, b"no image")
