@@ -5,9 +5,7 @@ import time
 from contextvars import ContextVar
 from typing import Literal
 
-from pythonjsonlogger.json import JsonFormatter
-
-OURS = ("daco_serve", "index", "training")  # of libraries only warnings and errors are shown
+OURS = ("daco_core", "daco_training", "daco_index", "daco_serve")  # of libraries only warnings and errors are shown
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -25,7 +23,9 @@ def configure_logs(form: LogFormat, level: LogLevel) -> None:
         logging.getLogger(package).setLevel(level.upper())
 
 
-def _json() -> JsonFormatter:
+def _json() -> logging.Formatter:
+    from pythonjsonlogger.json import JsonFormatter
+
     formatter = JsonFormatter(
         "{asctime}{levelname}{name}{message}",
         style="{",

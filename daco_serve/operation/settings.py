@@ -1,11 +1,12 @@
-"""Every setting of the server: its default, its limits, and its variable in the environment."""
+"""Every setting of the server, once: its default, its limits, what it means; options and variables follow from it."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from limits import parse
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.config import JsonDict
 
 from daco_core.errors import UsageError
 from daco_core.threads import available_cores
@@ -17,77 +18,82 @@ from daco_serve.operation.tiles import check_tiles
 
 NO_LIMIT = "none"
 GRACE_SECONDS = 10  # for requests in work when the server is told to stop
+PREFIX = "DACO_"  # of every variable in the environment
 
 
-class ServeSettings(BaseSettings):
-    """What a server is told; each field may also come from the environment, `port` as `DACO_PORT`.
+def setting(default: Any, meaning: str, shown: str = "", option: str = "", metavar: str = "", **limits: Any) -> Any:
+    """A field of `ServeSettings`.
 
     Args:
-        index: folders of the indexes to answer from, each as `find_indexes` takes it; in the environment divided by
-            commas.
-        k, max_k: how many matches an answer has, unless the request says; and at most.
-        max_upload_bytes: of one photograph.
-        max_images: Largest number of photographs in one batch.
-        max_batch_bytes: Largest size of one batch, all photographs together.
-        max_pixels: width times height; looked at before anything is decoded.
-        upload_seconds: Time a client may take to send its photograph.
-        workers: processes that share the port and the cores.
-        decode_seconds: Time a photograph may take to decode before its decoder is stopped.
-        max_waiting: Requests that each worker handles at once; further ones are answered with 503.
-        max_batch: Largest number of photographs that the encoder embeds at once; on a CPU, limited by its cores.
-        reload_seconds: Interval at which the server looks for a new generation of the index.
-        gpu: whether indexes are searched on a GPU; with `auto`, where there is one for them.
-        precision: that the encoder computes in; auto for what the index was built for.
-        trust: run the code of others that an index with an encoder from torch.hub needs.
-        keys: the file of API keys; naming one asks for a key on loopback too.
-        open: ask for no key, whoever can reach the server.
-        make_key: where a key is needed and there is none, make one and print it, once.
-        rate_limit: queries of one client, as `120/minute`, or `none`; reading is allowed 20 times as often.
-        rate_limit_storage: Where queries are counted: in each worker, or in a Redis server that all share.
-        cors_origins: other sites whose pages may ask; in the environment separated by commas.
-        trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed, separated by commas.
-        tiles, tiles_attribution: tile server behind the page's map, with {z}, {x} and {y}; and whom the map thanks.
-        log_format, log_level: of the log on stderr.
+        meaning: one sentence, for the command's help and the reference page.
+        shown: the default as a reader sees it, where that is not its value.
+        option: name of its option, where that is not the field's name.
+        metavar: what the help calls its value.
+        limits: what pydantic checks.
     """
+    shown_as: JsonDict = {"shown": shown, "option": option, "metavar": metavar}
+    return Field(default, description=meaning, json_schema_extra=shown_as, **limits)
 
-    model_config = SettingsConfigDict(env_prefix="DACO_", env_ignore_empty=True)
 
-    index: Annotated[tuple[str, ...], NoDecode] = Field(min_length=1)
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-    k: int = Field(default=5, ge=1)
-    max_k: int = Field(default=100, ge=1)
-    max_upload_bytes: int = Field(default=20 * 2**20, ge=1)
-    max_images: int = Field(default=16, ge=1)
-    max_batch_bytes: int = Field(default=64 * 2**20, ge=1)
-    max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000)  # past that Pillow refuses by itself
-    upload_seconds: float = Field(default=60.0, gt=0)
-    workers: int = Field(default=1, ge=1, le=256)
-    decode_seconds: float = Field(default=10.0, gt=0)
-    max_waiting: int = Field(default=64, ge=1)
-    max_batch: int = Field(default=16, ge=1)
-    reload_seconds: float = Field(default=2.0, gt=0)
-    device: str = "auto"
-    precision: Wish = "auto"
-    gpu: Gpu = "auto"
-    trust: bool = False
-    keys: Path | None = None
-    open: bool = False
-    make_key: bool = False
-    rate_limit: str | None = None
-    rate_limit_storage: str = "async+memory://"
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    trusted_proxies: str = "127.0.0.1"
-    tiles: str | None = None
-    tiles_attribution: str | None = None
-    log_format: LogFormat = "text"
-    log_level: LogLevel = "info"
+class ServeSettings(BaseModel):
+    """What a server is told. The field `port` is the option `--port` and the variable `DACO_PORT`; a field with several
+    values is an option that may be repeated, and a variable with commas."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    index: tuple[str, ...] = setting(
+        ..., "Folder of an index, or of several; NAME=FOLDER to name it.", metavar="[NAME=]FOLDER", min_length=1
+    )
+    host: str = setting("127.0.0.1", "Address to listen on.")
+    port: int = setting(8000, "Port; 0 takes a free one.", ge=0, le=65535)
+    k: int = setting(5, "Matches in an answer, unless the request says.", ge=1)
+    max_k: int = setting(100, "Most matches that may be asked for.", ge=1)
+    max_upload_bytes: int = setting(20 * 2**20, "Largest photograph that is accepted.", "20 MiB", ge=1)
+    max_images: int = setting(16, "Largest number of photographs in one batch.", ge=1)
+    max_batch_bytes: int = setting(64 * 2**20, "Largest size of one batch, all photographs together.", "64 MiB", ge=1)
+    # past 178 million Pillow refuses by itself
+    max_pixels: int = setting(50_000_000, "Most pixels that are decoded.", "50 million", ge=1, le=178_000_000)
+    upload_seconds: float = setting(60.0, "Time a client may take to send its photograph.", gt=0)
+    workers: int = setting(1, "Processes that share the port and the cores.", ge=1, le=256)
+    decode_seconds: float = setting(10.0, "Time a photograph may take to decode before its decoder is stopped.", gt=0)
+    max_waiting: int = setting(
+        64, "Requests that each worker handles at once; further ones are answered with 503.", ge=1
+    )
+    max_batch: int = setting(
+        16, "Largest number of photographs that the encoder embeds at once; on a CPU, limited by its cores.", ge=1
+    )
+    reload_seconds: float = setting(2.0, "Interval at which the server looks for a new generation of the index.", gt=0)
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N.")
+    precision: Wish = setting("auto", "fp32, bf16 or int8; auto: what the index was built for.")
+    gpu: Gpu = setting("auto", "Whether indexes are searched on a GPU: auto, on or off.")
+    trust: bool = setting(False, "Run the code of others that an index with a torchhub: encoder needs.", "no")
+    keys: Path | None = setting(None, "File of API keys (daco-serve key); asks for one on loopback too.")
+    open: bool = setting(False, "Ask for no key, though others can reach --host.", "no")
+    make_key: bool = setting(False, "Make a key where one is needed and there is none, and print it once.", "no")
+    rate_limit: str | None = setting(
+        None,
+        "Queries of one client: 120/minute, or none. Reading is allowed 20 times as often.",
+        "none; 120/minute if --open",
+    )
+    rate_limit_storage: str = setting(
+        "async+memory://", "Where queries are counted: in each worker, or in a Redis server that all share."
+    )
+    cors_origins: tuple[str, ...] = setting((), "A site whose pages may ask.", option="cors_origin")
+    trusted_proxies: str = setting(
+        "127.0.0.1", "Addresses and networks, separated by commas, whose X-Forwarded-For is believed."
+    )
+    tiles: str | None = setting(None, "Tile server behind the page's map, as https://HOST/{z}/{x}/{y}.png.", "none")
+    tiles_attribution: str | None = setting(None, "Whom the map thanks for the tiles.", "the host")
+    log_format: LogFormat = setting("text", "Form of the log on standard error: text or json.")
+    log_level: LogLevel = setting("info", "debug, info, warning or error.")
 
     @field_validator("rate_limit")
     @classmethod
     def _can_be_parsed(cls, value: str | None) -> str | None:
         if value is not None and value != NO_LIMIT:
             try:
+                from limits import parse  # slow to import, for a command that shows its help
+
                 parse(value)
             except ValueError:
                 raise ValueError(f"say it as 120/minute, 10/second or {NO_LIMIT}") from None
@@ -122,24 +128,34 @@ class ServeSettings(BaseSettings):
         return max(1, available_cores() // self.workers)
 
 
-def load_settings(given: dict[str, Any]) -> ServeSettings:
+def option_of(name: str) -> str:
+    """The option of a setting, with underscores: its name, unless it says otherwise."""
+    shown_as = ServeSettings.model_fields[name].json_schema_extra
+    return str(shown_as["option"] or name) if isinstance(shown_as, dict) else name
+
+
+def load_settings(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> ServeSettings:
     """Settings from what was given, then the environment, then the defaults; None counts as not given.
 
     Args:
         given: the value of each setting that has an option.
+        environment: variables; an empty one counts as not set.
 
     Raises:
-        DacoError: a value is not of its kind, or there is no index.
+        UsageError: a value is not of its kind, or there is no index.
     """
+    stated = {name: environment.get(PREFIX + name.upper()) for name in ServeSettings.model_fields}
+    values: dict[str, Any] = {name: value for name, value in stated.items() if value}
+    values |= {name: value for name, value in given.items() if value is not None}
     try:
-        return ServeSettings(**{name: value for name, value in given.items() if value is not None})
+        return ServeSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        variable = f"DACO_{name.upper()}"
+        variable = PREFIX + name.upper()
         if first["type"] in ("missing", "too_short"):
             raise UsageError(f"No {name} was named: give --{name} or set {variable}.") from error
         reason = first["msg"].removeprefix("Value error, ")
         # the command names all that it has an option for, given or not
-        subject = f"--{name.replace('_', '-')} (or {variable})" if name in given else variable
+        subject = f"--{option_of(name).replace('_', '-')} (or {variable})" if name in given else variable
         raise UsageError(f"{subject} cannot be {first['input']!r}: {reason}.") from error

@@ -107,32 +107,17 @@ def _option(option: Any) -> str:
 
 
 def _settings() -> Iterator[str]:
-    run = ours("daco-serve").commands["run"]
-    options = {option.opts[0].removeprefix("--").replace("-", "_"): option for option in run.params}
-    options["cors_origins"] = options["cors_origin"]
-    meanings = _meanings()
+    options = {option.name: option for option in ours("daco-serve").commands["run"].params}
     for name, field in ServeSettings.model_fields.items():
-        option = f"`{options[name].opts[0]}`" if name in options else ""
         default = "required" if field.is_required() else _default(field.default)
-        said = field.description or (options[name].help if name in options else meanings[name])
-        yield f"| `DACO_{name.upper()}` | {option} | {default} | {' '.join((said or '').split())} |"
+        meaning = " ".join((field.description or "").split())
+        yield f"| `DACO_{name.upper()}` | `{options[name].opts[0]}` | {default} | {meaning} |"
 
 
 def _default(value: object) -> str:
     if value is None or value == ():
         return "none"
     return f"`{value}`" if not isinstance(value, bool) else ("yes" if value else "no")
-
-
-def _meanings() -> dict[str, str]:
-    """What the docstring of the settings says of those that have no option."""
-    arguments = inspect.cleandoc(ServeSettings.__doc__ or "").partition("Args:\n")[2]
-    meanings = {}
-    for entry in re.findall(r"^    (\S[^\n]*(?:\n        [^\n]+)*)", arguments, flags=re.MULTILINE):
-        names, _, meaning = entry.partition(":")
-        for name in names.split(","):
-            meanings[name.strip()] = " ".join(meaning.split())
-    return meanings
 
 
 if __name__ == "__main__":
