@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 
 from daco_core.errors import UsageError
 from daco_core.threads import available_cores
-from daco_index.embedding.precision_record import Wish
+from daco_index.embedding.precision_record import PrecisionRequest
 from daco_index.search.index_choice import Gpu
 from daco_serve.operation.addresses import networks_of
 from daco_serve.operation.logs import LogFormat, LogLevel
@@ -64,7 +64,7 @@ class ServeSettings(BaseModel):
     )
     reload_seconds: float = setting(2.0, "Interval at which the server looks for a new generation of the index.", gt=0)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.")
-    precision: Wish = setting("auto", "fp32, bf16 or int8; auto: what the index was built for.")
+    precision: PrecisionRequest = setting("auto", "fp32, bf16 or int8; auto: what the index was built for.")
     gpu: Gpu = setting("auto", "Whether indexes are searched on a GPU: auto, on or off.")
     trust: bool = setting(False, "Run the code of others that an index with a torchhub: encoder needs.", "no")
     keys: Path | None = setting(None, "File of API keys (daco-serve key); asks for one on loopback too.")

@@ -1,36 +1,70 @@
-"""A new index from a set of photographs: find, embed, write, publish; and what a change of it shares with that."""
+"""How an index is made: found -> embedded -> arranged -> written -> proved -> published.
 
-import itertools
+    references = references_to_build(source, ...)                     found: photographs, where each was taken
+    embeddings = embed_references(references, target, encoder, ...)   embedded: catalogue entries and descriptors
+    arrangement = arrange_search(spec, target, ...)                   arranged: the index that they are searched by
+    write_contents(number, folder, spec, arrangement, target)         written: the files of a new generation
+    queries = prove(folder)                                           proved: the fastest precision of queries
+    leaving `writer.new_generation()`                                 published: CURRENT names the new generation
+
+`build_index` below goes through all of them. `add` and `update` find other references and then do the same; `remove`,
+`merge` and `rollback` have all descriptors already, and begin with `publish`.
+"""
+
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from daco_core.errors import DacoError, UsageError
-from daco_index.embedding.embed import Embedded, embed_files
-from daco_index.embedding.embedding_cache import Known, Photograph
-from daco_index.embedding.engines.create import create_engine
-from daco_index.embedding.engines.engine import Engine
-from daco_index.embedding.precision import check_wish, choose_precision
-from daco_index.embedding.precision_record import QueryPrecision, Wish
-from daco_index.generations.descriptors import Descriptors
+from daco_index.embedding.embeddings import Embeddings, embed_references
+from daco_index.embedding.options import EmbeddingOptions
+from daco_index.embedding.precision import ReferenceSample, check_precision, choose_precision
+from daco_index.embedding.precision_record import PrecisionRequest, QueryPrecision
+from daco_index.generations.contents import last_store, sweep_servers, write_contents, write_manifest
 from daco_index.generations.folders import KEPT, Writer
-from daco_index.generations.manifest import Manifest, SourceRecord
-from daco_index.generations.publish import last_store, write_generation
-from daco_index.references.find import Reference, Split, absolute_source, find_references
+from daco_index.generations.manifest import Manifest
+from daco_index.generations.specification import GenerationSpec, Target
+from daco_index.references.changes import References, references_to_build
+from daco_index.references.find import Split
 from daco_index.references.object_stores import as_source
-from daco_index.search.bundle import Bundle, highest_next_id
-from daco_index.search.catalog import Entry
-from daco_index.search.index_choice import Wishes
+from daco_index.search.arrangement import arrange_search
+from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
+from daco_index.search.index_choice import SearchOptions
 from daco_index.search.stores.address import FAISS, MilvusAddress, check_address
 from daco_index.search.stores.connection import Connection
 from daco_index.search.stores.faiss import forced_factory
+from daco_index.search.stores.milvus import pointers
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.sources import load_encoder
+
+Prove = Callable[[Path], QueryPrecision]
+"""Chooses the precision of queries; what that needs goes into the folder that it is given, made if it is missing."""
+
+
+@dataclass(frozen=True)
+class BuildOptions(EmbeddingOptions):
+    """How to build an index; `EmbeddingOptions` has the other half.
+
+    Args:
+        precision: of queries, if it is proved to find as much.
+        data_root, split: of the source, as `find_references` takes them.
+        keep: generations that stay, with the new one.
+        search: how the descriptors are to be searched.
+        store: where the vectors go: `faiss`, a file of the index; or `milvus://host:19530/name`, a server; None for
+            where the index has them already, `faiss` for a new one.
+    """
+
+    precision: PrecisionRequest = "auto"
+    data_root: Path = Path("data")
+    split: Split = "all"
+    keep: int = KEPT
+    search: SearchOptions = field(default_factory=SearchOptions)
+    store: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +75,8 @@ class BuildReport:
         manifest: of the live generation.
         published: false where there was nothing to change, so that no generation was written.
         found: photographs in the source.
-        unreadable: files that were skipped, each with why.
+        unreadable: files that could not be read, each with why.
+        kept: those of them that the index held before, and still holds as they were.
         embedded: photographs that went through the encoder; the descriptors of the others were known.
         added: photographs that got a new id, those among them whose file has another content than before.
         removed: ids that the generation before had and this one has not.
@@ -53,6 +88,7 @@ class BuildReport:
     published: bool
     found: int
     unreadable: dict[str, str]
+    kept: list[str]
     embedded: int
     added: int
     removed: int
@@ -60,50 +96,7 @@ class BuildReport:
     images_per_second: float
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How to embed: photographs at once, on which device, stopping at an unreadable one or not, showing progress.
-
-    `trust` is consent to running the code of an encoder from torch.hub; `precision` is that of queries, None for what
-    the generation before has; `on_ray` spreads the work over a Ray cluster.
-    """
-
-    batch_size: int = 16
-    device: str = "auto"
-    strict: bool = False
-    progress: bool = True
-    trust: bool = False
-    precision: Wish | None = None
-    on_ray: bool = False
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where the photographs of a generation come from, as its manifest says it."""
-
-    source: str
-    change: str
-    sources: tuple[SourceRecord, ...]
-    left_out: tuple[str, ...] = ()
-
-
-def build_index(
-    source: str,
-    encoder: str,
-    out: Path,
-    data_root: Path = Path("data"),
-    split: Split = "all",
-    batch_size: int = 16,
-    device: str = "auto",
-    strict: bool = False,
-    trust: bool = False,
-    progress: bool = True,
-    keep: int = KEPT,
-    wishes: Wishes | None = None,
-    store: str | None = None,
-    precision: Wish = "auto",
-    on_ray: bool = False,
-) -> BuildReport:
+def build_index(source: str, encoder: str, out: Path, options: BuildOptions | None = None) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
     Until it is published, and if the build fails or is stopped, what `out` held before goes on answering. Descriptors
@@ -111,208 +104,124 @@ def build_index(
     a photograph that the index held keeps its id.
 
     Args:
-        source, data_root, split: the photographs, as `find_references` takes them.
-        encoder, trust: a folder, `timm:NAME` or `torchhub:REPO:ENTRY`, as `load_encoder` takes it.
-        strict: an unreadable photograph stops the build.
-        keep: generations that stay, with the new one.
-        wishes: of how the descriptors are searched; None for what their number calls for.
-        store: where the vectors go: `faiss`, into a file beside the catalogue; or `milvus://host:19530/name`, to a
-            server; None for where the index has them already, `faiss` for a new one.
-        precision: that queries are to be described in, if it is proved to find as much; references always are in fp32.
-        on_ray: embed on the Ray cluster that RAY_ADDRESS names, or on all of this machine through Ray.
+        source: the photographs, as `find_references` takes them.
+        encoder: a folder, `default`, `timm:NAME` or `torchhub:REPO:ENTRY`, as `load_encoder` takes it.
 
     Raises:
         DacoError: anything that the user can put right; UnreadableImage with `strict`.
     """
     start = time.perf_counter()
-    wishes = wishes or Wishes()
-    store = last_store(out) if store is None else check_address(store)
-    if store != FAISS:
-        if wishes not in (Wishes(), Wishes(gpu="off")):
-            raise UsageError(
-                f"{store} searches by the index that its address names (?index=HNSW): leave --index, --memory,"
-                " --recall and --gpu on out."
-            )
-        Connection(MilvusAddress.parse(store)).reach()  # one that is away is better known before all is embedded
-    check_wish(precision, device)
-    references = find_references(source, data_root, split)
-    loaded = load_encoder(encoder, trust)
-    if wishes.factory is not None:  # what cannot be made is refused before anything is embedded
-        wishes = replace(wishes, factory=forced_factory(wishes.factory, loaded.dimension))
-    origin = Origin(source, "build", (record_source(source, data_root, split),))
-    with Writer(out, keep) as writer:
+    options = options or BuildOptions()
+    store = last_store(out) if options.store is None else check_address(options.store)
+    _check(store, options)
+    references = references_to_build(source, options.data_root, options.split)
+    loaded = load_encoder(encoder, options.trust)
+    search = options.search
+    if search.factory is not None:  # what cannot be made is refused before anything is embedded
+        search = replace(search, factory=forced_factory(search.factory, loaded.dimension))
+    with Writer(out, options.keep) as writer:
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
-            live = Bundle.open(out, trust)
-        effort = Effort(batch_size, device, strict, progress, trust, precision, on_ray)
-        return publish_references(
-            writer, live, loaded, references, [], origin, effort, start, even_if_equal=True, wishes=wishes, store=store
-        )
+            live = Bundle.open(out, options.trust)
+        report = embed_and_publish(references, Target(writer, live, search, store), loaded, options)
+    return replace(report, seconds=round(time.perf_counter() - start, 3))
 
 
-def record_source(source: str, data_root: Path, split: Split) -> SourceRecord:
-    """A source as the manifest keeps it."""
-    name, root = absolute_source(source, data_root)
-    return SourceRecord(name, str(root), split)
-
-
-def publish_references(
-    writer: Writer,
-    live: Bundle | None,
-    encoder: Encoder,
-    references: Sequence[Reference],
-    rest: Sequence[Entry],
-    origin: Origin,
-    effort: Effort,
-    start: float,
-    even_if_equal: bool = False,
-    wishes: Wishes | None = None,
-    store: str | None = None,
+def embed_and_publish(
+    references: References, target: Target, encoder: Encoder, options: EmbeddingOptions
 ) -> BuildReport:
-    """Publishes the generation of the readable references and of `rest`; embeds only contents that are not known.
-
-    Args:
-        live: the generation before, of any encoder; with `rest`, of this one.
-        rest: entries of `live` that stay as they are.
-        start: `time.perf_counter()` when the work began.
-        even_if_equal: publish also what equals `live`.
-        wishes: of how the descriptors are searched; None for those of `live`.
-        store: `faiss` or the address of a Milvus server; None for where `live` is.
+    """All that follows once the photographs are found; photographs whose content is known are not embedded again.
 
     Raises:
         DacoError: no photograph is left, or anything else that the user can put right.
     """
-    engine = create_engine(encoder, effort.device, goal="throughput")
-    before = live.catalog.all() if live else []
-    known = Known(writer.embedded, engine.fingerprint, engine.dimension)
-    same_encoder = live is not None and live.manifest.encoder_fingerprint == engine.fingerprint
-    if live and same_encoder:
-        photographs = [Photograph(entry.width, entry.height, entry.sha256) for entry in before]
-        known.hold(photographs, [entry.id for entry in before])
-
-    embedding_start = time.perf_counter()
-    paths = [reference.path for reference in references]
-    if effort.on_ray:
-        from daco_index.embedding.ray_cluster import embed_with_ray
-
-        embedded = embed_with_ray(
-            encoder, paths, known, effort.batch_size, effort.device, effort.strict, effort.progress, effort.trust
-        )
+    start = time.perf_counter()
+    embeddings = embed_references(references, target, encoder, options)
+    spec, live = embeddings.spec, target.before
+    if references.always or live is None or not spec.equals(live):
+        manifest, published = publish(spec, target, _prove(embeddings, options), options.progress), True
     else:
-        embedded = embed_files(
-            engine, paths, effort.batch_size, strict=effort.strict, progress=effort.progress, known=known
-        )
-    embedding_seconds = time.perf_counter() - embedding_start
-    if not embedded.kept and not rest:
-        raise DacoError(
-            f"No photograph in {origin.source} can be read ({len(references)} tried). First: {embedded.unreadable[0]}"
-        )
-    next_id = highest_next_id(writer.index)
-    found = _entries(references, embedded, before, next_id)
-    entries = sorted([*rest, *found], key=lambda entry: entry.id)
-    published = even_if_equal or live is None or not _says(live.manifest, origin, before, entries)
-    if published:
-        descriptors = _descriptors(found, embedded, rest, live)
-        with TemporaryDirectory() as quantised:
-            manifest = write_generation(
-                writer,
-                descriptors,
-                entries,
-                encoder,
-                origin.source,
-                origin.change,
-                origin.sources,
-                origin.left_out,
-                next_id,
-                wishes,
-                live if same_encoder else None,
-                effort.progress,
-                store,
-                _choose_precision(effort, encoder, engine, entries, descriptors, Path(quantised)),
-                Path(quantised),
-            )
-    else:
-        assert live is not None
-        manifest = live.manifest
-    writer.forget_embedded()
-    ids_before, ids = {entry.id for entry in before}, {entry.id for entry in entries}
+        manifest, published = live.manifest, False
+    target.writer.forget_embedded()
+    ids = {entry.id for entry in spec.entries}
+    before = {entry.id for entry in live.catalog.all()} if live else set()
     return BuildReport(
         manifest=manifest,
         published=published,
-        found=len(references),
-        unreadable={str(error.path): str(error) for error in embedded.unreadable},
-        embedded=embedded.embedded,
-        added=len(ids - ids_before),
-        removed=len(ids_before - ids),
+        found=len(references.found),
+        unreadable={str(error.path): str(error) for error in embeddings.unreadable},
+        kept=embeddings.kept,
+        embedded=embeddings.embedded,
+        added=len(ids - before),
+        removed=len(before - ids),
         seconds=round(time.perf_counter() - start, 3),
-        images_per_second=round(embedded.embedded / embedding_seconds, 2),
+        images_per_second=round(embeddings.embedded / embeddings.seconds, 2),
     )
 
 
-def _descriptors(found: Sequence[Entry], embedded: Embedded, rest: Sequence[Entry], live: Bundle | None) -> Descriptors:
-    """Those that were made now, and those that the live generation holds, of copies too."""
-    descriptors = Descriptors(embedded.vectors.shape[1])
-    ids = np.array([entry.id for entry in found], dtype=np.int64)
-    made = embedded.held < 0
-    descriptors.make(ids[made], embedded.vectors)
-    if live:
-        descriptors.hold(ids[~made], live.store, embedded.held[~made])
-        descriptors.hold([entry.id for entry in rest], live.store)
-    return descriptors
+def publish(spec: GenerationSpec, target: Target, prove: Prove | None = None, progress: bool = False) -> Manifest:
+    """Arranges, writes, proves and publishes a generation; until then, and if it fails, the one before goes on.
+
+    Args:
+        prove: chooses the precision of queries; None for that of the generation before.
+
+    Raises:
+        DacoError: the descriptors are not finite numbers, the index that was asked for cannot be made of them, or the
+            disk is full or cannot be written.
+    """
+    used = pointers(target.writer.index)
+    arrangement = arrange_search(spec, target, target.store or last_store(target.writer.index), progress)
+    prove = prove or keep_precision(target.before if spec.follows(target.before) else None)
+    with target.writer.new_generation() as (number, folder):
+        write_contents(number, folder, spec, arrangement, target)
+        queries = prove(folder / QUANTISED_FOLDER)
+        manifest = write_manifest(number, folder, spec, arrangement, queries)
+    sweep_servers(target.writer, used)
+    return manifest
 
 
-def _choose_precision(
-    effort: Effort,
-    encoder: Encoder,
-    engine: Engine,
-    entries: Sequence[Entry],
-    descriptors: Descriptors,
-    quantised: Path,
-) -> QueryPrecision | None:
-    """That of queries, if one was asked for; writes what it needs into the folder `quantised`."""
-    if effort.precision is None:
+def keep_precision(before: Bundle | None) -> Prove:
+    """The precision that queries of another generation have, with what it needs; fp32 where there is none."""
+
+    def prove(folder: Path) -> QueryPrecision:
+        if before is None:
+            return QueryPrecision()
+        if before.quantised is not None:
+            shutil.copytree(before.quantised, folder)
+        return before.manifest.queries
+
+    return prove
+
+
+def _prove(embeddings: Embeddings, options: EmbeddingOptions) -> Prove | None:
+    """The precision that was asked for, proved on the photographs that were embedded; None where none was."""
+    if options.precision is None:
         return None
-    ids = np.array([entry.id for entry in entries], dtype=np.int64)
-    return choose_precision(
-        effort.precision,
-        encoder,
-        engine,
-        effort.device,
-        [as_source(entry.path) for entry in entries],
-        [entry.place for entry in entries],
-        lambda rows: descriptors.of(ids[rows]),
-        quantised,
-        effort.progress,
+    spec = embeddings.spec
+    ids = np.array([entry.id for entry in spec.entries], dtype=np.int64)
+    references = ReferenceSample(
+        paths=[as_source(entry.path) for entry in spec.entries],
+        places=[entry.place for entry in spec.entries],
+        vectors=lambda rows: spec.descriptors.of(ids[rows]),
     )
 
+    def prove(folder: Path) -> QueryPrecision:
+        queries = choose_precision(spec.encoder, embeddings.engine, references, folder, options)
+        if queries.precision != "int8":
+            shutil.rmtree(folder, ignore_errors=True)
+        return queries
 
-def _says(manifest: Manifest, origin: Origin, before: Sequence[Entry], entries: Sequence[Entry]) -> bool:
-    """Whether a generation is already what is to be written."""
-    same_origin = (manifest.sources, manifest.left_out) == (origin.sources, origin.left_out)
-    return same_origin and list(entries) == list(before)
+    return prove
 
 
-def _entries(references: Sequence[Reference], embedded: Embedded, before: Sequence[Entry], next_id: int) -> list[Entry]:
-    """The entries of the readable references: a file of the content that it had keeps its id, others get new ones."""
-    ids = {(entry.path, entry.sha256): entry.id for entry in before}
-    fresh = itertools.count(next_id)
-    entries = []
-    for row, photograph in zip(embedded.kept, embedded.photographs, strict=True):
-        reference = references[row]
-        if reference.latitude is None and (seen := embedded.exif.get(row)) is not None:
-            reference = replace(reference, latitude=seen.latitude, longitude=seen.longitude, heading=seen.heading)
-        known_id = ids.get((str(reference.path), photograph.sha256))
-        entries.append(
-            Entry(
-                id=next(fresh) if known_id is None else known_id,
-                path=str(reference.path),
-                place=reference.place,
-                latitude=reference.latitude,
-                longitude=reference.longitude,
-                heading=reference.heading,
-                width=photograph.width,
-                height=photograph.height,
-                sha256=photograph.sha256,
-            )
+def _check(store: str, options: BuildOptions) -> None:
+    """Refuses what cannot be had before anything is embedded."""
+    check_precision(options.precision, options.device)
+    if store == FAISS:
+        return
+    if options.search not in (SearchOptions(), SearchOptions(gpu="off")):
+        raise UsageError(
+            f"{store} searches by the index that its address names (?index=HNSW): leave --index, --memory,"
+            " --recall and --gpu on out."
         )
-    return entries
+    Connection(MilvusAddress.parse(store)).reach()  # one that is away is better known before all is embedded

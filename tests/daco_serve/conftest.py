@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from daco_core.photographs.locations import Location, write_locations
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.generations.folders import CALIBRATION_FILE
 from daco_index.search.bundle import read_manifest
 from daco_serve.engine.calibration import Calibration, Logistic
@@ -71,7 +71,7 @@ def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def index(photographs: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Calibrated; to be read, not changed."""
     out = tmp_path_factory.mktemp("index") / "map"
-    build_index(str(photographs), str(encoder_folder), out, device="cpu", progress=False)
+    build_index(str(photographs), str(encoder_folder), out, BuildOptions(device="cpu", progress=False))
     calibrate(out)
     return out
 

@@ -15,7 +15,7 @@ from daco_bench.cli.main import app
 from daco_bench.recall.calibrate import TURNS, _curve, _folds, calibrate
 from daco_core.errors import DacoError
 from daco_core.photographs.locations import Location, write_locations
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.references.find import Reference
 from daco_serve.engine.answers import Estimate
 from daco_serve.engine.calibration import ActiveCalibration, Calibration, Outcomes, find_calibration, fit
@@ -110,7 +110,7 @@ def wide_map(photographs: Path, encoder_folder: Path, tmp_path: Path) -> tuple[P
         write_locations(
             folder, {f"{number:02}.png": Location(35.0 + number % 6 * kilometre, 139.0) for number in range(count)}
         )
-    build_index(str(references), str(encoder_folder), tmp_path / "map", device="cpu", progress=False)
+    build_index(str(references), str(encoder_folder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
     return tmp_path / "map", queries
 
 
@@ -142,7 +142,9 @@ def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up
         assert 0.5 < after["location"]["probability"] <= 1 and 0.5 < after["on_map"] <= 1
         assert after["location"]["uncertainty_metres"] < before["location"]["uncertainty_metres"] * 100
         # it stays when the index gets another generation, and its encoder's fingerprint is what it was
-        build_index(str(index.parent / "references"), str(encoder_folder), index, device="cpu", progress=False)
+        build_index(
+            str(index.parent / "references"), str(encoder_folder), index, BuildOptions(device="cpu", progress=False)
+        )
         while answer()["index"]["generation"] == 1 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert answer()["index"]["calibrated"]

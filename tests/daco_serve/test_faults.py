@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 
 from .conftest import hosted, served
 from .hostile import photo
@@ -85,7 +85,7 @@ def test_new_generations_under_load_drop_no_request(
             for number in range(4):
                 before = load.answered
                 (more / f"another {number}.png").write_bytes(photo("PNG", (90 + number, 70)))
-                build_index(str(more), str(encoder_folder), own_index, device="cpu", progress=False)
+                build_index(str(more), str(encoder_folder), own_index, BuildOptions(device="cpu", progress=False))
                 assert eventually(lambda: load.answered >= before + 2 * CLIENTS)  # noqa: B023
             assert eventually(lambda: 5 in load.generations)
 

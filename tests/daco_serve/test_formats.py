@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, QUATERNION, choose
 from daco_serve.http.geopose import quaternion_of, yaw_of
 
@@ -158,7 +158,9 @@ def test_the_client_hears_why_there_is_no_pose_and_that_an_unknown_heading_may_b
         folder.mkdir()
         shutil.copy(photographs / "1.png", folder)
         (folder / "locations.csv").write_text(f"file,latitude,longitude\n{row}")
-        build_index(str(folder), str(encoder_folder), tmp_path / "maps" / name, device="cpu", progress=False)
+        build_index(
+            str(folder), str(encoder_folder), tmp_path / "maps" / name, BuildOptions(device="cpu", progress=False)
+        )
     with hosted(tmp_path / "maps") as address:
         headless = json.loads(gpp(f"{address}/geopose?index=headless", photographs / "1.png").stdout)
         assert headless["accuracy"]["orientation"] == 180

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from daco_core.errors import DacoError
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_serve.engine.index_names import find_indexes
 from daco_serve.engine.service import Service
 from daco_serve.operation.settings import ServeSettings
@@ -49,7 +49,7 @@ def test_queries_choose_an_index_and_a_new_one_in_the_folder_joins(
             return {one["name"]: one["count"] for one in client.get("/v1/indexes").json()["indexes"]}
 
         assert listed() == {"all": 6}
-        build_index(str(fewer), str(encoder_folder), maps / "few", device="cpu", progress=False)
+        build_index(str(fewer), str(encoder_folder), maps / "few", BuildOptions(device="cpu", progress=False))
         wait_for(lambda: listed() == {"all": 6, "few": 2})
         by_default, chosen = (client.post(f"/v1/query{where}", content=content).json() for where in ("", "?index=few"))
         assert (by_default["index"]["name"], len(by_default["matches"])) == ("all", 5)
@@ -73,7 +73,7 @@ def test_the_first_index_stays_the_first_and_addresses_name_theirs(
             return [match["image"] for match in client.post("/v1/query", content=content).json()["matches"]]
 
         assert not any("index=" in image for image in images())
-        build_index(str(fewer), str(encoder_folder), maps / "a", device="cpu", progress=False)
+        build_index(str(fewer), str(encoder_folder), maps / "a", BuildOptions(device="cpu", progress=False))
         wait_for(lambda: len(client.get("/v1/indexes").json()["indexes"]) == 2)
         assert [one["name"] for one in client.get("/v1/indexes").json()["indexes"]] == ["b", "a"]
         assert client.get("/readyz").json()["index"]["name"] == "b"
@@ -147,7 +147,7 @@ def test_a_new_generation_is_taken_up_without_a_dropped_request(
         for asker in askers:
             asker.start()
         for _ in range(3):
-            build_index(str(photographs), str(encoder_folder), own_index, device="cpu", progress=False)
+            build_index(str(photographs), str(encoder_folder), own_index, BuildOptions(device="cpu", progress=False))
         wait_for(lambda: 4 in generations)
         stop.set()
         for asker in askers:

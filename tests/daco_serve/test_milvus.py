@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.generations.change import remove_photographs
 
 from .conftest import hosted
@@ -17,7 +17,10 @@ def test_it_answers_follows_changes_and_says_when_milvus_is_away(
 ) -> None:
     out = tmp_path / "map"
     build_index(
-        str(photographs), str(encoder_folder), out, device="cpu", progress=False, store=own_milvus.address("map")
+        str(photographs),
+        str(encoder_folder),
+        out,
+        BuildOptions(device="cpu", progress=False, store=own_milvus.address("map")),
     )
     content = (photographs / "4.png").read_bytes()
     with hosted(out, reload_seconds=0.1) as address, httpx.Client(base_url=address, timeout=30) as client:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from daco_core.errors import DacoError
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_serve.engine.calibration import fit
 from daco_serve.operation.keys import KeyFile
 from daco_serve.operation.settings import load_settings
@@ -267,7 +267,10 @@ def test_another_map_is_chosen_and_every_photograph_looked_up_in_it(
 ) -> None:
     shutil.copytree(photographs, tmp_path / "unplaced", ignore=shutil.ignore_patterns("locations.csv", "[2-5].png"))
     build_index(
-        str(tmp_path / "unplaced"), str(encoder_folder), tmp_path / "unplaced map", device="cpu", progress=False
+        str(tmp_path / "unplaced"),
+        str(encoder_folder),
+        tmp_path / "unplaced map",
+        BuildOptions(device="cpu", progress=False),
     )
     maps = (f"placed={index}", f"unplaced={tmp_path / 'unplaced map'}")
     page = open_page(host(maps))

@@ -14,7 +14,7 @@ from PIL import Image
 
 import daco_serve.engine
 from daco_core.photographs.locations import Location, write_locations
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 
 from .conftest import hosted
 from .test_refusals import refused
@@ -196,7 +196,7 @@ def test_the_answer_names_the_match_it_rests_on_even_if_that_is_not_among_those_
         crowd.save(folder / f"crowd {number}.png")
         locations[f"crowd {number}.png"] = Location(35.0 + number / 111195, 139.0)
     write_locations(folder, locations)
-    build_index(str(folder), str(encoder_folder), tmp_path / "map", device="cpu", progress=False)
+    build_index(str(folder), str(encoder_folder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
     with hosted(tmp_path / "map") as address, httpx.Client(base_url=address) as client:
         for share in np.linspace(0.05, 0.95, 40):
             content = encoded(Image.blend(crowd, lone, float(share)))

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from daco_core.errors import DacoError
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_serve.http.app import WEB, create_app
 from daco_serve.operation.settings import ServeSettings, load_settings
 
@@ -130,7 +130,7 @@ def test_a_new_generation_is_taken_up_and_a_damaged_one_is_not(
             return index["generation"], index["count"]
 
         assert state() == (1, 6)
-        build_index(str(fewer), str(encoder_folder), own_index, device="cpu", progress=False)
+        build_index(str(fewer), str(encoder_folder), own_index, BuildOptions(device="cpu", progress=False))
         deadline = time.monotonic() + 20
         while state() != (2, 2) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -33,8 +33,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """To be copied, not changed. Night is the same street as day, darker."""
     import torch
 
-    from daco_index.build import build_index
-    from daco_index.search.index_choice import Wishes
+    from daco_index.build import BuildOptions, build_index
+    from daco_index.search.index_choice import SearchOptions
     from daco_training.encoder.encoder import Encoder, EncoderConfig
 
     folder = tmp_path_factory.mktemp("workshop")
@@ -58,8 +58,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(town)
     for name in ("day", "a", "b", "mine", "town"):
         built = folder / "maps" / name
-        wishes = Wishes(factory="HNSW8,SQ8") if name == "mine" else None
-        build_index(str(folder / "photographs"), str(town), built, progress=False, device="cpu", wishes=wishes)
+        wishes = SearchOptions(factory="HNSW8,SQ8") if name == "mine" else SearchOptions()
+        build_index(
+            str(folder / "photographs"), str(town), built, BuildOptions(progress=False, device="cpu", search=wishes)
+        )
     return folder
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from daco_core.photographs.layout import DataSet
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.search.bundle import Bundle
 from daco_training.loop.settings import PUBLISHED_BATCH_SIZE, PUBLISHED_MOMENTUM, TrainSettings
 from daco_training.loop.trainer import train
@@ -58,7 +58,10 @@ def test_the_method_trains_and_its_encoder_makes_a_map(places: Path, tmp_path: P
     )
     assert train(settings, accelerator="cpu").finished
     report = build_index(
-        "places/domain_a", str(settings.encoder_folder), tmp_path / "map", places, progress=False, device="cpu"
+        "places/domain_a",
+        str(settings.encoder_folder),
+        tmp_path / "map",
+        BuildOptions(data_root=places, progress=False, device="cpu"),
     )
     assert report.manifest.count == 18
 

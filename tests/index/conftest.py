@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_training.encoder.encoder import Encoder, EncoderConfig
 
 Photographs = Callable[..., list[Path]]
@@ -49,7 +49,7 @@ def built(
     """A folder of 12 photographs and the index of them: to be read, not changed."""
     root = tmp_path_factory.mktemp("built")
     photographs(root / "photographs", 12)
-    build_index(str(root / "photographs"), str(encoder_folder), root / "index", progress=False)
+    build_index(str(root / "photographs"), str(encoder_folder), root / "index", BuildOptions(progress=False))
     return root / "photographs", root / "index"
 
 

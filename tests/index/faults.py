@@ -32,7 +32,8 @@ import numpy as np
 from PIL import Image
 
 from daco_core.errors import DacoError
-from daco_index.build import Effort, build_index
+from daco_index.build import BuildOptions, build_index
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import add_photographs, remove_photographs, update_index
 from daco_index.generations.merge import merge_indexes
 from daco_index.generations.rollback import roll_back
@@ -41,7 +42,7 @@ from daco_index.search.bundle import Bundle
 from daco_index.search.stores.connection import Connection
 
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.truncate", "sqlite3.connect"}
-QUIET = Effort(batch_size=2, device="cpu", progress=False)
+QUIET = EmbeddingOptions(batch_size=2, device="cpu", progress=False)
 MOMENTS = 12  # kills from outside, for each change
 ROUNDS = 6  # of a race
 WRITERS = 4
@@ -76,7 +77,9 @@ def operations(root: Path, encoder: Path, store: str | None) -> list[Operation]:
     north, south, changed = draw(root / "north", range(8)), draw(root / "south", range(8, 12)), root / "changed"
 
     def build(source: Path, out: Path) -> None:
-        build_index(str(source), str(encoder), out, batch_size=2, device="cpu", progress=False, store=store)
+        build_index(
+            str(source), str(encoder), out, BuildOptions(batch_size=2, device="cpu", progress=False, store=store)
+        )
 
     def in_fork(work: Callable[[], object]) -> None:
         assert fork(work) == 0, "what the attempts start from cannot be made"
@@ -92,7 +95,7 @@ def operations(root: Path, encoder: Path, store: str | None) -> list[Operation]:
     made = [
         Operation("first build", root / "nothing", lambda index: build(north, index)),
         Operation("build", root / "base", lambda index: build(draw(root / "both", range(3, 11)), index)),
-        Operation("add", root / "base", lambda index: add_photographs(index, str(south), effort=QUIET)),
+        Operation("add", root / "base", lambda index: add_photographs(index, str(south), options=QUIET)),
         Operation("remove", root / "base", lambda index: remove_photographs(index, ids=[0, 5])),
         Operation("update", root / "moved", lambda index: update_index(index, QUIET)),
         Operation("rollback", root / "older", roll_back),
@@ -249,7 +252,7 @@ def race(root: Path, encoder: Path, every: int) -> dict[str, int]:
         index = root / "trial"
         shutil.rmtree(index, ignore_errors=True)
         shutil.copytree(build, index)
-        children = [start(partial(add_photographs, index, source, effort=QUIET)) for source in sources]
+        children = [start(partial(add_photographs, index, source, options=QUIET)) for source in sources]
         codes = [wait(child) for child in children]
         assert set(codes) <= {0, REFUSED} and 0 in codes, codes
         through = [source for code, source in zip(codes, sources, strict=True) if code == 0]

@@ -11,7 +11,7 @@ import pytest
 
 from daco_core.errors import DacoError
 from daco_core.photographs.images import UnreadableImage, open_rgb
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.create import create_engine
 from daco_index.search.bundle import Bundle, read_manifest
@@ -98,7 +98,7 @@ def test_positions_reach_the_catalogue_and_the_bounds(encoder_folder, photograph
         "file,place,latitude,longitude,heading\n000.png,inn,10,20,350\n002.png,,-5.5,30,\n"
     )
     manifest = build_index(
-        str(tmp_path / "map"), str(encoder_folder), tmp_path / "index", device="cpu", progress=False
+        str(tmp_path / "map"), str(encoder_folder), tmp_path / "index", BuildOptions(device="cpu", progress=False)
     ).manifest
     assert manifest.with_location == 2
     assert manifest.bounds is not None
@@ -123,7 +123,7 @@ def with_broken(photographs, tmp_path) -> Path:
 
 
 def test_unreadable_photographs_are_named_and_skipped(with_broken, encoder_folder, tmp_path, capsys):
-    report = build_index(str(with_broken), str(encoder_folder), tmp_path / "index", progress=False)
+    report = build_index(str(with_broken), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     assert set(report.unreadable) == {str(with_broken / "001.png"), str(with_broken / "letter.jpg")}
     said = capsys.readouterr().err
     assert str(with_broken / "001.png") in said
@@ -136,7 +136,9 @@ def test_unreadable_photographs_are_named_and_skipped(with_broken, encoder_folde
 
 def test_strict_stops_at_an_unreadable_photograph_and_publishes_nothing(with_broken, encoder_folder, tmp_path):
     with pytest.raises(UnreadableImage, match=r"001\.png"):
-        build_index(str(with_broken), str(encoder_folder), tmp_path / "index", strict=True, progress=False)
+        build_index(
+            str(with_broken), str(encoder_folder), tmp_path / "index", BuildOptions(strict=True, progress=False)
+        )
     with pytest.raises(DacoError, match="holds no index"):
         read_manifest(tmp_path / "index")
 
@@ -145,7 +147,7 @@ def test_a_set_without_a_readable_photograph_is_an_error(encoder_folder, tmp_pat
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.jpg").write_text("not a picture")
     with pytest.raises(DacoError, match=r"No photograph in .* can be read"):
-        build_index(str(tmp_path / "letters"), str(encoder_folder), tmp_path / "index", progress=False)
+        build_index(str(tmp_path / "letters"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
 
 
 def test_photographs_of_many_shapes_keep_the_order_of_the_list(encoder_folder, photographs, tmp_path):

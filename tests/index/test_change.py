@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from daco_core.errors import DacoError
-from daco_index.build import Effort, build_index
-from daco_index.embedding.embedding_cache import Known, Photograph
+from daco_index.build import BuildOptions, build_index
+from daco_index.embedding.embedding_cache import EmbeddingCache, Photograph
 from daco_index.embedding.engines.openvino import OpenVinoEngine
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import add_photographs, remove_photographs, update_index
 from daco_index.generations.folders import Writer
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_training.encoder.encoder import Encoder, EncoderConfig
 
-QUIET = Effort(device="cpu", progress=False)
+QUIET = EmbeddingOptions(device="cpu", progress=False)
 
 
 class Killed(BaseException):
@@ -44,7 +45,7 @@ def engine_count(monkeypatch):
 def town(encoder_folder, photographs, tmp_path) -> tuple[Path, Path]:
     """A folder of 8 photographs and its index."""
     photographs(tmp_path / "north", 8)
-    build_index(str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", progress=False)
+    build_index(str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     return tmp_path / "north", tmp_path / "index"
 
 
@@ -64,7 +65,7 @@ def test_added_photographs_join_and_only_they_are_embedded(town, photographs, tm
     before = by_path(index)
     photographs(tmp_path / "south", 5, suffix=".jpg")
     shutil.copy(north / "000.png", tmp_path / "south" / "copy.png")
-    report = add_photographs(index, str(tmp_path / "south"), effort=QUIET)
+    report = add_photographs(index, str(tmp_path / "south"), options=QUIET)
     assert (report.found, report.added, report.removed, report.embedded) == (6, 6, 0, 5)
     assert engine_count() == 5
     after = by_path(index)
@@ -76,8 +77,8 @@ def test_added_photographs_join_and_only_they_are_embedded(town, photographs, tm
 def test_what_joins_is_described_as_a_build_of_all_would(town, photographs, encoder_folder, tmp_path):
     north, index = town
     photographs(north / "more", 3, (72, 96))
-    add_photographs(index, str(north / "more"), effort=QUIET)
-    build_index(str(north), str(encoder_folder), tmp_path / "whole", progress=False)
+    add_photographs(index, str(north / "more"), options=QUIET)
+    build_index(str(north), str(encoder_folder), tmp_path / "whole", BuildOptions(progress=False))
     one, other = Bundle.open(index), Bundle.open(tmp_path / "whole")
     for entry in other.catalog.all():
         twin = next(mine for mine in one.catalog.all() if mine.path == entry.path)
@@ -88,7 +89,7 @@ def test_what_joins_is_described_as_a_build_of_all_would(town, photographs, enco
 
 
 def test_adding_what_is_there_changes_nothing_and_writes_no_generation(town, engine_count):
-    report = add_photographs(town[1], str(town[0]), effort=QUIET)
+    report = add_photographs(town[1], str(town[0]), options=QUIET)
     assert not report.published
     assert (report.manifest.generation, report.embedded, engine_count()) == (1, 0, 0)
 
@@ -97,9 +98,9 @@ def test_ids_are_never_given_twice(town, photographs, tmp_path):
     north, index = town
     remove_photographs(index, ids=[6, 7])
     photographs(tmp_path / "south", 2, suffix=".jpg")
-    add_photographs(index, str(tmp_path / "south"), effort=QUIET)
+    add_photographs(index, str(tmp_path / "south"), options=QUIET)
     assert set(by_path(index).values()) == {0, 1, 2, 3, 4, 5, 8, 9}
-    add_photographs(index, str(north), effort=QUIET)
+    add_photographs(index, str(north), options=QUIET)
     assert by_path(index)["007.png"] == 11
 
 
@@ -163,7 +164,7 @@ def test_what_was_removed_stays_away_until_it_is_added_again(town):
     assert not update_index(index, QUIET).published
     north.with_name("away.png").rename(north / "003.png")
     assert not update_index(index, QUIET).published
-    add_photographs(index, str(north), effort=QUIET)
+    add_photographs(index, str(north), options=QUIET)
     assert by_path(index)["003.png"] == 8
 
 
@@ -193,7 +194,7 @@ def test_a_source_that_is_gone_empties_nothing(town):
 
 def test_changes_need_an_index_and_make_none(town, tmp_path):
     for change in (
-        lambda: add_photographs(tmp_path / "none", str(town[0]), effort=QUIET),
+        lambda: add_photographs(tmp_path / "none", str(town[0]), options=QUIET),
         lambda: update_index(tmp_path / "none", QUIET),
         lambda: remove_photographs(tmp_path / "none", ids=[1]),
     ):
@@ -207,10 +208,10 @@ def test_a_rebuild_embeds_only_what_changed_and_another_encoder_everything(
 ):
     north, index = town
     photographs(north / "more", 2, (72, 96))
-    report = build_index(str(north), str(encoder_folder), index, progress=False)
+    report = build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False))
     assert (report.embedded, report.added, report.removed) == (2, 2, 0)
     Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(tmp_path / "other")
-    report = build_index(str(north), str(tmp_path / "other"), index, progress=False)
+    report = build_index(str(north), str(tmp_path / "other"), index, BuildOptions(progress=False))
     assert (report.embedded, report.added, report.removed) == (10, 0, 0)
     assert engine_count() == 12
 
@@ -228,8 +229,10 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(batches, encoder_folder, 
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(OpenVinoEngine, "embed_prepared", stop)
-        build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "index", batch_size=2, progress=False)
-    report = build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "index", progress=False)
+        build_index(
+            str(tmp_path / "p"), str(encoder_folder), tmp_path / "index", BuildOptions(batch_size=2, progress=False)
+        )
+    report = build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     assert report.embedded == 12 - 2 * batches
     assert report.manifest.count == 12
     assert each_finds_itself(tmp_path / "index")
@@ -248,30 +251,30 @@ def test_a_build_killed_by_sigkill_goes_on_where_it_was(encoder_folder, photogra
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     notes = next((tmp_path / "index" / "generations" / ".embedded").iterdir())
-    made = len(Known(notes.parent, notes.stem, 96))
+    made = len(EmbeddingCache(notes.parent, notes.stem, 96))
     assert made > 0
-    report = build_index(str(tmp_path / "many"), str(encoder_folder), tmp_path / "index", progress=False)
+    report = build_index(str(tmp_path / "many"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     assert report.embedded == 300 - made
 
 
 def test_torn_and_garbled_notes_cost_only_themselves(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     photographs = [Photograph(640, 480, f"{number:064x}") for number in range(5)]
-    Known(tmp_path, "f", 8).remember(photographs, vectors)
+    EmbeddingCache(tmp_path, "f", 8).remember(photographs, vectors)
     file = tmp_path / "f.descriptors"
     content = bytearray(file.read_bytes())
     size = len(content) // 5
     content[2 * size + 50] ^= 1
     file.write_bytes(content[:-3])
-    again = Known(tmp_path, "f", 8)
+    again = EmbeddingCache(tmp_path, "f", 8)
     assert len(again) == 3
     again.remember(photographs[4:], vectors[4:])
-    once_more = Known(tmp_path, "f", 8)
+    once_more = EmbeddingCache(tmp_path, "f", 8)
     for number in (0, 1, 3, 4):
         found = once_more.look_up(photographs[number].sha256)
         assert found is not None
-        assert found[0] == photographs[number]
-        np.testing.assert_array_equal(found[1], vectors[number])
+        assert found.photograph == photographs[number] and not found.live
+        np.testing.assert_array_equal(once_more.vectors[found.row], vectors[number])
     assert once_more.look_up(photographs[2].sha256) is None
 
 
@@ -279,7 +282,7 @@ def test_another_writer_is_turned_away_from_every_change(town):
     north, index = town
     with Writer(index):
         for change in (
-            lambda: add_photographs(index, str(north), effort=QUIET),
+            lambda: add_photographs(index, str(north), options=QUIET),
             lambda: update_index(index, QUIET),
             lambda: remove_photographs(index, ids=[1]),
         ):

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from daco_core.errors import DacoError
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.generations.change import remove_photographs
 from daco_index.generations.folders import Writer, read_current
 from daco_index.generations.manifest import sha256_of
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, read_manifest
-from daco_index.search.index_choice import Wishes
+from daco_index.search.index_choice import SearchOptions
 
 FILES = [
     "CURRENT",
@@ -111,7 +111,9 @@ def test_any_amount_of_space_that_is_too_little_leaves_the_old_index(encoder_fol
 def compressed_index(built, encoder_folder, tmp_path) -> Path:
     """An index of two generations, whose vectors are searched through candidates, so that it has every kind of file."""
     index = tmp_path / "compressed"
-    build_index(str(built[0]), str(encoder_folder), index, progress=False, wishes=Wishes(factory="SQ8"))
+    build_index(
+        str(built[0]), str(encoder_folder), index, BuildOptions(progress=False, search=SearchOptions(factory="SQ8"))
+    )
     remove_photographs(index, ids=[3])
     return index
 
@@ -187,7 +189,10 @@ def test_an_encoder_that_did_not_make_the_descriptors_is_refused(own_index):
 def test_readers_always_get_a_whole_generation_while_a_writer_publishes_many(built, encoder_folder, own_index):
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(
-            lambda: [build_index(str(built[0]), str(encoder_folder), own_index, progress=False) for _ in range(12)]
+            lambda: [
+                build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
+                for _ in range(12)
+            ]
         )
         seen = []
         while not writing.done():
@@ -201,8 +206,11 @@ def test_readers_always_get_a_whole_generation_while_a_writer_publishes_many(bui
 
 def test_a_second_writer_is_turned_away_and_the_first_comes_through(built, encoder_folder, own_index):
     with Writer(own_index), pytest.raises(DacoError, match="being written by another process"):
-        build_index(str(built[0]), str(encoder_folder), own_index, progress=False)
-    assert build_index(str(built[0]), str(encoder_folder), own_index, progress=False).manifest.generation == 2
+        build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
+    assert (
+        build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False)).manifest.generation
+        == 2
+    )
 
 
 def test_a_writer_in_another_process_is_seen(built, encoder_folder, own_index, daco_index):
@@ -215,14 +223,14 @@ def test_a_writer_in_another_process_is_seen(built, encoder_folder, own_index, d
 
 def test_the_last_two_generations_are_kept(built, encoder_folder, own_index):
     for _ in range(3):
-        build_index(str(built[0]), str(encoder_folder), own_index, progress=False)
+        build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
     assert sorted(path.name for path in (own_index / "generations").iterdir()) == ["3", "4"]
     assert Bundle.open(own_index).generation == 4
 
 
 def test_a_build_mends_an_index_whose_current_is_damaged(built, encoder_folder, own_index):
     (own_index / "CURRENT").write_text("")
-    build_index(str(built[0]), str(encoder_folder), own_index, progress=False)
+    build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
     assert Bundle.open(own_index).generation == 2
 
 
@@ -234,7 +242,7 @@ def test_an_error_at_the_last_rename_leaves_the_previous_generation_and_no_litte
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(DacoError, match=r"No space left on device.*generation 1 is whole"):
-        build_index(str(built[0]), str(encoder_folder), own_index, progress=False)
+        build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
     assert Bundle.open(own_index).generation == 1
     assert not leftovers(own_index)
 

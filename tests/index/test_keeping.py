@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from daco_core.errors import DacoError
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.export import export_geojson, export_parquet
 from daco_index.generations.change import remove_photographs
 from daco_index.generations.merge import merge_indexes
@@ -49,11 +49,11 @@ def test_verify_names_a_damaged_file_of_any_generation(own_index, daco_index, ge
 
 def test_a_merge_holds_both_and_refuses_other_encoders(built, own_index, encoder_folder, photographs, tmp_path):
     photographs(tmp_path / "s", 4)
-    build_index(str(tmp_path / "s"), str(encoder_folder), tmp_path / "b", progress=False)
+    build_index(str(tmp_path / "s"), str(encoder_folder), tmp_path / "b", BuildOptions(progress=False))
     assert merge_indexes([own_index, tmp_path / "b"], tmp_path / "c").count == 16
     assert not verify_index(tmp_path / "c")[0].problems
     Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(tmp_path / "e")
-    build_index(str(tmp_path / "s"), str(tmp_path / "e"), tmp_path / "d", progress=False)
+    build_index(str(tmp_path / "s"), str(tmp_path / "e"), tmp_path / "d", BuildOptions(progress=False))
     with pytest.raises(DacoError, match="different encoders"):
         merge_indexes([own_index, tmp_path / "d"], tmp_path / "f")
 

@@ -10,14 +10,14 @@ from PIL import Image
 
 from daco_core.errors import DacoError
 from daco_core.photographs.images import open_rgb
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index, publish
 from daco_index.embedding.engines.create import create_engine
 from daco_index.generations.change import remove_photographs
 from daco_index.generations.descriptors import Descriptors, LocalRows
 from daco_index.generations.folders import Writer
 from daco_index.generations.merge import merge_indexes
-from daco_index.generations.publish import write_generation
 from daco_index.generations.rollback import roll_back
+from daco_index.generations.specification import GenerationSpec, Provenance, Target
 from daco_index.generations.verify import verify_index
 from daco_index.reranking.local_file import LocalForm
 from daco_index.reranking.voting import Grid
@@ -48,7 +48,7 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(grid_encoder: Path, streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index with local descriptors: to be read, not changed."""
     index = tmp_path_factory.mktemp("with_local") / "index"
-    build_index(str(streets), str(grid_encoder), index, progress=False)
+    build_index(str(streets), str(grid_encoder), index, BuildOptions(progress=False))
     keep_local(index)
     return index
 
@@ -72,7 +72,8 @@ def keep_local(index: Path) -> None:
         descriptors = Descriptors(engine.dimension)
         ids = [entry.id for entry in entries]
         descriptors.make(ids, embedding.descriptors, LocalRows(form, form.encode(embedding.local)))
-        write_generation(writer, descriptors, entries, live.encoder, "streets", before=live)
+        spec = GenerationSpec(Provenance("streets", "build", ()), live.encoder, entries, descriptors, next_id=0)
+        publish(spec, Target(writer, live))
 
 
 def rows_of(index: Path) -> dict[str, bytes]:
@@ -103,13 +104,13 @@ def test_a_merge_keeps_local_descriptors_that_all_have_and_none_otherwise(index,
     folder = tmp_path / "more"
     folder.mkdir()
     photograph.rename(folder / "copy.png")
-    build_index(str(folder), str(grid_encoder), other, progress=False)
+    build_index(str(folder), str(grid_encoder), other, BuildOptions(progress=False))
     keep_local(other)
     merge_indexes([made, other], tmp_path / "both")
     merged = rows_of(tmp_path / "both")
     assert len(merged) == 9 and merged["copy.png"] == merged["003.png"]
     without = tmp_path / "without"
-    build_index(str(folder), str(grid_encoder), without, progress=False)
+    build_index(str(folder), str(grid_encoder), without, BuildOptions(progress=False))
     merge_indexes([made, without], tmp_path / "mixed")
     assert Bundle.open(tmp_path / "mixed").local is None
     assert whole(tmp_path / "both") and whole(tmp_path / "mixed")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daco_core.photographs.images import open_rgb
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.embedding.engines.create import create_engine
 from daco_index.references.find import find_references
 from daco_index.search.bundle import Bundle
@@ -28,7 +28,7 @@ def test_all_have_their_position(lund):
 
 
 def test_a_photograph_is_found_where_it_was_taken(lund, encoder_folder, tmp_path):
-    manifest = build_index(str(lund), str(encoder_folder), tmp_path / "index", progress=False).manifest
+    manifest = build_index(str(lund), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False)).manifest
     assert (manifest.count, manifest.with_location) == (29, 29)
     bundle = Bundle.open(tmp_path / "index")
     best = bundle.search(create_engine(bundle.encoder).embed([open_rgb(lund / "05.jpg")]), 1)[0][0]

@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 
 from daco_core.errors import DacoError, StoreAway
-from daco_index.build import Effort, build_index
+from daco_index.build import BuildOptions, build_index
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import add_photographs, remove_photographs, update_index
 from daco_index.generations.folders import Writer
 from daco_index.generations.merge import merge_indexes
 from daco_index.generations.rollback import roll_back
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle
-from daco_index.search.index_choice import Wishes
+from daco_index.search.index_choice import SearchOptions
 from daco_index.search.stores import connection
 from daco_index.search.stores.address import MilvusAddress
 from daco_index.search.stores.milvus import MilvusStore
 
-QUIET = Effort(device="cpu", progress=False)
+QUIET = EmbeddingOptions(device="cpu", progress=False)
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ def town(milvus, encoder_folder, photographs, tmp_path) -> tuple[Path, Path]:
     """A folder of 8 photographs and its index, with the vectors in Milvus."""
     photographs(tmp_path / "north", 8)
     address = milvus.address(f"town{uuid4().hex[:6]}")
-    build_index(str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", progress=False, store=address)
+    build_index(
+        str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False, store=address)
+    )
     return tmp_path / "north", tmp_path / "index"
 
 
@@ -57,7 +60,7 @@ def test_it_grows_changes_and_goes_back_as_any_index(town, photographs, encoder_
     assert answers(index) == names(*range(8))
     assert not (index / "generations" / "1" / "vectors.faiss").exists()
     photographs(tmp_path / "south", 5, suffix=".jpg")
-    report = add_photographs(index, str(tmp_path / "south"), effort=QUIET)
+    report = add_photographs(index, str(tmp_path / "south"), options=QUIET)
     assert (report.added, report.embedded, report.manifest.count) == (5, 5, 13)
     remove_photographs(index, ids=[3, 4, 9])
     assert len(answers(index)) == 10 and "003.png" not in answers(index)
@@ -69,7 +72,7 @@ def test_it_grows_changes_and_goes_back_as_any_index(town, photographs, encoder_
     assert roll_back(index).count == 9
     assert answers(index)["006.png"] == "006.png" and "005.png" not in answers(index)
     assert [one.problems for one in verify_index(index)] == [[], []]
-    report = build_index(str(north), str(encoder_folder), index, progress=False)
+    report = build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False))
     assert (report.embedded, report.manifest.index.split("://")[0]) == (2, "milvus")
     assert answers(index) == names(0, 1, 2, 3, 4, 6, 7)
 
@@ -77,16 +80,16 @@ def test_it_grows_changes_and_goes_back_as_any_index(town, photographs, encoder_
 def test_going_back_takes_the_precision_of_queries_along(town, photographs, tmp_path):
     _, index = town
     photographs(tmp_path / "south", 2, suffix=".jpg")
-    add_photographs(index, str(tmp_path / "south"), effort=replace(QUIET, precision="fp32"))
+    add_photographs(index, str(tmp_path / "south"), options=replace(QUIET, precision="fp32"))
     assert [Bundle.open_kept(index, number).manifest.queries.wanted for number in (1, 2)] == ["auto", "fp32"]
     assert roll_back(index, 1).queries.wanted == "auto"
 
 
 def test_wishes_of_a_search_that_milvus_would_pass_over_are_refused(town, encoder_folder):
     north, index = town
-    for wishes in (Wishes(factory="Flat"), Wishes(recall=1.0), Wishes(memory=10**6)):
+    for wishes in (SearchOptions(factory="Flat"), SearchOptions(recall=1.0), SearchOptions(memory=10**6)):
         with pytest.raises(DacoError, match="leave --index, --memory, --recall and --gpu on out"):
-            build_index(str(north), str(encoder_folder), index, progress=False, wishes=wishes)
+            build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False, search=wishes))
 
 
 def test_an_addition_moves_only_what_is_new(town, photographs, tmp_path, monkeypatch):
@@ -100,7 +103,7 @@ def test_an_addition_moves_only_what_is_new(town, photographs, tmp_path, monkeyp
         return real(self, method, *arguments, **keywords)
 
     monkeypatch.setattr(connection.Connection, "call", count)
-    add_photographs(town[1], str(tmp_path / "south"), effort=QUIET)
+    add_photographs(town[1], str(tmp_path / "south"), options=QUIET)
     assert len(moved) == 3
 
 
@@ -108,7 +111,7 @@ def test_an_index_moves_to_milvus_and_back_without_embedding(built, own_index, e
     before = Bundle.open(own_index)
     vectors = before.store.vectors(np.arange(12))
     for store in (milvus.address("moved"), "faiss"):
-        report = build_index(str(built[0]), str(encoder_folder), own_index, progress=False, store=store)
+        report = build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False, store=store))
         assert report.embedded == 0
         moved = Bundle.open(own_index)
         assert moved.store.address == store
@@ -125,7 +128,9 @@ def test_indexes_merge_into_milvus(built, own_index, town, tmp_path, milvus):
 def test_two_indexes_under_one_address_keep_apart(town, encoder_folder, photographs, tmp_path):
     photographs(tmp_path / "other", 4, suffix=".jpg")
     address = Bundle.open(town[1]).store.address
-    build_index(str(tmp_path / "other"), str(encoder_folder), tmp_path / "second", progress=False, store=address)
+    build_index(
+        str(tmp_path / "other"), str(encoder_folder), tmp_path / "second", BuildOptions(progress=False, store=address)
+    )
     assert answers(town[1]) == names(*range(8))
     assert len(answers(tmp_path / "second")) == 4
 
@@ -155,7 +160,10 @@ def test_writes_wait_out_a_server_that_comes_back_and_reads_say_that_it_is_away(
 ):
     photographs(tmp_path / "north", 8)
     build_index(
-        str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", progress=False, store=own_milvus.address("a")
+        str(tmp_path / "north"),
+        str(encoder_folder),
+        tmp_path / "index",
+        BuildOptions(progress=False, store=own_milvus.address("a")),
     )
     bundle = Bundle.open(tmp_path / "index")
     with Writer(tmp_path / "index") as writer:

@@ -11,11 +11,12 @@ from PIL import Image
 
 from daco_core.errors import DacoError
 from daco_core.photographs.images import list_images, open_rgb
-from daco_index.build import Effort, build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.embedding import precision
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.openvino import OpenVinoEngine, has_bf16
 from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.embedding.precision_record import Tried
 from daco_index.embedding.query_corruption import STRENGTHS, degraded
 from daco_index.generations.change import add_photographs, remove_photographs
@@ -35,7 +36,10 @@ def town(encoder_folder, photographs, tmp_path_factory) -> tuple[Path, Path]:
         patch.setattr(precision, "QUERIES", 48)
         patch.setattr(precision, "MOST_LOSS", 10.0)  # a tiny untrained network is no judge of int8
         report = build_index(
-            str(root / "photographs"), str(encoder_folder), root / "index", progress=False, precision="int8"
+            str(root / "photographs"),
+            str(encoder_folder),
+            root / "index",
+            BuildOptions(progress=False, precision="int8"),
         )
     assert report.manifest.queries.precision == "int8", report.manifest.queries
     return root / "photographs", root / "index"
@@ -71,9 +75,9 @@ def test_int8_queries_find_references_that_are_described_in_fp32(town, encoder_f
 def test_changes_of_the_index_keep_its_precision(town, photographs, tmp_path):
     index = Path(shutil.copytree(town[1], tmp_path / "index"))
     photographs(tmp_path / "more", 3)
-    effort = Effort(device="cpu", progress=False)
+    effort = EmbeddingOptions(device="cpu", progress=False)
     for change in (
-        lambda: add_photographs(index, str(tmp_path / "more"), effort=effort),
+        lambda: add_photographs(index, str(tmp_path / "more"), options=effort),
         lambda: remove_photographs(index, ids=[0]),
         lambda: roll_back(index),
     ):
@@ -93,7 +97,9 @@ def test_what_costs_too_much_is_not_taken_and_the_manifest_says_why(encoder_fold
 
     monkeypatch.setattr(precision, "QUERIES", 24)
     monkeypatch.setattr(OpenVinoEngine, "embed_prepared", spoilt)
-    report = build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", progress=False, precision="int8")
+    report = build_index(
+        str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", BuildOptions(progress=False, precision="int8")
+    )
     queries = report.manifest.queries
     assert (queries.precision, queries.wanted) == ("fp32", "int8")
     assert "int8 costs" in queries.reason
@@ -115,7 +121,7 @@ def test_auto_tries_where_there_are_references_enough_and_takes_only_what_is_fas
     monkeypatch.setattr(precision, "MOST_LOSS", 100.0)
     for gain, expected in ((1000.0, "fp32"), (0.0, "bf16")):
         monkeypatch.setattr(precision, "LEAST_GAIN", gain)
-        report = build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", progress=False)
+        report = build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", BuildOptions(progress=False))
         assert report.manifest.queries.precision == expected
         assert [one.precision for one in report.manifest.queries.tried] == ["bf16"]
 
@@ -134,7 +140,9 @@ def test_a_precision_that_is_not_to_be_had_is_refused_before_the_work(
     photographs(tmp_path / "p", 2)
     monkeypatch.setattr(precision, "can_quantise", lambda: False)
     with pytest.raises(DacoError, match=r"daco-serve\[int8\]"):
-        build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", progress=False, precision="int8")
+        build_index(
+            str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", BuildOptions(progress=False, precision="int8")
+        )
     assert not (tmp_path / "i").exists()
 
 
@@ -159,12 +167,12 @@ def test_copies_of_every_strength_are_looked_up_whatever_the_number_of_reference
     encoder = Encoder.load(encoder_folder)
     engine = create_engine(encoder, "cpu")
     vectors = engine.embed([open_rgb(path) for path in paths])
+    sample = precision.ReferenceSample(paths, [path.stem for path in paths], lambda rows: vectors[rows])
+    options = EmbeddingOptions(device="cpu", precision="bf16")
     for queries in (8, 24):
         monkeypatch.setattr(precision, "QUERIES", queries)
         strengths.clear()
-        chosen = precision.choose_precision(
-            "bf16", encoder, engine, "cpu", paths, [path.stem for path in paths], lambda rows: vectors[rows], tmp_path
-        )
+        chosen = precision.choose_precision(encoder, engine, sample, tmp_path, options)
         assert chosen.queries == queries
         assert sorted(strengths) == sorted([*range(STRENGTHS)] * (queries // STRENGTHS))
 

@@ -1,21 +1,26 @@
 """Embedding on Ray, with two workers of this machine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from daco_core.errors import DacoError
 from daco_core.photographs.images import UnreadableImage
-from daco_index.build import Effort, build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.embedding import ray_cluster as distributed
 from daco_index.embedding.embed import embed_files
-from daco_index.embedding.embedding_cache import Known
+from daco_index.embedding.embedding_cache import EmbeddingCache
 from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.embedding.ray_cluster import embed_with_ray
 from daco_index.generations.change import add_photographs
 from daco_index.search.bundle import Bundle
 from daco_training.encoder.encoder import Encoder
 
 pytestmark = pytest.mark.slow
+
+QUIET = EmbeddingOptions(device="cpu", progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +48,8 @@ def small_shards(monkeypatch):
 
 
 def test_an_index_is_that_of_a_local_build_to_the_last_vector(two_workers, town, encoder_folder, tmp_path):
-    local = build_index(str(town), str(encoder_folder), tmp_path / "local", progress=False)
-    spread = build_index(str(town), str(encoder_folder), tmp_path / "ray", progress=False, on_ray=True)
+    local = build_index(str(town), str(encoder_folder), tmp_path / "local", BuildOptions(progress=False))
+    spread = build_index(str(town), str(encoder_folder), tmp_path / "ray", BuildOptions(progress=False, on_ray=True))
     assert spread.unreadable == local.unreadable
     one, other = Bundle.open(tmp_path / "local"), Bundle.open(tmp_path / "ray")
     assert one.catalog.all() == other.catalog.all()
@@ -54,11 +59,11 @@ def test_an_index_is_that_of_a_local_build_to_the_last_vector(two_workers, town,
 
 
 def test_what_is_known_is_not_embedded_again(two_workers, town, encoder_folder, photographs, tmp_path):
-    build_index(str(town / "tall"), str(encoder_folder), tmp_path / "index", progress=False)
-    effort = Effort(device="cpu", progress=False, on_ray=True)
-    report = add_photographs(tmp_path / "index", str(town), effort=effort)
+    build_index(str(town / "tall"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
+    effort = EmbeddingOptions(device="cpu", progress=False, on_ray=True)
+    report = add_photographs(tmp_path / "index", str(town), options=effort)
     assert (report.added, report.embedded) == (41, 41)
-    assert not add_photographs(tmp_path / "index", str(town), effort=effort).published
+    assert not add_photographs(tmp_path / "index", str(town), options=effort).published
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_shards_that_are_left(
@@ -67,7 +72,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_shards_that_are_left(
     paths = sorted(town.rglob("*.png"))
     encoder = Encoder.load(encoder_folder)
     whole = embed_files(create_engine(Encoder.load(encoder_folder), "cpu"), paths, progress=False)
-    known = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    known = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
     real = distributed._shards
 
     def stop(*arguments):
@@ -78,32 +83,32 @@ def test_a_run_that_was_stopped_goes_on_with_the_shards_that_are_left(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(distributed, "_shards", stop)
-        embed_with_ray(encoder, paths, known, device="cpu", progress=False)
-    again = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
-    rest = embed_with_ray(encoder, paths, again, device="cpu", progress=False)
+        embed_with_ray(encoder, paths, known, QUIET)
+    again = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    rest = embed_with_ray(encoder, paths, again, QUIET)
     assert 0 < rest.embedded <= len(paths) - 2 * 16 + 2
-    np.testing.assert_allclose(rest.vectors, whole.vectors, atol=1e-6)
+    np.testing.assert_allclose(rest.vectors[rest.rows], whole.vectors, atol=1e-6)
     assert rest.photographs == whole.photographs
 
 
 def test_strict_stops_at_a_broken_photograph(two_workers, town, encoder_folder, tmp_path):
     encoder = Encoder.load(encoder_folder)
-    known = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    known = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
     with pytest.raises(UnreadableImage, match=r"broken\.jpg"):
-        embed_with_ray(encoder, [town / "000.png", town / "broken.jpg"], known, device="cpu", strict=True)
+        embed_with_ray(encoder, [town / "000.png", town / "broken.jpg"], known, replace(QUIET, strict=True))
 
 
 def test_a_store_that_is_away_ends_the_run_in_one_sentence(two_workers, encoder_folder, tmp_path):
     encoder = Encoder.load(encoder_folder)
-    known = Known(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
+    known = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
     with pytest.raises(DacoError, match=r"http://127.0.0.1:9/a.jpg cannot be read: .*onnect") as caught:
-        embed_with_ray(encoder, ["http://127.0.0.1:9/a.jpg"], known, device="cpu", progress=False)
+        embed_with_ray(encoder, ["http://127.0.0.1:9/a.jpg"], known, QUIET)
     assert "\n" not in str(caught.value)
 
 
 def test_photographs_come_from_an_object_store_too(two_workers, town, encoder_folder, tmp_path):
     (town / "locations.csv").write_text("file,place,latitude,longitude,heading\n001.png,inn,10,20,350\n")
-    build_index(town.as_uri(), str(encoder_folder), tmp_path / "index", progress=False, on_ray=True)
+    build_index(town.as_uri(), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False, on_ray=True))
     entries = Bundle.open(tmp_path / "index").catalog.all()
     assert len(entries) == 50 and all(entry.path.startswith("file://") for entry in entries)
     assert [entry.place for entry in entries if entry.latitude == 10] == ["inn"]

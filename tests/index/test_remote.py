@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from daco_core.errors import DacoError
-from daco_index.build import Effort, build_index
+from daco_index.build import BuildOptions, build_index
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import remove_photographs, update_index
 from daco_index.references import object_stores as remote
 from daco_index.references.find import find_references
@@ -13,7 +14,7 @@ from daco_index.search.bundle import Bundle
 
 from .test_references import gps, write_photograph
 
-QUIET = Effort(device="cpu", progress=False)
+QUIET = EmbeddingOptions(device="cpu", progress=False)
 
 
 @pytest.fixture
@@ -39,8 +40,8 @@ def test_references_are_those_of_a_folder(bucket, tmp_path):
 
 def test_an_index_of_an_object_store_is_that_of_the_folder(bucket, encoder_folder, tmp_path):
     (tmp_path / "files" / "broken.png").unlink()
-    build_index(str(tmp_path / "files"), str(encoder_folder), tmp_path / "here", progress=False)
-    report = build_index(bucket, str(encoder_folder), tmp_path / "there", progress=False)
+    build_index(str(tmp_path / "files"), str(encoder_folder), tmp_path / "here", BuildOptions(progress=False))
+    report = build_index(bucket, str(encoder_folder), tmp_path / "there", BuildOptions(progress=False))
     assert list(report.unreadable) == [f"{bucket}/broken.png"]
     here, there = Bundle.open(tmp_path / "here"), Bundle.open(tmp_path / "there")
     for one, other in zip(here.catalog.all(), there.catalog.all(), strict=True):
@@ -54,7 +55,7 @@ def test_an_index_of_an_object_store_is_that_of_the_folder(bucket, encoder_folde
 
 
 def test_an_index_of_an_object_store_follows_it(bucket, encoder_folder, tmp_path):
-    build_index(bucket, str(encoder_folder), tmp_path / "index", progress=False)
+    build_index(bucket, str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     fsspec.filesystem("memory").rm("/bucket/north/000.png")
     report = update_index(tmp_path / "index", QUIET)
     assert (report.removed, report.added, report.embedded) == (1, 0, 0)
@@ -84,7 +85,7 @@ def test_a_store_that_goes_away_ends_the_build_and_skips_nothing(bucket, encoder
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", away)
     with pytest.raises(DacoError, match=f"{bucket}/000.png cannot be read: connection reset"):
-        build_index(bucket, str(encoder_folder), tmp_path / "index", progress=False)
+        build_index(bucket, str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     assert not (tmp_path / "index" / "CURRENT").exists()
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from daco_core.errors import DacoError
-from daco_index.build import build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.cli.main import app, found_sentence
 from daco_index.generations.change import add_photographs, remove_photographs
 from daco_index.generations.folders import read_current
@@ -20,19 +20,19 @@ from daco_index.generations.verify import verify_index
 from daco_index.search import index_choice as sizing
 from daco_index.search.arrangement import arrange
 from daco_index.search.bundle import Bundle, read_manifest
-from daco_index.search.index_choice import EXACT, Search, Wishes, choose, parse_size, size, still_fits
+from daco_index.search.index_choice import EXACT, Search, SearchOptions, choose, parse_size, size, still_fits
 from daco_index.search.stores.faiss import FaissStore, check_factory
 from daco_index.search.tuning import recall_of
 
 GB = 2**30
-PLENTY = Wishes(memory=16 * GB)
+PLENTY = SearchOptions(memory=16 * GB)
 
 
 @pytest.mark.parametrize(
     ("count", "dimension", "wishes", "factory"),
     [
         (100, 256, PLENTY, EXACT),
-        (2000, 2048, Wishes(memory=1), EXACT),  # too few to train anything on
+        (2000, 2048, SearchOptions(memory=1), EXACT),  # too few to train anything on
         (65_000, 256, PLENTY, EXACT),
         (100_000, 256, PLENTY, "OPQ128_256,IVF512,PQ128x4fs"),
         (100_000, 256, replace(PLENTY, recall=1.0), EXACT),
@@ -43,7 +43,7 @@ PLENTY = Wishes(memory=16 * GB)
         (1_000_000, 1280, PLENTY, "OPQ128_256,IVF2048,PQ128x4fs"),
         (1_000_000, 98, PLENTY, "OPQ49_98,IVF2048,PQ49x4fs"),
         (80_000_000, 256, PLENTY, "OPQ128_256,IVF16384_HNSW32,PQ128x4fs"),
-        (1_000_000, 256, Wishes(factory="HNSW32,SQ8"), "HNSW32,SQ8"),
+        (1_000_000, 256, SearchOptions(factory="HNSW32,SQ8"), "HNSW32,SQ8"),
     ],
 )
 def test_the_index_goes_by_count_dimension_and_memory(count, dimension, wishes, factory):
@@ -66,13 +66,13 @@ def test_the_index_goes_by_count_dimension_and_memory(count, dimension, wishes, 
     ],
 )
 def test_a_gpu_compares_more_and_gets_codes_that_it_has(count, dimension, factory):
-    assert choose(count, dimension, Wishes(memory=64 * GB), gpu=True).factory == factory
+    assert choose(count, dimension, SearchOptions(memory=64 * GB), gpu=True).factory == factory
     assert factory == EXACT or check_factory(factory, dimension).d == dimension
 
 
 def test_memory_that_is_short_is_said_with_what_it_takes():
-    assert "992 MiB, of 100 MiB that are given" in choose(1_000_000, 256, Wishes(memory=100 * 2**20)).reason
-    assert "the least there is" in choose(1_000_000, 256, Wishes(memory=2**20)).reason
+    assert "992 MiB, of 100 MiB that are given" in choose(1_000_000, 256, SearchOptions(memory=100 * 2**20)).reason
+    assert "the least there is" in choose(1_000_000, 256, SearchOptions(memory=2**20)).reason
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_recall_that_was_wished_for_is_what_other_queries_get(few_are_many):
     every = clustered(3300)
     store = FaissStore.create(16)
     store.add(every[:3000], np.arange(3000))
-    factory, search = arrange(store, Wishes(recall=0.95), progress=False)
+    factory, search = arrange(store, SearchOptions(recall=0.95), progress=False)
     assert "IVF" in factory
     assert search.trained_on == 3000
     assert search.measured is not None
@@ -126,19 +126,21 @@ def test_the_recall_that_was_wished_for_is_what_other_queries_get(few_are_many):
 def test_a_recall_that_the_index_cannot_reach_is_said():
     store = FaissStore.create(16)
     store.add(clustered(3000), np.arange(3000))
-    _, search = arrange(store, Wishes(recall=0.999, factory="PQ1x2"), progress=False)
+    _, search = arrange(store, SearchOptions(recall=0.999, factory="PQ1x2"), progress=False)
     assert "of the exact ten best, not the 99.9 % asked for, in" in found_sentence(search)
-    assert "asked for" not in found_sentence(replace(search, wishes=Wishes(recall=0.0)))
+    assert "asked for" not in found_sentence(replace(search, wishes=SearchOptions(recall=0.0)))
 
 
-FORCED = Wishes(factory="IDMap2,HNSW8,SQ8")
+FORCED = SearchOptions(factory="IDMap2,HNSW8,SQ8")
 
 
 @pytest.fixture
 def town(encoder_folder, photographs, tmp_path) -> tuple[Path, Path]:
     """A folder of 40 photographs and an index of them that has candidates."""
     photographs(tmp_path / "north", 40)
-    build_index(str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", progress=False, wishes=FORCED)
+    build_index(
+        str(tmp_path / "north"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False, search=FORCED)
+    )
     return tmp_path / "north", tmp_path / "index"
 
 
@@ -174,8 +176,12 @@ def test_descriptors_are_the_same_to_the_bit_after_many_changes(town, photograph
 
 def test_the_index_goes_exact_and_back_without_embedding(town, encoder_folder):
     north, index = town
-    for wishes, factory in ((Wishes(), EXACT), (Wishes(factory="IVF2,SQ8"), "IVF2,SQ8"), (Wishes(recall=1), EXACT)):
-        report = build_index(str(north), str(encoder_folder), index, progress=False, wishes=wishes)
+    for wishes, factory in (
+        (SearchOptions(), EXACT),
+        (SearchOptions(factory="IVF2,SQ8"), "IVF2,SQ8"),
+        (SearchOptions(recall=1), EXACT),
+    ):
+        report = build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False, search=wishes))
         assert (report.embedded, report.manifest.index) == (0, factory)
         assert ("vectors.candidates.faiss" in report.manifest.files) == (factory != EXACT)
         assert len(descriptors(index)) == 40

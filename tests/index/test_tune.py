@@ -7,16 +7,17 @@ import pytest
 from typer.testing import CliRunner
 
 from daco_core.errors import DacoError
-from daco_index.build import Effort, build_index
+from daco_index.build import BuildOptions, build_index
 from daco_index.cli.main import app
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import add_photographs
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, read_manifest
-from daco_index.search.index_choice import Wishes
+from daco_index.search.index_choice import SearchOptions
 from daco_index.search.tune import tune_index
 from daco_index.search.tuning import Point, pick
 
-QUIET = Effort(device="cpu", progress=False)
+QUIET = EmbeddingOptions(device="cpu", progress=False)
 
 
 @pytest.fixture
@@ -24,13 +25,15 @@ def town(encoder_folder, photographs, tmp_path):
     """80 photographs in an index of 8 clusters, and 20 others to look up."""
     photographs(tmp_path / "day", 80)
     photographs(tmp_path / "night", 20)
-    wishes = Wishes(factory="IVF8,SQ4")
-    build_index(str(tmp_path / "day"), str(encoder_folder), tmp_path / "index", progress=False, wishes=wishes)
+    wishes = SearchOptions(factory="IVF8,SQ4")
+    build_index(
+        str(tmp_path / "day"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False, search=wishes)
+    )
     return tmp_path
 
 
 def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(town):
-    report = tune_index(town / "index", str(town / "night"), recall=0.9, effort=QUIET)
+    report = tune_index(town / "index", str(town / "night"), recall=0.9, options=QUIET)
     assert report.chosen in report.points
     assert report.chosen.recall >= 0.9
     bundle = Bundle.open(town / "index")
@@ -46,7 +49,7 @@ def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(
 
 
 def test_more_effort_finds_no_less_and_all_of_it_finds_everything(town):
-    points = tune_index(town / "index", str(town / "night"), effort=QUIET, publish=False).points
+    points = tune_index(town / "index", str(town / "night"), options=QUIET, publish=False).points
     for k_factor in {point.parameters["k_factor"] for point in points}:
         line = [point.recall for point in points if point.parameters["k_factor"] == k_factor]
         assert line == sorted(line)
@@ -55,15 +58,15 @@ def test_more_effort_finds_no_less_and_all_of_it_finds_everything(town):
 
 def test_looking_only_changes_nothing(town):
     before = read_manifest(town / "index")
-    report = tune_index(town / "index", effort=QUIET, publish=False)
+    report = tune_index(town / "index", options=QUIET, publish=False)
     assert not report.published
     assert read_manifest(town / "index") == before
 
 
 def test_photographs_that_join_leave_the_tuned_setting_as_it_is(town, photographs):
-    chosen = tune_index(town / "index", str(town / "night"), recall=0.5, effort=QUIET).chosen
+    chosen = tune_index(town / "index", str(town / "night"), recall=0.5, options=QUIET).chosen
     photographs(town / "more", 7)
-    add_photographs(town / "index", str(town / "more"), effort=QUIET)
+    add_photographs(town / "index", str(town / "more"), options=QUIET)
     search = read_manifest(town / "index").search
     assert (search.parameters, search.wishes.recall) == (chosen.parameters, 0.5)
 
@@ -77,7 +80,7 @@ def test_the_fastest_that_finds_enough_is_picked_or_the_one_that_finds_most():
 
 def test_an_exact_index_has_nothing_to_tune(built):
     with pytest.raises(DacoError, match="searched exactly"):
-        tune_index(built[1], effort=QUIET)
+        tune_index(built[1], options=QUIET)
 
 
 def test_the_command_prints_a_curve_as_table_json_and_picture(town):

@@ -14,6 +14,7 @@ from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError
 from daco_core.threads import available_cores
 from daco_index.embedding.embed import decode_ahead, embed_files
+from daco_index.embedding.embedding_cache import Held
 from daco_index.embedding.engines.engine import Engine
 
 HELD = 256  # prepared images that the bare engine is given, in memory
@@ -105,7 +106,7 @@ def _prepared(engine: Engine, paths: Sequence[Path | str], keep: bool = True) ->
         for outcome in outcomes:
             if outcome.exception() is None:
                 form = outcome.result()[0]
-                assert not isinstance(form, int)  # nothing is known
+                assert not isinstance(form, Held)  # nothing is known
                 if keep:
                     tensors.append(form)
     return tensors

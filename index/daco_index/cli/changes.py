@@ -53,7 +53,7 @@ def add(
     Example: daco-index add maps/demo-day photographs/north
     """
     with saying_what_is_left(index):
-        from daco_index.build import Effort
+        from daco_index.embedding.options import EmbeddingOptions
         from daco_index.generations.change import add_photographs
 
         report = add_photographs(
@@ -61,7 +61,7 @@ def add(
             source,
             data_root,
             split.value,
-            Effort(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
+            EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
             keep,
         )
     _print(index, report, as_json)
@@ -85,11 +85,11 @@ def update(
     Example: daco-index update maps/demo-day
     """
     with saying_what_is_left(index):
-        from daco_index.build import Effort
+        from daco_index.embedding.options import EmbeddingOptions
         from daco_index.generations.change import update_index
 
         report = update_index(
-            index, Effort(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray), keep
+            index, EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray), keep
         )
     _print(index, report, as_json)
 

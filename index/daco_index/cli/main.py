@@ -36,7 +36,7 @@ from daco_index.cli.options import (
     Store,
     Strict,
 )
-from daco_index.search.index_choice import RECALL, Search, Wishes, parse_size
+from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_size
 
 if TYPE_CHECKING:
     from daco_index.generations.manifest import Manifest
@@ -102,26 +102,24 @@ def build(
 
     Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
     """
-    wishes = Wishes(recall, None if memory is None else parse_size(memory), factory, gpu.value)
+    searched = SearchOptions(recall, None if memory is None else parse_size(memory), factory, gpu.value)
     with saying_what_is_left(out):
-        from daco_index.build import build_index
+        from daco_index.build import BuildOptions, build_index
 
-        report = build_index(
-            source,
-            encoder,
-            out,
-            data_root,
-            split.value,
-            batch_size,
-            device,
-            strict,
-            trust,
-            keep=keep,
-            wishes=wishes,
-            store=store,
-            precision=precision.value,
+        options = BuildOptions(
+            batch_size=batch_size,
+            device=device,
+            strict=strict,
+            trust=trust,
             on_ray=engine is EngineName.ray,
+            precision=precision.value,
+            data_root=data_root,
+            split=split.value,
+            keep=keep,
+            search=searched,
+            store=store,
         )
+        report = build_index(source, encoder, out, options)
     manifest = report.manifest
     if as_json:
         print(json.dumps({"index": str(out), **asdict(report)}, indent=2))

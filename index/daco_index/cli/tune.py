@@ -54,15 +54,15 @@ def tune(
     Example: daco-index tune maps/demo-day --queries demo/night --plot tune.svg
     """
     with saying_what_is_left(index):
-        from daco_index.build import Effort
+        from daco_index.embedding.options import EmbeddingOptions
         from daco_index.search.tune import tune_index
         from daco_index.search.tuning_plot import DRAWINGS, drawing, plot_curve
 
         if plot is not None:
             check_suffix("--plot", plot, DRAWINGS)
             drawing()  # refused before anything is measured, if it is not installed
-        effort = Effort(batch_size, device, trust=trust)
-        report = tune_index(index, queries, data_root, split.value, recall, effort, keep, publish=not dry_run)
+        options = EmbeddingOptions(batch_size, device, trust=trust)
+        report = tune_index(index, queries, data_root, split.value, recall, options, keep, publish=not dry_run)
         if as_json:
             print(json.dumps({"index": str(index), **asdict(report)}, indent=2))
         else:

@@ -19,19 +19,20 @@ from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import Location
 from daco_core.photographs.positions.exif import read_exif
 from daco_core.threads import available_cores
-from daco_index.embedding.embedding_cache import Described, Memory, Photograph
+from daco_index.embedding.embedding_cache import Held, KnownEmbeddings, Photograph
 from daco_index.embedding.engines.engine import Engine
 from daco_index.references.object_stores import Source, read_source
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """What became of a list of n files.
+class EmbeddedFiles:
+    """What became of a list of n files, m of them readable.
 
     Args:
-        vectors: (f, dimension), float32, length 1: of those of the m readable files that the live generation does not
-            hold, in the order of the list; without `known`, of all.
+        vectors: descriptors, float32, length 1. Without a cache (m, dimension), in the order of the list; with one,
+            (records, dimension), mapped from its file.
         kept: the m positions in the list.
+        rows: (m,), the rows of `vectors` that are theirs; -1 where the live generation holds the descriptor.
         held: (m,), the id under which the live generation holds the descriptor; -1 where `vectors` has it.
         photographs: what is known of each of the m.
         unreadable: the other n - m.
@@ -41,11 +42,71 @@ class Embedded:
 
     vectors: NDArray[np.float32]
     kept: list[int]
+    rows: NDArray[np.int64]
     held: NDArray[np.int64]
     photographs: list[Photograph]
     unreadable: list[UnreadableImage]
     embedded: int
     exif: dict[int, Location] = field(default_factory=dict)
+
+
+class EmbeddedSoFar:
+    """What became of the files that were looked at until now, and where their descriptors are.
+
+    Args:
+        count: files in the list.
+        dimension: of the descriptors.
+        known: keeps the descriptors; None to keep them here.
+    """
+
+    def __init__(self, count: int, dimension: int, known: KnownEmbeddings | None) -> None:
+        self._shape, self._known = (count, dimension), known
+        self._vectors: NDArray[np.float32] | None = None  # in the order of the list, unless `known` keeps them
+        self._rows: dict[int, int] = {}
+        self._held: dict[int, int] = {}
+        self.photographs: dict[int, Photograph] = {}
+        self.unreadable: dict[int, UnreadableImage] = {}
+        self.exif: dict[int, Location] = {}
+        self.embedded = 0
+
+    def take(self, positions: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """Takes in the descriptors that were just made of n files whose `photographs` are there."""
+        rows = None if self._known is None else self._known.remember([self.photographs[p] for p in positions], vectors)
+        if rows is None:
+            if self._vectors is None:
+                self._vectors = np.empty(self._shape, dtype=np.float32)
+            rows = np.array(positions, dtype=np.int64)
+            self._vectors[rows] = vectors
+        self._rows.update(zip(positions, rows.tolist(), strict=True))
+        self.embedded += len(positions)
+
+    def skip(self, position: int, held: Held) -> None:
+        """Takes in that the descriptor of a file need not be made."""
+        self.photographs[position] = held.photograph
+        (self._held if held.live else self._rows)[position] = held.row
+
+    def done(self) -> EmbeddedFiles:
+        """All of it."""
+        kept = sorted([*self._rows, *self._held])
+        rows = np.array([self._rows.get(position, -1) for position in kept], np.int64)
+        if self._vectors is not None:
+            made = rows >= 0
+            vectors = self._vectors if made.sum() == len(self._vectors) else self._vectors[rows[made]]
+            rows[made] = np.arange(made.sum())
+        elif self._known is not None:
+            vectors = self._known.vectors
+        else:
+            vectors = np.empty((0, self._shape[1]), dtype=np.float32)
+        return EmbeddedFiles(
+            vectors=vectors,
+            kept=kept,
+            rows=rows,
+            held=np.array([self._held.get(position, -1) for position in kept], np.int64),
+            photographs=[self.photographs[position] for position in kept],
+            unreadable=[self.unreadable[position] for position in sorted(self.unreadable)],
+            embedded=self.embedded,
+            exif=self.exif,
+        )
 
 
 def embed_files(
@@ -55,8 +116,8 @@ def embed_files(
     workers: int = 0,
     strict: bool = False,
     progress: bool = True,
-    known: Memory | None = None,
-) -> Embedded:
+    known: KnownEmbeddings | None = None,
+) -> EmbeddedFiles:
     """Descriptors of image files; threads decode and resize ahead while the engine works.
 
     Args:
@@ -69,12 +130,7 @@ def embed_files(
         UnreadableImage: with `strict`, for the first such file.
         DacoError: what the engine raises.
     """
-    vectors: dict[int, NDArray[np.float32]] = {}
-    held: dict[int, int] = {}
-    photographs: dict[int, Photograph] = {}
-    unreadable: list[UnreadableImage] = []
-    exif: dict[int, Location] = {}
-    made = 0
+    so_far = EmbeddedSoFar(len(paths), engine.dimension, known)
     # a batch is of one shape, so each shape collects its own; beyond this many in all, the fullest goes as it is
     waiting: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
     most_waiting = 4 * batch_size
@@ -83,34 +139,27 @@ def embed_files(
     with bar, closing(decoded):
 
         def run(shape: tuple[int, ...]) -> None:
-            nonlocal made
             rows, images = zip(*waiting.pop(shape), strict=True)
-            fresh = engine.embed_prepared(images)
-            if known is not None:
-                known.remember([photographs[row] for row in rows], fresh)
-            vectors.update(zip(rows, fresh, strict=True))
-            made += len(rows)
+            so_far.take(rows, engine.embed_prepared(images))
             bar.update(len(rows))
 
         for row, outcome in enumerate(decoded):
             try:
-                form, photographs[row], location = outcome.result()
+                form, photograph, location = outcome.result()
             except UnreadableImage as error:
                 if strict:
                     raise
-                unreadable.append(error)
+                so_far.unreadable[row] = error
                 tqdm.write(f"Skipped: {error}", file=sys.stderr)
                 bar.update()
                 continue
             if location is not None:
-                exif[row] = location
-            if isinstance(form, int) or form.ndim == 1:
-                if isinstance(form, int):
-                    held[row] = form
-                else:
-                    vectors[row] = form
+                so_far.exif[row] = location
+            if isinstance(form, Held):
+                so_far.skip(row, form)
                 bar.update()
                 continue
+            so_far.photographs[row] = photograph
             waiting.setdefault(form.shape, []).append((row, form))
             if len(waiting[form.shape]) == batch_size:
                 run(form.shape)
@@ -118,21 +167,17 @@ def embed_files(
                 run(max(waiting, key=lambda shape: len(waiting[shape])))
         for shape in list(waiting):
             run(shape)
-
-    kept = sorted([*vectors, *held])
-    stacked = np.array([vectors[row] for row in sorted(vectors)], np.float32).reshape(-1, engine.dimension)
-    holders = np.array([held.get(row, -1) for row in kept], np.int64)
-    return Embedded(stacked, kept, holders, [photographs[row] for row in kept], unreadable, made, exif)
+    return so_far.done()
 
 
-# a prepared image (3, h, w), or what is known of its descriptor
-Form = Prepared | Described
+# a prepared image (3, h, w), or where its descriptor is
+Form = Prepared | Held
 # of one file; with the location in its EXIF, if it is in an object store
 Decoded = tuple[Form, Photograph, Location | None]
 
 
 def decode_ahead(
-    engine: Engine, paths: Sequence[Source], workers: int, ahead: int, known: Memory | None
+    engine: Engine, paths: Sequence[Source], workers: int, ahead: int, known: KnownEmbeddings | None
 ) -> Generator[Future[Decoded]]:
     """The outcome for each path, in order, with no more than `ahead` of them decoded or in work at a time."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
@@ -148,15 +193,14 @@ def decode_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(engine: Engine, path: Source, known: Memory | None) -> Decoded:
+def _decode(engine: Engine, path: Source, known: KnownEmbeddings | None) -> Decoded:
     try:
         str(path).encode()  # the catalogue and every answer are UTF-8
         content = read_source(path)
         digest = hashlib.sha256(content).hexdigest()
         location = read_exif(BytesIO(content)) if isinstance(path, str) else None
         if known is not None and (found := known.look_up(digest)) is not None:
-            photograph, described = found
-            return described, photograph, location
+            return found, found.photograph, location
         image, size = open_reduced(path, engine.image_size, content)
         return engine.prepare(image), Photograph(*size, digest), location
     except (UnreadableImage, StoreAway):  # a store that is away says nothing about its photographs

@@ -1,15 +1,17 @@
-"""Descriptors by content: what was embedded once, in the live generation or by a run that was stopped, is not again."""
+"""Descriptors by content: what the live generation or a run that was stopped has embedded is not embedded again."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import DacoError
+
+READ_AT_ONCE = 4096  # records, when the file of an earlier run is read
 
 
 @dataclass(frozen=True)
@@ -21,35 +23,52 @@ class Photograph:
     sha256: str
 
 
-# what is known of a content: its descriptor (dimension,), or the id under which the live generation holds it
-Described = NDArray[np.float32] | int
-
-
-class Memory(Protocol):
-    """What need not be embedded again."""
-
-    def look_up(self, sha256: str) -> tuple[Photograph, Described] | None:
-        """The photograph of this content with its descriptor or the id that holds it, or None."""
-
-    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
-        """Takes in n photographs and their descriptors (n, dimension)."""
-
-
-class Known:
-    """Content hash to descriptor, of one encoder; and the notes that let a stopped run go on where it was.
-
-    The notes are a file of records of one length, each with its checksum, written after every batch: whatever a crash
-    leaves of them, the whole records are taken and the others are embedded again. Any number of threads may look up
-    while one remembers.
+@dataclass(frozen=True)
+class Held:
+    """Where the descriptor of a photograph is, so that it need not be made.
 
     Args:
-        folder: where the notes lie; made with the first one.
+        row: in the file of the cache; or with `live`, the id under which the live generation holds it.
+    """
+
+    photograph: Photograph
+    row: int
+    live: bool
+
+
+class KnownEmbeddings(Protocol):
+    """What need not be embedded again."""
+
+    def look_up(self, sha256: str) -> Held | None:
+        """Where the descriptor of this content is, or None."""
+
+    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> NDArray[np.int64] | None:
+        """Takes in n photographs and their descriptors (n, dimension): the rows (n,) that they got.
+
+        None where they are not kept, and the caller has to keep them.
+        """
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """The descriptors that it keeps, (rows, dimension)."""
+
+
+class EmbeddingCache:
+    """Content hash to descriptor, of one encoder; on disk, so that a run that was stopped can be resumed.
+
+    The file has records of one length, each with its checksum, appended after every batch: after a crash the complete
+    records are used and the others are embedded again. In memory are only the hashes; descriptors are mapped from the
+    file, so that a build holds none of them twice. Any number of threads may look up while one remembers.
+
+    Args:
+        folder: where the file lies; made with the first record.
         fingerprint, dimension: of the encoder.
     """
 
     def __init__(self, folder: Path, fingerprint: str, dimension: int) -> None:
         self._file = folder / f"{fingerprint}.descriptors"
-        self._known: dict[str, tuple[Photograph, Described]] = {}
+        self._held: dict[str, Held] = {}
+        self._count = 0  # records in the file, damaged ones among them
         self._record = np.dtype(
             [
                 ("sha256", "u1", (32,)),
@@ -59,26 +78,32 @@ class Known:
                 ("checksum", "<u4"),
             ]
         )
-        self._read_notes()
+        self._read()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._held)
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """The descriptors of all records, (rows, dimension), mapped from the file as it is now."""
+        vectors: NDArray[np.float32] = self._map()["vector"]
+        return vectors
 
     def contents(self) -> Iterable[str]:
         """The SHA-256 of every content that is known."""
-        return self._known.keys()
+        return self._held.keys()
 
     def hold(self, photographs: Sequence[Photograph], ids: Sequence[int]) -> None:
         """Takes in n photographs whose descriptors the live generation holds under n ids; they stay there."""
         for photograph, number in zip(photographs, ids, strict=True):
-            self._known[photograph.sha256] = photograph, number
+            self._held[photograph.sha256] = Held(photograph, number, live=True)
 
-    def look_up(self, sha256: str) -> tuple[Photograph, Described] | None:
-        """The photograph of this content with its descriptor or the id that holds it, or None."""
-        return self._known.get(sha256)
+    def look_up(self, sha256: str) -> Held | None:
+        """Where the descriptor of this content is, or None."""
+        return self._held.get(sha256)
 
-    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
-        """Takes in n photographs and their descriptors (n, dimension), and notes them for a run that may follow.
+    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Appends n photographs and their descriptors (n, dimension): the rows (n,) that they got.
 
         Raises:
             DacoError: the disk is full or cannot be written.
@@ -98,21 +123,35 @@ class Known:
             raise DacoError(
                 f"What was embedded cannot be written to {self._file.parent} ({error.strerror})."
             ) from error
-        for photograph, vector in zip(photographs, vectors, strict=True):
-            self._known[photograph.sha256] = photograph, vector
+        rows = np.arange(self._count, self._count + len(photographs))
+        self._count += len(photographs)
+        for photograph, row in zip(photographs, rows.tolist(), strict=True):
+            self._held[photograph.sha256] = Held(photograph, row, live=False)
+        return rows
 
-    def _read_notes(self) -> None:
+    def _read(self) -> None:
+        """Takes in what an earlier run has left in the file."""
+        size = self._record.itemsize
         try:
-            content = self._file.read_bytes()
+            length = self._file.stat().st_size
         except OSError:
             return
-        size = self._record.itemsize
-        whole = len(content) // size
-        if whole * size < len(content):
+        self._count = length // size
+        if self._count * size < length:
             with self._file.open("r+b") as stream:
-                stream.truncate(whole * size)  # half a record would put every later one out of step
-        for number, record in enumerate(np.frombuffer(content, dtype=self._record, count=whole)):
-            start = number * size
-            if zlib.crc32(content[start : start + size - 4]) == record["checksum"]:
+                stream.truncate(self._count * size)  # part of a record would put every later one out of step
+        for row, record in enumerate(self._records()):
+            if zlib.crc32(record.tobytes()[:-4]) == record["checksum"]:
                 photograph = Photograph(int(record["width"]), int(record["height"]), record["sha256"].tobytes().hex())
-                self._known[photograph.sha256] = photograph, record["vector"]
+                self._held[photograph.sha256] = Held(photograph, row, live=False)
+
+    def _records(self) -> Iterator[Any]:
+        for start in range(0, self._count, READ_AT_ONCE):
+            yield from np.fromfile(
+                self._file, self._record, min(READ_AT_ONCE, self._count - start), offset=start * self._record.itemsize
+            )
+
+    def _map(self) -> NDArray[Any]:
+        if not self._count:
+            return np.empty(0, dtype=self._record)
+        return np.memmap(self._file, self._record, "r", shape=(self._count,))

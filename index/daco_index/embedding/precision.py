@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from daco_core.errors import DacoError, MissingExtra, UsageError
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.engine import Engine
 from daco_index.embedding.engines.quantise import CALIBRATION_IMAGES, MODEL_FILE, can_quantise, quantise
-from daco_index.embedding.precision_record import Precision, QueryPrecision, Tried, Wish
+from daco_index.embedding.options import EmbeddingOptions
+from daco_index.embedding.precision_record import Precision, PrecisionRequest, QueryPrecision, Tried
 from daco_index.embedding.query_corruption import STRENGTHS, degraded
 from daco_index.references.object_stores import Source, open_photograph
 from daco_training.devices import pick_device
@@ -37,13 +38,27 @@ AT_ONCE = 32
 CALIBRATION_COPIES = 10_000  # the number of the first copy that is calibrated with
 
 
-def check_wish(wish: Wish, device: str) -> None:
+@dataclass(frozen=True)
+class ReferenceSample:
+    """The references that a precision is proved on.
+
+    Args:
+        paths, places: of n references.
+        vectors: row numbers to descriptors, (m, dimension), of these references.
+    """
+
+    paths: Sequence[Source]
+    places: Sequence[str]
+    vectors: Callable[[Sequence[int]], NDArray[np.float32]]
+
+
+def check_precision(request: PrecisionRequest, device: str) -> None:
     """Refuses at once what cannot be had here.
 
     Raises:
         DacoError: int8 without NNCF or on a GPU, or no such device.
     """
-    if wish != "int8":
+    if request != "int8":
         return
     if pick_device(device).type == "cuda":
         raise UsageError("int8 is for CPUs: add --device cpu, or take --precision bf16.")
@@ -52,35 +67,26 @@ def check_wish(wish: Wish, device: str) -> None:
 
 
 def choose_precision(
-    wish: Wish,
-    encoder: Encoder,
-    exact: Engine,
-    device: str,
-    paths: Sequence[Source],
-    places: Sequence[str],
-    vectors: Callable[[Sequence[int]], NDArray[np.float32]],
-    folder: Path,
-    progress: bool = True,
+    encoder: Encoder, exact: Engine, references: ReferenceSample, folder: Path, options: EmbeddingOptions
 ) -> QueryPrecision:
     """Tries what may be faster than fp32, and takes the fastest that is proved, or the one asked for by name.
 
     Args:
-        exact: the engine that described the references, in fp32.
-        paths, places: of n references.
-        vectors: row numbers to descriptors, (m, dimension), of these references.
-        folder: where the encoder's int8 form is written, if that is tried.
+        exact: the engine that embedded the references, in fp32.
+        folder: where the encoder's int8 form is written, if that is tried; made if it is missing.
 
     Raises:
         DacoError: the encoder cannot be quantised, or a reference cannot be read any more.
     """
-    names = _candidates(wish, device)
+    request, device, paths = options.precision or "auto", options.device, references.paths
+    names = _candidates(request, device)
     if not names:
-        return QueryPrecision("fp32", wish, "fp32 was asked for.")
-    if wish == "auto" and len(paths) < LEAST_REFERENCES:
+        return QueryPrecision("fp32", request, "fp32 was asked for.")
+    if request == "auto" and len(paths) < LEAST_REFERENCES:
         few = f"Of {len(paths)} references, fewer than {LEAST_REFERENCES}, half a point of recall cannot be seen."
-        return QueryPrecision("fp32", wish, few)
+        return QueryPrecision("fp32", request, few)
     copies = _Copies(exact, paths)
-    # on a GPU one photograph is described by a recording, which bf16 gains by and a batch step by step does not
+    # on a GPU one photograph is embedded by a CUDA graph, which bf16 gains by and a batch step by step does not
     recorded = pick_device(device).type == "cuda"
     timed = create_engine(encoder, device) if recorded else exact
     engines: dict[Precision, Engine] = {}
@@ -88,29 +94,30 @@ def choose_precision(
     for name in names:
         try:
             if name == "int8":
-                quantise(encoder, copies.to_calibrate(CALIBRATION_IMAGES), folder, progress)
+                folder.mkdir(exist_ok=True)
+                quantise(encoder, copies.to_calibrate(CALIBRATION_IMAGES), folder, options.progress)
             engines[name] = create_engine(
                 encoder, device, name, folder / MODEL_FILE, goal="latency" if recorded else "throughput"
             )
         except (DacoError, OSError, RuntimeError) as error:  # OpenVINO's, and a disk without room for it
             failed.append(str(error))
     if not engines:
-        return QueryPrecision("fp32", wish, " ".join(failed))
-    proved = _prove(wish, exact, timed, engines, copies, places, vectors, progress)
+        return QueryPrecision("fp32", request, " ".join(failed))
+    proved = _prove(request, _Trial(exact, timed, engines), copies, references, options.progress)
     return replace(proved, reason=" ".join([*failed, proved.reason]))
 
 
-def _candidates(wish: Wish, device: str) -> list[Precision]:
+def _candidates(request: PrecisionRequest, device: str) -> list[Precision]:
     """The precisions to try."""
     on_cpu = pick_device(device).type == "cpu"
     quantisable: list[Precision] = ["int8"] if on_cpu and can_quantise() else []
-    by_wish: dict[Wish, list[Precision]] = {
+    by_request: dict[PrecisionRequest, list[Precision]] = {
         "fp32": [],
         "bf16": ["bf16"],
         "int8": [*quantisable, "bf16"],
         "auto": [*quantisable, "bf16"],
     }
-    return by_wish[wish]
+    return by_request[request]
 
 
 class _Copies:
@@ -136,16 +143,19 @@ class _Copies:
         return open_photograph(self._paths[row], self._engine.image_size)
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """The engines that are compared: fp32, the one that fp32 is timed by, and the others by precision."""
+
+    exact: Engine
+    timed: Engine
+    others: dict[Precision, Engine]
+
+
 def _prove(
-    wish: Wish,
-    exact: Engine,
-    timed: Engine,
-    engines: dict[Precision, Engine],
-    copies: _Copies,
-    places: Sequence[str],
-    vectors: Callable[[Sequence[int]], NDArray[np.float32]],
-    progress: bool,
+    request: PrecisionRequest, trial: _Trial, copies: _Copies, sample: ReferenceSample, progress: bool
 ) -> QueryPrecision:
+    exact, timed, engines, places = trial.exact, trial.timed, trial.others, sample.places
     sources = _spread(len(places), QUERIES)
     # strengths by turns; where a reference is used again, another than before
     queries = [(sources[turn % len(sources)], turn + turn // len(sources)) for turn in range(QUERIES)]
@@ -155,7 +165,7 @@ def _prove(
         for name, engine in engines.items():
             described[name].append(engine.embed_prepared(batch))
     among = np.union1d(_spread(len(places), DISTRACTORS), sources).tolist()
-    references = vectors(among)
+    references = sample.vectors(among)
     right = np.array([places[row] for row, _ in queries])[:, None] == np.array([places[row] for row in among])[None]
     base = np.concatenate(described["fp32"])
     recall_fp32 = _recall(base, references, right)
@@ -164,25 +174,25 @@ def _prove(
     for name in engines:
         rows = np.concatenate(described[name])
         recall, speedup = _recall(rows, references, right), seconds["fp32"] / seconds[name]
-        good = recall >= recall_fp32 - MOST_LOSS and (name == wish or speedup >= LEAST_GAIN)
+        good = recall >= recall_fp32 - MOST_LOSS and (name == request or speedup >= LEAST_GAIN)
         agreement = float((rows * base).sum(axis=1).mean())
         tried.append(Tried(name, round(recall, 2), round(recall_fp32, 2), round(agreement, 5), round(speedup, 2), good))
-    accepted = pick(tried, wish)
+    accepted = pick(tried, request)
     if accepted is None:
-        return QueryPrecision("fp32", wish, _why_not(tried, wish), len(queries), tuple(tried))
+        return QueryPrecision("fp32", request, _why_not(tried, request), len(queries), tuple(tried))
     reason = (
         f"{accepted.speedup:g} times as fast as fp32, at {accepted.recall - accepted.recall_fp32:+.2f} points of R@1."
     )
-    return QueryPrecision(accepted.precision, wish, reason, len(queries), tuple(tried))
+    return QueryPrecision(accepted.precision, request, reason, len(queries), tuple(tried))
 
 
-def pick(tried: Sequence[Tried], wish: Wish) -> Tried | None:
+def pick(tried: Sequence[Tried], request: PrecisionRequest) -> Tried | None:
     """Of what was proved, the one asked for by name, else the fastest; None where nothing was."""
     proved = [one for one in tried if one.accepted]
-    return max(proved, key=lambda one: (one.precision == wish, one.speedup), default=None)
+    return max(proved, key=lambda one: (one.precision == request, one.speedup), default=None)
 
 
-def _why_not(tried: Sequence[Tried], wish: Wish) -> str:
+def _why_not(tried: Sequence[Tried], request: PrecisionRequest) -> str:
     parts = [
         f"{one.precision} costs {one.recall_fp32 - one.recall:.2f} points of R@1"
         if one.recall < one.recall_fp32 - MOST_LOSS

@@ -6,7 +6,7 @@ from typing import Literal
 Precision = Literal["fp32", "bf16", "int8"]
 """What an engine computes in. Descriptors are float32 whatever it is, and of all precisions comparable."""
 
-Wish = Literal["auto", "fp32", "bf16", "int8"]
+PrecisionRequest = Literal["auto", "fp32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class QueryPrecision:
     """
 
     precision: Precision = "fp32"
-    wanted: Wish = "auto"
+    wanted: PrecisionRequest = "auto"
     reason: str = "Nothing else was tried."
     queries: int = 0
     tried: tuple[Tried, ...] = ()

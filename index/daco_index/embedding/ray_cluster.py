@@ -16,9 +16,10 @@ from tqdm import tqdm
 from daco_core.errors import DacoError, MissingExtra, StoreAway
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.locations import Location
-from daco_index.embedding.embed import Embedded, embed_files
-from daco_index.embedding.embedding_cache import Described, Known, Photograph
+from daco_index.embedding.embed import EmbeddedFiles, EmbeddedSoFar, embed_files
+from daco_index.embedding.embedding_cache import EmbeddingCache, Held, Photograph
 from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.references.object_stores import Source, as_source
 from daco_training.encoder.encoder import Encoder
 
@@ -36,19 +37,24 @@ class Contents:
     def __init__(self, prefixes: NDArray[np.uint64]) -> None:
         self._prefixes = prefixes
 
-    def look_up(self, sha256: str) -> tuple[Photograph, Described] | None:
-        """A photograph of which only the hash is right, or None."""
+    def look_up(self, sha256: str) -> Held | None:
+        """That it is held, of which only the hash is right; or None."""
         prefix = np.uint64(int(sha256[:PREFIX], 16))
         place = int(np.searchsorted(self._prefixes, prefix))
         known = place < len(self._prefixes) and self._prefixes[place] == prefix
-        return (Photograph(0, 0, sha256), 0) if known else None
+        return Held(Photograph(0, 0, sha256), 0, live=True) if known else None
 
     def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
-        """The driver does."""
+        """The driver does, once it has the whole shard."""
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """None are kept here."""
+        return np.empty((0, 0), dtype=np.float32)
 
 
 class EncoderCopy:
-    """The encoder in a process of Ray's, which describes a shard at a time.
+    """The encoder in a process of Ray's, which embeds a shard at a time.
 
     Args:
         files: of the encoder's folder, by name.
@@ -76,7 +82,9 @@ class EncoderCopy:
             embedded = embed_files(self._engine, [], progress=False)
         vectors = np.zeros((count, self._engine.dimension), dtype=np.float32)
         kept = np.array(embedded.kept, dtype=np.int64)
-        vectors[kept[embedded.held < 0]] = embedded.vectors
+        made = embedded.rows >= 0
+        if made.any():
+            vectors[kept[made]] = embedded.vectors[embedded.rows[made]]
         known, sizes, hashes = np.zeros(count, dtype=bool), np.zeros((count, 2), dtype=np.int64), [""] * count
         known[kept[embedded.held >= 0]] = True
         for row, photograph in zip(embedded.kept, embedded.photographs, strict=True):
@@ -97,84 +105,58 @@ class EncoderCopy:
 
 
 def embed_with_ray(
-    encoder: Encoder,
-    paths: Sequence[Source],
-    known: Known,
-    batch_size: int = 16,
-    device: str = "auto",
-    strict: bool = False,
-    progress: bool = True,
-    trust: bool = False,
-    shard: int = SHARD,
-) -> Embedded:
+    encoder: Encoder, paths: Sequence[Source], cache: EmbeddingCache, options: EmbeddingOptions, shard: int = SHARD
+) -> EmbeddedFiles:
     """Descriptors of image files, as `embed_files` gives them, made by copies of the encoder on Ray's cores or GPUs.
 
     The cluster is the one that RAY_ADDRESS names, or this machine. Every machine of it has daco-serve installed, and
-    reads the photographs under the same paths or addresses. Each shard that comes back is noted in `known`.
+    reads the photographs under the same paths or addresses. Each shard that comes back is put into the cache.
+
+    Args:
+        shard: photographs that a copy of the encoder is handed at a time.
 
     Raises:
         UnreadableImage: with `strict`, for the first such file that is met.
         DacoError: Ray is not installed or cannot be reached, or a copy of the encoder fails.
     """
-    vectors: dict[int, NDArray[np.float32]] = {}
-    held: dict[int, int] = {}
-    photographs: dict[int, Photograph] = {}
-    unreadable: dict[int, UnreadableImage] = {}
-    exif: dict[int, Location] = {}
-    made = 0
-    bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
+    so_far = EmbeddedSoFar(len(paths), encoder.dimension, cache)
+    bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not options.progress, file=sys.stderr)
     with bar, _running() as ray:
-        for answer in _shards(ray, encoder, paths, known, batch_size, device, trust, shard):
+        for answer in _shards(ray, encoder, paths, cache, options, shard):
             if failure := str(answer["failure"][0]):
                 raise DacoError(failure)
-            fresh: list[int] = []
+            fresh: list[tuple[int, int]] = []  # rows of the list, and of the shard
             sizes = answer["size"]
             for place, row in enumerate(answer["row"].tolist()):
                 reason, sha256 = str(answer["reason"][place]), str(answer["sha256"][place])
                 if reason:
-                    unreadable[row] = UnreadableImage(paths[row], reason)
-                    if strict:
-                        raise unreadable[row]
-                    tqdm.write(f"Skipped: {unreadable[row]}", file=sys.stderr)
+                    so_far.unreadable[row] = error = UnreadableImage(paths[row], reason)
+                    if options.strict:
+                        raise error
+                    tqdm.write(f"Skipped: {error}", file=sys.stderr)
                     continue
                 if not np.isnan(answer["place"][place, 0]):
-                    exif[row] = _location(answer["place"][place])
-                if not answer["known"][place]:
-                    photographs[row] = Photograph(int(sizes[place, 0]), int(sizes[place, 1]), sha256)
-                    vectors[row] = answer["vector"][place]
-                    fresh.append(row)
-                    continue
-                found = known.look_up(sha256)
-                assert found is not None, "two contents have hashes that begin alike"
-                photographs[row], described = found
-                if isinstance(described, int):
-                    held[row] = described
+                    so_far.exif[row] = _location(answer["place"][place])
+                if answer["known"][place]:
+                    held = cache.look_up(sha256)
+                    assert held is not None, "two contents have hashes that begin alike"
+                    so_far.skip(row, held)
                 else:
-                    vectors[row] = described
+                    so_far.photographs[row] = Photograph(int(sizes[place, 0]), int(sizes[place, 1]), sha256)
+                    fresh.append((row, place))
             if fresh:
-                known.remember([photographs[row] for row in fresh], np.stack([vectors[row] for row in fresh]))
-            made += len(fresh)
+                rows, places = zip(*fresh, strict=True)
+                so_far.take(rows, answer["vector"][list(places)])
             bar.update(len(answer["row"]))
-    kept = sorted([*vectors, *held])
-    return Embedded(
-        np.array([vectors[row] for row in sorted(vectors)], np.float32).reshape(-1, encoder.dimension),
-        kept,
-        np.array([held.get(row, -1) for row in kept], np.int64),
-        [photographs[row] for row in kept],
-        [unreadable[row] for row in sorted(unreadable)],
-        made,
-        exif,
-    )
+    return so_far.done()
 
 
 def _shards(
     ray: Any,
     encoder: Encoder,
     paths: Sequence[Source],
-    known: Known,
-    batch_size: int,
-    device: str,
-    trust: bool,
+    cache: EmbeddingCache,
+    options: EmbeddingOptions,
     shard: int,
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What the copies of the encoder answer, shard by shard, in the order in which they are done."""
@@ -183,18 +165,18 @@ def _shards(
     with TemporaryDirectory() as folder:
         encoder.save(Path(folder) / "encoder")
         files = {file.name: file.read_bytes() for file in (Path(folder) / "encoder").iterdir()}
-    prefixes = np.sort(np.array([int(sha256[:PREFIX], 16) for sha256 in known.contents()], dtype=np.uint64))
+    prefixes = np.sort(np.array([int(sha256[:PREFIX], 16) for sha256 in cache.contents()], dtype=np.uint64))
     rows = range(0, len(paths), shard)
     tables = [
         pyarrow.table({"row": range(at, min(at + shard, len(paths))), "path": list(map(str, paths[at : at + shard]))})
         for at in rows
     ]
     resources = ray.cluster_resources()
-    on_gpus = device != "cpu" and resources.get("GPU", 0) >= 1
+    on_gpus = options.device != "cpu" and resources.get("GPU", 0) >= 1
     copies = int(resources["GPU"] if on_gpus else resources["CPU"])
     answers = ray.data.from_arrow(tables).map_batches(
         EncoderCopy,
-        fn_constructor_args=(files, batch_size, device, trust, prefixes),
+        fn_constructor_args=(files, options.batch_size, options.device, options.trust, prefixes),
         batch_size=None,  # as they come: each table is a shard
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=max(1, min(copies, len(tables)))),

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from daco_core.errors import DacoError, NotFound, UsageError
-from daco_index.build import BuildReport, Effort, Origin, publish_references, record_source
+from daco_core.errors import NotFound, UsageError
+from daco_index.build import BuildReport, embed_and_publish, publish
+from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import KEPT, Writer, read_current
 from daco_index.generations.manifest import Manifest
-from daco_index.generations.publish import write_generation
-from daco_index.references.find import Reference, Split, find_references
+from daco_index.generations.specification import GenerationSpec, Provenance, Target
+from daco_index.references.changes import joined, references_to_add, references_to_update
+from daco_index.references.find import Split
 from daco_index.references.object_stores import is_remote
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
@@ -21,68 +24,50 @@ def add_photographs(
     source: str,
     data_root: Path = Path("data"),
     split: Split = "all",
-    effort: Effort | None = None,
+    options: EmbeddingOptions | None = None,
     keep: int = KEPT,
 ) -> BuildReport:
-    """Lets the photographs of a source join an index, described by the index's own encoder.
+    """Lets the photographs of a source join an index, embedded by the index's own encoder.
 
     Contents that the index holds are not embedded again. A file that it holds keeps its id and gets the source's place
-    and position; if its content is another than it was, it gets a new id and the old one is retired.
+    and position; if its content is another than it was, it gets a new id and the old one is retired; if it cannot be
+    read now, its entry stays as it was.
 
     Args:
         source, data_root, split: the photographs, as `find_references` takes them.
         keep: generations that stay, with the new one.
 
     Raises:
-        DacoError: there is no whole index, or anything else that the user can put right.
+        DacoError: there is no complete index, or anything else that the user can put right.
     """
-    effort = effort or Effort()
+    options = options or EmbeddingOptions()
     start = time.perf_counter()
     read_current(index)
-    references = find_references(source, data_root, split)
+    references = references_to_add(source, data_root, split)
     with Writer(index, keep) as writer:
-        live = Bundle.open(index, effort.trust)
-        record = record_source(source, data_root, split)
-        before = live.manifest
-        paths = {str(reference.path) for reference in references}
-        origin = Origin(
-            source=before.source if record in before.sources else f"{before.source}, {source}",
-            change=f"add {source}",
-            # a photograph is placed by the last source that has it, now and when update looks again
-            sources=(*(other for other in before.sources if other != record), record),
-            left_out=tuple(path for path in before.left_out if path not in paths),
-        )
-        rest = [entry for entry in live.catalog.all() if entry.path not in paths]
-        return publish_references(writer, live, live.encoder, references, rest, origin, effort, start)
+        live = Bundle.open(index, options.trust)
+        report = embed_and_publish(joined(references, live), Target(writer, live), live.encoder, options)
+    return replace(report, seconds=round(time.perf_counter() - start, 3))
 
 
-def update_index(index: Path, effort: Effort | None = None, keep: int = KEPT) -> BuildReport:
+def update_index(index: Path, options: EmbeddingOptions | None = None, keep: int = KEPT) -> BuildReport:
     """Looks at the sources of an index again: new files join, changed ones get a new id, vanished ones leave.
 
-    What was removed on purpose stays away until it is added again. A source that is gone as a whole is an error: a disk
-    that is not mounted must not empty the index.
+    A file that is there but cannot be read now, because it is half-written or its disk fails, keeps its entry. What was
+    removed on purpose stays away until it is added again. A source that is gone altogether is an error: a disk that is
+    not mounted must not empty the index.
 
     Raises:
-        DacoError: there is no whole index, a source is gone, or anything else that the user can put right.
+        DacoError: there is no complete index, a source is gone, or anything else that the user can put right.
     """
-    effort = effort or Effort()
+    options = options or EmbeddingOptions()
     start = time.perf_counter()
     read_current(index)
     with Writer(index, keep) as writer:
-        live = Bundle.open(index, effort.trust)
-        manifest = live.manifest
-        if not manifest.sources:
-            raise UsageError(f"{index} does not say where its photographs came from: name it with daco-index add.")
-        found: dict[Path | str, Reference] = {}
-        for record in manifest.sources:
-            references = find_references(record.name, Path(record.data_root), record.split)
-            found |= {reference.path: reference for reference in references}
-        left_out = set(manifest.left_out)
-        wanted = [reference for path, reference in found.items() if str(path) not in left_out]
-        if not wanted:
-            raise DacoError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
-        origin = Origin(manifest.source, "update", manifest.sources, manifest.left_out)
-        return publish_references(writer, live, live.encoder, wanted, [], origin, effort, start)
+        live = Bundle.open(index, options.trust)
+        references = references_to_update(index, live)
+        report = embed_and_publish(references, Target(writer, live), live.encoder, options)
+    return replace(report, seconds=round(time.perf_counter() - start, 3))
 
 
 def remove_photographs(
@@ -124,18 +109,10 @@ def remove_photographs(
         manifest = live.manifest
         descriptors = Descriptors(manifest.dimension)
         descriptors.hold([entry.id for entry in staying], live.store, local=live.local)
-        return write_generation(
-            writer,
-            descriptors,
-            staying,
-            live.encoder,
-            manifest.source,
-            f"remove {len(leaving)}",
-            manifest.sources,
-            sorted({*manifest.left_out, *(entry.path for entry in leaving.values())}),
-            manifest.next_id,
-            before=live,
-        ), list(leaving.values())
+        left_out = sorted({*manifest.left_out, *(entry.path for entry in leaving.values())})
+        provenance = Provenance(manifest.source, f"remove {len(leaving)}", manifest.sources, tuple(left_out))
+        spec = GenerationSpec(provenance, live.encoder, staying, descriptors, manifest.next_id)
+        return publish(spec, Target(writer, live)), list(leaving.values())
 
 
 def _choices(

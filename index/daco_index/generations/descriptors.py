@@ -44,9 +44,16 @@ class Descriptors:
         self.dimension = dimension
         self._parts: list[_Part] = []
 
-    def make(self, ids: Ids, vectors: NDArray[np.float32], local: LocalRows | None = None) -> None:
-        """Takes in vectors (n, dimension) for n ids, and their local descriptors."""
-        self._take(ids, np.arange(len(ids)), vectors, local)
+    def make(
+        self, ids: Ids, vectors: NDArray[np.float32], local: LocalRows | None = None, rows: Ids | None = None
+    ) -> None:
+        """Takes in vectors for n ids, and their local descriptors.
+
+        Args:
+            vectors: (n, dimension), in the order of the ids; or, with `rows`, where those rows are theirs. They may be
+                mapped from a file, and are read only when they are asked for.
+        """
+        self._take(ids, np.arange(len(ids)) if rows is None else rows, vectors, local)
 
     def hold(self, ids: Ids, store: VectorStore, there: Ids | None = None, local: LocalFile | None = None) -> None:
         """Takes in that a store has the vectors of n ids, and a file their local ones; under `there` if given."""

@@ -11,7 +11,7 @@ from daco_core.errors import DamagedIndex
 from daco_index.embedding.precision_record import QueryPrecision, parse_query_precision
 from daco_index.references.find import Split
 from daco_index.search.catalog import Entry
-from daco_index.search.index_choice import EXACT, Measured, Search, Wishes
+from daco_index.search.index_choice import EXACT, Measured, Search, SearchOptions
 
 FORMAT_VERSION = 3  # 1 knew neither sources nor next_id; 2 knew only exact search
 MANIFEST_FILE = "manifest.json"
@@ -147,7 +147,10 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
 
 def _parse_search(content: dict[str, Any]) -> Search:
     measured = content.get("measured")
-    parts = {"wishes": Wishes(**content["wishes"]), "measured": None if measured is None else Measured(**measured)}
+    parts = {
+        "wishes": SearchOptions(**content["wishes"]),
+        "measured": None if measured is None else Measured(**measured),
+    }
     return Search(**(content | parts))
 
 

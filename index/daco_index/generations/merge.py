@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daco_core.errors import UsageError
+from daco_index.build import publish
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import CURRENT_FILE, KEPT, Writer, read_current
 from daco_index.generations.manifest import Manifest
-from daco_index.generations.publish import write_generation
+from daco_index.generations.specification import GenerationSpec, Provenance, Target
 from daco_index.search.bundle import Bundle, highest_next_id
 from daco_index.search.catalog import Entry
 from daco_index.search.stores.address import check_address
@@ -56,16 +57,12 @@ def merge_indexes(
             entries |= {entry.path: entry._replace(id=number) for entry, number in zip(joining, numbers, strict=True)}
         sources = dict.fromkeys(record for bundle in bundles for record in bundle.manifest.sources)
         left_out = {path for bundle in bundles for path in bundle.manifest.left_out} - set(entries)
-        return write_generation(
-            writer,
-            descriptors,
-            sorted(entries.values(), key=lambda entry: entry.id),
-            first.encoder,
-            ", ".join(dict.fromkeys(bundle.manifest.source for bundle in bundles)),
-            f"merge of {len(indexes)}",
-            list(sources),
-            sorted(left_out),
-            next(fresh),
-            before=first,
-            store=store,
+        provenance = Provenance(
+            source=", ".join(dict.fromkeys(bundle.manifest.source for bundle in bundles)),
+            change=f"merge of {len(indexes)}",
+            sources=tuple(sources),
+            left_out=tuple(sorted(left_out)),
         )
+        rows = sorted(entries.values(), key=lambda entry: entry.id)
+        spec = GenerationSpec(provenance, first.encoder, rows, descriptors, next(fresh))
+        return publish(spec, Target(writer, first, store=store))

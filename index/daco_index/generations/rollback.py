@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daco_core.errors import DacoError, NotFound, UsageError
+from daco_index.build import keep_precision, publish
+from daco_index.generations.contents import republish
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import KEPT, Writer, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import Manifest
-from daco_index.generations.publish import republish, write_generation
+from daco_index.generations.specification import GenerationSpec, Provenance, Target
 from daco_index.search.bundle import Bundle, highest_next_id, read_kept_manifest
 from daco_index.search.stores.address import FAISS
 
@@ -76,19 +78,7 @@ def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool 
         entries = old.catalog.all()
         descriptors = Descriptors(manifest.dimension)
         descriptors.hold([entry.id for entry in entries], old.store, local=old.local)
-        return write_generation(
-            writer,
-            descriptors,
-            entries,
-            old.encoder,
-            manifest.source,
-            change,
-            manifest.sources,
-            manifest.left_out,
-            next_id,
-            manifest.search.wishes,
-            before=live_bundle,
-            store=old.store.address,
-            queries=manifest.queries,
-            quantised=old.quantised,
-        )
+        provenance = Provenance(manifest.source, change, manifest.sources, manifest.left_out)
+        spec = GenerationSpec(provenance, old.encoder, entries, descriptors, next_id)
+        target = Target(writer, live_bundle, manifest.search.wishes, old.store.address)
+        return publish(spec, target, keep_precision(old))

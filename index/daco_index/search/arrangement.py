@@ -1,24 +1,87 @@
-"""The index that a store searches its vectors by: chosen, trained or grown from the one before, and set."""
+"""The third stage of a build: the index that the vectors are searched by is chosen, trained or grown, and tuned."""
 
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import DamagedEncoder
+from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.manifest import Manifest
-from daco_index.search.index_choice import EXACT, Search, Wishes, choose, still_fits
+from daco_index.generations.specification import GenerationSpec, Target
+from daco_index.search.bundle import AT_ONCE
+from daco_index.search.index_choice import EXACT, Search, SearchOptions, choose, still_fits
+from daco_index.search.store import VectorStore
+from daco_index.search.stores.address import FAISS
 from daco_index.search.stores.faiss import FaissStore
 from daco_index.search.stores.gpu import wanted
 from daco_index.search.tuning import curve, measured, own_queries, pick
 
 
+@dataclass(frozen=True)
+class Arrangement:
+    """How the vectors of a generation are searched.
+
+    Args:
+        address: `faiss`, or that of the Milvus server that the vectors go to.
+        store: the vectors, ready to be saved; None where they go to a server.
+        index: FAISS's factory string, or the address of the server.
+        search: what the manifest says of the search.
+    """
+
+    address: str
+    store: FaissStore | None
+    index: str
+    search: Search
+
+
+def arrange_search(spec: GenerationSpec, target: Target, address: str, progress: bool = True) -> Arrangement:
+    """Puts the vectors into a store that searches as was asked.
+
+    Raises:
+        DacoError: the encoder gave something else than finite numbers, or the index that was asked for cannot be made
+            of them.
+    """
+    before = target.before if spec.follows(target.before) else None
+    options = target.search or (before.manifest.search.wishes if before else SearchOptions())
+    if address != FAISS:
+        return Arrangement(
+            address, None, address, Search("Milvus searches by the index that its address names.", options)
+        )
+    store = FaissStore.create(spec.descriptors.dimension, len(spec.entries))
+    add_vectors(store, spec.descriptors, np.array([entry.id for entry in spec.entries], dtype=np.int64))
+    like = before.store if before and isinstance(before.store, FaissStore) else None
+    index, search = arrange(store, options, like, before.manifest if before else None, progress)
+    return Arrangement(address, store, index, search)
+
+
+def add_vectors(store: VectorStore, descriptors: Descriptors, ids: NDArray[np.int64]) -> None:
+    """Adds the descriptors of some ids to a store, some at a time.
+
+    Raises:
+        DacoError: one is not finite, or the store does not take them.
+    """
+    for start in range(0, len(ids), AT_ONCE):
+        vectors = descriptors.of(ids[start : start + AT_ONCE])
+        if not np.isfinite(vectors).all():
+            raise DamagedEncoder(
+                "The encoder gives descriptors that are no numbers, so its weights are broken: train it again."
+            )
+        store.add(vectors, ids[start : start + AT_ONCE])
+
+
 def arrange(
     store: FaissStore,
-    wishes: Wishes,
+    options: SearchOptions,
     like: FaissStore | None = None,
     before: Manifest | None = None,
     progress: bool = True,
 ) -> tuple[str, Search]:
-    """Makes a store search as is wished.
+    """Makes a store search as was asked.
 
     A trained index is kept, with the parameters that it was tuned to, until the count has doubled or halved. A new one
-    is set to the fastest parameters that find as many of the exact ten best of a sample of its own descriptors as is
-    wished.
+    is set to the fastest parameters that find as many of the exact ten best of a sample of its own descriptors as was
+    asked for.
 
     Args:
         like, before: the store of the generation before, if its descriptors are of the same encoder, and its manifest.
@@ -27,18 +90,18 @@ def arrange(
         FAISS's factory string, and what the manifest says of the search.
 
     Raises:
-        DacoError: the index that is wished for cannot be made of these vectors.
+        DacoError: the index that was asked for cannot be made of these vectors.
     """
-    if like and before and still_fits(before.search, before.index, store.count, store.dimension, wishes):
+    if like and before and still_fits(before.search, before.index, store.count, store.dimension, options):
         store.arrange(before.index, like, progress)
         store.tune(before.search.parameters)
         return before.index, before.search
-    gpu = wanted(wishes.gpu)
-    choice = choose(store.count, store.dimension, wishes, gpu)
+    gpu = wanted(options.gpu)
+    choice = choose(store.count, store.dimension, options, gpu)
     store.arrange(choice.factory, None, progress, gpu)
     if choice.factory == EXACT:
-        return EXACT, Search(choice.reason, wishes)
+        return EXACT, Search(choice.reason, options)
     queries = own_queries(store)
-    best = pick(list(curve(store, queries, wishes.recall)), wishes.recall)
+    best = pick(list(curve(store, queries, options.recall)), options.recall)
     store.tune(best.parameters)
-    return choice.factory, Search(choice.reason, wishes, store.count, best.parameters, measured(store, best, queries))
+    return choice.factory, Search(choice.reason, options, store.count, best.parameters, measured(store, best, queries))

@@ -29,7 +29,7 @@ UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 @dataclass(frozen=True)
-class Wishes:
+class SearchOptions:
     """What was asked of the search.
 
     Args:
@@ -73,7 +73,7 @@ class Search:
     """
 
     reason: str
-    wishes: Wishes = field(default_factory=Wishes)
+    wishes: SearchOptions = field(default_factory=SearchOptions)
     trained_on: int = 0
     parameters: dict[str, int] = field(default_factory=dict)
     measured: Measured | None = None
@@ -87,7 +87,7 @@ class Choice:
     reason: str
 
 
-def choose(count: int, dimension: int, wishes: Wishes, gpu: bool = False) -> Choice:
+def choose(count: int, dimension: int, wishes: SearchOptions, gpu: bool = False) -> Choice:
     """The index for `count` descriptors of `dimension` numbers, see docs/reference/index-types.md.
 
     Args:
@@ -122,7 +122,7 @@ def worth_a_gpu(count: int, dimension: int) -> bool:
     return count * dimension > EXACT_NUMBERS
 
 
-def still_fits(before: Search, factory: str, count: int, dimension: int, wishes: Wishes) -> bool:
+def still_fits(before: Search, factory: str, count: int, dimension: int, wishes: SearchOptions) -> bool:
     """Whether an index that was trained for another count of descriptors goes on serving: it was asked for alike, and
     is neither outgrown nor too large."""
     if wishes != before.wishes or not before.trained_on:

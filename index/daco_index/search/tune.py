@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daco_core.errors import DacoError, UsageError
-from daco_index.build import Effort
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.embedding.options import EmbeddingOptions
+from daco_index.generations.contents import republish
 from daco_index.generations.folders import KEPT, Writer, generation_folder, read_current
 from daco_index.generations.manifest import Manifest
-from daco_index.generations.publish import republish
 from daco_index.references.find import Split, find_references
 from daco_index.search.bundle import Bundle
 from daco_index.search.stores.faiss import FaissStore
@@ -44,7 +44,7 @@ def tune_index(
     data_root: Path = Path("data"),
     split: Split = "all",
     recall: float | None = None,
-    effort: Effort | None = None,
+    options: EmbeddingOptions | None = None,
     keep: int = KEPT,
     publish: bool = True,
 ) -> TuneReport:
@@ -61,16 +61,16 @@ def tune_index(
         DacoError: the index is exact or on a server, no photograph can be read, or anything else that the user can put
             right.
     """
-    effort = effort or Effort()
+    options = options or EmbeddingOptions()
     read_current(index)
     with Writer(index, keep) if publish else nullcontext() as writer:
-        live = Bundle.open(index, effort.trust)
+        live = Bundle.open(index, options.trust)
         store, manifest = live.store, live.manifest
         if not isinstance(store, FaissStore):
             raise UsageError(f"{index} is searched by a Milvus server, which sets its search itself.")
         if store.candidates is None:
             raise UsageError(f"{index} is searched exactly: there is nothing to set, and nothing is missed.")
-        queries = own_queries(store) if source is None else _embed(live, store, source, data_root, split, effort)
+        queries = own_queries(store) if source is None else _embed(live, store, source, data_root, split, options)
         _, exact = one_by_one(store.search_exactly, queries.vectors[:EXACT_ONES], min(K, store.count))
         points = list(curve(store, queries))
         wanted = manifest.search.wishes.recall if recall is None else recall
@@ -85,11 +85,13 @@ def tune_index(
         return TuneReport(manifest, publish, round(exact, 3), points, chosen)
 
 
-def _embed(live: Bundle, store: FaissStore, source: str, data_root: Path, split: Split, effort: Effort) -> Queries:
+def _embed(
+    live: Bundle, store: FaissStore, source: str, data_root: Path, split: Split, options: EmbeddingOptions
+) -> Queries:
     """The photographs of a source as queries."""
     paths = [reference.path for reference in find_references(source, data_root, split)]
-    engine = query_engine(live, effort.device)
-    embedded = embed_files(engine, paths, effort.batch_size, strict=effort.strict, progress=effort.progress)
+    engine = query_engine(live, options.device)
+    embedded = embed_files(engine, paths, options.batch_size, strict=options.strict, progress=options.progress)
     if not embedded.kept:
         raise DacoError(f"No photograph in {source} can be read. First: {embedded.unreadable[0]}")
     return queries_for(store, embedded.vectors, f"the photographs of {source}")

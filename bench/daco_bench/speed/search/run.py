@@ -26,7 +26,7 @@ from daco_bench.speed.search.synthetic import VIEWS, SyntheticMap, statistics_of
 from daco_core.errors import DacoError, UsageError
 from daco_index.generations.folders import generation_folder, read_current
 from daco_index.search.bundle import VECTORS_FILE
-from daco_index.search.index_choice import EXACT, Wishes, choose, machine_memory, size, smaller
+from daco_index.search.index_choice import EXACT, SearchOptions, choose, machine_memory, size, smaller
 from daco_index.search.stores.faiss import FaissStore
 from daco_index.search.tuning import K, Queries, curve, pick, queries_for, recall_of, surely
 
@@ -152,7 +152,7 @@ def _run_size(
             rows[kind] = _row(count, kind, kind, f"{LINKS} links", False, setting, seconds[kind])
             continue
         on_gpu = kind in (EXACT_ON_GPU, SMALL_ON_GPU)
-        chosen = choose(count, dimension, Wishes(recall), on_gpu).factory == factories[kind]
+        chosen = choose(count, dimension, SearchOptions(recall), on_gpu).factory == factories[kind]
         opened = {asked: OPENED_BY[asked](folders[kind]) for asked in (ASKED_ON_GPU if on_gpu else asked_how)}
         ours = next(iter(opened.values()))
         setting = {} if factories[kind] == EXACT else pick(list(curve(ours.store, set_by, recall)), recall).parameters

@@ -6,13 +6,13 @@ from daco_core.errors import DacoError
 from daco_index.embedding.engines.create import best_precision, create_engine
 from daco_index.embedding.engines.engine import Engine
 from daco_index.embedding.engines.quantise import MODEL_FILE
-from daco_index.embedding.precision_record import Precision, Wish
+from daco_index.embedding.precision_record import Precision, PrecisionRequest
 from daco_index.search.bundle import Bundle
 
 log = logging.getLogger(__name__)
 
 
-def query_precision(bundle: Bundle, device: str = "auto", wish: Wish = "auto") -> Precision:
+def query_precision(bundle: Bundle, device: str = "auto", wish: PrecisionRequest = "auto") -> Precision:
     """The precision that queries are described in: by `auto` the one that was proved when the index was built.
 
     Where this machine lacks that one it is fp32, with a word.
@@ -29,7 +29,7 @@ def query_precision(bundle: Bundle, device: str = "auto", wish: Wish = "auto") -
     return precision
 
 
-def query_engine(bundle: Bundle, device: str = "auto", wish: Wish = "auto", threads: int = 0) -> Engine:
+def query_engine(bundle: Bundle, device: str = "auto", wish: PrecisionRequest = "auto", threads: int = 0) -> Engine:
     """The engine for an index's queries, whose descriptors can be compared with the index's.
 
     Args:

@@ -54,9 +54,16 @@ class FaissStore:
         self._hold(exact)
 
     @classmethod
-    def create(cls, dimension: int) -> "FaissStore":
-        """An empty store, exact until `arrange` is called."""
-        return cls(faiss.IndexIDMap(faiss.IndexFlatIP(dimension)))
+    def create(cls, dimension: int, count: int = 0) -> "FaissStore":
+        """An empty store, exact until `arrange` is called.
+
+        Args:
+            count: vectors that it is to hold; memory that grew with them would hold them twice at times.
+        """
+        flat = faiss.IndexFlatIP(dimension)
+        flat.codes.resize(count * flat.code_size)
+        flat.codes.resize(0)  # which leaves the memory there
+        return cls(faiss.IndexIDMap(flat))
 
     @classmethod
     def load(cls, path: Path, candidates: bool = False) -> "FaissStore":

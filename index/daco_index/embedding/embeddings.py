@@ -1,0 +1,132 @@
+"""The second stage of a build: the photographs that were found become entries with descriptors."""
+
+import itertools
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from daco_core.errors import DacoError
+from daco_core.photographs.images import UnreadableImage
+from daco_index.embedding.embed import EmbeddedFiles, embed_files
+from daco_index.embedding.embedding_cache import EmbeddingCache, Photograph
+from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.engines.engine import Engine
+from daco_index.embedding.options import EmbeddingOptions
+from daco_index.generations.descriptors import Descriptors
+from daco_index.generations.specification import GenerationSpec, Target
+from daco_index.references.changes import References
+from daco_index.search.bundle import Bundle, highest_next_id
+from daco_index.search.catalog import Entry
+from daco_training.encoder.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What became of the photographs.
+
+    Args:
+        spec: the generation that they make.
+        engine: that embedded them, in fp32.
+        unreadable: those that could not be read.
+        kept: paths of the unreadable ones whose entry of the generation before stays.
+        embedded: how many went through the encoder; the descriptors of the others were known.
+        seconds: that took.
+    """
+
+    spec: GenerationSpec
+    engine: Engine
+    unreadable: list[UnreadableImage]
+    kept: list[str]
+    embedded: int
+    seconds: float
+
+
+def embed_references(references: References, target: Target, encoder: Encoder, options: EmbeddingOptions) -> Embeddings:
+    """Reads the photographs and embeds those whose content is not known; ids go on from those ever given.
+
+    A file of the content that it had keeps its id; one with another content gets a new id.
+
+    Raises:
+        UnreadableImage: with `strict`, for the first such file.
+        DacoError: no photograph is left, or the encoder cannot be run.
+    """
+    engine = create_engine(encoder, options.device, goal="throughput")
+    cache = EmbeddingCache(target.writer.embedded, engine.fingerprint, engine.dimension)
+    live, comparable = target.before, None
+    if live and live.manifest.encoder_fingerprint == engine.fingerprint:
+        comparable = live
+        before = live.catalog.all()
+        cache.hold([Photograph(entry.width, entry.height, entry.sha256) for entry in before], [e.id for e in before])
+    start = time.perf_counter()
+    files = _embed(references, engine, encoder, cache, options)
+    seconds = time.perf_counter() - start
+    next_id = highest_next_id(target.writer.index)
+    found = _entries(references, files, live.catalog.all() if live else [], next_id)
+    unreadable = {str(error.path) for error in files.unreadable}
+    kept = [entry for entry in references.held if entry.path in unreadable] if comparable else []
+    if not found and not kept and not references.staying:
+        raise DacoError(
+            f"No photograph in {references.provenance.source} can be read ({len(references.found)} tried)."
+            f" First: {files.unreadable[0]}"
+        )
+    staying = [*references.staying, *kept]
+    spec = GenerationSpec(
+        provenance=references.provenance,
+        encoder=encoder,
+        entries=sorted([*staying, *found], key=lambda entry: entry.id),
+        descriptors=_descriptors(found, files, staying, comparable),
+        next_id=next_id,
+    )
+    kept_paths = [entry.path for entry in kept]
+    return Embeddings(spec, engine, files.unreadable, kept_paths, files.embedded, seconds)
+
+
+def _embed(
+    references: References, engine: Engine, encoder: Encoder, cache: EmbeddingCache, options: EmbeddingOptions
+) -> EmbeddedFiles:
+    paths = [reference.path for reference in references.found]
+    if options.on_ray:
+        from daco_index.embedding.ray_cluster import embed_with_ray
+
+        return embed_with_ray(encoder, paths, cache, options)
+    return embed_files(engine, paths, options.batch_size, strict=options.strict, progress=options.progress, known=cache)
+
+
+def _entries(references: References, files: EmbeddedFiles, before: Iterable[Entry], next_id: int) -> list[Entry]:
+    """The entries of the readable references."""
+    ids = {(entry.path, entry.sha256): entry.id for entry in before}
+    fresh = itertools.count(next_id)
+    entries = []
+    for row, photograph in zip(files.kept, files.photographs, strict=True):
+        reference = references.found[row]
+        if reference.latitude is None and (seen := files.exif.get(row)) is not None:
+            reference = replace(reference, latitude=seen.latitude, longitude=seen.longitude, heading=seen.heading)
+        known_id = ids.get((str(reference.path), photograph.sha256))
+        entries.append(
+            Entry(
+                id=next(fresh) if known_id is None else known_id,
+                path=str(reference.path),
+                place=reference.place,
+                latitude=reference.latitude,
+                longitude=reference.longitude,
+                heading=reference.heading,
+                width=photograph.width,
+                height=photograph.height,
+                sha256=photograph.sha256,
+            )
+        )
+    return entries
+
+
+def _descriptors(found: list[Entry], files: EmbeddedFiles, staying: list[Entry], before: Bundle | None) -> Descriptors:
+    """Those that were made now, and those that the generation before holds, of copies too."""
+    descriptors = Descriptors(files.vectors.shape[1])
+    ids = np.array([entry.id for entry in found], dtype=np.int64)
+    made = files.held < 0
+    descriptors.make(ids[made], files.vectors, rows=files.rows[made])
+    if before:
+        descriptors.hold(ids[~made], before.store, files.held[~made], before.local)
+        descriptors.hold([entry.id for entry in staying], before.store, local=before.local)
+    return descriptors

@@ -1,0 +1,142 @@
+"""The fourth stage of a build: the files of a generation, and its manifest, written into a folder of their own."""
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import StoreAway
+from daco_index.embedding.precision_record import QueryPrecision
+from daco_index.generations.descriptors import Descriptors
+from daco_index.generations.folders import Writer, finished_generations, generation_folder
+from daco_index.generations.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest, bounds_of, record_files
+from daco_index.generations.specification import GenerationSpec, Target
+from daco_index.reranking.local_file import LOCAL_FILE, write_local_file
+from daco_index.search.arrangement import Arrangement, add_vectors
+from daco_index.search.bundle import CATALOG_FILE, ENCODER_FOLDER, VECTORS_FILE
+from daco_index.search.catalog import Catalog
+from daco_index.search.stores.address import FAISS, MilvusAddress
+from daco_index.search.stores.connection import Connection
+from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore, Pointer, pointers, sweep
+
+LOCAL_AT_ONCE = 4096  # photographs whose local descriptors are in memory: 16 MB
+
+
+def write_contents(number: int, folder: Path, spec: GenerationSpec, arrangement: Arrangement, target: Target) -> None:
+    """Writes vectors, local descriptors, catalogue and encoder of generation `number` into its folder.
+
+    Raises:
+        DacoError: a server does not take the vectors.
+        OSError: the disk is full or cannot be written.
+    """
+    ids = np.array([entry.id for entry in spec.entries], dtype=np.int64)
+    if arrangement.store is not None:
+        arrangement.store.save(folder / VECTORS_FILE)
+    else:
+        store = _fill_milvus(number, spec, ids, MilvusAddress.parse(arrangement.address), target)
+        store.save(folder / POINTER_FILE)
+    _write_local(folder / LOCAL_FILE, spec.descriptors, ids)
+    Catalog.create(folder / CATALOG_FILE, spec.entries)
+    spec.encoder.save(folder / ENCODER_FOLDER)
+
+
+def write_manifest(
+    number: int, folder: Path, spec: GenerationSpec, arrangement: Arrangement, queries: QueryPrecision
+) -> Manifest:
+    """Describes what lies in the folder of generation `number`, with the hash of every file. Raises OSError."""
+    manifest = Manifest(
+        generation=number,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        count=len(spec.entries),
+        with_location=sum(entry.latitude is not None for entry in spec.entries),
+        dimension=spec.descriptors.dimension,
+        index=arrangement.index,
+        source=spec.provenance.source,
+        backbone=spec.encoder.name,
+        encoder_fingerprint=spec.encoder.fingerprint,
+        bounds=bounds_of(spec.entries),
+        files=record_files(folder),
+        change=spec.provenance.change,
+        sources=spec.provenance.sources,
+        left_out=spec.provenance.left_out,
+        next_id=max([spec.next_id, *(entry.id + 1 for entry in spec.entries)]),
+        search=arrangement.search,
+        queries=queries,
+    )
+    (folder / MANIFEST_FILE).write_text(manifest.as_json(), encoding="utf-8")
+    return manifest
+
+
+def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, next_id: int) -> Manifest:
+    """Publishes the files of a finished generation under a new number; they are linked, or copied where they must be.
+
+    Raises:
+        DacoError: the disk is full or cannot be written.
+    """
+    used = pointers(writer.index)
+    with writer.new_generation() as (number, fresh):
+        for name in manifest.files:
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (fresh / name).hardlink_to(folder / name)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(folder / name, fresh / name)
+        again = replace(
+            manifest,
+            generation=number,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            change=change,
+            next_id=next_id,
+            format_version=FORMAT_VERSION,
+        )
+        (fresh / MANIFEST_FILE).write_text(again.as_json(), encoding="utf-8")
+    sweep_servers(writer, used)
+    return again
+
+
+def last_store(index: Path) -> str:
+    """Where the newest generation of an index has its vectors; `faiss` where there is none. Raises DacoError."""
+    numbers = finished_generations(index)
+    pointer = generation_folder(index, numbers[-1]) / POINTER_FILE if numbers else None
+    return Pointer.read(pointer).address if pointer and pointer.exists() else FAISS
+
+
+def sweep_servers(writer: Writer, used: Sequence[Pointer]) -> None:
+    """Clears the servers of what only generations that are gone now had there."""
+    for address in {pointer.address for pointer in used}:
+        with suppress(StoreAway):  # the next writer sweeps again
+            sweep(Connection(MilvusAddress.parse(address)), writer.index, writer.owner)
+
+
+def _fill_milvus(
+    number: int, spec: GenerationSpec, ids: NDArray[np.int64], address: MilvusAddress, target: Target
+) -> MilvusStore:
+    """The collection of an index on a server, with the vectors of generation `number`."""
+    writer, descriptors, before = target.writer, spec.descriptors, target.before
+    made_by = spec.encoder.fingerprint
+    store = MilvusStore.begin(address, writer.index, writer.owner, made_by, descriptors.dimension, number)
+    held = store.ids()
+    # an id stands for one content for ever, so what the live generation has under it is what is to be written
+    there = before.store if before and spec.follows(before) else None
+    same = isinstance(there, MilvusStore) and there.collection == store.collection
+    staying = np.intersect1d(held, ids) if same else np.empty(0, dtype=np.int64)
+    store.remove(np.setdiff1d(held, staying))
+    add_vectors(store, descriptors, np.setdiff1d(ids, staying))
+    return store
+
+
+def _write_local(file: Path, descriptors: Descriptors, ids: NDArray[np.int64]) -> None:
+    """Writes the local descriptors, where all have them.
+
+    Whatever holds the vectors, they lie beside the catalogue: a query reads twenty of them by id, which a mapped file
+    gives without another journey to the server, and their file is as immutable as the generation.
+    """
+    form = descriptors.local_form
+    if form is not None:
+        starts = range(0, len(ids), LOCAL_AT_ONCE)
+        write_local_file(file, form, ids, (descriptors.local_of(ids[at : at + LOCAL_AT_ONCE]) for at in starts))

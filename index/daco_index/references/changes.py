@@ -1,0 +1,92 @@
+"""What a build, an addition or an update finds: the photographs to look at, and the entries that stay unseen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daco_core.errors import UsageError
+from daco_index.generations.manifest import Manifest, SourceRecord
+from daco_index.generations.specification import Provenance
+from daco_index.references.find import Reference, Split, absolute_source, find_references
+from daco_index.search.bundle import Bundle
+from daco_index.search.catalog import Entry
+
+
+@dataclass(frozen=True)
+class References:
+    """The photographs of a generation before any of them is opened.
+
+    Args:
+        found: to be read and embedded, in a fixed order.
+        provenance: what the manifest will say of where they come from.
+        staying: entries of the generation before that stay as they are.
+        held: entries of the generation before by path, which stay if their photograph cannot be read now.
+        always: publish even what equals the generation before.
+    """
+
+    found: Sequence[Reference]
+    provenance: Provenance
+    staying: Sequence[Entry] = ()
+    held: Sequence[Entry] = ()
+    always: bool = False
+
+
+def references_to_build(source: str, data_root: Path, split: Split) -> References:
+    """The photographs of a new index. Raises as `find_references`."""
+    found = find_references(source, data_root, split)
+    return References(found, Provenance(source, "build", (record_source(source, data_root, split),)), always=True)
+
+
+def references_to_add(source: str, data_root: Path, split: Split) -> References:
+    """The photographs that are to join an index, for `joined` to put beside what it holds. Raises likewise."""
+    found = find_references(source, data_root, split)
+    return References(found, Provenance(source, f"add {source}", (record_source(source, data_root, split),)))
+
+
+def joined(references: References, live: Bundle) -> References:
+    """The photographs that are to join, and those of the live generation that they leave as they are."""
+    before, source = live.manifest, references.provenance.source
+    (record,) = references.provenance.sources
+    paths = {str(reference.path) for reference in references.found}
+    entries = live.catalog.all()
+    provenance = replace(
+        references.provenance,
+        source=before.source if record in before.sources else f"{before.source}, {source}",
+        # a photograph is placed by the last source that has it, now and when update looks again
+        sources=(*(other for other in before.sources if other != record), record),
+        left_out=tuple(path for path in before.left_out if path not in paths),
+    )
+    staying = [entry for entry in entries if entry.path not in paths]
+    return References(references.found, provenance, staying, [entry for entry in entries if entry.path in paths])
+
+
+def references_to_update(index: Path, live: Bundle) -> References:
+    """The photographs that the sources of an index hold now.
+
+    Raises:
+        UsageError, NotFound: a source is gone, the index names none, or all that they hold was removed from it.
+    """
+    manifest = live.manifest
+    if not manifest.sources:
+        raise UsageError(f"{index} does not say where its photographs came from: name it with daco-index add.")
+    left_out = set(manifest.left_out)
+    wanted = [reference for reference in _found_again(manifest) if str(reference.path) not in left_out]
+    if not wanted:
+        raise UsageError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
+    provenance = Provenance(manifest.source, "update", manifest.sources, manifest.left_out)
+    return References(wanted, provenance, held=live.catalog.all())
+
+
+def record_source(source: str, data_root: Path, split: Split) -> SourceRecord:
+    """A source as the manifest keeps it."""
+    name, root = absolute_source(source, data_root)
+    return SourceRecord(name, str(root), split)
+
+
+def _found_again(manifest: Manifest) -> list[Reference]:
+    """The photographs of all sources, each as the last source that has it places it."""
+    found: dict[Path | str, Reference] = {}
+    for record in manifest.sources:
+        references = find_references(record.name, Path(record.data_root), record.split)
+        found |= {reference.path: reference for reference in references}
+    return list(found.values())
