@@ -61,7 +61,7 @@ def test_a_merge_holds_both_and_refuses_other_encoders(built, own_index, encoder
 def test_geojson_has_a_feature_for_each(own_index, tmp_path):
     export_geojson(Bundle.open(own_index), tmp_path / "a.geojson")
     assert len(json.loads((tmp_path / "a.geojson").read_text())["features"]) == 12
-    for impossible in (tmp_path / "a.geojson" / "b.geojson", tmp_path / ("n" * 250)):
+    for impossible in (tmp_path / "a.geojson" / "b.geojson", tmp_path / ("n" * 300)):
         with pytest.raises(DacoError, match="cannot be written"):
             export_geojson(Bundle.open(own_index), impossible)
 
