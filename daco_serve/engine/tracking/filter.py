@@ -1,0 +1,414 @@
+"""A discrete Bayes filter over the references of an index: frames in, a track out.
+
+The belief is a probability for each of at most MOST_STATES references, for all others together ("anywhere", evenly),
+and for not being on this map. A frame moves it by the motion model and weighs it by the frame's similarities.
+
+Sources: Thrun, Burgard, Fox, "Probabilistic Robotics", 2005, table 4.1 (discrete Bayes filter); Xu, Suenderhauf,
+Milford, "Probabilistic Visual Place Recognition for Hierarchical Localization", RA-L 2021 (likelihood exp(s / T), the
+state off the map); Rabiner, "A Tutorial on Hidden Markov Models", Proc. IEEE 1989, section III (forward-backward,
+Viterbi).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_serve.engine.tracking.motion import Motion, Odometry, Velocity
+from daco_serve.engine.tracking.states import Rows, States
+
+TEMPERATURE = 0.05  # similarity that makes a reference e times as likely
+MOST_STATES = 1000
+LEAST_WEIGHT = 1e-9  # below which a state joins "anywhere"
+PLACE_METRES = 25.0  # as far apart as two photographs still count as one place
+PLACE_FRAMES = 3  # likewise, where references have no positions but an order
+RADIUS_SHARE = 0.68
+LEAST_RADIUS = 5.0
+TRACKING = 0.5  # probability of the place from which a track counts as found
+CANDIDATES = 20  # of the likeliest states, around which a place is looked for
+ELSEWHERE = 0.5  # prior of a frame's own calibration for not being on the map
+FRESH = 0.3  # share of the newest step in the velocity of a track
+MOST_RATIO = 1e3  # by which one frame alone can speak for or against the map
+
+Status = Literal["tracking", "lost", "not_on_map"]
+
+
+@dataclass(frozen=True)
+class FrameEvidence:
+    """What one frame says.
+
+    Args:
+        ids: (k,), of the references most similar to it.
+        similarities: (k,), their cosines; all other references count as similar as the last of these.
+        on_map: the calibrated probability that its place is on the map at all; None where nothing is calibrated.
+    """
+
+    ids: NDArray[np.int64]
+    similarities: NDArray[np.float64]
+    on_map: float | None = None
+
+
+@dataclass(frozen=True)
+class TrackEstimate:
+    """Where the camera is after a frame.
+
+    Args:
+        status: `tracking`: one place holds most of the belief; `lost`: none does; `not_on_map`.
+        probability: of that place (25 m around it, or 3 frames where there are no positions).
+        not_on_map: probability of being off this map.
+        id, place: the likeliest reference there.
+        latitude, longitude: degrees; None without positions.
+        heading: degrees clockwise from north; None where not known.
+        uncertainty_metres: radius that holds 68 % of the belief on the map; None without positions.
+    """
+
+    status: Status
+    probability: float
+    not_on_map: float
+    id: int | None = None
+    place: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    heading: float | None = None
+    uncertainty_metres: float | None = None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One frame: the belief after it, and all that going back through it takes.
+
+    Args:
+        rows, weight: the states and their probabilities; `anywhere` and `off` complete them to 1.
+        seen: (k,), positions in `rows` of the references that the frame named, where they were kept; -1 where not.
+        likelihood: (len(rows),), of the frame at each state; `floor` anywhere else, `off_likelihood` off the map.
+        source, target, chance: steps from positions in the rows of the frame before to positions in `rows`.
+    """
+
+    rows: Rows
+    weight: NDArray[np.float64]
+    anywhere: float
+    off: float
+    seen: NDArray[np.int64]
+    likelihood: NDArray[np.float64]
+    floor: float
+    off_likelihood: float
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    chance: NDArray[np.float64]
+
+
+class Tracker:
+    """Follows one camera.
+
+    Args:
+        temperature: similarity that makes a reference e times as likely.
+        remember: keep every frame, for `smoothed` and `best_path`.
+    """
+
+    def __init__(
+        self,
+        states: States,
+        motion: Motion | None = None,
+        temperature: float = TEMPERATURE,
+        remember: bool = False,
+    ) -> None:
+        self.states = states
+        self.motion = motion or Motion()
+        self._temperature = temperature
+        self._remember = remember
+        self._steps: list[_Step] = []
+        self._last: _Step | None = None
+        self._velocity: Velocity | None = None
+        self._before_last: TrackEstimate | None = None
+
+    @property
+    def states_held(self) -> int:
+        """References that the belief names one by one."""
+        return 0 if self._last is None else len(self._last.rows)
+
+    def update(self, evidence: FrameEvidence, seconds: float = 1.0, odometry: Odometry | None = None) -> TrackEstimate:
+        """Takes a frame in.
+
+        Args:
+            seconds: since the last one.
+            odometry: what was measured of the motion since the last one.
+        """
+        step = self._step(evidence, seconds, odometry)
+        self._last = step
+        if self._remember:
+            self._steps.append(step)
+        estimate = self._estimate(step.rows, step.weight, step.anywhere, step.off)
+        self._observe(estimate, seconds)
+        return estimate
+
+    def move_to(self, states: States) -> None:
+        """Goes on with another generation of the index: states are known again by the ids of their references."""
+        if self._last is not None:
+            known = np.isin(self.states.ids[self._last.rows], states.ids)
+            rows = states.rows_of(self.states.ids[self._last.rows[known]])
+            weight = self._last.weight[known]
+            lost = float(self._last.weight[~known].sum())
+            empty = np.empty(0, dtype=np.int64)
+            self._last = _Step(
+                rows, weight, self._last.anywhere + lost, self._last.off, empty, weight, 0, 0, empty, empty, weight[:0]
+            )
+        self.states = states
+        self._steps = []  # which speak of rows that are no more
+
+    def smoothed(self) -> list[TrackEstimate]:
+        """Every frame again, in the light of all frames: forward-backward. Takes `remember`."""
+        estimates: list[TrackEstimate] = []
+        later: _Later | None = None
+        for number in range(len(self._steps) - 1, -1, -1):
+            step = self._steps[number]
+            if later is None:
+                later = _Later(np.ones(len(step.rows)), 1.0, 1.0)
+            weight, anywhere, off = step.weight * later.rows, step.anywhere * later.anywhere, step.off * later.off
+            total = weight.sum() + anywhere + off
+            estimates.append(self._estimate(step.rows, weight / total, anywhere / total, off / total))
+            if number:
+                later = self._before(len(self._steps[number - 1].rows), step, later)
+        return estimates[::-1]
+
+    def best_path(self) -> list[int | None]:
+        """The likeliest sequence of references (Viterbi), by id; None where it is off the map or anywhere.
+
+        Takes `remember`.
+        """
+        anywhere, off = -1, -2
+        back: list[tuple[NDArray[np.int64], int, int]] = []
+        score, score_anywhere, score_off = np.empty(0), 0.0, np.log(self.motion.leave)
+        for step in self._steps:
+            score, score_anywhere, score_off, origin = self._best_step(step, score, score_anywhere, score_off)
+            back.append(origin)
+        if not self._steps:
+            return []
+        ends = [float(score.max(initial=-np.inf)), score_anywhere, score_off]
+        state = [int(score.argmax()) if len(score) else anywhere, anywhere, off][int(np.argmax(ends))]
+        path: list[int | None] = []
+        for step, (rows_from, anywhere_from, off_from) in zip(reversed(self._steps), reversed(back), strict=True):
+            path.append(int(self.states.ids[step.rows[state]]) if state >= 0 else None)
+            state = int(rows_from[state]) if state >= 0 else anywhere_from if state == anywhere else off_from
+        return path[::-1]
+
+    def _step(self, evidence: FrameEvidence, seconds: float, odometry: Odometry | None) -> _Step:
+        states, motion = self.states, self.motion
+        seen = states.rows_of(evidence.ids)
+        before = self._last
+        calibrated = evidence.on_map is not None
+        leave, enter = (motion.leave, motion.enter) if calibrated else (0.0, 1.0)
+        if before is None:
+            source = target = np.empty(0, dtype=np.int64)
+            chance = np.empty(0)
+            anywhere, off = (1 - ELSEWHERE, ELSEWHERE) if calibrated else (1.0, 0.0)
+            reached, mass = target, chance
+        else:
+            source, target, chance = motion.transitions(states, before.rows, seconds, odometry, self._velocity)
+            chance = chance * (1 - motion.jump - leave)
+            reached, mass = target, before.weight[source] * chance
+            held = 1 - before.anywhere - before.off
+            stuck = held * (1 - motion.jump - leave) - mass.sum()  # of states that lead nowhere
+            anywhere = before.anywhere * (1 - leave) + before.off * enter + held * motion.jump + max(stuck, 0.0)
+            off = before.off * (1 - enter) + (before.anywhere + held) * leave
+        rows, where = np.unique(np.concatenate([reached, seen]), return_inverse=True)
+        prior = np.bincount(where[: len(reached)], mass, minlength=len(rows)).astype(np.float64)
+        at = where[len(reached) :]
+        prior[at] += anywhere / states.count
+        likelihood, floor, off_likelihood = self._likelihoods(evidence, len(rows), at)
+        weight = prior * likelihood
+        rest = anywhere * (states.count - len(seen)) / states.count * floor
+        lost = off * off_likelihood
+        total = weight.sum() + rest + lost
+        weight, rest, lost = weight / total, rest / total, lost / total
+        kept = np.flatnonzero(weight > LEAST_WEIGHT)
+        if len(kept) > MOST_STATES:
+            kept = kept[np.argpartition(-weight[kept], MOST_STATES)[:MOST_STATES]]
+        kept = kept[np.argsort(-weight[kept])]  # the likeliest first, which the motion model serves first
+        place = np.full(len(rows), -1)
+        place[kept] = np.arange(len(kept))
+        rest += weight.sum() - weight[kept].sum()
+        led = place[where[: len(reached)]]
+        stays = led >= 0
+        return _Step(
+            rows[kept],
+            weight[kept],
+            rest,
+            lost,
+            place[at],
+            likelihood[kept],
+            floor,
+            off_likelihood,
+            source[stays],
+            led[stays],
+            chance[stays],
+        )
+
+    def _observe(self, estimate: TrackEstimate, seconds: float) -> None:
+        """Learns the velocity from one place of the track to the next; a track that is lost has none."""
+        last, self._before_last = self._before_last, estimate
+        if estimate.status != "tracking" or estimate.latitude is None or estimate.longitude is None:
+            self._velocity = None
+            return
+        if last is None or last.status != "tracking" or last.latitude is None or seconds <= 0:
+            return
+        east, north = self.states.metres(estimate.latitude, estimate.longitude)
+        east_before, north_before = self.states.metres(last.latitude, last.longitude or 0.0)
+        now = (east - east_before) / seconds, (north - north_before) / seconds
+        if np.hypot(*now) > 2 * self.motion.speed:  # a correction, not a motion
+            self._velocity = None
+            return
+        kept = self._velocity or now
+        self._velocity = tuple((1 - FRESH) * old + FRESH * new for old, new in zip(kept, now, strict=True))  # type: ignore[assignment]
+
+    def _likelihoods(
+        self, evidence: FrameEvidence, count: int, at: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], float, float]:
+        """Of the frame at each row, at every other reference, and off the map: 1 by definition, 0 where not calibrated.
+
+        exp(s / T), scaled so that its mean over the map is the ratio by which the frame's own calibration speaks for
+        being on the map.
+        """
+        best = float(evidence.similarities.max())
+        values = np.exp((evidence.similarities - best) / self._temperature)
+        floor = float(values.min()) if len(values) < self.states.count else 0.0
+        mean = (values.sum() + (self.states.count - len(values)) * floor) / self.states.count
+        ratio = 1.0
+        if evidence.on_map is not None:
+            chance = min(max(evidence.on_map, 1e-6), 1 - 1e-6)
+            ratio = chance / (1 - chance) * ELSEWHERE / (1 - ELSEWHERE)
+            ratio = min(max(ratio, 1 / MOST_RATIO), MOST_RATIO)
+        likelihood = np.full(count, floor * ratio / mean)
+        likelihood[at] = values * ratio / mean
+        return likelihood, floor * ratio / mean, 0.0 if evidence.on_map is None else 1.0
+
+    def _before(self, count: int, step: _Step, later: "_Later") -> "_Later":
+        """What a frame and all after it say of the states before it (the backward pass)."""
+        motion, states = self.motion, self.states
+        value = step.likelihood * later.rows
+        off = step.off_likelihood * later.off
+        kept = step.seen[step.seen >= 0]
+        rest = (states.count - len(step.seen)) / states.count * step.floor * later.anywhere
+        spread = float(value[kept].sum()) / states.count + rest
+        led = np.bincount(step.source, step.chance * value[step.target], minlength=count)
+        rows: NDArray[np.float64] = np.asarray(led + motion.jump * spread + motion.leave * off, dtype=np.float64)
+        anywhere = (1 - motion.leave) * spread + motion.leave * off
+        outside = motion.enter * spread + (1 - motion.enter) * off
+        most = max(float(rows.max(initial=0.0)), anywhere, outside, 1e-300)
+        rows /= most
+        return _Later(rows, anywhere / most, outside / most)
+
+    def _best_step(
+        self, step: _Step, score: NDArray[np.float64], anywhere: float, off: float
+    ) -> tuple[NDArray[np.float64], float, float, tuple[NDArray[np.int64], int, int]]:
+        """One step of Viterbi in logarithms: the scores after it, and from where each came (-1 anywhere, -2 off)."""
+        motion, count = self.motion, self.states.count
+        from_rows = int(score.argmax()) if len(score) else -1
+        best_row = float(score[from_rows]) if len(score) else -np.inf
+        arrivals = [  # of "anywhere", before it is known where
+            (anywhere + np.log1p(-motion.leave), -1),
+            (best_row + np.log(motion.jump), from_rows),
+            (off + np.log(motion.enter), -2),
+        ]
+        begun, origin = max(arrivals, key=lambda arrival: arrival[0])
+        fresh = np.full(len(step.rows), -np.inf)
+        came = np.full(len(step.rows), origin, dtype=np.int64)
+        kept = step.seen[step.seen >= 0]
+        fresh[kept] = begun - np.log(count)
+        moved = np.full(len(step.rows), -np.inf)
+        if len(step.source):
+            chance = score[step.source] + np.log(np.maximum(step.chance, 1e-300))
+            order = np.lexsort((chance, step.target))
+            last = np.flatnonzero(np.diff(step.target[order], append=-1))
+            moved[step.target[order[last]]] = chance[order[last]]
+            better = moved > fresh
+            winners = np.full(len(step.rows), origin, dtype=np.int64)
+            winners[step.target[order[last]]] = step.source[order[last]]
+            came = np.where(better, winners, came)
+        with np.errstate(divide="ignore"):
+            scores = np.maximum(fresh, moved) + np.log(step.likelihood)
+            next_anywhere = begun + float(np.log(step.floor)) - (0.0 if len(step.seen) < count else np.inf)
+            left_likelihood = float(np.log(step.off_likelihood))
+        departures = [
+            (off + np.log1p(-motion.enter), -2),
+            (best_row + np.log(motion.leave), from_rows),
+            (anywhere + np.log(motion.leave), -1),
+        ]
+        left, off_from = max(departures, key=lambda arrival: arrival[0])
+        next_off = left + left_likelihood
+        return scores, float(next_anywhere), float(next_off), (came, origin, off_from)
+
+    def _estimate(self, rows: Rows, weight: NDArray[np.float64], anywhere: float, off: float) -> TrackEstimate:
+        states = self.states
+        if not len(rows) or weight.sum() <= 0:
+            return TrackEstimate("not_on_map" if off >= TRACKING else "lost", 0.0, round(float(off), 4))
+        seeds = np.argsort(-weight)[:CANDIDATES]
+        together = self._together(rows[seeds], rows)
+        held = together @ weight
+        seed = int(held.argmax())
+        members = np.flatnonzero(together[seed])
+        probability = float(held[seed])
+        best = int(rows[members[weight[members].argmax()]])
+        status: Status = "not_on_map" if off >= TRACKING else "tracking" if probability >= TRACKING else "lost"
+        found = TrackEstimate(
+            status, round(probability, 4), round(float(off), 4), int(states.ids[best]), states.places[best]
+        )
+        if np.isnan(states.east[best]):
+            return found
+        members = members[~np.isnan(states.east[rows[members]])]
+        share = weight[members] / weight[members].sum()
+        east, north = float(share @ states.east[rows[members]]), float(share @ states.north[rows[members]])
+        latitude, longitude = states.degrees(east, north)
+        return TrackEstimate(
+            **{
+                **vars(found),
+                "latitude": round(latitude, 7),
+                "longitude": round(longitude, 7),
+                "heading": _mean_heading(states.heading[rows[members]], share),
+                "uncertainty_metres": self._radius(rows, weight, anywhere, east, north),
+            }
+        )
+
+    def _together(self, rows: Rows, others: Rows) -> NDArray[np.bool_]:
+        """Which references show one place: (len(rows), len(others))."""
+        states = self.states
+        if not states.has_positions:
+            near: NDArray[np.bool_] = np.abs(states.rank[rows, None] - states.rank[others][None]) <= PLACE_FRAMES
+            return near
+        away = np.hypot(
+            states.east[rows, None] - states.east[others][None], states.north[rows, None] - states.north[others][None]
+        )
+        same: NDArray[np.bool_] = (away <= PLACE_METRES) | (rows[:, None] == others[None])
+        return same
+
+    def _radius(
+        self, rows: Rows, weight: NDArray[np.float64], anywhere: float, east: float, north: float
+    ) -> float | None:
+        """Metres around a point that hold 68 % of the belief on the map."""
+        states = self.states
+        away = np.hypot(states.east[rows] - east, states.north[rows] - north)
+        order = np.argsort(away)  # unknown ones last
+        reached = np.cumsum(weight[order]) >= RADIUS_SHARE * (weight.sum() + anywhere)
+        if reached.any() and np.isfinite(away[order[reached.argmax()]]):
+            return round(max(LEAST_RADIUS, float(away[order[reached.argmax()]])), 1)
+        west, east_most, south, north_most = states.bounds
+        extent = float(np.hypot(max(east - west, east_most - east), max(north - south, north_most - north)))
+        return round(extent, 1)
+
+
+@dataclass(frozen=True)
+class _Later:
+    """How likely the frames after one are, from each of its states, anywhere and off the map; up to a factor."""
+
+    rows: NDArray[np.float64]
+    anywhere: float
+    off: float
+
+
+def _mean_heading(headings: NDArray[np.float64], share: NDArray[np.float64]) -> float | None:
+    """The circular mean of those that are known; None where there are none, or they contradict each other."""
+    known = ~np.isnan(headings)
+    if not known.any():
+        return None
+    mean = (share[known] * np.exp(1j * np.radians(headings[known]))).sum() / share[known].sum()
+    return round(float(np.degrees(np.angle(mean))) % 360, 1) if abs(mean) >= TRACKING else None

@@ -1,0 +1,169 @@
+"""The references of an index as the states of a filter: where each lies, and which are its neighbours."""
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.photographs.locations import EARTH_RADIUS_METRES
+from daco_index.search.catalog import Entry
+
+CELL_METRES = 25.0  # side of a cell of the grid in which neighbours are looked up
+MOST_PAIRS = 300_000  # of a state and a neighbour that one step considers, so that a step takes milliseconds
+SAMPLE = 2000  # states whose nearest neighbour tells how far apart references are
+LEAST_SPACING = 2.0  # metres: what positions of photographs are worth at best
+
+Rows = NDArray[np.int64]
+
+
+class States:
+    """References as states, each known by its row; positions are metres east and north of the mean position.
+
+    Args:
+        entries: of the references; where fewer than half of them have a position, neighbours are those that follow
+            each other in the natural order of their paths.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.count = len(entries)
+        self.ids = np.array([entry.id for entry in entries], dtype=np.int64)
+        self._by_id = np.argsort(self.ids)
+        self.places = [entry.place for entry in entries]
+        self.latitude = _column([entry.latitude for entry in entries])
+        self.longitude = _column([entry.longitude for entry in entries])
+        self.heading = _column([entry.heading for entry in entries])
+        located = ~np.isnan(self.latitude)
+        self.has_positions = bool(located.sum() * 2 > self.count)
+        self._origin = (
+            (float(self.latitude[located].mean()), float(self.longitude[located][0])) if located.any() else (0.0, 0.0)
+        )
+        self.east, self.north = self._project(self.latitude, self.longitude)
+        self._paths = [] if self.has_positions else [entry.path for entry in entries]
+
+    @cached_property
+    def _in_order(self) -> Rows:
+        """The rows in the natural order of their paths, where there are no positions."""
+        return np.array(sorted(range(self.count), key=lambda row: _natural(self._paths[row])), dtype=np.int64)
+
+    @cached_property
+    def rank(self) -> NDArray[np.int64]:
+        """Of each row, its place in the sequence, where there are no positions."""
+        rank = np.empty(self.count, dtype=np.int64)
+        rank[self._in_order] = np.arange(self.count)
+        return rank
+
+    def rows_of(self, ids: NDArray[np.int64]) -> Rows:
+        """The rows of references by their ids."""
+        return self._by_id[np.searchsorted(self.ids, ids, sorter=self._by_id)]
+
+    def degrees(self, east: float, north: float) -> tuple[float, float]:
+        """Latitude and longitude of a point in metres."""
+        latitude = self._origin[0] + float(np.degrees(north / EARTH_RADIUS_METRES))
+        scale = EARTH_RADIUS_METRES * max(np.cos(np.radians(self._origin[0])), 1e-9)
+        return latitude, float((self._origin[1] + np.degrees(east / scale) + 180) % 360 - 180)
+
+    def metres(self, latitude: float, longitude: float) -> tuple[float, float]:
+        """A point in degrees as metres east and north; `degrees` backwards."""
+        east, north = self._project(np.array(latitude), np.array(longitude))
+        return float(east), float(north)
+
+    @cached_property
+    def spacing(self) -> float:
+        """Metres from a reference to the next one elsewhere, the median over a sample of them."""
+        located = np.flatnonzero(~np.isnan(self.east))
+        rows = located[:: max(1, len(located) // SAMPLE)]
+        for metres in (CELL_METRES, 4 * CELL_METRES, 16 * CELL_METRES):
+            source, target = self.within(rows, metres)
+            away = self.distances(rows[source], target)
+            apart = away >= LEAST_SPACING  # several views of one spot are no step
+            nearest = np.full(len(rows), np.inf)
+            np.minimum.at(nearest, source[apart], away[apart])
+            if np.isfinite(nearest).sum() * 2 > len(rows):
+                return float(np.median(nearest[np.isfinite(nearest)]))
+        return 4 * CELL_METRES
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """The least and greatest metres east, then north, of the references with a position."""
+        return (
+            float(np.nanmin(self.east)),
+            float(np.nanmax(self.east)),
+            float(np.nanmin(self.north)),
+            float(np.nanmax(self.north)),
+        )
+
+    def distances(self, rows: Rows, others: Rows) -> NDArray[np.float64]:
+        """Metres between references, pair by pair."""
+        metres: NDArray[np.float64] = np.hypot(
+            self.east[others] - self.east[rows], self.north[others] - self.north[rows]
+        )
+        return metres
+
+    def within(self, rows: Rows, metres: float) -> tuple[NDArray[np.int64], Rows]:
+        """All references at most so far from each of some, themselves among them.
+
+        Rows that come first are served first, where there are more than MOST_PAIRS.
+
+        Returns:
+            For each pair, the position of its first in `rows`, and the row of its second.
+        """
+        across, along, sorted_rows, keys, width = self._grid
+        rings = int(np.ceil(metres / CELL_METRES))
+        steps = np.arange(-rings, rings + 1)
+        known = np.flatnonzero(~np.isnan(self.east[rows]))
+        column = across[rows[known], None] + steps[None]
+        first = np.searchsorted(keys, column * width + np.maximum(along[rows[known], None] - rings, 0))
+        last = np.searchsorted(keys, column * width + np.minimum(along[rows[known], None] + rings, width - 1), "right")
+        inside = column >= 0
+        counts = np.where(inside, last - first, 0)
+        keep = np.cumsum(counts.sum(axis=1)) <= MOST_PAIRS
+        keep[:1] = True
+        first, counts, known = first[keep], counts[keep], known[keep]
+        source = np.repeat(known, counts.sum(axis=1))
+        flat = counts.ravel()
+        begins = np.repeat(first.ravel() - np.concatenate([[0], np.cumsum(flat)[:-1]]), flat)
+        target = sorted_rows[begins + np.arange(flat.sum())]
+        near = self.distances(rows[source], target) <= metres
+        return source[near], target[near]
+
+    def following(self, rows: Rows, steps: Sequence[int]) -> tuple[NDArray[np.int64], Rows, NDArray[np.int64]]:
+        """The references so many places further in the sequence, where there are any.
+
+        Returns:
+            For each pair, the position of its first in `rows`, the row of its second, and the position of its step.
+        """
+        rank = self.rank[rows, None] + np.array(steps)[None]
+        source, which = np.nonzero((rank >= 0) & (rank < self.count))
+        return source, self._in_order[rank[source, which]], which
+
+    @cached_property
+    def _grid(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Rows, NDArray[np.int64], int]:
+        """Of each row its cell east and north; the located rows sorted by cell, their keys, and cells in a column."""
+        located = np.flatnonzero(~np.isnan(self.east))
+        across = np.zeros(self.count, dtype=np.int64)
+        along = np.zeros(self.count, dtype=np.int64)
+        if len(located):
+            across[located] = np.floor((self.east[located] - self.east[located].min()) / CELL_METRES)
+            along[located] = np.floor((self.north[located] - self.north[located].min()) / CELL_METRES)
+        width = int(along.max(initial=0)) + 1
+        keys = across[located] * width + along[located]
+        order = np.argsort(keys, kind="stable")
+        return across, along, located[order], keys[order], width
+
+    def _project(
+        self, latitude: NDArray[np.float64], longitude: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        turn = (longitude - self._origin[1] + 180) % 360 - 180
+        east = np.radians(turn) * np.cos(np.radians(self._origin[0])) * EARTH_RADIUS_METRES
+        return east, np.radians(latitude - self._origin[0]) * EARTH_RADIUS_METRES
+
+
+def _column(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """A key by which `9.jpg` comes before `10.jpg`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
