@@ -1,1 +1,67 @@
-"""Photograph in over HTTP, places out; and the benchmarks."""
+"""Find where photographs were taken, from Python.
+
+    import daco_serve
+
+    with daco_serve.Client("http://127.0.0.1:8000") as client:  # a running server
+        answer = client.query("night.jpg")
+
+Names are imported when they are first used: a program that only asks a server imports httpx and pydantic alone.
+docs/reference/python.md says more.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daco_core.errors import (
+        DacoError,
+        DamagedEncoder,
+        DamagedIndex,
+        MissingExtra,
+        NotFound,
+        StoreAway,
+        UsageError,
+    )
+    from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+    from daco_serve.http.schemas import Prior, QueryAnswer
+
+_HOMES = {
+    "daco_core.errors": (
+        "DacoError",
+        "DamagedEncoder",
+        "DamagedIndex",
+        "MissingExtra",
+        "NotFound",
+        "StoreAway",
+        "UsageError",
+    ),
+    "daco_serve.client.client": ("AsyncClient", "Client", "Refused", "Unreachable"),
+    "daco_serve.http.schemas": ("Prior", "QueryAnswer"),
+}
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "DacoError",
+    "DamagedEncoder",
+    "DamagedIndex",
+    "MissingExtra",
+    "NotFound",
+    "Prior",
+    "QueryAnswer",
+    "Refused",
+    "StoreAway",
+    "Unreachable",
+    "UsageError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,8 @@ Example:
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,22 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from daco_core.errors import DacoError, UsageError
-from daco_serve.http.schemas import BatchAnswer, ErrorAnswer, IndexAnswer, IndexesAnswer, Match, Prior, QueryAnswer
+from daco_serve.http.schemas import (
+    BatchAnswer,
+    ErrorAnswer,
+    IndexAnswer,
+    IndexesAnswer,
+    Match,
+    Prior,
+    QueryAnswer,
+    RequestLimits,
+)
 
 TIMEOUT_SECONDS = 60.0
-TRIES = 4  # of a request that is refused for now, and told when to come again
-LONGEST_WAIT_SECONDS = 30.0
-BATCH_PHOTOGRAPHS, BATCH_BYTES = 8, 32 * 2**20  # of one request; below what a server takes unless it is told otherwise
+PATIENCE_SECONDS = 120.0
+SHORTEST_WAIT_SECONDS = 0.1  # before a request is sent again, whatever the server says
+BATCH_PHOTOGRAPHS, BATCH_BYTES = 8, 32 * 2**20  # of one request, if the server accepts so much
+IN_FLIGHT = 4  # batches that AsyncClient has under way
 
 Photograph = Path | str | bytes
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -79,6 +90,7 @@ class _Shared:
         key: str | None = None,
         index: str | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"{url} is not the address of a server: it begins with http:// or https://.")
@@ -90,24 +102,39 @@ class _Shared:
             raise UsageError("The key has characters that no key has: copy it again.")
         self.url = url.rstrip("/")
         self.index = index
+        self.patience = patience
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._limits: RequestLimits | None = None
         self._settings: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
 
     def _query(self, photograph: Photograph, k: int | None, prior: Prior | None) -> _Request:
         name, content = _read(photograph)
         return _Request("POST", "/v1/query", self._parameters(k, prior), f"{name}: " if name else "", content)
 
-    def _batches(self, photographs: Iterable[Photograph], k: int | None, prior: Prior | None) -> Iterator[_Request]:
+    def _batches(
+        self, photographs: Iterable[Photograph], k: int | None, prior: Prior | None, limits: RequestLimits
+    ) -> Iterator["_Request | Refused"]:
+        """Requests that the server accepts, and in their places the photographs that it would not; in order."""
         parameters = self._parameters(k, prior)
+        most = min(BATCH_PHOTOGRAPHS, limits.batch_photographs)
+        most_bytes = min(BATCH_BYTES, limits.batch_bytes)
+        largest = min(limits.photograph_bytes, limits.batch_bytes)
         files: list[tuple[str, tuple[str, bytes]]] = []
-        size = 0
+        room = most_bytes
         for photograph in photographs:
-            name, content = _read(photograph)
-            if files and (len(files) == BATCH_PHOTOGRAPHS or size + len(content) > BATCH_BYTES):
+            size = _size(photograph)
+            fits = size <= largest
+            if files and (not fits or len(files) == most or size > room):
                 yield _Request("POST", "/v1/query/batch", parameters, files=files)
-                files, size = [], 0
-            files.append(("image", (name or "photograph", content)))
-            size += len(content)
+                files, room = [], most_bytes
+            if fits:
+                name, content = _read(photograph)
+                files.append(("image", (name or "photograph", content)))
+                room -= len(content)
+            else:
+                name = "" if isinstance(photograph, bytes) else f"{photograph}: "
+                reason = f"it has {size} bytes, and the server accepts at most {largest}."
+                yield Refused(name + reason, "image_too_large", None)
         if files:
             yield _Request("POST", "/v1/query/batch", parameters, files=files)
 
@@ -148,16 +175,17 @@ class _Shared:
 class Client(_Shared):
     """Asks a server; use it as a context, or `close` it.
 
-    A request that the server has no room for now (429, 503) is sent again when the server says, up to TRIES times.
+    A request that the server has no room for now (429, 503) is sent again when the server says (Retry-After).
 
     Args:
         url: of the server.
         key: what to show to a server that asks for one.
         index: which of its indexes to look in; its first unless given.
         timeout: seconds to wait for one answer.
+        patience: seconds to wait in all, for one request, until the server has room.
 
     Raises:
-        DacoError: the address is none, or the key cannot be one.
+        UsageError: the address is none, or the key cannot be one.
     """
 
     @cached_property
@@ -195,18 +223,32 @@ class Client(_Shared):
     def query_many(
         self, photographs: Iterable[Photograph], k: int | None = None, prior: Prior | None = None
     ) -> Iterator[QueryAnswer | Refused]:
-        """For each photograph, in order, what `query` would say of it, or why it was refused; some at a time.
+        """For each photograph, in order, what `query` would say of it, or why it was refused.
+
+        Sends some at a time, as many as the server accepts in one request, and reads their files only then.
 
         Raises:
             Refused, Unreachable, DacoError: as `query`, where not one photograph but the whole request fails.
         """
-        for request in self._batches(photographs, k, prior):
-            yield from _items(self._answer(request, self._send(request), BatchAnswer))
+        for request in self._batches(photographs, k, prior, self.limits()):
+            if isinstance(request, Refused):
+                yield request
+            else:
+                yield from _items(self._answer(request, self._send(request), BatchAnswer))
 
     def indexes(self) -> list[IndexAnswer]:
         """The indexes of the server. Raises as `query`."""
+        return self._overview().indexes
+
+    def limits(self) -> RequestLimits:
+        """What the server accepts in one request; asked once. Raises as `query`."""
+        if self._limits is None:
+            self._limits = self._overview().limits
+        return self._limits
+
+    def _overview(self) -> IndexesAnswer:
         request = _Request("GET", "/v1/indexes", {})
-        return self._answer(request, self._send(request), IndexesAnswer).indexes
+        return self._answer(request, self._send(request), IndexesAnswer)
 
     def reference_image(self, match: Match, width: int | None = None) -> bytes:
         """The photograph of a match: its file, or a JPEG at most so many pixels wide. Raises as `query`."""
@@ -216,15 +258,17 @@ class Client(_Shared):
         return response.content
 
     def _send(self, request: _Request) -> httpx.Response:
-        for last in _tries():
+        patience = self.patience
+        while True:
             try:
                 response = self._http.request(**request.arguments())
             except httpx.TransportError as error:
                 raise self._unreachable(error) from error
-            if last or (wait := _wait(response)) is None:
+            wait = _wait(response)
+            if wait is None or wait > patience:
                 return response
+            patience -= wait
             time.sleep(wait)
-        raise AssertionError("the last try returns")
 
 
 class AsyncClient(_Shared):
@@ -252,18 +296,52 @@ class AsyncClient(_Shared):
         return self._answer(request, await self._send(request), QueryAnswer)
 
     async def query_many(
-        self, photographs: Sequence[Photograph], k: int | None = None, prior: Prior | None = None
-    ) -> list[QueryAnswer | Refused]:
-        """As `Client.query_many`, all at once."""
-        answers: list[QueryAnswer | Refused] = []
-        for request in await asyncio.to_thread(lambda: list(self._batches(photographs, k, prior))):
-            answers += _items(self._answer(request, await self._send(request), BatchAnswer))
-        return answers
+        self,
+        photographs: Iterable[Photograph],
+        k: int | None = None,
+        prior: Prior | None = None,
+        in_flight: int = IN_FLIGHT,
+    ) -> AsyncIterator[QueryAnswer | Refused]:
+        """As `Client.query_many`, for `async for`; has so many requests in flight at once, and their files in memory.
+
+        The photographs are taken from their iterable, and read, in a thread.
+        """
+        requests = self._batches(photographs, k, prior, await self.limits())
+        under_way: deque[asyncio.Task[list[QueryAnswer | Refused]]] = deque()
+        try:
+            while True:
+                while len(under_way) < in_flight:
+                    request = await asyncio.to_thread(next, requests, None)
+                    if request is None:
+                        break
+                    under_way.append(asyncio.create_task(self._answers(request)))
+                if not under_way:
+                    return
+                for answer in await under_way.popleft():
+                    yield answer
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _answers(self, request: _Request | Refused) -> list[QueryAnswer | Refused]:
+        if isinstance(request, Refused):
+            return [request]
+        return list(_items(self._answer(request, await self._send(request), BatchAnswer)))
 
     async def indexes(self) -> list[IndexAnswer]:
         """As `Client.indexes`."""
+        return (await self._overview()).indexes
+
+    async def limits(self) -> RequestLimits:
+        """As `Client.limits`."""
+        if self._limits is None:
+            self._limits = (await self._overview()).limits
+        return self._limits
+
+    async def _overview(self) -> IndexesAnswer:
         request = _Request("GET", "/v1/indexes", {})
-        return self._answer(request, await self._send(request), IndexesAnswer).indexes
+        return self._answer(request, await self._send(request), IndexesAnswer)
 
     async def reference_image(self, match: Match, width: int | None = None) -> bytes:
         """As `Client.reference_image`."""
@@ -273,15 +351,27 @@ class AsyncClient(_Shared):
         return response.content
 
     async def _send(self, request: _Request) -> httpx.Response:
-        for last in _tries():
+        patience = self.patience
+        while True:
             try:
                 response = await self._http.request(**request.arguments())
             except httpx.TransportError as error:
                 raise self._unreachable(error) from error
-            if last or (wait := _wait(response)) is None:
+            wait = _wait(response)
+            if wait is None or wait > patience:
                 return response
+            patience -= wait
             await asyncio.sleep(wait)
-        raise AssertionError("the last try returns")
+
+
+def _size(photograph: Photograph) -> int:
+    """Bytes of its file."""
+    if isinstance(photograph, bytes):
+        return len(photograph)
+    try:
+        return Path(photograph).stat().st_size
+    except OSError as error:
+        raise DacoError(f"{photograph} cannot be read: {error.strerror}.") from error
 
 
 def _read(photograph: Photograph) -> tuple[str, bytes]:
@@ -310,14 +400,9 @@ def _image_request(match: Match, width: int | None) -> _Request:
     return _Request("GET", address.path, parameters)
 
 
-def _tries() -> Iterator[bool]:
-    """Once for each try, whether it is the last."""
-    return (number == TRIES for number in range(1, TRIES + 1))
-
-
 def _wait(response: httpx.Response) -> float | None:
     """Seconds after which to try again; None where that would not help."""
     if response.status_code not in (429, 503):
         return None
     stated = response.headers.get("Retry-After", "")
-    return min(LONGEST_WAIT_SECONDS, float(stated) if stated.isdecimal() else 1.0)
+    return max(SHORTEST_WAIT_SECONDS, float(stated) if stated.isdecimal() else 1.0)

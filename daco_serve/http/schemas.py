@@ -7,7 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from daco_serve.engine.answers import CalibrationKind, Verdict
 
 
-class Prior(BaseModel):
+class Schema(BaseModel):
+    """A model that is built when it is first used, so that importing the client is quick."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Prior(Schema):
     """What is known of where the query was taken: within so many metres of a point."""
 
     latitude: float = Field(ge=-90, le=90)
@@ -15,7 +21,7 @@ class Prior(BaseModel):
     metres: float = Field(gt=0, allow_inf_nan=False)
 
 
-class Match(BaseModel):
+class Match(Schema):
     """A reference photograph that looks like the query."""
 
     rank: int = Field(ge=1, description="1 for the most similar.")
@@ -28,7 +34,7 @@ class Match(BaseModel):
     image: str = Field(description="Address of the photograph on this server.")
 
 
-class Location(BaseModel):
+class Location(Schema):
     """Where the place is that the answer names."""
 
     latitude: float
@@ -46,7 +52,7 @@ class Location(BaseModel):
     support: int = Field(description="As the answer's.")
 
 
-class Timings(BaseModel):
+class Timings(Schema):
     """Milliseconds on the server."""
 
     decode_ms: float = Field(description="From bytes to the tensor that the encoder takes.")
@@ -55,7 +61,7 @@ class Timings(BaseModel):
     total_ms: float = Field(description="From the request's first byte to the answer, the upload included.")
 
 
-class IndexState(BaseModel):
+class IndexState(Schema):
     """The index that answers."""
 
     name: str = Field(description="By which a query chooses it.")
@@ -69,7 +75,7 @@ class IndexState(BaseModel):
     )
 
 
-class Bounds(BaseModel):
+class Bounds(Schema):
     """A box of latitudes and longitudes."""
 
     south: float
@@ -90,7 +96,7 @@ EXAMPLE_MATCH: dict[str, JsonValue] = {
 }
 
 
-class QueryAnswer(BaseModel):
+class QueryAnswer(Schema):
     """The place that follows from the matches, and how sure that is; then the matches."""
 
     model_config = ConfigDict(
@@ -158,13 +164,23 @@ class IndexAnswer(IndexState):
     created: str = Field(description="When this generation was published: UTC, ISO 8601.")
 
 
-class IndexesAnswer(BaseModel):
+class RequestLimits(Schema):
+    """What this server accepts in one request."""
+
+    max_k: int = Field(description="Most matches that a query may ask for.")
+    photograph_bytes: int = Field(description="Largest photograph.")
+    batch_photographs: int = Field(description="Most photographs in one batch.")
+    batch_bytes: int = Field(description="Largest batch, all its photographs together.")
+
+
+class IndexesAnswer(Schema):
     """The indexes of this server; a query that names none is answered by the first."""
 
     indexes: list[IndexAnswer]
+    limits: RequestLimits
 
 
-class CoverageAnswer(BaseModel):
+class CoverageAnswer(Schema):
     """Where an index has reference photographs."""
 
     # not tuples: their prefixItems trip many readers of OpenAPI documents
@@ -173,7 +189,7 @@ class CoverageAnswer(BaseModel):
     )
 
 
-class ReferenceAnswer(BaseModel):
+class ReferenceAnswer(Schema):
     """What is known of one reference photograph."""
 
     id: int
@@ -186,27 +202,27 @@ class ReferenceAnswer(BaseModel):
     image: str = Field(description="Address of the photograph on this server.")
 
 
-class Health(BaseModel):
+class Health(Schema):
     """The process answers."""
 
     status: str = "ok"
 
 
-class Ready(BaseModel):
+class Ready(Schema):
     """The process answers queries."""
 
     status: str = "ready"
     index: IndexState = Field(description="The one that answers a query which names none.")
 
 
-class ErrorDetail(BaseModel):
+class ErrorDetail(Schema):
     """Why a request was refused."""
 
     code: str = Field(description="For programs; does not change.")
     message: str = Field(description="For people: what is wrong, and what to do.")
 
 
-class BatchItem(BaseModel):
+class BatchItem(Schema):
     """What became of one photograph of a batch: an answer, or an error."""
 
     name: str | None = Field(description="Of the file, as its sender gave it.")
@@ -214,13 +230,13 @@ class BatchItem(BaseModel):
     error: ErrorDetail | None
 
 
-class BatchAnswer(BaseModel):
+class BatchAnswer(Schema):
     """One for each photograph, in their order."""
 
     answers: list[BatchItem]
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(Schema):
     """The form of every error."""
 
     error: ErrorDetail

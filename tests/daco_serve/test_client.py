@@ -1,8 +1,7 @@
 """The Python client and `daco-serve query` against a real server."""
 
+import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,9 +12,12 @@ import pytest
 
 from daco_core.errors import DacoError
 from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
-from daco_serve.http.schemas import Prior, QueryAnswer
+from daco_serve.http.schemas import IndexesAnswer, Prior, QueryAnswer, RequestLimits
 
+from .conftest import served
 from .test_server import daco_serve, one_sentence
+
+LIMITS = RequestLimits(max_k=100, photograph_bytes=2**20, batch_photographs=16, batch_bytes=2**24)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ async def test_the_asynchronous_client_does_the_same(server: str, photographs: P
     async with AsyncClient(server) as client:
         answer = await client.query(photographs / "1.png", k=1)
         assert answer.matches[0].place == "place 1"
-        both = await client.query_many([photographs / "2.png", b"no photograph"], k=1)
+        both = [one async for one in client.query_many([photographs / "2.png", b"no photograph"], k=1)]
         assert isinstance(both[0], QueryAnswer) and both[0].matches[0].place == "place 2"
         assert isinstance(both[1], Refused) and (both[1].code, both[1].status) == ("not_an_image", None)
         assert (await client.indexes())[0].count == 6
@@ -55,6 +57,65 @@ def test_more_photographs_than_one_request_takes_are_answered_in_order(server: s
     assert [answer.matches[0].id for answer in answers if isinstance(answer, QueryAnswer)] == [
         number % 6 for number in range(20)
     ]
+
+
+@pytest.fixture(scope="module")
+def narrow(index: Path) -> Iterator[str]:
+    """A server that accepts three photographs or 8 KiB in a batch, and 20 photographs in a second."""
+    options = ("--max-images", 3, "--max-batch-bytes", 8192, "--max-upload-bytes", 4096, "--rate-limit", "20/second")
+    with served(index, *options) as (address, _):
+        yield address
+
+
+def test_a_server_says_what_it_accepts(narrow: str) -> None:
+    with Client(narrow) as client:
+        limits = client.limits()
+        assert (limits.batch_photographs, limits.batch_bytes, limits.photograph_bytes) == (3, 8192, 4096)
+        assert limits.max_k == 100
+
+
+def test_requests_fit_what_the_server_accepts_and_wait_for_it(narrow: str, photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(bytes(4097))
+    asked = [photographs / f"{number % 6}.png" for number in range(30)]
+    asked.insert(4, tmp_path / "large.png")
+    with Client(narrow) as client:
+        answers = list(client.query_many(asked, k=1))  # more than are allowed in a second: it waits
+    large = answers.pop(4)
+    assert isinstance(large, Refused) and large.code == "image_too_large" and "at most 4096" in str(large)
+    assert places(answers) == [f"place {number % 6}" for number in range(30)]
+
+
+@pytest.mark.anyio
+async def test_the_asynchronous_client_holds_only_the_files_in_flight(narrow: str, photographs: Path) -> None:
+    taken = 0
+
+    def asked() -> Iterator[Path]:
+        nonlocal taken
+        for number in range(18):
+            taken += 1
+            yield photographs / f"{number % 6}.png"
+
+    answers = []
+    async with AsyncClient(narrow) as client:
+        async for answer in client.query_many(asked(), k=1, in_flight=2):
+            if not answers:
+                assert taken <= 2 * 3 + 2, "two batches, and the photograph that showed each of them to be full"
+            answers.append(answer)
+    assert taken == 18 and places(answers) == [f"place {number % 6}" for number in range(18)]
+
+
+@pytest.mark.anyio
+async def test_who_stops_early_leaves_nothing_under_way(narrow: str, photographs: Path) -> None:
+    before = asyncio.all_tasks()
+    async with AsyncClient(narrow) as client:
+        answers = client.query_many([photographs / "1.png"] * 12, k=1)
+        assert isinstance(await anext(answers), QueryAnswer)
+        await answers.aclose()
+        assert asyncio.all_tasks() == before
+
+
+def places(answers: list[QueryAnswer | Refused]) -> list[str]:
+    return [answer.matches[0].place if isinstance(answer, QueryAnswer) else str(answer) for answer in answers]
 
 
 def test_what_is_refused_says_which_code_and_what_is_no_server_says_so(server: str, photographs: Path) -> None:
@@ -74,7 +135,7 @@ def test_what_is_refused_says_which_code_and_what_is_no_server_says_so(server: s
 
 
 @contextmanager
-def busy(times: int, status: int) -> Iterator[tuple[str, list[str]]]:
+def busy(times: int, status: int, retry_after: str = "0") -> Iterator[tuple[str, list[str]]]:
     """A server that has no room for so many requests, and the requests that it saw."""
     seen: list[str] = []
 
@@ -82,10 +143,12 @@ def busy(times: int, status: int) -> Iterator[tuple[str, list[str]]]:
         def do_GET(self) -> None:
             seen.append(self.headers.get("Authorization", ""))
             content = (
-                b'{"indexes": []}' if len(seen) > times else b'{"error": {"code": "too_busy", "message": "Busy."}}'
+                IndexesAnswer(indexes=[], limits=LIMITS).model_dump_json().encode()
+                if len(seen) > times
+                else b'{"error": {"code": "too_busy", "message": "Busy."}}'
             )
             self.send_response(200 if len(seen) > times else status)
-            self.send_header("Retry-After", "0")
+            self.send_header("Retry-After", retry_after)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -102,21 +165,18 @@ def busy(times: int, status: int) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_server_without_room_is_asked_again_some_times(status: int) -> None:
+def test_a_server_without_room_is_asked_again_as_long_as_patience_lasts(status: int) -> None:
     with busy(2, status) as (address, seen), Client(address, key="secret") as client:
         assert client.indexes() == []
         assert seen == ["Bearer secret"] * 3
-    with busy(9, status) as (address, seen), Client(address) as client:
+    with busy(99, status) as (address, seen), Client(address, patience=0.35) as client:
         with pytest.raises(Refused, match="Busy"):
             client.indexes()
         assert len(seen) == 4
-
-
-def test_it_is_light_to_import() -> None:
-    code = (
-        "import sys, daco_serve.client; print([name for name in ('torch', 'faiss', 'fastapi') if name in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    with busy(1, status, retry_after="3600") as (address, seen), Client(address) as client:
+        with pytest.raises(Refused, match="Busy"):  # longer than its patience: at once
+            client.indexes()
+        assert len(seen) == 1
 
 
 def test_several_photographs_give_a_line_each_and_a_bad_one_its_error(server: str, photographs: Path) -> None:

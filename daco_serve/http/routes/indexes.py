@@ -5,9 +5,11 @@ from dataclasses import asdict
 from fastapi import APIRouter
 
 from daco_serve.engine.live_indexes import Live
+from daco_serve.http.middleware.rates import limits_of
 from daco_serve.http.refusals import documented
 from daco_serve.http.routes.dependencies import ServiceOf
-from daco_serve.http.schemas import Bounds, CoverageAnswer, IndexAnswer, IndexesAnswer
+from daco_serve.http.schemas import Bounds, CoverageAnswer, IndexAnswer, IndexesAnswer, RequestLimits
+from daco_serve.operation.settings import ServeSettings
 
 MOST_POSITIONS = 4000
 
@@ -17,7 +19,10 @@ router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 @router.get("", summary="The indexes to look in")
 async def indexes(service: ServiceOf) -> IndexesAnswer:
     """Those that answer; one that is still being loaded is left out."""
-    return IndexesAnswer(indexes=[_answer(index.live) for index in service.indexes.values() if index.loaded])
+    return IndexesAnswer(
+        indexes=[_answer(index.live) for index in service.indexes.values() if index.loaded],
+        limits=_limits(service.settings),
+    )
 
 
 @router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented("unknown_index"))
@@ -25,6 +30,16 @@ def coverage(name: str, service: ServiceOf) -> CoverageAnswer:
     """Positions of the reference photographs, thinned to some thousands: enough to draw the map's streets."""
     return CoverageAnswer(
         positions=[list(place) for place in service.choose(name).bundle.catalog.positions(MOST_POSITIONS)]
+    )
+
+
+def _limits(settings: ServeSettings) -> RequestLimits:
+    rate = limits_of(settings).get("query")  # a batch counts as one query a photograph
+    return RequestLimits(
+        max_k=settings.max_k,
+        photograph_bytes=settings.max_upload_bytes,
+        batch_photographs=settings.max_images if rate is None else min(settings.max_images, rate.amount),
+        batch_bytes=settings.max_batch_bytes,
     )
 
 
