@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError, StoreAway
@@ -16,6 +16,7 @@ from daco_index.search.bundle import Match
 from daco_serve.engine.answers import Answer, Estimate, IndexSummary, QueryError, SearchArea, StageSeconds
 from daco_serve.engine.batching import QueueFull
 from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders
+from daco_serve.engine.fair_turns import FairTurns
 from daco_serve.engine.index_names import find_indexes
 from daco_serve.engine.live_indexes import NOT_READY, Engines, Live, ServedIndex
 from daco_serve.engine.localize import MATCHES, localize
@@ -37,12 +38,12 @@ class Service:
     def __init__(self, settings: ServeSettings, first: str | None = None) -> None:
         self.settings = settings
         self._first = first
-        self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
+        self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="thumbnail")
+        self.decoding = FairTurns(settings.threads)
         self.indexes: dict[str, ServedIndex] = {}
         self._engines = Engines(settings)
         self._complaints: dict[str, str] = {}
         self._decoders = Decoders(settings.decode_seconds, settings.max_pixels)
-        self._in_work = 0
 
     @property
     def live(self) -> Live:
@@ -131,25 +132,19 @@ class Service:
     def close(self) -> None:
         """Ends the threads and processes that work for it, once no request does."""
         self.threads.shutdown(wait=False)
+        self.decoding.close()
         self._decoders.close()
 
-    @contextmanager
-    def admission(self) -> Iterator[None]:
-        """A place among the requests in work, which bounds the memory that uploads and images take.
-
-        Raises:
-            QueryError: all places are taken.
-        """
-        if self._in_work >= self.settings.max_waiting:
-            raise QueryError("too_busy", TOO_BUSY)
-        self._in_work += 1
-        try:
-            with metrics.in_work.track_inprogress():
-                yield
-        finally:
-            self._in_work -= 1
-
-    async def answer(self, live: Live, upload: bytes, k: int, began: float, area: SearchArea | None = None) -> Answer:
+    async def answer(
+        self,
+        live: Live,
+        upload: bytes,
+        k: int,
+        began: float,
+        area: SearchArea | None = None,
+        client: str = "",
+        upright: Sequence[Image.Transpose] = (),
+    ) -> Answer:
         """Looks a photograph up.
 
         Args:
@@ -158,6 +153,8 @@ class Service:
             k: how many matches; of a smaller index, all.
             began: when the request did, by `time.perf_counter`.
             area: where to look; everywhere unless given.
+            client: who asks; clients take turns.
+            upright: what has to be done to see the decoded image upright.
 
         Raises:
             QueryError: the bytes are not an image that we take, the area holds nothing, or too much waits.
@@ -166,7 +163,7 @@ class Service:
         waiting = [upload]
         with live.running.describer.at_work():
             try:
-                tensor = await asyncio.get_running_loop().run_in_executor(self.threads, self._prepare, live, waiting)
+                tensor = await self.decoding.run(client, lambda: self._prepare(live, waiting, upright))
             finally:
                 waiting.clear()  # what is cancelled stays in the threads' queue for a while, but without its bytes
             decoded = time.perf_counter()
@@ -191,9 +188,12 @@ class Service:
         )
         return Answer(matches, estimate, seconds, live.summary)
 
-    def _prepare(self, live: Live, waiting: list[bytes]) -> Prepared:
+    def _prepare(self, live: Live, waiting: list[bytes], upright: Sequence[Image.Transpose]) -> Prepared:
         form, upload = live.bundle.encoder.config, waiting.pop()
-        return live.running.describer.prepare(self._decoders.decode(upload, form.image_size, form.resize == "square"))
+        image = self._decoders.decode(upload, form.image_size, form.resize == "square")
+        for change in upright:
+            image = image.transpose(change)
+        return live.running.describer.prepare(image)
 
 
 def _search(

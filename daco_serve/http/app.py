@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from daco_serve.engine.answers import QueryError
 from daco_serve.engine.service import Service
+from daco_serve.http.admission import Admission
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
 from daco_serve.http.refusals import Refusal, documented, envelope
@@ -56,6 +57,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         telemetry=telemetry(),
     )
     app.state.service = service
+    app.state.admission = Admission(settings)
     for resource in (query, indexes, references, geopose):
         app.include_router(resource.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)

@@ -2,11 +2,13 @@
 
 Frames: east, north, up at the position. The photograph's own axes are x forward, y left, z up, as in ROS (REP 103), so
 that a camera that looks east stands at the identity, and yaw turns anticlockwise from there: yaw = 90 - heading.
-Pitch and roll are not known and given as level; neither is the height above the ellipsoid, given as 0.
+Pitch and roll are not known and given as level. The height above the ellipsoid is the device's own, where it says one;
+a map has none, and OGC's form knows no missing height, so that it is else given as 0.
 """
 
 import math
 
+from PIL import Image
 from pydantic import AliasChoices, BaseModel, Field
 
 from daco_serve.http.schemas import Location, Prior
@@ -15,6 +17,9 @@ from daco_serve.http.schemas import Location, Prior
 # same way within about half a field of view
 KNOWN_HEADING_DEGREES = 30.0
 UNKNOWN_HEADING_DEGREES = 180.0
+# Pillow turns the other way round
+CLOCKWISE = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
+MOST_READINGS = 256  # of each kind
 PRIOR_DEVIATIONS = 3  # a device that says 20 m is searched for within 60
 LEAST_PRIOR_METRES = 100.0
 
@@ -76,16 +81,28 @@ class GeoPoseAnswer(BaseModel):
 
 
 class ImageOrientation(BaseModel):
-    """How the camera held the picture."""
+    """How the camera held the picture: what has to be done to see it upright, first the mirroring, then the turn."""
 
     mirrored: bool = False
-    rotation: float = 0.0
+    rotation: float = Field(default=0.0, allow_inf_nan=False, description="Degrees clockwise, a multiple of 90.")
+
+    def upright(self) -> tuple[Image.Transpose, ...]:
+        """What has to be done to the picture.
+
+        Raises:
+            ValueError: it is not turned by a multiple of 90 degrees.
+        """
+        quarter, rest = divmod(self.rotation % 360, 90)
+        if rest:
+            raise ValueError("the rotation is no multiple of 90 degrees")
+        mirror = (Image.Transpose.FLIP_LEFT_RIGHT,) if self.mirrored else ()
+        return mirror + (() if not quarter else (CLOCKWISE[int(quarter) - 1],))
 
 
 class CameraReading(BaseModel):
     """A photograph; what else the protocol has of it (size, intrinsics) is not needed."""
 
-    imageFormat: str = Field(examples=["JPG"])
+    imageFormat: str = Field(examples=["JPG"], description="Not relied upon: the bytes say it themselves.")
     imageBytes: str = Field(description="The photograph's file in base64.")
     imageOrientation: ImageOrientation = ImageOrientation()
 
@@ -95,15 +112,17 @@ class GeolocationReading(BaseModel):
 
     latitude: float = Field(ge=-90, le=90)
     longitude: float = Field(ge=-180, le=180)
+    altitude: float | None = Field(default=None, description="Metres above the ellipsoid.")
     accuracy: float = Field(default=0.0, description="Metres; 0 where not known.")
 
 
 class SensorReadings(BaseModel):
     """What the device measured; of other sensors nothing is used."""
 
-    cameraReadings: list[CameraReading] = Field(default=[])
+    cameraReadings: list[CameraReading] = Field(default=[], max_length=MOST_READINGS)
     geolocationReadings: list[GeolocationReading] = Field(
         default=[],
+        max_length=MOST_READINGS,
         # the protocol has one spelling, its JavaScript client writes the other
         validation_alias=AliasChoices("geolocationReadings", "geoLocationReadings"),
     )
@@ -115,7 +134,7 @@ class GeoPoseRequest(BaseModel):
     id: str
     type: str = "geopose"
     sensorReadings: SensorReadings
-    priorPoses: list[GeoPoseAnswer] | None = None
+    priorPoses: list[GeoPoseAnswer] | None = Field(default=None, max_length=MOST_READINGS)
 
     def prior(self) -> Prior | None:
         """Where to look: around the device's own position, or else its last pose; None where it gives no accuracy.
@@ -132,15 +151,21 @@ class GeoPoseRequest(BaseModel):
                 return _around(position.lat, position.lon, pose.accuracy.position)
         return None
 
+    def height(self) -> float:
+        """Metres above the ellipsoid: what the device measured, or its last pose had; 0 where neither says."""
+        heights = [reading.altitude for reading in self.sensorReadings.geolocationReadings]
+        heights += [pose.geopose.position.h for pose in (self.priorPoses or [])[-1:]]
+        return next((height for height in heights if height is not None and math.isfinite(height)), 0.0)
+
 
 def _around(latitude: float, longitude: float, accuracy: float) -> Prior:
     metres = max(LEAST_PRIOR_METRES, PRIOR_DEVIATIONS * accuracy)
     return Prior(latitude=latitude, longitude=longitude, metres=metres)
 
 
-def geo_position(location: Location) -> GeoPosition:
-    """The position, on the ellipsoid."""
-    return GeoPosition(lat=location.latitude, lon=location.longitude, h=0.0)
+def geo_position(location: Location, height: float = 0.0) -> GeoPosition:
+    """The position, on the ellipsoid unless a height is known."""
+    return GeoPosition(lat=location.latitude, lon=location.longitude, h=height)
 
 
 def yaw_of(heading: float | None) -> Angles:

@@ -24,6 +24,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "upload_too_slow": (408, "The photograph did not arrive within 60 seconds."),
     "image_too_large": (413, "The photograph is larger than 20971520 bytes."),
     "address_too_long": (414, "The address is longer than 8192 bytes."),
+    "json_too_large": (413, "The request has more than 262144 bytes beside its photographs."),
     "not_an_image": (415, "This is not an image: send a JPEG, PNG or WebP."),
     "unsupported_format": (415, "GIF images are not taken: send a JPEG, PNG or WebP."),
     "not_acceptable": (
@@ -44,6 +45,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "head_too_large": (431, "The head of a request has no more than 65536 bytes and 100 fields."),
     "too_many_requests": (429, "No more than 120 of these in 1 minute: try again in 7 s."),
     "too_busy": (503, "The server has all the requests that it can hold: try again in a second."),
+    "upload_gave_way": (503, "Others waited for this upload, which was slow or one of many: try again in a second."),
+    "upload_memory_full": (503, "The server holds all the bytes of photographs that it can: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),
     "store_away": (503, "The server that holds the index's vectors does not answer: try again in a second."),
     "internal_error": (500, "Something went wrong on the server; its log says what."),

@@ -2,27 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
+from daco_serve.http.admission import Place
+from daco_serve.http.form import OTHER_BYTES, FormFile, FormReader
 from daco_serve.http.refusals import Refusal
 
 FIELD = "image"
-FORM_BYTES = 64 * 2**10  # what a multipart body may hold beside the photograph
 DRAIN_FACTOR = 4  # how many times the limit is read and thrown away, so that a client in mid-upload hears the refusal
 DRAIN_SECONDS = 5.0
-
-
-class _InMemoryParser(MultiPartParser):
-    """Keeps photographs of any allowed size in memory: what strangers send is not written to disk."""
-
-    def __init__(self, request: Request, stream: AsyncIterator[bytes], max_bytes: int, max_files: int) -> None:
-        self.spool_max_size = max_bytes
-        super().__init__(request.headers, stream, max_files=max_files, max_fields=8, max_part_size=FORM_BYTES)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,7 @@ class Upload:
     refusal: Refusal | None = None
 
 
-async def read_upload(request: Request, max_bytes: int, seconds: float) -> bytes:
+async def read_upload(request: Request, place: Place, max_bytes: int, seconds: float) -> bytes:
     """The photograph in a request: the form field `image`, or else the whole body.
 
     Counts while the bytes come in, whatever Content-Length says.
@@ -42,19 +32,38 @@ async def read_upload(request: Request, max_bytes: int, seconds: float) -> bytes
     Raises:
         Refusal: there is none, it is too large, too slow, or the form is broken.
     """
-    is_form = _is_form(request)
-    limit = max_bytes + FORM_BYTES if is_form else max_bytes
     too_large = Refusal("image_too_large", f"The photograph is larger than {max_bytes} bytes: send a smaller one.")
-    async with _counted(request, limit, too_large, seconds) as stream:
-        data = await _read_form(request, stream, limit) if is_form else b"".join([part async for part in stream])
-    if len(data) > max_bytes:
-        raise too_large
+    if _is_form(request):
+        files = await _read_form(request, place, 1, max_bytes, too_large, seconds)
+        data = bytes(_photographs(files)[0].content)
+        if len(data) > max_bytes:
+            raise too_large
+    else:
+        data = await read_body(request, place, max_bytes, too_large, seconds)
     if not data:
         raise Refusal("no_image")
     return data
 
 
-async def read_uploads(request: Request, most: int, max_bytes: int, max_each: int, seconds: float) -> list[Upload]:
+async def read_body(
+    request: Request, place: Place, max_bytes: int, too_large: Refusal, seconds: float, weight: int = 1
+) -> bytes:
+    """The whole body.
+
+    Args:
+        weight: how many bytes of memory one of its bytes will take.
+
+    Raises:
+        Refusal: it is too large, too slow, or has to give way.
+    """
+    await _refuse_stated(request, max_bytes, too_large)
+    async with place.reading(request, seconds, weight) as parts:
+        return b"".join([part async for part in _limited(request, parts, max_bytes, too_large)])
+
+
+async def read_uploads(
+    request: Request, place: Place, most: int, max_bytes: int, max_each: int, seconds: float
+) -> list[Upload]:
     """The photographs in the form fields `image`, in their order; one that is too large is refused by itself.
 
     Args:
@@ -67,48 +76,52 @@ async def read_uploads(request: Request, most: int, max_bytes: int, max_each: in
     if not _is_form(request):
         raise Refusal("bad_form", f"Send several photographs as a form: curl -F {FIELD}=@one.jpg -F {FIELD}=@two.jpg")
     too_large = Refusal("image_too_large", f"The photographs are larger than {max_bytes} bytes in all: send fewer.")
-    async with _counted(request, max_bytes + FORM_BYTES, too_large, seconds) as stream:
-        form = await _parse_form(_InMemoryParser(request, stream, max_bytes, most))
-    files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile)]
-    if not files:
+    files = await _read_form(request, place, most, max_bytes, too_large, seconds)
+    return [_one_of_several(file, max_each) for file in _photographs(files)]
+
+
+async def _read_form(
+    request: Request, place: Place, most: int, max_bytes: int, too_large: Refusal, seconds: float
+) -> list[FormFile]:
+    limit = max_bytes + OTHER_BYTES
+    reader = FormReader(request.headers.get("content-type", ""), most)
+    await _refuse_stated(request, limit, too_large)
+    async with place.reading(request, seconds) as parts:
+        async for part in _limited(request, parts, limit, too_large):
+            reader.write(part)
+    return reader.finish()
+
+
+def _photographs(files: list[FormFile]) -> list[FormFile]:
+    photographs = [file for file in files if file.field == FIELD]
+    if not photographs:
         raise Refusal("no_image", f"The form has no file in the field '{FIELD}': curl -F {FIELD}=@photograph.jpg")
-    return [await _one_of_several(file, max_each) for file in files]
+    return photographs
 
 
-async def _one_of_several(file: UploadFile, max_bytes: int) -> Upload:
-    content = await file.read()
+def _one_of_several(file: FormFile, max_bytes: int) -> Upload:
+    content, file.content = bytes(file.content), bytearray()  # one copy at a time
     if len(content) > max_bytes:
-        return Upload(file.filename, b"", Refusal("image_too_large", f"It is larger than {max_bytes} bytes."))
-    return Upload(file.filename, content, None if content else Refusal("no_image", "The file is empty."))
+        return Upload(file.name, b"", Refusal("image_too_large", f"It is larger than {max_bytes} bytes."))
+    return Upload(file.name, content, None if content else Refusal("no_image", "The file is empty."))
 
 
 def _is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").lower().startswith("multipart/")
 
 
-@asynccontextmanager
-async def _counted(
-    request: Request, limit: int, too_large: Refusal, seconds: float
-) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The body as it comes in, as long as it is neither too much nor too slow."""
-    try:
-        if _stated_length(request) > limit:
-            await _drain(request, DRAIN_FACTOR * limit)
-            raise too_large
-        async with asyncio.timeout(seconds):
-            yield _limited(request, limit, too_large)
-    except TimeoutError as error:
-        raise Refusal("upload_too_slow", f"The photograph did not arrive within {seconds:g} seconds.") from error
-
-
-def _stated_length(request: Request) -> int:
+async def _refuse_stated(request: Request, limit: int, too_large: Refusal) -> None:
     stated = request.headers.get("content-length", "")
-    return int(stated) if stated.isdecimal() else 0
+    if stated.isdecimal() and int(stated) > limit:
+        await _drain(request, DRAIN_FACTOR * limit)
+        raise too_large
 
 
-async def _limited(request: Request, limit: int, too_large: Refusal) -> AsyncIterator[bytes]:
+async def _limited(
+    request: Request, parts: AsyncIterator[bytes], limit: int, too_large: Refusal
+) -> AsyncIterator[bytes]:
     received = 0
-    async for part in request.stream():
+    async for part in parts:
         received += len(part)
         if received > limit:
             await _drain(request, DRAIN_FACTOR * limit)
@@ -128,19 +141,3 @@ async def _drain(request: Request, most: int) -> None:
                     return
     except (TimeoutError, RuntimeError):
         return
-
-
-async def _read_form(request: Request, stream: AsyncIterator[bytes], limit: int) -> bytes:
-    form = await _parse_form(_InMemoryParser(request, stream, limit, max_files=1))
-    photograph = form.get(FIELD)
-    if not isinstance(photograph, UploadFile):
-        raise Refusal("no_image", f"The form has no file in the field '{FIELD}': curl -F {FIELD}=@photograph.jpg")
-    return await photograph.read()
-
-
-async def _parse_form(parser: MultiPartParser) -> FormData:
-    try:
-        return await parser.parse()
-    except (MultiPartException, ValueError, LookupError) as error:
-        reason = error.message if isinstance(error, MultiPartException) else "its header is broken."
-        raise Refusal("bad_form", f"The multipart body cannot be read: {reason}") from error

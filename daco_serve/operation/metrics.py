@@ -27,6 +27,9 @@ batch_size = Histogram(
     "daco_batch_photographs", "Photographs that went through the encoder together.", buckets=PHOTOGRAPHS
 )
 in_work = Gauge("daco_queries_in_work", "Queries taken and not yet answered.", multiprocess_mode="livesum")
+upload_bytes = Gauge(
+    "daco_upload_bytes", "Bytes of uploads that are held, of at most --upload-memory.", multiprocess_mode="livesum"
+)
 at_engine = Gauge(
     "daco_engine_photographs", "Photographs that wait for the encoder or are in it.", multiprocess_mode="livesum"
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
 from daco_core.errors import UsageError
@@ -17,6 +17,7 @@ from daco_serve.operation.logs import LogFormat, LogLevel
 from daco_serve.operation.tiles import check_tiles
 
 NO_LIMIT = "none"
+UPLOAD_COPIES = 3  # of a photograph's bytes, in JSON: its base64 and what that decodes to
 GRACE_SECONDS = 10  # for requests in work when the server is told to stop
 PREFIX = "DACO_"  # of every variable in the environment
 
@@ -54,6 +55,13 @@ class ServeSettings(BaseModel):
     # past 178 million Pillow refuses by itself
     max_pixels: int = setting(50_000_000, "Most pixels that are decoded.", "50 million", ge=1, le=178_000_000)
     upload_seconds: float = setting(60.0, "Time a client may take to send its photograph.", gt=0)
+    upload_rate: int = setting(8 * 2**10, "Bytes a second that an upload must have after ten seconds.", "8 KiB", ge=1)
+    upload_memory: int = setting(
+        256 * 2**20,
+        "Most bytes that all uploads of a worker hold together, from their arrival to their answer.",
+        "256 MiB",
+        ge=1,
+    )
     workers: int = setting(1, "Processes that share the port and the cores.", ge=1, le=256)
     decode_seconds: float = setting(10.0, "Time a photograph may take to decode before its decoder is stopped.", gt=0)
     max_waiting: int = setting(
@@ -97,6 +105,14 @@ class ServeSettings(BaseModel):
                 parse(value)
             except ValueError:
                 raise ValueError(f"say it as 120/minute, 10/second or {NO_LIMIT}") from None
+        return value
+
+    @field_validator("upload_memory")
+    @classmethod
+    def _holds_any_upload(cls, value: int, info: ValidationInfo) -> int:
+        largest = max(UPLOAD_COPIES * info.data.get("max_upload_bytes", 0), info.data.get("max_batch_bytes", 0))
+        if value < largest:
+            raise ValueError(f"one upload may take {largest} bytes")
         return value
 
     @field_validator("trusted_proxies")

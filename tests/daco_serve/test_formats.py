@@ -116,9 +116,11 @@ def test_the_protocol_refuses_what_it_cannot_use(client: httpx.Client, photograp
     good = photographs / "1.png"
     refused(client.post("/geopose", content=b"{"), 422, "invalid_request")
     refused(client.post("/geopose", json={"id": "7", "sensorReadings": {}}), 422, "no_image")
-    refused(client.post("/geopose", json=reading(good, imageFormat="GRAY8")), 415, "unsupported_format")
+    raw = base64.b64encode(bytes(range(256)) * 48).decode()
+    asked = reading(good, imageFormat="GRAY8", imageBytes=raw)
+    refused(client.post("/geopose", json=asked), 415, "unsupported_format")
     refused(client.post("/geopose", json=reading(good, imageBytes="no base64!")), 415, "not_an_image")
-    refused(client.post("/geopose", json=reading(good, imageOrientation={"rotation": 90})), 422, "invalid_request")
+    refused(client.post("/geopose", json=reading(good, imageOrientation={"rotation": 45})), 422, "invalid_request")
     far = {"latitude": -35.0, "longitude": 139.0, "accuracy": 10.0}
     asked = reading(good)
     asked["sensorReadings"]["geolocationReadings"] = [far]

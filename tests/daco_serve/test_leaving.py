@@ -44,12 +44,12 @@ def test_the_bytes_of_what_still_waits_for_a_thread_are_dropped(index: Path) -> 
     service = Service(ServeSettings(index=(str(index),), device="cpu"))
     service.load()
     free = threading.Event()
-    for _ in range(service.settings.threads):
-        service.threads.submit(free.wait, 20)
     upload = bytes(1000)
     before = sys.getrefcount(upload)
 
     async def leave() -> None:
+        for _ in range(service.settings.threads):
+            asyncio.create_task(service.decoding.run("", lambda: free.wait(20)))  # noqa: RUF006
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(service.answer(service.live, upload, 1, time.perf_counter()), 0.2)
 

@@ -7,7 +7,7 @@ import pytest
 
 from daco_core.errors import DacoError
 from daco_serve.http.app import create_app
-from daco_serve.http.middleware.rates import _client, limits_of
+from daco_serve.http.middleware.rates import client_of, limits_of
 from daco_serve.operation.keys import KeyFile
 from daco_serve.operation.settings import ServeSettings
 
@@ -48,7 +48,7 @@ def test_without_keys_addresses_are_counted_and_only_a_trusted_proxy_names_them(
 
 def test_all_addresses_of_one_ipv6_customer_are_one_client() -> None:
     def client(address: str) -> str:
-        return _client({"client": (address, 1), "state": {}})
+        return client_of({"client": (address, 1), "state": {}})
 
     assert client("2001:db8:1:2::3") == client("2001:db8:1:2:ffff::1") != client("2001:db8:1:3::3")
     assert client("192.0.2.1") != client("192.0.2.2")

@@ -1,8 +1,12 @@
-"""Keeps one client from taking the time of all: so many requests a minute for each key, else for each address."""
+"""Keeps one client from taking the time of all: so many queries a minute for each key, else for each address.
+
+What is rationed is the work: a photograph of many pixels counts as several queries.
+"""
 
 import ipaddress
 import math
 import time
+from collections.abc import Sequence
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
@@ -13,6 +17,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daco_core.errors import DacoError, UsageError
+from daco_serve.http.image_header import decoding_cost
 from daco_serve.http.middleware.access import is_public
 from daco_serve.http.refusals import Refusal
 from daco_serve.operation.addresses import plain_address
@@ -20,6 +25,7 @@ from daco_serve.operation.keys import is_loopback
 from daco_serve.operation.settings import NO_LIMIT, ServeSettings
 
 OPEN_LIMIT = "120/minute"  # where strangers are let in without a key, unless another limit is named
+QUERY_PIXELS = 12_000_000  # of a PNG, and four times as many of a JPEG, count as one query
 READS_PER_QUERY = 20  # an answer names several photographs, which the page then loads
 IPV6_NETWORK = 64  # what a provider gives to one customer
 
@@ -38,21 +44,24 @@ class Rates:
             return
         kind = "query" if scope["method"] == "POST" else "read"
         limit = self._limits[kind]
-        client = _client(scope)
+        client = client_of(scope)
         try:
             await self._count(limit, kind, client)
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
             return
 
-        async def count_more(cost: int) -> None:
-            if cost >= limit.amount:  # the request itself was counted as one
+        async def count_more(photographs: int, units: int) -> None:
+            if photographs > limit.amount:
                 raise Refusal(
                     "bad_form",
                     f"No more than {limit.amount} photographs are allowed in {_period(limit)}, and so in one request:"
                     " send fewer.",
                 )
-            await self._count(limit, kind, client, cost)
+            # the request itself was counted as one; what waiting would not help is not refused for its pixels
+            cost = min(max(photographs, units), limit.amount) - 1
+            if cost:
+                await self._count(limit, kind, client, cost)
 
         scope["state"]["count_more"] = count_more
         await self._app(scope, receive, send)
@@ -69,18 +78,18 @@ class Rates:
         )
 
 
-async def count_more(request: Request, cost: int) -> None:
-    """Counts what a request turns out to be more than one query.
+async def count_photographs(request: Request, uploads: Sequence[bytes]) -> None:
+    """Counts what a request turns out to be more than one query: for its photographs, or for their pixels.
 
     Raises:
         Refusal: so many are not allowed now, or never at once.
     """
     count = getattr(request.state, "count_more", None)
-    if count is not None and cost > 0:
-        await count(cost)
+    if count is not None:
+        await count(len(uploads), sum(max(1, -(-decoding_cost(upload) // QUERY_PIXELS)) for upload in uploads))
 
 
-def _client(scope: Scope) -> str:
+def client_of(scope: Scope) -> str:
     """Who it is that asks: the key's name, else the address; of IPv6 the network, since one customer has them all."""
     key = scope["state"].get("key")
     if key:

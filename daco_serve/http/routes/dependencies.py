@@ -6,6 +6,7 @@ from fastapi import Depends, Query, Request
 from pydantic import ValidationError
 
 from daco_serve.engine.service import Service
+from daco_serve.http.admission import Admission
 from daco_serve.http.refusals import Refusal
 from daco_serve.http.schemas import Prior
 
@@ -15,7 +16,13 @@ async def _service(request: Request) -> Service:
     return service
 
 
+async def _admission(request: Request) -> Admission:
+    admission: Admission = request.app.state.admission
+    return admission
+
+
 ServiceOf = Annotated[Service, Depends(_service)]
+AdmissionOf = Annotated[Admission, Depends(_admission)]
 IndexName = Annotated[str | None, Query(description="Which index, as /v1/indexes names it; the first unless given.")]
 
 

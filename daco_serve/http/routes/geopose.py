@@ -1,8 +1,9 @@
 """`POST /geopose`: the GeoPose Protocol of the Open Spatial Computing Platform."""
 
 import asyncio
-import base64
 import binascii
+import json
+import re
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from daco_serve.http.answers import query_answer, search_area
 from daco_serve.http.formats import located
 from daco_serve.http.geopose import (
+    MOST_READINGS,
     Accuracy,
     BasicQuaternion,
     GeoPoseAnswer,
@@ -20,11 +22,13 @@ from daco_serve.http.geopose import (
     orientation_accuracy,
     quaternion_of,
 )
+from daco_serve.http.image_header import looks_like_image
+from daco_serve.http.middleware.rates import count_photographs
 from daco_serve.http.refusals import Refusal, documented
-from daco_serve.http.routes.dependencies import IndexName, ServiceOf
+from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, ServiceOf
 from daco_serve.http.routes.query import LOOKING_UP, unless_left
 from daco_serve.http.schemas import Prior
-from daco_serve.http.uploads import FORM_BYTES, read_upload
+from daco_serve.http.uploads import read_body
 
 router = APIRouter(tags=["geopose"])
 
@@ -52,15 +56,22 @@ BODY: dict[str, Any] = {
     },
 }
 RAW = {"RGBA32", "GRAY8", "DEPTH"}
+JSON_BYTES = 256 * 2**10  # of a request beside its photographs
+# the text of a photograph: found and cut out before the JSON is parsed, of which nothing large is left then
+IMAGE_BYTES = re.compile(rb'("imageBytes"\s*:\s*")([^"\\]*+(?:\\.[^"\\]*+)*+)(?=")')
+CUT_OUT = "photograph "  # and its number stands in its place
+BASE64_WEIGHT = 2  # bytes of memory that one of base64 takes: itself, and what it is decoded to
 
 
 @router.post(
     "/geopose",
     summary="Find where a photograph was taken, by the GeoPose Protocol",
-    responses=documented(*LOOKING_UP, "invalid_request", "not_located"),
+    responses=documented(*LOOKING_UP, "invalid_request", "json_too_large", "not_located"),
     openapi_extra={"requestBody": BODY},
 )
-async def geopose(request: Request, service: ServiceOf, index: IndexName = None) -> GeoPoseAnswer:
+async def geopose(
+    request: Request, service: ServiceOf, admission: AdmissionOf, index: IndexName = None
+) -> GeoPoseAnswer:
     """The pose of the first camera reading, its position's accuracy as the radius that holds 68 of 100.
 
     A geolocation reading with an accuracy narrows the search to three times that, and 100 m at least.
@@ -68,23 +79,46 @@ async def geopose(request: Request, service: ServiceOf, index: IndexName = None)
     began = time.perf_counter()
     settings = service.settings
     live = service.choose(index)
-    with service.admission():
-        most = settings.max_upload_bytes * 4 // 3 + FORM_BYTES
-        body = await read_upload(request, most, settings.upload_seconds)
+    with admission.place(request) as place:
+        most = settings.max_upload_bytes * 4 // 3 + JSON_BYTES
+        too_large = Refusal("image_too_large", f"The photograph is larger than {settings.max_upload_bytes} bytes.")
+        body = await read_body(request, place, most, too_large, settings.upload_seconds, BASE64_WEIGHT)
         asked, photograph, prior = await asyncio.to_thread(_parse, body)
-        answer = await unless_left(request, service.answer(live, photograph, 1, began, search_area(prior)))
+        del body
+        await count_photographs(request, [photograph])
+        upright = asked.sensorReadings.cameraReadings[0].imageOrientation.upright()
+        area = search_area(prior)
+        answer = await unless_left(request, service.answer(live, photograph, 1, began, area, place.client, upright))
     location = located(query_answer(answer, service))
     return GeoPoseAnswer(
         id=asked.id,
         timestamp=time.time_ns() // 1_000_000,
         accuracy=Accuracy(position=location.uncertainty_metres, orientation=orientation_accuracy(location.heading)),
-        geopose=BasicQuaternion(position=geo_position(location), quaternion=quaternion_of(location.heading)),
+        geopose=BasicQuaternion(
+            position=geo_position(location, asked.height()), quaternion=quaternion_of(location.heading)
+        ),
     )
 
 
 def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
+    """The request, its first photograph and where to look; to be called in a thread.
+
+    Raises:
+        Refusal: it is no such request, or has much beside the photograph, or its photograph cannot be read.
+    """
+    cut_out: list[memoryview] = []
+
+    def cut(found: re.Match[bytes]) -> bytes:
+        if len(cut_out) == MOST_READINGS:
+            raise Refusal("json_too_large", f"The request has more than {MOST_READINGS} photographs.")
+        cut_out.append(memoryview(body)[found.start(2) : found.end(2)])
+        return found[1] + f"{CUT_OUT}{len(cut_out) - 1}".encode()
+
+    rest = IMAGE_BYTES.sub(cut, body)
+    if len(rest) > JSON_BYTES:
+        raise Refusal("json_too_large", f"The request has more than {JSON_BYTES} bytes beside its photographs.")
     try:
-        asked = GeoPoseRequest.model_validate_json(body)
+        asked = GeoPoseRequest.model_validate_json(rest)
         prior = asked.prior()
     except ValidationError as error:
         first = error.errors()[0]
@@ -93,14 +127,27 @@ def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
     if not asked.sensorReadings.cameraReadings:
         raise Refusal("no_image", "The request has no cameraReadings, so there is no photograph to look up.")
     reading = asked.sensorReadings.cameraReadings[0]
-    if reading.imageFormat.upper() in RAW:
-        raise Refusal("unsupported_format", f"{reading.imageFormat} is not taken: send the photograph as JPG.")
-    if reading.imageOrientation.mirrored or reading.imageOrientation.rotation % 360:
-        raise Refusal("invalid_request", "imageOrientation: send the photograph upright and not mirrored.")
     try:
-        photograph = base64.b64decode(reading.imageBytes.rpartition(",")[2], validate=True)  # a data URL's too
-    except (binascii.Error, ValueError) as error:
-        raise Refusal("not_an_image", "imageBytes is not base64.") from error
+        reading.imageOrientation.upright()
+    except ValueError as error:
+        raise Refusal("invalid_request", f"imageOrientation: {error}.") from error
+    number = reading.imageBytes.removeprefix(CUT_OUT)
+    text = cut_out[int(number)] if number.isdecimal() and int(number) < len(cut_out) else reading.imageBytes.encode()
+    photograph = _decoded(text)
     if not photograph:
         raise Refusal("no_image", "imageBytes is empty.")
+    if not looks_like_image(photograph) and reading.imageFormat.upper() in RAW:
+        raise Refusal("unsupported_format", f"{reading.imageFormat} is not taken: send the photograph as JPG.")
     return asked, photograph, prior
+
+
+def _decoded(text: memoryview | bytes) -> bytes:
+    """What the base64 in a JSON string stands for, a data URL's too."""
+    try:
+        if re.search(rb"\\", text):  # some write a slash with one before it
+            text = json.loads(b'"%b"' % bytes(text)).encode()
+        if (prefix := re.match(rb"data:[^,]*,", text)) is not None:
+            text = text[prefix.end() :]
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise Refusal("not_an_image", "imageBytes is not base64.") from error

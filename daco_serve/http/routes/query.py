@@ -14,9 +14,9 @@ from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
 from daco_serve.http.answers import query_answer, search_area
 from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, choose, render
-from daco_serve.http.middleware.rates import count_more
+from daco_serve.http.middleware.rates import count_photographs
 from daco_serve.http.refusals import Refusal, documented
-from daco_serve.http.routes.dependencies import IndexName, PriorGiven, ServiceOf
+from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, PriorGiven, ServiceOf
 from daco_serve.http.schemas import BatchAnswer, BatchItem, ErrorDetail, QueryAnswer
 from daco_serve.http.uploads import FIELD, Upload, read_upload, read_uploads
 
@@ -37,6 +37,7 @@ BODY = {
     },
 }
 BATCH_BODY = {"required": True, "content": {"multipart/form-data": {"schema": SEVERAL}}}
+FULL = ("too_busy", "upload_gave_way", "upload_memory_full")
 LOOKING_UP = (
     "bad_form",
     "upload_too_slow",
@@ -49,7 +50,7 @@ LOOKING_UP = (
     "image_too_slow",
     "unknown_index",
     "prior_holds_nothing",
-    "too_busy",
+    *FULL,
     "not_ready",
 )
 FORMS: dict[int | str, dict[str, Any]] = {
@@ -90,7 +91,7 @@ Chosen = Annotated[Live, Depends(_chosen)]
     openapi_extra={"requestBody": BODY},
 )
 async def query(
-    request: Request, service: ServiceOf, k: Wanted, live: Chosen, prior: PriorGiven
+    request: Request, service: ServiceOf, admission: AdmissionOf, k: Wanted, live: Chosen, prior: PriorGiven
 ) -> QueryAnswer | Response:
     """The reference photographs most similar to the one sent, and the location that follows from them.
 
@@ -100,9 +101,11 @@ async def query(
     began = time.perf_counter()
     settings = service.settings
     form = choose(request.headers.get("accept"))
-    with service.admission():
-        upload = await read_upload(request, settings.max_upload_bytes, settings.upload_seconds)
-        found = await unless_left(request, service.answer(live, upload, k, began, search_area(prior)))
+    with admission.place(request) as place:
+        upload = await read_upload(request, place, settings.max_upload_bytes, settings.upload_seconds)
+        await count_photographs(request, [upload])
+        area = search_area(prior)
+        found = await unless_left(request, service.answer(live, upload, k, began, area, client=place.client))
     answer = query_answer(found, service)
     vary = {"Vary": "Accept"}
     if form == JSON:
@@ -121,28 +124,35 @@ async def query(
         "bad_k",
         "unknown_index",
         "bad_prior",
-        "too_busy",
+        *FULL,
         "not_ready",
     ),
     openapi_extra={"requestBody": BATCH_BODY},
 )
-async def batch(request: Request, service: ServiceOf, k: Wanted, live: Chosen, prior: PriorGiven) -> BatchAnswer:
+async def batch(
+    request: Request, service: ServiceOf, admission: AdmissionOf, k: Wanted, live: Chosen, prior: PriorGiven
+) -> BatchAnswer:
     """One answer for each photograph, in their order: what `/v1/query` would say of it, or why it was refused.
 
     `curl -F image=@one.jpg -F image=@two.jpg ADDRESS/v1/query/batch`
     """
     began = time.perf_counter()
     settings = service.settings
-    with service.admission():
+    with admission.place(request) as place:
         uploads = await read_uploads(
-            request, settings.max_images, settings.max_batch_bytes, settings.max_upload_bytes, settings.upload_seconds
+            request,
+            place,
+            settings.max_images,
+            settings.max_batch_bytes,
+            settings.max_upload_bytes,
+            settings.upload_seconds,
         )
-        await count_more(request, len(uploads) - 1)
-        return await unless_left(request, _answer_all(service, live, uploads, k, began, prior))
+        await count_photographs(request, [upload.content for upload in uploads])
+        return await unless_left(request, _answer_all(service, live, uploads, k, began, prior, place.client))
 
 
 async def _answer_all(
-    service: Service, live: Live, uploads: list[Upload], k: int, began: float, prior: PriorGiven
+    service: Service, live: Live, uploads: list[Upload], k: int, began: float, prior: PriorGiven, client: str
 ) -> BatchAnswer:
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -151,7 +161,7 @@ async def _answer_all(
             try:
                 if upload.refusal is not None:
                     raise upload.refusal
-                answer = await service.answer(live, upload.content, k, began, search_area(prior))
+                answer = await service.answer(live, upload.content, k, began, search_area(prior), client=client)
                 return BatchItem(name=upload.name, answer=query_answer(answer, service), error=None)
             except (Refusal, QueryError) as error:
                 detail = ErrorDetail(code=error.code, message=error.message)

@@ -1,0 +1,178 @@
+"""Who may upload now: places and bytes, shared out between clients so that none takes them from the others."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from starlette.requests import Request
+
+from daco_serve.http.middleware.rates import client_of
+from daco_serve.http.refusals import Refusal
+from daco_serve.operation import metrics
+from daco_serve.operation.settings import ServeSettings
+
+STALLED_SECONDS = 2.0  # of silence, after which an upload gives way to whoever wants its place
+SILENT_SECONDS = 10.0  # of silence, after which an upload is over in any case; and before which none is called slow
+
+
+class Place:
+    """A request's place among those in work, and the bytes of its upload.
+
+    Args:
+        client: who has it: a key's name or an address.
+    """
+
+    def __init__(self, admission: "Admission", client: str) -> None:
+        self._admission = admission
+        self.client = client
+        self.held = 0
+        self.heard = time.monotonic()
+        self._leaves_for: Refusal | None = None
+        self._deadline: asyncio.Timeout | None = None
+
+    @property
+    def uploads(self) -> bool:
+        """Whether it is still being sent, and may be told to leave."""
+        return self._deadline is not None and not self._deadline.expired() and self._leaves_for is None
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing has come for a while."""
+        return time.monotonic() - self.heard > STALLED_SECONDS
+
+    @asynccontextmanager
+    async def reading(self, request: Request, seconds: float, weight: int = 1) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body as it comes in; each part is counted until the place is left.
+
+        Args:
+            seconds: for all of it.
+            weight: how many bytes of memory one byte of the body will take.
+
+        Raises:
+            Refusal: it comes in too slowly, or has to give way to the uploads of others.
+        """
+        begun = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(begun + seconds) as self._deadline:
+                yield self._parts(request, self._deadline, begun, seconds, weight)
+        except TimeoutError as error:
+            if self._leaves_for is not None:
+                raise self._leaves_for from error
+            if asyncio.get_running_loop().time() >= begun + seconds:
+                why = f"The photograph did not arrive within {seconds:g} seconds."
+            else:
+                why = f"The upload stalled, or came in slower than {self._admission.least_rate} bytes a second."
+            raise Refusal("upload_too_slow", why) from error
+        finally:
+            self._deadline = None
+
+    async def _parts(
+        self, request: Request, deadline: asyncio.Timeout, begun: float, seconds: float, weight: int
+    ) -> AsyncIterator[bytes]:
+        loop, received = asyncio.get_running_loop(), 0
+        self.heard = time.monotonic()
+        deadline.reschedule(min(begun + seconds, loop.time() + SILENT_SECONDS))
+        async for part in request.stream():
+            if self._leaves_for is not None:
+                raise self._leaves_for
+            self.heard = time.monotonic()
+            received += len(part)
+            slowest = begun + SILENT_SECONDS + received / self._admission.least_rate
+            deadline.reschedule(min(begun + seconds, slowest, loop.time() + SILENT_SECONDS))
+            self._admission.take(self, len(part) * weight)
+            yield part
+
+    def leave(self, refusal: Refusal) -> None:
+        """Ends the upload, for the reason that its client is told."""
+        assert self._deadline is not None
+        self._leaves_for = refusal
+        self._deadline.reschedule(0.0)
+
+
+class Admission:
+    """The places of one worker, and the bytes that all uploads together may hold.
+
+    While nobody else wants them, one client may have all. When they are all taken, whoever comes gets the place of an
+    upload that has stalled, or else of a client that has at least two places more; and so with the bytes.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._most = settings.max_waiting
+        self._most_bytes = settings.upload_memory
+        self.least_rate = settings.upload_rate
+        self._places: set[Place] = set()
+        self._held = 0
+
+    @contextmanager
+    def place(self, request: Request) -> Iterator[Place]:
+        """A place for a request, until its answer is ready.
+
+        Raises:
+            Refusal: all are taken, and none has to give way.
+        """
+        place = Place(self, client_of(request.scope))
+        if len(self._places) >= self._most:
+            self._make_place(place.client)
+        self._places.add(place)
+        try:
+            with metrics.in_work.track_inprogress():
+                yield place
+        finally:
+            self._release(place)
+
+    def take(self, place: Place, size: int) -> None:
+        """Counts bytes of an upload.
+
+        Raises:
+            Refusal: there is no room for them, and no other upload has to give way.
+        """
+        while self._held + size > self._most_bytes:
+            self._make_room(place)
+        place.held += size
+        self._count(size)
+
+    def _make_place(self, client: str) -> None:
+        places = Counter(place.client for place in self._places)
+        leaving = max(
+            (
+                place
+                for place in self._places
+                if place.uploads and (place.is_stalled or places[place.client] > places[client] + 1)
+            ),
+            key=lambda place: (place.is_stalled, places[place.client], -place.heard),
+            default=None,
+        )
+        if leaving is None:
+            raise Refusal("too_busy")
+        self._send_away(leaving, Refusal("upload_gave_way", headers={"Connection": "close"}))
+
+    def _make_room(self, asking: Place) -> None:
+        places, held = Counter(place.client for place in self._places), Counter[str]()
+        for place in self._places:
+            held[place.client] += place.held
+        leaving = max(
+            (place for place in self._places if place.uploads and place.held and place is not asking),
+            key=lambda place: (place.is_stalled, places[place.client] > 1, held[place.client], place.held),
+            default=None,
+        )
+        # what comes in steadily and is its client's only one may end: of those that came first some are answered
+        if leaving is None or not (
+            leaving.is_stalled or (places[leaving.client] > 1 and held[leaving.client] > held[asking.client])
+        ):
+            raise Refusal("upload_memory_full", headers={"Connection": "close"})
+        self._send_away(leaving, Refusal("upload_gave_way", headers={"Connection": "close"}))
+
+    def _send_away(self, place: Place, refusal: Refusal) -> None:
+        place.leave(refusal)
+        self._release(place)
+
+    def _release(self, place: Place) -> None:
+        self._places.discard(place)
+        self._count(-place.held)
+        place.held = 0
+
+    def _count(self, size: int) -> None:
+        self._held += size
+        metrics.upload_bytes.inc(size)

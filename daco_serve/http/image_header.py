@@ -1,0 +1,64 @@
+"""How many pixels an image claims to have, read from its first bytes without a decoder."""
+
+import struct
+
+SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG
+MOST_SEGMENTS = 1000  # that are looked at in a JPEG
+NO_FRAME = {0xC4, 0xC8, 0xCC}  # of the markers from C0 to CF these do not begin a frame
+JPEG_SHARE = 4  # a JPEG is decoded in a smaller form, which takes about a quarter of the time or less
+
+
+def looks_like_image(content: bytes) -> bool:
+    """Whether it begins as a JPEG, PNG or WebP does."""
+    return content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or content[8:12] == b"WEBP"
+
+
+def decoding_cost(content: bytes) -> int:
+    """What decoding an image is about as much work as: pixels of a PNG; 0 where this is none that is decoded.
+
+    A JPEG counts a quarter of its pixels, a progressive one that for each pass over them.
+    """
+    try:
+        if content.startswith(b"\x89PNG\r\n\x1a\n"):
+            width, height = struct.unpack_from(">II", content, 16)
+            return int(width * height)
+        if content[8:12] == b"WEBP":
+            return _webp(content)
+        if content.startswith(b"\xff\xd8"):
+            return _jpeg(content) * content.count(SCAN) // JPEG_SHARE
+    except (struct.error, IndexError):  # cut off
+        pass
+    return 0
+
+
+def _webp(content: bytes) -> int:
+    kind = content[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
+    elif kind == b"VP8L":
+        bits = struct.unpack_from("<I", content, 21)[0]
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (size & 0x3FFF for size in struct.unpack_from("<HH", content, 26))
+    return width * height
+
+
+def _jpeg(content: bytes) -> int:
+    at = 2
+    for _ in range(MOST_SEGMENTS):
+        while content[at] == 0xFF and content[at + 1] == 0xFF:  # padding
+            at = _after_padding(content, at)
+        if content[at] != 0xFF:
+            return 0
+        marker = content[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in NO_FRAME:
+            height, width = struct.unpack_from(">HH", content, at + 5)
+            return int(width * height)
+        at += 2 + struct.unpack_from(">H", content, at + 2)[0]
+    return 0
+
+
+def _after_padding(content: bytes, at: int) -> int:
+    """Where the last of a run of FF bytes stands."""
+    rest = content[at : at + 65536].lstrip(b"\xff")
+    return at + min(len(content) - at, 65536) - len(rest) - 1
