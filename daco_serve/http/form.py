@@ -13,9 +13,9 @@ MOST_FIELDS = 8  # that are no files
 
 @dataclass
 class FormFile:
-    """One file: the field that it came in, the name that its sender gave it, and its bytes."""
+    """One file: the name of its field, the name that its sender gave it, and its bytes."""
 
-    field: str
+    field_name: str
     name: str
     content: bytearray = field(default_factory=bytearray)
 

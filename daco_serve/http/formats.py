@@ -12,6 +12,7 @@ JSON = "application/json"
 GEOJSON = "application/geo+json"
 GEOPOSE = "application/geopose+json"
 QUATERNION = f"{GEOPOSE};profile=basic-quaternion"
+ACCEPT_LENGTH = 4096
 OFFERED = (JSON, GEOJSON, GEOPOSE, QUATERNION)
 
 
@@ -19,8 +20,10 @@ def choose(accept: str | None) -> str:
     """Which of the OFFERED forms an Accept header prefers (RFC 9110, 12.5.1); JSON where it does not care.
 
     Raises:
-        Refusal: none of them will do.
+        Refusal: none of them will do, or it is longer than anybody needs.
     """
+    if accept is not None and len(accept) > ACCEPT_LENGTH:
+        raise Refusal("head_too_large", f"Accept is longer than {ACCEPT_LENGTH} characters.")
     ranges = [_parse(part) for part in (accept or "*/*").split(",") if part.strip()]
     # what names a form most exactly decides how much it is wanted; of forms wanted alike, the one named most exactly
     found = {form: max((_match(form, wanted) for wanted in ranges), default=(0, 0.0)) for form in OFFERED}

@@ -93,7 +93,7 @@ async def _read_form(
 
 
 def _photographs(files: list[FormFile]) -> list[FormFile]:
-    photographs = [file for file in files if file.field == FIELD]
+    photographs = [file for file in files if file.field_name == FIELD]
     if not photographs:
         raise Refusal("no_image", f"The form has no file in the field '{FIELD}': curl -F {FIELD}=@photograph.jpg")
     return photographs

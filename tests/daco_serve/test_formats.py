@@ -168,3 +168,12 @@ def test_the_client_hears_why_there_is_no_pose_and_that_an_unknown_heading_may_b
         assert headless["accuracy"]["orientation"] == 180
         assert headless["geopose"]["quaternion"] == {"x": 0, "y": 0, "z": 0, "w": 1}
         assert "not_located" in gpp(f"{address}/geopose?index=nowhere", photographs / "1.png").stderr
+
+
+def test_an_accept_of_thousands_of_forms_is_not_parsed(client: httpx.Client, photographs: Path) -> None:
+    content = (photographs / "1.png").read_bytes()
+    for ranges, status in ((400, 200), (2000, 431)):
+        accept = "a/b;q=1," * ranges + "*/*"
+        answer = client.post("/v1/query", content=content, headers={"Accept": accept})
+        assert answer.status_code == status
+    refused(answer, 431, "head_too_large")

@@ -87,7 +87,10 @@ Chosen = Annotated[Live, Depends(_chosen)]
     "/query",
     summary="Find where a photograph was taken",
     response_model=QueryAnswer,
-    responses={**FORMS, **documented(*LOOKING_UP, "bad_k", "bad_prior", "not_acceptable", "not_located")},
+    responses={
+        **FORMS,
+        **documented(*LOOKING_UP, "bad_k", "bad_prior", "not_acceptable", "head_too_large", "not_located"),
+    },
     openapi_extra={"requestBody": BODY},
 )
 async def query(
