@@ -3,6 +3,7 @@
 import { readPosition } from "./exif.js";
 import { PlaceMap } from "./map.js";
 import { Refused, ask, keepKey, showImage } from "./server.js";
+import { judge, shownMatches } from "./verdicts.js";
 import { coordinates, distance, facing, metres, percent } from "./words.js";
 
 const AT_ONCE = 2; // photographs that are being looked up together
@@ -45,8 +46,9 @@ async function lookUp(photograph) {
     const response = await ask(`/v1/query${where}`, { method: "POST", body: form }, askForKey);
     const answer = await response.json();
     if (photograph.turn !== turn) return; // another map was chosen meanwhile
-    photograph.answer = answer;
-    photograph.rank = photograph.answer.matches[0]?.rank ?? 1;
+    photograph.answer = { ...answer, matches: shownMatches(answer) };
+    photograph.judged = judge(answer);
+    photograph.rank = answer.best?.rank ?? 1;
     change(photograph, "done");
   } catch (error) {
     if (photograph.turn !== turn) return;
@@ -69,15 +71,10 @@ async function fitting(file) {
 function change(photograph, state) {
   photograph.state = state;
   photograph.frame.dataset.state = state;
-  const words = { asking: "being looked up", failed: "not found out: an error", done: summary(photograph) };
+  mark(photograph.frame, state === "done" ? photograph.judged.state : null);
+  const words = { asking: "being looked up", failed: "not found out: an error", done: photograph.judged?.summary };
   photograph.frame.querySelector(".status").textContent = words[state] ?? "";
   if (photograph === shown) show(photograph);
-}
-
-function summary({ answer }) {
-  if (!answer) return "";
-  if (answer.location) return `probably ${answer.location.place}`;
-  return answer.verdict === "not_on_map" ? "probably not on this map" : "no position known";
 }
 
 // ---- the strip of photographs ------------------------------------------------------------------------------------
@@ -123,23 +120,17 @@ function showFailure(photograph, error) {
 }
 
 function showAnswer(photograph) {
-  const { answer, own } = photograph;
-  const { location, matches, index, timings, on_map: onMap, verdict } = answer;
-  const count = index.count.toLocaleString();
-  find("timing").textContent = `${count} photographs in ${timings.total_ms.toFixed(0)} ms`;
+  const { answer, own, judged } = photograph;
+  const { location, matches, index, timings } = answer;
+  find("timing").textContent = `${index.count.toLocaleString()} photographs in ${timings.total_ms.toFixed(0)} ms`;
   find("list").replaceChildren(...matches.map((match) => matchItem(photograph, match)));
+  say(judged.overline, judged.headline, judged.explanation, judged.state);
   if (location) {
-    const heading = facing(location.heading);
-    say("Probably here", location.place, explain(location, heading));
     find("coordinates").textContent = coordinates(location);
     find("open").href = `geo:${location.latitude},${location.longitude}`;
-  } else if (verdict === "not_on_map") {
-    say("No match", "Not on this map", `None of the ${count} photographs is likely to show this place (chance: ${percent(onMap)}). What comes closest is below.`);
-  } else {
-    say("No position", "Place not known", "None of the matches has a position. What comes closest is below.");
   }
   find("position").hidden = !location;
-  showChance(location?.probability ?? null);
+  showChance(answer);
   showOwn(own, location);
   const away = map?.show(answer, own, (rank) => compare(photograph, rank)) ?? 0;
   if (away) find("explanation").textContent += ` ${away === 1 ? "One match lies" : `${away} matches lie`} outside the map.`;
@@ -148,23 +139,25 @@ function showAnswer(photograph) {
   find("spoken").textContent = `${photograph.file.name}: ${find("verdict").textContent}. ${find("chance-text").textContent}`;
 }
 
-function explain(location, heading) {
-  const radius = `Give or take ${metres(location.uncertainty_metres)}`;
-  const sure = location.calibrated ? ` (68 of 100 such answers are)` : ", by how far the matches lie apart";
-  const unsure = location.probability === null ? " How often such answers are right has not been measured for this map." : "";
-  return `${radius}${sure}${heading ? `, ${heading}` : ""}.${unsure}`;
+/** Gives an element the colour and the mark of a state; null for none. */
+function mark(element, state) {
+  if (state) element.dataset.verdict = state;
+  else delete element.dataset.verdict;
 }
 
-function say(overline, verdict, explanation) {
+/** The card at the top of the map; `state` colours it and the estimate on the map. */
+function say(overline, verdict, explanation, state = null) {
+  mark(find("where"), state);
   find("overline").textContent = overline;
   find("verdict").textContent = verdict;
   find("explanation").textContent = explanation;
   find("position").hidden = find("chance").hidden = find("own").hidden = true;
 }
 
-function showChance(probability) {
+function showChance({ probability, location }) {
   find("chance").hidden = probability === null;
-  find("chance-text").textContent = probability === null ? "" : `${percent(probability)} likely to be right within 25 m`;
+  const within = location ? " within 25 m" : "";
+  find("chance-text").textContent = probability === null ? "" : `${percent(probability)} likely to be right${within}`;
   find("chance-meter").value = probability ?? 0;
 }
 
@@ -185,6 +178,7 @@ function matchItem(photograph, match) {
   part("meter").value = Math.max(0, match.similarity);
   part(".similarity").textContent = `similarity ${match.similarity.toFixed(3)}`;
   part(".hint").textContent = whereabouts(match, photograph.answer.location);
+  part(".answer-mark").hidden = match.rank !== photograph.answer.best?.rank;
   part("button").addEventListener("click", () => compare(photograph, match.rank));
   return item;
 }

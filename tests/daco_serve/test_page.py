@@ -1,6 +1,5 @@
 """The page in a real browser: photographs in, matches, map and comparison out, by mouse, by keyboard, with a key."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,12 +14,11 @@ from PIL import Image
 
 from daco_core.errors import DacoError
 from daco_index.build import BuildOptions, build_index
-from daco_serve.engine.calibration import fit
 from daco_serve.operation.keys import KeyFile
 from daco_serve.operation.settings import load_settings
 
-from .conftest import hosted
-from .test_calibration import outcomes
+from .conftest import calibrate, hosted
+from .test_query import lone_and_crowd
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
@@ -245,21 +243,105 @@ def test_a_key_is_asked_for_and_kept(
 
 
 def test_not_on_this_map_is_an_answer(open_page: Open, host: Host, own_index: Path, photographs: Path) -> None:
-    encoder = json.loads((own_index / "generations/1/manifest.json").read_text())["encoder_fingerprint"]
-    calibration = fit(outcomes(), extent=25.0, encoder=encoder, references=6, created="now", queries="q", elsewhere=0.3)
-    calibration.is_on_map.bias = -100
-    calibration.save(own_index / "calibration.json")
+    calibrate(own_index, on_map=0.01)
     page = open_page(host(own_index))
     choose(page, photographs / "3.png")
     ready(page)
     assert page.inner_text("#verdict") == "Not on this map"
     assert page.locator("#list li").count() == 5 and page.locator("#map .mark-here").count() == 0
-    calibration.is_on_map.bias = 100
-    calibration.save(own_index / "calibration.json")
-    page = open_page(host(own_index))
+    assert state(page) == ("absent", "NO MATCH", "not on this map")
+
+
+def state(page: Any) -> tuple[str, str, str]:
+    """The state of the first photograph, equal in card and strip; its words in the card, and in the strip."""
+    inside = page.get_attribute("#where", "data-verdict")
+    assert inside == page.get_attribute("#film li:first-child button", "data-verdict")
+    return inside, page.inner_text("#overline"), page.inner_text("#film li:first-child .status")
+
+
+def colours(page: Any) -> set[str]:
+    """Of the mark in the strip, of the card's words, and of the estimate on the map."""
+    return {
+        page.evaluate("([selector, name]) => getComputedStyle(document.querySelector(selector))[name]", wanted)
+        for wanted in (
+            ["#film .mark", "backgroundColor"],
+            [".overline", "color"],
+            [".overline .mark", "backgroundColor"],
+            ["#map .mark-here", "borderTopColor"],
+            ["#map .uncertainty", "stroke"],
+        )
+    }
+
+
+def test_four_states_have_words_a_colour_and_a_mark_each(
+    open_page: Open, host: Host, own_index: Path, photographs: Path
+) -> None:
+    seen: dict[str, str] = {}
+    for right, expected in (
+        (0.95, ("located", "LOCATED", "located: place 3")),
+        (0.7, ("probably", "PROBABLY HERE", "probably here: place 3")),
+        (0.3, ("probably", "PERHAPS HERE", "perhaps here: place 3")),
+        (None, ("closest", "NOT CALIBRATED", "closest match, not calibrated: place 3")),
+    ):
+        if right is not None:
+            calibrate(own_index, right=right)
+        else:
+            (own_index / "calibration.json").unlink()
+        page = open_page(host(own_index))
+        choose(page, photographs / "3.png")
+        ready(page)
+        assert state(page) == expected
+        (colour,) = colours(page)
+        assert seen.setdefault(expected[0], colour) == colour
+        assert page.is_hidden("#chance") == (right is None)
+        if right is None:
+            assert page.inner_text("#verdict") == "Closest match: place 3"
+            assert "has not been measured" in page.inner_text("#explanation")
+        else:
+            assert page.inner_text("#chance-text") == f"{100 * right:.0f} % likely to be right within 25 m"
+    assert len(set(seen.values())) == len(seen) == 3
+
+
+def test_a_place_without_a_position_is_named(
+    open_page: Open, host: Host, photographs: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photographs, tmp_path / "unplaced", ignore=shutil.ignore_patterns("locations.csv"))
+    build_index(
+        str(tmp_path / "unplaced"), str(encoder_folder), tmp_path / "map", BuildOptions(device="cpu", progress=False)
+    )
+    calibrate(tmp_path / "map")
+    page = open_page(host(tmp_path / "map"))
     choose(page, photographs / "3.png")
     ready(page)
-    assert re.search(r"\d+ % likely to be right", page.inner_text("#chance"))
+    assert page.inner_text("#verdict") == "Looks like 3"
+    assert state(page) == ("located", "RECOGNISED", "recognised: 3")
+    assert page.inner_text("#chance-text") == "95 % likely to be right"
+    assert (
+        page.inner_text("#explanation")
+        == "It is match 1; no other of the 6 best shows this place. Its position is not known."
+    )
+    assert page.is_hidden("#position") and page.is_hidden("#map")
+
+
+def test_headline_and_picture_are_of_one_place_and_the_page_says_why(
+    open_page: Open, host: Host, photographs: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "references"
+    query = lone_and_crowd(photographs, folder)
+    build_index(str(folder), str(encoder_folder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
+    page = open_page(host(tmp_path / "map", k=1))
+    query.save(tmp_path / "query.png")
+    choose(page, tmp_path / "query.png")
+    ready(page)
+    headline = page.inner_text("#verdict").removeprefix("Closest match: ")
+    assert headline.startswith("crowd") and page.inner_text("#theirs-place") == headline
+    assert page.inner_text("#theirs-rank") == "2"
+    assert page.locator("#list .name").all_inner_texts() == ["alone", headline]
+    assert page.locator("#list .answer-mark:visible").count() == 1
+    assert page.get_attribute("#list li:nth-child(2) button", "aria-pressed") == "true"
+    assert page.inner_text("#explanation").startswith(
+        "5 of the 6 best matches lie here, the best of them as match 2; match 1 is more similar, but shows another"
+    )
 
 
 def test_another_map_is_chosen_and_every_photograph_looked_up_in_it(
@@ -279,7 +361,7 @@ def test_another_map_is_chosen_and_every_photograph_looked_up_in_it(
     page.select_option("#index", "unplaced")
     page.wait_for_selector("#timing:has-text('2 photographs')")
     ready(page, 2)
-    assert page.inner_text("#verdict") == "Place not known" and page.is_hidden("#map")
+    assert page.inner_text("#verdict") == "Closest match: 1" and page.is_hidden("#map")
     assert page.locator("#list .name").all_inner_texts() == ["1", "0"]
 
 
