@@ -64,7 +64,7 @@ SUITES := tests/daco_serve tests/bench tests/index tests/training tests/core $(w
 test: $(VENV)/test-installed
 	$(if $(PYTEST_ARGS),$(BIN)/pytest $(PYTEST_ARGS),$(MAKE) --jobs=2 --keep-going --output-sync=target $(SUITES))
 $(SUITES):
-	$(BIN)/pytest $@
+	$(BIN)/pytest --durations=25 $(SKIPS:%=--expected-skips %) $@
 
 # the documentation's pictures of the page, of the demo city and nothing else; needs Chromium
 screenshot: $(MAP)/CURRENT $(VENV)/test-installed

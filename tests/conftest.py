@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from . import expected_skips
 from .milvus_lite import MilvusLite
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +20,11 @@ ROOT = Path(__file__).parents[1]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    expected_skips.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    expected_skips.register(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

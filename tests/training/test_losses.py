@@ -1,7 +1,9 @@
 """The losses, memories and recalls are the published ones, to 1e-4."""
 
 import copy
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,57 +23,102 @@ from daco_training.methods.npid import NPID
 from daco_training.methods.simclr import nt_xent
 from daco_training.methods.simsiam import simsiam_loss
 
+from . import published_formulas
+
 TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def published(shared: Path) -> dict[str, Tensor]:
+def given() -> dict[str, Tensor]:
+    """The inputs of the published formulas."""
+    return {
+        name: torch.from_numpy(np.asarray(value)).float() if name not in ("index", "draw") else torch.as_tensor(value)
+        for name, value in published_formulas.inputs().items()
+    }
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    """What the published formulas give of them."""
+    values: dict[str, Any] = json.loads(published_formulas.VALUES.read_text())
+    return values
+
+
+def test_the_expected_values_are_what_the_formulas_give(expected: dict[str, Any]) -> None:
+    found = published_formulas.values()
+    assert found.pop("recalls") == expected["recalls"]
+    np.testing.assert_allclose(found.pop("npid_bank_after"), expected["npid_bank_after"], atol=1e-6)
+    assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-9)
+
+
+def test_the_formulas_give_what_the_published_code_gave(shared: Path) -> None:
     with np.load(shared / "reference" / "original_losses.npz") as archive:
-        return {name: torch.from_numpy(np.asarray(archive[name])) for name in archive.files}
+        then = {name: np.asarray(archive[name], dtype=np.float64) for name in archive.files}
+    o1, o2, g1, g2 = (then[name] for name in ("ori_proj_1", "ori_proj_2", "gen_proj_1", "gen_proj_2"))
+    index, draw = then["npid_pos_index"].astype(int), then["npid_draw"].astype(int)
+    after = published_formulas.remember(then["npid_bank"], o1, index, 0.5)
+    first, normaliser = published_formulas.npid(then["npid_bank"], o1, index, draw, 0.1, 0.0)
+    second, _ = published_formulas.npid(after, o2, index, draw, 0.1, normaliser)
+    now: dict[str, Any] = {"npid_loss_first": first, "npid_z": normaliser, "npid_loss_second": second}
+    now |= {"npid_bank_after": after, "moco_t0.1": published_formulas.moco(o1, o2, then["moco_queue"], 0.1)}
+    now["moco_queue_after"] = published_formulas.enqueue(then["moco_queue"], o2)
+    for temperature in (0.1, 0.5):
+        now[f"simclr_t{temperature}"] = published_formulas.nt_xent(o1, o2, temperature)
+        for lamda in (0.3, 0.8):
+            now[f"daco_t{temperature}_l{lamda}"] = published_formulas.daco(o1, o2, g1, g2, temperature, lamda)
+    found = published_formulas.recalls(then["recall_vectors"], 60)
+    now |= {"recall_ab": found["a->b"], "recall_ba": found["b->a"], "recall_cross": found["a<->b"]}
+    for name, value in now.items():
+        np.testing.assert_allclose(value, then[name], atol=TOLERANCE, err_msg=name)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
-def test_simclr_loss_is_the_published_one(published: dict[str, Tensor], temperature: float) -> None:
-    loss = nt_xent(published["ori_proj_1"], published["ori_proj_2"], temperature)
-    assert loss.item() == pytest.approx(published[f"simclr_t{temperature}"].item(), abs=TOLERANCE)
+def test_simclr_loss_is_the_published_one(
+    given: dict[str, Tensor], expected: dict[str, Any], temperature: float
+) -> None:
+    loss = nt_xent(given["o1"], given["o2"], temperature)
+    assert loss.item() == pytest.approx(expected[f"simclr_t{temperature}"], abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 @pytest.mark.parametrize("lamda", [0.3, 0.8])
-def test_daco_loss_is_the_published_one(published: dict[str, Tensor], temperature: float, lamda: float) -> None:
-    projections = [published[name] for name in ("ori_proj_1", "ori_proj_2", "gen_proj_1", "gen_proj_2")]
+def test_daco_loss_is_the_published_one(
+    given: dict[str, Tensor], expected: dict[str, Any], temperature: float, lamda: float
+) -> None:
+    projections = [given[name] for name in ("o1", "o2", "g1", "g2")]
     loss = daco_loss(*projections, temperature=temperature, lamda=lamda)
-    assert loss.item() == pytest.approx(published[f"daco_t{temperature}_l{lamda}"].item(), abs=TOLERANCE)
+    assert loss.item() == pytest.approx(expected[f"daco_t{temperature}_l{lamda}"], abs=TOLERANCE)
 
 
-def test_moco_loss_and_queue_are_the_published_ones(published: dict[str, Tensor]) -> None:
-    query, key, queue = published["ori_proj_1"], published["ori_proj_2"], published["moco_queue"]
-    assert moco_loss(query, key, queue, 0.1).item() == pytest.approx(published["moco_t0.1"].item(), abs=TOLERANCE)
-    method = MoCo(nn.Linear(1, 1), negs=len(queue), proj_dim=16, temperature=0.1, momentum=0.999)
+def test_moco_loss_and_queue_are_the_published_ones(given: dict[str, Tensor], expected: dict[str, Any]) -> None:
+    query, key, queue = given["o1"], given["o2"], given["queue"]
+    assert moco_loss(query, key, queue, 0.1).item() == pytest.approx(expected["moco_t0.1"], abs=TOLERANCE)
+    method = MoCo(nn.Linear(1, 1), negs=len(queue), proj_dim=8, temperature=0.1, momentum=0.999)
     method.queue.copy_(queue)
     method.enqueue(key)
-    torch.testing.assert_close(method.queue, published["moco_queue_after"])
+    np.testing.assert_allclose(method.queue, published_formulas.enqueue(queue.numpy(), key.numpy()))
 
 
-def test_npid_loss_normaliser_and_bank_are_the_published_ones(published: dict[str, Tensor]) -> None:
-    index, draw = published["npid_pos_index"], published["npid_draw"]
-    method = NPID(images=20, negs=12, proj_dim=16, temperature=0.1, momentum=0.5)
-    method.bank.copy_(published["npid_bank"])
-    first = method.nce(published["ori_proj_1"], index, draw)
-    assert first.item() == pytest.approx(published["npid_loss_first"].item(), abs=TOLERANCE)
-    assert method.normaliser.item() == pytest.approx(published["npid_z"].item(), abs=TOLERANCE)
-    method.remember(published["ori_proj_1"], index)
-    torch.testing.assert_close(method.bank, published["npid_bank_after"], atol=TOLERANCE, rtol=0)
-    second = method.nce(published["ori_proj_2"], index, draw)
-    assert second.item() == pytest.approx(published["npid_loss_second"].item(), abs=TOLERANCE)
-    assert method.normaliser.item() == pytest.approx(published["npid_z"].item(), abs=TOLERANCE)
+def test_npid_loss_normaliser_and_bank_are_the_published_ones(
+    given: dict[str, Tensor], expected: dict[str, Any]
+) -> None:
+    index, draw = given["index"], given["draw"]
+    method = NPID(images=10, negs=7, proj_dim=8, temperature=0.1, momentum=0.5)
+    method.bank.copy_(given["bank"])
+    first = method.nce(given["o1"], index, draw)
+    assert first.item() == pytest.approx(expected["npid_first"], abs=TOLERANCE)
+    assert method.normaliser.item() == pytest.approx(expected["npid_normaliser"], rel=1e-6)
+    method.remember(given["o1"], index)
+    np.testing.assert_allclose(method.bank, expected["npid_bank_after"], atol=TOLERANCE)
+    second = method.nce(given["o2"], index, draw)
+    assert second.item() == pytest.approx(expected["npid_second"], abs=TOLERANCE)
+    assert method.normaliser.item() == pytest.approx(expected["npid_normaliser"], rel=1e-6)
 
 
-def test_recalls_are_the_published_ones(published: dict[str, Tensor]) -> None:
-    vectors = published["recall_vectors"]
-    recalls = domain_recalls(vectors, aligned(60), first=60, ranks=(1, 2, 4, 8))
-    for direction, name in (("a->b", "recall_ab"), ("b->a", "recall_ba"), ("a<->b", "recall_cross")):
-        assert list(recalls[direction].values()) == pytest.approx(published[name].tolist(), abs=TOLERANCE)
+def test_recalls_are_the_published_ones(given: dict[str, Tensor], expected: dict[str, Any]) -> None:
+    recalls = domain_recalls(given["pairs"], aligned(20), first=20, ranks=published_formulas.RANKS)
+    for direction, values in expected["recalls"].items():
+        assert list(recalls[direction].values()) == pytest.approx(values, abs=TOLERANCE)
 
 
 class OneLayer(nn.Module):
