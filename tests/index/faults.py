@@ -92,7 +92,7 @@ def operations(root: Path, encoder: Path, store: str | None) -> list[Operation]:
     shutil.copyfile(changed / "020.png", changed / "001.png")
     shutil.copytree(root / "base", root / "older")
     in_fork(lambda: remove_photographs(root / "older", ids=[1, 2, 3]))
-    made = [
+    return [
         Operation("first build", root / "nothing", lambda index: build(north, index)),
         Operation("build", root / "base", lambda index: build(draw(root / "both", range(3, 11)), index)),
         Operation("add", root / "base", lambda index: add_photographs(index, str(south), options=QUIET)),
@@ -101,8 +101,6 @@ def operations(root: Path, encoder: Path, store: str | None) -> list[Operation]:
         Operation("rollback", root / "older", roll_back),
         Operation("merge", root / "base", lambda index: merge_indexes([index, root / "other"], index)),
     ]
-    # copies of an index share its rows in Milvus, where a third generation clears away what the first one needs
-    return [operation for operation in made if store is None or operation.name != "rollback"]
 
 
 def start(work: Callable[[], object]) -> int:

@@ -184,6 +184,39 @@ def test_a_disk_that_goes_away_while_it_is_read_empties_nothing(town, monkeypatc
     assert len(by_path(index)) == 8
 
 
+@pytest.mark.parametrize("change", ["update", "add"])
+def test_a_photograph_that_cannot_be_read_now_keeps_its_entry_and_is_named(town, change, capsys):
+    north, index = town
+    whole = (north / "003.png").read_bytes()
+    before = Bundle.open(index).catalog.all()
+    (north / "003.png").write_bytes(whole[:40])  # half-written, as by a copy that is under way
+    (north / "005.png").unlink()
+    (north / "new.png").write_text("no photograph yet")
+    report = update_index(index, QUIET) if change == "update" else add_photographs(index, str(north), options=QUIET)
+    gone = "005.png" if change == "update" else ""
+    assert Bundle.open(index).catalog.all() == [entry for entry in before if Path(entry.path).name != gone]
+    assert sorted(Path(path).name for path in report.unreadable) == ["003.png", "new.png"]
+    assert [Path(path).name for path in report.kept] == ["003.png"]
+    assert "003.png" in capsys.readouterr().err
+    assert each_finds_itself(index)
+    (north / "003.png").write_bytes(whole)
+    report = update_index(index, QUIET)
+    assert (report.added, report.embedded, report.kept) == (0, 0, [])
+    assert by_path(index)["003.png"] == before[3].id
+
+
+def test_a_photograph_that_was_rewritten_gets_a_new_id_once_it_can_be_read(town, photographs, tmp_path):
+    north, index = town
+    (north / "003.png").write_bytes(b"half of another one")
+    update_index(index, QUIET)
+    assert by_path(index)["003.png"] == 3
+    (other,) = photographs(tmp_path / "elsewhere", 1, (320, 200))
+    shutil.copy(other, north / "003.png")
+    report = update_index(index, QUIET)
+    assert (report.added, report.removed) == (1, 1)
+    assert by_path(index)["003.png"] == 8
+
+
 def test_a_source_that_is_gone_empties_nothing(town):
     north, index = town
     north.rename(north.with_name("elsewhere"))

@@ -1,9 +1,12 @@
 """An index is whole or refused: killed writers, damaged files, two writers, a full disk, Ctrl-C."""
 
+import errno
+import fcntl
 import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daco_core import files
 from daco_core.errors import DacoError
-from daco_index.build import BuildOptions, build_index
+from daco_index.build import BuildOptions, build_index, publish
 from daco_index.generations.change import remove_photographs
+from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import Writer, read_current
 from daco_index.generations.manifest import sha256_of
+from daco_index.generations.specification import GenerationSpec, Provenance, Target
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_index.search.index_choice import SearchOptions
@@ -72,7 +78,7 @@ def test_a_writer_killed_at_any_step_of_any_change_leaves_the_old_index_or_the_n
 @pytest.mark.slow
 def test_a_writer_to_milvus_killed_at_any_step_leaves_the_old_index_or_the_new(encoder_folder, milvus, tmp_path):
     report = break_off("kill", tmp_path, encoder_folder, "--store", milvus.address("faults"))
-    assert len(report) == 6
+    assert len(report) == 7
     assert total(report, "killed at a step") >= 250
 
 
@@ -245,6 +251,108 @@ def test_an_error_at_the_last_rename_leaves_the_previous_generation_and_no_litte
         build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
     assert Bundle.open(own_index).generation == 1
     assert not leftovers(own_index)
+
+
+@pytest.fixture
+def sync_that_fails(monkeypatch):
+    """Lets the disk fail when a folder is synced for the n-th time from now on whose name is given."""
+
+    def fail(name: str, nth: int = 1, then: bool = False) -> None:
+        real, left = files.sync, nth
+
+        def sync(path: Path) -> None:
+            nonlocal left
+            left -= path.name == name
+            if path.name == name and (left == 0 or (then and left < 0)):
+                raise OSError(errno.EIO, "Input/output error")
+            real(path)
+
+        monkeypatch.setattr(files, "sync", sync)
+
+    return fail
+
+
+def test_a_disk_that_fails_after_the_last_rename_is_said_to_be_so(own_index, sync_that_fails):
+    sync_that_fails(own_index.name)
+    with pytest.raises(DacoError, match=r"Generation 2 of .* is published and answers now.*Input/output error"):
+        remove_photographs(own_index, ids=[1])
+    bundle = Bundle.open(own_index)
+    assert (bundle.generation, bundle.catalog.count) == (2, 11)
+    assert not leftovers(own_index)
+
+
+def test_a_generation_that_may_be_live_is_not_removed_where_current_cannot_be_read(
+    own_index, sync_that_fails, monkeypatch
+):
+    sync_that_fails(own_index.name)
+    real = Path.read_bytes
+
+    def unreadable(self: Path) -> bytes:
+        if self.name == "CURRENT" and (own_index / "generations" / "2").exists():
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self)
+
+    with Writer(own_index) as writer, monkeypatch.context() as patch:
+        live = Bundle.open(own_index)
+        staying = live.catalog.all()[1:]
+        descriptors = Descriptors(live.store.dimension)
+        descriptors.hold([entry.id for entry in staying], live.store)
+        spec = GenerationSpec(Provenance("a", "remove 1", ()), live.encoder, staying, descriptors, 12)
+        with pytest.raises(DacoError, match="cannot be read whether generation 2 or 1 answers"):
+            target = Target(writer, live)
+            patch.setattr(Path, "read_bytes", unreadable)
+            publish(spec, target)
+    assert Bundle.open(own_index).generation == 2
+
+
+def test_a_writer_whose_lock_was_removed_publishes_nothing_and_breaks_nothing_of_the_other(own_index):
+    lost = pytest.raises(DacoError, match=r"\.lock was removed.*generation 2 is whole")
+    with Writer(own_index) as first, lost, first.new_generation() as (_, folder):
+        shutil.copytree(own_index / "generations" / "1", folder, dirs_exist_ok=True)
+        (own_index / ".lock").unlink()
+        remove_photographs(own_index, ids=[1])  # another process, which gets the new lock
+        assert folder.is_dir(), "the other one took it for what a crash left"
+    bundle = Bundle.open(own_index)
+    assert (bundle.generation, bundle.catalog.count) == (2, 11)
+    assert not list((own_index / "generations").glob(".*.partial"))
+
+
+def test_a_writer_that_fails_removes_no_generation_but_its_own(own_index, monkeypatch):
+    failing = pytest.raises(DacoError, match="cannot be written")
+    with Writer(own_index) as first, failing, first.new_generation() as (number, folder):
+        shutil.copytree(own_index / "generations" / "1", folder, dirs_exist_ok=True)
+        (own_index / ".lock").unlink()
+        remove_photographs(own_index, ids=[1])
+        assert read_current(own_index).generation == number
+        monkeypatch.setattr(Writer, "_check_lock", lambda self: None)  # it was removed a moment after the look
+    bundle = Bundle.open(own_index)
+    assert (bundle.generation, bundle.catalog.count) == (2, 11)
+
+
+def test_a_generation_that_is_about_to_be_published_is_not_cleared_away(own_index):
+    folder = own_index / "generations" / "2"
+    shutil.copytree(own_index / "generations" / "1", folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # as a writer holds it between its two renames
+        with Writer(own_index):
+            assert folder.is_dir()
+    finally:
+        os.close(descriptor)
+    with Writer(own_index):
+        assert not folder.exists()
+
+
+@pytest.mark.parametrize("what", ["a dangling link", "a folder"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_verify_names_a_note_of_the_hash_that_is_no_file(own_index, what, kept):
+    if kept:
+        remove_photographs(own_index, ids=[1])
+    note = own_index / "generations" / "1" / "manifest.json.sha256"
+    note.unlink()
+    note.symlink_to("nowhere") if what == "a dangling link" else note.mkdir()
+    (first, *_) = verify_index(own_index)
+    assert any("manifest.json.sha256 cannot be read" in problem for problem in first.problems)
 
 
 @pytest.mark.parametrize("limit", [1_000, 20_000, 100_000, 1_000_000])

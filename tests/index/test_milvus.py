@@ -1,5 +1,9 @@
 """An index whose vectors are in Milvus: built, changed, rolled back, verified and exported as one that is on disk."""
 
+import errno
+import json
+import os
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +24,7 @@ from daco_index.search.bundle import Bundle
 from daco_index.search.index_choice import SearchOptions
 from daco_index.search.stores import connection
 from daco_index.search.stores.address import MilvusAddress
-from daco_index.search.stores.milvus import MilvusStore
+from daco_index.search.stores.milvus import MilvusStore, sweep
 
 QUIET = EmbeddingOptions(device="cpu", progress=False)
 
@@ -123,6 +127,64 @@ def test_indexes_merge_into_milvus(built, own_index, town, tmp_path, milvus):
     manifest = merge_indexes([own_index, town[1]], tmp_path / "both", store=milvus.address("both"))
     assert manifest.count == 20 and manifest.index == milvus.address("both")
     assert not verify_index(tmp_path / "both")[0].problems
+
+
+def collections(index: Path) -> set[str]:
+    """What a server holds of all indexes under the address of this one."""
+    address = MilvusAddress.parse(Bundle.open(index).store.address)
+    names = connection.Connection(address).call("list_collections")
+    return {name for name in names if name.startswith(f"{address.name}_")}
+
+
+@pytest.mark.parametrize("damage", ["EIO", "garbled", "the folder of generations cannot be listed"])
+def test_nothing_is_dropped_while_a_pointer_cannot_be_read(town, monkeypatch, damage):
+    index = town[1]
+    remove_photographs(index, ids=[0])
+    held = collections(index)
+    pointer = index / "generations" / "2" / "vectors.milvus.json"
+    with Writer(index) as writer:
+        owner = writer.owner
+    text, read_bytes, listdir = pointer.read_bytes(), Path.read_bytes, os.listdir
+
+    def fail(path: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as patch:
+        if damage == "EIO":
+            patch.setattr(Path, "read_bytes", lambda self: fail(self) if self == pointer else read_bytes(self))
+        elif damage == "garbled":
+            pointer.write_bytes(text[:20])
+        else:
+            patch.setattr("os.listdir", lambda path: fail(path) if "generations" in str(path) else listdir(path))
+        address = MilvusAddress.parse(json.loads(text)["address"])
+        sweep(connection.Connection(address), index, owner)
+    pointer.write_bytes(text)
+    assert collections(index) == held
+    assert answers(index) == names(*range(1, 8))
+    assert roll_back(index).count == 8, "rows of the generation before were deleted"
+    assert answers(index) == names(*range(8))
+
+
+def test_a_copy_of_an_index_gets_collections_of_its_own_when_it_is_written(town, tmp_path):
+    index, copy = town[1], tmp_path / "copy"
+    shutil.copytree(index, copy, symlinks=True)
+    assert answers(copy) == names(*range(8))
+    before = collections(index)
+    remove_photographs(copy, ids=[0, 1])
+    assert collections(index) > before
+    for number in range(2, 5):  # more than are kept, so that each clears away what is its own
+        remove_photographs(copy, ids=[number])
+        remove_photographs(index, ids=[7 - number])
+    assert answers(copy) == names(5, 6, 7)
+    assert answers(index) == names(0, 1, 2, 6, 7)
+    assert not verify_index(copy)[-1].problems and not verify_index(index)[-1].problems
+
+
+def test_an_index_that_is_moved_keeps_its_collections(town, tmp_path):
+    index = town[1].rename(tmp_path / "moved")
+    before = collections(index)
+    remove_photographs(index, ids=[0])
+    assert collections(index) == before
 
 
 def test_two_indexes_under_one_address_keep_apart(town, encoder_folder, photographs, tmp_path):

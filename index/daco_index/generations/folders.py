@@ -10,7 +10,7 @@ INDEX/generations/.embedded/
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
 INDEX/calibration.json   how far answers can be trusted, fitted on queries: no generation's, and not ours to write
 INDEX/.lock              held by the one process that writes
-INDEX/.owner             a name that no other index has, for what it keeps on a server; made when it is first needed
+INDEX/.owner             a name that no other index has, for what it keeps on a server; a copy gets another one
 """
 
 import fcntl
@@ -24,9 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from daco_core.errors import DacoError, DamagedIndex, NotFound, UsageError
+from daco_core.errors import DacoError, DamagedIndex, NotFound, StoreAway, UsageError
 from daco_core.files import sync, sync_tree, write_text
 from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, sha256_of
+from daco_index.generations.ownership import owner_of
 
 CURRENT_FILE = "CURRENT"
 CURRENT_FORM = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n")
@@ -34,7 +35,6 @@ GENERATIONS = "generations"
 EMBEDDED = ".embedded"
 CALIBRATION_FILE = "calibration.json"
 LOCK_FILE = ".lock"
-OWNER_FILE = ".owner"
 MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
 KEPT = 2  # the live generation and the one before it
 
@@ -53,9 +53,18 @@ def generation_folder(index: Path, generation: int) -> Path:
 
 
 def finished_generations(index: Path) -> list[int]:
-    """The numbers of the generations that lie in an index, rising; the live one need not be the last."""
+    """The numbers of the generations that lie in an index, rising; the live one need not be the last.
+
+    Raises:
+        StoreAway: the disk does not say.
+    """
     folder = index / GENERATIONS
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+    try:
+        return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreAway(f"{folder} cannot be listed: {error.strerror or error}.") from error
 
 
 def read_current(index: Path) -> Current:
@@ -89,7 +98,8 @@ def read_kept(index: Path, generation: int) -> Current:
     file = folder / MANIFEST_HASH_FILE
     try:
         # an index written before there were such notes has none, and its manifest vouches for itself
-        sha256 = file.read_text(encoding="ascii").strip() if file.exists() else sha256_of(folder / MANIFEST_FILE)
+        noted = file.exists() or file.is_symlink()
+        sha256 = file.read_text(encoding="ascii").strip() if noted else sha256_of(folder / MANIFEST_FILE)
     except (OSError, ValueError) as error:
         raise DamagedIndex(f"The index is damaged: {file} cannot be read ({error}). {REMEDY}") from error
     return Current(generation, sha256)
@@ -146,11 +156,8 @@ class Writer:
 
     @property
     def owner(self) -> str:
-        """A name that no other index has: eight letters and digits."""
-        file = self.index / OWNER_FILE
-        if not file.exists():
-            write_text(file, uuid4().hex[:8])
-        return file.read_text(encoding="ascii")
+        """A name that no other index has, nor any copy of this one: eight letters and digits. Raises DacoError."""
+        return owner_of(self.index)
 
     def forget_embedded(self) -> None:
         """Clears that folder, once its descriptors are published."""
@@ -167,30 +174,71 @@ class Writer:
         """
         live = self._live()
         number = max([*finished_generations(self.index), live or 0]) + 1
-        partial = self._generations / f".{number}.partial"
+        partial = self._generations / f".{number}.{uuid4().hex[:8]}.partial"
         final = generation_folder(self.index, number)
+        in_use = -1
+        renamed = False
         try:
             partial.mkdir()
+            in_use = _lock(partial)  # the folder's own, whatever its name: no other process removes it
             yield number, partial
             (partial / MANIFEST_HASH_FILE).write_text(f"{sha256_of(partial / MANIFEST_FILE)}\n", encoding="ascii")
             sync_tree(partial)
+            self._check_lock()
             partial.rename(final)
+            renamed = True
             sync(self._generations)
+            self._check_lock()
             self._publish(number)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if self._live() != number:
+            published = self._is_published(number) if renamed else False
+            if renamed and published is False:
                 shutil.rmtree(final, ignore_errors=True)
             if isinstance(error, OSError | DacoError):
-                kept = "there is none yet" if live is None else f"generation {live} is whole and stays"
-                reason = getattr(error, "strerror", None) or error
-                raise DacoError(f"The index in {self.index} cannot be written ({reason}); {kept}.") from error
+                raise DacoError(self._what_failed(error, live, number, published)) from error
             raise
+        finally:
+            if in_use >= 0:
+                os.close(in_use)
         self._prune(number)
+
+    def _check_lock(self) -> None:
+        """Raises DacoError where `.lock` is another file than the one that is locked: somebody removed it."""
+        with suppress(FileNotFoundError):
+            if (self.index / LOCK_FILE).stat().st_ino == os.fstat(self._lock).st_ino:
+                return
+        raise DacoError(f"{LOCK_FILE} was removed meanwhile, so that another process may be writing")
 
     def _publish(self, number: int) -> None:
         manifest_sha256 = sha256_of(generation_folder(self.index, number) / MANIFEST_FILE)
         write_text(self.index / CURRENT_FILE, f"{number} {manifest_sha256}\n")
+
+    def _is_published(self, number: int) -> bool | None:
+        """Whether `CURRENT` names a generation; None where it cannot be read."""
+        try:
+            return (self.index / CURRENT_FILE).read_bytes().startswith(f"{number} ".encode())
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+
+    def _what_failed(self, error: OSError | DacoError, live: int | None, number: int, published: bool | None) -> str:
+        """An error at any step of a new generation, with what answers now."""
+        reason = getattr(error, "strerror", None) or error
+        if published:
+            return (
+                f"Generation {number} of {self.index} is published and answers now, but the disk failed afterwards"
+                f" ({reason}), so a loss of power could still undo it: check it with daco-index verify."
+            )
+        if published is None:
+            return (
+                f"The disk of {self.index} failed while generation {number} was published ({reason}), and it cannot be"
+                f" read whether generation {number} or {live or 'none'} answers: look with daco-index info."
+            )
+        answers = self._live()
+        kept = "there is none yet" if answers is None else f"generation {answers} is whole and stays"
+        return f"The index in {self.index} cannot be written ({reason}); {kept}."
 
     def _live(self) -> int | None:
         """The live generation; None where there is none, or `CURRENT` is damaged and a new build is to mend it."""
@@ -201,9 +249,8 @@ class Writer:
     def _clear(self) -> None:
         """Removes what a crash left: half-written folders, and a finished generation that was never published."""
         for path in self._generations.glob(".*"):
-            if path.name == EMBEDDED:
-                continue
-            shutil.rmtree(path, ignore_errors=True)
+            if path.name != EMBEDDED and not _is_in_use(path):
+                shutil.rmtree(path, ignore_errors=True)
         live = self._live()
         if live is not None:
             for number in finished_generations(self.index):
@@ -216,13 +263,44 @@ class Writer:
                 self._remove(number)
 
     def _remove(self, number: int) -> None:
+        folder = generation_folder(self.index, number)
+        if _is_in_use(folder):
+            return
         # renamed first, so that no crash leaves half a generation under its number
         doomed = self._generations / f".{number}.removed"
         with suppress(OSError):
-            generation_folder(self.index, number).rename(doomed)
+            folder.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
     def _unlock(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that marks a folder as in use until it is closed; -1 where the file system has no such locks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return -1
+    return descriptor
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether another process, or a writer of this one, is at work in a folder."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False

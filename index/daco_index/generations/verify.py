@@ -51,19 +51,31 @@ def _verify(index: Path, generation: int, live: bool, trust: bool) -> Verified:
     except DacoError as error:
         return Verified(generation, live, None, [str(error)])
     expected = {*manifest.files, MANIFEST_FILE, MANIFEST_HASH_FILE}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    things = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    found = {path.relative_to(folder).as_posix() for path in things}
     problems = [f"{folder / name} does not belong to the index." for name in sorted(found - expected)]
     try:
         if manifest.generation != generation:
             raise DamagedIndex(f"{folder / MANIFEST_FILE} is of generation {manifest.generation}.")
         manifest.verify_files(folder)  # FAISS must not be given a damaged file: it may take the process down
         problems += _contradictions(folder, manifest, trust)
-        note = folder / MANIFEST_HASH_FILE  # which counts once CURRENT names another generation
-        if note.exists() and note.read_bytes() != f"{sha256_of(folder / MANIFEST_FILE)}\n".encode():
-            raise DamagedIndex(f"{note} is not the hash of the manifest beside it.")
-    except (DacoError, sqlite3.Error, TypeError) as error:
+        _check_note(folder)
+    except (DacoError, OSError, sqlite3.Error, TypeError) as error:
         problems.append(str(error))
     return Verified(generation, live, manifest.count, problems)
+
+
+def _check_note(folder: Path) -> None:
+    """The note of the manifest's hash, which counts once CURRENT names another generation; format 1 has none."""
+    note = folder / MANIFEST_HASH_FILE
+    if not note.exists() and not note.is_symlink():
+        return
+    try:
+        noted = note.read_bytes()
+    except OSError as error:
+        raise DamagedIndex(f"{note} cannot be read ({error.strerror or error}).") from error
+    if noted != f"{sha256_of(folder / MANIFEST_FILE)}\n".encode():
+        raise DamagedIndex(f"{note} is not the hash of the manifest beside it.")
 
 
 def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:

@@ -7,6 +7,7 @@ what it changes. What a crash leaves of it, the next writer takes back.
 """
 
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from daco_core.errors import DacoError, DamagedIndex, UsageError
 from daco_core.files import write_text
-from daco_index.generations.folders import finished_generations, generation_folder
+from daco_index.generations.folders import GENERATIONS, generation_folder
 from daco_index.search.stores.address import MilvusAddress
 from daco_index.search.stores.connection import MOST_ROWS, Connection
 
@@ -275,32 +276,58 @@ class MilvusStore:
 
 
 def pointers(index: Path) -> list[Pointer]:
-    """Those of the generations of an index that are in Milvus, the oldest first; damaged ones are passed over."""
-    found = []
-    for number in finished_generations(index):
-        file = generation_folder(index, number) / POINTER_FILE
-        if file.exists():
-            try:
-                found.append(Pointer.read(file))
-            except DacoError:
-                continue
-    return found
+    """Those of the generations of an index that are in Milvus, the oldest first; unreadable ones are passed over."""
+    return _read_pointers(index)[0]
 
 
 def sweep(connection: Connection, index: Path, owner: str) -> None:
     """Drops the collections of an index, and deletes the rows, that none of its generations sees any more.
 
+    Nothing is removed while one generation's pointer cannot be read, nor ever from a collection of another index.
+
     Raises:
         StoreAway: the server does not answer.
     """
+    read, all_read = _read_pointers(index)
+    if not all_read:
+        return
     kept: dict[str, list[int]] = defaultdict(list)
-    for pointer in pointers(index):
+    for pointer in read:
         kept[pointer.collection].append(pointer.generation)
     for collection in connection.call("list_collections"):
+        if not collection.startswith(_prefix(connection.address, owner)):
+            continue
         if collection in kept:
             connection.call("delete", collection, filter=f"died <= {min(kept[collection])}")
-        elif collection.startswith(_prefix(connection.address, owner)):
+        else:
             connection.call("drop_collection", collection)
+
+
+def _read_pointers(index: Path) -> tuple[list[Pointer], bool]:
+    """The pointers of the generations that lie in an index, and whether there is none that could not be read."""
+    try:
+        names = os.listdir(index / GENERATIONS)  # noqa: PTH208 - it raises, where others take an error for an answer
+    except FileNotFoundError:
+        return [], True
+    except OSError:
+        return [], False
+    found, all_read = [], True
+    for number in sorted(int(name) for name in names if name.isdecimal()):
+        folder = generation_folder(index, number)
+        try:
+            found.append(Pointer.read(folder / POINTER_FILE))
+        except DacoError as error:
+            # only a generation that shows its other files has no pointer because its vectors lie in a file
+            missing = isinstance(error.__cause__, FileNotFoundError)
+            all_read = all_read and missing and _is_listed(folder)
+    return found, all_read
+
+
+def _is_listed(folder: Path) -> bool:
+    try:
+        return POINTER_FILE not in os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def _prefix(address: MilvusAddress, owner: str) -> str:
