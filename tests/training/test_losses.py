@@ -12,7 +12,8 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_core.encoder.config import EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.recall import aligned, domain_recalls
 from daco_training.loop.network import ContrastiveNetwork, FabricProjector
 from daco_training.loop.settings import TrainSettings

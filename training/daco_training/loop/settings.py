@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from daco_core.encoder.config import is_hub
 from daco_core.encoder.preparation import Resize
 from daco_core.errors import UsageError
 from daco_training.encoder.pooling import POOLINGS
-from daco_training.encoder.torchhub import is_hub
 from daco_training.loop.recipe import DEFAULTS, FROM_SCRATCH, PARTS, RECIPES, Recipe, make_recipe
 
 # what the published commands give each method

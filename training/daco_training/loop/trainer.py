@@ -16,12 +16,14 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
+from daco_core.encoder.config import EncoderConfig
+from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
 from daco_training.datasets.statistics import normaliser
 from daco_training.devices import check_gpus
 from daco_training.encoder.backbones import load_pretrained
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling
 from daco_training.encoder.sources import imagenet_normaliser
 from daco_training.encoder.whitening import whiten
@@ -179,6 +181,8 @@ class Trainer:
                 if stopping:
                     break
         finished = self.progress.iteration >= self.settings.iters
+        if finished and self.fabric.is_global_zero:
+            self._complete_encoder()
         return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero)
 
     def steps(self, batches: Batches) -> Iterator[float]:
@@ -250,7 +254,13 @@ class Trainer:
             training={**self.settings.description(), "iteration": self.progress.iteration},
             recall={direction: {str(k): value for k, value in values.items()} for direction, values in recalls.items()},
         )
-        self.encoder.save(self.settings.encoder_folder)
+        self.encoder.save(self.settings.encoder_folder, network=False)
+
+    def _complete_encoder(self) -> None:
+        """Adds `model.onnx` to the best encoder, which takes seconds that an epoch need not wait for."""
+        folder = self.settings.encoder_folder
+        if open_encoder(folder).network is None:
+            Encoder.load(folder).save(folder)
 
     def _save(self) -> None:
         state = {
