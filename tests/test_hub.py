@@ -17,7 +17,7 @@ from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.sources import load_encoder
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions
 
 # the interface of MegaLoc: a module that gives L2-normalised (n, d), built in a file of its own. Each call draws other
 # weights, so only what was saved can give the same descriptors again. It ties weights, and counts on contiguous maps.
@@ -150,7 +150,7 @@ def test_what_gives_no_encoder_is_one_sentence(hub: Path) -> None:
             load_encoder(f"torchhub:{name}", trust=True)
         assert "\n" not in str(caught.value)
     with pytest.raises(DacoError, match="not trained"):
-        TrainSettings(backbone=f"torchhub:{hub}:get_trained_model")
+        TrainOptions(backbone=f"torchhub:{hub}:get_trained_model").resolve()
 
 
 def test_a_github_name_never_means_a_folder_that_lies_about(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
