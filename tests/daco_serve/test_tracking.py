@@ -97,6 +97,14 @@ def test_odometry_decides_where_frames_say_nothing() -> None:
     assert position(estimate.latitude) == pytest.approx(40, abs=10)
 
 
+def test_frames_that_were_dropped_leave_time_for_more_steps_through_a_sequence() -> None:
+    tracker = Tracker(street(60, None))
+    for number in range(0, 30, 3):  # every third frame, and on each a decoy
+        estimate = tracker.update(frame(60, number, 59 - 2 * number), seconds=3.0)
+    assert estimate.place == "place 27"
+    assert estimate.status == "tracking"
+
+
 def test_off_the_map_and_back_is_said() -> None:
     tracker = Tracker(street(60))
     on = [tracker.update(frame(60, number, on_map=0.95)) for number in range(5)]
@@ -133,7 +141,7 @@ def dense(
     source, target, chance = motion.transitions(states, every, 1.0)
     move = np.zeros((count, count))
     move[source, target] = chance * (1 - motion.jump)
-    move += motion.jump / count
+    move += (1 - move.sum(axis=1, keepdims=True)) / count  # carried elsewhere, or beyond the ends of the sequence
     likelihood = np.exp(similarities / temperature)
     forward = [likelihood[0] / likelihood[0].sum()]
     score, back = np.log(forward[0]), []

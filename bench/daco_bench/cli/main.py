@@ -16,6 +16,9 @@ from daco_bench.cli import (
     search as bench_search_cli,
 )
 from daco_bench.cli import (
+    sequence as bench_sequence_cli,
+)
+from daco_bench.cli import (
     serve as bench_serve_cli,
 )
 from daco_bench.cli import (
@@ -29,6 +32,7 @@ for commands in (
     bench_picture_cli,
     bench_calibrate_cli,
     bench_search_cli,
+    bench_sequence_cli,
     bench_serve_cli,
     bench_train_cli,
     bench_all_cli,

@@ -83,6 +83,7 @@ class _Step:
         seen: (k,), positions in `rows` of the references that the frame named, where they were kept; -1 where not.
         likelihood: (len(rows),), of the frame at each state; `floor` anywhere else, `off_likelihood` off the map.
         source, target, chance: steps from positions in the rows of the frame before to positions in `rows`.
+        away: of each of these rows, the chance of having been carried anywhere.
     """
 
     rows: Rows
@@ -96,6 +97,7 @@ class _Step:
     source: NDArray[np.int64]
     target: NDArray[np.int64]
     chance: NDArray[np.float64]
+    away: NDArray[np.float64]
 
 
 class Tracker:
@@ -151,7 +153,18 @@ class Tracker:
             lost = float(self._last.weight[~known].sum())
             empty = np.empty(0, dtype=np.int64)
             self._last = _Step(
-                rows, weight, self._last.anywhere + lost, self._last.off, empty, weight, 0, 0, empty, empty, weight[:0]
+                rows,
+                weight,
+                self._last.anywhere + lost,
+                self._last.off,
+                seen=empty,
+                likelihood=np.ones(len(rows)),
+                floor=1.0,
+                off_likelihood=1.0,
+                source=empty,
+                target=empty,
+                chance=np.empty(0),
+                away=np.empty(0),
             )
         self.states = states
         self._steps = []  # which speak of rows that are no more
@@ -200,20 +213,18 @@ class Tracker:
         leave, enter = (motion.leave, motion.enter) if calibrated else (0.0, 1.0)
         if before is None:
             source = target = np.empty(0, dtype=np.int64)
-            chance = np.empty(0)
+            chance = mass = away = np.empty(0)
             anywhere, off = (1 - ELSEWHERE, ELSEWHERE) if calibrated else (1.0, 0.0)
-            reached, mass = target, chance
         else:
             source, target, chance = motion.transitions(states, before.rows, seconds, odometry, self._velocity)
             chance = chance * (1 - motion.jump - leave)
-            reached, mass = target, before.weight[source] * chance
-            held = 1 - before.anywhere - before.off
-            stuck = held * (1 - motion.jump - leave) - mass.sum()  # of states that lead nowhere
-            anywhere = before.anywhere * (1 - leave) + before.off * enter + held * motion.jump + max(stuck, 0.0)
-            off = before.off * (1 - enter) + (before.anywhere + held) * leave
-        rows, where = np.unique(np.concatenate([reached, seen]), return_inverse=True)
-        prior = np.bincount(where[: len(reached)], mass, minlength=len(rows)).astype(np.float64)
-        at = where[len(reached) :]
+            mass = before.weight[source] * chance
+            away = np.maximum(1 - leave - np.bincount(source, chance, minlength=len(before.rows)), motion.jump)
+            anywhere = before.anywhere * (1 - leave) + before.off * enter + float(before.weight @ away)
+            off = before.off * (1 - enter) + (1 - before.off) * leave
+        rows, where = np.unique(np.concatenate([target, seen]), return_inverse=True)
+        prior = np.bincount(where[: len(target)], mass, minlength=len(rows)).astype(np.float64)
+        at = where[len(target) :]
         prior[at] += anywhere / states.count
         likelihood, floor, off_likelihood = self._likelihoods(evidence, len(rows), at)
         weight = prior * likelihood
@@ -228,7 +239,7 @@ class Tracker:
         place = np.full(len(rows), -1)
         place[kept] = np.arange(len(kept))
         rest += weight.sum() - weight[kept].sum()
-        led = place[where[: len(reached)]]
+        led = place[where[: len(target)]]
         stays = led >= 0
         return _Step(
             rows[kept],
@@ -242,6 +253,7 @@ class Tracker:
             source[stays],
             led[stays],
             chance[stays],
+            away,
         )
 
     def _observe(self, estimate: TrackEstimate, seconds: float) -> None:
@@ -291,7 +303,7 @@ class Tracker:
         rest = (states.count - len(step.seen)) / states.count * step.floor * later.anywhere
         spread = float(value[kept].sum()) / states.count + rest
         led = np.bincount(step.source, step.chance * value[step.target], minlength=count)
-        rows: NDArray[np.float64] = np.asarray(led + motion.jump * spread + motion.leave * off, dtype=np.float64)
+        rows: NDArray[np.float64] = np.asarray(led + step.away * spread + motion.leave * off, dtype=np.float64)
         anywhere = (1 - motion.leave) * spread + motion.leave * off
         outside = motion.enter * spread + (1 - motion.enter) * off
         most = max(float(rows.max(initial=0.0)), anywhere, outside, 1e-300)
@@ -305,9 +317,11 @@ class Tracker:
         motion, count = self.motion, self.states.count
         from_rows = int(score.argmax()) if len(score) else -1
         best_row = float(score[from_rows]) if len(score) else -np.inf
+        carried = score + np.log(step.away) if len(score) else score
+        carried_from = int(carried.argmax()) if len(score) else -1
         arrivals = [  # of "anywhere", before it is known where
             (anywhere + np.log1p(-motion.leave), -1),
-            (best_row + np.log(motion.jump), from_rows),
+            (float(carried[carried_from]) if len(score) else -np.inf, carried_from),
             (off + np.log(motion.enter), -2),
         ]
         begun, origin = max(arrivals, key=lambda arrival: arrival[0])

@@ -10,6 +10,7 @@ from daco_serve.engine.tracking.states import Rows, States
 LEAST_HEADING_DEVIATION = 20.0  # degrees: how far a camera may look aside from a reference that it stands at
 DEVIATIONS = 3.0  # of the distance moved, beyond which a reference is out of reach
 MOST_REACH = 400.0  # metres between two frames; farther, a track is found again as from an unknown start
+MOST_TIMES = 30  # that the steps through a sequence are taken between two frames
 STEADY = 0.9  # share of steps in which a camera goes on as it went before
 VELOCITY_DEVIATION = 0.3  # of the velocity, in those steps
 
@@ -41,7 +42,8 @@ class Motion:
         speed: the most metres a second, where there is no odometry.
         jump: the probability between two frames of having been carried elsewhere.
         leave, enter: of leaving the map, and of coming back to it.
-        steps: where the references have no positions, the probability of each number of references further.
+        steps: where the references have no positions, the probability of each number of references further, in a
+            time of `step_seconds`; a longer time is several of them.
 
     Source: Thrun, Burgard, Fox, "Probabilistic Robotics", 2005, section 5 (motion models); Xu, Suenderhauf, Milford,
     "Probabilistic Visual Place Recognition for Hierarchical Localization", RA-L 2021, section III (the steps).
@@ -52,6 +54,7 @@ class Motion:
     leave: float = 0.01
     enter: float = 0.05
     steps: tuple[tuple[int, float], ...] = ((-1, 0.05), (0, 0.15), (1, 0.5), (2, 0.2), (3, 0.1))
+    step_seconds: float = 1.0
 
     def transitions(
         self,
@@ -70,16 +73,28 @@ class Motion:
 
         Returns:
             For each possible step: the position of the reference in `rows`, the row that it leads to, and its
-            probability; those of one reference add up to 1.
+            probability; those of one reference add up to 1, less what leads beyond the ends of a sequence.
         """
         if not states.has_positions:
-            source, target, which = states.following(rows, [step for step, _ in self.steps])
-            weight = np.array([probability for _, probability in self.steps])[which]
-        else:
-            source, target, weight = self._by_position(states, rows, seconds, odometry, velocity)
+            steps, chances = self._further(seconds)
+            source, target, which = states.following(rows, steps)
+            return source, target, chances[which]
+        source, target, weight = self._by_position(states, rows, seconds, odometry, velocity)
         total = np.bincount(source, weight, minlength=len(rows))
         weight = np.divide(weight, total[source], out=np.zeros_like(weight), where=total[source] > 0)
         return source, target, weight
+
+    def _further(self, seconds: float) -> tuple[list[int], NDArray[np.float64]]:
+        """How many references further a camera may be after a time, and how likely each number is."""
+        least = min(step for step, _ in self.steps)
+        once = np.zeros(max(step for step, _ in self.steps) - least + 1)
+        for step, probability in self.steps:
+            once[step - least] += probability
+        times = min(max(round(seconds / self.step_seconds), 1), MOST_TIMES)
+        chances = once
+        for _ in range(times - 1):
+            chances = np.convolve(chances, once)
+        return [number + times * least for number in range(len(chances))], chances
 
     def _by_position(
         self, states: States, rows: Rows, seconds: float, odometry: Odometry | None, velocity: Velocity | None

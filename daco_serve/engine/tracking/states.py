@@ -1,6 +1,5 @@
 """The references of an index as the states of a filter: where each lies, and which are its neighbours."""
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.photographs.locations import EARTH_RADIUS_METRES
+from daco_core.photographs.natural_order import natural_key
 from daco_index.search.catalog import Entry
 
 CELL_METRES = 25.0  # side of a cell of the grid in which neighbours are looked up
@@ -40,18 +40,18 @@ class States:
             (float(self.latitude[located].mean()), float(self.longitude[located][0])) if located.any() else (0.0, 0.0)
         )
         self.east, self.north = self._project(self.latitude, self.longitude)
-        self._paths = [] if self.has_positions else [entry.path for entry in entries]
+        self._paths = [entry.path for entry in entries]
 
     @cached_property
-    def _in_order(self) -> Rows:
-        """The rows in the natural order of their paths, where there are no positions."""
-        return np.array(sorted(range(self.count), key=lambda row: _natural(self._paths[row])), dtype=np.int64)
+    def in_order(self) -> Rows:
+        """The rows in the natural order of their paths."""
+        return np.array(sorted(range(self.count), key=lambda row: natural_key(self._paths[row])), dtype=np.int64)
 
     @cached_property
     def rank(self) -> NDArray[np.int64]:
-        """Of each row, its place in the sequence, where there are no positions."""
+        """Of each row, its place in the natural order of their paths."""
         rank = np.empty(self.count, dtype=np.int64)
-        rank[self._in_order] = np.arange(self.count)
+        rank[self.in_order] = np.arange(self.count)
         return rank
 
     def rows_of(self, ids: NDArray[np.int64]) -> Rows:
@@ -136,7 +136,7 @@ class States:
         """
         rank = self.rank[rows, None] + np.array(steps)[None]
         source, which = np.nonzero((rank >= 0) & (rank < self.count))
-        return source, self._in_order[rank[source, which]], which
+        return source, self.in_order[rank[source, which]], which
 
     @cached_property
     def _grid(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Rows, NDArray[np.int64], int]:
@@ -162,8 +162,3 @@ class States:
 
 def _column(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    """A key by which `9.jpg` comes before `10.jpg`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from daco_core.encoder.config import FORM
 from daco_core.errors import UsageError
-from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.encoder import FORM, Encoder
 
 
 def average_encoders(first: Encoder, second: Encoder, share: float) -> Encoder:

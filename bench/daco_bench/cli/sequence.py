@@ -1,0 +1,55 @@
+"""`daco-bench sequence`: parses, calls, prints."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daco_bench.cli.options import Json
+from daco_core.console import Trust, new_app, option
+from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
+
+app = new_app("Measure recall over a sequence of frames.")
+
+
+@app.command()
+def sequence(
+    queries: Annotated[
+        str, typer.Argument(help="The frames, in the natural order of their names: a folder, or NAME/domain.")
+    ],
+    index: Annotated[Path, option("index", "Folder of the index of the references.")],
+    data_root: DataRoot = Path("data"),
+    split: SplitOption = SplitName.all,
+    frames: Annotated[
+        int | None,
+        option("frames", "Right is within so many references of the frame's own number; else within 25 m.", min=0),
+    ] = None,
+    seconds: Annotated[float, option("seconds", "Between two frames.", min=0.001)] = 1.0,
+    speed: Annotated[float, option("speed", "The most metres a second.", min=0.01)] = 15.0,
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Place the frames of a ride by one frame alone, by an average over ten, and by the tracking filter.
+
+    Example: daco-bench sequence walk/night_right --index maps/walk-left --frames 3
+    """
+    import json
+
+    from daco_bench.recall.sequence import RECOVERY, WINDOW, lines, measure_sequence
+    from daco_bench.report.text_table import show
+
+    report = measure_sequence(index, queries, data_root, split.value, frames, seconds, speed, device, trust)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+        return
+    columns = ("method", "frames placed right", f"after the first {WINDOW} frames")
+    show(columns, lines(report), title=f"{report.frames} frames of {queries}")
+    lengths = ", ".join(f"{share:.0%}" for share in report.by_length)
+    typer.echo(
+        f"The filter from an unknown start, after 1 to {WINDOW} frames: {lengths} right; found after"
+        f" {report.frames_until_found:g} frames (median).\n"
+        f"Lost in {report.lost:.0%} of the frames after the first {WINDOW}. Carried elsewhere: right again within"
+        f" {RECOVERY} frames in {report.recovered:.0%} of cases. With two of three frames dropped: {report.dropped:.0%}"
+        " right."
+    )

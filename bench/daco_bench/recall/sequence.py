@@ -1,0 +1,239 @@
+"""Recall of a sequence of frames: one frame alone, an average over a window, the filter, and the filter smoothed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import UsageError
+from daco_core.photographs.locations import distance_metres
+from daco_core.photographs.natural_order import natural_key
+from daco_index.embedding.embed import embed_files
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.references.find import Reference, Split, find_references
+from daco_index.search.bundle import Bundle
+from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker, TrackEstimate
+
+CANDIDATES = 100  # references that a frame names, as a server does
+RIGHT_METRES = 25.0
+WINDOW = 10  # frames that are averaged, and after which the filter is judged
+SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # references a frame: the speeds that the average tries
+STARTS = 20  # unknown starts, evenly over the ride
+CARRIED = 20  # times that the camera is carried elsewhere
+RECOVERY = 10  # frames within which it is to be found again
+
+METHODS = ("single frame", "average of 10 frames", "filter", "filter, smoothed")
+
+Answer = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SequenceReport:
+    """What became of a ride; shares from 0 to 1.
+
+    Args:
+        frames: of the ride.
+        right: by method, how many frames are placed right.
+        settled: the same without the first WINDOW frames.
+        by_length: of the filter, how many are right after 1, 2, ... WINDOW frames from an unknown start.
+        frames_until_found: the median number of frames from an unknown start until the right place holds most of the
+            belief.
+        lost: share of frames, after the first WINDOW, that the filter calls lost.
+        recovered: how often it is right within RECOVERY frames of having been carried elsewhere.
+        dropped: of the filter, how many are right where two of three frames are dropped.
+    """
+
+    frames: int
+    right: dict[str, float]
+    settled: dict[str, float]
+    by_length: list[float]
+    frames_until_found: float
+    lost: float
+    recovered: float
+    dropped: float
+
+    def as_dict(self) -> dict[str, object]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+def measure_sequence(
+    index: Path,
+    queries: str,
+    data_root: Path = Path("data"),
+    split: Split = "all",
+    frames: int | None = None,
+    seconds: float = 1.0,
+    speed: float = Motion.speed,
+    device: str = "auto",
+    trust: bool = False,
+    progress: bool = True,
+) -> SequenceReport:
+    """Looks a ride up frame by frame.
+
+    Args:
+        index: of the references, which are a ride too.
+        queries, data_root, split: the frames in the natural order of their names, as `find_references` takes them.
+        frames: a frame is right within so many references of the one of its own number; None: within 25 m of its
+            position.
+        seconds: between two frames.
+        speed: the most metres a second.
+
+    Raises:
+        DacoError: there is no index, a frame has no position where it needs one, or there are fewer than twice WINDOW.
+    """
+    bundle = Bundle.open(index, trust)
+    truths = find_references(queries, data_root, split)
+    embedded = embed_files(query_engine(bundle, device), [truth.path for truth in truths], progress=progress)
+    order = sorted(range(len(embedded.kept)), key=lambda row: natural_key(str(truths[embedded.kept[row]].path)))
+    truths = [truths[embedded.kept[row]] for row in order]
+    if len(truths) < 2 * WINDOW:
+        raise UsageError(f"{queries} has {len(truths)} frames that can be read; a ride needs {2 * WINDOW}.")
+    states = States(bundle.catalog.all())
+    vectors = bundle.store.vectors(states.ids)
+    ride = Ride(
+        states,
+        embedded.vectors[order] @ vectors.T,
+        _right(states, truths, frames),
+        Motion(speed=speed, step_seconds=seconds),
+        seconds,
+    )
+    return ride.report()
+
+
+def _right(states: States, truths: Sequence[Reference], frames: int | None) -> NDArray[np.bool_]:
+    """Which references are right for which frame: (frames, references)."""
+    if frames is not None:
+        order: NDArray[np.bool_] = np.abs(states.rank[None] - np.arange(len(truths))[:, None]) <= frames
+        return order
+    if not states.has_positions or any(truth.latitude is None for truth in truths):
+        raise UsageError("Frames or references have no positions: say with --frames within how many frames is right.")
+    near: NDArray[np.bool_] = np.array(
+        [
+            distance_metres(truth.latitude or 0.0, truth.longitude or 0.0, states.latitude, states.longitude)
+            <= RIGHT_METRES
+            for truth in truths
+        ]
+    )
+    return near
+
+
+@dataclass(frozen=True)
+class Ride:
+    """Frames against references.
+
+    Args:
+        similarity: (frames, references), by the rows of `states`.
+        right: likewise, whether the reference is right.
+    """
+
+    states: States
+    similarity: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    motion: Motion
+    seconds: float
+
+    def report(self) -> SequenceReport:
+        every = np.arange(len(self.similarity))
+        answers = dict(zip(METHODS, (self.single(), self.average(), *self.filtered(every)), strict=True))
+        starts = np.linspace(0, len(every) - WINDOW, STARTS).astype(int)
+        found = [self._found(every[start : start + WINDOW]) for start in starts.tolist()]
+        third = every[::3]
+        answer, _ = self.filtered(third, self.seconds * 3)
+        return SequenceReport(
+            frames=len(every),
+            right={name: self._share(answer, every) for name, answer in answers.items()},
+            settled={name: self._share(answer[WINDOW:], every[WINDOW:]) for name, answer in answers.items()},
+            by_length=[float(np.mean([row[length] for row, _ in found])) for length in range(WINDOW)],
+            frames_until_found=float(np.median([first for _, first in found])),
+            lost=self._lost(every),
+            recovered=self._recovered(),
+            dropped=self._share(answer[WINDOW // 3 :], third[WINDOW // 3 :]),
+        )
+
+    def single(self) -> Answer:
+        """The most similar reference of each frame."""
+        rows: Answer = self.similarity.argmax(axis=1)
+        return rows
+
+    def average(self) -> Answer:
+        """The reference at the end of the straight line of most similarity through the last WINDOW frames.
+
+        Source: Milford and Wyeth, "SeqSLAM", ICRA 2012, section III-B, without its normalisation.
+        """
+        in_order = self.states.in_order
+        ordered = self.similarity[:, in_order]
+        frames, count = ordered.shape
+        ends = np.arange(count)
+        answers = []
+        for frame in range(frames):
+            back = np.arange(min(WINDOW, frame + 1))
+            best = np.full(count, -np.inf)
+            for slope in SLOPES:
+                rows = np.rint(ends[:, None] - slope * back[None]).astype(int)
+                inside = (rows >= 0) & (rows < count)
+                values = np.where(inside, ordered[frame - back[None], np.clip(rows, 0, count - 1)], 0.0)
+                best = np.maximum(best, values.sum(axis=1) / len(back))
+            answers.append(in_order[int(best.argmax())])
+        return np.array(answers)
+
+    def filtered(self, frames: NDArray[np.int64], seconds: float | None = None) -> tuple[Answer, Answer]:
+        """The likeliest reference of each frame as the filter goes forward, and again once all frames are known."""
+        tracker = Tracker(self.states, self.motion, remember=True)
+        forward = [self._update(tracker, frame, seconds).id for frame in frames.tolist()]
+        return self._rows(forward), self._rows([estimate.id for estimate in tracker.smoothed()])
+
+    def _update(self, tracker: Tracker, frame: int, seconds: float | None = None) -> TrackEstimate:
+        row = self.similarity[frame]
+        order = np.argsort(-row)[:CANDIDATES]
+        evidence = FrameEvidence(self.states.ids[order], row[order].astype(np.float64))
+        return tracker.update(evidence, self.seconds if seconds is None else seconds)
+
+    def _found(self, frames: NDArray[np.int64]) -> tuple[list[bool], int]:
+        """Whether each frame from an unknown start is right, and after how many the track is found, and right."""
+        tracker = Tracker(self.states, self.motion)
+        right, first = [], len(frames) + 1
+        for number, frame in enumerate(frames.tolist(), start=1):
+            estimate = self._update(tracker, frame)
+            right.append(self._is_right(estimate.id, frame))
+            if right[-1] and estimate.status == "tracking":
+                first = min(first, number)
+        return right, first
+
+    def _lost(self, frames: NDArray[np.int64]) -> float:
+        tracker = Tracker(self.states, self.motion)
+        states = [self._update(tracker, frame).status for frame in frames.tolist()]
+        return float(np.mean([status == "lost" for status in states[WINDOW:]]))
+
+    def _recovered(self) -> float:
+        """How often a track of WINDOW frames is right again within RECOVERY frames of being carried elsewhere."""
+        count = len(self.similarity)
+        half = count // 2
+        found = []
+        for start in np.linspace(0, half - WINDOW, CARRIED).astype(int).tolist():
+            tracker = Tracker(self.states, self.motion)
+            for frame in range(start, start + WINDOW):
+                self._update(tracker, frame)
+            there = min(start + half, count - RECOVERY)
+            rest = [self._is_right(self._update(tracker, frame).id, frame) for frame in range(there, there + RECOVERY)]
+            found.append(rest[-1])
+        return float(np.mean(found))
+
+    def _rows(self, ids: Sequence[int | None]) -> Answer:
+        known = np.array([-1 if number is None else number for number in ids], dtype=np.int64)
+        rows = np.full(len(known), -1)
+        rows[known >= 0] = self.states.rows_of(known[known >= 0])
+        return rows
+
+    def _is_right(self, number: int | None, frame: int) -> bool:
+        return number is not None and bool(self.right[frame, self.states.rows_of(np.array([number]))[0]])
+
+    def _share(self, answer: Answer, frames: NDArray[np.int64]) -> float:
+        return float((self.right[frames, answer] & (answer >= 0)).mean())
+
+
+def lines(report: SequenceReport, percent: Callable[[float], str] = "{:.0%}".format) -> list[list[str]]:
+    """The table of methods: name, right, right after the first WINDOW frames."""
+    return [[name, percent(report.right[name]), percent(report.settled[name])] for name in METHODS]

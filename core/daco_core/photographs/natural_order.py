@@ -1,0 +1,8 @@
+"""The order in which people number files: `9.jpg` before `10.jpg`."""
+
+import re
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """A key to sort names by, in which each run of digits counts as the number that it is."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
