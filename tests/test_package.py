@@ -79,6 +79,7 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> Non
         "daco_serve/web/index.html",
         "daco_bench/recall/published.csv",
         "daco_core/encoder/shipped/encoder.json",
+        "daco_core/encoder/shipped/model.onnx",
         "daco_core/encoder/shipped/model.safetensors",
     } <= names
     assert license

@@ -67,6 +67,11 @@ class HeldOut(BaseModel):
     refused_on_map: float
     curve: list[Bin]
 
+    @property
+    def helps(self) -> bool:
+        """Whether its probabilities are better than always predicting the mean."""
+        return self.brier < self.brier_constant
+
 
 class Calibration(BaseModel):
     """What evidence was worth on validation queries.

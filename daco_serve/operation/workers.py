@@ -246,12 +246,8 @@ def _listen(listener: socket.socket) -> None:
 
 
 def _load(settings: ServeSettings, first: str | None = None) -> "Service":
-    import torch
-
     from daco_serve.engine.service import Service
 
-    # what OpenVINO leaves to it is too little for several, which would only spin; an engine on PyTorch takes its share
-    torch.set_num_threads(1)
     service = Service(settings, first)
     service.load()
     return service

@@ -20,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, UsageError
 from daco_index.embedding.embeddings import Embeddings, embed_references
+from daco_index.embedding.encoders import find_encoder
 from daco_index.embedding.options import EmbeddingOptions
 from daco_index.embedding.precision import ReferenceSample, check_precision, choose_precision
 from daco_index.embedding.precision_record import PrecisionRequest, QueryPrecision
@@ -39,8 +41,6 @@ from daco_index.search.stores.address import FAISS, MilvusAddress, check_address
 from daco_index.search.stores.connection import Connection
 from daco_index.search.stores.faiss import forced_factory
 from daco_index.search.stores.milvus import pointers
-from daco_training.encoder.encoder import Encoder
-from daco_training.encoder.sources import load_encoder
 
 Prove = Callable[[Path], QueryPrecision]
 """Chooses the precision of queries; what that needs goes into the folder that it is given, made if it is missing."""
@@ -105,7 +105,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
 
     Args:
         source: the photographs, as `find_references` takes them.
-        encoder: a folder, `default`, `timm:NAME` or `torchhub:REPO:ENTRY`, as `load_encoder` takes it.
+        encoder: a folder, `default`, `timm:NAME` or `torchhub:REPO:ENTRY`, as `find_encoder` takes it.
 
     Raises:
         DacoError: anything that the user can put right; UnreadableImage with `strict`.
@@ -115,7 +115,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     store = last_store(out) if options.store is None else check_address(options.store)
     _check(store, options)
     references = references_to_build(source, options.data_root, options.split)
-    loaded = load_encoder(encoder, options.trust)
+    loaded = find_encoder(encoder, options.trust)
     search = options.search
     if search.factory is not None:  # what cannot be made is refused before anything is embedded
         search = replace(search, factory=forced_factory(search.factory, loaded.dimension))
@@ -128,7 +128,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
 
 
 def embed_and_publish(
-    references: References, target: Target, encoder: Encoder, options: EmbeddingOptions
+    references: References, target: Target, encoder: StoredEncoder, options: EmbeddingOptions
 ) -> BuildReport:
     """All that follows once the photographs are found; photographs whose content is known are not embedded again.
 

@@ -16,7 +16,7 @@ from daco_bench.recall.translators import compare_translators
 from daco_bench.report.text_table import to_markdown
 from daco_core.errors import DacoError
 from daco_training.encoder.encoder import Encoder
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions, TrainSettings
 
 RANKS = (1, 2, 4, 8)
 
@@ -28,10 +28,10 @@ def bench(commands: Path, *options: object) -> subprocess.CompletedProcess[str]:
 
 
 def small(places: Path, result: Path) -> TrainSettings:
-    return TrainSettings(
+    return TrainOptions(
         data_root=places, data_name="places", backbone="resnet18", image_size=32, iters=1, negs=8, save_root=result,
         workers=0,
-    )  # fmt: skip
+    ).resolve()  # fmt: skip
 
 
 def test_published_rows_are_the_published_ones(shared: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from daco_bench.recall.task import find_task, frames_task, validation_task
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_core.photographs.layout import DataSet
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.validation import find_validation
 
 NORTH = 6_174_000.0

@@ -10,7 +10,7 @@ import torch
 
 from daco_bench.speed.published_loop import PublishedLoop
 from daco_bench.speed.training import Block, SpeedRow, _rows, to_markdown
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions
 
 SMALL = ("--backbone", "resnet18", "--image-size", 32, "--batch-size", 4, "--steps", 2, "--rounds", 1)
 
@@ -51,7 +51,9 @@ def test_rows_are_medians_over_all_blocks_and_shares_of_all_time() -> None:
 
 
 def test_the_published_loop_learns(places: Path) -> None:
-    settings = TrainSettings(data_root=places, data_name="places", backbone="resnet18", image_size=32, batch_size=8)
+    settings = TrainOptions(
+        data_root=places, data_name="places", backbone="resnet18", image_size=32, batch_size=8
+    ).resolve()
     losses = PublishedLoop(settings, torch.device("cpu"), workers=0).steps()
     taken = [next(losses) for _ in range(12)]
     assert sum(taken[-4:]) < sum(taken[:4])

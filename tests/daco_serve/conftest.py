@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.photographs.locations import Location, write_locations
 from daco_index.build import BuildOptions, build_index
 from daco_index.generations.folders import CALIBRATION_FILE
@@ -28,7 +29,7 @@ from daco_serve.engine.calibration import Calibration, Logistic
 from daco_serve.engine.service import Service
 from daco_serve.http.server import HttpServer
 from daco_serve.operation.settings import ServeSettings
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 
 Serve = Callable[..., Any]
 COMMAND = [sys.executable, "-c", "from daco_serve.cli.main import main; main()"]

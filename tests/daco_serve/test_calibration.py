@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_bench.cli.main import app
-from daco_bench.recall.calibrate import TURNS, _curve, _folds, calibrate
-from daco_core.errors import DacoError
+from daco_bench.recall.calibrate import TURNS, _curve, _folds, _Names, calibrate
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import Location, write_locations
 from daco_index.build import BuildOptions, build_index
 from daco_index.references.find import Reference
@@ -56,7 +56,7 @@ def test_what_is_said_to_be_likely_is_so_that_often_on_queries_that_were_not_see
 def test_queries_near_each_other_are_judged_together_and_the_borders_move() -> None:
     metres = np.arange(0.0, 2000.0, 5.0)
     truths = [Reference(f"{at}.jpg", "street", 45.0 + at / 111195, 7.0) for at in metres]
-    turns = [_folds(truths, turn) for turn in range(TURNS)]
+    turns = [_folds(truths, turn, _Names()) for turn in range(TURNS)]
     borders = [set(metres[1:][np.diff(folds) != 0].tolist()) for folds in turns]
     for one in borders:  # a grid of about 200 m: never two borders nearer than that
         assert len(one) > 3
@@ -176,3 +176,57 @@ def test_a_photograph_of_the_map_is_not_what_shows_its_own_place(wide_map: tuple
     index, _ = wide_map
     with pytest.raises(DacoError, match="Only 0 photographs"):
         calibrate(index, str(index.parent / "references"), device="cpu", progress=False)
+
+
+@pytest.fixture
+def route(encoder_folder: Path, tmp_path: Path) -> tuple[Path, list[Image.Image]]:
+    """The index of 24 numbered photographs without positions, and the photographs."""
+    (tmp_path / "route").mkdir()
+    images = []
+    for number in range(24):
+        blocks = np.random.default_rng(number).integers(0, 255, (4, 5, 3), dtype=np.uint8)
+        images.append(Image.fromarray(blocks).resize((200, 160), Image.Resampling.NEAREST))
+        images[-1].save(tmp_path / "route" / f"{number:03}.png")
+    options = BuildOptions(device="cpu", progress=False)
+    build_index(str(tmp_path / "route"), str(encoder_folder), tmp_path / "map", options)
+    return tmp_path / "map", images
+
+
+def test_frames_beside_the_right_one_count_where_there_are_no_positions(
+    route: tuple[Path, list[Image.Image]], tmp_path: Path
+) -> None:
+    index, images = route
+    queries = tmp_path / "queries"
+    queries.mkdir()
+    for number in range(23):  # each query is named after the frame before the one that it shows
+        images[number + 1].save(queries / f"night_{number:03}.png")
+    with pytest.raises(DacoError, match="Only 0 photographs"):
+        calibrate(index, str(queries), device="cpu", progress=False)
+    found = calibrate(index, str(queries), device="cpu", progress=False, frames=1)
+    assert (found.count, found.recall) == (23, 1.0)
+    assert calibrate(index, str(queries), device="cpu", progress=False, frames=0).recall == 0.0
+    (queries / "gate.png").write_bytes((queries / "night_000.png").read_bytes())
+    with pytest.raises(UsageError, match="'gate' has no number"):
+        calibrate(index, str(queries), device="cpu", progress=False, frames=1)
+
+
+def test_frames_are_for_maps_without_positions(wide_map: tuple[Path, Path]) -> None:
+    index, queries = wide_map
+    with pytest.raises(UsageError, match="within 25 m"):
+        calibrate(index, str(queries), device="cpu", progress=False, frames=1)
+
+
+def test_a_calibration_that_is_no_better_than_the_mean_is_written_only_by_force(
+    route: tuple[Path, list[Image.Image]], tmp_path: Path
+) -> None:
+    index, images = route
+    queries = tmp_path / "queries"
+    queries.mkdir()
+    for number, image in enumerate(images):  # half of them show another place than their name says
+        (images[(number + 7) % 24] if number % 2 else image).save(queries / f"{number:03}.png")
+    command = ["calibrate", str(queries), "--index", str(index), "--elsewhere", "0", "--frames", "0"]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, DacoError) and "--force" in str(result.exception)
+    assert not (index / "calibration.json").exists()
+    assert CliRunner().invoke(app, [*command, "--force"]).exit_code == 0
+    assert (index / "calibration.json").exists()

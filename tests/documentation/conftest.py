@@ -33,9 +33,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """To be copied, not changed. Night is the same street as day, darker."""
     import torch
 
+    from daco_core.encoder.config import EncoderConfig
     from daco_index.build import BuildOptions, build_index
     from daco_index.search.index_choice import SearchOptions
-    from daco_training.encoder.encoder import Encoder, EncoderConfig
+    from daco_training.encoder.encoder import Encoder
 
     folder = tmp_path_factory.mktemp("workshop")
     data = folder / "data" / "demo"

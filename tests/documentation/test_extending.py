@@ -13,7 +13,7 @@ from PIL import Image
 from daco_core.photographs.layout import DataSet
 from daco_index.build import BuildOptions, build_index
 from daco_index.search.bundle import Bundle
-from daco_training.loop.settings import PUBLISHED_BATCH_SIZE, PUBLISHED_MOMENTUM, TrainSettings
+from daco_training.loop.settings import PUBLISHED_BATCH_SIZE, PUBLISHED_MOMENTUM, TrainOptions
 from daco_training.loop.trainer import train
 from daco_training.methods import METHODS
 from daco_training.translation.generate import generate_twins
@@ -45,7 +45,7 @@ def tables() -> Iterator[None]:
 
 def test_the_method_trains_and_its_encoder_makes_a_map(places: Path, tmp_path: Path) -> None:
     shown("Decoupled")
-    settings = TrainSettings(
+    settings = TrainOptions(
         data_root=places,
         data_name="places",
         method_name="decoupled",
@@ -55,7 +55,7 @@ def test_the_method_trains_and_its_encoder_makes_a_map(places: Path, tmp_path: P
         iters=2,
         batch_size=4,
         workers=0,
-    )
+    ).resolve()
     assert train(settings, accelerator="cpu").finished
     report = build_index(
         "places/domain_a",

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from daco_core.encoder.stored import CONFIG_FILE
 from daco_core.photographs.locations import COLUMNS as WORDS
 from daco_core.photographs.locations import write_locations
 from daco_index.generations.folders import generation_folder, read_current
 from daco_index.generations.manifest import FORMAT_VERSION
 from daco_index.search.catalog import COLUMNS
 from daco_serve.engine.calibration import Calibration
-from daco_training.encoder.encoder import CONFIG_FILE
 
 from .pages import ROOT
 

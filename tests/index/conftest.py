@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from daco_core.encoder.config import EncoderConfig
 from daco_index.build import BuildOptions, build_index
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 
 Photographs = Callable[..., list[Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -4,7 +4,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_core.encoder.config import EncoderConfig
+from daco_core.encoder.stored import StoredEncoder, open_encoder
+from daco_index.embedding.encoders import cache_folder
+from daco_training.encoder.encoder import Encoder
 
 SIZES = [(96, 72), (72, 96), (64, 64), (96, 72), (200, 70)]
 
@@ -20,6 +23,14 @@ def pictures() -> list[Image.Image]:
 def encoder(backbone: str = "test_resnet", pooling: str = "gem", **more: object) -> Encoder:
     torch.manual_seed(0)
     return Encoder(EncoderConfig(backbone=backbone, pooling=pooling, image_size=64, **more)).eval()
+
+
+def stored(made: Encoder) -> StoredEncoder:
+    """An encoder in its saved form, in the folder that the tests keep such things in."""
+    folder = cache_folder() / "tests" / made.fingerprint
+    if not folder.exists():
+        made.save(folder)
+    return open_encoder(folder)
 
 
 def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:

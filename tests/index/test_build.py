@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError
 from daco_core.photographs.images import UnreadableImage, open_rgb
 from daco_index.build import BuildOptions, build_index
@@ -16,7 +17,6 @@ from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.create import create_engine
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_index.search.stores.faiss import FaissStore
-from daco_training.encoder.encoder import Encoder
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_threads_searching_at_once_all_get_the_answer_of_one(bundle, vectors):
 def test_the_manifest_says_what_was_built(built, encoder_folder):
     folder = built[1] / "generations" / "1"
     content = json.loads((folder / "manifest.json").read_text())
-    encoder = Encoder.load(encoder_folder)
+    encoder = open_encoder(encoder_folder)
     assert content["format_version"] == 3
     assert content["generation"] == 1
     assert content["count"] == 12
@@ -87,6 +87,7 @@ def test_the_manifest_says_what_was_built(built, encoder_folder):
         "vectors.faiss",
         "catalog.sqlite",
         "encoder/encoder.json",
+        "encoder/model.onnx",
         "encoder/model.safetensors",
     }
     assert all((folder / name).stat().st_size == record["bytes"] for name, record in content["files"].items())
@@ -154,7 +155,7 @@ def test_photographs_of_many_shapes_keep_the_order_of_the_list(encoder_folder, p
     shapes = [(96, 72), (72, 96), (80, 80), (120, 64)]
     lists = [photographs(tmp_path / str(number), 7, size) for number, size in enumerate(shapes)]
     paths = [path for group in zip(*lists, strict=True) for path in group]
-    engine = create_engine(Encoder.load(encoder_folder), "cpu")
+    engine = create_engine(open_encoder(encoder_folder), "cpu")
     embedded = embed_files(engine, paths, batch_size=3, workers=4, progress=False)
     one_by_one = np.concatenate([engine.embed([open_rgb(path)]) for path in paths])
     assert embedded.kept == list(range(28))
@@ -165,7 +166,7 @@ def test_photographs_of_many_shapes_keep_the_order_of_the_list(encoder_folder, p
 
 def test_a_picture_too_narrow_to_resize_is_skipped_not_blown_up(encoder_folder, photographs, tmp_path):
     thread, picture = photographs(tmp_path / "a", 1, (1, 60000))[0], photographs(tmp_path / "b", 1)[0]
-    engine = create_engine(Encoder.load(encoder_folder), "cpu")
+    engine = create_engine(open_encoder(encoder_folder), "cpu")
     embedded = embed_files(engine, [thread, picture], progress=False)
     assert embedded.kept == [1]
     assert "too narrow" in str(embedded.unreadable[0])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_index.build import BuildOptions, build_index
 from daco_index.embedding.embedding_cache import EmbeddingCache, Photograph
@@ -18,7 +19,7 @@ from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import add_photographs, remove_photographs, update_index
 from daco_index.generations.folders import Writer
 from daco_index.search.bundle import Bundle, read_manifest
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 
 QUIET = EmbeddingOptions(device="cpu", progress=False)
 

@@ -11,13 +11,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from daco_core.errors import DacoError
+from daco_core.encoder.openvino_runtime import openvino
+from daco_core.encoder.stored import StoredEncoder, open_encoder
+from daco_core.errors import DacoError, UsageError
+from daco_index.embedding.encoders import cache_folder
 from daco_index.embedding.engines.create import create_engine
-from daco_index.embedding.engines.export import cache_folder
-from daco_index.embedding.engines.openvino import OpenVinoEngine, has_bf16
+from daco_index.embedding.engines.openvino import backbone_model, has_bf16, pooling_model
 from daco_index.embedding.engines.pytorch import TorchEngine
+from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.onnx_export import NotExportable, export_onnx
 
-from .pictures import cosines, encoder, pictures
+from .pictures import cosines, encoder, pictures, stored
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def expected() -> np.ndarray:
 
 @pytest.mark.parametrize("goal", ["latency", "throughput"])
 def test_openvino_gives_the_descriptors_of_pytorch_for_every_shape(expected: np.ndarray, goal: str) -> None:
-    engine = create_engine(encoder(), "cpu", goal=goal)
+    engine = create_engine(stored(encoder()), "cpu", goal=goal)
     assert engine.description == "OpenVINO fp32"
     np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-5)
     one_by_one = np.concatenate([engine.embed([picture]) for picture in pictures()])
@@ -35,12 +39,12 @@ def test_openvino_gives_the_descriptors_of_pytorch_for_every_shape(expected: np.
 
 
 def test_the_form_for_many_is_the_same_encoder_and_has_no_other_form(expected: np.ndarray) -> None:
-    for engine in (create_engine(encoder(), "cpu"), TorchEngine(encoder(), torch.device("cpu"))):
+    for engine in (create_engine(stored(encoder()), "cpu"), TorchEngine(encoder(), torch.device("cpu"))):
         many = engine.for_many()
         assert many.for_many() is many
         assert many.fingerprint == engine.fingerprint and many.description == engine.description
         np.testing.assert_allclose(many.embed(pictures()), expected, atol=1e-5)
-    single = create_engine(encoder(), "cpu", threads=1)
+    single = create_engine(stored(encoder()), "cpu", threads=1)
     assert single.for_many() is single
 
 
@@ -51,7 +55,7 @@ def test_every_engine_gives_the_cells_of_a_grid_their_local_descriptors() -> Non
         fine = one.feature_maps(torch.from_numpy(np.stack(images)))[0]
         cells = functional.normalize(fine.flatten(2).transpose(1, 2), dim=2)
         wanted = functional.normalize(one.pooling.reduce[0](cells), dim=2).numpy()
-    for engine in (create_engine(one, "cpu"), TorchEngine(one, torch.device("cpu"))):
+    for engine in (create_engine(stored(one), "cpu"), TorchEngine(one, torch.device("cpu"))):
         assert engine.local_grid == (4, 4)
         embedding = engine.embed_prepared_with_local(images)
         np.testing.assert_allclose(embedding.local, wanted, atol=1e-4)
@@ -60,15 +64,33 @@ def test_every_engine_gives_the_cells_of_a_grid_their_local_descriptors() -> Non
 
 @pytest.mark.parametrize(("pooling", "resize"), [("gem", "square"), ("grid", "shorter")])
 def test_an_encoder_without_a_grid_of_one_shape_has_no_local_descriptors(pooling: str, resize: str) -> None:
-    engine = create_engine(encoder("test_resnet", pooling, resize=resize), "cpu")
+    engine = create_engine(stored(encoder("test_resnet", pooling, resize=resize)), "cpu")
     assert engine.local_grid is None
     embedding = engine.embed_prepared_with_local([engine.prepare(pictures()[0])])
     assert embedding.local is None and embedding.descriptors.shape == (1, engine.dimension)
 
 
+@pytest.mark.parametrize("pooling", ["gem", "grid"])
+def test_less_than_fp32_leaves_pooling_and_norm_exact(pooling: str) -> None:
+    one = encoder("test_resnet", pooling, resize="square")
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    parts = (backbone_model(stored(one)), pooling_model(stored(one)))
+    model, rest = (openvino.Core().compile_model(part, "CPU", exact) for part in parts)
+    image = one.preparation(pictures()[0])[None]
+    with torch.inference_mode():
+        maps = one.feature_maps(torch.from_numpy(image))
+        got = model(image)
+        for number, level in enumerate(maps):
+            np.testing.assert_allclose(got[number], level, atol=1e-3)
+        outputs = rest([level.numpy() for level in maps])
+        np.testing.assert_allclose(outputs["descriptor"], one(torch.from_numpy(image)), atol=1e-5)
+        if pooling == "grid":
+            np.testing.assert_allclose(outputs["local"], one.pooling.local(maps), atol=1e-5)
+
+
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
 def test_bf16_is_comparable_with_fp32(expected: np.ndarray) -> None:
-    engine = create_engine(encoder(), "cpu", "bf16")
+    engine = create_engine(stored(encoder()), "cpu", "bf16")
     assert engine.description == "OpenVINO bf16"
     rows = engine.embed(pictures())
     assert cosines(rows, expected).min() > 0.995
@@ -76,7 +98,7 @@ def test_bf16_is_comparable_with_fp32(expected: np.ndarray) -> None:
 
 
 def test_threads_that_use_one_engine_at_once_get_their_own_descriptors(expected: np.ndarray) -> None:
-    engine = create_engine(encoder(), "cpu")
+    engine = create_engine(stored(encoder()), "cpu")
     tensors = [engine.prepare(picture) for picture in pictures()]
     rows = [number % len(tensors) for number in range(60)]
     with ThreadPoolExecutor(8) as pool:
@@ -86,89 +108,116 @@ def test_threads_that_use_one_engine_at_once_get_their_own_descriptors(expected:
     np.testing.assert_allclose(pairs, expected[rows], atol=1e-5)
 
 
-def exports(folder: Path) -> list[Path]:
-    return sorted((folder / "openvino").glob("[!.]*"))
+@pytest.fixture
+def of_before(tmp_path: Path) -> StoredEncoder:
+    """An encoder that was saved before there were ONNX files."""
+    encoder().save(tmp_path / "of_before", network=False)
+    return open_encoder(tmp_path / "of_before")
 
 
-def test_an_encoder_is_exported_once_and_a_damaged_export_is_made_again(
-    expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def converted(cache: Path) -> list[Path]:
+    return sorted((cache / "encoders").glob("[!.]*"))
+
+
+def test_an_encoder_without_an_onnx_file_is_converted_once_and_a_damaged_conversion_is_made_again(
+    expected: np.ndarray, of_before: StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DACO_CACHE", str(tmp_path))
-    OpenVinoEngine(encoder())
-    (export,) = exports(tmp_path)
-    assert encoder().fingerprint in export.name
-    made = (export / "model.bin").stat().st_mtime_ns
-    OpenVinoEngine(encoder())
-    assert (export / "model.bin").stat().st_mtime_ns == made
-    content = bytearray((export / "model.bin").read_bytes())
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
+    create_engine(of_before, "cpu")
+    (folder,) = converted(tmp_path / "cache")
+    network = folder / "model.onnx"
+    assert of_before.fingerprint in folder.name
+    made = network.stat().st_mtime_ns
+    create_engine(of_before, "cpu")
+    assert network.stat().st_mtime_ns == made
+    content = bytearray(network.read_bytes())
     content[len(content) // 2] ^= 0xFF
-    (export / "model.bin").write_bytes(content)
-    np.testing.assert_allclose(OpenVinoEngine(encoder()).embed(pictures()), expected, atol=1e-5)
-    assert exports(tmp_path) == [export], "nothing else is left there"
-    assert (export / "model.bin").read_bytes() != bytes(content)
+    network.write_bytes(content)
+    np.testing.assert_allclose(create_engine(of_before, "cpu").embed(pictures()), expected, atol=1e-5)
+    assert converted(tmp_path / "cache") == [folder], "nothing else is left there"
+    assert network.read_bytes() != bytes(content)
 
 
-def test_without_a_place_to_keep_it_the_export_still_works(
-    expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_place_to_keep_it_the_conversion_still_works(
+    expected: np.ndarray, of_before: StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("DACO_CACHE", str(tmp_path / "file"))
-    np.testing.assert_allclose(OpenVinoEngine(encoder()).embed(pictures()), expected, atol=1e-5)
+    np.testing.assert_allclose(create_engine(of_before, "cpu").embed(pictures()), expected, atol=1e-5)
 
 
-def test_processes_that_export_one_encoder_at_once_leave_one_whole_export(
-    expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_processes_that_convert_one_encoder_at_once_leave_one_whole_conversion(
+    expected: np.ndarray, of_before: StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
-    encoder().save(tmp_path / "encoder")
     code = (
-        "import sys; from pathlib import Path; from daco_training.encoder.encoder import Encoder\n"
-        "from daco_index.embedding.engines.export import exported_backbone\n"
-        "exported_backbone(Encoder.load(Path(sys.argv[1])))\n"
+        "import sys; from pathlib import Path; from daco_core.encoder.stored import open_encoder\n"
+        "from daco_index.embedding.encoders import with_network\n"
+        "assert with_network(open_encoder(Path(sys.argv[1]))).network\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "encoder")]) for _ in range(2)]
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(of_before.folder)]) for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
-    assert len(exports(cache_folder())) == len(list((cache_folder() / "openvino").iterdir())) == 1
-    np.testing.assert_allclose(OpenVinoEngine(encoder()).embed(pictures()), expected, atol=1e-5)
+    assert len(converted(cache_folder())) == len(list((cache_folder() / "encoders").iterdir())) == 1
+    np.testing.assert_allclose(create_engine(of_before, "cpu").embed(pictures()), expected, atol=1e-5)
 
 
-def test_what_openvino_runs_otherwise_than_pytorch_falls_back_with_a_word(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_what_onnx_computes_otherwise_than_pytorch_is_not_exported() -> None:
+    odd = encoder()
+    features = odd.backbone.forward_features
+    # a choice that depends on the shape, of which tracing sees one side only
+    odd.backbone.forward_features = lambda images: features(images).flip(1 if images.shape[2] > images.shape[3] else 0)
+    with pytest.raises(NotExportable, match="another descriptor than PyTorch for an image of"):
+        export_onnx(odd)
+
+
+def test_what_has_no_form_in_onnx_falls_back_to_pytorch_with_a_warning(
+    expected: np.ndarray, of_before: StoredEncoder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(_: Encoder) -> None:
+        raise NotExportable("test_resnet has no form in ONNX: a test says so.")
+
+    monkeypatch.setenv("DACO_CACHE", str(of_before.folder.parent / "cache"))
+    monkeypatch.setattr("daco_training.encoder.onnx_export.export_onnx", fail)
     # whatever else in this process has set up the logging
     logger = logging.getLogger("daco_index.embedding.engines.create")
     monkeypatch.setattr(logger, "disabled", False)
     monkeypatch.setattr(logger, "handlers", [caplog.handler])
     caplog.set_level(logging.WARNING, logger.name)
-    odd = encoder()
-    features = odd.backbone.forward_features
-    # a choice that depends on the shape, of which tracing sees one side only
-    odd.backbone.forward_features = lambda images: features(images).flip(1 if images.shape[2] > images.shape[3] else 0)
-    odd.backbone.register_buffer("another", torch.zeros(1))  # and so another fingerprint
-    engine = create_engine(odd, "cpu")
+    engine = create_engine(of_before, "cpu")
     assert engine.description == "PyTorch fp32 on cpu"
     assert "PyTorch takes its place" in caplog.text
-    with pytest.raises(DacoError, match="does not compute in bf16"):
-        create_engine(odd, "cpu", "bf16")
-    np.testing.assert_allclose(engine.embed(pictures()[1:2]), odd(odd.prepare(pictures()[1])[None]).detach(), atol=1e-5)
+    with pytest.raises(UsageError, match="does not compute in bf16"):
+        create_engine(of_before, "cpu", "bf16")
+    np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("backbone", ["test_vit", "test_efficientnet"])
-def test_other_families_are_exported_too(backbone: str) -> None:
-    other = encoder(backbone, "avg")
+@pytest.mark.parametrize(
+    ("backbone", "pooling", "resize"),
+    [
+        ("test_resnet", "avg", "shorter"),
+        ("test_resnet", "grid", "shorter"),
+        ("test_efficientnet", "gem", "square"),
+        ("test_efficientnet", "avg", "shorter"),
+        ("test_vit", "avg", "shorter"),
+        ("test_vit", "gem", "square"),
+        ("mobilenetv3_small_050", "grid", "square"),
+    ],
+)
+def test_openvino_and_pytorch_agree_for_every_pooling_and_family(backbone: str, pooling: str, resize: str) -> None:
+    other = encoder(backbone, pooling, resize=resize)
     expected = TorchEngine(other, torch.device("cpu")).embed(pictures())
-    engine = create_engine(other, "cpu")
+    engine = create_engine(stored(other), "cpu")
     assert engine.description == "OpenVINO fp32"
     np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-4)
 
 
 def test_nothing_is_reported_to_the_makers_of_openvino() -> None:
-    code = "import daco_index.embedding.engines.openvino_runtime, sys; assert sys.modules['openvino_telemetry'] is None"
+    code = "import daco_core.encoder.openvino_runtime, sys; assert sys.modules['openvino_telemetry'] is None"
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
 
 def test_what_a_device_does_not_compute_in_is_one_sentence() -> None:
     with pytest.raises(DacoError, match="--precision int8"):
-        create_engine(encoder(), "cpu", "int8")
+        create_engine(stored(encoder()), "cpu", "int8")
     with pytest.raises(DacoError, match="does not compute in bf16"):
         TorchEngine(encoder(), torch.device("cpu"), "bf16")

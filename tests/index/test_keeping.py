@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_index.build import BuildOptions, build_index
 from daco_index.export import export_geojson, export_parquet
@@ -13,7 +14,7 @@ from daco_index.generations.merge import merge_indexes
 from daco_index.generations.rollback import list_generations, roll_back
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 
 
 def test_a_rollback_is_a_new_generation_and_twice_is_back_again(own_index):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_core.photographs.images import open_rgb
 from daco_index.build import BuildOptions, build_index, publish
@@ -22,7 +23,7 @@ from daco_index.generations.verify import verify_index
 from daco_index.reranking.local_file import LocalForm
 from daco_index.reranking.voting import Grid
 from daco_index.search.bundle import Bundle
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError
 from daco_core.photographs.images import list_images, open_rgb
 from daco_index.build import BuildOptions, build_index
@@ -22,7 +23,6 @@ from daco_index.embedding.query_corruption import STRENGTHS, degraded
 from daco_index.generations.change import add_photographs, remove_photographs
 from daco_index.generations.rollback import roll_back
 from daco_index.search.bundle import Bundle, read_manifest
-from daco_training.encoder.encoder import Encoder
 
 pytest.importorskip("nncf", reason="the extra int8 is not installed")
 
@@ -60,7 +60,7 @@ def test_the_manifest_says_what_was_chosen_and_what_it_costs(town, built):
 def test_int8_queries_find_references_that_are_described_in_fp32(town, encoder_folder):
     bundle = Bundle.open(town[1])
     images = [open_rgb(path) for path in list_images(town[0])]
-    exact = create_engine(Encoder.load(encoder_folder), "cpu").embed(images)
+    exact = create_engine(open_encoder(encoder_folder), "cpu").embed(images)
     held = bundle.store.vectors(np.arange(12))
     np.testing.assert_allclose(held, exact, atol=1e-5)
     engine = query_engine(bundle, "cpu")
@@ -164,7 +164,7 @@ def test_copies_of_every_strength_are_looked_up_whatever_the_number_of_reference
 
     monkeypatch.setattr(precision, "degraded", note)
     monkeypatch.setattr(precision, "can_quantise", lambda: False)
-    encoder = Encoder.load(encoder_folder)
+    encoder = open_encoder(encoder_folder)
     engine = create_engine(encoder, "cpu")
     vectors = engine.embed([open_rgb(path) for path in paths])
     sample = precision.ReferenceSample(paths, [path.stem for path in paths], lambda rows: vectors[rows])

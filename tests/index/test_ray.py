@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError
 from daco_core.photographs.images import UnreadableImage
 from daco_index.build import BuildOptions, build_index
@@ -16,7 +17,6 @@ from daco_index.embedding.options import EmbeddingOptions
 from daco_index.embedding.ray_cluster import embed_with_ray
 from daco_index.generations.change import add_photographs
 from daco_index.search.bundle import Bundle
-from daco_training.encoder.encoder import Encoder
 
 pytestmark = pytest.mark.slow
 
@@ -70,8 +70,8 @@ def test_a_run_that_was_stopped_goes_on_with_the_shards_that_are_left(
     two_workers, town, encoder_folder, tmp_path, monkeypatch
 ):
     paths = sorted(town.rglob("*.png"))
-    encoder = Encoder.load(encoder_folder)
-    whole = embed_files(create_engine(Encoder.load(encoder_folder), "cpu"), paths, progress=False)
+    encoder = open_encoder(encoder_folder)
+    whole = embed_files(create_engine(open_encoder(encoder_folder), "cpu"), paths, progress=False)
     known = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
     real = distributed._shards
 
@@ -92,14 +92,14 @@ def test_a_run_that_was_stopped_goes_on_with_the_shards_that_are_left(
 
 
 def test_strict_stops_at_a_broken_photograph(two_workers, town, encoder_folder, tmp_path):
-    encoder = Encoder.load(encoder_folder)
+    encoder = open_encoder(encoder_folder)
     known = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
     with pytest.raises(UnreadableImage, match=r"broken\.jpg"):
         embed_with_ray(encoder, [town / "000.png", town / "broken.jpg"], known, replace(QUIET, strict=True))
 
 
 def test_a_store_that_is_away_ends_the_run_in_one_sentence(two_workers, encoder_folder, tmp_path):
-    encoder = Encoder.load(encoder_folder)
+    encoder = open_encoder(encoder_folder)
     known = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
     with pytest.raises(DacoError, match=r"http://127.0.0.1:9/a.jpg cannot be read: .*onnect") as caught:
         embed_with_ray(encoder, ["http://127.0.0.1:9/a.jpg"], known, QUIET)

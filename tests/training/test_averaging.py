@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_training.encoder.averaging import average_encoders
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 
 CONFIG = EncoderConfig("test_resnet", "grid", 64)
 

@@ -1,5 +1,6 @@
 """The saved form of an encoder: whole, checked, never pickled."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_training.encoder.backbones import create_backbone, load_pretrained
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.sources import load_encoder
 
 
@@ -33,7 +35,11 @@ def test_what_was_saved_gives_the_same_descriptors(encoder: Encoder, tmp_path: P
     torch.testing.assert_close(loaded(images), encoder(images))
     assert loaded.fingerprint == encoder.fingerprint
     assert loaded.config == encoder.config
-    assert sorted(path.name for path in (tmp_path / "encoder").iterdir()) == ["encoder.json", "model.safetensors"]
+    files = {path.name: path for path in (tmp_path / "encoder").iterdir()}
+    assert sorted(files) == ["encoder.json", "model.onnx", "model.safetensors"]
+    stated = json.loads(files["encoder.json"].read_text())
+    for part, name in (("network", "model.onnx"), ("weights", "model.safetensors")):
+        assert stated[part]["sha256"] == hashlib.sha256(files[name].read_bytes()).hexdigest()
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"], "nothing temporary may stay"
 
 

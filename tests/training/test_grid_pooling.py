@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling
 from daco_training.encoder.whitening import whiten
 

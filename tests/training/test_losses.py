@@ -12,10 +12,11 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_core.encoder.config import EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.recall import aligned, domain_recalls
 from daco_training.loop.network import ContrastiveNetwork, FabricProjector
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions
 from daco_training.methods import METHODS, projection_length
 from daco_training.methods.daco import daco_loss
 from daco_training.methods.moco import MoCo, moco_loss
@@ -245,12 +246,12 @@ def test_simsiam_stops_the_gradient_at_what_is_predicted() -> None:
 
 def test_simsiam_predicts_the_encoders_own_features_through_a_head_of_512() -> None:
     torch.manual_seed(0)
-    settings = TrainSettings(method_name="simsiam")
+    settings = TrainOptions(method_name="simsiam").resolve()
     encoder = Encoder(EncoderConfig("test_resnet", image_size=32))
     network = ContrastiveNetwork(encoder, projection_length(settings, encoder.dimension))
     first, last = network.head[0], network.head[-1]
     assert (first.in_features, first.out_features, last.out_features) == (encoder.dimension, 512, encoder.dimension)
-    assert projection_length(TrainSettings(), encoder.dimension) == 128, (
+    assert projection_length(TrainOptions().resolve(), encoder.dimension) == 128, (
         "only SimSiam's head is as long as the features"
     )
     views = [torch.randn(4, 3, 32, 32) for _ in range(2)]
@@ -265,7 +266,7 @@ def test_simsiam_predicts_the_encoders_own_features_through_a_head_of_512() -> N
 def test_steps_down_the_gradient_lower_the_loss(name: str) -> None:
     torch.manual_seed(0)
     network = PlainProjector()
-    settings = TrainSettings(method_name=name, batch_size=8, negs=16, proj_dim=4)
+    settings = TrainOptions(method_name=name, batch_size=8, negs=16, proj_dim=4).resolve()
     method = METHODS[name](settings, network, 8)
     images = torch.randn(8, 3, 2, 2)
     views = [images + 0.1 * torch.randn_like(images) for _ in method.sources]
@@ -286,7 +287,7 @@ def test_steps_down_the_gradient_lower_the_loss(name: str) -> None:
 @pytest.mark.parametrize("name", ["daco", "simclr", "simsiam", "moco", "npid"])
 def test_every_layer_learns_from_the_loss(name: str) -> None:
     network = PlainProjector()
-    method = METHODS[name](TrainSettings(method_name=name, negs=16, proj_dim=4), network, 8)
+    method = METHODS[name](TrainOptions(method_name=name, negs=16, proj_dim=4).resolve(), network, 8)
     method.loss(network, [torch.randn(8, 3, 2, 2) for _ in method.sources], torch.arange(8)).backward()
     for parameter in network.layers[1].parameters():
         assert parameter.grad is not None

@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import os, resource, sys
 import numpy as np
-from daco_training.loop.memory import give_back_freed, keep_freed
+from daco_training.loop.memory import give_back_freed, keep_freed, stop_keeping_freed
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -24,6 +24,10 @@ if sys.argv[1] == "keep":
 first, second = faults(), faults()
 held = resident()
 give_back_freed()
+if sys.argv[1] == "stop":
+    keep_freed()
+    stop_keeping_freed()
+    first, second = faults(), faults()
 print(first, second, held - resident())
 """
 
@@ -41,5 +45,6 @@ def test_what_was_freed_is_taken_again_without_the_system_until_it_is_given_back
     first, second, given_back = run("keep")
     assert second < first / 20
     assert given_back > 100 << 20
-    first, second, _ = run("leave")
-    assert second > first / 2
+    for mode in ("leave", "stop"):
+        first, second, _ = run(mode)
+        assert second > first / 2

@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_core.encoder.config import EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.loop.network import ContrastiveNetwork
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions, TrainSettings
 from daco_training.loop.trainer import Trainer, train
 from daco_training.views.augmentation import Render, draw_view, render
 from daco_training.views.compiled import render_together
@@ -21,7 +21,7 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 @pytest.fixture
 def settings(tmp_path: Path, places: Path) -> TrainSettings:
-    return TrainSettings(
+    return TrainOptions(
         data_root=places,
         data_name="places",
         save_root=tmp_path / "result",
@@ -30,7 +30,7 @@ def settings(tmp_path: Path, places: Path) -> TrainSettings:
         batch_size=4,
         iters=12,
         negs=16,
-    )
+    ).resolve()
 
 
 def losses(settings: TrainSettings, recorded: bool, count: int = 8) -> list[float]:
@@ -58,7 +58,7 @@ def test_recorded_steps_are_those_that_are_not(settings: TrainSettings, method: 
 @pytest.mark.parametrize("recipe", ["published", "modern"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_seed_gives_the_same_losses(settings: TrainSettings, precision: str, recipe: str) -> None:
-    settings = TrainSettings(
+    settings = TrainOptions(
         recipe=recipe,
         data_root=settings.data_root,
         data_name="places",
@@ -68,7 +68,7 @@ def test_a_seed_gives_the_same_losses(settings: TrainSettings, precision: str, r
         batch_size=4,
         iters=12,
         precision=precision,
-    )
+    ).resolve()
     assert losses(settings, True) == losses(settings, True)
 
 

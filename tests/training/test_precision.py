@@ -6,7 +6,7 @@ import torch
 from daco_core.errors import DacoError
 from daco_training.loop.precision import choose_precision, has_depthwise
 from daco_training.loop.recipe import RECIPES
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions
 
 
 def cpu_with(monkeypatch: pytest.MonkeyPatch, **abilities: bool | str) -> None:
@@ -40,7 +40,7 @@ def test_frozen_networks_are_in_fp32_where_that_was_not_measured_to_be_slower(mo
 
 
 def test_the_published_recipe_is_in_fp32_and_ours_in_what_is_fastest() -> None:
-    assert [TrainSettings(recipe=recipe).precision for recipe in RECIPES] == ["fp32", "auto"]
+    assert [TrainOptions(recipe=recipe).resolve().precision for recipe in RECIPES] == ["fp32", "auto"]
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from daco_training.loop.precision import PRECISIONS
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions
 from daco_training.loop.trainer import train
 
 METHODS = ("daco", "simclr", "simsiam", "moco", "npid")
@@ -86,13 +86,13 @@ def train_together(script: Path, data_root: Path, folder: Path, device: str) -> 
         "import torch\n"
         "from lightning.fabric.strategies import ddp\n"
         "from daco_training.loop.precision import PRECISIONS\n"
-        "from daco_training.loop.settings import TrainSettings\n"
+        "from daco_training.loop.settings import TrainOptions\n"
         "from daco_training.loop.trainer import train\n"
         "ddp._get_default_process_group_backend_for_device = lambda device: 'gloo'\n"
         f"PRECISIONS['fp32'] = {DOUBLE!r}\n"
         "torch.set_default_dtype(torch.float64)\n"
         f"for method in {METHODS!r}:\n"
-        f"    run = TrainSettings(data_root=Path({str(data_root)!r}), save_root=Path({str(folder)!r}),\n"
+        f"    run = TrainOptions(data_root=Path({str(data_root)!r}), save_root=Path({str(folder)!r}),\n"
         f"        method_name=method, nodes={machines}, **{SMALL!r})\n"
         f"    train(run, accelerator={device!r}, processes={2 // machines})\n"
     )
@@ -141,7 +141,7 @@ def test_two_processes_have_the_losses_of_one(
     monkeypatch.setitem(PRECISIONS, "fp32", DOUBLE)
     request.addfinalizer(partial(torch.set_default_dtype, torch.get_default_dtype()))
     torch.set_default_dtype(torch.float64)
-    alone = TrainSettings(data_root=training_only, save_root=tmp_path, method_name=method, **SMALL)  # type: ignore[arg-type]
+    alone = TrainOptions(data_root=training_only, save_root=tmp_path, method_name=method, **SMALL).resolve()  # type: ignore[arg-type]
     train(alone, accelerator=device)
     shared = alone.but(save_root=folder)
     expected = losses(alone.results_file)
@@ -163,6 +163,6 @@ def test_two_machines_train_together_by_the_same_command(places: Path, tmp_path:
     for name, value in (SMALL | {"iters": 1}).items():
         options += [f"--{name}", value]
     run_together([[commands / "daco-train", *options]] * 2, [{"NODE_RANK": rank} for rank in ("0", "1")])
-    alone = TrainSettings(data_root=places, save_root=tmp_path / "alone", **(SMALL | {"iters": 1}))  # type: ignore[arg-type]
+    alone = TrainOptions(data_root=places, save_root=tmp_path / "alone", **(SMALL | {"iters": 1})).resolve()  # type: ignore[arg-type]
     train(alone, accelerator="cpu")
     assert losses(tmp_path / "places_daco_results.csv") == pytest.approx(losses(alone.results_file), abs=1e-4)

@@ -10,9 +10,10 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_training.datasets.statistics import PUBLISHED
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.published import published_encoder, published_normaliser
 
 Import = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -11,7 +11,7 @@ from daco_training.encoder.backbones import create_backbone
 from daco_training.encoder.encoder import Encoder
 from daco_training.loop.interrupt import StopSignal
 from daco_training.loop.recipe import PARTS
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions, TrainSettings
 from daco_training.loop.trainer import train
 
 SMALL = {"backbone": "test_resnet", "pretrained": "none", "image_size": 64, "batch_size": 4, "workers": 0, "iters": 4}
@@ -27,11 +27,11 @@ class StopAtOnce(StopSignal):
 
 def modern(data_root: Path, save_root: Path, **changes: object) -> TrainSettings:
     values = {**SMALL, "data_root": data_root, "data_name": "places", "save_root": save_root, **changes}
-    return TrainSettings(recipe="modern", **values)  # type: ignore[arg-type]
+    return TrainOptions(recipe="modern", **values).resolve()  # type: ignore[arg-type]
 
 
 def test_the_published_recipe_is_the_default_and_has_no_part_of_ours() -> None:
-    made = TrainSettings()
+    made = TrainOptions().resolve()
     assert (made.backbone, made.pooling, made.resize, made.pretrained, made.lr) == (
         "resnet50", "avg", "shorter", "none", 1e-3,
     )  # fmt: skip
@@ -39,7 +39,7 @@ def test_the_published_recipe_is_the_default_and_has_no_part_of_ours() -> None:
 
 
 def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
-    made = TrainSettings(recipe="modern", lr=5e-5)
+    made = TrainOptions(recipe="modern", lr=5e-5).resolve()
     assert (made.backbone, made.pooling, made.pretrained, made.lr) == (
         "tf_efficientnet_lite0",
         "grid",
@@ -60,7 +60,7 @@ def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
 )
 def test_an_unknown_recipe_or_part_is_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(DacoError, match=sentence):
-        TrainSettings(**wrong)  # type: ignore[arg-type]
+        TrainOptions(**wrong).resolve()  # type: ignore[arg-type]
 
 
 def test_a_frozen_backbone_is_as_it_was_and_what_is_on_top_learns(places: Path, tmp_path: Path) -> None:
@@ -111,15 +111,15 @@ def test_the_tails_rate_is_its_own(places: Path, tmp_path: Path) -> None:
 )
 def test_a_tail_of_what_is_not_frozen_is_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(DacoError, match=sentence):
-        TrainSettings(**wrong)  # type: ignore[arg-type]
+        TrainOptions(**wrong).resolve()  # type: ignore[arg-type]
 
 
 def test_a_run_from_before_there_were_tails_goes_on_as_it_began() -> None:
-    recorded = TrainSettings(recipe="modern").recorded()
+    recorded = TrainOptions(recipe="modern").resolve().recorded()
     del recorded["tail_lr"]
-    TrainSettings(recipe="modern").check_continues(recorded)
+    TrainOptions(recipe="modern").resolve().check_continues(recorded)
     with pytest.raises(DacoError, match=r"tail_lr was 0.0, now 0.001"):
-        TrainSettings(recipe="modern", tail_lr=1e-3).check_continues(recorded)
+        TrainOptions(recipe="modern", tail_lr=1e-3).resolve().check_continues(recorded)
 
 
 @pytest.mark.parametrize("method", ["daco", "simclr", "simsiam", "moco", "npid"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daco_training.cli.train import join_lists
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions
 
 
 def run(commands: Path, *options: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -82,9 +82,9 @@ def test_what_a_user_gets_wrong_is_one_sentence(
 def test_settings_left_open_take_the_published_values() -> None:
     published = {"daco": (16, 0.5), "simclr": (32, 0.5), "simsiam": (32, 0.5), "moco": (32, 0.999), "npid": (64, 0.5)}
     for method, (batch_size, momentum) in published.items():
-        made = TrainSettings(method_name=method)
+        made = TrainOptions(method_name=method).resolve()
         assert (made.batch_size, made.momentum) == (batch_size, momentum)
-    made = TrainSettings()
+    made = TrainOptions().resolve()
     assert (made.data_name, made.proj_dim, made.temperature, made.iters) == ("tokyo", 128, 0.1, 40000)
     assert (made.lamda, made.negs, made.ranks, made.lr, made.weight_decay) == (0.8, 4096, (1, 2, 4, 8), 1e-3, 1e-6)
     assert made.backbone == "resnet50"

@@ -15,7 +15,7 @@ import torch
 
 from daco_core.errors import DacoError
 from daco_training.encoder.encoder import Encoder
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions, TrainSettings
 from daco_training.loop.trainer import Trainer, train
 from daco_training.views.dataset import Batch
 
@@ -25,7 +25,7 @@ ITERS = 6  # two epochs of three iterations
 def settings(places: Path, result: Path, method: str = "daco", **changes: object) -> TrainSettings:
     small = {"backbone": "resnet18", "image_size": 32, "iters": ITERS, "batch_size": 8, "negs": 16, "proj_dim": 16}
     values = {"data_root": places, "data_name": "places", "method_name": method, "save_root": result, "workers": 0}
-    return TrainSettings(**{**values, **small, **changes})  # type: ignore[arg-type]
+    return TrainOptions(**{**values, **small, **changes}).resolve()  # type: ignore[arg-type]
 
 
 def rows(run: TrainSettings) -> list[dict[str, str]]:
@@ -171,10 +171,10 @@ def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from daco_training.loop.settings import TrainSettings\n"
+        "from daco_training.loop.settings import TrainOptions\n"
         "from daco_training.loop.trainer import train\n"
         "if __name__ == '__main__':\n"
-        f"    run = TrainSettings(data_root=Path({str(places)!r}), data_name='places', backbone='resnet18',\n"
+        f"    run = TrainOptions(data_root=Path({str(places)!r}), data_name='places', backbone='resnet18',\n"
         f"        image_size=32, iters=3, batch_size=8, save_root=Path({str(tmp_path)!r}), workers=0)\n"
         "    train(run, accelerator='cpu', processes=2)\n"
     )

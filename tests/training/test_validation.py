@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import Location, write_locations
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.validation import find_validation
 
 DEGREE = 111_195.0  # metres of a degree of latitude

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_core.photographs.layout import DataSet
-from daco_training.encoder.encoder import EncoderConfig
 from daco_training.views.dataset import Batches, TrainingViews
 from daco_training.views.image_store import DETAIL, ImageStore
 

@@ -8,6 +8,7 @@ import typer
 
 from daco_bench.cli.options import Json
 from daco_core.console import Trust, new_app, option
+from daco_core.errors import DacoError
 from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
 
 if TYPE_CHECKING:
@@ -27,6 +28,18 @@ def calibrate(
     elsewhere: Annotated[
         float, option("elsewhere", "Share of queries expected from places that are not on the map.", min=0, max=0.9)
     ] = 0.2,
+    frames: Annotated[
+        int | None,
+        option(
+            "frames",
+            "Of a map without positions, whose places are numbered along a route: a match so many frames off is right.",
+            show_default="the same name",
+            min=0,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, option("force", "Write it even if it is no better than always predicting the mean.")
+    ] = False,
     out: Annotated[Path | None, option("out", "Instead of the index: file to write.")] = None,
     device: Device = "auto",
     trust: Trust = False,
@@ -42,13 +55,21 @@ def calibrate(
     from daco_bench.recall.calibrate import calibrate as fit_calibration
     from daco_index.generations.folders import CALIBRATION_FILE
 
-    calibration = fit_calibration(index, queries, data_root, split.value, elsewhere, device, trust)
+    calibration = fit_calibration(index, queries, data_root, split.value, elsewhere, device, trust, frames=frames)
     file = out or index / CALIBRATION_FILE
-    calibration.save(file)
     if as_json:
         typer.echo(calibration.model_dump_json(indent=2))
     else:
         _print_calibration(calibration)
+    held_out = calibration.held_out
+    if held_out is not None and not held_out.helps and not force:
+        raise DacoError(
+            f"Not written: on queries that the fit had not seen, its probabilities (Brier score {held_out.brier:.3f})"
+            f" are no better than always predicting the mean ({held_out.brier_constant:.3f}). Use more queries, from"
+            " all over the map; or --force."
+        )
+    calibration.save(file)
+    if not as_json:
         typer.echo(f"Written to {file}.")
 
 

@@ -212,9 +212,9 @@ def _budget(
     seed: int,
     ks: tuple[int, ...],
 ) -> "TrainSettings":
-    from daco_training.loop.settings import TrainSettings
+    from daco_training.loop.settings import TrainOptions
 
-    return TrainSettings(
+    return TrainOptions(
         recipe=recipe,
         without=tuple(without),
         data_root=data_root,
@@ -229,7 +229,7 @@ def _budget(
         lr=lr,
         precision=precision,
         seed=seed,
-    )
+    ).resolve()
 
 
 def _report(

@@ -93,14 +93,14 @@ def embedding(
     from dataclasses import asdict
 
     from daco_bench.speed.embedding import embedding_speed
+    from daco_index.embedding.devices import pick_device
+    from daco_index.embedding.encoders import find_encoder
     from daco_index.embedding.engines.create import create_engine
     from daco_index.references.find import find_references
-    from daco_training.devices import pick_device
-    from daco_training.encoder.sources import load_encoder
 
     paths = [reference.path for reference in find_references(source, data_root, split.value)][:limit]
-    engine = create_engine(load_encoder(encoder, trust), device, goal="throughput")
-    speed = embedding_speed(engine, paths, batch_size, rounds, pick_device(device).type)
+    engine = create_engine(find_encoder(encoder, trust), device, goal="throughput")
+    speed = embedding_speed(engine, paths, batch_size, rounds, pick_device(device))
     if as_json:
         typer.echo(json.dumps({**asdict(speed), "possible": round(speed.possible, 2)}, indent=2))
         return

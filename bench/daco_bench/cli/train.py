@@ -47,9 +47,9 @@ def train(
 
     from daco_bench.speed.machine import machine
     from daco_bench.speed.training import compare_speed, show, to_markdown
-    from daco_training.loop.settings import TrainSettings
+    from daco_training.loop.settings import TrainOptions
 
-    settings = TrainSettings(
+    settings = TrainOptions(
         data_root=data_root,
         data_name=name,
         method_name=method_name,
@@ -57,7 +57,7 @@ def train(
         batch_size=batch_size,
         image_size=image_size,
         compile=compile,
-    )
+    ).resolve()
     rows = compare_speed(settings, words(precisions), steps, rounds, loader_workers, device)
     if as_json:
         subject = {"dataset": name, "method": method_name, "backbone": backbone, "batch_size": batch_size}

@@ -1,7 +1,8 @@
 """Fits a calibration on queries whose place is known, and judges it on queries that it was not fitted on."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ FOLDS = 5
 BINS = 10
 TURNS = 4  # of the cross-validation, each with other borders between its parts: few queries' figures depend on them
 CELL_DEGREES = 0.002  # queries within about 200 m are judged together
+CLEARING_FACTOR, CELL_FACTOR = 2, 8  # of a tolerance in frames, as of 25 m: what is cleared, what is judged together
 ELSEWHERE = 0.2
 
 
@@ -38,6 +40,7 @@ def calibrate(
     device: str = "auto",
     trust: bool = False,
     progress: bool = True,
+    frames: int | None = None,
 ) -> Calibration:
     """A calibration of an index and its encoder, by queries with positions, or by ones of the same place names.
 
@@ -46,16 +49,20 @@ def calibrate(
     Args:
         queries, data_root, split: the query photographs, as `find_references` takes them.
         elsewhere: share of queries that are expected from places that are not on the map, between 0 and 1.
+        frames: where the map has no positions and its places are numbered along a route: a match that many frames off
+            is right; None for the same name only.
 
     Raises:
-        DacoError: there is no index, or fewer than LEAST_QUERIES queries whose place is on it.
+        DacoError: there is no index, fewer than LEAST_QUERIES queries whose place is on it, or places that have no
+            number, or have positions, with `frames`.
     """
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
+    rule = _rule(bundle, truths, frames)
     engine = query_engine(bundle, device)
     embedded = embed_files(engine, [truth.path for truth in truths], progress=progress)
     truths = [truths[row] for row in embedded.kept]
-    outcomes = _outcomes(bundle, truths, embedded.vectors, elsewhere)
+    outcomes = _outcomes(bundle, truths, embedded.vectors, elsewhere, rule)
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
         raise UsageError(
             f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}:"
@@ -67,7 +74,7 @@ def calibrate(
     def fitted(part: Outcomes, held_out: HeldOut | None = None) -> Calibration:
         return fit(part, extent, manifest.encoder_fingerprint, manifest.count, now, queries, elsewhere, held_out)
 
-    turns = [_folds(truths, turn)[outcomes.query] for turn in range(TURNS)]
+    turns = [_folds(truths, turn, rule)[outcomes.query] for turn in range(TURNS)]
     judged = [
         _judge(fitted(outcomes.part(folds != fold)), outcomes.part(folds == fold), extent)
         for folds in turns
@@ -90,7 +97,50 @@ class _Asked:
     query: int
 
 
-def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.float32], elsewhere: float) -> Outcomes:
+@dataclass(frozen=True)
+class _Names:
+    """Which place names are of one place: equal ones, or numbers of a route that are at most so many frames apart."""
+
+    frames: int | None = None
+
+    def same(self, one: str, other: str, factor: int = 1) -> bool:
+        """Whether they are, with that many times the tolerance."""
+        if self.frames is None:
+            return one == other
+        return abs(_frame(one) - _frame(other)) <= factor * self.frames
+
+    def alike(self, place: str, places: Iterable[str]) -> Iterable[str]:
+        """Those of some places that are the same as one."""
+        return [place] if self.frames is None else [other for other in places if self.same(place, other)]
+
+    def cell(self, place: str, shift: float) -> object:
+        """What names the places that are judged together; shifted by that share of a cell."""
+        if self.frames is None:
+            return place
+        return math.floor(_frame(place) / (CELL_FACTOR * max(1, self.frames)) + shift)
+
+
+def _rule(bundle: Bundle, truths: Sequence[Reference], frames: int | None) -> _Names:
+    if frames is None:
+        return _Names()
+    if bundle.manifest.with_location:
+        raise UsageError("--frames is for maps without positions: this one has them, so a match is right within 25 m.")
+    for place in (*(entry.place for entry in bundle.catalog.all()), *(truth.place for truth in truths)):
+        _frame(place)
+    return _Names(frames)
+
+
+def _frame(place: str) -> int:
+    """The last number in a place's name."""
+    numbers = re.findall(r"\d+", place)
+    if not numbers:
+        raise UsageError(f"The place {place!r} has no number, so --frames cannot count how far it is from others.")
+    return int(numbers[-1])
+
+
+def _outcomes(
+    bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.float32], elsewhere: float, rule: _Names
+) -> Outcomes:
     entries = bundle.catalog.all()
     places: dict[str, set[str]] = {}  # the files of each
     for entry in entries:
@@ -104,15 +154,15 @@ def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.f
         itself = str(truth.path)  # a photograph that is on the map does not answer itself
         others = [match for match in matches if match.entry.path != itself]
         if truth.latitude is None or not len(positions):
-            present = bool(places.get(truth.place, set()) - {itself})
+            present = any(places.get(place, set()) - {itself} for place in rule.alike(truth.place, places))
         else:
             away = distance_metres(truth.latitude, truth.longitude or 0.0, positions[:, 0], positions[:, 1])
             if itself in rows:
                 away[rows[itself]] = np.inf
             present = bool(away.min() <= RIGHT_METRES)
         if present and others:
-            asked.append(_ask(truth, others, query))
-        cleared = [match for match in others if not _is_near(truth, match, CLEARING_METRES)]
+            asked.append(_ask(truth, others, query, rule))
+        cleared = [match for match in others if not _is_near(truth, match, rule)]
         if cleared:
             asked.append(_Asked(_evidence(cleared), False, False, np.inf, query))
     on_map = np.array([one.on_map for one in asked], dtype=bool)
@@ -127,11 +177,11 @@ def _outcomes(bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.f
     )
 
 
-def _ask(truth: Reference, matches: Sequence[Match], query: int) -> _Asked:
+def _ask(truth: Reference, matches: Sequence[Match], query: int, rule: _Names) -> _Asked:
     location = localize(matches).location
     if location is None or truth.latitude is None or truth.longitude is None:
         cluster = find_cluster(matches)
-        right = cluster is not None and cluster.members[0][0].entry.place == truth.place
+        right = cluster is not None and rule.same(cluster.members[0][0].entry.place, truth.place)
         return _Asked(_evidence(matches), right, True, np.inf, query)
     error = float(distance_metres(truth.latitude, truth.longitude, location.latitude, location.longitude))
     return _Asked(_evidence(matches), error <= RIGHT_METRES, True, error, query)
@@ -143,25 +193,26 @@ def _evidence(matches: Sequence[Match]) -> tuple[float, ...]:
     return cluster.evidence
 
 
-def _is_near(truth: Reference, match: Match, metres: float) -> bool:
+def _is_near(truth: Reference, match: Match, rule: _Names) -> bool:
     entry = match.entry
     if truth.latitude is None or truth.longitude is None or entry.latitude is None or entry.longitude is None:
-        return truth.place == entry.place
-    return float(distance_metres(truth.latitude, truth.longitude, entry.latitude, entry.longitude)) <= metres
+        return rule.same(truth.place, entry.place, CLEARING_FACTOR)
+    away = float(distance_metres(truth.latitude, truth.longitude, entry.latitude, entry.longitude))
+    return away <= CLEARING_METRES
 
 
-def _folds(truths: Sequence[Reference], turn: int) -> NDArray[np.int64]:
+def _folds(truths: Sequence[Reference], turn: int, rule: _Names) -> NDArray[np.int64]:
     """The part of the cross-validation that each query is judged in, (n,); queries of one cell are in one part."""
     cells: dict[object, int] = {}
-    numbers = [cells.setdefault(_cell(truth, turn / TURNS), len(cells)) for truth in truths]
+    numbers = [cells.setdefault(_cell(truth, turn / TURNS, rule), len(cells)) for truth in truths]
     folds: NDArray[np.int64] = np.random.default_rng(turn).permutation(len(cells))[numbers] % FOLDS
     return folds
 
 
-def _cell(truth: Reference, shift: float) -> object:
+def _cell(truth: Reference, shift: float, rule: _Names) -> object:
     """What names the queries that are near this one; the grid is shifted by that share of a cell."""
     if truth.latitude is None or truth.longitude is None:
-        return truth.place
+        return rule.cell(truth.place, shift)
     return math.floor(truth.latitude / CELL_DEGREES + shift), math.floor(truth.longitude / CELL_DEGREES + shift)
 
 

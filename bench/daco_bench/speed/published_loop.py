@@ -9,10 +9,11 @@ from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import DataSet
 from daco_training.datasets.statistics import normaliser
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.loop.network import ContrastiveNetwork, PlainProjector
 from daco_training.loop.settings import TrainSettings
 from daco_training.methods import METHODS, projection_length

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError
 from daco_core.photographs.images import UnreadableImage
 from daco_index.embedding.embed import EmbeddedFiles, embed_files
@@ -19,7 +20,6 @@ from daco_index.generations.specification import GenerationSpec, Target
 from daco_index.references.changes import References
 from daco_index.search.bundle import Bundle, highest_next_id
 from daco_index.search.catalog import Entry
-from daco_training.encoder.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Embeddings:
     seconds: float
 
 
-def embed_references(references: References, target: Target, encoder: Encoder, options: EmbeddingOptions) -> Embeddings:
+def embed_references(
+    references: References, target: Target, encoder: StoredEncoder, options: EmbeddingOptions
+) -> Embeddings:
     """Reads the photographs and embeds those whose content is not known; ids go on from those ever given.
 
     A file of the content that it had keeps its id; one with another content gets a new id.
@@ -84,7 +86,7 @@ def embed_references(references: References, target: Target, encoder: Encoder, o
 
 
 def _embed(
-    references: References, engine: Engine, encoder: Encoder, cache: EmbeddingCache, options: EmbeddingOptions
+    references: References, engine: Engine, encoder: StoredEncoder, cache: EmbeddingCache, options: EmbeddingOptions
 ) -> EmbeddedFiles:
     paths = [reference.path for reference in references.found]
     if options.on_ray:

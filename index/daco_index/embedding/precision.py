@@ -18,7 +18,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
+from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, MissingExtra, UsageError
+from daco_index.embedding.devices import CPU, pick_device
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.engine import Engine
 from daco_index.embedding.engines.quantise import CALIBRATION_IMAGES, MODEL_FILE, can_quantise, quantise
@@ -26,8 +28,6 @@ from daco_index.embedding.options import EmbeddingOptions
 from daco_index.embedding.precision_record import Precision, PrecisionRequest, QueryPrecision, Tried
 from daco_index.embedding.query_corruption import STRENGTHS, degraded
 from daco_index.references.object_stores import Source, open_photograph
-from daco_training.devices import pick_device
-from daco_training.encoder.encoder import Encoder
 
 MOST_LOSS = 0.5  # points of recall that another precision than fp32 may cost
 LEAST_GAIN = 1.15  # times as fast as fp32 that one must be which was not asked for by name
@@ -60,14 +60,14 @@ def check_precision(request: PrecisionRequest, device: str) -> None:
     """
     if request != "int8":
         return
-    if pick_device(device).type == "cuda":
+    if pick_device(device) != CPU:
         raise UsageError("int8 is for CPUs: add --device cpu, or take --precision bf16.")
     if not can_quantise():
         raise MissingExtra("int8 needs NNCF, which is not installed: pip install 'daco-serve[int8]'")
 
 
 def choose_precision(
-    encoder: Encoder, exact: Engine, references: ReferenceSample, folder: Path, options: EmbeddingOptions
+    encoder: StoredEncoder, exact: Engine, references: ReferenceSample, folder: Path, options: EmbeddingOptions
 ) -> QueryPrecision:
     """Tries what may be faster than fp32, and takes the fastest that is proved, or the one asked for by name.
 
@@ -87,7 +87,7 @@ def choose_precision(
         return QueryPrecision("fp32", request, few)
     copies = _Copies(exact, paths)
     # on a GPU one photograph is embedded by a CUDA graph, which bf16 gains by and a batch step by step does not
-    recorded = pick_device(device).type == "cuda"
+    recorded = pick_device(device) != CPU
     timed = create_engine(encoder, device) if recorded else exact
     engines: dict[Precision, Engine] = {}
     failed = []
@@ -109,7 +109,7 @@ def choose_precision(
 
 def _candidates(request: PrecisionRequest, device: str) -> list[Precision]:
     """The precisions to try."""
-    on_cpu = pick_device(device).type == "cpu"
+    on_cpu = pick_device(device) == CPU
     quantisable: list[Precision] = ["int8"] if on_cpu and can_quantise() else []
     by_request: dict[PrecisionRequest, list[Precision]] = {
         "fp32": [],

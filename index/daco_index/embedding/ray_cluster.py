@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, MissingExtra, StoreAway
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.locations import Location
@@ -21,7 +22,6 @@ from daco_index.embedding.embedding_cache import EmbeddingCache, Held, Photograp
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.options import EmbeddingOptions
 from daco_index.references.object_stores import Source, as_source
-from daco_training.encoder.encoder import Encoder
 
 SHARD = 512  # photographs that one copy of the encoder is handed at a time, and that a stop may cost
 PREFIX = 16  # hexadecimal digits of a content's hash that the copies are told, to know it by
@@ -67,7 +67,7 @@ class EncoderCopy:
         with TemporaryDirectory() as folder:
             for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
-            self._engine = create_engine(Encoder.load(Path(folder), trust), device, threads=1, goal="throughput")
+            self._engine = create_engine(open_encoder(Path(folder), trust), device, threads=1, goal="throughput")
         self._batch_size = batch_size
         self._known = Contents(prefixes)
 
@@ -105,7 +105,11 @@ class EncoderCopy:
 
 
 def embed_with_ray(
-    encoder: Encoder, paths: Sequence[Source], cache: EmbeddingCache, options: EmbeddingOptions, shard: int = SHARD
+    encoder: StoredEncoder,
+    paths: Sequence[Source],
+    cache: EmbeddingCache,
+    options: EmbeddingOptions,
+    shard: int = SHARD,
 ) -> EmbeddedFiles:
     """Descriptors of image files, as `embed_files` gives them, made by copies of the encoder on Ray's cores or GPUs.
 
@@ -153,7 +157,7 @@ def embed_with_ray(
 
 def _shards(
     ray: Any,
-    encoder: Encoder,
+    encoder: StoredEncoder,
     paths: Sequence[Source],
     cache: EmbeddingCache,
     options: EmbeddingOptions,
@@ -162,9 +166,7 @@ def _shards(
     """What the copies of the encoder answer, shard by shard, in the order in which they are done."""
     import pyarrow
 
-    with TemporaryDirectory() as folder:
-        encoder.save(Path(folder) / "encoder")
-        files = {file.name: file.read_bytes() for file in (Path(folder) / "encoder").iterdir()}
+    files = {file.name: file.read_bytes() for file in encoder.files}
     prefixes = np.sort(np.array([int(sha256[:PREFIX], 16) for sha256 in cache.contents()], dtype=np.uint64))
     rows = range(0, len(paths), shard)
     tables = [

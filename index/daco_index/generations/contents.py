@@ -42,7 +42,7 @@ def write_contents(number: int, folder: Path, spec: GenerationSpec, arrangement:
         store.save(folder / POINTER_FILE)
     _write_local(folder / LOCAL_FILE, spec.descriptors, ids)
     Catalog.create(folder / CATALOG_FILE, spec.entries)
-    spec.encoder.save(folder / ENCODER_FOLDER)
+    spec.encoder.copy_to(folder / ENCODER_FOLDER)
 
 
 def write_manifest(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from daco_core.encoder.stored import StoredEncoder
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import Writer
 from daco_index.generations.manifest import SourceRecord
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 from daco_index.search.index_choice import SearchOptions
-from daco_training.encoder.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class GenerationSpec:
     """
 
     provenance: Provenance
-    encoder: Encoder
+    encoder: StoredEncoder
     entries: Sequence[Entry]
     descriptors: Descriptors
     next_id: int

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError, DamagedIndex
 from daco_index.generations.folders import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import MANIFEST_FILE, Manifest, sha256_of
 from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
 from daco_index.search.bundle import AT_ONCE, CATALOG_FILE, ENCODER_FOLDER, load_store, read_kept_manifest
 from daco_index.search.catalog import Catalog, Entry
-from daco_training.encoder.encoder import Encoder
 
 SHOWN = 5  # ids that a sentence names
 
@@ -80,7 +80,7 @@ def _check_note(folder: Path) -> None:
 
 def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
     """What the whole files of a generation say differently."""
-    encoder = Encoder.load(folder / ENCODER_FOLDER, trust)
+    encoder = open_encoder(folder / ENCODER_FOLDER, trust)
     store = load_store(folder, manifest)
     catalog = Catalog(folder / CATALOG_FILE)
     entries = catalog.all()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, DamagedIndex, UsageError
 from daco_index.generations.folders import (
     CURRENT_FILE,
@@ -30,7 +31,6 @@ from daco_index.search.store import VectorStore
 from daco_index.search.stores.faiss import FaissStore, candidates_file
 from daco_index.search.stores.gpu import wanted
 from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore
-from daco_training.encoder.encoder import Encoder
 
 VECTORS_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
@@ -67,7 +67,7 @@ class Bundle:
     """A verified generation of an index, in memory; any number of threads may search it."""
 
     manifest: Manifest
-    encoder: Encoder
+    encoder: StoredEncoder
     store: VectorStore
     catalog: Catalog
     quantised: Path | None = None  # the folder of the encoder's int8 form, where it has one
@@ -123,7 +123,7 @@ class Bundle:
         folder = generation_folder(index, current.generation)
         manifest = _read_manifest(index, current)
         manifest.verify_files(folder)
-        encoder = Encoder.load(folder / ENCODER_FOLDER, trust)
+        encoder = open_encoder(folder / ENCODER_FOLDER, trust)
         if encoder.fingerprint != manifest.encoder_fingerprint:
             raise DamagedIndex(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
         store = load_store(folder, manifest)

@@ -162,34 +162,34 @@ def train(
     if context.invoked_subcommand is not None:
         return
 
-    from daco_training.loop.settings import TrainSettings
+    from daco_training.loop.settings import TrainOptions
     from daco_training.loop.trainer import train as start
 
-    settings = TrainSettings(
+    settings = TrainOptions(
         recipe=recipe,
         without=tuple(words(without)),
         data_root=data_root,
         data_name=data_name,
         method_name=method_name,
         proj_dim=proj_dim,
-        temperature=temperature,  # type: ignore[arg-type]
-        batch_size=batch_size,  # type: ignore[arg-type]
-        iters=iters,  # type: ignore[arg-type]
+        temperature=temperature,
+        batch_size=batch_size,
+        iters=iters,
         gpu_ids=whole_numbers(gpu_ids, "--gpu_ids") if gpu_ids else None,
         ranks=whole_numbers(ranks, "--ranks"),
         save_root=save_root,
         lamda=lamda,
         negs=negs,
         mask_copies=mask_copies,
-        momentum=momentum,  # type: ignore[arg-type]
-        backbone=backbone,  # type: ignore[arg-type]
-        pooling=pooling,  # type: ignore[arg-type]
-        resize=resize,  # type: ignore[arg-type]
+        momentum=momentum,
+        backbone=backbone,
+        pooling=pooling,
+        resize=resize,
         image_size=image_size,
-        pretrained=pretrained,  # type: ignore[arg-type]
+        pretrained=pretrained,
         lr=lr,
         tail_lr=tail_lr,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
         compile=compile,
         nodes=nodes,
         workers=workers,
@@ -197,7 +197,7 @@ def train(
         seed=seed,
         val_every=val_every,
         checkpoint_minutes=checkpoint_minutes,
-    )
+    ).resolve()
     report = start(settings, resume)
     if report.speaks and report.finished:
         typer.echo(f"Encoder: {settings.encoder_folder}  Results: {settings.results_file}")

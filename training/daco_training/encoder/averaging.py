@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from daco_core.encoder.config import FORM
 from daco_core.errors import UsageError
-from daco_training.encoder.encoder import FORM, Encoder
+from daco_training.encoder.encoder import Encoder
 
 
 def average_encoders(first: Encoder, second: Encoder, share: float) -> Encoder:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import shutil
-from dataclasses import asdict, dataclass, field, fields
+import logging
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,41 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from daco_core.encoder.preparation import Preparation, Resize
-from daco_core.errors import DacoError, DamagedEncoder, NotFound, UsageError
+from daco_core.encoder.config import FORMAT_VERSION, EncoderConfig, is_hub
+from daco_core.encoder.preparation import Preparation
+from daco_core.encoder.stored import CONFIG_FILE, NETWORK_FILE, WEIGHTS_FILE, open_encoder
+from daco_core.encoder.weights import fingerprint
+from daco_core.errors import DacoError, DamagedEncoder, UsageError
+from daco_core.files import replace_folder
 from daco_training.encoder.backbones import create_backbone, drop_unused, feature_maps
-from daco_training.encoder.pooling import GridPooling, create_pooling
-from daco_training.encoder.torchhub import HubBackbone, is_hub, public_name
+from daco_training.encoder.pooling import create_pooling
+from daco_training.encoder.torchhub import HubBackbone
 
-FORMAT_VERSION = 1
-CONFIG_FILE = "encoder.json"
-WEIGHTS_FILE = "model.safetensors"
-FORM = ("backbone", "pooling", "image_size", "resize", "mean", "std")  # of a config, what changes a descriptor
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """All that makes an encoder besides its weights, as `encoder.json` holds it.
-
-    Args:
-        backbone: `resnet50`, `resnet18`, or any timm model by name; or `torchhub:REPO:ENTRY`, a whole network of
-            others.
-        pooling: `avg` (published; leaves the descriptor of a network of others as it is), `gem` or `grid`.
-        image_size: pixels; with `resize` the rule that every image is brought to.
-        resize: `shorter` (shorter side to `image_size`, published) or `square`.
-        mean, std: the normaliser, per RGB channel, for values in 0..1.
-        training: how the encoder was trained, for people; empty if it was not.
-        recall: its validation recall, `{"a->b": {"1": 0.69, ...}, ...}` as fractions; empty if unknown.
-    """
-
-    backbone: str = "resnet50"
-    pooling: str = "avg"
-    image_size: int = 256
-    resize: Resize = "shorter"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    training: dict[str, Any] = field(default_factory=dict)
-    recall: dict[str, dict[str, float]] = field(default_factory=dict)
+log = logging.getLogger(__name__)
 
 
 class Encoder(nn.Module):
@@ -83,8 +59,7 @@ class Encoder(nn.Module):
     @property
     def name(self) -> str:
         """The backbone as strangers may read it, without a path of this machine."""
-        backbone = self.config.backbone
-        return public_name(backbone) if is_hub(backbone) else backbone
+        return self.config.name
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -110,67 +85,51 @@ class Encoder(nn.Module):
     @cached_property
     def preparation(self) -> Preparation:
         """How an image is brought into the form that this encoder takes."""
-        return Preparation(self.config.image_size, self.config.resize, self.config.mean, self.config.std)
-
-    @property
-    def local_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the local descriptors; None where the pooling has none, or shapes of images differ."""
-        if not isinstance(self.pooling, GridPooling) or self.config.resize != "square":
-            return None
-        side = -(-self.config.image_size // 16)
-        return side, side
+        return self.config.preparation
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything of ours that changes a descriptor: equal fingerprints give equal descriptors.
+        """SHA-256 over everything of ours that changes a descriptor: equal fingerprints give equal descriptors."""
+        tensors = sorted(self.state_dict().items())
+        return fingerprint(self.config, ((name, _bytes(tensor)) for name, tensor in tensors))
 
-        Of a network from torch.hub its weights and its name count, but not its code, which others may change.
-        """
-        digest = hashlib.sha256()
-        for name in FORM:
-            digest.update(f"{name}={getattr(self.config, name)!r};".encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
-
-    def save(self, folder: Path, half: bool = False) -> None:
-        """Writes `encoder.json` and `model.safetensors`; replaces an encoder that was there once this one is whole.
+    def save(self, folder: Path, half: bool = False, network: bool = True) -> None:
+        """Writes `encoder.json`, `model.safetensors` and `model.onnx`; what was in the folder is replaced atomically.
 
         Args:
             half: keeps the weights as float16, in half the space; this encoder's own are rounded to them.
+            network: whether to export `model.onnx`, which takes seconds. An encoder that has no form in ONNX is saved
+                without it, with a warning.
 
         Raises:
             DacoError: the folder holds something else, or cannot be written, or the disk is full.
         """
         if folder.exists() and not (folder / CONFIG_FILE).is_file() and not (folder.is_dir() and _is_empty(folder)):
             raise UsageError(f"{folder} holds something else than an encoder, so none is saved there: name another.")
-        fresh = folder.with_name(f".{folder.name}.new")
-        old = folder.with_name(f".{folder.name}.old")
+        # cloned, as safetensors refuses weights that share memory, and networks of others may tie theirs
+        weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
+        if half:
+            weights = {name: _halved(tensor) for name, tensor in weights.items()}
+            self.load_state_dict(weights)
+        exported = _exported(self) if network else None
+        content: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            **asdict(self.config),
+            "dimension": self.dimension,
+            "fingerprint": self.fingerprint,
+        }
         try:
-            for leftover in (fresh, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-            fresh.mkdir(parents=True)
-            # cloned, as safetensors refuses weights that share memory, and networks of others may tie theirs
-            weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
-            if half:
-                weights = {name: _halved(tensor) for name, tensor in weights.items()}
-                self.load_state_dict(weights)
-            save_file(weights, fresh / WEIGHTS_FILE)
-            (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors writes 0600; a server may run as another user
-            content = {
-                "format_version": FORMAT_VERSION,
-                **asdict(self.config),
-                "dimension": self.dimension,
-                "fingerprint": self.fingerprint,
-            }
-            (fresh / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
-            if folder.exists():
-                folder.rename(old)
-            fresh.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with replace_folder(folder) as fresh:
+                save_file(weights, fresh / WEIGHTS_FILE)
+                (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors writes 0600; a server may run as another user
+                content["weights"] = {"sha256": hashlib.sha256((fresh / WEIGHTS_FILE).read_bytes()).hexdigest()}
+                if exported:
+                    onnx, described = exported
+                    (fresh / NETWORK_FILE).write_bytes(onnx)
+                    content["network"] = {"sha256": hashlib.sha256(onnx).hexdigest(), **described}
+                (fresh / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
         except (OSError, SafetensorError) as error:
-            shutil.rmtree(fresh, ignore_errors=True)
             raise DacoError(f"The encoder cannot be written to {folder}: {error}") from error
 
     @classmethod
@@ -185,29 +144,32 @@ class Encoder(nn.Module):
             DamagedEncoder: it is damaged or of a newer format.
             UsageError: there is no consent.
         """
-        config_file, weights_file = folder / CONFIG_FILE, folder / WEIGHTS_FILE
-        for file in (config_file, weights_file):
-            if not file.is_file():
-                raise NotFound(f"{folder} holds no encoder: {file.name} is missing. Train one with daco-train.")
+        stored = open_encoder(folder)
+        if not stored.has_weights:
+            raise UsageError(f"{folder} holds a network that is known by its ONNX file alone: PyTorch cannot run it.")
         try:
-            content = json.loads(config_file.read_text())
-            version = content["format_version"]
-            if version > FORMAT_VERSION:
-                raise DamagedEncoder(
-                    f"{config_file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}."
-                )
-            known = {item.name for item in fields(EncoderConfig)}
-            values = {name: value for name, value in content.items() if name in known}
-            config = EncoderConfig(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
-            encoder = cls(config, trust)
-            encoder.load_state_dict(load_file(weights_file))
+            encoder = cls(stored.config, trust)
+            encoder.load_state_dict(load_file(folder / WEIGHTS_FILE))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise DamagedEncoder(f"The encoder in {folder} is damaged: {error}") from error
-        if encoder.fingerprint != content.get("fingerprint"):
-            raise DamagedEncoder(
-                f"The encoder in {folder} is damaged: its weights are not the ones that {CONFIG_FILE} names."
-            )
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            raise DamagedEncoder(f"The encoder in {folder} is damaged: {reason}") from error
         return encoder.eval()
+
+
+def _exported(encoder: Encoder) -> tuple[bytes, dict[str, Any]] | None:
+    """The encoder's ONNX file and what `encoder.json` says of it; None, with a warning, where it has no such form."""
+    from daco_training.encoder.onnx_export import export_onnx
+
+    try:
+        exported = export_onnx(encoder)
+    except DacoError as error:
+        log.warning("%s It is saved without %s, so that only PyTorch can run it.", error, NETWORK_FILE)
+        return None
+    return exported.content, exported.described
+
+
+def _bytes(tensor: Tensor) -> Any:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
 
 
 def _halved(tensor: Tensor) -> Tensor:

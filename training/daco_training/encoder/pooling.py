@@ -84,15 +84,19 @@ class GridPooling(nn.Module):
     def average(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """The cells of each map, row by row, of length 1: (n, c, h, w) to (n, cells, c)."""
         grids = [functional.adaptive_avg_pool2d(cells.float(), self.cells) for cells in maps]
-        return [functional.normalize(grid.flatten(2).mT, dim=-1) for grid in grids]
+        return [functional.normalize(grid.flatten(2).transpose(1, 2), dim=-1) for grid in grids]
 
     def local(self, maps: Sequence[Tensor]) -> Tensor:
         """A descriptor of length 1 for every position of the finer map, row by row: (n, c, h, w) to (n, h w, 64)."""
-        cells = functional.normalize(maps[0].float().flatten(2).mT, dim=-1)
+        cells = functional.normalize(maps[0].float().flatten(2).transpose(1, 2), dim=-1)
         return functional.normalize(self.reduce[0](cells), dim=-1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        reduced = [reduce(grid) for reduce, grid in zip(self.reduce, self.average(maps), strict=True)]
+        return self.reduced(self.average(maps))
+
+    def reduced(self, grids: Sequence[Tensor]) -> Tensor:
+        """The cells of each map to one vector: (n, cells, c) each to (n, 2 x 16 x 64)."""
+        reduced = [reduce(grid) for reduce, grid in zip(self.reduce, grids, strict=True)]
         return torch.cat([(functional.normalize(cells, dim=-1) * self.lengths).flatten(1) for cells in reduced], dim=-1)
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError, UsageError
 from daco_training.datasets.statistics import PUBLISHED, Channels
 from daco_training.encoder.backbones import read_weights
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 
 # the published code keeps a ResNet-50's children in an nn.Sequential, so their places stand for their names
 PLACES = {"conv1": "f.0", "bn1": "f.1", "layer1": "f.4", "layer2": "f.5", "layer3": "f.6", "layer4": "f.7"}

@@ -1,18 +1,15 @@
 """Encoders by their names on a command line: `default`, a saved folder, `timm:NAME`, or `torchhub:REPO:ENTRY`."""
 
-from importlib.resources import files
 from pathlib import Path
 
 import timm
 
+from daco_core.encoder.config import EncoderConfig, is_hub
+from daco_core.encoder.stored import DEFAULT, SHIPPED, TIMM_PREFIX
 from daco_core.errors import UsageError
 from daco_training.encoder.backbones import IMAGENET, load_pretrained
-from daco_training.encoder.encoder import Encoder, EncoderConfig
-from daco_training.encoder.torchhub import is_hub, resolve
-
-TIMM_PREFIX = "timm:"
-DEFAULT = "default"
-SHIPPED = Path(str(files("daco_core.encoder") / "shipped"))
+from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.torchhub import resolve
 
 # square, and divisible by 14 and by 16, the patches of vision transformers; near 322, what DINOv2's kin are judged at
 HUB_IMAGE_SIZE = 336

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from daco_core.encoder.config import HUB_PREFIX
 from daco_core.errors import DacoError, UsageError
 
-HUB_PREFIX = "torchhub:"
 HUBCONF = "hubconf.py"
 
 
@@ -55,10 +55,6 @@ class HubBackbone(nn.Module):
         return descriptors[:, :, None, None]
 
 
-def is_hub(source: str) -> bool:
-    return source.startswith(HUB_PREFIX)
-
-
 def split_source(source: str) -> tuple[str, str]:
     """`torchhub:owner/name:branch:entry` to (`owner/name:branch`, `entry`).
 
@@ -87,12 +83,6 @@ def resolve(source: str) -> str:
     if folder.is_absolute() or folder.exists() or repository.count("/") != 1:
         raise UsageError(f"{repository} is neither a folder with a {HUBCONF} nor owner/name of a repository on GitHub.")
     return source
-
-
-def public_name(source: str) -> str:
-    """The source as strangers may read it: of a local folder, its name without the path."""
-    repository, entry = split_source(source)
-    return f"{HUB_PREFIX}{Path(repository).name}:{entry}" if Path(repository).is_absolute() else source
 
 
 def _check(network: object) -> None:

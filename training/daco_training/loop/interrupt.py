@@ -1,17 +1,23 @@
 """Ctrl-C as a wish to stop after the step at hand."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 
 
 class StopSignal:
-    """Within this context the first Ctrl-C (or SIGTERM) only sets `requested`; a second one stops at once."""
+    """Within this context the first Ctrl-C (or SIGTERM) only sets `requested`; a second one stops at once.
+
+    In a thread other than the main one, which gets no signals, it does nothing.
+    """
 
     def __init__(self) -> None:
         self.requested = False
 
     def __enter__(self) -> "StopSignal":
-        self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+        in_main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM) if in_main else ()
+        self._previous = {number: signal.signal(number, self._request) for number in numbers}
         return self
 
     def __exit__(

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+TRIM_THRESHOLD, MMAP_MAX = 128 * 2**10, 65536  # what they are in glibc
+_kept = False
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -29,8 +31,20 @@ def keep_freed() -> None:
     A training step on a CPU takes gigabytes and gives them back, and the system clears each page before it gives it
     out again: up to half of the step's time (measured: docs/reference/training-speed.md).
     """
+    global _kept
+    _kept = True
     _allocator("mallopt", M_MMAP_MAX, 0)
     _allocator("mallopt", M_TRIM_THRESHOLD, -1)
+
+
+def stop_keeping_freed() -> None:
+    """Ends what `keep_freed` began: the allocator works as the environment says, else as glibc does."""
+    global _kept
+    if _kept:
+        _allocator("mallopt", M_MMAP_MAX, int(os.environ.get("MALLOC_MMAP_MAX_", MMAP_MAX)))
+        _allocator("mallopt", M_TRIM_THRESHOLD, int(os.environ.get("MALLOC_TRIM_THRESHOLD_", TRIM_THRESHOLD)))
+        give_back_freed()
+        _kept = False
 
 
 def give_back_freed() -> None:

@@ -1,13 +1,13 @@
-"""Every option of a training run, with the published defaults."""
+"""Every option of a training run: as it is given, and as it is resolved by the method and the recipe."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from daco_core.encoder.config import is_hub
 from daco_core.encoder.preparation import Resize
 from daco_core.errors import UsageError
 from daco_training.encoder.pooling import POOLINGS
-from daco_training.encoder.torchhub import is_hub
 from daco_training.loop.recipe import DEFAULTS, FROM_SCRATCH, PARTS, RECIPES, Recipe, make_recipe
 
 # what the published commands give each method
@@ -24,41 +24,35 @@ LOCAL = frozenset(
 RESUMABLE = LOCAL | {"iters", "precision"}
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """A training run. `batch_size` and `momentum` left at None take the published value of the method, other options
-    that of the recipe.
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """A training run as it is asked for; None leaves a value to the recipe, or to the method."""
 
-    Raises:
-        DacoError: a value is impossible.
-    """
-
-    # whatever is typed as never None is not, once made
     recipe: str = "published"
     without: tuple[str, ...] = ()
     data_root: Path = Path("data")
     data_name: str = "tokyo"
     method_name: str = "daco"
     proj_dim: int = 128
-    temperature: float = None  # type: ignore[assignment]
-    batch_size: int = None  # type: ignore[assignment]
-    iters: int = None  # type: ignore[assignment]
+    temperature: float | None = None
+    batch_size: int | None = None
+    iters: int | None = None
     gpu_ids: tuple[int, ...] | None = None
     ranks: tuple[int, ...] = (1, 2, 4, 8)
     save_root: Path = Path("result")
     lamda: float = 0.8
     negs: int = 4096
     mask_copies: bool = False
-    momentum: float = None  # type: ignore[assignment]
-    backbone: str = None  # type: ignore[assignment]
-    pooling: str = None  # type: ignore[assignment]
+    momentum: float | None = None
+    backbone: str | None = None
+    pooling: str | None = None
     image_size: int = 256
-    resize: Resize = None  # type: ignore[assignment]
-    pretrained: str = None  # type: ignore[assignment]
+    resize: str | None = None
+    pretrained: str | None = None
     lr: float = 1e-3
     tail_lr: float = 0.0
-    weight_decay: float = None  # type: ignore[assignment]
-    precision: str = None  # type: ignore[assignment]
+    weight_decay: float | None = None
+    precision: str | None = None
     compile: bool = False
     nodes: int = 1
     workers: int = 2
@@ -67,7 +61,12 @@ class TrainSettings:
     val_every: int = 0  # 0: at the end of each epoch
     checkpoint_minutes: float = 5.0
 
-    def __post_init__(self) -> None:
+    def resolve(self) -> "TrainSettings":
+        """With a value for everything.
+
+        Raises:
+            UsageError: a value is impossible, or contradicts another one.
+        """
         if self.method_name not in PUBLISHED_BATCH_SIZE:
             raise UsageError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
         if self.recipe not in RECIPES:
@@ -76,11 +75,65 @@ class TrainSettings:
             raise UsageError(f"The modern recipe has no part {unknown[0]!r} to leave out: choose {', '.join(PARTS)}.")
         if self.without and self.recipe != "modern":
             raise UsageError("--without leaves out parts of the modern recipe: add --recipe modern.")
-        for name, value in DEFAULTS[self.recipe].items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-        if self.pooling == "grid" and not self.parts.grid and self.recipe == "modern":
-            object.__setattr__(self, "pooling", "gem")
+        defaults = DEFAULTS[self.recipe] | {
+            "batch_size": PUBLISHED_BATCH_SIZE[self.method_name],
+            "momentum": PUBLISHED_MOMENTUM[self.method_name],
+        }
+        values = {item.name: getattr(self, item.name) for item in fields(TrainOptions)}
+        values |= {name: default for name, default in defaults.items() if values[name] is None}
+        if values["pooling"] == "grid" and not self.parts.grid and self.recipe == "modern":
+            values["pooling"] = "gem"
+        values["ranks"] = tuple(sorted(set(self.ranks)))
+        return TrainSettings(given=self, **values)
+
+    def but(self, **changes: Any) -> "TrainOptions":
+        """A copy with some options changed."""
+        return replace(self, **changes)
+
+    @property
+    def parts(self) -> Recipe:
+        """What the recipe does, what is left out left out."""
+        return make_recipe(self.recipe, self.without)
+
+    @property
+    def run_name(self) -> str:
+        """What the run's files are called: `demo_daco`."""
+        return f"{self.data_name}_{self.method_name}"
+
+    @property
+    def encoder_folder(self) -> Path:
+        return self.save_root / self.run_name
+
+    @property
+    def results_file(self) -> Path:
+        return self.save_root / f"{self.run_name}_results.csv"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.save_root / f"{self.run_name}_last.ckpt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(TrainOptions):
+    """A training run as it is done: what `TrainOptions.resolve` makes of `given`.
+
+    Raises:
+        UsageError: a value is impossible.
+    """
+
+    given: TrainOptions
+    temperature: float
+    batch_size: int
+    iters: int
+    momentum: float
+    backbone: str
+    pooling: str
+    resize: Resize
+    pretrained: str
+    weight_decay: float
+    precision: str
+
+    def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
             raise UsageError(f"No pooling {self.pooling!r}: choose {', '.join(POOLINGS)}.")
         if self.resize not in ("shorter", "square"):
@@ -89,10 +142,6 @@ class TrainSettings:
             raise UsageError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
         if self.precision not in PRECISIONS:
             raise UsageError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
-        if self.batch_size is None:
-            object.__setattr__(self, "batch_size", PUBLISHED_BATCH_SIZE[self.method_name])
-        if self.momentum is None:
-            object.__setattr__(self, "momentum", PUBLISHED_MOMENTUM[self.method_name])
         for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"--{name} must be above 0, not {getattr(self, name)}.")
@@ -118,12 +167,9 @@ class TrainSettings:
             raise UsageError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
         if not 0 <= self.momentum <= 1:
             raise UsageError(f"--momentum must lie in 0..1, not {self.momentum}.")
-        object.__setattr__(self, "ranks", tuple(sorted(set(self.ranks))))
 
-    @property
-    def parts(self) -> Recipe:
-        """What the recipe does, what is left out left out."""
-        return make_recipe(self.recipe, self.without)
+    def resolve(self) -> "TrainSettings":
+        return self
 
     @property
     def weights(self) -> str | None:
@@ -140,26 +186,9 @@ class TrainSettings:
         """Whether the loss compares descriptors, without a projection head; SimSiam's head is its predictor."""
         return self.parts.direct and self.method_name != "simsiam"
 
-    @property
-    def run_name(self) -> str:
-        """What the run's files are called: `demo_daco`."""
-        return f"{self.data_name}_{self.method_name}"
-
-    @property
-    def encoder_folder(self) -> Path:
-        return self.save_root / self.run_name
-
-    @property
-    def results_file(self) -> Path:
-        return self.save_root / f"{self.run_name}_results.csv"
-
-    @property
-    def checkpoint_file(self) -> Path:
-        return self.save_root / f"{self.run_name}_last.ckpt"
-
     def recorded(self) -> dict[str, Any]:
         """The settings as plain values, for a checkpoint."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(TrainOptions)}
 
     def description(self) -> dict[str, Any]:
         """How the encoder is trained, without where: what `encoder.json` says. Of a weights file, its name only."""
@@ -174,7 +203,8 @@ class TrainSettings:
             DacoError: names the settings that differ.
         """
         own = self.recorded()
-        recorded = TrainSettings().recorded() | recorded  # what a run of before did not know of is as it was then
+        # what a run of before did not know of is as it was then
+        recorded = TrainOptions().resolve().recorded() | recorded
         differing = [name for name in own if name not in RESUMABLE and own[name] != recorded[name]]
         if differing:
             changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)
@@ -190,15 +220,15 @@ class TrainSettings:
             DacoError: names the settings that differ.
         """
         own = self.recorded()
-        recorded = TrainSettings().recorded() | recorded
+        recorded = TrainOptions().resolve().recorded() | recorded
         differing = [name for name in own if name not in LOCAL and own[name] != recorded[name]]
         if differing:
             changes = ", ".join(f"{name} is {recorded[name]}, not {own[name]}" for name in differing)
             raise UsageError(f"{where} holds another run: {changes}. Name another folder, or remove that file.")
 
     def but(self, **changes: Any) -> "TrainSettings":
-        """A copy with some values changed."""
-        return replace(self, **changes)
+        """What the same options with some changed are resolved to."""
+        return self.given.but(**changes).resolve()
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -16,12 +16,14 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
+from daco_core.encoder.config import EncoderConfig
+from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
 from daco_training.datasets.statistics import normaliser
 from daco_training.devices import check_gpus
 from daco_training.encoder.backbones import load_pretrained
-from daco_training.encoder.encoder import Encoder, EncoderConfig
+from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling
 from daco_training.encoder.sources import imagenet_normaliser
 from daco_training.encoder.whitening import whiten
@@ -34,8 +36,9 @@ from daco_training.loop.interrupt import StopSignal
 from daco_training.loop.memory import keep_freed
 from daco_training.loop.network import ContrastiveNetwork, FabricProjector
 from daco_training.loop.precision import PRECISIONS, choose_precision
+from daco_training.loop.process_state import process_state_restored
 from daco_training.loop.results import Row, result_row, write_results
-from daco_training.loop.settings import TrainSettings
+from daco_training.loop.settings import TrainOptions, TrainSettings
 from daco_training.methods import METHODS, projection_length
 from daco_training.randomness import derive_seed
 from daco_training.views.augmentation import draw_place_view, draw_view, render
@@ -69,23 +72,36 @@ class TrainReport:
     speaks: bool = True
 
 
-def train(settings: TrainSettings, resume: bool = False, accelerator: str = "auto", processes: int = 1) -> TrainReport:
-    """Trains an encoder as the settings say, and writes results, logs, checkpoint and encoder below `save_root`.
+def train(
+    options: TrainOptions,
+    resume: bool = False,
+    accelerator: str = "auto",
+    processes: int = 1,
+    stop: Callable[[], bool] = bool,
+) -> TrainReport:
+    """Trains an encoder as the options say, and writes results, logs, checkpoint and encoder below `save_root`.
 
-    The checkpoint is written every `settings.checkpoint_minutes`, at the end of an epoch unless one was just written,
+    The checkpoint is written every `options.checkpoint_minutes`, at the end of an epoch unless one was just written,
     and at the end of the run.
 
     The order of samples, their views and every draw of a method are functions of (seed, iteration): a run that was
     stopped and resumed gives what one that was not gives. Ctrl-C stops after the iteration at hand, saved.
 
+    It runs in any thread; in another than the main one Ctrl-C is the caller's, who may stop it by `stop`. What it
+    changes of the process (signal handlers, random numbers, cuDNN's flag, the allocator) it puts back, and one process
+    has one run at a time. With several processes, PyTorch's process group stays as the run made it.
+
     Args:
         resume: goes on from the last checkpoint.
-        accelerator, processes: Fabric's, where `settings.gpu_ids` is left open.
+        accelerator, processes: Fabric's, where `options.gpu_ids` is left open.
+        stop: asked after each iteration; True stops the run as Ctrl-C does.
 
     Raises:
         DacoError: the settings, the data or the disk do not allow it.
     """
-    return Trainer(settings, accelerator, processes, resume).run()
+    settings = options.resolve()
+    with process_state_restored():
+        return Trainer(settings, accelerator, processes, resume).run(stop)
 
 
 class Trainer:
@@ -149,7 +165,8 @@ class Trainer:
         self.ahead = Ahead(self.fabric.device)
         self._saved_at: float | None = None
 
-    def run(self) -> TrainReport:
+    def run(self, stop: Callable[[], bool] = bool) -> TrainReport:
+        """Trains what is left of the run, or until it is stopped."""
         self._make_folders()
         if self.resume:
             self._restore()
@@ -163,7 +180,7 @@ class Trainer:
         self.network.train()
         batches = self.batches()
         self._begun_at = time.monotonic()
-        with StopSignal() as stop, self._bar(batches) as bar:
+        with StopSignal() as signalled, self._bar(batches) as bar:
             for loss in self.steps(batches):
                 self.progress.iteration += 1
                 self.progress.epoch_loss += loss
@@ -173,12 +190,16 @@ class Trainer:
                 every = self.settings.val_every or batches.per_epoch
                 if self.progress.iteration % every == 0 or self.progress.iteration == self.settings.iters:
                     self._end_epoch(every)
-                stopping, due = self._any_process(stop.requested, self._save_due(60 * self.settings.checkpoint_minutes))
+                stopping, due = self._any_process(
+                    signalled.requested or stop(), self._save_due(60 * self.settings.checkpoint_minutes)
+                )
                 if stopping or due:
                     self._save()
                 if stopping:
                     break
         finished = self.progress.iteration >= self.settings.iters
+        if finished and self.fabric.is_global_zero:
+            self._complete_encoder()
         return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero)
 
     def steps(self, batches: Batches) -> Iterator[float]:
@@ -250,7 +271,13 @@ class Trainer:
             training={**self.settings.description(), "iteration": self.progress.iteration},
             recall={direction: {str(k): value for k, value in values.items()} for direction, values in recalls.items()},
         )
-        self.encoder.save(self.settings.encoder_folder)
+        self.encoder.save(self.settings.encoder_folder, network=False)
+
+    def _complete_encoder(self) -> None:
+        """Adds `model.onnx` to the best encoder, which takes seconds that an epoch need not wait for."""
+        folder = self.settings.encoder_folder
+        if open_encoder(folder).network is None:
+            Encoder.load(folder).save(folder)
 
     def _save(self) -> None:
         state = {

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import NotFound
 from daco_core.photographs.layout import DataSet
 from daco_training.devices import send
-from daco_training.encoder.encoder import EncoderConfig
 from daco_training.methods.method import Source
 from daco_training.randomness import derive_seed
 from daco_training.views.augmentation import DrawView, Render, draw_view, render

@@ -11,6 +11,7 @@ from torch import Tensor
 from daco_core.photographs.images import to_rgb
 from daco_index.search.bundle import Bundle
 from daco_training.devices import pick_device
+from daco_training.encoder.encoder import Encoder
 
 K = 5
 
@@ -21,7 +22,7 @@ class Rival:
     def __init__(self, index: Path) -> None:
         self.bundle = Bundle.open(index)
         self.device = pick_device()
-        self.encoder = self.bundle.encoder.eval().to(self.device)
+        self.encoder = Encoder.load(self.bundle.encoder.folder).to(self.device)
 
     def prepare(self, photograph: bytes) -> Tensor:
         """The bytes of a photograph to (3, h, w)."""

@@ -4,26 +4,24 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-import torch
-
+from daco_core.encoder.stored import StoredEncoder
+from daco_index.embedding.devices import CPU, pick_device
+from daco_index.embedding.encoders import pytorch, with_network
 from daco_index.embedding.engines.engine import Engine
-from daco_index.embedding.engines.pytorch import TorchEngine
 from daco_index.embedding.precision_record import Precision
-from daco_training.devices import pick_device
-from daco_training.encoder.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
 
 def create_engine(
-    encoder: Encoder,
+    encoder: StoredEncoder,
     device: str = "auto",
     precision: Precision = "fp32",
     quantised: Path | None = None,
     threads: int = 0,
     goal: Literal["latency", "throughput"] = "latency",
 ) -> Engine:
-    """OpenVINO on a CPU; PyTorch on a GPU and, with a word, for what OpenVINO cannot run. It takes the encoder over.
+    """OpenVINO on a CPU; PyTorch on a GPU and, with a warning, for what OpenVINO cannot run.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
@@ -32,28 +30,28 @@ def create_engine(
         goal: `latency` for queries, `throughput` for many photographs at once.
 
     Raises:
-        DacoError: there is no such device, or it does not compute in this precision.
+        DacoError: there is no such device, or it does not compute in this precision, or what computes is not installed.
     """
     where = pick_device(device)
-    if where.type == "cuda":
-        return TorchEngine(encoder, where, precision, graphs=goal == "latency")
+    if where != CPU:
+        engine: Engine = pytorch("On a GPU PyTorch computes").engine(encoder, where, precision, goal == "latency")
+        return engine
     try:
-        from daco_index.embedding.engines.export import NotExportable
         from daco_index.embedding.engines.openvino import OpenVinoEngine
-    except ImportError as error:  # a platform without it
-        log.warning("OpenVINO cannot be loaded (%s): PyTorch takes its place, more slowly.", error)
-        return _pytorch_on_cpu(encoder, precision, threads)
-    try:
-        return OpenVinoEngine(encoder, precision, quantised, threads, goal)
-    except NotExportable as error:
-        log.warning("%s PyTorch takes its place, more slowly.", error)
-        return _pytorch_on_cpu(encoder, precision, threads)
+    except ImportError as error:
+        return _pytorch_on_cpu(encoder, precision, threads, f"OpenVINO cannot be loaded ({error})")
+    encoder = with_network(encoder)
+    if encoder.network is None:
+        return _pytorch_on_cpu(encoder, precision, threads, f"{encoder.name} has no form in ONNX")
+    return OpenVinoEngine(encoder, precision, quantised, threads, goal)
 
 
-def _pytorch_on_cpu(encoder: Encoder, precision: Precision, threads: int) -> TorchEngine:
-    if threads:
-        torch.set_num_threads(threads)
-    return TorchEngine(encoder, torch.device("cpu"), precision)
+def _pytorch_on_cpu(encoder: StoredEncoder, precision: Precision, threads: int, why: str) -> Engine:
+    engine: Engine = pytorch(f"{why}: pip install 'daco-serve[cpu]'. PyTorch could take its place").engine(
+        encoder, CPU, precision, threads=threads
+    )
+    log.warning("%s: PyTorch takes its place, more slowly.", why)
+    return engine
 
 
 def best_precision(proved: Precision, device: str) -> tuple[Precision, str]:
@@ -63,16 +61,18 @@ def best_precision(proved: Precision, device: str) -> tuple[Precision, str]:
         DacoError: there is no such device.
     """
     where = pick_device(device)
-    if proved == "int8" and where.type == "cuda":
+    if proved == "int8" and where != CPU:
         return "fp32", "int8 is for CPUs"
     if proved == "bf16" and not _has_bf16(where):
-        return "fp32", f"this {'GPU' if where.type == 'cuda' else 'CPU'} has no bf16"
+        return "fp32", f"this {'CPU' if where == CPU else 'GPU'} has no bf16"
     return proved, ""
 
 
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    from daco_index.embedding.engines.openvino import has_bf16
-
+def _has_bf16(device: str) -> bool:
+    if device != CPU:
+        return bool(pytorch("On a GPU PyTorch computes").has_bf16())
+    try:
+        from daco_index.embedding.engines.openvino import has_bf16
+    except ImportError:
+        return False
     return has_bf16()

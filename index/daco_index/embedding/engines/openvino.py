@@ -1,4 +1,4 @@
-"""Encoders on a CPU, by OpenVINO."""
+"""Encoders on a CPU, by OpenVINO, from their ONNX file."""
 
 import threading
 from collections.abc import Sequence
@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional
 
+from daco_core.encoder.openvino_runtime import openvino
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import UsageError
+from daco_core.encoder.stored import LOCAL, StoredEncoder
+from daco_core.errors import DamagedEncoder, UsageError
 from daco_index.embedding.engines.engine import Embedding
-from daco_index.embedding.engines.export import exported_backbone
-from daco_index.embedding.engines.openvino_runtime import openvino
 from daco_index.embedding.precision_record import Precision
-from daco_training.encoder.encoder import Encoder
-from daco_training.encoder.pooling import GridPooling
 
 Goal = Literal["latency", "throughput"]
 
@@ -30,19 +26,20 @@ class OpenVinoEngine:
     throughput, several images at a time.
 
     Args:
+        encoder: with its ONNX file.
         precision: of the backbone.
         quantised: the backbone in int8, for that precision.
         threads: of this engine; 0 for OpenVINO's choice.
         goal: `latency` for queries, `throughput` for many photographs at once.
 
     Raises:
-        NotExportable: OpenVINO cannot run the encoder as PyTorch does.
-        DacoError: this CPU does not compute in this precision.
+        UsageError: this CPU or this encoder does not compute in this precision.
+        DamagedEncoder: the ONNX file is damaged.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: StoredEncoder,
         precision: Precision = "fp32",
         quantised: Path | None = None,
         threads: int = 0,
@@ -52,57 +49,62 @@ class OpenVinoEngine:
         self.fingerprint = encoder.fingerprint
         self.image_size = encoder.config.image_size
         self.description = f"OpenVINO {precision}"
-        self.local_grid = encoder.local_grid
-        self._encoder = encoder.eval()
-        core = openvino.Core()
+        self.local_grid = encoder.config.local_grid
+        self.prepare = encoder.config.preparation.__call__
         if precision == "bf16" and not has_bf16():
             raise UsageError("This CPU does not compute in bf16: use fp32.")
-        if precision == "int8":
-            if quantised is None:
-                raise UsageError("This index has no int8 form of its encoder: build it with --precision int8.")
-            model = core.read_model(quantised)
-        else:
-            model = exported_backbone(encoder)
+        if precision == "int8" and quantised is None:
+            raise UsageError("This index has no int8 form of its encoder: build it with --precision int8.")
+        core = openvino.Core()
         # without the hint OpenVINO takes bf16 where it can, faster or not
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "PERFORMANCE_HINT": goal.upper(),
             "INFERENCE_NUM_THREADS": threads,
         }
+        self._pooling = None  # a network of its own where the backbone computes in less than float32
+        if precision == "fp32":
+            model = whole_model(encoder)
+        else:
+            model = core.read_model(quantised) if precision == "int8" else backbone_model(encoder)
+            exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+            self._pooling = core.compile_model(pooling_model(encoder), "CPU", exact)
         self._compiled = core.compile_model(model, "CPU", settings)
         self.at_once: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._own = threading.local()
         self._form = (encoder, precision, quantised, threads)
         self._is_for_many = goal == "throughput" or threads == 1  # one thread has nothing to share
 
-    def prepare(self, image: Image.Image) -> Prepared:
-        return self._encoder.preparation(image)
-
     def embed_prepared(self, images: Sequence[Prepared]) -> NDArray[np.float32]:
         return self._embed(images, None)
 
     def embed_prepared_with_local(self, images: Sequence[Prepared]) -> Embedding:
-        local = None
-        if self.local_grid is not None:
-            cells = self.local_grid[0] * self.local_grid[1]
-            local = np.empty((len(images), cells, GridPooling.cell_width), dtype=np.float32)
-        return Embedding(self._embed(images, local), local)
+        if self.local_grid is None:
+            return Embedding(self.embed_prepared(images), None)
+        local: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(images)
+        return Embedding(self._embed(images, local), np.stack(local))
 
-    @torch.inference_mode()
-    def _embed(self, images: Sequence[Prepared], local: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        """The descriptors; those of the cells are written into `local`."""
-        pooling = self._encoder.pooling
+    def for_many(self) -> "OpenVinoEngine":
+        return self if self._is_for_many else OpenVinoEngine(*self._form, goal="throughput")
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        return self.embed_prepared([self.prepare(image) for image in images])
+
+    def _embed(self, images: Sequence[Prepared], local: list[NDArray[np.float32]] | None) -> NDArray[np.float32]:
+        """The descriptors; those of the cells, (cells, 64) for each image, are put into `local`."""
         descriptors = np.empty((len(images), self.dimension), dtype=np.float32)
         requests = self._requests()
 
         def finish(row: int) -> None:
             request = requests[row % len(requests)]
             request.wait()
-            outputs = range(pooling.levels)
-            maps = [torch.from_numpy(request.get_output_tensor(output).data) for output in outputs]
-            descriptors[row] = functional.normalize(pooling(maps), dim=-1)[0].numpy()
-            if local is not None and isinstance(pooling, GridPooling):
-                local[row] = pooling.local(maps)[0].numpy()
+            if self._pooling is not None:
+                maps = [request.get_output_tensor(number) for number in range(len(self._compiled.outputs))]
+                request = self._own.pooling
+                request.infer(maps)
+            descriptors[row] = request.get_output_tensor(0).data
+            if local is not None:
+                local[row] = request.get_output_tensor(1).data[0].copy()
 
         for row, image in enumerate(images):
             if row >= len(requests):
@@ -112,16 +114,11 @@ class OpenVinoEngine:
             finish(row)
         return descriptors
 
-    def for_many(self) -> "OpenVinoEngine":
-        return self if self._is_for_many else OpenVinoEngine(*self._form, goal="throughput")
-
-    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        return self.embed_prepared([self.prepare(image) for image in images])
-
     def _requests(self) -> list[Any]:
         """As many as run at a time; this thread's own, as what they compute in must not be shared."""
         if not hasattr(self._own, "requests"):
             self._own.requests = [self._compiled.create_infer_request() for _ in range(self.at_once)]
+            self._own.pooling = self._pooling.create_infer_request() if self._pooling else None
         requests: list[Any] = self._own.requests
         return requests
 
@@ -129,3 +126,64 @@ class OpenVinoEngine:
 def has_bf16() -> bool:
     """Whether OpenVINO says of this CPU that it computes in bf16."""
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def whole_model(encoder: StoredEncoder) -> Any:
+    """An encoder as an OpenVINO model: (1, 3, h, w) to its descriptor, and to the local ones that it has.
+
+    Raises:
+        DamagedEncoder: the ONNX file is damaged.
+    """
+    model = _read(encoder)
+    return openvino.Model([model.output(name).node for name in _outputs(encoder)], model.get_parameters())
+
+
+def backbone_model(encoder: StoredEncoder) -> Any:
+    """An encoder without its pooling: (1, 3, h, w) to the feature maps (1, c, h', w') that the pooling takes.
+
+    Raises:
+        DamagedEncoder: the ONNX file is damaged.
+        UsageError: it does not say where its pooling begins.
+    """
+    model = _read(encoder)
+    return openvino.Model([model.output(name).node for name in _maps(encoder)], model.get_parameters())
+
+
+def pooling_model(encoder: StoredEncoder) -> Any:
+    """The rest of `whole_model`: from the maps of `backbone_model`. Pooling stays in float32, whatever computes them.
+
+    The powers of GeM lose much in anything less. Raises as `backbone_model`.
+    """
+    model, names = _read(encoder), _maps(encoder)
+    inputs = []
+    for name in names:
+        source = model.output(name).node.input_value(0)
+        given = openvino.op.Parameter(source.element_type, source.partial_shape)
+        for target in source.get_target_inputs():
+            target.replace_source_output(given.output(0))
+        inputs.append(given)
+    return openvino.Model([model.output(name).node for name in _outputs(encoder)], inputs)
+
+
+def _outputs(encoder: StoredEncoder) -> list[str]:
+    """The names of the descriptor and, where there are any, of the local ones."""
+    assert encoder.network is not None
+    return [encoder.network.output, *([LOCAL] if encoder.config.local_grid else [])]
+
+
+def _maps(encoder: StoredEncoder) -> tuple[str, ...]:
+    if encoder.network is None or not encoder.network.maps:
+        raise UsageError(f"{encoder.name} is a network of others, which computes in fp32 alone.")
+    return encoder.network.maps
+
+
+def _read(encoder: StoredEncoder) -> Any:
+    content = encoder.read_network()
+    try:
+        model = openvino.Core().read_model(content)
+        side = encoder.config.image_size if encoder.config.resize == "square" else -1
+        model.reshape(openvino.PartialShape([1, 3, side, side]))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise DamagedEncoder(f"OpenVINO cannot read the network of {encoder.folder}: {reason}") from error
+    return model

@@ -1,7 +1,16 @@
-"""Encoders on PyTorch: on a GPU, and on a CPU those that OpenVINO cannot run."""
+"""Encoders on PyTorch: on a GPU, and on a CPU those that have no ONNX file and no form in it.
 
+The only module of the index that imports PyTorch and `daco_training`; `daco_index.embedding.encoders.pytorch` imports
+it when it is needed.
+"""
+
+import atexit
+import shutil
+import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,13 +20,66 @@ from torch import Tensor
 from torch.nn import functional
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import UsageError
+from daco_core.encoder.stored import StoredEncoder, open_encoder
+from daco_core.errors import DacoError, UsageError
+from daco_index.embedding.encoders import kept_folder
 from daco_index.embedding.engines.cuda_graphs import Recordings, Run
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.precision_record import Precision
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling
+from daco_training.encoder.sources import load_encoder
 from daco_training.evaluation.descriptors import describe
+
+
+def engine(
+    encoder: StoredEncoder, device: str, precision: Precision = "fp32", graphs: bool = False, threads: int = 0
+) -> "TorchEngine":
+    """The engine for an encoder on a device that `pick_device` gave.
+
+    Args:
+        threads: on a CPU, of the whole process; 0 to leave them as they are.
+
+    Raises:
+        DacoError: the device does not compute in this precision, or the encoder is known by its ONNX file alone or
+            needs consent to the code of others.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    return TorchEngine(Encoder.load(encoder.folder, encoder.trust), torch.device(device), precision, graphs)
+
+
+def has_bf16() -> bool:
+    """Whether the GPU computes in bf16."""
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def keep_named(source: str, trust: bool) -> StoredEncoder:
+    """The encoder that `load_encoder` gives, kept in the cache. Raises DacoError."""
+    return _keep(load_encoder(source, trust), trust)
+
+
+def convert(encoder: StoredEncoder) -> StoredEncoder:
+    """An encoder that was saved without an ONNX file, kept in the cache with one. Raises DacoError."""
+    return _keep(Encoder.load(encoder.folder, encoder.trust), encoder.trust)
+
+
+def _keep(encoder: Encoder, trust: bool) -> StoredEncoder:
+    folder = kept_folder(encoder.fingerprint)
+    with suppress(DacoError):
+        kept = open_encoder(folder, trust)
+        if kept.network:
+            kept.read_network()
+            return kept
+    try:
+        encoder.save(folder)
+    except DacoError:  # a full disk, or a home that is read-only, as in a container
+        temporary = Path(tempfile.mkdtemp(prefix="daco-encoder-"))
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        folder = temporary / folder.name
+        encoder.save(folder)
+    return open_encoder(folder, trust)
+
 
 MOST_AT_ONCE = 1024  # on a GPU; a CPU takes no less for two images than twice what it takes for one
 
@@ -41,7 +103,7 @@ class TorchEngine:
         if precision == "int8":
             raise UsageError("PyTorch does not compute in int8: take --device cpu, or another --precision.")
         on_gpu = device.type == "cuda"
-        if precision == "bf16" and not (on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)):
+        if precision == "bf16" and not (on_gpu and has_bf16()):
             raise UsageError(f"{device} does not compute in bf16 with PyTorch: use fp32.")
         self.device = device
         self.at_once = MOST_AT_ONCE if on_gpu else 1
@@ -52,7 +114,7 @@ class TorchEngine:
         self._encoder = encoder.eval().to(self.device).to(memory_format=encoder.memory_format)
         # cast weights are not cached, as a recording would not notice when the cache lets them go
         self._autocast = torch.autocast(device.type, torch.bfloat16, precision == "bf16", cache_enabled=False)
-        self.local_grid = encoder.local_grid
+        self.local_grid = encoder.config.local_grid
         self._run: Run = self._describe
         self._run_with_local: Run = self._describe_with_local
         if graphs and on_gpu:

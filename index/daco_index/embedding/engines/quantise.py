@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from daco_core.encoder.preparation import Prepared
+from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError
-from daco_training.encoder.encoder import Encoder
+from daco_index.embedding.encoders import with_network
 
 CALIBRATION_IMAGES = 100
 MODEL_FILE = "model.xml"  # with model.bin beside it
@@ -24,7 +25,7 @@ def can_quantise() -> bool:
     return importlib.util.find_spec("nncf") is not None
 
 
-def quantise(encoder: Encoder, images: Sequence[Prepared], folder: Path, progress: bool = True) -> None:
+def quantise(encoder: StoredEncoder, images: Sequence[Prepared], folder: Path, progress: bool = True) -> None:
     """Writes an encoder's backbone in int8 into a folder, as MODEL_FILE.
 
     Weights are quantised per channel, activations to ranges that the images show (Nagel et al., "A White Paper on
@@ -36,13 +37,13 @@ def quantise(encoder: Encoder, images: Sequence[Prepared], folder: Path, progres
         progress: show on stderr how far it is.
 
     Raises:
-        NotExportable: OpenVINO cannot run the encoder at all.
-        DacoError: NNCF cannot quantise this encoder.
+        DacoError: NNCF cannot quantise this encoder, or it has no ONNX file.
         OSError: the disk is full or cannot be written.
     """
-    from daco_index.embedding.engines.export import exported_backbone, save_model
+    from daco_core.encoder.openvino_runtime import openvino
+    from daco_index.embedding.engines.openvino import backbone_model
 
-    model = exported_backbone(encoder)
+    model = backbone_model(with_network(encoder))
     layers = [step.get_friendly_name() for step in model.get_ordered_ops() if step.get_type_name() in LAYERS]
     with _on_stderr(progress), _without_warnings():
         import nncf  # takes seconds, and few need it
@@ -60,7 +61,7 @@ def quantise(encoder: Encoder, images: Sequence[Prepared], folder: Path, progres
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             raise DacoError(f"NNCF cannot quantise {encoder.name}: {reason}") from error
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(quantised, folder)
+    openvino.save_model(quantised, folder / MODEL_FILE, compress_to_fp16=False)
 
 
 @contextmanager

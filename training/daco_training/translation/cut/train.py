@@ -17,6 +17,7 @@ from daco_core.photographs.layout import DataSet
 from daco_training.devices import pick_device
 from daco_training.loop.interrupt import StopSignal, ignore_interrupts
 from daco_training.loop.memory import keep_freed
+from daco_training.loop.process_state import process_state_restored
 from daco_training.randomness import derive_seed
 from daco_training.translation.cut.checkpoint import checkpoint_file, load_state, model_folder, save_state
 from daco_training.translation.cut.crops import CropPairs
@@ -143,10 +144,11 @@ def train_cut(dataset: DataSet, settings: CutSettings, device: str = "auto") -> 
     """
     target_photographs(dataset, "cut")
     place = pick_device(device)
-    if place.type == "cpu":
-        keep_freed()
-    for source in dataset.domains:
-        _train_direction(dataset, source, target_of(source), settings, place)
+    with process_state_restored():
+        if place.type == "cpu":
+            keep_freed()
+        for source in dataset.domains:
+            _train_direction(dataset, source, target_of(source), settings, place)
 
 
 def is_trained(dataset: DataSet, settings: CutSettings) -> bool:

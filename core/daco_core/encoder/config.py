@@ -1,0 +1,167 @@
+"""What `encoder.json` says of an encoder, checked field by field: the file may come from anybody."""
+
+import json
+import math
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from daco_core.encoder.preparation import Preparation, Resize
+from daco_core.errors import DamagedEncoder
+
+FORMAT_VERSION = 1
+MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 8, 2048  # pixels
+MAX_DIMENSION = 65_536
+MAX_CONFIG_BYTES = 4 << 20
+HUB_PREFIX = "torchhub:"
+ONNX_PREFIX = "onnx:"
+LOCAL_STRIDE = 16  # pixels of the input to a local descriptor, across and down
+
+Three = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """All that makes an encoder besides its weights.
+
+    Args:
+        backbone: `resnet50`, `resnet18`, or any timm model by name; `torchhub:REPO:ENTRY`, a whole network of others;
+            or `onnx:NAME`, a network that is known by its ONNX file alone.
+        pooling: `avg` (published; leaves the descriptor of a network of others as it is), `gem` or `grid`.
+        image_size: pixels; with `resize` the rule that every image is brought to.
+        resize: `shorter` (shorter side to `image_size`, published) or `square`.
+        mean, std: the normaliser, per RGB channel, for values in 0..1.
+        training: how the encoder was trained, for people; empty if it was not.
+        recall: its validation recall, `{"a->b": {"1": 0.69, ...}, ...}` as fractions; empty if unknown.
+    """
+
+    backbone: str = "resnet50"
+    pooling: str = "avg"
+    image_size: int = 256
+    resize: Resize = "shorter"
+    mean: Three = (0.485, 0.456, 0.406)
+    std: Three = (0.229, 0.224, 0.225)
+    training: dict[str, Any] = field(default_factory=dict)
+    recall: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The backbone as strangers may read it, without a path of this machine."""
+        return public_name(self.backbone) if is_hub(self.backbone) else self.backbone
+
+    @property
+    def preparation(self) -> Preparation:
+        """How an image is brought into the form that the encoder takes."""
+        return Preparation(self.image_size, self.resize, self.mean, self.std)
+
+    @property
+    def local_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the local descriptors; None where the pooling has none, or shapes of images differ."""
+        if self.pooling != "grid" or self.resize != "square":
+            return None
+        side = math.ceil(self.image_size / LOCAL_STRIDE)
+        return side, side
+
+
+FORM = ("backbone", "pooling", "image_size", "resize", "mean", "std")  # of a config, what changes a descriptor
+
+
+def is_hub(backbone: str) -> bool:
+    """Whether a backbone is a network from torch.hub, which is code of others."""
+    return backbone.startswith(HUB_PREFIX)
+
+
+def public_name(source: str) -> str:
+    """A `torchhub:` source as strangers may read it: of a local folder, its name without the path."""
+    repository, _, entry = source.removeprefix(HUB_PREFIX).rpartition(":")
+    return f"{HUB_PREFIX}{Path(repository).name}:{entry}" if Path(repository).is_absolute() else source
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in a file that describes an encoder.
+
+    Raises:
+        DamagedEncoder: it cannot be read, is larger than such a file is, or is no JSON object.
+    """
+    try:
+        if file.stat().st_size > MAX_CONFIG_BYTES:
+            raise DamagedEncoder(f"{file} is larger than the {MAX_CONFIG_BYTES >> 20} MiB that a description may have.")
+        content = json.loads(file.read_bytes())
+    except OSError as error:
+        raise DamagedEncoder(f"{file} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedEncoder(
+            f"{file} is damaged: it is not JSON ({str(error)[:80] or 'nested too deeply'})."
+        ) from error
+    if not isinstance(content, dict):
+        raise DamagedEncoder(f"{file} is damaged: it is not a JSON object.")
+    return content
+
+
+def parse_config(content: dict[str, Any], file: Path) -> EncoderConfig:
+    """The config in what `encoder.json` holds; what is missing has its default, what is unknown is left out.
+
+    Raises:
+        DamagedEncoder: it is of a newer format, or a field makes no sense; the sentence names it.
+    """
+    version = content.get("format_version")
+    if not _is_whole(version) or version < 1:
+        raise _wrong(file, "format_version", "a whole number from 1", version)
+    if version > FORMAT_VERSION:
+        raise DamagedEncoder(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
+    known = {item.name for item in fields(EncoderConfig)}
+    values = {name: value for name, value in content.items() if name in known}
+    for name in ("backbone", "pooling"):
+        value = values.get(name, "")
+        if not isinstance(value, str) or len(value) > 1000 or not value.isprintable():
+            raise _wrong(file, name, "a name", value)
+    size = values.get("image_size", MIN_IMAGE_SIZE)
+    if not _is_whole(size) or not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE:
+        raise _wrong(file, "image_size", f"a whole number of pixels from {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}", size)
+    if values.get("resize", "square") not in ("shorter", "square"):
+        raise _wrong(file, "resize", "shorter or square", values["resize"])
+    for name in ("mean", "std"):
+        if name in values:
+            values[name] = _three(file, name, values[name])
+    for name in ("training", "recall"):
+        if not isinstance(values.get(name, {}), dict):
+            raise _wrong(file, name, "an object", values[name])
+    return EncoderConfig(**values)
+
+
+def parse_dimension(content: dict[str, Any], file: Path) -> int:
+    """The length of a descriptor, as `encoder.json` states it. Raises DamagedEncoder."""
+    dimension = content.get("dimension")
+    if not _is_whole(dimension) or not 1 <= dimension <= MAX_DIMENSION:
+        raise _wrong(file, "dimension", f"a whole number from 1 to {MAX_DIMENSION}", dimension)
+    return dimension
+
+
+def parse_sha256(value: object, file: Path, name: str) -> str:
+    """A SHA-256 in hexadecimal. Raises DamagedEncoder."""
+    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+        raise _wrong(file, name, "a SHA-256 in hexadecimal", value)
+    return value
+
+
+def _three(file: Path, name: str, value: object) -> Three:
+    if isinstance(value, list) and len(value) == 3 and all(map(_is_number, value)):
+        red, green, blue = value
+        if name != "std" or min(value) > 0:
+            return red, green, blue
+    raise _wrong(file, name, f"three {'positive ' if name == 'std' else ''}numbers, one a colour channel", value)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _wrong(file: Path, name: str, wanted: str, value: object) -> DamagedEncoder:
+    shown = json.dumps(value)
+    return DamagedEncoder(
+        f"{file} is damaged: {name} must be {wanted}, not {shown[:60]}{'...' if len(shown) > 60 else ''}."
+    )

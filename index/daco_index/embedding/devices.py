@@ -1,0 +1,48 @@
+"""Which device an engine computes on, found out without PyTorch where there is no GPU."""
+
+import ctypes
+import importlib.util
+import re
+from contextlib import suppress
+
+from daco_core.errors import MissingExtra, UsageError
+
+CPU = "cpu"
+
+
+def pick_device(name: str = "auto") -> str:
+    """`cpu`, or PyTorch's name of a GPU: `auto` is the GPU if there is one that PyTorch can use, else the CPU.
+
+    Raises:
+        UsageError: there is no such device.
+        MissingExtra: PyTorch, which computes on a GPU, is not installed.
+    """
+    if name == CPU:
+        return CPU
+    if name == "auto":
+        return "cuda" if _has_driver() and importlib.util.find_spec("torch") and _gpus() else CPU
+    if not re.fullmatch(r"cuda(:\d+)?", name):
+        raise UsageError(f"No device {name!r}: choose auto, cpu, cuda or cuda:N.")
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("On a GPU PyTorch computes, which is not installed: pip install 'daco-serve[gpu]'.")
+    number, count = int(name.partition(":")[2] or 0), _gpus()
+    if number >= count:
+        here = f"it has {', '.join(map(str, range(count)))}" if count else "it has none that PyTorch can use"
+        raise UsageError(f"This machine has no GPU {number}: {here}. Use --device auto to take what there is.")
+    return name
+
+
+def _gpus() -> int:
+    """How many PyTorch can use."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _has_driver() -> bool:
+    """Whether NVIDIA's driver is there and sees a GPU: asked of the driver, since importing PyTorch takes seconds."""
+    count = ctypes.c_int()
+    with suppress(OSError, AttributeError):
+        driver = ctypes.CDLL("libcuda.so.1")
+        return not driver.cuInit(0) and not driver.cuDeviceGetCount(ctypes.byref(count)) and count.value > 0
+    return False

@@ -1,0 +1,276 @@
+"""Encoders as ONNX files, which run without PyTorch: `backbone -> pooling -> L2 norm` as one network."""
+
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from daco_core.encoder.config import is_hub
+from daco_core.encoder.stored import DESCRIPTOR, LOCAL, MAP_PREFIX
+from daco_core.errors import DacoError, MissingExtra
+from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.pooling import GridPooling
+
+OPSET = 17  # of 2022, the first with LayerNormalization
+INPUT = "images"
+TOLERANCE = 1e-4  # by how much a number of a descriptor, whose length is 1, may differ from PyTorch's
+SMALL = 16  # numbers; what is smaller is not worth a Cast
+CUBIC = -0.5  # a of the cubic kernel that PyTorch resizes with where it smooths
+
+log = logging.getLogger(__name__)
+
+
+class NotExportable(DacoError):
+    """An encoder that ONNX cannot express, or that computes something else there than in PyTorch."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An encoder in ONNX: the bytes of the file, and what `encoder.json` says of it besides their hash."""
+
+    content: bytes
+    described: dict[str, Any]
+
+
+class _Network(nn.Module):
+    """What is exported: (n, 3, h, w) to descriptors (n, d), for a grid of one shape local ones, and the maps."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        pooling = self.encoder.pooling
+        maps = self.encoder.feature_maps(images)
+        if not isinstance(pooling, GridPooling):
+            return functional.normalize(pooling(maps), dim=-1), *maps
+        fixed = self.encoder.config.resize == "square"
+        grids = [functional.normalize(_grid_means(level, pooling.cells, fixed), dim=-1) for level in maps]
+        descriptor = functional.normalize(pooling.reduced(grids), dim=-1)
+        return (descriptor, pooling.local(maps), *maps) if fixed else (descriptor, *maps)
+
+
+def export_onnx(encoder: Encoder) -> Exported:
+    """An encoder as an ONNX file, checked against PyTorch where OpenVINO is installed.
+
+    Numbers that a 16-bit float holds exactly, as those of a packed encoder, are stored as such. The file takes batches
+    of any size, unless the code of a network of others fixes it to one image.
+
+    Raises:
+        NotExportable: ONNX cannot express it for every shape that it takes, or it computes something else there.
+        MissingExtra: the package onnx is missing.
+    """
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("model.onnx needs the package onnx: pip install 'daco-serve[train]'.") from error
+    was_training = encoder.training
+    on_cpu = next(encoder.parameters()).device.type == "cpu"
+    # a copy, as a recorded step of training holds the addresses of the weights on the GPU
+    network = _Network((encoder if on_cpu else copy.deepcopy(encoder).cpu()).eval())
+    try:
+        if not is_hub(encoder.config.backbone):
+            return _export(encoder, network, any_batch=True)
+        try:
+            return _export(encoder, network, any_batch=True)
+        except NotExportable:
+            return _export(encoder, network, any_batch=False)
+    finally:
+        encoder.train(was_training)
+
+
+def _export(encoder: Encoder, network: _Network, any_batch: bool) -> Exported:
+    import onnx
+
+    examples = _examples(encoder, any_batch)
+    buffer = io.BytesIO()
+    try:
+        with torch.no_grad():
+            outputs = network(examples[0])
+        names = _output_names(encoder, len(outputs))
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _smoothing_by_matrices(), _quiet():
+            warnings.simplefilter("ignore")  # of tracing; what it gets wrong is seen below
+            torch.onnx.export(
+                network,
+                (examples[0],),
+                buffer,  # type: ignore[arg-type]  # the exporter that is taken here writes to either
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=names,
+                dynamic_axes=_free_axes(encoder, names, any_batch),
+                training=torch.onnx.TrainingMode.PRESERVE,  # batch norms stay apart, so that weights stay as they are
+            )
+        model = onnx.load_from_string(buffer.getvalue())
+        _halve_what_is_exact(model)
+        content = model.SerializeToString()
+        _compare(network, content, names, examples)
+    except NotExportable:
+        raise
+    except Exception as error:  # backbones, and code of others, can fail to be traced or expressed in every way
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise NotExportable(f"{encoder.name} has no form in ONNX: {type(error).__name__}: {reason}") from error
+    return Exported(content, _describe(encoder, names, outputs, any_batch))
+
+
+def _output_names(encoder: Encoder, count: int) -> list[str]:
+    levels = encoder.pooling.levels
+    return [DESCRIPTOR, *([LOCAL] if count > levels + 1 else []), *(f"{MAP_PREFIX}{level}" for level in range(levels))]
+
+
+def _free_axes(encoder: Encoder, names: Sequence[str], any_batch: bool) -> dict[str, dict[int, str]]:
+    """The axes whose length a file leaves open: the batch, and height and width where any shape may come."""
+    axes: dict[str, dict[int, str]] = {name: {0: "n"} if any_batch else {} for name in (INPUT, *names)}
+    if encoder.config.resize == "shorter":
+        axes[INPUT] |= {2: "height", 3: "width"}
+        for name in names:
+            if name.startswith(MAP_PREFIX):
+                axes[name] |= {2: f"{name}_height", 3: f"{name}_width"}
+    return axes
+
+
+def _describe(encoder: Encoder, names: Sequence[str], outputs: Sequence[Tensor], any_batch: bool) -> dict[str, Any]:
+    axes = _free_axes(encoder, names, any_batch)
+    size = encoder.config.image_size
+
+    def shape(name: str, sides: Sequence[int]) -> list[int | str]:
+        return [axes[name].get(axis, side) for axis, side in enumerate(sides)]
+
+    return {
+        "opset": OPSET,
+        "input": {"name": INPUT, "type": "float32", "shape": shape(INPUT, (1, 3, size, size))},
+        "descriptor": DESCRIPTOR,
+        "outputs": {name: shape(name, tuple(output.shape)) for name, output in zip(names, outputs, strict=True)},
+    }
+
+
+def _examples(encoder: Encoder, any_batch: bool) -> list[Tensor]:
+    """Images of the shapes that the encoder takes; a wide one and a tall one where it takes any."""
+    size = encoder.config.image_size
+    longer = size * 4 // 3 if encoder.config.resize == "shorter" else size
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.rand(number, 3, *sides, generator=generator)
+        for number, sides in ((1, (size, longer)), (2 if any_batch else 1, (longer, size)))
+    ]
+
+
+def _grid_means(level: Tensor, cells: tuple[int, int], fixed: bool) -> Tensor:
+    """As `GridPooling.average` before its norm, by two matrices, since ONNX has no adaptive pooling of any shape.
+
+    (n, c, h, w) to (n, cells, c).
+    """
+    height, width = level.shape[-2:]
+    down, across = (
+        _bins(int(side) if fixed else side, count) for side, count in zip((height, width), cells, strict=True)
+    )
+    means: Tensor = (down @ level.float() @ across.transpose(-1, -2)).flatten(2).transpose(-1, -2)
+    return means
+
+
+def _bins(side: Any, count: int) -> Tensor:
+    """Means over `count` stretches of a side, as `torch.nn.AdaptiveAvgPool2d` lays them: (count, side)."""
+    number = torch.arange(count)[:, None]
+    start, end = (number * side) // count, ((number + 1) * side + count - 1) // count
+    at = torch.arange(side)[None]
+    means: Tensor = ((at >= start) & (at < end)).float() / (end - start).float()
+    return means
+
+
+def _halve_what_is_exact(model: Any) -> None:
+    """Stores every initializer that 16-bit floats hold exactly as such, with a Cast behind it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for initializer in model.graph.initializer:
+        if initializer.data_type != TensorProto.FLOAT:
+            continue
+        numbers = numpy_helper.to_array(initializer)
+        with np.errstate(over="ignore"):
+            halved = numbers.astype(np.float16)
+        if numbers.size <= SMALL or not np.array_equal(halved.astype(np.float32), numbers):
+            continue
+        name = initializer.name
+        initializer.CopyFrom(numpy_helper.from_array(halved, f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
+
+
+@torch.inference_mode()
+def _compare(network: nn.Module, content: bytes, names: Sequence[str], examples: Sequence[Tensor]) -> None:
+    try:
+        from daco_core.encoder.openvino_runtime import openvino
+    except ImportError:
+        log.warning("model.onnx was not compared with PyTorch, as OpenVINO is not installed.")
+        return
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(content), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for images in examples:
+        got = compiled(images.numpy())
+        for name, expected in zip(names, network(images), strict=True):
+            if not name.startswith(MAP_PREFIX) and not _alike(expected.numpy(), got[name]):
+                height, width = images.shape[2:]
+                raise NotExportable(
+                    f"ONNX gives another {name} than PyTorch for an image of {width} x {height} pixels."
+                )
+
+
+def _alike(expected: NDArray[np.float32], got: NDArray[np.float32]) -> bool:
+    return got.shape == expected.shape and bool((np.abs(got - expected) <= TOLERANCE).all())
+
+
+@contextmanager
+def _smoothing_by_matrices() -> Iterator[None]:
+    """Has `interpolate` compute what ONNX lacks, bicubic resizing that smooths, as vision transformers need it."""
+    interpolate = functional.interpolate
+
+    def resize(images: Tensor, *arguments: Any, **options: Any) -> Tensor:
+        size = options.get("size", arguments[0] if arguments else None)
+        if not options.get("antialias") or options.get("mode") != "bicubic" or size is None:
+            return interpolate(images, *arguments, **options)
+        down, across = (_cubic(new, old) for new, old in zip(size, images.shape[-2:], strict=True))
+        return down @ images @ across.transpose(-1, -2)
+
+    functional.interpolate = resize  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        functional.interpolate = interpolate
+
+
+def _cubic(new: Any, old: Any) -> Tensor:
+    """Resizing a side from `old` to `new` as bicubic interpolation with antialiasing does: (new, old).
+
+    Source: Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981; stretched where it shrinks.
+    """
+    scale = torch.as_tensor(old).float() / torch.as_tensor(new).float()
+    centre = (torch.arange(new).float() + 0.5) * scale
+    x = ((torch.arange(old).float() + 0.5)[None] - centre[:, None]).abs() / scale.clamp(min=1.0)
+    near = ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
+    far = ((x - 5) * x + 8) * x * CUBIC - 4 * CUBIC
+    weights = near * (x < 1).float() + far * ((x >= 1) & (x < 2)).float()
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """PyTorch's exporter says through its log that there is a newer one, which needs more packages."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        exporter.setLevel(level)

@@ -1,0 +1,35 @@
+"""What a run changes of the whole process is put back when it ends."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from daco_core.errors import UsageError
+from daco_training.loop.memory import stop_keeping_freed
+
+_running = threading.Lock()
+
+
+@contextmanager
+def process_state_restored() -> Iterator[None]:
+    """Around a run: afterwards the state of PyTorch's random numbers, cuDNN's flag and the allocator are as before.
+
+    Only one run at a time, since all threads draw from the same random numbers.
+
+    Raises:
+        UsageError: another run is under way in this process.
+    """
+    if not _running.acquire(blocking=False):
+        raise UsageError("Another training runs in this process, and their random numbers would mix: wait for its end.")
+    deterministic = torch.backends.cudnn.deterministic
+    # a GPU that nobody has used yet has no state to keep
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else range(0)  # type: ignore[no-untyped-call]
+    try:
+        with torch.random.fork_rng(devices=gpus):
+            yield
+    finally:
+        torch.backends.cudnn.deterministic = deterministic
+        stop_keeping_freed()
+        _running.release()
