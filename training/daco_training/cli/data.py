@@ -13,35 +13,39 @@ from daco_training.cli import prepare as prepare_cli
 from daco_training.cli.prepare import DataRoot
 
 app = new_app(
-    "Data sets: take in a download or your own folders, render the demo city, make the generated twins that daco "
-    "trains with, and look for faults."
+    "Make data sets: convert downloads or your own folders, render the demo city, make generated twins for DaCo, "
+    "and check for faults."
 )
 app.add_typer(prepare_cli.app, name="prepare")
 
 Name = Annotated[str, typer.Argument(help="Data set below the data root, such as demo or tokyo.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
 
 
 @app.command()
 def demo(
     data_root: DataRoot = Path("data"),
-    places: Annotated[int, option("places", "How many places, about a quarter of them for validation.", min=2)] = 200,
+    places: Annotated[
+        int, option("places", "Number of places; about a quarter of them are for validation.", min=2)
+    ] = 200,
     size: Annotated[int, option("size", "Shorter side of a photograph, in pixels.", min=64)] = 256,
-    seed: Annotated[int, option("seed", "The same seed gives the same city, to the byte.", min=0)] = 0,
-    domains: Annotated[str, option("domains", "Which of day, night, fog to render, in this order.")] = "day,night,fog",
-    workers: Annotated[int, option("workers", "Processes that render; 0 is one for each core.", min=0)] = 0,
+    seed: Annotated[int, option("seed", "Random seed; the same seed gives the same city, byte for byte.", min=0)] = 0,
+    domains: Annotated[
+        str, option("domains", "Conditions to render, in this order: day, night, fog.")
+    ] = "day,night,fog",
+    workers: Annotated[int, option("workers", "Processes that render; 0 for one per core.", min=0)] = 0,
 ) -> None:
     """Render the demo city into DATA_ROOT/demo: streets by day, by night and in fog, with positions.
 
-    Stop it with Ctrl-C; the same command goes on where it was.
+    Ctrl-C stops it; the same command resumes.
     """
     from daco_training.city import make_city
 
     report = make_city(data_root / "demo", places, size, seed, words(domains), workers)
     typer.echo(
         f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s "
-        f"({report.seconds_per_image:.2f} s an image), {report.images_present} were there; "
-        f"{report.train_places} places train, {report.val_places} validate."
+        f"({report.seconds_per_image:.2f} s per image), {report.images_present} already existed; "
+        f"{report.train_places} places for training, {report.val_places} for validation."
     )
 
 
@@ -50,34 +54,34 @@ def translate(
     name: Name,
     data_root: DataRoot = Path("data"),
     method: Annotated[
-        str, option("method", "How the twins are made: fourier, reinhard, fog, night, snow, or cut, which is trained.")
+        str, option("method", "Translator: fourier, reinhard, fog, night, snow, or cut, which is trained first.")
     ] = "fourier",
-    split: Annotated[str, option("split", "Which photographs get twins: train, val, or all. Training needs train.")] = (
+    split: Annotated[str, option("split", "Photographs that get twins: train, val, or all. Training needs train.")] = (
         "train"
     ),
-    seed: Annotated[int, option("seed", "The same seed gives the same twins.", min=0)] = 0,
-    overwrite: Annotated[bool, option("overwrite", "Make all twins anew, also those of another method.")] = False,
-    compare: Annotated[bool, option("compare", "Only show 8 photographs under each method, side by side.")] = False,
-    out: Annotated[Path | None, option("out", "With --compare: the picture's file.")] = None,
-    iters: Annotated[int, option("iters", "With cut: training steps of each direction.", min=1)] = 20000,
+    seed: Annotated[int, option("seed", "Random seed; the same seed gives the same twins.", min=0)] = 0,
+    overwrite: Annotated[bool, option("overwrite", "Make all twins again, including those of another method.")] = False,
+    compare: Annotated[bool, option("compare", "Only draw 8 photographs with each translator, side by side.")] = False,
+    out: Annotated[Path | None, option("out", "With --compare: file of the picture.")] = None,
+    iters: Annotated[int, option("iters", "With cut: training steps per direction.", min=1)] = 20000,
     image_size: Annotated[
-        int, option("image_size", "With cut: side of the training crops, in pixels.", min=64, max=256)
+        int, option("image_size", "With cut: size of the training crops, in pixels.", min=64, max=256)
     ] = 128,
-    width: Annotated[int, option("width", "With cut: channels of the first layers; the paper's is 64.", min=4)] = 32,
-    device: Annotated[str, option("device", "With cut: auto, cpu, cuda or cuda:N to train on.")] = "auto",
+    width: Annotated[int, option("width", "With cut: channels of the first layers; 64 in the paper.", min=4)] = 32,
+    device: Annotated[str, option("device", "With cut: device to train on: auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Make the generated twins: each photograph as if taken in the other domain, in DATA_ROOT/NAME/generated.
+    """Make generated twins: each photograph as if taken in the other domain, in DATA_ROOT/NAME/generated.
 
-    fourier, reinhard: the colours of a photograph of the other domain.
+    fourier, reinhard: transfer the colours of a photograph of the other domain.
 
-    fog, night: imagined, or taken away from a domain named after it; one domain is enough. Of domains without names
-    (domains.json), a much darker one is night.
+    fog, night: simulate the condition, or remove it from a domain with its name; one domain is enough. If domains.json
+    gives no names, a much darker domain is taken for night.
 
-    snow: imagined, over a clear day; one domain is enough.
+    snow: simulate snow on photographs of a clear day; one domain is enough.
 
-    cut: learned from the photographs of both domains; hours on a CPU.
+    cut: a network trained on the photographs of both domains; takes hours on a CPU.
 
-    Stop it with Ctrl-C; the same command, without --overwrite, goes on where it was.
+    Ctrl-C stops it; the same command without --overwrite resumes.
     """
     dataset = DataSet(data_root, name)
     if compare:
@@ -100,26 +104,28 @@ def translate(
     elif not overwrite:
         refuse_other_twins(dataset, method)
     report = generate_twins(dataset, method, seed, split, overwrite)
-    typer.echo(f"{report.made} twins made, {report.kept} were there: {dataset.folder / 'generated'}")
-    typer.echo(f"To look at: {report.sheet}")
+    typer.echo(f"{report.made} twins made, {report.kept} already existed: {dataset.folder / 'generated'}")
+    typer.echo(f"Contact sheet: {report.sheet}")
 
 
 @app.command()
 def adopt(
-    name: Annotated[str, typer.Argument(help="What the data set is to be called below the data root.")],
-    folders: Annotated[list[Path], typer.Argument(help="A folder of photographs for each domain: day/ night/.")],
-    domains: Annotated[str, option("domains", "What the domains are called, in the folders' order.")] = "day,night",
+    name: Annotated[str, typer.Argument(help="Name of the new data set.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of photographs, one for each domain, such as day/ night/.")
+    ],
+    domains: Annotated[str, option("domains", "Names of the domains, in the order of the folders.")] = "day,night",
     val: Annotated[
-        float, option("val", "Share of the photographs, from the end of the sorted names, that validates.")
+        float, option("val", "Share of the photographs for validation, from the end of the sorted names.")
     ] = 0.2,
     data_root: DataRoot = Path("data"),
     link: prepare_cli.Link = False,
     size: prepare_cli.Size = None,
 ) -> None:
-    """Make a data set of your own folders, one for each domain, pairs or not, with the positions that they hold.
+    """Make a data set from your own folders, one for each domain, with their positions; pairs are optional.
 
-    Pairs have the same file name in each folder, or names such as day_01.jpg and night_01.jpg. Positions come from a
-    CSV or GeoJSON, from @utm@ names, or from EXIF.
+    Pairs have the same file name in each folder, or names such as day_01.jpg and night_01.jpg. Positions are read
+    from CSV or GeoJSON files, @UTM@ file names, or EXIF.
     """
     from daco_training.datasets.prepare.folders import plan_folders
     from daco_training.datasets.prepare.report import carry_out
@@ -130,7 +136,7 @@ def adopt(
 
 @app.command()
 def check(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = False) -> None:
-    """Look for faults: unpaired names, broken files, duplicates, missing locations and twins. Exit code 1 if any."""
+    """Check for faults: unpaired names, broken files, duplicates, missing positions and twins. Exit code 1 if any."""
     from daco_training.datasets.check import check as check_dataset
 
     report = check_dataset(DataSet(data_root, name))
@@ -141,7 +147,7 @@ def check(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = Fals
 
 @app.command()
 def stats(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = False) -> None:
-    """Mean and standard deviation of the training photographs, and the normaliser that training takes."""
+    """Print mean and standard deviation of the training photographs, and the normalisation that training uses."""
     from daco_training.datasets.statistics import PUBLISHED, measure, normaliser
 
     dataset = DataSet(data_root, name)
@@ -162,11 +168,11 @@ def stats(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = Fals
 def show(
     name: Name,
     data_root: DataRoot = Path("data"),
-    out: Annotated[Path, option("out", "Where the sheet goes: .jpg or .png.")] = Path("sheet.jpg"),
+    out: Annotated[Path, option("out", "File of the contact sheet: .jpg or .png.")] = Path("sheet.jpg"),
     split: Annotated[str, option("split", "train or val.")] = "train",
-    count: Annotated[int, option("count", "How many places, evenly spread over the split.", min=1)] = 8,
+    count: Annotated[int, option("count", "Number of places, evenly spread over the split.", min=1)] = 8,
 ) -> None:
-    """Draw a contact sheet of pairs, with their twins where there are any."""
+    """Draw a contact sheet of pairs and their twins."""
     from daco_training.datasets.show import save_sheet
 
     save_sheet(DataSet(data_root, name), out, split, count)

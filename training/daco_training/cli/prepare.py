@@ -7,31 +7,31 @@ import typer
 
 from daco_core.console import new_app, option
 
-app = new_app("Turn an official download, as unpacked, into a data set: tokyo, cityscapes or synthia.")
+app = new_app("Convert an unpacked official download into a data set: tokyo, cityscapes or synthia.")
 
 DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
-Archive = Annotated[Path, typer.Argument(help="The folder that the download was unpacked in.")]
+Archive = Annotated[Path, typer.Argument(help="Folder of the unpacked download.")]
 Link = Annotated[
     bool,
-    typer.Option("--link/--copy", help="Hard links instead of copies: no disk space, on the same disk only."),
+    typer.Option("--link/--copy", help="Make hard links instead of copies; works on one disk only."),
 ]
 Size = Annotated[
     int | None,
-    option("size", "Scale photographs down to this shorter side, in pixels. Left out, they stay as they are.", min=16),
+    option("size", "Scale photographs down to this shorter side, in pixels; by default they are not scaled.", min=16),
 ]
-Partial = Annotated[bool, option("partial", "Go on with what is there when the download is not complete.")]
+Partial = Annotated[bool, option("partial", "Continue with the existing files if the download is incomplete.")]
 
 
 @app.command()
 def tokyo(
     archive: Archive,
-    name: Annotated[str, option("name", "What the data set is called below the data root.")] = "tokyo",
+    name: Annotated[str, option("name", "Name of the new data set.")] = "tokyo",
     data_root: DataRoot = Path("data"),
     link: Link = False,
     size: Size = None,
     partial: Partial = False,
 ) -> None:
-    """The Tokyo 24/7 query set (247query_v3): 300 pairs of day and night to train on, 75 to validate."""
+    """Convert the Tokyo 24/7 query set (247query_v3): 300 pairs by day and night for training, 75 for validation."""
     from daco_training.datasets.prepare.report import carry_out
     from daco_training.datasets.prepare.tokyo import plan_tokyo
 
@@ -41,14 +41,14 @@ def tokyo(
 @app.command()
 def cityscapes(
     archive: Archive,
-    name: Annotated[str, option("name", "What the data set is called below the data root.")] = "cityscapes",
-    beta: Annotated[str, option("beta", "How dense the fog is: 0.005, 0.01 or 0.02.")] = "0.02",
+    name: Annotated[str, option("name", "Name of the new data set.")] = "cityscapes",
+    beta: Annotated[str, option("beta", "Density of the fog: 0.005, 0.01 or 0.02.")] = "0.02",
     data_root: DataRoot = Path("data"),
     link: Link = False,
     size: Size = None,
     partial: Partial = False,
 ) -> None:
-    """Cityscapes (leftImg8bit) and Foggy Cityscapes-DBF (leftImg8bit_foggyDBF): 2975 pairs train, 500 validate."""
+    """Convert Cityscapes (leftImg8bit) and Foggy Cityscapes-DBF: 2975 pairs for training, 500 for validation."""
     from daco_training.datasets.prepare.cityscapes import plan_cityscapes
     from daco_training.datasets.prepare.report import carry_out
 
@@ -58,14 +58,14 @@ def cityscapes(
 @app.command()
 def synthia(
     archive: Archive,
-    name: Annotated[str, option("name", "What the data set is called below the data root.")] = "synthia",
-    holdout: Annotated[str, option("holdout", "The sequence that validates; all others train.")] = "02",
+    name: Annotated[str, option("name", "Name of the new data set.")] = "synthia",
+    holdout: Annotated[str, option("holdout", "Sequence for validation; all others are for training.")] = "02",
     data_root: DataRoot = Path("data"),
     link: Link = False,
     size: Size = None,
     partial: Partial = False,
 ) -> None:
-    """SYNTHIA-SEQS, SUNSET and RAINNIGHT of two sequences or more: 60 pairs of the held-out one validate."""
+    """Convert SYNTHIA-SEQS, SUNSET and RAINNIGHT of two or more sequences: 60 pairs of one are for validation."""
     from daco_training.datasets.prepare.report import carry_out
     from daco_training.datasets.prepare.synthia import plan_synthia
 

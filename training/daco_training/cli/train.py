@@ -14,10 +14,10 @@ from daco_training.loop.recipe import DEFAULTS, PARTS
 LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
 
 app = new_app(
-    """Train an encoder that sees through a change of condition: daco, or one of simclr, simsiam, moco and npid.
+    """Train an encoder that is robust to changes of condition, with daco, simclr, simsiam, moco or npid.
 
-    Writes SAVE_ROOT/NAME_METHOD_results.csv (a row an epoch), the best encoder by mean R@1 as the folder
-    SAVE_ROOT/NAME_METHOD/, TensorBoard logs, and a checkpoint. Ctrl-C stops; --resume goes on.
+    Writes SAVE_ROOT/NAME_METHOD_results.csv (one row per epoch), the best encoder by mean R@1 in
+    SAVE_ROOT/NAME_METHOD/, TensorBoard logs, and a checkpoint. Ctrl-C stops it; --resume continues.
     """
 )
 
@@ -62,7 +62,7 @@ def train(
     recipe: Annotated[
         str,
         option(
-            "recipe", "published: as the paper's code trains; modern: ours, from ImageNet weights, with what helps."
+            "recipe", "published: as the paper's code; modern: from ImageNet weights, with this project's improvements."
         ),
     ] = "published",
     without: Annotated[
@@ -75,7 +75,7 @@ def train(
     ] = "tokyo",
     method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
     proj_dim: Annotated[
-        int, option("proj_dim", "Length of the projections that the loss compares; simsiam takes the features'.")
+        int, option("proj_dim", "Dimension of the projections; simsiam uses that of the features.")
     ] = 128,
     temperature: Annotated[
         float | None, option("temperature", "Temperature of the loss.", show_default="0.1; modern 0.07")
@@ -89,74 +89,82 @@ def train(
     gpu_ids: Annotated[
         str | None, option("gpu_ids", "GPUs to train on, such as 0 1.", show_default="the GPU if any, else the CPU")
     ] = None,
-    ranks: Annotated[str, option("ranks", "The k of the recalls R@k.")] = "1,2,4,8",
+    ranks: Annotated[str, option("ranks", "Values of k for R@k.")] = "1,2,4,8",
     save_root: Annotated[Path, option("save_root", "Folder for encoders, results and logs.")] = Path("result"),
-    lamda: Annotated[float, option("lamda", "daco: weight of the cross-domain terms.")] = 0.8,
-    negs: Annotated[int, option("negs", "moco, npid: length of the queue, or negatives drawn.")] = 4096,
+    lamda: Annotated[float, option("lamda", "daco: weight of the cross-domain terms of the loss.")] = 0.8,
+    negs: Annotated[int, option("negs", "moco: length of the queue; npid: number of negatives.")] = 4096,
     mask_copies: Annotated[
-        bool, option("mask_copies", "moco, npid: an image's own older copies are no negatives of it (not published).")
+        bool,
+        option("mask_copies", "moco, npid: exclude older copies of an image from its negatives (not in the paper)."),
     ] = False,
     momentum: Annotated[
         float | None,
-        option("momentum", "moco: of the key network; npid: of the memory bank.", show_default="0.5; moco 0.999"),
+        option(
+            "momentum",
+            "Momentum of the key network (moco) or of the memory bank (npid).",
+            show_default="0.5; moco 0.999",
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
         option(
             "backbone",
-            "resnet50, resnet18, or any timm model by name.",
+            "resnet50, resnet18, or the name of any timm model.",
             show_default="resnet50; modern tf_efficientnet_lite0",
         ),
     ] = None,
     pooling: Annotated[
-        str | None, option("pooling", "avg, gem, or grid: what is where.", show_default="avg; modern grid")
+        str | None,
+        option("pooling", "avg, gem, or grid, which keeps the layout of the image.", show_default="avg; modern grid"),
     ] = None,
     resize: Annotated[
         str | None,
         option(
             "resize",
-            "How photographs come to their size: by their shorter side, or square.",
+            "Resize photographs by their shorter side (shorter), or to a square (square).",
             show_default="shorter; modern square",
         ),
     ] = None,
-    image_size: Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")] = 256,
+    image_size: Annotated[
+        int, option("image_size", "Size of a view, and of a photograph's shorter side, in pixels.")
+    ] = 256,
     pretrained: Annotated[
         str | None,
         option(
             "pretrained",
-            "A file of weights, imagenet for the library's own, or none.",
+            "Initial weights: a file, imagenet, or none.",
             show_default="none; modern imagenet",
         ),
     ] = None,
-    lr: Annotated[float, option("lr", "Learning rate; 1e-4 suits weights that all go on learning.")] = 1e-3,
+    lr: Annotated[float, option("lr", "Learning rate; 1e-4 suits pretrained backbones that are not frozen.")] = 1e-3,
     tail_lr: Annotated[
-        float, option("tail_lr", "Learning rate of a frozen backbone's last stage; 0: it stays as it is, too.")
+        float, option("tail_lr", "Learning rate of a frozen backbone's last stage; 0 keeps it frozen.")
     ] = 0.0,
     precision: Annotated[
         str | None,
         option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.", show_default="fp32; modern auto"),
     ] = None,
     compile: Annotated[
-        bool, option("compile", "torch.compile the network, for a GPU: minutes at the start, less for each step.")
+        bool, option("compile", "Use torch.compile, for GPUs: takes minutes at the start, then makes steps faster.")
     ] = False,
     nodes: Annotated[
         int,
-        option(
-            "nodes", "Machines to train on together, each with the same command; see docs/reference/training-speed.md."
-        ),
+        option("nodes", "Number of machines; each runs the same command. See docs/reference/training-speed.md."),
     ] = 1,
     val_every: Annotated[
         int, option("val_every", "Iterations between validations.", show_default="an epoch", min=0)
     ] = 0,
     checkpoint_minutes: Annotated[
-        float, option("checkpoint_minutes", "The longest time between two checkpoints, in minutes.")
+        float, option("checkpoint_minutes", "Longest time between two checkpoints, in minutes.")
     ] = 5.0,
-    resume: Annotated[bool, option("resume", "Go on from the run's last checkpoint in the save root.")] = False,
-    workers: Annotated[int, option("workers", "Threads that read images ahead; 0 reads between the steps.", min=0)] = 2,
+    resume: Annotated[bool, option("resume", "Continue from the last checkpoint in the save root.")] = False,
+    workers: Annotated[int, option("workers", "Threads that prefetch images; 0 reads them between steps.", min=0)] = 2,
     memory_share: Annotated[
-        float, option("memory_share", "Share of the memory, of a GPU's first, that may hold photographs once read.")
+        float, option("memory_share", "Share of GPU and main memory in which photographs may be cached.")
     ] = 0.25,
-    seed: Annotated[int, option("seed", "The same seed gives the same run on one kind of device.", min=0)] = 0,
+    seed: Annotated[
+        int, option("seed", "Random seed; the same seed gives the same run on one kind of device.", min=0)
+    ] = 0,
 ) -> None:
     """Trains, unless a subcommand was named."""
     if context.invoked_subcommand is not None:
@@ -203,26 +211,31 @@ def train(
         typer.echo(f"Encoder: {settings.encoder_folder}  Results: {settings.results_file}")
     elif report.speaks:
         done = f"{report.iterations} of {settings.iters}"
-        typer.echo(f"Stopped after iteration {done}: the same command with --resume goes on.")
+        typer.echo(f"Stopped after iteration {done}: the same command with --resume continues.")
     if not report.finished:
         sys.exit(130)
 
 
 @app.command("import")
 def import_encoder(
-    model: Annotated[Path, typer.Argument(help="A *_model.pth that the published code saved.")],
+    model: Annotated[Path, typer.Argument(help="A *_model.pth file of the published code.")],
     out: Annotated[Path, option("out", "Folder for the encoder, such as result/tokyo_daco.")],
     data_name: Annotated[
-        str | None, option("data_name", "Data set that it was trained on, for its mean and std: tokyo, ...")
+        str | None,
+        option("data_name", "Data set that it was trained on (tokyo, ...), for its mean and standard deviation."),
     ] = None,
     mean: Annotated[
-        tuple[float, float, float] | None, option("mean", "For another data set: mean of red, green and blue, in 0..1.")
+        tuple[float, float, float] | None,
+        option("mean", "For other data sets: mean of red, green and blue, from 0 to 1."),
     ] = None,
-    std: Annotated[tuple[float, float, float] | None, option("std", "Their standard deviations.")] = None,
+    std: Annotated[
+        tuple[float, float, float] | None,
+        option("std", "For other data sets: standard deviations of red, green and blue."),
+    ] = None,
 ) -> None:
-    """Turn an encoder of the published code into a folder that daco-index and daco-bench take.
+    """Convert an encoder of the published code into an encoder folder for daco-index and daco-bench.
 
-    Nothing in the file is run. Its projection head, which only training needs, is left out.
+    No code in the file is executed. The projection head, which is used in training only, is left out.
 
     Example: daco-train import tokyo_daco_model.pth --data-name tokyo --out result/tokyo_daco
     """
@@ -238,17 +251,16 @@ def import_encoder(
 
 @app.command()
 def average(
-    first: Annotated[Path, typer.Argument(help="The folder of an encoder, such as one with a frozen backbone.")],
-    second: Annotated[Path, typer.Argument(help="Of another one of the same form, such as one trained with a tail.")],
-    out: Annotated[Path, option("out", "Folder for the new one.")],
-    share: Annotated[
-        float, option("share", "How far to go from the first's weights to the second's.", min=0.0, max=1.0)
-    ] = 0.5,
+    first: Annotated[Path, typer.Argument(help="Folder of an encoder, for example one with a frozen backbone.")],
+    second: Annotated[
+        Path, typer.Argument(help="Folder of another one with the same form, for example one trained with --tail_lr.")
+    ],
+    out: Annotated[Path, option("out", "Folder for the new encoder.")],
+    share: Annotated[float, option("share", "Weight of the second encoder.", min=0.0, max=1.0)] = 0.5,
 ) -> None:
-    """Make an encoder whose weights lie between those of two: it often keeps what the first knows and gains most of
-    what the second learned.
+    """Interpolate the weights of two encoders, which often combines the strengths of both.
 
-    Both must have begun with the same weights. Measure what comes of it with daco-bench recall.
+    Both must have been trained from the same initial weights. Measure the result with daco-bench recall.
 
     Example: daco-train average frozen/demo_daco tail/demo_daco --share 0.25 --out result/demo_daco
     """
@@ -261,12 +273,12 @@ def average(
 
 @app.command()
 def pack(
-    encoder: Annotated[Path, typer.Argument(help="The folder of an encoder.")],
-    out: Annotated[Path, option("out", "Folder for the small one.")],
+    encoder: Annotated[Path, typer.Argument(help="Folder of an encoder.")],
+    out: Annotated[Path, option("out", "Folder for the new encoder.")],
 ) -> None:
-    """Keep an encoder's weights as 16-bit numbers: half the size, nearly the same descriptors.
+    """Store an encoder's weights as 16-bit numbers: half the size, nearly the same descriptors.
 
-    Nearly the same is another encoder to an index, which must be built with the one that it is asked with.
+    The result has a fingerprint of its own: an index must be built and queried with the same encoder.
     """
     from daco_training.encoder.encoder import Encoder
 
