@@ -13,7 +13,7 @@ from daco_serve.http.refusals import Refusal
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
-STALLED_SECONDS = 2.0  # of silence, after which an upload gives way to whoever wants its place
+STALLED_SECONDS = 1.0  # of silence, after which an upload gives way to whoever wants its place
 SILENT_SECONDS = 10.0  # of silence, after which an upload is over in any case; and before which none is called slow
 
 

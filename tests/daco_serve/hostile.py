@@ -1,4 +1,4 @@
-"""What a stranger may send to break a server: generated, the same every time; several hundred inputs by kind."""
+"""What a stranger may send to break a server: generated, the same every time; several hundred uploads by kind."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -25,15 +26,6 @@ class Hostile:
     content: bytes
     headers: dict[str, str] = field(default_factory=dict)
     path: str = "/v1/query"
-
-
-@dataclass(frozen=True)
-class Wire:
-    """Bytes for a bare connection."""
-
-    kind: str
-    name: str
-    content: bytes
 
 
 def photo(kind: str, size: tuple[int, int] = (96, 72), mode: str = "RGB", **settings: object) -> bytes:
@@ -89,6 +81,9 @@ def exif(content: bytes) -> bytes:
 def ifd(*entries: tuple[int, int, int, int], following: int = 0) -> bytes:
     table = b"".join(struct.pack(">HHII", *entry) for entry in entries)
     return b"MM\0*\0\0\0\x08" + struct.pack(">H", len(entries)) + table + struct.pack(">I", following)
+
+
+PIXEL = photo("PNG", (8, 8))
 
 
 def bombs() -> Iterator[Hostile]:
@@ -422,6 +417,74 @@ def forms() -> Iterator[Hostile]:
     )
 
 
+def names_and_charsets() -> Iterator[Hostile]:
+    """Every file name in every charset that Python has a codec for, and some for which it has none."""
+    charsets = (
+        "unicode_escape", "raw_unicode_escape", "utf-7", "utf-16", "utf-32", "utf_8_sig", "idna", "punycode", "rot13",
+        "hex", "base64", "zlib", "bz2", "uu", "quopri", "undefined", "mbcs", "cp037", "utf-999", "latin-1", "ascii",
+        "big5",
+    )  # fmt: skip
+    names = (
+        b"\\ud800", b"+2AA-", b"\xed\xa0\x80", b"\xff\xfe", b"a\0b", b"\xc3\xa9", b"\xf0\x9f\x93\xb7", b"\\N{DIGIT}",
+        b"\\x",
+        b"=?utf-8?b?2AA=?=", b"%ED%A0%80", b"\xc0\x80", b"",
+    )  # fmt: skip
+    for charset, name in product(charsets, names):
+        disposition = b'Content-Disposition: form-data; name="image"; filename="' + name + b'"'
+        body = b"--x\r\n" + disposition + b"\r\n\r\n" + PIXEL + b"\r\n--x--\r\n"
+        headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+        yield Hostile("charset", f"{name!r} in {charset}", body, headers, "/v1/query/batch")
+
+
+def heavy_poses() -> Iterator[Hostile]:
+    """Requests of the GeoPose Protocol with much in every place, and with what an image may be spelled as."""
+
+    def pose(name: str, body: str) -> Hostile:
+        headers = {"Content-Type": "application/json"}
+        return Hostile("heavy geopose", name, body.encode("utf-8", "surrogatepass"), headers, "/geopose")
+
+    image = base64.b64encode(PIXEL).decode()
+    camera = '{"imageFormat": "JPG", "imageBytes": "%s"}'
+    whole = '{"id": "1", "sensorReadings": {"cameraReadings": [%s]%s}%s}'
+    items = {
+        "an object": "{}",
+        "a number": "1",
+        "a long number": "9" * 400,
+        "a text": '"' + "x" * 50 + '"',
+        "an escaped text": '"' + "\\u0041" * 20 + '"',
+        "half a surrogate": '"\\ud800"',
+        "a photograph": camera % "AAAA",
+        "a photograph of nothing": '{"imageBytes":""}',
+        "a position": '{"latitude": 1, "longitude": 1, "accuracy": 1}',
+        "a list": "[[]]",
+        "null": "null",
+    }
+    for (what, item), count in product(items.items(), (1, 200, 300, 5000, 40_000)):
+        many = ",".join([item] * count)
+        yield pose(f"{count} readings, each {what}", whole % (camera % image, f', "wifiReadings": [{many}]', ""))
+        yield pose(
+            f"{count} positions, each {what}", whole % (camera % image, f', "geolocationReadings": [{many}]', "")
+        )
+        yield pose(f"{count} photographs, each {what}", whole % (f"{camera % image},{many}", "", ""))
+        yield pose(f"{count} poses, each {what}", whole % (camera % image, "", f', "priorPoses": [{many}]'))
+    for depth in (10, 150, 300, 100_000):
+        yield pose(f"{depth} deep", whole % (camera % image, ', "x": ' + "[" * depth + "]" * depth, ""))
+        yield pose(
+            f"{depth} objects deep", whole % (camera % image, ', "x": ' + '{"x":' * depth + "1" + "}" * depth, "")
+        )
+    for spelled in (
+        image.replace("/", "\\/"), f"data:,{image}", f"data:image/png;base64,{image}", image + "=" * 50, image[:-1],
+        " " + image, image + "\\n", "\\u0041" * 50_000, "\\" * 99_999, "A" * 100_001, "=" * 1000, "é" * 1000,
+        "photograph 0",
+    ):  # fmt: skip
+        yield pose(f"image bytes {spelled[:16]!r}", whole % (camera % spelled, "", ""))
+    for rotation in ("90", "-90", "45", "1e308", "NaN", "Infinity", '"90"', "null", "[]", "true", "9" * 400):
+        for mirrored in ("true", "null", '"yes"'):
+            turned = f'{{"imageBytes": "{image}", "imageFormat": "JPG", "imageOrientation": '
+            turned += f'{{"rotation": {rotation}, "mirrored": {mirrored}}}}}'
+            yield pose(f"turned by {rotation[:9]}, mirrored {mirrored}", whole % (turned, "", ""))
+
+
 def poses() -> Iterator[Hostile]:
     def pose(name: str, content: object) -> Hostile:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -500,95 +563,11 @@ def queries() -> Iterator[Hostile]:
         yield Hostile("query string", f"Accept: {accept[:24]!r}", content, {"Accept": accept})
 
 
-def uploads(dice: int = 8) -> list[Hostile]:
-    """All of them; `dice` damaged ones of each format."""
+def uploads(dice: int = 8, every: int = 1) -> list[Hostile]:
+    """All of them; `dice` damaged ones of each format, and of the generated ones one of so many of each kind."""
+    generated = [upload for kind in (names_and_charsets, heavy_poses) for upload in list(kind())[::every]]
     return [
+        *generated,
         *bombs(), *shapes(), *truncated(), *polyglots(), *wrong_types(), *moving(), *damaged(dice), *metadata(),
         *unusual(), *forms(), *poses(), *queries(),
     ]  # fmt: skip
-
-
-def wires() -> list[Wire]:
-    """Requests that are none, or nearly."""
-    content = photo("PNG")
-    head = b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\n"
-    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
-    sized = b"Content-Length: %d\r\n" % len(content)
-    image = b"GET /v1/references/0/image HTTP/1.1\r\nHost: localhost\r\n"
-    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-    texts = {
-        "length not a number": head + b"Content-Length: many\r\n\r\n" + content,
-        "length below nothing": head + b"Content-Length: -1\r\n\r\n" + content,
-        "length of 30 digits": head + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n" + content,
-        "two lengths": head + sized + b"Content-Length: 5\r\n\r\n" + content,
-        "length and chunks": head + sized + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + content,
-        "length too short": head + b"Content-Length: 10\r\n\r\n" + content,
-        "length too long": head + b"Content-Length: 100000\r\n\r\n" + content,
-        "length of 3 GB": head + b"Content-Length: 3000000000\r\n\r\n" + content,
-        "unknown transfer encoding": head + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        "chunk size not a number": chunked + b"zz\r\n" + content,
-        "chunk size below nothing": chunked + b"-5\r\n" + content,
-        "chunk size of 40 digits": chunked + b"f" * 40 + b"\r\n" + content,
-        "chunk longer than said": chunked + b"3\r\nabcdef\r\n0\r\n\r\n",
-        "chunk with 100,000 letters of extension": chunked + b"3;" + b"a" * 100_000 + b"\r\nabc\r\n0\r\n\r\n",
-        "5000 chunks of one byte": chunked + b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n",
-        "4 MB in chunks": chunked + (b"10000\r\n" + bytes(65_536) + b"\r\n") * 64 + b"0\r\n\r\n",
-        "trailers": chunked + b"3\r\nabc\r\n0\r\nX-Evil: 1\r\n\r\n",
-        "photograph in chunks": chunked + b"%x\r\n" % len(content) + content + b"\r\n0\r\n\r\n",
-        "expects what nobody knows": head + sized + b"Expect: miracles\r\n\r\n" + content,
-        "expects to be told to go on": head + b"Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n",
-        "HTTP/0.9": b"GET /\r\n\r\n",
-        "HTTP/9.9": b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
-        "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(30),
-        "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
-        "SSH": b"SSH-2.0-OpenSSH_9.9\r\n",
-        "SOCKS": b"\x05\x01\x00",
-        "noise": random.Random(5).randbytes(3000),
-        "zeros": bytes(3000),
-        "line ends only": b"\r\n" * 2000,
-        "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
-        "two hosts": get + b"Host: y\r\n\r\n",
-        "host that is none": b"GET /healthz HTTP/1.1\r\nHost: \r\n\r\n",
-        "host of odd letters": b"GET /healthz HTTP/1.1\r\nHost: a b<>\"\r\n\r\n",
-        "header of 100,000 letters": get + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
-        "5000 headers": get + b"X: y\r\n" * 5000 + b"\r\n",
-        "header without a name": get + b": x\r\n\r\n",
-        "header without a colon": get + b"nonsense\r\n\r\n",
-        "header with a zero": get + b"X: a\0b\r\n\r\n",
-        "header over two lines": get + b"X: a\r\n b\r\n\r\n",
-        "header with a blank before its colon": get + b"X : a\r\n\r\n",
-        "header beyond ASCII": get + b"X-\xff: \xfe\r\n\r\n",
-        "unknown method": b"BREW /v1/query HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "method of 10,000 letters": b"A" * 10_000 + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "method of odd letters": b"G<>T / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address of 60,000 letters": b"GET /" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address with a zero": b"GET /v1/references/%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address that climbs": b"GET /web/../../../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address that climbs, encoded": b"GET /web/%2e%2e/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "that climbs, encoded twice": b"GET /web/%252e%252e/%252e%252e/app.py HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address that climbs, backwards": b"GET /web/..\\..\\app.py HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address with two slashes": b"GET //etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address beyond UTF-8": b"GET /%ff%fe HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address beyond ASCII": b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address of elsewhere": b"GET http://example.org/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "address of a star": b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "reference far away": b"GET /v1/references/99999999999999999999 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "reference below nothing": b"GET /v1/references/-1/image HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "reference that is code": b"GET /v1/references/1%20OR%201=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "image of no width": b"GET /v1/references/0/image?width=0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "image of all widths": b"GET /v1/references/0/image?width=1e9 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "ranges that overlap": image + b"Range: bytes=" + b"0-,-1," * 1000 + b"\r\n\r\n",
-        "range beyond": image + b"Range: bytes=999999999-\r\n\r\n",
-        "range backwards": image + b"Range: bytes=9-1\r\n\r\n",
-        "tunnel": b"CONNECT example.org:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "trace": b"TRACE / HTTP/1.1\r\nHost: localhost\r\nX: <script>\r\n\r\n",
-        "websocket": get + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        "upgrade to HTTP/2": get + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
-        "500 requests at once": (get + b"\r\n") * 500,
-        "a request in its body": head + b"Content-Length: 41\r\n\r\nGET /secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "request id that breaks the line": get + b"X-Request-ID: a\rSet-Cookie: b\r\n\r\n",
-        "forwarded by nonsense": get + b"X-Forwarded-For: ', ,,%00, [::::], 1.2.3.4.5\r\nX-Forwarded-Proto: js\r\n\r\n",
-        "authorization of 60,000 letters": get + b"Authorization: Bearer " + b"a" * 60_000 + b"\r\n\r\n",
-        "length on a reading": get + b"Content-Length: 5\r\n\r\nabcde",
-    }  # fmt: skip
-    return [Wire("wire", name, text) for name, text in texts.items()]

@@ -1,28 +1,44 @@
-"""Nothing that a stranger sends crashes the server, hangs it, makes it leak, or gets a 5xx.
+"""Nothing that a stranger sends crashes the server, hangs it, makes it leak, gets a 5xx, or keeps others waiting.
 
-`pytest tests/daco_serve/test_hostile.py -s` prints how many inputs of each kind there were and what became of them.
+`pytest tests/daco_serve/test_hostile.py -s` prints how many inputs of each kind there were and what became of them;
+with `--slow` all of them are sent, without it a twelfth of those that are generated in numbers.
 """
 
+import json
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from daco_serve.http.refusals import REFUSALS
+
 from .conftest import served
-from .hostile import Hostile, Wire, photo, uploads, wires
+from .hostile import Hostile, photo, png, uploads
+from .hostile_wires import CHUNKED, GET, Wire, wires
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for leaks in /proc")
 
 ANSWER_SECONDS = 30  # for one input on a machine that is busy; a decoder is ended long before
 GROWTH_BYTES = 32 * 2**20  # that the last round may add to the server's memory
 NO_ANSWER = "closed"
+SAMPLE = 12  # of the generated inputs, one of so many is sent in every run of the tests
+WAIT_SECONDS = 2.0  # for which nobody may keep another client waiting
+MIB = 2**20
+UPLOAD_MEMORY = 64 * MIB
+OTHER_MEMORY = 48 * MIB  # what connections, heads, parsers and images may take beside the uploads
+AT_ONCE = 8  # connections that ask for nonsense together
 
 Process = subprocess.Popen[str]
 
@@ -64,14 +80,32 @@ def exchange(client: httpx.Client, content: bytes, patience: float) -> str:
     """The status that bytes get on a connection of their own, waiting no longer than `patience` seconds for it."""
     with connect(client) as connection:
         try:
-            connection.sendall(content)
+            with suppress(ConnectionError):  # refused before all was sent
+                connection.sendall(content)
             connection.settimeout(patience)  # some wait for the rest of what they were promised
-            line = connection.makefile("rb").readline(100)
+            stream = connection.makefile("rb")
+            line = stream.readline(100)
+            if line.startswith(b"HTTP/1.1 100"):
+                return "told to go on"
+            if not line.startswith(b"HTTP/1.1 "):
+                return NO_ANSWER
+            status = line.split()[1].decode()
+            if status[0] == "4":
+                _has_the_form_of_errors(stream)
         except TimeoutError:
             return "still waiting"
         except ConnectionError:
             return NO_ANSWER
-    return line.split()[1].decode() if line.startswith(b"HTTP/1.1 ") else NO_ANSWER
+    return status
+
+
+def _has_the_form_of_errors(stream: BinaryIO) -> None:
+    headers = {}
+    while line := stream.readline(1000).decode("latin-1").strip():
+        name, _, value = line.partition(": ")
+        headers[name.lower()] = value
+    assert headers["content-type"] == "application/json", headers
+    assert json.loads(stream.read(int(headers["content-length"])))["error"]["code"] in REFUSALS
 
 
 def state(process: Process) -> tuple[int, int]:
@@ -109,26 +143,237 @@ def throw(client: httpx.Client, inputs: list[Hostile]) -> None:
 
 
 def throw_bytes(client: httpx.Client, inputs: list[Wire], patience: float) -> None:
-    """The same with requests that are none: each is refused or dropped, and others are served meanwhile."""
+    """The same with requests that are none: each is refused or dropped."""
     results: dict[str, Counter[str]] = defaultdict(Counter)
-    for wire in inputs:
-        outcome = exchange(client, wire.content, patience)
-        assert outcome[0] != "5", (wire.name, outcome)
-        results[wire.kind][outcome] += 1
-        assert client.get("/healthz").status_code == 200, wire.name
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        outcomes = threads.map(lambda wire: exchange(client, wire.content, patience), inputs)
+        for wire, outcome in zip(inputs, outcomes, strict=True):
+            assert outcome[0] != "5", (wire.name, outcome)
+            results[wire.kind][outcome] += 1
     report(results)
 
 
-def test_every_hostile_upload_is_answered_and_none_with_a_5xx(client: httpx.Client) -> None:
-    inputs = uploads()
-    assert len(inputs) + len(wires()) >= 400
+class Watch:
+    """What another client sees meanwhile, and what memory the server takes."""
+
+    def __init__(self, address: str, pid: int) -> None:
+        self._address = address
+        self._status = Path(f"/proc/{pid}/status")
+        self._before = self._memory()
+        self.over = threading.Event()
+        self.longest = 0.0
+        self.memory = 0
+        self.failures: list[str] = []
+        self.threads = [threading.Thread(target=work) for work in (self._ask, self._weigh)]
+
+    def _weigh(self) -> None:
+        while not self.over.wait(0.01):
+            self.memory = max(self.memory, self._memory() - self._before)
+
+    def _ask(self) -> None:
+        with httpx.Client(base_url=self._address, timeout=ANSWER_SECONDS) as client:
+            asked = False
+            while not asked or not self.over.wait(0.05):
+                asked = True
+                for method, path, content in (("GET", "/healthz", b""), ("POST", "/v1/query", photo("JPEG"))):
+                    started = time.perf_counter()
+                    status = 503
+                    while status == 503 and time.perf_counter() - started < ANSWER_SECONDS:  # told to come again
+                        headers = {"X-Forwarded-For": "198.51.100.7"}
+                        answer = client.request(method, path, content=content, headers=headers)
+                        status = answer.status_code
+                    self.longest = max(self.longest, time.perf_counter() - started)
+                    if status != 200:
+                        self.failures.append(f"{path}: {answer.text}")
+
+    def _memory(self) -> int:
+        """Bytes of memory of the server without its decoders, which have a limit of their own."""
+        found = [line.split()[1] for line in self._status.read_text().splitlines() if line.startswith("RssAnon:")]
+        return int(found[0]) * 1024
+
+
+@contextmanager
+def watched(address: str, process: Process) -> Iterator[Watch]:
+    """Meanwhile another client is answered, in time, and the server takes no more memory than it may."""
+    watch = Watch(address, process.pid)
+    for thread in watch.threads:
+        thread.start()
+    try:
+        yield watch
+    finally:
+        watch.over.set()
+        for thread in watch.threads:
+            thread.join()
+    assert process.poll() is None, "the server ended"
+    print(f"another client waited {watch.longest:.2f} s at most; memory grew by {watch.memory / MIB:.0f} MiB")
+    assert not watch.failures, watch.failures[:3]
+    assert watch.longest < WAIT_SECONDS
+    assert watch.memory < UPLOAD_MEMORY + OTHER_MEMORY
+
+
+@contextmanager
+def attacked(index: Path) -> Iterator[tuple[httpx.Client, str, Process]]:
+    """A server, and a client that will have each of its requests come from another address."""
+    options = ("--max-pixels", 4_000_000, "--max-upload-bytes", 3_000_000, "--upload-memory", UPLOAD_MEMORY)
+    with (
+        served(index, *options, DACO_MAX_BATCH_BYTES="12000000", DACO_UPLOAD_SECONDS="5") as (address, process),
+        httpx.Client(base_url=address, timeout=ANSWER_SECONDS) as client,
+    ):
+        for _ in range(3):
+            assert client.post("/v1/query", content=photo("JPEG")).status_code == 200
+        yield client, address, process
+
+
+def every(request: pytest.FixtureRequest) -> int:
+    return 1 if request.config.getoption("--slow") else SAMPLE
+
+
+def test_every_hostile_upload_is_answered_and_none_with_a_5xx(
+    client: httpx.Client, request: pytest.FixtureRequest
+) -> None:
+    inputs = uploads(every=every(request))
+    assert len(inputs) >= 400
     before = client.post("/v1/query", content=photo("JPEG")).json()["matches"]
     throw(client, inputs)
     assert client.post("/v1/query", content=photo("JPEG")).json()["matches"] == before
 
 
-def test_every_request_that_is_none_is_refused_or_dropped(client: httpx.Client) -> None:
-    throw_bytes(client, wires(), patience=0.3)
+def test_every_request_that_is_none_is_refused_or_dropped_and_others_are_served_meanwhile(
+    index: Path, request: pytest.FixtureRequest
+) -> None:
+    inputs = wires(every(request))
+    assert len(inputs) >= (1000 if every(request) == 1 else 200)
+    with attacked(index) as (client, address, process), watched(address, process):
+        throw_bytes(client, inputs, patience=0.3)
+
+
+def flood(client: httpx.Client, first: bytes, unit: bytes, size: int, connections: int) -> None:
+    """Sends so many bytes, a piece at a time, on several connections, unless it is refused before."""
+    piece = unit * (65536 // len(unit))
+
+    def send(_: int) -> None:
+        with connect(client) as connection, suppress(ConnectionError, TimeoutError):
+            connection.sendall(first)
+            for _ in range(size // len(piece)):
+                connection.sendall(piece)
+
+    with ThreadPoolExecutor(connections) as threads:
+        list(threads.map(send, range(connections)))
+
+
+FLOODS = {
+    "a value": (GET + b"X: ", b"a"),
+    "a name": (GET, b"a"),
+    "fields": (GET, b"X: y\r\n"),
+    "an address": (b"GET /", b"a"),
+    "line ends": (b"", b"\r\n"),
+    "trailers": (CHUNKED + b"3\r\nabc\r\n0\r\n", b"X: y\r\n"),
+    "a trailer": (CHUNKED + b"3\r\nabc\r\n0\r\nX: ", b"a"),
+    "an extension": (CHUNKED + b"3;", b"a"),
+    "extensions": (CHUNKED, b"1;" + b"a" * 60 + b"\r\nx\r\n"),
+    "requests": (b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "a body that nobody asked for": (GET + b"Content-Length: 999999999\r\n\r\n", b"a"),
+    "an upload that is too large": (b"POST /v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n", b"a"),
+    "a body without an end": (CHUNKED, b"fff0\r\n" + b"a" * 0xFFF0 + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_of_any_part_of_a_request_stops_nobody_and_takes_no_memory(
+    index: Path, kind: str, request: pytest.FixtureRequest, flooded: tuple[httpx.Client, str, Process]
+) -> None:
+    client, address, process = flooded
+    first, unit = FLOODS[kind]
+    size = 100 * MIB if every(request) == 1 else 4 * MIB
+    with watched(address, process) as watch:
+        flood(client, first, unit, size, connections=4)
+    assert watch.memory < OTHER_MEMORY
+
+
+@pytest.fixture(scope="module")
+def flooded(index: Path) -> Iterator[tuple[httpx.Client, str, Process]]:
+    with attacked(index) as found:
+        yield found
+
+
+def hold(client: httpx.Client, address: str, contents: list[bytes], of: Callable[[int], str]) -> list[socket.socket]:
+    """Begins as many uploads, each of which stops before its last byte."""
+    held = []
+    for number, content in enumerate(contents):
+        connection = connect(client)
+        head = f"POST {address} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {of(number)}\r\n"
+        head += f"Content-Length: {len(content) + 1}\r\n\r\n"
+        with suppress(ConnectionError):
+            connection.sendall(head.encode() + content)
+        held.append(connection)
+    return held
+
+
+@pytest.mark.parametrize("whose", ["of one client", "of a client each"])
+@pytest.mark.parametrize("address", ["/v1/query", "/v1/query/batch", "/geopose"])
+def test_stalled_uploads_take_no_place_from_others(
+    whose: str, address: str, flooded: tuple[httpx.Client, str, Process]
+) -> None:
+    client, server, process = flooded
+
+    def of(number: int) -> str:
+        return "192.0.2.1" if whose == "of one client" else f"192.0.2.{number + 1}"
+
+    held = hold(client, address, [bytes(1000)] * 100, of)
+    try:
+        if whose != "of one client":
+            time.sleep(1.2)  # they keep their places until they have stalled
+        with watched(server, process):
+            time.sleep(1)
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_many_large_uploads_hold_what_they_may_and_no_more(flooded: tuple[httpx.Client, str, Process]) -> None:
+    client, server, process = flooded
+    poses = b'{"id": "1", "sensorReadings": {"wifiReadings": [' + b'{"RSSI": 1},' * 240_000
+    with watched(server, process) as watch:
+        for address, content in (
+            ("/v1/query", bytes(2_900_000)),
+            ("/v1/query/batch", bytes(11_000_000)),
+            ("/geopose", poses),
+        ):
+            held = hold(client, address, [content] * 40, lambda number: f"192.0.2.{number + 1}")
+            time.sleep(0.7)  # until they are read
+            for connection in held:
+                connection.close()
+    assert watch.memory > UPLOAD_MEMORY / 2  # they did hold much
+
+
+@pytest.mark.slow
+def test_a_client_of_large_photographs_keeps_no_other_waiting(index: Path) -> None:
+    """380 kilobytes that are 49 megapixels, as often as they are taken."""
+    large = png(7000, 7000, bytes(7001 * 7000))
+    with (
+        served(index, "--rate-limit", "120/minute") as (address, process),
+        httpx.Client(base_url=address, timeout=ANSWER_SECONDS) as client,
+    ):
+        assert client.post("/v1/query", content=photo("JPEG")).status_code == 200
+
+        def ask(_: int) -> int:
+            headers = {"X-Forwarded-For": "192.0.2.1"}
+            return httpx.post(f"{address}/v1/query", content=large, headers=headers, timeout=120).status_code
+
+        with ThreadPoolExecutor(32) as threads:
+            asked = threads.map(ask, range(64))
+            time.sleep(0.5)
+            waits = []
+            for _ in range(10):
+                started = time.perf_counter()
+                other = {"X-Forwarded-For": "192.0.2.2"}
+                assert client.post("/v1/query", content=photo("JPEG"), headers=other).status_code == 200
+                waits.append(time.perf_counter() - started)
+            outcomes = Counter(asked)
+        print(f"another client waited {max(waits):.2f} s at most; {outcomes}")
+        assert outcomes[429] > outcomes[200] > 0
+        assert max(waits) < WAIT_SECONDS
+        assert process.poll() is None
 
 
 @pytest.mark.slow
