@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from daco_core.errors import DacoError, UsageError
+from daco_core.foreign_text import printable
 
 
 def run(app: typer.Typer) -> None:
@@ -18,7 +19,7 @@ def run(app: typer.Typer) -> None:
     try:
         command()
     except DacoError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit("\n".join(map(printable, f"Error: {error}".split("\n"))))
 
 
 def _version_option() -> Any:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from daco_core.console import option
 from daco_core.errors import UsageError
+from daco_core.foreign_text import printable
 
 if TYPE_CHECKING:
     from daco_serve.client.client import Refused
@@ -89,13 +90,13 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
     from daco_serve.client.client import Refused
 
     assert not isinstance(answer, Refused)  # a single refusal is raised
-    table = Table(title=escape(str(image)), title_justify="left")
+    table = Table(title=escape(printable(str(image))), title_justify="left")
     for name in ("rank", "place", "similarity", "latitude", "longitude", "heading"):
         table.add_column(name, overflow="fold", justify="left" if name == "place" else "right")
     for match in answer.matches:
         table.add_row(
             str(match.rank),
-            escape(match.place),
+            escape(printable(match.place)),
             f"{match.similarity:.4f}",
             _number(match.latitude, 6),
             _number(match.longitude, 6),
@@ -132,14 +133,14 @@ def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refuse
     for name in ("photograph", "place", "similarity", "latitude", "longitude", "give or take", "likely"):
         table.add_column(name, overflow="fold", justify="left" if name in ("photograph", "place") else "right")
     for image, answer in zip(images, answers, strict=True):
-        name = escape(str(image))
+        name = escape(printable(str(image)))
         if isinstance(answer, Refused):
-            table.add_row(name, f"[red]{escape(str(answer).removeprefix(f'{image}: '))}[/red]")
+            table.add_row(name, f"[red]{escape(printable(str(answer).removeprefix(f'{image}: ')))}[/red]")
             continue
         location, best = answer.location, answer.best or next(iter(answer.matches), None)
         table.add_row(
             name,
-            "not on this map" if answer.place is None else escape(answer.place),
+            "not on this map" if answer.place is None else escape(printable(answer.place)),
             _number(None if best is None else best.similarity, 4),
             _number(None if location is None else location.latitude, 6),
             _number(None if location is None else location.longitude, 6),

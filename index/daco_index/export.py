@@ -1,15 +1,17 @@
 """An index as files for other programs: its catalogue as GeoJSON, its catalogue and descriptors as Parquet."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import get_type_hints
 
 import numpy as np
 
 from daco_core.errors import DacoError, MissingExtra
 from daco_core.files import replace_file
+from daco_index.generations.manifest import SourceRecord
+from daco_index.references.object_stores import is_remote
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 
@@ -19,13 +21,16 @@ ROWS = 8192  # descriptors in memory at a time, beside the index itself
 def export_geojson(bundle: Bundle, file: Path) -> None:
     """Writes one feature for each photograph: a point (longitude, latitude), or no geometry where it is not known.
 
+    `path` is the file's, as seen from the source that it came from, since such files are handed on to others.
+
     Raises:
         DacoError: the file cannot be written.
     """
     with _whole_or_not(file) as fresh, fresh.open("w", encoding="utf-8") as stream:
+        roots = _roots(bundle.manifest.sources)
         stream.write('{"type": "FeatureCollection", "features": [')
         for number, entry in enumerate(bundle.catalog.all()):
-            stream.write((",\n" if number else "\n") + json.dumps(_feature(entry), ensure_ascii=False))
+            stream.write((",\n" if number else "\n") + json.dumps(_feature(entry, roots), ensure_ascii=False))
         stream.write("\n]}\n")
 
 
@@ -59,8 +64,20 @@ def export_parquet(bundle: Bundle, file: Path) -> None:
             writer.write_table(pyarrow.Table.from_pydict(table, schema=schema))
 
 
-def _feature(entry: Entry) -> dict[str, object]:
-    properties = entry._asdict()
+def _roots(sources: Iterable[SourceRecord]) -> list[str]:
+    """The folders and addresses that paths are shortened by, the longest first."""
+    roots = {root.rstrip("/") for record in sources for root in (record.name, record.data_root)}
+    return sorted((root for root in roots if root.startswith("/") or is_remote(root)), key=len, reverse=True)
+
+
+def _below(path: str, roots: Iterable[str]) -> str:
+    """A path as seen from the first root that holds it; else the bare file name."""
+    root = next((root for root in roots if path.startswith(f"{root}/")), None)
+    return PurePosixPath(path).name if root is None else path.removeprefix(f"{root}/")
+
+
+def _feature(entry: Entry, roots: Iterable[str]) -> dict[str, object]:
+    properties = entry._asdict() | {"path": _below(entry.path, roots)}
     longitude, latitude = properties.pop("longitude"), properties.pop("latitude")
     geometry = None if longitude is None else {"type": "Point", "coordinates": [longitude, latitude]}
     return {"type": "Feature", "id": properties.pop("id"), "geometry": geometry, "properties": properties}

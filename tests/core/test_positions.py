@@ -167,7 +167,7 @@ def test_a_camera_without_a_fix_and_a_broken_file_have_no_position(tmp_path: Pat
     assert read_positions(tmp_path) == {}
 
 
-def test_a_table_goes_before_the_name_and_the_name_before_exif_for_each_photograph(tmp_path: Path) -> None:
+def test_a_table_goes_before_the_name_and_the_name_before_exif_for_each_picture(tmp_path: Path) -> None:
     named = "@@@@@2.0@2.0@@@@@@@@@.jpg"
     for name in ("listed.jpg", named, "plain.jpg"):
         picture(tmp_path / name, (3.0, 3.0, 0.0))
@@ -238,3 +238,51 @@ def test_locations_survive_writing_and_reading(tmp_path: Path) -> None:
     write_locations(tmp_path, locations)
     assert read_locations(tmp_path) == locations
     assert [path.name for path in tmp_path.iterdir()] == ["locations.csv"]
+
+
+def feature(properties: object, geometry: object = None) -> dict[str, object]:
+    point = {"type": "Point", "coordinates": [13.2, 55.7]}
+    return {"type": "Feature", "geometry": geometry or point, "properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[" * 200_000, "nested too deep"),
+        ('{"features": ' + "[" * 200_000 + "]" * 200_000 + "}", "nested too deep"),
+        (json.dumps({"features": [feature(["a.jpg"])]}), "feature 1: its properties are not an object"),
+        (json.dumps({"features": [feature("a.jpg")]}), "feature 1: its properties are not an object"),
+        (json.dumps({"features": [feature({"file": "a.jpg", "place": "\ud83c"})]}), "half of a character"),
+        (json.dumps({"features": [feature({"file": "a.jpg", "place": ["x"]})]}), "its place is not a name"),
+        (json.dumps({"features": [feature({"file": "a.jpg", "place": "x" * 1001})]}), "more than 1000 letters"),
+        (json.dumps({"features": [feature({"file": "a.jpg"}, ["x"])]}), "not a point"),
+        (json.dumps({"features": [["a.jpg"]]}), "not a GeoJSON feature collection"),
+        (json.dumps({"features": "abc"}), "not a GeoJSON feature collection"),
+        (json.dumps(["a.jpg"]), "not a GeoJSON feature collection"),
+        (json.dumps({"features": [], "crs": {"properties": ["x"]}}), "not a GeoJSON feature collection"),
+    ],
+)
+def test_a_geojson_that_makes_no_sense_is_one_sentence_with_its_name(tmp_path, text, sentence):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "map.geojson").write_text(text)
+    with pytest.raises(DacoError, match=rf"map\.geojson.*{sentence}") as caught:
+        read_positions(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_is_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    picture(tmp_path / "a.jpg")
+    monkeypatch.setattr("daco_core.photographs.locations.MOST_TABLE_BYTES", 10)
+    for name in ("map.geojson", "map.csv"):
+        (tmp_path / name).write_text("file,latitude,longitude\n")
+        with pytest.raises(DacoError, match=rf"{name} has .* MB"):
+            read_positions(tmp_path)
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("place", ["=HYPERLINK(1)", "+1", "-a", "@x", "'-a", "harbour"])
+def test_a_place_that_looks_like_a_formula_is_none_in_our_table_and_is_read_back(tmp_path, place):
+    write_locations(tmp_path, {"a.jpg": Location(55.7, 13.2, None, place)})
+    written = next(csv.DictReader((tmp_path / "locations.csv").open()))["place"]
+    assert not written.startswith(("=", "+", "-", "@"))
+    assert read_locations(tmp_path)["a.jpg"].place == place

@@ -75,3 +75,17 @@ def test_a_removal_prints_what_went_as_json(own_index, daco_index):
     done = daco_index("remove", own_index, "--id", 3, "--json")
     removed = json.loads(done.stdout)["removed"]
     assert [(entry["id"], Path(entry["path"]).name) for entry in removed] == [(3, "003.png")]
+
+
+def test_search_prints_no_escape_codes_of_file_names(encoder_folder, photographs, daco_index, tmp_path):
+    photographs(tmp_path / "north", 2)
+    name = "\x1b]0;gotcha\x07\x1b[31m.png"
+    (tmp_path / "north" / "000.png").rename(tmp_path / "north" / name)
+    (tmp_path / "north" / "\x1b[2Jbroken.png").write_text("no photograph")
+    done = daco_index("build", tmp_path / "north", "--encoder", encoder_folder, "--out", tmp_path / "index")
+    assert done.returncode == 0 and "\x1b]" not in done.stderr and r"\x1b[2Jbroken.png" in done.stderr
+    done = daco_index("search", tmp_path / "north" / name, "--index", tmp_path / "index")
+    assert done.returncode == 0 and "\x1b" not in done.stdout
+    assert r"\x1b]0;gotcha\x07" in done.stdout.replace("\n", "").replace(" ", "")
+    done = daco_index("search", tmp_path / "north" / "\x1b[2Jbroken.png", "--index", tmp_path / "index")
+    assert done.returncode == 1 and "\x1b" not in done.stderr

@@ -61,7 +61,10 @@ def test_a_merge_holds_both_and_refuses_other_encoders(built, own_index, encoder
 
 def test_geojson_has_a_feature_for_each(own_index, tmp_path):
     export_geojson(Bundle.open(own_index), tmp_path / "a.geojson")
-    assert len(json.loads((tmp_path / "a.geojson").read_text())["features"]) == 12
+    text = (tmp_path / "a.geojson").read_text()
+    assert len(features := json.loads(text)["features"]) == 12
+    assert {feature["properties"]["path"] for feature in features} == {f"{number:03d}.png" for number in range(12)}
+    assert str(tmp_path.parent) not in text, "it says where on this machine the photographs lie"
     for impossible in (tmp_path / "a.geojson" / "b.geojson", tmp_path / ("n" * 300)):
         with pytest.raises(DacoError, match="cannot be written"):
             export_geojson(Bundle.open(own_index), impossible)

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
+from daco_core.foreign_text import csv_cell, from_csv_cell, is_unicode
 
 LOCATIONS_FILE = "locations.csv"
 MOST_HEADER_BYTES = 65536
+MOST_TABLE_BYTES = 1_000_000_000  # of ten million photographs
+MOST_PLACE_LETTERS = 1000
 NEEDED = ("file", "latitude", "longitude")
 
 # our columns, and the words that other programs' tables have for them, in lower case
@@ -72,6 +75,7 @@ def read_table(file: Path) -> dict[str, Location] | None:
         DacoError: the file cannot be read, or a row is not numbers on the earth.
     """
     try:
+        check_size(file)
         with file.open("rb") as raw:
             # whatever the encoding of a table that is not ours, it is passed over and not complained about
             header = raw.readline(MOST_HEADER_BYTES).decode("utf-8-sig", errors="replace")
@@ -86,7 +90,7 @@ def read_table(file: Path) -> dict[str, Location] | None:
                 values = {name: row[column] for name, column in columns.items()}
                 location = parse_location(values, f"{file}, line {number}")
                 if location is not None:
-                    locations[values["file"] or ""] = location
+                    locations[from_csv_cell(values["file"] or "")] = location
             return locations
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DacoError(f"{file} cannot be read: {error}") from error
@@ -120,7 +124,27 @@ def parse_location(values: Mapping[str, object], where: str) -> Location | None:
         raise DacoError(f"{where}: latitude {latitude}, longitude {longitude} is not a place on the earth.")
     if direction is not None and not math.isfinite(direction):
         raise DacoError(f"{where}: heading {heading} is not a direction in degrees.")
-    return Location(latitude, longitude, direction, str(values.get("place") or "") or None)
+    return Location(latitude, longitude, direction, _parse_place(values.get("place"), where))
+
+
+def _parse_place(value: object, where: str) -> str | None:
+    """The name of a place; None where it is empty. Raises UsageError."""
+    if value is not None and not isinstance(value, str | int | float):
+        raise UsageError(f"{where}: its place is not a name.")
+    place = "" if value is None else from_csv_cell(str(value))
+    if not is_unicode(place):
+        raise UsageError(f"{where}: the name of its place has half of a character (a lone surrogate).")
+    if len(place) > MOST_PLACE_LETTERS:
+        raise UsageError(f"{where}: the name of its place has more than {MOST_PLACE_LETTERS} letters.")
+    return place or None
+
+
+def check_size(file: Path) -> None:
+    """Refuses a table that is too large to be read as a whole. Raises UsageError, OSError."""
+    if (size := file.stat().st_size) > MOST_TABLE_BYTES:
+        raise UsageError(
+            f"{file} has {size / 1e6:.0f} MB, and tables of positions may have {MOST_TABLE_BYTES / 1e6:.0f}: divide it."
+        )
 
 
 def write_locations(folder: Path, locations: dict[str, Location]) -> None:
@@ -135,7 +159,7 @@ def write_locations(folder: Path, locations: dict[str, Location]) -> None:
         for name, location in sorted(locations.items()):
             heading = "" if location.heading is None else f"{location.heading:.2f}"
             position = f"{location.latitude:.7f}", f"{location.longitude:.7f}"
-            writer.writerow([name, location.place or "", *position, heading])
+            writer.writerow([csv_cell(name), csv_cell(location.place or ""), *position, heading])
 
 
 def distance_metres(latitude: Degrees, longitude: Degrees, other_latitude: Degrees, other_longitude: Degrees) -> Any:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from daco_core.console import Trust, new_app, run
+from daco_core.foreign_text import printable
 from daco_index.cli import changes as change_cli
 from daco_index.cli import maintenance as keeping_cli
 from daco_index.cli import tune as tune_cli
@@ -228,7 +229,7 @@ def _info_table(manifest: "Manifest") -> Table:
     }
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
-        table.add_row(name, escape(value))
+        table.add_row(name, escape(printable(value)))
     return table
 
 
@@ -240,12 +241,12 @@ def _match_table(matches: "list[Match]") -> Table:
         entry = match.entry
         table.add_row(
             str(match.rank),
-            escape(entry.place),
+            escape(printable(entry.place)),
             f"{match.similarity:.4f}",
             _number(entry.latitude, 6),
             _number(entry.longitude, 6),
             _number(entry.heading, 0),
-            escape(entry.path),
+            escape(printable(entry.path)),
         )
     return table
 

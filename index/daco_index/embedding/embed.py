@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import StoreAway
+from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import Location
 from daco_core.photographs.positions.exif import read_exif
@@ -150,7 +151,7 @@ def embed_files(
                 if strict:
                     raise
                 so_far.unreadable[row] = error
-                tqdm.write(f"Skipped: {error}", file=sys.stderr)
+                tqdm.write(f"Skipped: {printable(str(error))}", file=sys.stderr)
                 bar.update()
                 continue
             if location is not None:

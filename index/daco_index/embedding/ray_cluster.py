@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, MissingExtra, StoreAway
+from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.locations import Location
 from daco_index.embedding.embed import EmbeddedFiles, EmbeddedSoFar, embed_files
@@ -137,7 +138,7 @@ def embed_with_ray(
                     so_far.unreadable[row] = error = UnreadableImage(paths[row], reason)
                     if options.strict:
                         raise error
-                    tqdm.write(f"Skipped: {error}", file=sys.stderr)
+                    tqdm.write(f"Skipped: {printable(str(error))}", file=sys.stderr)
                     continue
                 if not np.isnan(answer["place"][place, 0]):
                     so_far.exif[row] = _location(answer["place"][place])

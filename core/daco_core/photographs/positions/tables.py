@@ -8,6 +8,7 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import (
     LOCATIONS_FILE,
     Location,
+    check_size,
     distance_metres,
     known_columns,
     parse_location,
@@ -80,22 +81,27 @@ def read_geojson(file: Path) -> dict[str, Location]:
         DacoError: it is not GeoJSON in WGS 84, or a feature with a file is not a point on the earth.
     """
     try:
+        check_size(file)
         content = json.loads(file.read_text(encoding="utf-8-sig"))
         features = content["features"]
-        system = str(content.get("crs", {}).get("properties", {}).get("name", WGS84[0]))
+        system = str(((content.get("crs") or {}).get("properties") or {}).get("name", WGS84[0]))
         named = [(feature, feature.get("properties") or {}) for feature in features]
     except (OSError, ValueError) as error:
         raise DacoError(f"{file} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise DacoError(f"{file} cannot be read: its values are nested too deep.") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise DacoError(f"{file} is not a GeoJSON feature collection.") from error
     if not system.endswith(WGS84):
         raise DacoError(f"{file} is in {system}: save it in WGS 84 (EPSG:4326), as GeoJSON should be.")
     locations = {}
     for number, (feature, properties) in enumerate(named, start=1):
+        where = f"{file}, feature {number}"
+        if not isinstance(properties, dict):
+            raise DacoError(f"{where}: its properties are not an object.")
         columns = known_columns(properties)
         if "file" not in columns:
             continue
-        where = f"{file}, feature {number}"
         geometry = feature.get("geometry") or {}
         try:
             longitude, latitude = geometry["coordinates"][:2]
