@@ -5,6 +5,9 @@
     with daco_serve.Client("http://127.0.0.1:8000") as client:  # a running server
         answer = client.query("night.jpg")
 
+    index = daco_serve.Index.open("maps/day")  # or without one
+    estimate = index.localize("night.jpg")
+
 Names are imported when they are first used: a program that only asks a server imports httpx and pydantic alone.
 docs/reference/python.md says more.
 """
@@ -22,7 +25,13 @@ if TYPE_CHECKING:
         StoreAway,
         UsageError,
     )
+    from daco_core.photographs.images import UnreadableImage
+    from daco_index.build import BuildOptions
+    from daco_serve.api.encoder import Encoder
+    from daco_serve.api.evaluation import Evaluation, evaluate
+    from daco_serve.api.index import Index
     from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+    from daco_serve.engine.answers import SearchArea
     from daco_serve.http.schemas import Prior, QueryAnswer
 
 _HOMES = {
@@ -35,24 +44,37 @@ _HOMES = {
         "StoreAway",
         "UsageError",
     ),
+    "daco_core.photographs.images": ("UnreadableImage",),
+    "daco_index.build": ("BuildOptions",),
+    "daco_serve.api.encoder": ("Encoder",),
+    "daco_serve.api.evaluation": ("Evaluation", "evaluate"),
+    "daco_serve.api.index": ("Index",),
     "daco_serve.client.client": ("AsyncClient", "Client", "Refused", "Unreachable"),
+    "daco_serve.engine.answers": ("SearchArea",),
     "daco_serve.http.schemas": ("Prior", "QueryAnswer"),
 }
 
 __all__ = [
     "AsyncClient",
+    "BuildOptions",
     "Client",
     "DacoError",
     "DamagedEncoder",
     "DamagedIndex",
+    "Encoder",
+    "Evaluation",
+    "Index",
     "MissingExtra",
     "NotFound",
     "Prior",
     "QueryAnswer",
     "Refused",
+    "SearchArea",
     "StoreAway",
     "Unreachable",
+    "UnreadableImage",
     "UsageError",
+    "evaluate",
 ]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_core.recall import hits_at, recall_at
+
 DEPTH = 100  # answers kept for each query where no more are asked for
 
 
@@ -60,11 +62,11 @@ class Retrieval:
 
     def hits(self, rank: int) -> NDArray[np.bool_]:
         """(count,) whether one of the first `rank` answers is right."""
-        return np.asarray(self.right[self.answerable, :rank].any(axis=1))
+        return hits_at(self.right, self.answerable, rank)
 
     def recall(self, rank: int) -> float:
         """R@rank, 0..1; 0 where no query counts."""
-        return float(self.hits(rank).mean()) if self.count else 0.0
+        return recall_at(self.right, self.answerable, [rank])[rank]
 
     def first(self, query: int) -> Path:
         """The photograph found first for the query of that number."""

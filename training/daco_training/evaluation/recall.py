@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from daco_core.recall import recall_at as recall_at_ranks
+
 DIRECTIONS = ("a->b", "b->a", "a<->b")
 
 Recalls = dict[int, float]
@@ -20,8 +22,7 @@ def recall_at(similarities: Tensor, correct: Tensor, ranks: Sequence[int]) -> Re
         ranks: the k.
     """
     order = similarities.topk(min(max(ranks), similarities.shape[1]), dim=1).indices
-    right = correct.gather(1, order)[correct.any(dim=1)]
-    return {k: right[:, :k].any(dim=1).double().mean().item() if len(right) else 0.0 for k in ranks}
+    return recall_at_ranks(correct.gather(1, order).cpu().numpy(), correct.any(dim=1).cpu().numpy(), ranks)
 
 
 def aligned(pairs: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Encoders, indexes and recall for a Python program, without a server."""

@@ -1,0 +1,125 @@
+"""`evaluate`: how often an encoder or an index finds the place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import NotFound, UsageError
+from daco_core.photographs.images import list_images_below
+from daco_core.photographs.locations import Location, distance_metres
+from daco_core.photographs.positions import locate
+from daco_core.recall import recall_at
+from daco_serve.api.encoder import Encoder
+from daco_serve.api.index import Index
+
+RIGHT_METRES = 25.0
+RANKS = (1, 5, 10, 20)
+BLOCK = 256  # queries that are compared at once
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How many queries found their place.
+
+    Args:
+        recall: k to R@k, 0..1: the share of queries with a reference of their place among the first k.
+        queries: how many count: those with a reference within `metres`.
+        references: how many photographs they were looked up in.
+        metres: how far a right reference may be away.
+    """
+
+    recall: dict[int, float]
+    queries: int
+    references: int
+    metres: float
+
+
+def evaluate(
+    references: str | Path | Index,
+    queries: str | Path,
+    encoder: Encoder | str | Path = "default",
+    metres: float = RIGHT_METRES,
+    ranks: Sequence[int] = RANKS,
+) -> Evaluation:
+    """Recall by distance, the field's usual protocol: an answer is right within so many metres of the query.
+
+    Folders are taken with the folders in them. Positions come from `@UTM_east@UTM_north@...@.jpg` names, from a table
+    beside the photographs, or from EXIF; all photographs of a folder need one. `daco-bench recall` measures the same,
+    and more.
+
+    Args:
+        references: a folder, embedded by the encoder and compared exactly; or an index, searched as it is.
+        queries: a folder.
+        encoder: of a folder of references, loaded or by name; an index has its own.
+        ranks: the k of R@k.
+
+    Raises:
+        NotFound: a folder holds no photographs.
+        UsageError: a photograph has no position, or the ranks are none.
+        UnreadableImage: a photograph is damaged.
+    """
+    if not ranks or min(ranks) < 1:
+        raise UsageError(f"Ranks are whole numbers from 1, not {list(ranks)}.")
+    asked = _located(Path(queries))
+    if isinstance(references, Index):
+        right, answerable, count = _by_index(references, asked, metres, max(ranks))
+    else:
+        encoder = encoder if isinstance(encoder, Encoder) else Encoder.load(encoder)
+        known = _located(Path(references))
+        right, answerable = _by_encoder(encoder, known, asked, metres, max(ranks))
+        count = len(known)
+    return Evaluation(recall_at(right, answerable, ranks), int(answerable.sum()), count, metres)
+
+
+def _by_index(
+    index: Index, asked: dict[Path, Location], metres: float, depth: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
+    depth = min(depth, index.count)
+    right = np.zeros((len(asked), depth), dtype=bool)
+    answerable = np.zeros(len(asked), dtype=bool)
+    for number, (image, location) in enumerate(asked.items()):
+        near = set(index.bundle.catalog.within(location.latitude, location.longitude, metres))
+        answerable[number] = bool(near)
+        found = [match.entry.id in near for match in index.search(image, depth)]
+        right[number, : len(found)] = found
+    return right, answerable, index.count
+
+
+def _by_encoder(
+    encoder: Encoder, known: dict[Path, Location], asked: dict[Path, Location], metres: float, depth: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    depth = min(depth, len(known))
+    database, queries = encoder.embed(known), encoder.embed(asked)
+    latitudes, longitudes = _degrees(known)
+    from_latitudes, from_longitudes = _degrees(asked)
+    right, answerable = [], []
+    for start in range(0, len(queries), BLOCK):
+        block = slice(start, start + BLOCK)
+        order = np.argsort(-queries[block] @ database.T, axis=1, kind="stable")[:, :depth]
+        away = distance_metres(from_latitudes[block, None], from_longitudes[block, None], latitudes, longitudes)
+        right.append(np.take_along_axis(away <= metres, order, axis=1))
+        answerable.append((away <= metres).any(axis=1))
+    return np.concatenate(right), np.concatenate(answerable)
+
+
+def _degrees(located: dict[Path, Location]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    places = located.values()
+    return np.array([place.latitude for place in places]), np.array([place.longitude for place in places])
+
+
+def _located(folder: Path) -> dict[Path, Location]:
+    """The photographs below a folder, each with its location."""
+    images = list_images_below(folder)
+    if not images:
+        raise NotFound(f"{folder} holds no photographs.")
+    located = locate(folder, images)
+    missing = [image for image in images if image not in located]
+    if missing:
+        raise UsageError(
+            f"{len(missing)} of {len(images)} photographs of {folder} have no position, {missing[0].name} for one:"
+            " recall by distance needs all."
+        )
+    return {image: located[image] for image in images}

@@ -1,0 +1,133 @@
+"""`Index`: reference photographs to look others up in."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import NotFound
+from daco_index.build import BuildOptions, build_index
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.embedding.precision_record import PrecisionRequest
+from daco_index.search.bundle import Bundle, Match
+from daco_serve.api.photographs import Photograph, prepare
+from daco_serve.engine.answers import Estimate, SearchArea
+from daco_serve.engine.calibration import find_calibration, map_extent
+from daco_serve.engine.localize import MATCHES, localize
+
+
+class Index:
+    """The live generation of an index, as it was when it was opened. Any number of threads may search it.
+
+    Example:
+        >>> index = Index.build("photographs/day", "maps/day")
+        >>> index.search("night.jpg", k=3)[0].entry.place
+        'harbour/12'
+        >>> index.localize("night.jpg").location.latitude
+        35.658581
+    """
+
+    def __init__(
+        self, folder: Path, bundle: Bundle, device: str = "auto", precision: PrecisionRequest = "auto"
+    ) -> None:
+        self.folder = folder
+        self.bundle = bundle
+        self.engine = query_engine(bundle, device, precision)
+        manifest = bundle.manifest
+        self.calibration = find_calibration(folder, manifest.encoder_fingerprint, manifest.count)
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, device: str = "auto", precision: PrecisionRequest = "auto", trust: bool = False
+    ) -> "Index":
+        """The index in a folder, once every byte of it has been verified.
+
+        Args:
+            device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
+            precision: in which queries are embedded; `auto` for what the index was built for.
+            trust: run the code of others that an index with a `torchhub:` encoder needs.
+
+        Raises:
+            NotFound: there is no index.
+            DamagedIndex: a file is missing or not as it was written.
+            StoreAway: its vectors are in a server that does not answer.
+            MissingExtra: it needs a package that is not installed.
+        """
+        return cls(Path(folder), Bundle.open(Path(folder), trust), device, precision)
+
+    @classmethod
+    def build(
+        cls,
+        source: str | Path,
+        folder: str | Path,
+        encoder: str | Path = "default",
+        options: BuildOptions | None = None,
+    ) -> "Index":
+        """Builds an index of photographs, or a new generation of the index that is in the folder, and opens it.
+
+        What was embedded before is not embedded again, and a build that was stopped is resumed.
+
+        Args:
+            source: a folder of photographs, `NAME/domain` of a data set, or an address such as `s3://bucket/north`.
+            folder: where the index is to be.
+            encoder: as `Encoder.load` takes it.
+            options: device, precision, kind of index and the like; without a progress bar unless they say so.
+
+        Raises:
+            DacoError: anything that can be put right, by its kind.
+        """
+        options = options or BuildOptions(progress=False)
+        build_index(str(source), str(encoder), Path(folder), options)
+        return cls.open(folder, options.device, trust=options.trust)
+
+    @property
+    def count(self) -> int:
+        """How many reference photographs it has."""
+        return self.bundle.manifest.count
+
+    @property
+    def generation(self) -> int:
+        """The number of the generation that answers."""
+        return self.bundle.generation
+
+    def search(self, photograph: Photograph, k: int = 5, area: SearchArea | None = None) -> list[Match]:
+        """The k reference photographs most similar to a path or Pillow image, the best first.
+
+        Args:
+            area: where to look; everywhere unless given.
+
+        Raises:
+            UnreadableImage: the file is not an image, or is damaged.
+            UsageError: the photograph is too narrow.
+            NotFound: no reference photograph lies in the area.
+        """
+        return self.search_descriptor(self._embed(photograph), k, area)
+
+    def search_descriptor(
+        self, descriptor: NDArray[np.float32], k: int = 5, area: SearchArea | None = None
+    ) -> list[Match]:
+        """As `search`, for a descriptor, (dimension,), that this index's encoder made."""
+        return self.bundle.search(descriptor[None], k, self._among(area))[0]
+
+    def localize(self, photograph: Photograph, area: SearchArea | None = None) -> Estimate:
+        """Where a photograph was taken, and how sure that is: what a server of this index would answer.
+
+        Probabilities are known where the index has been calibrated (`daco-bench calibrate`). Raises as `search`.
+        """
+        matches = self.search(photograph, MATCHES, area)
+        return localize(matches, self.calibration, map_extent(self.bundle.manifest.bounds))
+
+    def _embed(self, photograph: Photograph) -> NDArray[np.float32]:
+        descriptor: NDArray[np.float32] = self.engine.embed_prepared([prepare(self.engine, photograph)])[0]
+        return descriptor
+
+    def _among(self, area: SearchArea | None) -> Sequence[int] | None:
+        if area is None:
+            return None
+        ids = self.bundle.catalog.within(area.latitude, area.longitude, area.metres)
+        if not ids:
+            raise NotFound(
+                f"No reference photograph lies within {area.metres:g} m of {area.latitude:g}, {area.longitude:g}."
+            )
+        return ids
