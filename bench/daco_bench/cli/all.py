@@ -14,16 +14,18 @@ app = new_app("Measure everything.")
 
 @app.command("all")
 def everything(
-    name: Annotated[str, typer.Argument(help="Data set below the data root, with twins, such as daco-data demo's.")],
+    name: Annotated[str, typer.Argument(help="Data set with twins, such as that of daco-data demo.")],
     data_root: DataRoot = Path("data"),
     out: Annotated[Path, option("out", "Folder for the results of all runs, and the report.")] = Path("bench"),
-    parts: Annotated[str | None, option("parts", "Only these, with commas.", show_default="all")] = None,
-    quick: Annotated[bool, option("quick", "The smallest sizes: see that everything runs, in minutes.")] = False,
+    parts: Annotated[str | None, option("parts", "Parts to run, separated by commas.", show_default="all")] = None,
+    quick: Annotated[
+        bool, option("quick", "Use the smallest sizes, to check in minutes that everything runs.")
+    ] = False,
 ) -> None:
-    """Run every benchmark, and write one HTML report, each figure beside that of the run before.
+    """Run all benchmarks and write an HTML report that compares each figure with the previous run.
 
-    Hours on two cores. Stopped, the same command goes on with the part that it was at. A part that fails is said so in
-    the report, and the others run; the exit code is then 1.
+    Takes hours on two cores. The same command resumes a stopped run with the unfinished part. If a part fails, the
+    report says so, the other parts run, and the exit code is 1.
 
     Example: daco-bench all demo --out bench --parts recall,serve
     """

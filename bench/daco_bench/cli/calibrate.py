@@ -14,41 +14,42 @@ from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
 if TYPE_CHECKING:
     from daco_serve.engine.calibration import Calibration
 
-app = new_app("Measure how far answers can be trusted.")
+app = new_app("Fit and judge calibrations.")
 
 
 @app.command()
 def calibrate(
     queries: Annotated[
-        str, typer.Argument(help="Query photographs, not trained on: NAME/domain of a data set, or a folder.")
+        str,
+        typer.Argument(
+            help="Query photographs that no encoder was trained on: NAME/domain of a data set, or a folder."
+        ),
     ],
-    index: Annotated[Path, option("index", "Folder of the index that is asked.")],
+    index: Annotated[Path, option("index", "Folder of the index.")],
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
     elsewhere: Annotated[
-        float, option("elsewhere", "Share of queries expected from places that are not on the map.", min=0, max=0.9)
+        float, option("elsewhere", "Expected share of queries from places that are not in the index.", min=0, max=0.9)
     ] = 0.2,
     frames: Annotated[
         int | None,
         option(
             "frames",
-            "Of a map without positions, whose places are numbered along a route: a match so many frames off is right.",
+            "For numbered frames without positions: largest difference of a right match in frames.",
             show_default="the same name",
             min=0,
         ),
     ] = None,
-    force: Annotated[
-        bool, option("force", "Write it even if it is no better than always predicting the mean.")
-    ] = False,
-    out: Annotated[Path | None, option("out", "Instead of the index: file to write.")] = None,
+    force: Annotated[bool, option("force", "Write it even if it is no better than a constant prediction.")] = False,
+    out: Annotated[Path | None, option("out", "File to write instead of the index.")] = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Fit how far answers can be trusted: the probability of being right within 25 m, and the radius.
+    """Fit a calibration: the probability that a location is right within 25 m, and an error radius.
 
-    The queries need positions, or the place names of the map. The result lies in the index, whose generations it does
-    not change; a running server takes it up. It holds for the index's encoder: with another one, run this again.
+    The queries need positions, or the place names of the index. The result is stored in the folder of the index, and
+    a running server loads it. It holds for the encoder of the index only; with another one, run this again.
 
     Example: daco-bench calibrate demo/night --split val --index maps/demo-day
     """
@@ -64,7 +65,7 @@ def calibrate(
     held_out = calibration.held_out
     if held_out is not None and not held_out.helps and not force:
         raise DacoError(
-            f"Not written: on queries that the fit had not seen, its probabilities (Brier score {held_out.brier:.3f})"
+            f"Not written: on held-out queries, its probabilities (Brier score {held_out.brier:.3f})"
             f" are no better than always predicting the mean ({held_out.brier_constant:.3f}). Use more queries, from"
             " all over the map; or --force."
         )
@@ -79,8 +80,8 @@ def _print_calibration(calibration: "Calibration") -> None:
 
     held_out = calibration.held_out
     assert held_out is not None  # a fit that is judged has one
-    table = Table(title="Said and observed, on queries that the fit had not seen", title_justify="left")
-    for name in ("probability said", "queries", "said on average", "observed"):
+    table = Table(title="Predicted and observed, on held-out queries", title_justify="left")
+    for name in ("predicted probability", "queries", "mean prediction", "observed"):
         table.add_column(name, justify="right")
     for point in held_out.curve:
         table.add_row(
@@ -91,11 +92,13 @@ def _print_calibration(calibration: "Calibration") -> None:
         )
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     typer.echo(
-        f"{calibration.count} queries, {100 * calibration.recall:.0f} % of them located right. Expected calibration"
-        f" error {held_out.error:.3f}; Brier score {held_out.brier:.3f}, of always saying the mean"
+        f"{calibration.count} queries, {100 * calibration.recall:.0f} % of them located correctly. Expected calibration"
+        f" error {held_out.error:.3f}; Brier score {held_out.brier:.3f}, of a constant prediction"
         f" {held_out.brier_constant:.3f}.\n"
-        f"'Not on this map' is said to {100 * held_out.refused_elsewhere:.0f} % of queries from elsewhere and to"
-        f" {100 * held_out.refused_on_map:.0f} % of those of the map."
+        f"The answer is 'not on this map' for {100 * held_out.refused_elsewhere:.0f} % of queries from elsewhere"
+        f" and for {100 * held_out.refused_on_map:.0f} % of the others."
     )
     if held_out.within_radius is not None:
-        typer.echo(f"The radius holds the truth in {100 * held_out.within_radius:.0f} % of cases; 68 % are meant.")
+        typer.echo(
+            f"The radius contains the true position in {100 * held_out.within_radius:.0f} % of cases; the aim is 68 %."
+        )

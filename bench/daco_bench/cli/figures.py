@@ -16,21 +16,19 @@ if TYPE_CHECKING:
     from daco_bench.recall.retrieval import Retrieval
     from daco_bench.recall.task import Task
 
-app = new_app("Draw what stands behind a recall.")
+app = new_app("Draw figures of hits and misses.")
 
 Encoders = Annotated[
     list[str],
     option(
         "encoder",
-        "Once for each method: default (ours), folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY; with a"
-        " name of your own as NAME=ENCODER.",
+        "Encoder, may be repeated: default (ships with the package), folder of an encoder, timm:NAME, or"
+        " torchhub:REPO:ENTRY; NAME=ENCODER gives it a name.",
     ),
 ]
-Direction = Annotated[
-    str | None, option("direction", "a->b, b->a or a<->b of a data set.", show_default="the first one")
-]
-Seed = Annotated[int, option("seed", "The same seed gives the same picture.", min=0)]
-Json = Annotated[bool, option("json", "Also print what the picture shows, as JSON.")]
+Direction = Annotated[str | None, option("direction", "Direction: a->b, b->a or a<->b.", show_default="the first one")]
+Seed = Annotated[int, option("seed", "Random seed; the same seed gives the same picture.", min=0)]
+Json = Annotated[bool, option("json", "Also print the data of the picture as JSON.")]
 
 IMAGES = (".png", ".jpg", ".jpeg")
 
@@ -45,13 +43,13 @@ def strips(
     distance: Distance = None,
     frames: Frames = None,
     direction: Direction = None,
-    count: Annotated[int, option("count", "How many queries.", min=1)] = 8,
+    count: Annotated[int, option("count", "Number of queries.", min=1)] = 8,
     seed: Seed = 0,
     out: Annotated[Path, option("out", "Picture to write: .png or .jpg.")] = Path("strips.png"),
     device: Device = "auto",
     trust: Trust = False,
 ) -> None:
-    """Query strips: queries, and what each method found first, framed green where right and red where wrong.
+    """Draw query strips: queries and the first match of each encoder, framed green if right and red if wrong.
 
     Example: daco-bench strips demo --encoder default --encoder imagenet=timm:tf_efficientnet_lite0
     """
@@ -80,7 +78,7 @@ def tsne(
     device: Device = "auto",
     trust: Trust = False,
 ) -> None:
-    """Descriptors of both domains in the plane by t-SNE, each query joined with a photograph of its place.
+    """Draw the descriptors of both domains by t-SNE, each query joined with a photograph of its place.
 
     Needs the extra plot (openTSNE and matplotlib).
 
@@ -113,15 +111,15 @@ def curves(
     queries: Queries = None,
     distance: Distance = None,
     frames: Frames = None,
-    last: Annotated[int, option("last", "The k at which the recall curves end.", min=1)] = 25,
+    last: Annotated[int, option("last", "Largest k of the recall curves.", min=1)] = 25,
     out: Annotated[Path, option("out", "Picture to write: .svg, .png or .pdf.")] = Path("curves.svg"),
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Curves of R@k over k, and of precision over recall when first matches are believed from a similarity on.
+    """Draw curves of R@k over k, and of precision over recall.
 
-    The second says what a threshold buys: average precision (AP), and the recall at 100 % precision (R@100P).
+    Also gives the average precision (AP), and the recall at 100 % precision (R@100P).
 
     Example: daco-bench curves demo --encoder default --json
     """
@@ -154,7 +152,7 @@ def hit_map(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """A map of hits and misses: queries in green or red, with lines to where the wrong answers lie.
+    """Draw a map of hits and misses: queries in green or red, with lines to the wrong matches.
 
     All photographs need positions: a table, @UTM_east@UTM_north@...@.jpg names, or EXIF.
 
@@ -187,13 +185,13 @@ def failures(
     distance: Distance = None,
     frames: Frames = None,
     direction: Direction = None,
-    count: Annotated[int, option("count", "How many for each method.", min=1)] = 8,
+    count: Annotated[int, option("count", "Number of failures of each encoder.", min=1)] = 8,
     out: Annotated[Path, option("out", "Picture to write: .png or .jpg.")] = Path("failures.png"),
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """The hardest failures: where a wrong photograph was the most ahead of the right one, and which that is.
+    """Draw the hardest failures: queries with the largest gap between a wrong match and the best right one.
 
     Example: daco-bench failures demo --count 4
     """
@@ -211,7 +209,7 @@ def failures(
         save_picture(failures_sheet(found), out)
         _written(out)
     else:
-        typer.echo("All queries were answered right: there is nothing to show.", err=True)
+        typer.echo("All queries were answered correctly: there is nothing to show.", err=True)
 
 
 def _direction(task: "Task", asked: str | None) -> str:

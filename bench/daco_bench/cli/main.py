@@ -26,7 +26,7 @@ from daco_bench.cli import (
 )
 from daco_core.console import new_app, run
 
-app = new_app("Measure: recall, methods side by side, speed, and how far answers can be trusted.")
+app = new_app("Measure recall, calibration and speed, compare methods, and draw figures.")
 for commands in (
     bench_recall_cli,
     bench_picture_cli,

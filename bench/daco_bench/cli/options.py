@@ -10,32 +10,35 @@ from daco_core.errors import UsageError
 from daco_training.cli.train import whole_numbers
 from daco_training.loop.recipe import DEFAULTS
 
-Ranks = Annotated[str, option("ranks", "The k of the recalls R@k.")]
-Json = Annotated[bool, option("json", "Print JSON: shares and their 95 % intervals in percent.")]
-Csv = Annotated[bool, option("csv", "Print CSV, with the columns of the published table.")]
+Ranks = Annotated[str, option("ranks", "Values of k for R@k.")]
+Json = Annotated[bool, option("json", "Print JSON: recalls and their 95 % intervals, in percent.")]
+Csv = Annotated[bool, option("csv", "Print CSV with the columns of the published table.")]
 Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
 
 Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
-RecipeName = Annotated[str, option("recipe", "published, or modern: ours. It sets what is not asked for here.")]
-Without = Annotated[str, option("without", "Parts of the modern recipe that none has, with commas: frozen, ...")]
+RecipeName = Annotated[
+    str, option("recipe", "Training recipe: published or modern; sets the options that are not given.")
+]
+Without = Annotated[str, option("without", "Parts of the modern recipe to leave out, separated by commas: frozen, ...")]
 Iters = Annotated[
-    int | None, option("iters", "Iterations for each.", show_default=f"40000; modern {DEFAULTS['modern']['iters']}")
+    int | None,
+    option("iters", "Training iterations of each.", show_default=f"40000; modern {DEFAULTS['modern']['iters']}"),
 ]
 Backbone = Annotated[
-    str | None, option("backbone", "Any timm model by name.", show_default="resnet50; modern tf_efficientnet_lite0")
+    str | None, option("backbone", "Name of any timm model.", show_default="resnet50; modern tf_efficientnet_lite0")
 ]
 Pooling = Annotated[str | None, option("pooling", "avg, gem or grid.", show_default="avg; modern grid")]
-ImageSize = Annotated[int, option("image_size", "Pixels of a view, and of a photograph's shorter side.")]
+ImageSize = Annotated[int, option("image_size", "Size of a view, and of a photograph's shorter side, in pixels.")]
 Pretrained = Annotated[
     str | None,
-    option("pretrained", "A file of weights, imagenet, or none.", show_default="none; modern imagenet"),
+    option("pretrained", "Initial weights: a file, imagenet, or none.", show_default="none; modern imagenet"),
 ]
 LearningRate = Annotated[float, option("lr", "Learning rate.")]
 Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
-Seed = Annotated[int, option("seed", "The same seed gives the same runs.", min=0)]
+Seed = Annotated[int, option("seed", "Random seed; the same seed gives the same runs.", min=0)]
 EncoderName = Annotated[
-    str, option("encoder", "default (ours), folder of a saved encoder, timm:NAME, or torchhub:REPO:ENTRY.")
+    str, option("encoder", "default (ships with the package), folder of an encoder, timm:NAME, or torchhub:REPO:ENTRY.")
 ]
 
 # which benchmark: a data set, or two folders (`benchmark.task.find_task`)
@@ -44,11 +47,18 @@ Database = Annotated[Path | None, option("database", "Instead of NAME: folder of
 Queries = Annotated[Path | None, option("queries", "Folder of query photographs.")]
 Distance = Annotated[
     float | None,
-    option("distance", "A match is right within so many metres.", show_default="25, if all have positions", min=0),
+    option(
+        "distance", "Largest distance of a right match, in metres.", show_default="25, if all have positions", min=0
+    ),
 ]
 Frames = Annotated[
     int | None,
-    option("frames", "A match is right so many frames off, in the order of names.", show_default="or else 3", min=0),
+    option(
+        "frames",
+        "Largest difference of a right match in frames, in the order of names.",
+        show_default="or else 3",
+        min=0,
+    ),
 ]
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from daco_bench.recall.retrieval import Retrieval
     from daco_training.loop.settings import TrainSettings
 
-app = new_app("Measure recall: of one encoder, or of methods side by side.")
+app = new_app("Measure the recall of an encoder, or compare methods.")
 
 
 @app.command()
@@ -52,7 +52,7 @@ def recall(
     name: Benchmark = None,
     data_root: DataRoot = Path("data"),
     ranks: Annotated[
-        str | None, option("ranks", "The k of the recalls R@k.", show_default="1,2,4,8; by distance 1,5,10,20")
+        str | None, option("ranks", "Values of k for R@k.", show_default="1,2,4,8; by distance 1,5,10,20")
     ] = None,
     database: Database = None,
     queries: Queries = None,
@@ -64,11 +64,11 @@ def recall(
     as_csv: Csv = False,
     as_markdown: Markdown = False,
 ) -> None:
-    """Recall of one encoder: a->b, b->a and a<->b on a data set, the published rows beside it where there are any.
+    """Measure the recall of an encoder: a->b, b->a and a<->b on a data set, with the published rows if there are any.
 
-    With --database and --queries instead of NAME: the field's usual protocol, R@1,5,10,20 within 25 m, where the
-    photographs have positions (@UTM_east@UTM_north@...@.jpg names, a table, or EXIF); or one traverse of a route in
-    another, by frame number.
+    With --database and --queries instead of NAME, the usual protocol of the field: R@1,5,10,20 within 25 m, for
+    photographs with positions (@UTM_east@UTM_north@...@.jpg names, a table, or EXIF); or two traversals of a route,
+    compared by frame number.
 
     Example: daco-bench recall --database images/test/database --queries images/test/queries
     """
@@ -91,7 +91,7 @@ def recall(
 @app.command()
 def compare(
     name: Trainable,
-    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
+    methods: Annotated[str, option("methods", "Methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
     data_root: DataRoot = Path("data"),
     recipe: RecipeName = "published",
     without: Without = "",
@@ -109,11 +109,11 @@ def compare(
     as_csv: Csv = False,
     as_markdown: Markdown = False,
 ) -> None:
-    """Train the methods with the same budget and print the published table, and which differences are more than chance.
+    """Train all methods with the same budget, and print their recalls and paired tests of the differences.
 
-    With the published batch sizes, an iteration is 64 views for each method. What is trained already under these
-    settings is taken as it is; stopped, the same command goes on. Beside what is printed, the save root gets the table
-    as Markdown, CSV, JSON and an HTML page.
+    With the published batch sizes, an iteration has 64 views for each method. Finished trainings with these settings
+    are reused, and the same command resumes one that was stopped. The table is also written to the save root, as
+    Markdown, CSV, JSON and HTML.
 
     Example: daco-bench compare demo --iters 400 --backbone resnet18 --image-size 128
     """
@@ -132,7 +132,7 @@ def compare(
 def translators(
     name: Trainable,
     methods: Annotated[
-        str, option("methods", "Which translators, in this order; cut is trained before, with daco-data translate.")
+        str, option("methods", "Translators, in this order; train cut before, with daco-data translate.")
     ] = "fourier,reinhard,fog,night",
     data_root: DataRoot = Path("data"),
     recipe: RecipeName = "published",
@@ -153,7 +153,7 @@ def translators(
 ) -> None:
     """Train daco with the twins of each translator, with the same budget, and print the recalls.
 
-    The data set's own twins are left as they are. Stopped, the same command goes on.
+    The twins of the data set are not changed. The same command resumes after a stop.
     """
     from daco_bench.recall.translators import compare_translators
 
@@ -169,7 +169,7 @@ def translators(
 @app.command()
 def ablate(
     name: Trainable,
-    parts: Annotated[str, option("parts", "Which parts to try without, in this order.")] = ",".join(PARTS),
+    parts: Annotated[str, option("parts", "Parts to leave out, one at a time, in this order.")] = ",".join(PARTS),
     method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
     data_root: DataRoot = Path("data"),
     iters: Iters = None,
@@ -182,9 +182,9 @@ def ablate(
     as_csv: Csv = False,
     as_markdown: Markdown = False,
 ) -> None:
-    """Train with the modern recipe whole, and without each of its parts, and print the recalls.
+    """Train with the full modern recipe and without each of its parts, and print the recalls.
 
-    What is trained already under these settings is taken as it is; stopped, the same command goes on.
+    Finished trainings with these settings are reused, and the same command resumes one that was stopped.
     """
     from daco_bench.recall.ablation import WHOLE, ablate_recipe
 

@@ -17,32 +17,32 @@ app = new_app("Measure the index: search, building, and where vectors are kept."
 @app.command("index")
 def index_sizes(
     sizes: Annotated[str, typer.Option(help="Descriptors in the index, such as 1e4,1e5,1e6.")] = "1e4,1e5",
-    dimension: Annotated[int, typer.Option(min=8, help="Numbers of a descriptor.")] = 256,
+    dimension: Annotated[int, typer.Option(min=8, help="Dimension of the descriptors.")] = 256,
     goal: Annotated[
         float,
-        typer.Option("--recall", min=0.0, max=1.0, help="Of the exact ten best, that each engine is set to."),
+        typer.Option("--recall", min=0.0, max=1.0, help="Recall of the exact ten best to which each engine is tuned."),
     ] = 0.98,
     engines: Annotated[
-        str, typer.Option(help="Which others to compare with; needs daco-serve\\[bench]. Empty for FAISS alone.")
+        str, typer.Option(help="Engines to compare with; need daco-serve\\[bench]. Empty for FAISS alone.")
     ] = "usearch,hnswlib",
     gpu: GpuOption = GpuUse.auto,
     work: Annotated[
-        Path | None, typer.Option(help="Folder for the indexes; what is there is not built again.", show_default="none")
+        Path | None, typer.Option(help="Folder for the indexes; existing ones are reused.", show_default="none")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw to this .svg, .png or .pdf; needs daco-serve\\[plot].")
+        Path | None, typer.Option(help="Draw a figure to this .svg, .png or .pdf file; needs daco-serve\\[plot].")
     ] = None,
     like: Annotated[
-        Path | None, typer.Option(help="Only print how descriptors of this index compare with the synthetic ones.")
+        Path | None, typer.Option(help="Only print how the synthetic descriptors compare with those of this index.")
     ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Search side by side: ours as served, bare FAISS, usearch and hnswlib, on synthetic descriptors of each size.
+    """Compare the search as served with bare FAISS, usearch and hnswlib, on synthetic descriptors of each size.
 
-    The descriptors have the statistics of real ones, the queries are of another condition. Every engine is set to the
-    least effort that reaches the recall on half of the queries, and measured on the other half, all in turn. Where the
-    memory does not hold all side by side, only our small index is measured.
+    The descriptors have the statistics of real ones; the queries simulate another condition. Each engine is tuned to
+    the recall on half of the queries, and measured on the other half, in turns. If the memory does not hold all
+    engines, only daco-serve's own index is measured.
 
     Example: daco-bench index --sizes 1e4,1e5,1e6 --work sizes --plot sizes.svg
     """
@@ -79,14 +79,14 @@ def embedding(
     encoder: EncoderName = "default",
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
-    limit: Annotated[int, typer.Option(min=1, help="Most photographs of a round.")] = 512,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the medians are taken.")] = 3,
-    batch_size: Annotated[int, option("batch_size", "Photographs that the encoder takes at once.", min=1)] = 16,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of photographs of a round.")] = 512,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the medians are printed.")] = 3,
+    batch_size: Annotated[int, option("batch_size", "Photographs that the encoder embeds at once.", min=1)] = 16,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """How near daco-index build comes to the speed of its bare engine, in one run.
+    """Compare the speed of daco-index build with that of its bare engine.
 
     Example: daco-bench embed demo/day
     """
@@ -116,14 +116,14 @@ def embedding(
 
 @app.command()
 def store(
-    address: Annotated[str, typer.Argument(help="Of a Milvus server: milvus://HOST:19530/NAME.")],
+    address: Annotated[str, typer.Argument(help="Address of a Milvus server: milvus://HOST:19530/NAME.")],
     sizes: Annotated[str, option("sizes", "Descriptors in the index, such as 1e4,1e5.")] = "1e4,1e5",
-    dimension: Annotated[int, option("dimension", "Numbers of a descriptor.", min=8)] = 256,
+    dimension: Annotated[int, option("dimension", "Dimension of the descriptors.", min=8)] = 256,
     as_json: Json = False,
 ) -> None:
-    """Milvus beside FAISS, on synthetic descriptors: writing, searching, and what a change costs, at each size.
+    """Compare Milvus with FAISS on synthetic descriptors: writing, searching, and updates, at each size.
 
-    The collections that it makes are dropped in the end.
+    The collections that it creates are dropped at the end.
 
     Example: daco-bench store milvus://127.0.0.1:19530/bench --sizes 1e4,1e5,1e6
     """

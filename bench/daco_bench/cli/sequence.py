@@ -17,20 +17,24 @@ def sequence(
     queries: Annotated[
         str, typer.Argument(help="The frames, in the natural order of their names: a folder, or NAME/domain.")
     ],
-    index: Annotated[Path, option("index", "Folder of the index of the references.")],
+    index: Annotated[Path, option("index", "Folder of the index.")],
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
     frames: Annotated[
         int | None,
-        option("frames", "Right is within so many references of the frame's own number; else within 25 m.", min=0),
+        option(
+            "frames",
+            "Largest difference of a right match in frame numbers; by default, it is right within 25 m.",
+            min=0,
+        ),
     ] = None,
-    seconds: Annotated[float, option("seconds", "Between two frames.", min=0.001)] = 1.0,
-    speed: Annotated[float, option("speed", "The most metres a second.", min=0.01)] = 15.0,
+    seconds: Annotated[float, option("seconds", "Seconds between two frames.", min=0.001)] = 1.0,
+    speed: Annotated[float, option("speed", "Highest speed, in metres per second.", min=0.01)] = 15.0,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Place the frames of a ride by one frame alone, by an average over ten, and by the tracking filter.
+    """Locate the frames of a sequence by single frames, by an average over ten, and by the tracking filter.
 
     Example: daco-bench sequence walk/night_right --index maps/walk-left --frames 3
     """

@@ -20,34 +20,35 @@ app = new_app("Measure the server.")
 
 @app.command()
 def serve(
-    index: Annotated[
-        Path | None, option("index", "An index to answer from.", show_default="one of the photographs")
-    ] = None,
-    encoder: Annotated[str, option("encoder", "Without --index: what it is built with.")] = ENCODER,
+    index: Annotated[Path | None, option("index", "Index to serve.", show_default="built of the photographs")] = None,
+    encoder: Annotated[str, option("encoder", "Without --index: encoder to build one with.")] = ENCODER,
     photographs: Annotated[
-        Path | None, option("photographs", "A folder of JPEGs to send.", show_default="made ones, 1 to 12 megapixels")
+        Path | None,
+        option("photographs", "Folder of JPEGs to send.", show_default="synthetic ones, 1 to 12 megapixels"),
     ] = None,
-    concurrency: Annotated[str, option("concurrency", "How many clients ask at once, one run for each.")] = "1,4,16,64",
+    concurrency: Annotated[
+        str, option("concurrency", "Numbers of concurrent clients; one run for each.")
+    ] = "1,4,16,64",
     seconds: Annotated[float, option("seconds", "Length of each run.", min=1)] = 10.0,
-    rounds: Annotated[int, option("rounds", "How often all take their turns; the medians are told.", min=1)] = 3,
+    rounds: Annotated[int, option("rounds", "Rounds; the medians are printed.", min=1)] = 3,
     servers: Annotated[
-        str, option("servers", "Which, in this order; litserve needs daco-serve\\[bench].")
+        str, option("servers", "Servers, in this order; litserve needs daco-serve\\[bench].")
     ] = "daco-serve,fastapi,litserve",
     workers: Annotated[int, option("workers", "Workers of daco-serve.", min=1)] = 1,
-    precision: Annotated[PrecisionName, option("precision", "Of daco-serve's queries.")] = PrecisionName.auto,
+    precision: Annotated[PrecisionName, option("precision", "Precision of daco-serve's queries.")] = PrecisionName.auto,
     soak: Annotated[
-        float | None, option("soak", "Instead: only daco-serve, for so many seconds, and how its memory grows.", min=10)
+        float | None,
+        option("soak", "Only run daco-serve, for this many seconds, and report the growth of its memory.", min=10),
     ] = None,
     as_json: Annotated[bool, option("json", "Print JSON.")] = False,
 ) -> None:
-    """Requests a second, latencies, errors and memory of the server over loopback, beside two others and a bare loop.
+    """Compare requests per second, latencies, errors and memory of the server with two others and a bare loop.
 
-    The others answer the same photographs from the same index with the same encoder in eager PyTorch: a plain FastAPI
-    server, and LitServe with its batching. The floor is the bare loop: decode, describe, look up. Each server is a
-    process of its own, and so is the load. Prints Markdown tables, or JSON. Needs daco-serve\\[bench].
+    The others serve the same index with the same encoder in eager PyTorch: a plain FastAPI server, and LitServe with
+    its batching. The floor is the bare loop: decode, embed, search. Each server is a separate process, and so is the
+    load generator. Prints Markdown tables, or JSON. Needs daco-serve\\[bench].
 
-    All take turns, round after round, so that other work on the machine hits them alike; CPU time for each answer is
-    changed least by it.
+    All take turns, so that other work on the machine affects them alike.
 
     Example: daco-bench serve --concurrency 1,16 --seconds 10
     """

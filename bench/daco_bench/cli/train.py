@@ -16,29 +16,29 @@ app = new_app("Measure the speed of training.")
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="Data set below the data root, with twins if the method wants them.")],
+    name: Annotated[str, typer.Argument(help="Data set, with twins if the method needs them.")],
     data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
     method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
-    backbone: Annotated[str, option("backbone", "resnet50, resnet18, or any timm model by name.")] = "resnet50",
+    backbone: Annotated[str, option("backbone", "resnet50, resnet18, or the name of any timm model.")] = "resnet50",
     batch_size: Annotated[int, option("batch_size", "Images in a batch.")] = 16,
-    image_size: Annotated[int, option("image_size", "Pixels of a view.")] = 256,
+    image_size: Annotated[int, option("image_size", "Size of a view, in pixels.")] = 256,
     precisions: Annotated[
-        str, option("precisions", "What daco-train is measured in: fp32, bf16, fp16, auto.")
+        str, option("precisions", "Precisions of daco-train to measure: fp32, bf16, fp16, auto.")
     ] = "fp32,bf16",
-    compile: Annotated[bool, option("compile", "daco-train with --compile.")] = False,
+    compile: Annotated[bool, option("compile", "Measure daco-train with --compile.")] = False,
     loader_workers: Annotated[
         int, option("loader_workers", "Loader processes of the published loop.", min=0, show_default="8, or the cores")
     ] = min(8, os.cpu_count() or 1),
     steps: Annotated[int, option("steps", "Training steps in a block.", min=1)] = 3,
-    rounds: Annotated[int, option("rounds", "Blocks of each loop that count, in turns.", min=1)] = 3,
+    rounds: Annotated[int, option("rounds", "Measured blocks of each loop, in turns.", min=1)] = 3,
     device: Annotated[str, option("device", "auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, option("json", "Print JSON: the figures, the settings and the machine.")] = False,
     as_markdown: Annotated[bool, option("markdown", "Print a Markdown table.")] = False,
 ) -> None:
-    """Speed of daco-train's step beside a plain loop as the published code trains, in turns on the same data.
+    """Compare the speed of daco-train with a plain training loop like the published one, in turns on the same data.
 
-    The plain loop: Pillow's transforms in loader workers, a forward pass for each view in fp32, Adam. Seconds are
-    medians over the steps; waiting is the share of the time that the device waits for data. Nothing is kept.
+    The plain loop has Pillow transforms in loader workers, one forward pass per view in fp32, and Adam. Seconds are
+    medians over the steps; waiting is the share of the time that the device waits for data. Nothing is saved.
 
     Example: daco-bench train demo --backbone resnet18 --image-size 128
     """
