@@ -28,6 +28,10 @@ def query(
     prior: Annotated[
         str | None, option("prior", "Look only here: LATITUDE,LONGITUDE,METRES.", show_default="everywhere")
     ] = None,
+    rerank: Annotated[
+        int | None,
+        option("rerank", "Candidates to rank again by local descriptors.", min=0, show_default="the server's"),
+    ] = None,
     key: Annotated[
         str | None, option("key", "Key to show to the server; DACO_KEY hides it from other users.", envvar="DACO_KEY")
     ] = None,
@@ -45,9 +49,9 @@ def query(
     with Client(url, key, index) as client:
         around = _prior(prior)
         if len(images) == 1:
-            answers: list[QueryAnswer | Refused] = [client.query(images[0], k, around)]
+            answers: list[QueryAnswer | Refused] = [client.query(images[0], k, around, rerank)]
         else:
-            answers = list(client.query_many(images, k, around))
+            answers = list(client.query_many(images, k, around, rerank))
     if as_json:
         print(json.dumps([_as_json(image, answer) for image, answer in zip(images, answers, strict=True)], indent=2))
     elif len(images) == 1:
@@ -91,13 +95,14 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
 
     assert not isinstance(answer, Refused)  # a single refusal is raised
     table = Table(title=escape(printable(str(image))), title_justify="left")
-    for name in ("rank", "place", "similarity", "latitude", "longitude", "heading"):
+    for name in ("rank", "place", "similarity", "votes", "latitude", "longitude", "heading"):
         table.add_column(name, overflow="fold", justify="left" if name == "place" else "right")
     for match in answer.matches:
         table.add_row(
             str(match.rank),
             escape(printable(match.place)),
             f"{match.similarity:.4f}",
+            _number(match.votes, 0),
             _number(match.latitude, 6),
             _number(match.longitude, 6),
             _number(match.heading, 0),

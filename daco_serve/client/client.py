@@ -107,15 +107,21 @@ class _Shared:
         self._limits: RequestLimits | None = None
         self._settings: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
 
-    def _query(self, photograph: Photograph, k: int | None, prior: Prior | None) -> _Request:
+    def _query(
+        self, photograph: Photograph, k: int | None, prior: Prior | None, rerank: int | None, cells: bool
+    ) -> _Request:
         name, content = _read(photograph)
-        return _Request("POST", "/v1/query", self._parameters(k, prior), f"{name}: " if name else "", content)
+        return _Request(
+            "POST", "/v1/query", self._parameters(k, prior, rerank, cells), f"{name}: " if name else "", content
+        )
 
     def _batches(
-        self, photographs: Iterable[Photograph], k: int | None, prior: Prior | None, limits: RequestLimits
+        self,
+        photographs: Iterable[Photograph],
+        parameters: dict[str, str | int],
+        limits: RequestLimits,
     ) -> Iterator["_Request | Refused"]:
         """Requests that the server accepts, and in their places the photographs that it would not; in order."""
-        parameters = self._parameters(k, prior)
         most = min(BATCH_PHOTOGRAPHS, limits.batch_photographs)
         most_bytes = min(BATCH_BYTES, limits.batch_bytes)
         largest = min(limits.photograph_bytes, limits.batch_bytes)
@@ -138,12 +144,16 @@ class _Shared:
         if files:
             yield _Request("POST", "/v1/query/batch", parameters, files=files)
 
-    def _parameters(self, k: int | None, prior: Prior | None) -> dict[str, str | int]:
+    def _parameters(self, k: int | None, prior: Prior | None, rerank: int | None, cells: bool) -> dict[str, str | int]:
         parameters: dict[str, str | int] = {}
         if k is not None:
             parameters["k"] = k
         if self.index is not None:
             parameters["index"] = self.index
+        if rerank is not None:
+            parameters["rerank"] = rerank
+        if cells:
+            parameters["cells"] = "true"
         if prior is not None:
             parameters["prior"] = f"{prior.latitude},{prior.longitude},{prior.metres}"
         return parameters
@@ -204,24 +214,39 @@ class Client(_Shared):
         """Closes its connections."""
         self._http.close()
 
-    def query(self, photograph: Photograph, k: int | None = None, prior: Prior | None = None) -> QueryAnswer:
+    def query(
+        self,
+        photograph: Photograph,
+        k: int | None = None,
+        prior: Prior | None = None,
+        rerank: int | None = None,
+        cells: bool = False,
+    ) -> QueryAnswer:
         """Where a photograph was taken.
 
         Args:
             photograph: a JPEG, PNG or WebP file, or its bytes.
             k: how many matches; the server's default unless given.
             prior: where to look; everywhere unless given.
+            rerank: how many candidates are ranked again by their local descriptors, 0 for none; the server's default
+                unless given.
+            cells: whether each match says which of its cells agree with the photograph's.
 
         Raises:
             Refused: the server does not take it, with the reason.
             Unreachable: there is no server.
             DacoError: the file cannot be read.
         """
-        request = self._query(photograph, k, prior)
+        request = self._query(photograph, k, prior, rerank, cells)
         return self._answer(request, self._send(request), QueryAnswer)
 
     def query_many(
-        self, photographs: Iterable[Photograph], k: int | None = None, prior: Prior | None = None
+        self,
+        photographs: Iterable[Photograph],
+        k: int | None = None,
+        prior: Prior | None = None,
+        rerank: int | None = None,
+        cells: bool = False,
     ) -> Iterator[QueryAnswer | Refused]:
         """For each photograph, in order, what `query` would say of it, or why it was refused.
 
@@ -230,7 +255,8 @@ class Client(_Shared):
         Raises:
             Refused, Unreachable, DacoError: as `query`, where not one photograph but the whole request fails.
         """
-        for request in self._batches(photographs, k, prior, self.limits()):
+        parameters = self._parameters(k, prior, rerank, cells)
+        for request in self._batches(photographs, parameters, self.limits()):
             if isinstance(request, Refused):
                 yield request
             else:
@@ -290,9 +316,16 @@ class AsyncClient(_Shared):
         """Closes its connections."""
         await self._http.aclose()
 
-    async def query(self, photograph: Photograph, k: int | None = None, prior: Prior | None = None) -> QueryAnswer:
+    async def query(
+        self,
+        photograph: Photograph,
+        k: int | None = None,
+        prior: Prior | None = None,
+        rerank: int | None = None,
+        cells: bool = False,
+    ) -> QueryAnswer:
         """As `Client.query`."""
-        request = await asyncio.to_thread(self._query, photograph, k, prior)
+        request = await asyncio.to_thread(self._query, photograph, k, prior, rerank, cells)
         return self._answer(request, await self._send(request), QueryAnswer)
 
     async def query_many(
@@ -301,12 +334,14 @@ class AsyncClient(_Shared):
         k: int | None = None,
         prior: Prior | None = None,
         in_flight: int = IN_FLIGHT,
+        rerank: int | None = None,
+        cells: bool = False,
     ) -> AsyncIterator[QueryAnswer | Refused]:
         """As `Client.query_many`, for `async for`; has so many requests in flight at once, and their files in memory.
 
         The photographs are taken from their iterable, and read, in a thread.
         """
-        requests = self._batches(photographs, k, prior, await self.limits())
+        requests = self._batches(photographs, self._parameters(k, prior, rerank, cells), await self.limits())
         under_way: deque[asyncio.Task[list[QueryAnswer | Refused]]] = deque()
         try:
             while True:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from daco_index.reranking.voting import CellMatch
     from daco_index.search.bundle import Match
 
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
@@ -34,6 +35,23 @@ class SearchArea:
     latitude: float
     longitude: float
     metres: float
+
+
+@dataclass(frozen=True)
+class QueryOptions:
+    """What a query asks for.
+
+    Args:
+        k: how many matches; of a smaller index, all.
+        area: where to look; everywhere unless given.
+        rerank: how many candidates are ranked again by their local descriptors; 0 for none.
+        cells: whether to say which cells of the query and of each match agree.
+    """
+
+    k: int
+    area: SearchArea | None = None
+    rerank: int = 0
+    cells: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,7 @@ class StageSeconds:
     decode: float
     embed: float
     search: float
+    rerank: float
     total: float
 
 
@@ -96,6 +115,7 @@ class IndexSummary:
         count: reference photographs in it.
         encoder: the fingerprint of its encoder.
         calibrated: which calibration its probabilities come from; None where there is none.
+        reranks: whether it has local descriptors, by which the first candidates are ranked again.
     """
 
     name: str
@@ -104,13 +124,20 @@ class IndexSummary:
     backbone: str
     encoder: str
     calibrated: CalibrationKind | None
+    reranks: bool
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The matches of one query, the most similar first, and what follows from them."""
+    """The matches of one query, the best first, and what follows from them.
+
+    Args:
+        cells: of each match, the cells that agree with the query's; None where they were not asked for, or not
+            compared.
+    """
 
     matches: "Sequence[Match]"
     estimate: Estimate
     seconds: StageSeconds
     index: IndexSummary
+    cells: "Sequence[Sequence[CellMatch] | None] | None" = None

@@ -7,11 +7,9 @@ from pathlib import Path
 from time import monotonic
 from weakref import WeakValueDictionary
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError, StoreAway
+from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.generations.folders import CALIBRATION_FILE, Current, read_current
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
@@ -33,7 +31,7 @@ class Running:
     """What describes queries, warm, and the queue before it."""
 
     describer: Describer
-    batcher: Batcher[Prepared, NDArray[np.float32]]
+    batcher: Batcher[Prepared, Embedding]
 
     @classmethod
     def start(cls, bundle: Bundle, settings: ServeSettings) -> "Running":
@@ -94,6 +92,7 @@ class Live:
             backbone=manifest.backbone,
             encoder=manifest.encoder_fingerprint,
             calibrated=None if self.calibration is None else self.calibration.kind,
+            reranks=self.bundle.local is not None,
         )
 
 

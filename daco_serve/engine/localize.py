@@ -13,6 +13,7 @@ from daco_serve.engine.calibration import ActiveCalibration
 MATCHES = 10  # how many of the best matches have a say, whatever k a request asks for
 CLUSTER_METRES = 25.0  # as far apart as two photographs still count as one place in the field's benchmarks
 TEMPERATURE = 0.03  # similarity lost by which a match's say falls to 1/e; at 0.05 neighbours outvote the right place
+SCORE_TEMPERATURE = 0.25  # the same of the score, five votes, where candidates were ranked again
 FLOOR_METRES = 10.0  # what positions of photographs are usually worth, even where all matches agree
 LEAST_AGREEMENT = 0.5  # length of the mean of unit vectors, below which headings contradict each other
 LEAST_ON_MAP = 0.5  # probability that the query's place is on the map, below which the answer is that it is not
@@ -23,8 +24,8 @@ class Cluster:
     """Matches that show one place, and how they stand out from the rest.
 
     Args:
-        members: (match, weight), the most similar first; a match of similarity s weighs
-            exp((s - best) / TEMPERATURE).
+        members: (match, weight), the best first; a match of similarity s weighs exp((s - best) / TEMPERATURE), and one
+            of score s, where the best was ranked again, exp((s - best) / SCORE_TEMPERATURE).
         others: the rest of the matches that had a say, likewise.
     """
 
@@ -53,7 +54,7 @@ def localize(
     in 68 of 100 cases, and the place has a probability of being right.
 
     Args:
-        matches: the most similar first; those after the first MATCHES are not considered.
+        matches: the best first; those after the first MATCHES are not considered.
         active: what evidence was worth on validation queries; None where nothing is calibrated.
         extent: half the map's diagonal in metres, which the radius of a calibration is in proportion to.
     """
@@ -90,7 +91,8 @@ def find_cluster(matches: Sequence[Match]) -> Cluster | None:
     heard = located or list(matches[:MATCHES])
     if not heard:
         return None
-    weighted = [(match, math.exp((match.similarity - heard[0].similarity) / TEMPERATURE)) for match in heard]
+    temperature = TEMPERATURE if heard[0].votes is None else SCORE_TEMPERATURE
+    weighted = [(match, math.exp((match.score - heard[0].score) / temperature)) for match in heard]
 
     def around(seed: Match) -> list[tuple[Match, float]]:
         return [(match, weight) for match, weight in weighted if _together(seed.entry, match.entry)]

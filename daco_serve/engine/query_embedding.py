@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from daco_core.encoder.preparation import Prepared
-from daco_index.embedding.engines.engine import Engine
+from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_serve.operation import metrics
 
 
@@ -44,11 +42,20 @@ class Describer:
         """As `Engine.prepare`."""
         return self._alone.prepare(image)
 
-    def describe(self, images: Sequence[Prepared]) -> list[NDArray[np.float32]]:
-        """Prepared images of any shapes to descriptors of length 1. Raises what `Engine.embed_prepared` raises."""
+    def describe(self, images: Sequence[Prepared]) -> list[Embedding]:
+        """Prepared images of any shapes to the descriptors of each, with its local ones where the encoder has them.
+
+        Raises what `Engine.embed_prepared` raises.
+        """
         metrics.batch_size.observe(len(images))
         is_alone = len(images) == 1 and self._in_work <= self._many.at_once
-        return list((self._alone if is_alone else self._many).embed_prepared(images))
+        together = (self._alone if is_alone else self._many).embed_prepared_with_local(images)
+        return [
+            Embedding(
+                together.descriptors[row : row + 1], None if together.local is None else together.local[row : row + 1]
+            )
+            for row in range(len(images))
+        ]
 
 
 def _warm(engine: Engine, at_once: int) -> None:
@@ -56,4 +63,4 @@ def _warm(engine: Engine, at_once: int) -> None:
     dummy = engine.prepare(Image.new("RGB", (engine.image_size * 4 // 3, engine.image_size)))
     for power in range((at_once - 1).bit_length() + 1):
         for _ in range(2):
-            engine.embed_prepared([dummy] * min(2**power, at_once))
+            engine.embed_prepared_with_local([dummy] * min(2**power, at_once))

@@ -5,15 +5,17 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError, StoreAway
+from daco_index.embedding.engines.engine import Embedding
+from daco_index.reranking.rerank import LocalQuery
+from daco_index.reranking.voting import CellMatch
 from daco_index.search.bundle import Match
-from daco_serve.engine.answers import Answer, Estimate, IndexSummary, QueryError, SearchArea, StageSeconds
+from daco_serve.engine.answers import Answer, Estimate, IndexSummary, QueryError, QueryOptions, SearchArea, StageSeconds
 from daco_serve.engine.batching import QueueFull
 from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders
 from daco_serve.engine.fair_turns import FairTurns
@@ -139,9 +141,8 @@ class Service:
         self,
         live: Live,
         upload: bytes,
-        k: int,
+        options: QueryOptions,
         began: float,
-        area: SearchArea | None = None,
         client: str = "",
         upright: Sequence[Image.Transpose] = (),
     ) -> Answer:
@@ -150,9 +151,7 @@ class Service:
         Args:
             live: the index to look in.
             upload: the bytes of an image file.
-            k: how many matches; of a smaller index, all.
             began: when the request did, by `time.perf_counter`.
-            area: where to look; everywhere unless given.
             client: who asks; clients take turns.
             upright: what has to be done to see the decoded image upright.
 
@@ -169,24 +168,32 @@ class Service:
             decoded = time.perf_counter()
             try:
                 with metrics.at_engine.track_inprogress():
-                    vector = await asyncio.wrap_future(live.running.batcher.submit(tensor))
+                    embedding = await asyncio.wrap_future(live.running.batcher.submit(tensor))
             except QueueFull as error:
                 raise QueryError("too_busy", TOO_BUSY) from error
         embedded = time.perf_counter()
         try:
             # in other threads than those that decode, so that it does not queue behind the photographs to come
-            matches, estimate = await asyncio.to_thread(_search, live, vector, k, area)
+            found = await asyncio.to_thread(_search, live, embedding, options)
         except StoreAway as error:
             log.error("%s", error)
             raise QueryError("store_away", STORE_AWAY) from error
         end = time.perf_counter()
         metrics.record_stages(
-            upload=(began, start), decode=(start, decoded), embed=(decoded, embedded), search=(embedded, end)
+            upload=(began, start),
+            decode=(start, decoded),
+            embed=(decoded, embedded),
+            search=(embedded, found.searched),
+            rerank=(found.searched, end),
         )
         seconds = StageSeconds(
-            decode=decoded - start, embed=embedded - decoded, search=end - embedded, total=end - began
+            decode=decoded - start,
+            embed=embedded - decoded,
+            search=found.searched - embedded,
+            rerank=end - found.searched,
+            total=end - began,
         )
-        return Answer(matches, estimate, seconds, live.summary)
+        return Answer(found.matches, found.estimate, seconds, live.summary, found.cells)
 
     def _prepare(self, live: Live, waiting: list[bytes], upright: Sequence[Image.Transpose]) -> Prepared:
         form, upload = live.bundle.encoder.config, waiting.pop()
@@ -196,13 +203,34 @@ class Service:
         return live.running.describer.prepare(image)
 
 
-def _search(
-    live: Live, vector: NDArray[np.float32], k: int, area: SearchArea | None
-) -> tuple[Sequence[Match], Estimate]:
-    only = None if area is None else _within(live, area)
+@dataclass(frozen=True)
+class _Found:
+    """What a search gives; `searched` is when the index had been searched, by `time.perf_counter`."""
+
+    matches: Sequence[Match]
+    estimate: Estimate
+    cells: list[list[CellMatch] | None] | None
+    searched: float
+
+
+def _search(live: Live, embedding: Embedding, options: QueryOptions) -> _Found:
+    only = None if options.area is None else _within(live, options.area)
     # the location must not depend on how many matches the client wants to see
-    matches = live.bundle.search(vector[None], max(k, MATCHES), only)[0]
-    return matches[:k], localize(matches, live.calibration, live.extent)
+    matches = live.bundle.search(embedding.descriptors, max(options.k, MATCHES, options.rerank), only)[0]
+    searched = time.perf_counter()
+    cells = None
+    references = live.bundle.local
+    if references is None or embedding.local is None:
+        shown = matches[: options.k]
+    else:
+        query = LocalQuery.of(embedding.local[0])
+        matches = live.bundle.rerank(matches, query, options.rerank)
+        shown = matches[: options.k]
+        if options.cells:
+            cells = [
+                None if match.votes is None else query.matched_cells(references, match.entry.id) for match in shown
+            ]
+    return _Found(shown, localize(matches, live.calibration, live.extent), cells, searched)
 
 
 def _within(live: Live, area: SearchArea) -> list[int]:

@@ -1,11 +1,13 @@
 """The engine's values as the schemas that go out, with addresses on this server."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
+from daco_index.reranking.voting import CellMatch
 from daco_index.search.bundle import Match as Found
 from daco_serve.engine.answers import Answer, IndexSummary, SearchArea
 from daco_serve.engine.service import Service
-from daco_serve.http.schemas import IndexState, Location, Match, Prior, QueryAnswer, Timings
+from daco_serve.http.schemas import IndexState, Location, Match, MatchedCell, Prior, QueryAnswer, Timings
 
 
 def query_answer(answer: Answer, service: Service) -> QueryAnswer:
@@ -29,11 +31,15 @@ def query_answer(answer: Answer, service: Service) -> QueryAnswer:
         considered=estimate.considered,
         best=None if best is None else _match(best, service, name),
         location=location,
-        matches=[_match(match, service, name) for match in answer.matches],
+        matches=[
+            _match(match, service, name, cells)
+            for match, cells in zip(answer.matches, answer.cells or [None] * len(answer.matches), strict=True)
+        ],
         timings=Timings(
             decode_ms=_milliseconds(answer.seconds.decode),
             embed_ms=_milliseconds(answer.seconds.embed),
             search_ms=_milliseconds(answer.seconds.search),
+            rerank_ms=_milliseconds(answer.seconds.rerank),
             total_ms=_milliseconds(answer.seconds.total),
         ),
         index=index_state(answer.index),
@@ -56,17 +62,20 @@ def image_address(service: Service, index: str, reference: int) -> str:
     return address if len(service.indexes) == 1 else f"{address}?index={index}"
 
 
-def _match(match: Found, service: Service, index: str) -> Match:
+def _match(match: Found, service: Service, index: str, cells: Sequence[CellMatch] | None = None) -> Match:
     entry = match.entry
     return Match(
         rank=match.rank,
         id=entry.id,
         place=entry.place,
         similarity=round(match.similarity, 6),
+        votes=None if match.votes is None else round(match.votes, 2),
+        score=round(match.score, 6),
         latitude=entry.latitude,
         longitude=entry.longitude,
         heading=entry.heading,
         image=image_address(service, index, entry.id),
+        cells=None if cells is None else [MatchedCell(**asdict(cell)) for cell in cells],
     )
 
 

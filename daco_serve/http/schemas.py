@@ -21,17 +21,36 @@ class Prior(Schema):
     metres: float = Field(gt=0, allow_inf_nan=False)
 
 
+class MatchedCell(Schema):
+    """A spot of the query and the one of the reference photograph that shows the same, if the match is right."""
+
+    query_x: float = Field(ge=0, le=1, description="Fraction of the width, from the left.")
+    query_y: float = Field(ge=0, le=1, description="Fraction of the height, from the top.")
+    reference_x: float = Field(ge=0, le=1)
+    reference_y: float = Field(ge=0, le=1)
+    strength: float = Field(ge=0, le=1, description="How much it counts among the votes.")
+
+
 class Match(Schema):
     """A reference photograph that looks like the query."""
 
-    rank: int = Field(ge=1, description="1 for the most similar.")
+    rank: int = Field(ge=1, description="1 for the best.")
     id: int = Field(description="Of the reference photograph; this index gives it to no other.")
     place: str = Field(description="The name of the place that it shows.")
     similarity: float = Field(description="Cosine of the two descriptors: 1 for equal ones.")
+    votes: float | None = Field(
+        default=None,
+        description="Cells of the query that agree with this photograph on one displacement; null where it was not"
+        " compared cell by cell.",
+    )
+    score: float = Field(description="What it is ranked by: similarity + 0.05 votes; where not compared, similarity.")
     latitude: float | None
     longitude: float | None
     heading: float | None = Field(description="Degrees clockwise from north.")
     image: str = Field(description="Address of the photograph on this server.")
+    cells: list[MatchedCell] | None = Field(
+        default=None, description="The cells that agree, the strongest first; null unless cells=true asks for them."
+    )
 
 
 class Location(Schema):
@@ -58,6 +77,7 @@ class Timings(Schema):
     decode_ms: float = Field(description="From bytes to the tensor that the encoder takes.")
     embed_ms: float = Field(description="The encoder, with the wait for it.")
     search_ms: float
+    rerank_ms: float = Field(description="Comparing the first candidates cell by cell, and the location.")
     total_ms: float = Field(description="From the request's first byte to the answer, the upload included.")
 
 
@@ -73,6 +93,7 @@ class IndexState(Schema):
         description="Where its probabilities come from: own, fitted on this index (daco-bench calibrate); self, fitted"
         " when it was built; prior, shipped with its encoder; null: there is none, and every answer is uncalibrated."
     )
+    reranks: bool = Field(description="Whether it has local descriptors, by which candidates are ranked again.")
 
 
 class Bounds(Schema):
@@ -89,6 +110,8 @@ EXAMPLE_MATCH: dict[str, JsonValue] = {
     "id": 7,
     "place": "harbour/12",
     "similarity": 0.8731,
+    "votes": 61.4,
+    "score": 3.9431,
     "latitude": 35.658581,
     "longitude": 139.745433,
     "heading": 112.0,
@@ -120,7 +143,7 @@ class QueryAnswer(Schema):
                     "support": 1,
                 },
                 "matches": [EXAMPLE_MATCH],
-                "timings": {"decode_ms": 8.1, "embed_ms": 21.7, "search_ms": 0.3, "total_ms": 31.0},
+                "timings": {"decode_ms": 8.1, "embed_ms": 21.7, "search_ms": 0.3, "rerank_ms": 4.4, "total_ms": 35.4},
                 "index": {
                     "name": "day",
                     "generation": 1,
@@ -128,6 +151,7 @@ class QueryAnswer(Schema):
                     "backbone": "resnet50",
                     "encoder": "9f2c61d0",
                     "calibrated": "own",
+                    "reranks": True,
                 },
             }
         }

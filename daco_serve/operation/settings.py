@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 from daco_core.errors import UsageError
 from daco_core.threads import available_cores
 from daco_index.embedding.precision_record import PrecisionRequest
+from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.index_choice import Gpu
 from daco_serve.operation.addresses import networks_of
 from daco_serve.operation.logs import LogFormat, LogLevel
@@ -49,6 +50,12 @@ class ServeSettings(BaseModel):
     port: int = setting(8000, "Port; 0 takes a free one.", ge=0, le=65535)
     k: int = setting(5, "Matches in an answer, unless the request says.", ge=1)
     max_k: int = setting(100, "Most matches that may be asked for.", ge=1)
+    rerank: int = setting(
+        CANDIDATES,
+        "Candidates that are ranked again by their local descriptors, unless the request says; 0 for none.",
+        ge=0,
+    )
+    max_rerank: int = setting(100, "Most candidates that a request may have ranked again.", ge=0)
     max_upload_bytes: int = setting(20 * 2**20, "Largest photograph that is accepted.", "20 MiB", ge=1)
     max_images: int = setting(16, "Largest number of photographs in one batch.", ge=1)
     max_batch_bytes: int = setting(64 * 2**20, "Largest size of one batch, all photographs together.", "64 MiB", ge=1)

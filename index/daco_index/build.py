@@ -24,7 +24,7 @@ from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, UsageError
 from daco_index.embedding.embeddings import Embeddings, embed_references
 from daco_index.embedding.encoders import find_encoder
-from daco_index.embedding.options import EmbeddingOptions
+from daco_index.embedding.options import EmbeddingOptions, LocalRequest
 from daco_index.embedding.precision import ReferenceSample, check_precision, choose_precision
 from daco_index.embedding.precision_record import PrecisionRequest, QueryPrecision
 from daco_index.generations.contents import last_store, sweep_servers, write_contents, write_manifest
@@ -52,6 +52,7 @@ class BuildOptions(EmbeddingOptions):
 
     Args:
         precision: of queries, if it is proved to find as much.
+        local: which local descriptors to keep, for re-ranking, where the encoder gives them.
         data_root, split: of the source, as `find_references` takes them.
         keep: generations that stay, with the new one.
         search: how the descriptors are to be searched.
@@ -60,6 +61,7 @@ class BuildOptions(EmbeddingOptions):
     """
 
     precision: PrecisionRequest = "auto"
+    local: LocalRequest = "whole"
     data_root: Path = Path("data")
     split: Split = "all"
     keep: int = KEPT

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from daco_index.embedding.engines.engine import Engine
+from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.search.bundle import Bundle
 from daco_serve.engine.query_embedding import Describer
@@ -18,13 +18,13 @@ from daco_serve.engine.query_embedding import Describer
 def watched(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that an engine gets from now on."""
     sizes: list[int] = []
-    describe = engine.embed_prepared
+    describe = engine.embed_prepared_with_local
 
-    def embed_prepared(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def embed_prepared_with_local(images: Sequence[NDArray[np.float32]]) -> Embedding:
         sizes.append(len(images))
         return describe(images)
 
-    monkeypatch.setattr(engine, "embed_prepared", embed_prepared)
+    monkeypatch.setattr(engine, "embed_prepared_with_local", embed_prepared_with_local)
     return sizes
 
 
@@ -48,7 +48,8 @@ def test_a_query_that_is_alone_has_all_cores_and_one_of_many_does_not(
     assert (lone, crowd) == ([1, 1], [1])
     pair = describer.describe([query, query])
     assert (lone, crowd) == ([1, 1], [1, 2])
-    np.testing.assert_allclose([one_of_many, *pair], [expected] * 3, atol=1e-5)
+    for one in (one_of_many, *pair):
+        np.testing.assert_allclose(one.descriptors, expected.descriptors, atol=1e-5)
 
 
 def test_where_queries_go_one_by_one_each_has_all_cores(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,47 +2,36 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_core.photographs.images import open_rgb
-from daco_index.build import BuildOptions, build_index, publish
+from daco_index.build import BuildOptions, BuildReport, build_index
+from daco_index.embedding.embed import EmbeddedSoFar
 from daco_index.embedding.engines.create import create_engine
-from daco_index.generations.change import remove_photographs
-from daco_index.generations.descriptors import Descriptors, LocalRows
-from daco_index.generations.folders import Writer
+from daco_index.embedding.options import EmbeddingOptions
+from daco_index.generations.change import add_photographs, remove_photographs, update_index
 from daco_index.generations.merge import merge_indexes
 from daco_index.generations.rollback import roll_back
-from daco_index.generations.specification import GenerationSpec, Provenance, Target
 from daco_index.generations.verify import verify_index
-from daco_index.reranking.local_file import LocalForm
-from daco_index.reranking.voting import Grid
 from daco_index.search.bundle import Bundle
-from daco_training.encoder.encoder import Encoder
+
+from ..local_parts import draw_streets, save_grid_encoder
+
+QUIET = EmbeddingOptions(progress=False, device="cpu")
 
 
 @pytest.fixture(scope="session")
 def grid_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An encoder with local descriptors, 8 x 8 of them."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("encoder") / "grid"
-    Encoder(EncoderConfig(backbone="test_resnet", pooling="grid", image_size=128, resize="square")).eval().save(folder)
-    return folder
+    return save_grid_encoder(tmp_path_factory.mktemp("encoder") / "grid")
 
 
 @pytest.fixture(scope="session")
 def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight pictures of coloured blocks."""
-    folder = tmp_path_factory.mktemp("streets")
-    for number in range(8):
-        blocks = np.random.default_rng(number).integers(0, 255, (16, 16, 3), dtype=np.uint8)
-        Image.fromarray(blocks).resize((128, 128), Image.Resampling.NEAREST).save(folder / f"{number:03d}.png")
-    return folder
+    return draw_streets(tmp_path_factory.mktemp("streets"))
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +39,6 @@ def made(grid_encoder: Path, streets: Path, tmp_path_factory: pytest.TempPathFac
     """An index with local descriptors: to be read, not changed."""
     index = tmp_path_factory.mktemp("with_local") / "index"
     build_index(str(streets), str(grid_encoder), index, BuildOptions(progress=False))
-    keep_local(index)
     return index
 
 
@@ -58,23 +46,6 @@ def made(grid_encoder: Path, streets: Path, tmp_path_factory: pytest.TempPathFac
 def index(made: Path, tmp_path: Path) -> Path:
     """A copy that a test may change."""
     return Path(shutil.copytree(made, tmp_path / "index"))
-
-
-def keep_local(index: Path) -> None:
-    """Publishes the live generation again, with local descriptors."""
-    with Writer(index) as writer:
-        live = Bundle.open(index)
-        engine = create_engine(live.encoder, "cpu")
-        entries = live.catalog.all()
-        images = [engine.prepare(open_rgb(Path(entry.path))) for entry in entries]
-        embedding = engine.embed_prepared_with_local(images)
-        assert engine.local_grid is not None and embedding.local is not None
-        form = LocalForm.of(Grid(*engine.local_grid), embedding.local.shape[-1])
-        descriptors = Descriptors(engine.dimension)
-        ids = [entry.id for entry in entries]
-        descriptors.make(ids, embedding.descriptors, LocalRows(form, form.encode(embedding.local)))
-        spec = GenerationSpec(Provenance("streets", "build", ()), live.encoder, entries, descriptors, next_id=0)
-        publish(spec, Target(writer, live))
 
 
 def rows_of(index: Path) -> dict[str, bytes]:
@@ -86,6 +57,76 @@ def rows_of(index: Path) -> dict[str, bytes]:
 
 def whole(index: Path) -> bool:
     return all(not one.problems for one in verify_index(index))
+
+
+def build(streets: Path, encoder: Path, index: Path, **options: Any) -> BuildReport:
+    return build_index(str(streets), str(encoder), index, BuildOptions(progress=False, device="cpu", **options))
+
+
+def test_a_build_keeps_the_local_descriptors_that_are_asked_for_and_makes_only_those_that_it_lacks(
+    streets, grid_encoder, tmp_path
+):
+    index = tmp_path / "index"
+    assert build(streets, grid_encoder, index, local="none").embedded == 8
+    assert Bundle.open(index).local is None
+    assert build(streets, grid_encoder, index).embedded == 8  # whose vectors are known, but not their cells
+    rows = rows_of(index)
+    assert {len(row) for row in rows.values()} == {64 * 16}
+    assert build(streets, grid_encoder, index).embedded == 0
+    assert rows_of(index) == rows
+    assert build(streets, grid_encoder, index, local="half").embedded == 8
+    assert {len(row) for row in rows_of(index).values()} == {32 + 32 * 16}
+    assert build(streets, grid_encoder, index, local="none").embedded == 0
+    assert Bundle.open(index).local is None and whole(index)
+
+
+def test_what_joins_an_index_gets_local_descriptors_as_the_others_have(index, streets, grid_encoder, tmp_path):
+    before = rows_of(index)
+    report = add_photographs(index, str(draw_streets(tmp_path / "more", 10)), options=QUIET)
+    assert report.embedded == 2  # the other eight are copies
+    after = rows_of(index)
+    assert len(Bundle.open(index).catalog.all()) == 18
+    assert {name: after[name] for name in before} == before and len(set(after.values())) == 10
+    own, other = Path(shutil.copytree(streets, tmp_path / "own")), tmp_path / "other"
+    build(own, grid_encoder, other)
+    shutil.copyfile(tmp_path / "more" / "009.png", own / "000.png")
+    assert update_index(other, QUIET).embedded == 1
+    assert rows_of(other)["000.png"] == after["009.png"] and whole(other)
+
+
+def test_an_index_without_local_descriptors_stays_so_when_photographs_join(streets, grid_encoder, tmp_path):
+    build(streets, grid_encoder, tmp_path / "index", local="none")
+    add_photographs(tmp_path / "index", str(draw_streets(tmp_path / "more", 10)), options=QUIET)
+    assert Bundle.open(tmp_path / "index").local is None and whole(tmp_path / "index")
+
+
+def test_a_build_that_was_stopped_goes_on_with_the_local_descriptors_that_it_made(
+    streets, grid_encoder, tmp_path, monkeypatch
+):
+    index = tmp_path / "index"
+    take = EmbeddedSoFar.take
+
+    def stop(self, *arguments, **keywords):
+        take(self, *arguments, **keywords)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EmbeddedSoFar, "take", stop)
+    with pytest.raises(KeyboardInterrupt):
+        build(streets, grid_encoder, index, batch_size=2)
+    monkeypatch.undo()
+    assert build(streets, grid_encoder, index, batch_size=2).embedded == 6
+    build(streets, grid_encoder, tmp_path / "whole", batch_size=2)
+    assert rows_of(index) == rows_of(tmp_path / "whole")
+
+
+def test_an_encoder_without_local_descriptors_makes_an_index_without(encoder_folder, streets, tmp_path):
+    build(streets, encoder_folder, tmp_path / "index")
+    assert Bundle.open(tmp_path / "index").local is None
+
+
+def test_info_says_what_local_descriptors_take(index, daco_index):
+    said = daco_index("info", index).stdout
+    assert "by local descriptors, 0.0 MB, 1.0 KB a photograph" in said
 
 
 def test_removing_and_rolling_back_carry_local_descriptors_along(index):
@@ -106,12 +147,11 @@ def test_a_merge_keeps_local_descriptors_that_all_have_and_none_otherwise(index,
     folder.mkdir()
     photograph.rename(folder / "copy.png")
     build_index(str(folder), str(grid_encoder), other, BuildOptions(progress=False))
-    keep_local(other)
     merge_indexes([made, other], tmp_path / "both")
     merged = rows_of(tmp_path / "both")
     assert len(merged) == 9 and merged["copy.png"] == merged["003.png"]
     without = tmp_path / "without"
-    build_index(str(folder), str(grid_encoder), without, BuildOptions(progress=False))
+    build_index(str(folder), str(grid_encoder), without, BuildOptions(progress=False, local="none"))
     merge_indexes([made, without], tmp_path / "mixed")
     assert Bundle.open(tmp_path / "mixed").local is None
     assert whole(tmp_path / "both") and whole(tmp_path / "mixed")

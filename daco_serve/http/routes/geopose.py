@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
+from daco_serve.engine.answers import QueryOptions
 from daco_serve.http.answers import query_answer, search_area
 from daco_serve.http.formats import located
 from daco_serve.http.geopose import (
@@ -87,8 +88,8 @@ async def geopose(
         del body
         await count_photographs(request, [photograph])
         upright = asked.sensorReadings.cameraReadings[0].imageOrientation.upright()
-        area = search_area(prior)
-        answer = await unless_left(request, service.answer(live, photograph, 1, began, area, place.client, upright))
+        options = QueryOptions(1, search_area(prior), min(settings.rerank, settings.max_rerank))
+        answer = await unless_left(request, service.answer(live, photograph, options, began, place.client, upright))
     location = located(query_answer(answer, service))
     return GeoPoseAnswer(
         id=asked.id,

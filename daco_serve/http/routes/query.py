@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from daco_serve.engine.answers import QueryError
+from daco_serve.engine.answers import QueryError, QueryOptions
 from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
 from daco_serve.http.answers import query_answer, search_area
@@ -75,11 +75,32 @@ async def _wanted(
     return wanted
 
 
+async def _asked(
+    service: ServiceOf,
+    k: Annotated[int, Depends(_wanted)],
+    prior: PriorGiven,
+    rerank: Annotated[
+        int | None,
+        Query(
+            ge=0,
+            description="How many candidates are compared cell by cell and ranked again; 0 for none. The server has a"
+            " default and a limit.",
+        ),
+    ] = None,
+    cells: Annotated[bool, Query(description="Whether each match says which of its cells agree.")] = False,
+) -> QueryOptions:
+    settings = service.settings
+    candidates = min(settings.rerank, settings.max_rerank) if rerank is None else rerank
+    if candidates > settings.max_rerank:
+        raise Refusal("bad_rerank", f"rerank must be a whole number from 0 to {settings.max_rerank}.")
+    return QueryOptions(k, search_area(prior), candidates, cells)
+
+
 async def _chosen(service: ServiceOf, index: IndexName = None) -> Live:
     return service.choose(index)
 
 
-Wanted = Annotated[int, Depends(_wanted)]
+Asked = Annotated[QueryOptions, Depends(_asked)]
 Chosen = Annotated[Live, Depends(_chosen)]
 
 
@@ -89,12 +110,14 @@ Chosen = Annotated[Live, Depends(_chosen)]
     response_model=QueryAnswer,
     responses={
         **FORMS,
-        **documented(*LOOKING_UP, "bad_k", "bad_prior", "not_acceptable", "head_too_large", "not_located"),
+        **documented(
+            *LOOKING_UP, "bad_k", "bad_rerank", "bad_prior", "not_acceptable", "head_too_large", "not_located"
+        ),
     },
     openapi_extra={"requestBody": BODY},
 )
 async def query(
-    request: Request, service: ServiceOf, admission: AdmissionOf, k: Wanted, live: Chosen, prior: PriorGiven
+    request: Request, service: ServiceOf, admission: AdmissionOf, asked: Asked, live: Chosen
 ) -> QueryAnswer | Response:
     """The reference photographs most similar to the one sent, and the location that follows from them.
 
@@ -107,8 +130,7 @@ async def query(
     with admission.place(request) as place:
         upload = await read_upload(request, place, settings.max_upload_bytes, settings.upload_seconds)
         await count_photographs(request, [upload])
-        area = search_area(prior)
-        found = await unless_left(request, service.answer(live, upload, k, began, area, client=place.client))
+        found = await unless_left(request, service.answer(live, upload, asked, began, client=place.client))
     answer = query_answer(found, service)
     vary = {"Vary": "Accept"}
     if form == JSON:
@@ -125,6 +147,7 @@ async def query(
         "image_too_large",
         "no_image",
         "bad_k",
+        "bad_rerank",
         "unknown_index",
         "bad_prior",
         *FULL,
@@ -133,7 +156,7 @@ async def query(
     openapi_extra={"requestBody": BATCH_BODY},
 )
 async def batch(
-    request: Request, service: ServiceOf, admission: AdmissionOf, k: Wanted, live: Chosen, prior: PriorGiven
+    request: Request, service: ServiceOf, admission: AdmissionOf, asked: Asked, live: Chosen
 ) -> BatchAnswer:
     """One answer for each photograph, in their order: what `/v1/query` would say of it, or why it was refused.
 
@@ -151,11 +174,11 @@ async def batch(
             settings.upload_seconds,
         )
         await count_photographs(request, [upload.content for upload in uploads])
-        return await unless_left(request, _answer_all(service, live, uploads, k, began, prior, place.client))
+        return await unless_left(request, _answer_all(service, live, uploads, asked, began, place.client))
 
 
 async def _answer_all(
-    service: Service, live: Live, uploads: list[Upload], k: int, began: float, prior: PriorGiven, client: str
+    service: Service, live: Live, uploads: list[Upload], asked: QueryOptions, began: float, client: str
 ) -> BatchAnswer:
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -164,7 +187,7 @@ async def _answer_all(
             try:
                 if upload.refusal is not None:
                     raise upload.refusal
-                answer = await service.answer(live, upload.content, k, began, search_area(prior), client=client)
+                answer = await service.answer(live, upload.content, asked, began, client=client)
                 return BatchItem(name=upload.name, answer=query_answer(answer, service), error=None)
             except (Refusal, QueryError) as error:
                 detail = ErrorDetail(code=error.code, message=error.message)

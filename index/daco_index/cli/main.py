@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from daco_core.console import Trust, new_app, run
+from daco_core.console import Trust, new_app, option, run
 from daco_core.foreign_text import printable
 from daco_index.cli import changes as change_cli
 from daco_index.cli import maintenance as keeping_cli
@@ -37,6 +37,8 @@ from daco_index.cli.options import (
     Store,
     Strict,
 )
+from daco_index.reranking.local_file import LOCAL_FILE
+from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_size
 
 if TYPE_CHECKING:
@@ -85,6 +87,12 @@ def build(
         typer.Option("--index", help="FAISS's name for an index to take in any case, such as HNSW32,SQ8 or Flat."),
     ] = None,
     store: Store = None,
+    no_local: Annotated[
+        bool, option("no_local", "Keep no local descriptors: 4 KB less a photograph, and no re-ranking.")
+    ] = False,
+    small_local: Annotated[
+        bool, option("small_local", "Keep the local descriptors of half of the cells: 2.1 KB a photograph.")
+    ] = False,
     gpu: GpuOption = GpuUse.auto,
     engine: OnEngine = EngineName.local,
     as_json: Json = False,
@@ -114,6 +122,7 @@ def build(
             trust=trust,
             on_ray=engine is EngineName.ray,
             precision=precision.value,
+            local="none" if no_local else "half" if small_local else "whole",
             data_root=data_root,
             split=split.value,
             keep=keep,
@@ -162,6 +171,9 @@ def search(
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many matches to print.")] = 5,
     device: Device = "auto",
     gpu: GpuOption = GpuUse.auto,
+    rerank: Annotated[
+        int, option("rerank", "Candidates to rank again by their local descriptors, where there are any.", min=0)
+    ] = CANDIDATES,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -176,8 +188,9 @@ def search(
     open_rgb(image)  # a broken one is refused before all that takes seconds
     bundle = Bundle.open(index, trust, gpu.value)
     engine = query_engine(bundle, device)
-    vectors = engine.embed([open_reduced(image, engine.image_size)[0]])
-    matches = bundle.search(vectors, k)[0]
+    prepared = engine.prepare(open_reduced(image, engine.image_size)[0])
+    query = engine.embed_prepared_with_local([prepared])
+    matches = bundle.search(query.descriptors, k, local=query.local, rerank=rerank)[0]
     if as_json:
         answer = {
             "image": str(image),
@@ -223,6 +236,7 @@ def _info_table(manifest: "Manifest") -> Table:
         "descriptors": f"{manifest.dimension} numbers, {'in' if '://' in manifest.index else 'FAISS'} {manifest.index}",
         "search": f"{manifest.search.reason}{found_sentence(manifest.search)}",
         "queries": f"in {manifest.queries.precision}: {manifest.queries.reason}",
+        "re-ranking": _local_sentence(manifest),
         "generation": str(manifest.generation),
         "created": manifest.created,
         "size": f"{manifest.bytes / 1e6:.1f} MB",
@@ -233,9 +247,18 @@ def _info_table(manifest: "Manifest") -> Table:
     return table
 
 
+def _local_sentence(manifest: "Manifest") -> str:
+    """What the local descriptors take."""
+    record = manifest.files.get(LOCAL_FILE)
+    if record is None:
+        return "none: the index has no local descriptors"
+    each = record.bytes / max(manifest.count, 1)
+    return f"by local descriptors, {record.bytes / 1e6:.1f} MB, {each / 1024:.1f} KB a photograph"
+
+
 def _match_table(matches: "list[Match]") -> Table:
     table = Table()
-    for name in ("rank", "place", "similarity", "latitude", "longitude", "heading", "file"):
+    for name in ("rank", "place", "similarity", "votes", "latitude", "longitude", "heading", "file"):
         table.add_column(name, overflow="fold", justify="left" if name in ("place", "file") else "right")
     for match in matches:
         entry = match.entry
@@ -243,6 +266,7 @@ def _match_table(matches: "list[Match]") -> Table:
             str(match.rank),
             escape(printable(entry.place)),
             f"{match.similarity:.4f}",
+            _number(match.votes, 0),
             _number(entry.latitude, 6),
             _number(entry.longitude, 6),
             _number(entry.heading, 0),
@@ -258,6 +282,7 @@ def _as_dict(match: "Match") -> dict[str, object]:
         "id": entry.id,
         "place": entry.place,
         "similarity": match.similarity,
+        "votes": match.votes,
         "latitude": entry.latitude,
         "longitude": entry.longitude,
         "heading": entry.heading,

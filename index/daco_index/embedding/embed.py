@@ -32,6 +32,7 @@ class EmbeddedFiles:
     Args:
         vectors: descriptors, float32, length 1. Without a cache (m, dimension), in the order of the list; with one,
             (records, dimension), mapped from its file.
+        local: the local descriptors, encoded, row by row as `vectors`; None where the cache has no form for them.
         kept: the m positions in the list.
         rows: (m,), the rows of `vectors` that are theirs; -1 where the live generation holds the descriptor.
         held: (m,), the id under which the live generation holds the descriptor; -1 where `vectors` has it.
@@ -42,6 +43,7 @@ class EmbeddedFiles:
     """
 
     vectors: NDArray[np.float32]
+    local: NDArray[np.uint8] | None
     kept: list[int]
     rows: NDArray[np.int64]
     held: NDArray[np.int64]
@@ -63,6 +65,7 @@ class EmbeddedSoFar:
     def __init__(self, count: int, dimension: int, known: KnownEmbeddings | None) -> None:
         self._shape, self._known = (count, dimension), known
         self._vectors: NDArray[np.float32] | None = None  # in the order of the list, unless `known` keeps them
+        self._local: NDArray[np.uint8] | None = None
         self._rows: dict[int, int] = {}
         self._held: dict[int, int] = {}
         self.photographs: dict[int, Photograph] = {}
@@ -70,14 +73,26 @@ class EmbeddedSoFar:
         self.exif: dict[int, Location] = {}
         self.embedded = 0
 
-    def take(self, positions: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        """Takes in the descriptors that were just made of n files whose `photographs` are there."""
-        rows = None if self._known is None else self._known.remember([self.photographs[p] for p in positions], vectors)
+    def take(
+        self, positions: Sequence[int], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Takes in the descriptors that were just made of n files whose `photographs` are there.
+
+        Args:
+            local: (n, row_bytes), their local descriptors in the form that `known` asks for.
+        """
+        rows = None
+        if self._known is not None:
+            rows = self._known.remember([self.photographs[position] for position in positions], vectors, local)
         if rows is None:
             if self._vectors is None:
                 self._vectors = np.empty(self._shape, dtype=np.float32)
             rows = np.array(positions, dtype=np.int64)
             self._vectors[rows] = vectors
+            if local is not None:
+                if self._local is None:
+                    self._local = np.empty((self._shape[0], local.shape[1]), dtype=np.uint8)
+                self._local[rows] = local
         self._rows.update(zip(positions, rows.tolist(), strict=True))
         self.embedded += len(positions)
 
@@ -90,16 +105,19 @@ class EmbeddedSoFar:
         """All of it."""
         kept = sorted([*self._rows, *self._held])
         rows = np.array([self._rows.get(position, -1) for position in kept], np.int64)
+        local = self._local
         if self._vectors is not None:
             made = rows >= 0
             vectors = self._vectors if made.sum() == len(self._vectors) else self._vectors[rows[made]]
+            local = None if local is None else local[rows[made]]
             rows[made] = np.arange(made.sum())
         elif self._known is not None:
-            vectors = self._known.vectors
+            vectors, local = self._known.vectors, self._known.local
         else:
             vectors = np.empty((0, self._shape[1]), dtype=np.float32)
         return EmbeddedFiles(
             vectors=vectors,
+            local=local,
             kept=kept,
             rows=rows,
             held=np.array([self._held.get(position, -1) for position in kept], np.int64),
@@ -122,7 +140,8 @@ def embed_files(
     """Descriptors of image files; threads decode and resize ahead while the engine works.
 
     Args:
-        known: descriptors that need not be made again; it is told of each that is made.
+        known: descriptors that need not be made again; it is told of each that is made, and says which local ones are
+            made with them.
         workers: decoding threads; 0 for as many as there are cores.
         strict: an unreadable file stops the work, instead of being said on stderr and left out.
         progress: show count, rate and time left on stderr.
@@ -132,6 +151,7 @@ def embed_files(
         DacoError: what the engine raises.
     """
     so_far = EmbeddedSoFar(len(paths), engine.dimension, known)
+    form = None if known is None else known.local_form
     # a batch is of one shape, so each shape collects its own; beyond this many in all, the fullest goes as it is
     waiting: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
     most_waiting = 4 * batch_size
@@ -141,12 +161,17 @@ def embed_files(
 
         def run(shape: tuple[int, ...]) -> None:
             rows, images = zip(*waiting.pop(shape), strict=True)
-            so_far.take(rows, engine.embed_prepared(images))
+            if form is None:
+                so_far.take(rows, engine.embed_prepared(images))
+            else:
+                embedding = engine.embed_prepared_with_local(images)
+                assert embedding.local is not None  # as the form is that of its grid
+                so_far.take(rows, embedding.descriptors, form.encode(embedding.local))
             bar.update(len(rows))
 
         for row, outcome in enumerate(decoded):
             try:
-                form, photograph, location = outcome.result()
+                found, photograph, location = outcome.result()
             except UnreadableImage as error:
                 if strict:
                     raise
@@ -156,14 +181,14 @@ def embed_files(
                 continue
             if location is not None:
                 so_far.exif[row] = location
-            if isinstance(form, Held):
-                so_far.skip(row, form)
+            if isinstance(found, Held):
+                so_far.skip(row, found)
                 bar.update()
                 continue
             so_far.photographs[row] = photograph
-            waiting.setdefault(form.shape, []).append((row, form))
-            if len(waiting[form.shape]) == batch_size:
-                run(form.shape)
+            waiting.setdefault(found.shape, []).append((row, found))
+            if len(waiting[found.shape]) == batch_size:
+                run(found.shape)
             elif sum(map(len, waiting.values())) >= most_waiting:
                 run(max(waiting, key=lambda shape: len(waiting[shape])))
         for shape in list(waiting):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import DacoError
+from daco_index.reranking.local_file import LocalForm
 
 READ_AT_ONCE = 4096  # records, when the file of an earlier run is read
 
@@ -42,15 +43,28 @@ class KnownEmbeddings(Protocol):
     def look_up(self, sha256: str) -> Held | None:
         """Where the descriptor of this content is, or None."""
 
-    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> NDArray[np.int64] | None:
+    def remember(
+        self, photographs: Sequence[Photograph], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None
+    ) -> NDArray[np.int64] | None:
         """Takes in n photographs and their descriptors (n, dimension): the rows (n,) that they got.
 
         None where they are not kept, and the caller has to keep them.
+
+        Args:
+            local: their local descriptors in `local_form`, (n, row_bytes); None where there is none.
         """
+
+    @property
+    def local_form(self) -> LocalForm | None:
+        """The form of the local descriptors that are made with the others; None for none."""
 
     @property
     def vectors(self) -> NDArray[np.float32]:
         """The descriptors that it keeps, (rows, dimension)."""
+
+    @property
+    def local(self) -> NDArray[np.uint8] | None:
+        """The local descriptors that it keeps, (rows, row_bytes)."""
 
 
 class EmbeddingCache:
@@ -63,10 +77,13 @@ class EmbeddingCache:
     Args:
         folder: where the file lies; made with the first record.
         fingerprint, dimension: of the encoder.
+        local_form: of the local descriptors, which lie in the same records; None for none.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, dimension: int) -> None:
-        self._file = folder / f"{fingerprint}.descriptors"
+    def __init__(self, folder: Path, fingerprint: str, dimension: int, local_form: LocalForm | None = None) -> None:
+        form = f".{local_form.kept}-cells" if local_form else ""
+        self._file = folder / f"{fingerprint}{form}.descriptors"
+        self.local_form = local_form
         self._held: dict[str, Held] = {}
         self._count = 0  # records in the file, damaged ones among them
         self._record = np.dtype(
@@ -75,6 +92,7 @@ class EmbeddingCache:
                 ("width", "<u4"),
                 ("height", "<u4"),
                 ("vector", "<f4", (dimension,)),
+                ("local", "u1", (local_form.row_bytes if local_form else 0,)),
                 ("checksum", "<u4"),
             ]
         )
@@ -89,6 +107,11 @@ class EmbeddingCache:
         vectors: NDArray[np.float32] = self._map()["vector"]
         return vectors
 
+    @property
+    def local(self) -> NDArray[np.uint8] | None:
+        """The local descriptors of all records, (rows, row_bytes), mapped likewise; None where there are none."""
+        return self._map()["local"] if self.local_form else None
+
     def contents(self) -> Iterable[str]:
         """The SHA-256 of every content that is known."""
         return self._held.keys()
@@ -102,13 +125,20 @@ class EmbeddingCache:
         """Where the descriptor of this content is, or None."""
         return self._held.get(sha256)
 
-    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    def remember(
+        self, photographs: Sequence[Photograph], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.int64]:
         """Appends n photographs and their descriptors (n, dimension): the rows (n,) that they got.
+
+        Args:
+            local: their local descriptors, (n, row_bytes), where there is a form for them.
 
         Raises:
             DacoError: the disk is full or cannot be written.
         """
         records = np.zeros(len(photographs), dtype=self._record)
+        if local is not None:
+            records["local"] = local
         for record, photograph, vector in zip(records, photographs, vectors, strict=True):
             record["sha256"] = np.frombuffer(bytes.fromhex(photograph.sha256), dtype=np.uint8)
             record["width"], record["height"] = photograph.width, photograph.height

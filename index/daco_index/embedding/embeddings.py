@@ -15,9 +15,11 @@ from daco_index.embedding.embedding_cache import EmbeddingCache, Photograph
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.engine import Engine
 from daco_index.embedding.options import EmbeddingOptions
-from daco_index.generations.descriptors import Descriptors
+from daco_index.generations.descriptors import Descriptors, LocalRows
 from daco_index.generations.specification import GenerationSpec, Target
 from daco_index.references.changes import References
+from daco_index.reranking.local_file import LOCAL_WIDTH, LocalForm
+from daco_index.reranking.voting import Grid
 from daco_index.search.bundle import Bundle, highest_next_id
 from daco_index.search.catalog import Entry
 
@@ -55,11 +57,13 @@ def embed_references(
         DacoError: no photograph is left, or the encoder cannot be run.
     """
     engine = create_engine(encoder, options.device, goal="throughput")
-    cache = EmbeddingCache(target.writer.embedded, engine.fingerprint, engine.dimension)
     live, comparable = target.before, None
     if live and live.manifest.encoder_fingerprint == engine.fingerprint:
         comparable = live
-        before = live.catalog.all()
+    form = _local_form(options, engine, comparable)
+    cache = EmbeddingCache(target.writer.embedded, engine.fingerprint, engine.dimension, form)
+    if comparable and (form is None or (comparable.local is not None and comparable.local.form == form)):
+        before = comparable.catalog.all()
         cache.hold([Photograph(entry.width, entry.height, entry.sha256) for entry in before], [e.id for e in before])
     start = time.perf_counter()
     files = _embed(references, engine, encoder, cache, options)
@@ -78,11 +82,20 @@ def embed_references(
         provenance=references.provenance,
         encoder=encoder,
         entries=sorted([*staying, *found], key=lambda entry: entry.id),
-        descriptors=_descriptors(found, files, staying, comparable),
+        descriptors=_descriptors(found, files, staying, comparable, form),
         next_id=next_id,
     )
     kept_paths = [entry.path for entry in kept]
     return Embeddings(spec, engine, files.unreadable, kept_paths, files.embedded, seconds)
+
+
+def _local_form(options: EmbeddingOptions, engine: Engine, before: Bundle | None) -> LocalForm | None:
+    """The form of the local descriptors that the generation is to have; None for none."""
+    if engine.local_grid is None or options.local == "none":
+        return None
+    if options.local is None:
+        return before.local.form if before and before.local else None
+    return LocalForm.of(Grid(*engine.local_grid), LOCAL_WIDTH, small=options.local == "half")
 
 
 def _embed(
@@ -122,13 +135,21 @@ def _entries(references: References, files: EmbeddedFiles, before: Iterable[Entr
     return entries
 
 
-def _descriptors(found: list[Entry], files: EmbeddedFiles, staying: list[Entry], before: Bundle | None) -> Descriptors:
+def _descriptors(
+    found: list[Entry],
+    files: EmbeddedFiles,
+    staying: list[Entry],
+    before: Bundle | None,
+    form: LocalForm | None,
+) -> Descriptors:
     """Those that were made now, and those that the generation before holds, of copies too."""
     descriptors = Descriptors(files.vectors.shape[1])
     ids = np.array([entry.id for entry in found], dtype=np.int64)
     made = files.held < 0
-    descriptors.make(ids[made], files.vectors, rows=files.rows[made])
+    local = None if form is None or files.local is None else LocalRows(form, files.local)
+    descriptors.make(ids[made], files.vectors, local, files.rows[made])
     if before:
-        descriptors.hold(ids[~made], before.store, files.held[~made], before.local)
-        descriptors.hold([entry.id for entry in staying], before.store, local=before.local)
+        there = None if form is None else before.local
+        descriptors.hold(ids[~made], before.store, files.held[~made], there)
+        descriptors.hold([entry.id for entry in staying], before.store, local=there)
     return descriptors

@@ -1,8 +1,11 @@
 """How photographs are embedded: what the commands that do so have in common."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from daco_index.embedding.precision_record import PrecisionRequest
+
+LocalRequest = Literal["whole", "half", "none"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class EmbeddingOptions:
         trust: run the code of an encoder from torch.hub.
         precision: of queries, once it is proved to find as much; None for that of the generation before. References
             are always embedded in fp32.
+        local: which local descriptors to keep, for re-ranking: `whole`, `half` of the cells, or `none`; None for those
+            that the generation before has. An encoder that gives none has none.
         on_ray: spread the work over the Ray cluster that RAY_ADDRESS names, or over all of this machine through Ray.
     """
 
@@ -26,4 +31,5 @@ class EmbeddingOptions:
     progress: bool = True
     trust: bool = False
     precision: PrecisionRequest | None = None
+    local: LocalRequest | None = None
     on_ray: bool = False

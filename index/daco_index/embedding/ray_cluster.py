@@ -23,6 +23,7 @@ from daco_index.embedding.embedding_cache import EmbeddingCache, Held, Photograp
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.options import EmbeddingOptions
 from daco_index.references.object_stores import Source, as_source
+from daco_index.reranking.local_file import LocalForm
 
 SHARD = 512  # photographs that one copy of the encoder is handed at a time, and that a stop may cost
 PREFIX = 16  # hexadecimal digits of a content's hash that the copies are told, to know it by
@@ -33,10 +34,14 @@ class Contents:
 
     Args:
         prefixes: of their hashes, rising.
+        local_form: of the local descriptors that are made with the others.
     """
 
-    def __init__(self, prefixes: NDArray[np.uint64]) -> None:
+    local = None  # none are kept here
+
+    def __init__(self, prefixes: NDArray[np.uint64], local_form: LocalForm | None) -> None:
         self._prefixes = prefixes
+        self.local_form = local_form
 
     def look_up(self, sha256: str) -> Held | None:
         """That it is held, of which only the hash is right; or None."""
@@ -45,7 +50,9 @@ class Contents:
         known = place < len(self._prefixes) and self._prefixes[place] == prefix
         return Held(Photograph(0, 0, sha256), 0, live=True) if known else None
 
-    def remember(self, photographs: Sequence[Photograph], vectors: NDArray[np.float32]) -> None:
+    def remember(
+        self, photographs: Sequence[Photograph], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None
+    ) -> None:
         """The driver does, once it has the whole shard."""
 
     @property
@@ -59,18 +66,24 @@ class EncoderCopy:
 
     Args:
         files: of the encoder's folder, by name.
-        prefixes: as `Contents` takes them.
+        prefixes, local_form: as `Contents` takes them.
     """
 
     def __init__(
-        self, files: dict[str, bytes], batch_size: int, device: str, trust: bool, prefixes: NDArray[np.uint64]
+        self,
+        files: dict[str, bytes],
+        batch_size: int,
+        device: str,
+        trust: bool,
+        prefixes: NDArray[np.uint64],
+        local_form: LocalForm | None,
     ) -> None:
         with TemporaryDirectory() as folder:
             for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
             self._engine = create_engine(open_encoder(Path(folder), trust), device, threads=1, goal="throughput")
         self._batch_size = batch_size
-        self._known = Contents(prefixes)
+        self._known = Contents(prefixes, local_form)
 
     def __call__(self, shard: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """What became of the photographs `path` in the rows `row` of the list: a column for each thing learnt."""
@@ -82,10 +95,14 @@ class EncoderCopy:
             failure = str(error)
             embedded = embed_files(self._engine, [], progress=False)
         vectors = np.zeros((count, self._engine.dimension), dtype=np.float32)
+        form = self._known.local_form
+        local = np.zeros((count, form.row_bytes if form else 0), dtype=np.uint8)
         kept = np.array(embedded.kept, dtype=np.int64)
         made = embedded.rows >= 0
         if made.any():
             vectors[kept[made]] = embedded.vectors[embedded.rows[made]]
+            if embedded.local is not None:
+                local[kept[made]] = embedded.local[embedded.rows[made]]
         known, sizes, hashes = np.zeros(count, dtype=bool), np.zeros((count, 2), dtype=np.int64), [""] * count
         known[kept[embedded.held >= 0]] = True
         for row, photograph in zip(embedded.kept, embedded.photographs, strict=True):
@@ -96,6 +113,7 @@ class EncoderCopy:
         return {
             "row": shard["row"],
             "vector": vectors,
+            "local": local,
             "known": known,
             "size": sizes,
             "sha256": np.array(hashes),
@@ -151,7 +169,8 @@ def embed_with_ray(
                     fresh.append((row, place))
             if fresh:
                 rows, places = zip(*fresh, strict=True)
-                so_far.take(rows, answer["vector"][list(places)])
+                local = answer["local"][list(places)] if cache.local_form else None
+                so_far.take(rows, answer["vector"][list(places)], local)
             bar.update(len(answer["row"]))
     return so_far.done()
 
@@ -179,7 +198,7 @@ def _shards(
     copies = int(resources["GPU"] if on_gpus else resources["CPU"])
     answers = ray.data.from_arrow(tables).map_batches(
         EncoderCopy,
-        fn_constructor_args=(files, options.batch_size, options.device, options.trust, prefixes),
+        fn_constructor_args=(files, options.batch_size, options.device, options.trust, prefixes, cache.local_form),
         batch_size=None,  # as they come: each table is a shard
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=max(1, min(copies, len(tables)))),

@@ -26,6 +26,7 @@ from daco_index.reranking.voting import Grid
 LOCAL_FILE = "local.bin"
 MAGIC = b"DACOLOC1"
 HEADER = np.dtype([("magic", "S8"), ("form", "<u4", (5,)), ("count", "<u8")])
+LOCAL_WIDTH = 64  # numbers that an engine gives for each cell
 SMALL_SHARE = 2  # the small form keeps one cell of so many
 MOST_CELLS = 256  # that a byte can tell apart
 

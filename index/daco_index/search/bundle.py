@@ -183,13 +183,17 @@ class Bundle:
         if not reranked or local is None:
             return ranked
         return [
-            self._rerank(matches, LocalQuery.of(cells), reranked)[:k]
+            self.rerank(matches, LocalQuery.of(cells), reranked)[:k]
             for matches, cells in zip(ranked, local, strict=True)
         ]
 
-    def _rerank(self, matches: list[Match], query: LocalQuery, count: int) -> list[Match]:
-        """The matches with the first `count` in the order of their score, and ranks to fit."""
-        assert self.local is not None  # as it was looked at before
+    def rerank(self, matches: Sequence[Match], query: LocalQuery, count: int) -> list[Match]:
+        """The matches of one query with the first `count` in the order of their score, and ranks to fit.
+
+        Where the index has no local descriptors, they stay as they are.
+        """
+        if self.local is None or not count:
+            return list(matches)
         first = matches[:count]
         votes = query.votes(self.local, np.array([match.entry.id for match in first], dtype=np.int64))
         scored = [

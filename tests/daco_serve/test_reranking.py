@@ -1,0 +1,85 @@
+"""A server ranks the first candidates again by their local descriptors, and says which cells agree."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from daco_index.build import BuildOptions, build_index
+from daco_serve.client.client import Client, Refused
+
+from ..local_parts import draw_streets, save_grid_encoder
+from .conftest import hosted
+
+
+@pytest.fixture(scope="module")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_streets(tmp_path_factory.mktemp("streets"))
+
+
+@pytest.fixture(scope="module")
+def address(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server with an index that has local descriptors."""
+    root = tmp_path_factory.mktemp("local")
+    build_index(str(streets), str(save_grid_encoder(root / "encoder")), root / "index", BuildOptions(progress=False))
+    with hosted(root / "index", rerank=4, max_rerank=6) as address:
+        yield address
+
+
+def test_candidates_are_ranked_again_and_the_answer_says_by_what(address: str, streets: Path) -> None:
+    with Client(address) as client:
+        answer = client.query(streets / "005.png", 8)
+        plain = client.query(streets / "005.png", 8, rerank=0)
+    assert answer.index.reranks
+    assert [match.votes is None for match in answer.matches] == [False] * 4 + [True] * 4
+    best = answer.matches[0]
+    assert best.place == "005" and best.votes == pytest.approx(64, rel=0.05)
+    assert best.score == pytest.approx(best.similarity + 0.05 * best.votes, abs=1e-3)
+    assert answer.best is not None and answer.best.id == best.id
+    assert answer.timings.rerank_ms > 0
+    assert [match.votes for match in plain.matches] == [None] * 8
+    assert [match.score for match in plain.matches] == [match.similarity for match in plain.matches]
+    assert all(match.cells is None for match in answer.matches)
+
+
+def test_matched_cells_say_how_the_query_is_moved(address: str, streets: Path) -> None:
+    picture = Image.open(streets / "002.png")
+    moved = Image.new("RGB", picture.size)
+    moved.paste(picture, (32, 0))  # two cells to the right
+    moved.save(streets.parent / "moved.png")
+    with Client(address) as client:
+        answer = client.query(streets.parent / "moved.png", 6, rerank=6, cells=True)
+    best = answer.matches[0]
+    assert best.place == "002" and best.cells
+    strongest = best.cells[:10]
+    assert [cell.strength for cell in best.cells] == sorted((cell.strength for cell in best.cells), reverse=True)
+    shifts = [round(8 * (cell.reference_x - cell.query_x)) for cell in strongest]
+    assert shifts.count(-2) >= 7
+    assert sum(round(8 * (cell.reference_y - cell.query_y)) == 0 for cell in strongest) >= 7
+
+
+def test_a_batch_is_ranked_again_as_each_alone(address: str, streets: Path) -> None:
+    pictures = sorted(streets.iterdir())[:3]
+    with Client(address) as client:
+        together = [answer for answer in client.query_many(pictures, 3) if not isinstance(answer, Refused)]
+        alone = [client.query(picture, 3) for picture in pictures]
+    assert [[match.id for match in answer.matches] for answer in together] == [
+        [match.id for match in answer.matches] for answer in alone
+    ]
+    assert all(match.votes is not None for answer in together for match in answer.matches)
+
+
+def test_more_candidates_than_the_server_allows_are_refused(address: str, streets: Path) -> None:
+    content = (streets / "001.png").read_bytes()
+    refused = httpx.post(f"{address}/v1/query?rerank=7", content=content)
+    assert refused.status_code == 422
+    assert refused.json()["error"] == {"code": "bad_rerank", "message": "rerank must be a whole number from 0 to 6."}
+
+
+def test_an_index_without_local_descriptors_answers_as_it_did(server: str, photographs: Path) -> None:
+    with Client(server) as client:
+        answer = client.query(photographs / "3.png", 2, rerank=20, cells=True)
+    assert not answer.index.reranks
+    assert [(match.votes, match.cells) for match in answer.matches] == [(None, None)] * 2
