@@ -9,7 +9,8 @@ import typer
 from daco_bench.cli.options import Json
 from daco_core.console import Trust, new_app, option
 from daco_core.errors import DacoError
-from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
+from daco_core.index_argument import IndexCommand
+from daco_index.cli.options import DataRoot, Device, Index, SplitName, SplitOption
 
 if TYPE_CHECKING:
     from daco_serve.engine.calibration import Calibration
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 app = new_app("Fit and judge calibrations.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def calibrate(
+    index: Index,
     queries: Annotated[
         str,
         typer.Argument(
             help="Query photographs that no encoder was trained on: NAME/domain of a data set, or a folder."
         ),
     ],
-    index: Annotated[Path, option("index", "Folder of the index.")],
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
     elsewhere: Annotated[

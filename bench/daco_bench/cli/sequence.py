@@ -7,17 +7,18 @@ import typer
 
 from daco_bench.cli.options import Json
 from daco_core.console import Trust, new_app, option
-from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
+from daco_core.index_argument import IndexCommand
+from daco_index.cli.options import DataRoot, Device, Index, SplitName, SplitOption
 
 app = new_app("Measure recall over a sequence of frames.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def sequence(
+    index: Index,
     queries: Annotated[
         str, typer.Argument(help="The frames, in the natural order of their names: a folder, or NAME/domain.")
     ],
-    index: Annotated[Path, option("index", "Folder of the index.")],
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
     frames: Annotated[

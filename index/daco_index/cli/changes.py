@@ -12,6 +12,7 @@ import typer
 
 from daco_core.console import Trust, new_app
 from daco_core.errors import DacoError
+from daco_core.index_argument import IndexCommand
 from daco_index.cli.options import (
     KEEP,
     BatchSize,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 app = new_app("Change an index.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def add(
     index: Index,
     source: Source,
@@ -67,7 +68,7 @@ def add(
     _print(index, report, as_json)
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def update(
     index: Index,
     batch_size: BatchSize = 16,
@@ -94,7 +95,7 @@ def update(
     _print(index, report, as_json)
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def remove(
     index: Index,
     place: Annotated[list[str] | None, typer.Option(help="A place, with all its photographs; may be repeated.")] = None,
@@ -121,7 +122,7 @@ def remove(
         print(f"{len(gone)} removed; {index} is generation {manifest.generation} of {manifest.count} photographs.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def rollback(
     index: Index,
     to: Annotated[int | None, typer.Option(help="The generation; left out, the one before the live one.")] = None,
@@ -143,7 +144,7 @@ def rollback(
         print(f"{manifest.change}: {index} is generation {manifest.generation} of {manifest.count} photographs.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def generations(index: Index, as_json: Json = False) -> None:
     """List the generations that an index keeps, and what made each.
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from daco_core.console import Trust, new_app, option, run
 from daco_core.foreign_text import printable
+from daco_core.index_argument import IndexCommand
 from daco_index.cli import changes as change_cli
 from daco_index.cli import maintenance as keeping_cli
 from daco_index.cli import tune as tune_cli
@@ -146,7 +147,7 @@ def build(
     )
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def info(
     index: Index,
     as_json: Json = False,
@@ -164,10 +165,10 @@ def info(
         _console().print(_info_table(manifest))
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def search(
+    index: Index,
     image: Annotated[Path, typer.Argument(help="The photograph to look up.")],
-    index: Annotated[Path, typer.Option(help="The folder of an index.")],
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many matches to print.")] = 5,
     device: Device = "auto",
     gpu: GpuOption = GpuUse.auto,

@@ -9,13 +9,14 @@ import typer
 
 from daco_core.console import Trust, new_app
 from daco_core.errors import UsageError
+from daco_core.index_argument import IndexCommand
 from daco_index.cli.changes import saying_what_is_left
 from daco_index.cli.options import KEEP, Index, Json, Keep, Store
 
 app = new_app("Look after an index.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def verify(index: Index, trust: Trust = False, as_json: Json = False) -> None:
     """Check every generation of an index: hashes, counts, that each id has its row and each row its descriptor.
 
@@ -38,9 +39,11 @@ def verify(index: Index, trust: Trust = False, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def merge(
-    indexes: Annotated[list[Path], typer.Argument(help="The folders of two indexes or more, of one encoder.")],
+    indexes: Annotated[
+        list[Path], typer.Argument(help="The folders of two indexes or more, of one encoder; or each as --index.")
+    ],
     out: Annotated[Path, typer.Option(help="A new folder; or the first index, to merge the others into it.")],
     trust: Trust = False,
     keep: Keep = KEEP,
@@ -63,7 +66,7 @@ def merge(
         print(f"{out} is generation {manifest.generation} of {manifest.count} photographs.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def export(
     index: Index,
     geojson: Annotated[Path | None, typer.Option(help="The file to write the catalogue to, for maps.")] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from daco_core.console import option
+from daco_core.index_argument import INDEX_HELP
 
 
 class SplitName(StrEnum):
@@ -33,7 +34,7 @@ class EngineName(StrEnum):
     ray = "ray"
 
 
-Index = Annotated[Path, typer.Argument(help="The folder of an index.")]
+Index = Annotated[Path, typer.Argument(help=INDEX_HELP)]
 Source = Annotated[
     str,
     typer.Argument(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from daco_core.console import Trust, check_suffix, new_app
+from daco_core.index_argument import IndexCommand
 from daco_index.cli.changes import saying_what_is_left
 from daco_index.cli.options import KEEP, BatchSize, DataRoot, Device, Index, Json, Keep, SplitName, SplitOption
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 app = new_app("Set the search of an index.")
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def tune(
     index: Index,
     queries: Annotated[
