@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.images import list_images_below
-from daco_core.photographs.locations import Location, distance_metres
+from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.positions import locate
 from daco_core.recall import recall_at
 from daco_serve.api.encoder import Encoder
@@ -75,7 +75,7 @@ def evaluate(
 
 
 def _by_index(
-    index: Index, asked: dict[Path, Location], metres: float, depth: int
+    index: Index, asked: dict[Path, PhotoLocation], metres: float, depth: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
     depth = min(depth, index.count)
     right = np.zeros((len(asked), depth), dtype=bool)
@@ -89,7 +89,7 @@ def _by_index(
 
 
 def _by_encoder(
-    encoder: Encoder, known: dict[Path, Location], asked: dict[Path, Location], metres: float, depth: int
+    encoder: Encoder, known: dict[Path, PhotoLocation], asked: dict[Path, PhotoLocation], metres: float, depth: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     depth = min(depth, len(known))
     database, queries = encoder.embed(known), encoder.embed(asked)
@@ -105,12 +105,12 @@ def _by_encoder(
     return np.concatenate(right), np.concatenate(answerable)
 
 
-def _degrees(located: dict[Path, Location]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _degrees(located: dict[Path, PhotoLocation]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     places = located.values()
     return np.array([place.latitude for place in places]), np.array([place.longitude for place in places])
 
 
-def _located(folder: Path) -> dict[Path, Location]:
+def _located(folder: Path) -> dict[Path, PhotoLocation]:
     """The photographs below a folder, each with its location."""
     images = list_images_below(folder)
     if not images:

@@ -10,7 +10,7 @@ from daco_core.errors import NotFound
 from daco_index.build import BuildOptions, build_index
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.embedding.precision_record import PrecisionRequest
-from daco_index.search.bundle import Bundle, Match
+from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.api.photographs import Photograph, prepare
 from daco_serve.engine.answers import Estimate, SearchArea
 from daco_serve.engine.calibration import find_calibration, map_extent
@@ -91,7 +91,7 @@ class Index:
         """The number of the generation that answers."""
         return self.bundle.generation
 
-    def search(self, photograph: Photograph, k: int = 5, area: SearchArea | None = None) -> list[Match]:
+    def search(self, photograph: Photograph, k: int = 5, area: SearchArea | None = None) -> list[SearchMatch]:
         """The k reference photographs most similar to a path or Pillow image, the best first.
 
         Args:
@@ -106,7 +106,7 @@ class Index:
 
     def search_descriptor(
         self, descriptor: NDArray[np.float32], k: int = 5, area: SearchArea | None = None
-    ) -> list[Match]:
+    ) -> list[SearchMatch]:
         """As `search`, for a descriptor, (dimension,), that this index's encoder made."""
         return self.bundle.search(descriptor[None], k, self._among(area))[0]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from daco_index.reranking.voting import CellMatch
-    from daco_index.search.bundle import Match
+    from daco_index.search.bundle import SearchMatch
 
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
 # which calibration an answer's probabilities come from: fitted on this index by its owner, shipped with the encoder, or
@@ -89,7 +89,7 @@ class Estimate:
 
     verdict: Verdict
     on_map: float | None = None
-    best: "Match | None" = None
+    best: "SearchMatch | None" = None
     probability: float | None = None
     support: int = 0
     considered: int = 0
@@ -136,7 +136,7 @@ class Answer:
             compared.
     """
 
-    matches: "Sequence[Match]"
+    matches: "Sequence[SearchMatch]"
     estimate: Estimate
     seconds: StageSeconds
     index: IndexSummary

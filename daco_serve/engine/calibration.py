@@ -14,7 +14,7 @@ from daco_core.errors import DacoError
 from daco_core.files import write_text
 from daco_core.photographs.locations import distance_metres
 from daco_index.generations.folders import CALIBRATION_FILE
-from daco_index.generations.manifest import Bounds
+from daco_index.generations.manifest import MapBounds
 from daco_serve.engine.answers import CalibrationKind
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def read_calibration(file: Path) -> Calibration:
         raise DacoError(f"{file} is not a calibration: fit it again with daco-bench calibrate.") from error
 
 
-def map_extent(bounds: Bounds | None) -> float | None:
+def map_extent(bounds: MapBounds | None) -> float | None:
     """Half the diagonal of a map in metres, None where it has no positions."""
     if bounds is None:
         return None

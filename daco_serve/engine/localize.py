@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from daco_core.photographs.locations import EARTH_RADIUS_METRES
-from daco_index.search.bundle import Match
+from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation, Verdict
 from daco_serve.engine.calibration import ActiveCalibration
@@ -29,8 +29,8 @@ class Cluster:
         others: the rest of the matches that had a say, likewise.
     """
 
-    members: list[tuple[Match, float]]
-    others: list[tuple[Match, float]]
+    members: list[tuple[SearchMatch, float]]
+    others: list[tuple[SearchMatch, float]]
 
     @property
     def evidence(self) -> tuple[float, float, float, float]:
@@ -43,7 +43,7 @@ class Cluster:
 
 
 def localize(
-    matches: Sequence[Match], active: ActiveCalibration | None = None, extent: float | None = None
+    matches: Sequence[SearchMatch], active: ActiveCalibration | None = None, extent: float | None = None
 ) -> Estimate:
     """The place that the best matches show, where it is, and how likely that is right.
 
@@ -81,7 +81,7 @@ def localize(
     return replace(found, verdict=verdict, on_map=round(on_map, 3), probability=round(right, 3), location=location)
 
 
-def find_cluster(matches: Sequence[Match]) -> Cluster | None:
+def find_cluster(matches: Sequence[SearchMatch]) -> Cluster | None:
     """The heaviest of the clusters of the first MATCHES, each those within CLUSTER_METRES of one of them.
 
     Of equally heavy ones, the one around the better match. Where no match has a position, matches of one place name
@@ -94,7 +94,7 @@ def find_cluster(matches: Sequence[Match]) -> Cluster | None:
     temperature = TEMPERATURE if heard[0].votes is None else SCORE_TEMPERATURE
     weighted = [(match, math.exp((match.score - heard[0].score) / temperature)) for match in heard]
 
-    def around(seed: Match) -> list[tuple[Match, float]]:
+    def around(seed: SearchMatch) -> list[tuple[SearchMatch, float]]:
         return [(match, weight) for match, weight in weighted if _together(seed.entry, match.entry)]
 
     members = max((around(seed) for seed in heard), key=lambda cluster: round(sum(w for _, w in cluster), 9))

@@ -14,7 +14,7 @@ from daco_core.errors import DacoError, StoreAway
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.reranking.rerank import LocalQuery
 from daco_index.reranking.voting import CellMatch
-from daco_index.search.bundle import Match
+from daco_index.search.bundle import SearchMatch
 from daco_serve.engine.answers import Answer, Estimate, IndexSummary, QueryError, QueryOptions, SearchArea, StageSeconds
 from daco_serve.engine.batching import QueueFull
 from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders
@@ -207,7 +207,7 @@ class Service:
 class _Found:
     """What a search gives; `searched` is when the index had been searched, by `time.perf_counter`."""
 
-    matches: Sequence[Match]
+    matches: Sequence[SearchMatch]
     estimate: Estimate
     cells: list[list[CellMatch] | None] | None
     searched: float

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from daco_index.reranking.voting import CellMatch
-from daco_index.search.bundle import Match as Found
+from daco_index.search.bundle import SearchMatch
 from daco_serve.engine.answers import Answer, IndexSummary, SearchArea
 from daco_serve.engine.service import Service
 from daco_serve.http.schemas import IndexState, Location, Match, MatchedCell, Prior, QueryAnswer, Timings
@@ -62,7 +62,7 @@ def image_address(service: Service, index: str, reference: int) -> str:
     return address if len(service.indexes) == 1 else f"{address}?index={index}"
 
 
-def _match(match: Found, service: Service, index: str, cells: Sequence[CellMatch] | None = None) -> Match:
+def _match(match: SearchMatch, service: Service, index: str, cells: Sequence[CellMatch] | None = None) -> Match:
     entry = match.entry
     return Match(
         rank=match.rank,

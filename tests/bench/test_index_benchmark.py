@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from daco_bench.cli.main import app
 from daco_bench.speed.search.report import growth, to_markdown
-from daco_bench.speed.search.run import Row, run_sizes, statistics
+from daco_bench.speed.search.run import SearchRow, run_sizes, statistics
 from daco_bench.speed.search.synthetic import VIEWS, SyntheticMap, statistics_of
 from daco_core.errors import DacoError
 
@@ -43,7 +43,7 @@ def test_places_are_seen_several_times_and_queries_are_of_them_in_another_condit
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory) -> list[Row]:
+def rows(tmp_path_factory) -> list[SearchRow]:
     work = tmp_path_factory.mktemp("work")
     return list(run_sizes([1000, 5000], 32, 0.9, INSTALLED, work, lambda text: None))
 
@@ -86,7 +86,7 @@ def test_our_answers_are_those_of_bare_faiss(rows):
 
 def test_growth_follows_the_measured_slopes():
     made = [
-        Row(count, "small", "no catalogue", "IVF", True, {}, 1, count**0.5, count**0.5, count, 100, 1000)
+        SearchRow(count, "small", "no catalogue", "IVF", True, {}, 1, count**0.5, count**0.5, count, 100, 1000)
         for count in (10**4, 10**5, 10**6)
     ]
     grown = growth(made)

@@ -28,7 +28,7 @@ from daco_bench.recall.retrieval import Nearest, Retrieval
 from daco_bench.recall.task import Task
 from daco_core.errors import DacoError
 from daco_core.photographs.contact_sheet import GAP
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 
 COLOURS = [(250, 200, 0), (0, 200, 250), (120, 0, 120), (60, 60, 60)]
 
@@ -174,13 +174,13 @@ def test_nothing_is_drawn_where_nothing_failed(bench: Bench, places: Path, small
 
 def test_metres_are_counted_from_the_middle_also_across_the_date_line() -> None:
     # a degree of latitude is 111.195 km on a sphere of the mean radius, of longitude at 60 degrees half of it
-    points = east_north([Location(59.99, 179.99), Location(60.01, -179.99)])
+    points = east_north([PhotoLocation(59.99, 179.99), PhotoLocation(60.01, -179.99)])
     assert points[1] == pytest.approx([0.01 * 111_195 / 2, 0.01 * 111_195], rel=1e-4)
     assert points[0] == pytest.approx(-points[1])
 
 
 def test_the_map_draws_wrong_answers_from_where_they_lie_to_where_the_query_was(painted: list[Path]) -> None:
-    located = {file: Location(0.001 * row, 0.0) for row, file in enumerate(painted)}
+    located = {file: PhotoLocation(0.001 * row, 0.0) for row, file in enumerate(painted)}
     figure = hit_map([answered(painted, [3, 2], [False, True], [0.9, 0.8])], painted[2:], located)
     (axes,) = figure.axes
     north = axes.lines[0].get_ydata()[:2]
@@ -194,7 +194,7 @@ def test_the_map_counts_as_recall_does_and_says_how_far_off(
     for side, domain in (("database", "domain_a"), ("queries", "domain_b")):
         shutil.copytree(places / "places" / "original" / domain / "val", tmp_path / side)
         names = sorted(path.name for path in (tmp_path / side).iterdir())
-        write_locations(tmp_path / side, {name: Location(0.001 * row, 0.0) for row, name in enumerate(names)})
+        write_locations(tmp_path / side, {name: PhotoLocation(0.001 * row, 0.0) for row, name in enumerate(names)})
     options = (
         "--database",
         tmp_path / "database",

@@ -10,32 +10,32 @@ import psutil
 import pytest
 from PIL import Image
 
-from daco_bench.speed.serving.compare import Comparison, Measured
+from daco_bench.speed.serving.compare import MeasuredServer, ServingComparison
 from daco_bench.speed.serving.report import ratios, to_markdown
 from daco_bench.speed.serving.scenes import choose_photographs, make_photographs
 from daco_bench.speed.serving.servers import own_memory
-from daco_bench.speed.serving.timings import Timings
+from daco_bench.speed.serving.timings import ClientTimings
 from daco_core.errors import DacoError
 
 
-def timings(per_second: float, p50: float) -> Timings:
-    return Timings(10, 0, 0, per_second, p50, p50, p50)
+def timings(per_second: float, p50: float) -> ClientTimings:
+    return ClientTimings(10, 0, 0, per_second, p50, p50, p50)
 
 
 def test_latencies_become_rates_and_percentiles() -> None:
-    measured = Timings.of([0.01] * 90 + [0.02] * 9 + [0.5], 2.0, refused=3, errors=1)
+    measured = ClientTimings.of([0.01] * 90 + [0.02] * 9 + [0.5], 2.0, refused=3, errors=1)
     assert (measured.answered, measured.refused, measured.errors) == (100, 3, 1)
     assert (measured.per_second, measured.p50_ms, measured.p95_ms) == (50.0, 10.0, 20.0)
     assert 20 < measured.p99_ms < 500
-    assert Timings.of([], 1.0, errors=4).per_second == 0
+    assert ClientTimings.of([], 1.0, errors=4).per_second == 0
 
 
 def test_ratios_are_to_the_floor_and_to_each_other_server(tmp_path: Path) -> None:
-    comparison = Comparison(
+    comparison = ServingComparison(
         {1: timings(20, 50), 2: timings(40, 50)},
         [
-            Measured("daco-serve", {1: timings(18, 55), 16: timings(38, 400)}, 2**30),
-            Measured("fastapi", {16: timings(19, 800)}, 2**31),
+            MeasuredServer("daco-serve", {1: timings(18, 55), 16: timings(38, 400)}, 2**30),
+            MeasuredServer("fastapi", {16: timings(19, 800)}, 2**31),
         ],
     )
     found = ratios(comparison)

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from daco_bench.report.suite.figures import figures, higher_is_better
 from daco_bench.report.suite.page import sections, worse
-from daco_bench.report.suite.parts import RECALLS, SERVE, Part, all_parts
+from daco_bench.report.suite.parts import RECALLS, SERVE, SuitePart, all_parts
 from daco_bench.report.suite.runs import Run, begin_run, do_parts
 
 SETTINGS = {"name": "places"}
 
 
-def recall_part(places: Path, encoder: Path, name: str = "recall") -> Part:
+def recall_part(places: Path, encoder: Path, name: str = "recall") -> SuitePart:
     options = ("recall", "places", "--data-root", str(places), "--encoder", str(encoder))
-    return Part(name, "Recall", options, RECALLS)
+    return SuitePart(name, "Recall", options, RECALLS)
 
 
-def recall_of(run: Run, part: Part) -> float:
+def recall_of(run: Run, part: SuitePart) -> float:
     result = run.result(part)
     assert result is not None
     return float(result["rows"][0]["recall"]["R@1"])
@@ -93,7 +93,7 @@ def test_a_regression_shows_beside_the_run_before(places: Path, small_encoder: P
 
 
 def test_a_part_that_fails_is_told_and_the_others_run(places: Path, small_encoder: Path, tmp_path: Path) -> None:
-    broken = Part("broken", "Broken", ("recall", "nowhere", "--data-root", str(places)), RECALLS)
+    broken = SuitePart("broken", "Broken", ("recall", "nowhere", "--data-root", str(places)), RECALLS)
     run, _ = begin_run(tmp_path, SETTINGS)
     do_parts(run, [broken, recall_part(places, small_encoder)], lambda text: None)
     bad, good = sections(run, None, [broken, recall_part(places, small_encoder)])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from daco_core.errors import DacoError
-from daco_core.photographs.locations import Location, distance_metres, read_locations, write_locations
+from daco_core.photographs.locations import PhotoLocation, distance_metres, read_locations, write_locations
 from daco_core.photographs.positions import read_positions
 from daco_core.photographs.positions.names import read_name
 from daco_core.photographs.positions.utm import BANDS, utm_to_degrees
@@ -135,18 +135,18 @@ def test_utm_outside_any_zone_is_refused(zone: int, band: str, easting: float) -
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("@386581.60@6173962.91@33@U@@@@@@@@@@@.jpg", Location(55.698167, 13.195389)),
-        ("@@@@@55.69817@13.19539@pano@03@-90@@@@20140607@@.jpg", Location(55.69817, 13.19539, 270.0)),
+        ("@386581.60@6173962.91@33@U@@@@@@@@@@@.jpg", PhotoLocation(55.698167, 13.195389)),
+        ("@@@@@55.69817@13.19539@pano@03@-90@@@@20140607@@.jpg", PhotoLocation(55.69817, 13.19539, 270.0)),
         # frame numbers where UTM should be, as in sets along a railway line
-        ("@000017@000000@33@U@55.69817@13.19539@@@@@@@@@.jpg", Location(55.69817, 13.19539)),
-        ("@334900.57@6252288.75@56@H@.jpg", Location(-33.8568, 151.2153)),
+        ("@000017@000000@33@U@55.69817@13.19539@@@@@@@@@.jpg", PhotoLocation(55.69817, 13.19539)),
+        ("@334900.57@6252288.75@56@H@.jpg", PhotoLocation(-33.8568, 151.2153)),
         ("@0@17@@@@@@@@@@@@@@.jpg", None),
         ("@12@.jpg", None),
         ("@nan@nan@33@U@nan@inf@@@@@@@@@.jpg", None),
         ("IMG_20140607.jpg", None),
     ],
 )
-def test_names_of_the_common_format_are_read_with_any_field_empty(name: str, expected: Location | None) -> None:
+def test_names_of_the_common_format_are_read_with_any_field_empty(name: str, expected: PhotoLocation | None) -> None:
     found = read_name(name)
     if expected is None:
         assert found is None
@@ -158,7 +158,7 @@ def test_names_of_the_common_format_are_read_with_any_field_empty(name: str, exp
 
 def test_exif_gives_the_hemisphere_and_the_heading(tmp_path: Path) -> None:
     picture(tmp_path / "south" / "a.jpg", (-33.5, -70.25, 370.5))
-    assert read_positions(tmp_path) == {"south/a.jpg": Location(-33.5, -70.25, 10.5)}
+    assert read_positions(tmp_path) == {"south/a.jpg": PhotoLocation(-33.5, -70.25, 10.5)}
 
 
 def test_a_camera_without_a_fix_and_a_broken_file_have_no_position(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_table_goes_before_the_name_and_the_name_before_exif_for_each_picture(
     named = "@@@@@2.0@2.0@@@@@@@@@.jpg"
     for name in ("listed.jpg", named, "plain.jpg"):
         picture(tmp_path / name, (3.0, 3.0, 0.0))
-    write_locations(tmp_path, {"listed.jpg": Location(1.0, 1.0, place="square")})
+    write_locations(tmp_path, {"listed.jpg": PhotoLocation(1.0, 1.0, place="square")})
     found = read_positions(tmp_path)
     assert {name: at.latitude for name, at in found.items()} == {"listed.jpg": 1.0, named: 2.0, "plain.jpg": 3.0}
     assert found["listed.jpg"].place == "square"
@@ -181,7 +181,10 @@ def test_a_table_lists_photographs_in_folders_below_it_and_beside_it(tmp_path: P
     bare_copies(tmp_path / "walk", ["north/a.jpg", "b.jpg"])
     (tmp_path / "walk" / "all.csv").write_text("file,latitude,longitude,heading\nnorth\\a.jpg,1,2,\n")
     (tmp_path / "walk.csv").write_text("file,latitude,longitude\nwalk/b.jpg,3,4\nwalk/gone.jpg,5,6\n")
-    assert read_positions(tmp_path / "walk") == {"north/a.jpg": Location(1.0, 2.0), "b.jpg": Location(3.0, 4.0)}
+    assert read_positions(tmp_path / "walk") == {
+        "north/a.jpg": PhotoLocation(1.0, 2.0),
+        "b.jpg": PhotoLocation(3.0, 4.0),
+    }
 
 
 def test_two_tables_that_contradict_each_other_are_refused_by_name(tmp_path: Path) -> None:
@@ -227,13 +230,13 @@ def test_a_broken_table_is_refused_in_one_sentence(tmp_path: Path, name: str, co
 
 def test_rows_without_a_position_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "locations.csv").write_text("file,place,latitude,longitude,heading\na.jpg,hall,,,\nb.jpg,,1,2,\n")
-    assert read_locations(tmp_path) == {"b.jpg": Location(1.0, 2.0)}
+    assert read_locations(tmp_path) == {"b.jpg": PhotoLocation(1.0, 2.0)}
 
 
 def test_locations_survive_writing_and_reading(tmp_path: Path) -> None:
     locations = {
-        "a.jpg": Location(55.6981667, 13.1953889, 359.25, 'the "old" square, north'),
-        "b.jpg": Location(-1.0, -2.0),
+        "a.jpg": PhotoLocation(55.6981667, 13.1953889, 359.25, 'the "old" square, north'),
+        "b.jpg": PhotoLocation(-1.0, -2.0),
     }
     write_locations(tmp_path, locations)
     assert read_locations(tmp_path) == locations
@@ -282,7 +285,7 @@ def test_a_table_that_is_too_large_is_refused_before_it_is_read(tmp_path, monkey
 
 @pytest.mark.parametrize("place", ["=HYPERLINK(1)", "+1", "-a", "@x", "'-a", "harbour"])
 def test_a_place_that_looks_like_a_formula_is_none_in_our_table_and_is_read_back(tmp_path, place):
-    write_locations(tmp_path, {"a.jpg": Location(55.7, 13.2, None, place)})
+    write_locations(tmp_path, {"a.jpg": PhotoLocation(55.7, 13.2, None, place)})
     written = next(csv.DictReader((tmp_path / "locations.csv").open()))["place"]
     assert not written.startswith(("=", "+", "-", "@"))
     assert read_locations(tmp_path)["a.jpg"].place == place

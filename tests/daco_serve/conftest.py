@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from daco_core.encoder.config import EncoderConfig
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index
 from daco_index.generations.folders import CALIBRATION_FILE
 from daco_index.search.bundle import read_manifest
@@ -46,7 +46,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         blocks = np.random.default_rng(number).integers(0, 255, (4, 5, 3), dtype=np.uint8)
         name = f"{number}.png"
         Image.fromarray(blocks).resize((200, 160), Image.Resampling.NEAREST).save(folder / name)
-        locations[name] = Location(35.0 + number * 10 / 111195, 139.0, 90.0, f"place {number}")
+        locations[name] = PhotoLocation(35.0 + number * 10 / 111195, 139.0, 90.0, f"place {number}")
     write_locations(folder, locations)
     return folder
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import daco_serve
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 
 from .conftest import served
 
@@ -94,7 +94,7 @@ def write_walk(folder: Path, numbers: list[int], photographs: Path, first_metres
     for number in numbers:
         Image.open(photographs / f"{number}.png").save(folder / f"{number}.png")
     north = {number: 35.0 + (100 * number + first_metres) / 111195 for number in numbers}
-    write_locations(folder, {f"{number}.png": Location(north[number], 139.0) for number in numbers})
+    write_locations(folder, {f"{number}.png": PhotoLocation(north[number], 139.0) for number in numbers})
     return folder
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from daco_bench.cli.main import app
 from daco_bench.recall.calibrate import TURNS, _curve, _folds, _Names, calibrate
 from daco_core.errors import DacoError, UsageError
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index
 from daco_index.references.find import Reference
 from daco_serve.engine.answers import Estimate
@@ -108,7 +108,7 @@ def wide_map(photographs: Path, encoder_folder: Path, tmp_path: Path) -> tuple[P
                 image.point([int(value * gain) for value in range(256)] * 3).save(folder / f"{number:02}.png")
         kilometre = 1000 / 111195
         write_locations(
-            folder, {f"{number:02}.png": Location(35.0 + number % 6 * kilometre, 139.0) for number in range(count)}
+            folder, {f"{number:02}.png": PhotoLocation(35.0 + number % 6 * kilometre, 139.0) for number in range(count)}
         )
     build_index(str(references), str(encoder_folder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
     return tmp_path / "map", queries

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from daco_index.search.bundle import Match
+from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation
 from daco_serve.engine.localize import FLOOR_METRES, TEMPERATURE, find_cluster, localize
@@ -14,17 +14,17 @@ METRE = 1 / 111195.0802  # degrees of latitude: 180 / (pi * 6371008.8)
 
 def match(
     rank: int, similarity: float, latitude: float | None, longitude: float | None, heading: float | None = None
-) -> Match:
-    return Match(rank, similarity, Entry(rank, "/x.jpg", f"place {rank}", latitude, longitude, heading, 1, 1, ""))
+) -> SearchMatch:
+    return SearchMatch(rank, similarity, Entry(rank, "/x.jpg", f"place {rank}", latitude, longitude, heading, 1, 1, ""))
 
 
-def found(*matches: Match) -> EstimatedLocation:
+def found(*matches: SearchMatch) -> EstimatedLocation:
     location = localize(matches).location
     assert location is not None
     return location
 
 
-def place(*matches: Match) -> tuple[str, int]:
+def place(*matches: SearchMatch) -> tuple[str, int]:
     estimate = localize(matches)
     assert estimate.best is not None
     return estimate.best.entry.place, estimate.support
@@ -106,7 +106,7 @@ def test_evidence_is_similarity_margin_share_and_support() -> None:
 
 
 def test_without_positions_photographs_of_one_place_name_support_each_other() -> None:
-    one, other = (Match(rank, 0.9, Entry(rank, "/x", "gate", None, None, None, 1, 1, "")) for rank in (1, 2))
+    one, other = (SearchMatch(rank, 0.9, Entry(rank, "/x", "gate", None, None, None, 1, 1, "")) for rank in (1, 2))
     cluster = find_cluster([one, other, match(3, 0.8, None, None)])
     assert cluster is not None and [m.rank for m, _ in cluster.members] == [1, 2]
 

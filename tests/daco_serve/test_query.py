@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import daco_serve.engine
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index
 
 from .conftest import hosted
@@ -187,10 +187,10 @@ def lone_and_crowd(photographs: Path, folder: Path) -> Image.Image:
     folder.mkdir()
     lone, crowd = (Image.open(photographs / f"{number}.png").convert("RGB") for number in (3, 4))
     lone.save(folder / "alone.png")
-    locations = {"alone.png": Location(36.0, 139.0)}
+    locations = {"alone.png": PhotoLocation(36.0, 139.0)}
     for number in range(5):
         crowd.save(folder / f"crowd {number}.png")
-        locations[f"crowd {number}.png"] = Location(35.0 + number / 111195, 139.0)
+        locations[f"crowd {number}.png"] = PhotoLocation(35.0 + number / 111195, 139.0)
     write_locations(folder, locations)
     return Image.blend(crowd, lone, 0.58)
 

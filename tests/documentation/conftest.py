@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 
 from .checks import PROJECT
 from .script import PRELUDE
@@ -74,7 +74,7 @@ def _take(folder: Path, numbers: range, gain: float) -> None:
         blocks = np.random.default_rng(number).integers(0, 255, (6, 8, 3)) * gain
         name = f"{number:03d}.jpg"
         Image.fromarray(blocks.astype(np.uint8)).resize((96, 72), Image.Resampling.NEAREST).save(folder / name)
-        locations[name] = Location(WHERE[0] + number * STEP_DEGREES, WHERE[1], 90.0, f"place {number}")
+        locations[name] = PhotoLocation(WHERE[0] + number * STEP_DEGREES, WHERE[1], 90.0, f"place {number}")
     write_locations(folder, locations)
 
 

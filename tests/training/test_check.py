@@ -12,7 +12,7 @@ from PIL import Image
 
 from daco_core.photographs.contact_sheet import contact_sheet
 from daco_core.photographs.layout import DataSet
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_training.datasets.check import CheckReport, check
 
 
@@ -39,7 +39,7 @@ def good(tmp_path: Path) -> DataSet:
                 if split == "train":
                     twin = tmp_path / "mine" / "generated" / domain / split / f"{time}_{number:05}.jpg"
                     draw(twin, 100 * seed + 50 + number)
-            write_locations(folder, {path.name: Location(1.0, 2.0) for path in folder.glob("*.png")})
+            write_locations(folder, {path.name: PhotoLocation(1.0, 2.0) for path in folder.glob("*.png")})
     return DataSet(tmp_path, "mine")
 
 
@@ -99,7 +99,7 @@ def test_two_photographs_of_one_name_are_a_fault(good: DataSet) -> None:
     draw(good.split_folder("domain_a", "val") / "day_00004.jpg", 99)
     write_locations(
         good.split_folder("domain_a", "val"),
-        {path.name: Location(1.0, 2.0) for path in good.images("domain_a", "val")},
+        {path.name: PhotoLocation(1.0, 2.0) for path in good.images("domain_a", "val")},
     )
     assert problems(check(good)) == [("same name", "original/domain_a/val/day_00004.png")]
 

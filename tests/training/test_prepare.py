@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from daco_core.photographs.layout import DataSet
-from daco_core.photographs.locations import Location, read_locations
+from daco_core.photographs.locations import PhotoLocation, read_locations
 
 Done = subprocess.CompletedProcess[str]
 
@@ -80,7 +80,7 @@ def test_tokyo_becomes_300_training_and_75_validation_pairs_with_positions(tmp_p
         assert [path.name for path in training] == [f"{time}_{view:05}.jpg" for view in range(1, 301)]
         assert [path.name for path in validation] == [f"{time}_{view:05}.jpg" for view in range(301, 376)]
         assert {brightness(path) > 150 for path in training + validation} == {time == "day"}
-        assert read_locations(validation[0].parent)[validation[0].name] == Location(35.6801, 139.7, None, "00301")
+        assert read_locations(validation[0].parent)[validation[0].name] == PhotoLocation(35.6801, 139.7, None, "00301")
     assert "1 views do not come in the order day, sunset, night" in done.stderr
     assert daco_data("check", "tokyo", "--data-root", tmp_path).stdout.count("unpaired") == 0
 
@@ -177,7 +177,7 @@ def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car
     assert daco_data(*words, "--partial").returncode == 0
     for domain in ("domain_a", "domain_b"):
         folder = tmp_path / "data" / "cityscapes" / "original" / domain / "train"
-        assert read_locations(folder) == {"ulm_000001_000019.png": Location(48.4, 9.99, 8.0)}
+        assert read_locations(folder) == {"ulm_000001_000019.png": PhotoLocation(48.4, 9.99, 8.0)}
 
 
 def test_cityscapes_without_its_foggy_half_is_refused(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_two_own_folders_become_a_data_set_with_the_same_photographs_validating(
     for domain in dataset.domains:
         assert [path.name for path in dataset.images(domain, "val")] == ["street_8.jpg", "street_9.jpg"]
         assert len(dataset.images(domain, "train")) == 8
-    assert read_locations(dataset.split_folder("domain_a", "val")) == {"street_9.jpg": Location(1.0, 2.0)}
+    assert read_locations(dataset.split_folder("domain_a", "val")) == {"street_9.jpg": PhotoLocation(1.0, 2.0)}
 
 
 def test_other_folders_under_the_same_name_are_refused(tmp_path: Path) -> None:

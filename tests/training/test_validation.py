@@ -9,7 +9,7 @@ from PIL import Image
 
 from daco_core.encoder.config import EncoderConfig
 from daco_core.photographs.layout import DataSet
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.validation import find_validation
 
@@ -24,7 +24,7 @@ def make(root: Path, names: dict[str, dict[str, float | None]]) -> DataSet:
         folder.mkdir(parents=True)
         for name in photographs:
             Image.fromarray(random.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(folder / name)
-        known = {name: Location(north / DEGREE, 0.0) for name, north in photographs.items() if north is not None}
+        known = {name: PhotoLocation(north / DEGREE, 0.0) for name, north in photographs.items() if north is not None}
         if known:
             write_locations(folder, known)
     return DataSet(root, "set")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daco_bench.figures.framed import RIGHT, WRONG, Photograph, framed_sheet
+from daco_bench.figures.framed import RIGHT, WRONG, FramedPhotograph, framed_sheet
 from daco_bench.recall.retrieval import Retrieval
 
 
@@ -74,9 +74,9 @@ def failures_sheet(failures: Sequence[Failure], cell: int = 224) -> Image.Image:
     """
     rows = [
         [
-            Photograph(one.query, None, f"{one.method}: {one.query.name}"),
-            Photograph(one.found, WRONG, f"{one.found_score:.3f}  {one.found.name}"),
-            Photograph(one.right, RIGHT, f"{one.right_score:.3f}, rank {one.right_rank}  {one.right.name}"),
+            FramedPhotograph(one.query, None, f"{one.method}: {one.query.name}"),
+            FramedPhotograph(one.found, WRONG, f"{one.found_score:.3f}  {one.found.name}"),
+            FramedPhotograph(one.right, RIGHT, f"{one.right_score:.3f}, rank {one.right_rank}  {one.right.name}"),
         ]
         for one in failures
     ]

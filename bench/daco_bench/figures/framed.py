@@ -18,7 +18,7 @@ Colour = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Photograph:
+class FramedPhotograph:
     """One cell: a file, the colour of its frame (None for no frame), and what stands below it."""
 
     file: Path
@@ -26,7 +26,7 @@ class Photograph:
     words: str = ""
 
 
-def framed_sheet(rows: Sequence[Sequence[Photograph]], titles: Sequence[str], cell: int) -> Image.Image:
+def framed_sheet(rows: Sequence[Sequence[FramedPhotograph]], titles: Sequence[str], cell: int) -> Image.Image:
     """A sheet with a title over each column; the cells are as high as the tallest photograph needs.
 
     Args:
@@ -50,7 +50,7 @@ def _fit(image: Image.Image, side: int) -> Image.Image:
     return ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS)
 
 
-def _cell(one: Photograph, image: Image.Image, width: int, height: int, words: int) -> Image.Image:
+def _cell(one: FramedPhotograph, image: Image.Image, width: int, height: int, words: int) -> Image.Image:
     cell = Image.new("RGB", (width, height + words), PAPER)
     cell.paste(one.frame or EMPTY, (0, 0, width, height))
     cell.paste(EMPTY, (FRAME, FRAME, width - FRAME, height - FRAME))

@@ -11,7 +11,7 @@ from daco_bench.figures.figure import REFERENCE, RIGHT, WRONG, draw_lines, plain
 from daco_bench.recall.retrieval import Retrieval
 from daco_bench.recall.task import Task
 from daco_core.errors import UsageError
-from daco_core.photographs.locations import EARTH_RADIUS_METRES, Location, distance_metres
+from daco_core.photographs.locations import EARTH_RADIUS_METRES, PhotoLocation, distance_metres
 from daco_index.search.tuning_plot import drawing
 
 PANEL = 5.0  # inches
@@ -21,7 +21,7 @@ Points = NDArray[np.float64]
 """(n, 2): metres east and metres north of the centre."""
 
 
-def task_locations(task: Task) -> dict[Path, Location]:
+def task_locations(task: Task) -> dict[Path, PhotoLocation]:
     """The locations of all images.
 
     Raises:
@@ -35,7 +35,7 @@ def task_locations(task: Task) -> dict[Path, Location]:
     return located
 
 
-def hit_map(answers: Sequence[Retrieval], asked: Sequence[Path], located: Mapping[Path, Location]) -> Any:
+def hit_map(answers: Sequence[Retrieval], asked: Sequence[Path], located: Mapping[Path, PhotoLocation]) -> Any:
     """A matplotlib figure with a panel for each method: queries in green or red, lines to where they were put wrongly.
 
     Args:
@@ -66,7 +66,7 @@ def hit_map(answers: Sequence[Retrieval], asked: Sequence[Path], located: Mappin
     return figure
 
 
-def map_to_json(answers: Sequence[Retrieval], located: Mapping[Path, Location]) -> list[dict[str, Any]]:
+def map_to_json(answers: Sequence[Retrieval], located: Mapping[Path, PhotoLocation]) -> list[dict[str, Any]]:
     """The map as plain values: of each query that counts, where it is, what was found, and how far off that is."""
     found = []
     for one in answers:
@@ -88,7 +88,7 @@ def map_to_json(answers: Sequence[Retrieval], located: Mapping[Path, Location]) 
     return found
 
 
-def east_north(locations: Sequence[Location]) -> Points:
+def east_north(locations: Sequence[PhotoLocation]) -> Points:
     """Metres east and north of the middle of all, on the plane that touches the earth there: good for a city."""
     latitudes = np.array([location.latitude for location in locations])
     longitudes = np.array([location.longitude for location in locations])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from daco_bench.figures.framed import RIGHT, WRONG, Photograph, framed_sheet
+from daco_bench.figures.framed import RIGHT, WRONG, FramedPhotograph, framed_sheet
 from daco_bench.recall.retrieval import Retrieval
 
 
@@ -23,9 +23,9 @@ def query_strips(answers: Sequence[Retrieval], count: int = 8, seed: int = 0, ce
     """
     first = answers[0]
     drawn = np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(first.answerable))[:count])
-    rows = [[Photograph(first.queries[query]), *(_found(one, query) for one in answers)] for query in drawn]
+    rows = [[FramedPhotograph(first.queries[query]), *(_found(one, query) for one in answers)] for query in drawn]
     return framed_sheet(rows, [f"{first.direction}: query", *(one.method for one in answers)], cell)
 
 
-def _found(answers: Retrieval, query: int) -> Photograph:
-    return Photograph(answers.first(query), RIGHT if answers.right[query, 0] else WRONG)
+def _found(answers: Retrieval, query: int) -> FramedPhotograph:
+    return FramedPhotograph(answers.first(query), RIGHT if answers.right[query, 0] else WRONG)

@@ -15,7 +15,7 @@ from daco_core.photographs.locations import distance_metres
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Reference, Split, find_references
-from daco_index.search.bundle import Bundle, Match
+from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.engine.calibration import Bin, Calibration, HeldOut, Outcomes, fit, map_extent
 from daco_serve.engine.localize import LEAST_ON_MAP, MATCHES, find_cluster, localize
 from daco_training.evaluation.validation import RIGHT_METRES
@@ -177,7 +177,7 @@ def _outcomes(
     )
 
 
-def _ask(truth: Reference, matches: Sequence[Match], query: int, rule: _Names) -> _Asked:
+def _ask(truth: Reference, matches: Sequence[SearchMatch], query: int, rule: _Names) -> _Asked:
     location = localize(matches).location
     if location is None or truth.latitude is None or truth.longitude is None:
         cluster = find_cluster(matches)
@@ -187,13 +187,13 @@ def _ask(truth: Reference, matches: Sequence[Match], query: int, rule: _Names) -
     return _Asked(_evidence(matches), error <= RIGHT_METRES, True, error, query)
 
 
-def _evidence(matches: Sequence[Match]) -> tuple[float, ...]:
+def _evidence(matches: Sequence[SearchMatch]) -> tuple[float, ...]:
     cluster = find_cluster(matches)
     assert cluster is not None  # there are matches
     return cluster.evidence
 
 
-def _is_near(truth: Reference, match: Match, rule: _Names) -> bool:
+def _is_near(truth: Reference, match: SearchMatch, rule: _Names) -> bool:
     entry = match.entry
     if truth.latitude is None or truth.longitude is None or entry.latitude is None or entry.longitude is None:
         return rule.same(truth.place, entry.place, CLEARING_FACTOR)

@@ -12,7 +12,7 @@ from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval
 from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.images import list_images, list_images_below
 from daco_core.photographs.layout import DataSet
-from daco_core.photographs.locations import Location, distance_metres
+from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.positions import locate
 from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.descriptors import describe_files
@@ -66,13 +66,13 @@ class Task:
         """
         return describe_files(encoder.eval(), self.images, method)
 
-    def locations(self) -> dict[Path, Location]:
+    def locations(self) -> dict[Path, PhotoLocation]:
         """Where the images were taken, of those whose position is known.
 
         Raises:
             DacoError: a table of positions cannot be understood.
         """
-        located: dict[Path, Location] = {}
+        located: dict[Path, PhotoLocation] = {}
         for folder in self.folders:
             located |= locate(folder, [image for image in self.images if image.is_relative_to(folder)])
         return located
@@ -232,7 +232,7 @@ class _Side:
 
     folder: Path
     images: list[Path]
-    located: dict[Path, Location]
+    located: dict[Path, PhotoLocation]
 
     @classmethod
     def of(cls, folder: Path) -> "_Side":

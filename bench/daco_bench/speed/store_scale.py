@@ -25,7 +25,7 @@ WARM_UP = 20
 
 
 @dataclass(frozen=True)
-class Row:
+class ScaleRow:
     """One size.
 
     Args:
@@ -45,7 +45,7 @@ class Row:
 
 def run_stores(
     address: MilvusAddress, sizes: Sequence[int], dimension: int, say: Callable[[str], None], seed: int = 0
-) -> Iterator[Row]:
+) -> Iterator[ScaleRow]:
     """Measures every size in a collection of its own, which is dropped in the end.
 
     Raises:
@@ -78,14 +78,14 @@ def run_stores(
                 changed.add(exact.vectors(np.arange(CHANGED)), np.arange(count, count + CHANGED))
                 _finish(index, 2, changed)
                 change_seconds = time.perf_counter() - start
-                yield Row(count, round(count / seconds), recall, milvus_ms, exact_ms, round(change_seconds, 2))
+                yield ScaleRow(count, round(count / seconds), recall, milvus_ms, exact_ms, round(change_seconds, 2))
                 shutil.rmtree(index / GENERATIONS)
         finally:
             shutil.rmtree(index / GENERATIONS, ignore_errors=True)
             begin(index, 1).drop()
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
+def to_markdown(rows: Sequence[ScaleRow]) -> str:
     """One line for each size; times also as multiples of FAISS's in the same run."""
     lines = [
         "| descriptors | written, per s | recall@10 | Milvus, ms | FAISS exact, ms | Milvus : exact | "
@@ -100,7 +100,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def to_json(rows: Sequence[Row]) -> str:
+def to_json(rows: Sequence[ScaleRow]) -> str:
     """The figures as they are."""
     return json.dumps([asdict(row) for row in rows], indent=2)
 

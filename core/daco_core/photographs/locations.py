@@ -35,7 +35,7 @@ Degrees = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Location:
+class PhotoLocation:
     """Where and which way a photograph was taken.
 
     Args:
@@ -50,7 +50,7 @@ class Location:
     place: str | None = None
 
 
-def read_locations(folder: Path) -> dict[str, Location]:
+def read_locations(folder: Path) -> dict[str, PhotoLocation]:
     """File name to location, from `locations.csv` in a folder of images; empty where there is none.
 
     Raises:
@@ -65,7 +65,7 @@ def read_locations(folder: Path) -> dict[str, Location]:
     return locations
 
 
-def read_table(file: Path) -> dict[str, Location] | None:
+def read_table(file: Path) -> dict[str, PhotoLocation] | None:
     """File name to location, from a CSV with a header; None where the header names no files and positions.
 
     The columns are ours or the usual other words for them (`COLUMNS`); comma, semicolon or tab divides them.
@@ -106,7 +106,7 @@ def known_columns(names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def parse_location(values: Mapping[str, object], where: str) -> Location | None:
+def parse_location(values: Mapping[str, object], where: str) -> PhotoLocation | None:
     """The location that values under our names hold; None where latitude and longitude are empty.
 
     Raises:
@@ -124,7 +124,7 @@ def parse_location(values: Mapping[str, object], where: str) -> Location | None:
         raise DacoError(f"{where}: latitude {latitude}, longitude {longitude} is not a place on the earth.")
     if direction is not None and not math.isfinite(direction):
         raise DacoError(f"{where}: heading {heading} is not a direction in degrees.")
-    return Location(latitude, longitude, direction, _parse_place(values.get("place"), where))
+    return PhotoLocation(latitude, longitude, direction, _parse_place(values.get("place"), where))
 
 
 def _parse_place(value: object, where: str) -> str | None:
@@ -147,7 +147,7 @@ def check_size(file: Path) -> None:
         )
 
 
-def write_locations(folder: Path, locations: dict[str, Location]) -> None:
+def write_locations(folder: Path, locations: dict[str, PhotoLocation]) -> None:
     """Writes `locations.csv` into a folder of images, sorted by file name, degrees with 7 decimals (a centimetre).
 
     Raises:

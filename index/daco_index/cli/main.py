@@ -44,7 +44,7 @@ from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_
 
 if TYPE_CHECKING:
     from daco_index.generations.manifest import Manifest
-    from daco_index.search.bundle import Match
+    from daco_index.search.bundle import SearchMatch
 
 # the library (PyTorch, FAISS) is imported by the commands that need it, so that help comes at once
 
@@ -257,7 +257,7 @@ def _local_sentence(manifest: "Manifest") -> str:
     return f"by local descriptors, {record.bytes / 1e6:.1f} MB, {each / 1024:.1f} KB a photograph"
 
 
-def _match_table(matches: "list[Match]") -> Table:
+def _match_table(matches: "list[SearchMatch]") -> Table:
     table = Table()
     for name in ("rank", "place", "similarity", "votes", "latitude", "longitude", "heading", "file"):
         table.add_column(name, overflow="fold", justify="left" if name in ("place", "file") else "right")
@@ -276,7 +276,7 @@ def _match_table(matches: "list[Match]") -> Table:
     return table
 
 
-def _as_dict(match: "Match") -> dict[str, object]:
+def _as_dict(match: "SearchMatch") -> dict[str, object]:
     entry = match.entry
     return {
         "rank": match.rank,

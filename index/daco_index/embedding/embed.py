@@ -17,7 +17,7 @@ from daco_core.encoder.preparation import Prepared
 from daco_core.errors import StoreAway
 from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage, open_reduced
-from daco_core.photographs.locations import Location
+from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions.exif import read_exif
 from daco_core.threads import available_cores
 from daco_index.embedding.embedding_cache import Held, KnownEmbeddings, Photograph
@@ -50,7 +50,7 @@ class EmbeddedFiles:
     photographs: list[Photograph]
     unreadable: list[UnreadableImage]
     embedded: int
-    exif: dict[int, Location] = field(default_factory=dict)
+    exif: dict[int, PhotoLocation] = field(default_factory=dict)
 
 
 class EmbeddedSoFar:
@@ -70,7 +70,7 @@ class EmbeddedSoFar:
         self._held: dict[int, int] = {}
         self.photographs: dict[int, Photograph] = {}
         self.unreadable: dict[int, UnreadableImage] = {}
-        self.exif: dict[int, Location] = {}
+        self.exif: dict[int, PhotoLocation] = {}
         self.embedded = 0
 
     def take(
@@ -199,7 +199,7 @@ def embed_files(
 # a prepared image (3, h, w), or where its descriptor is
 Form = Prepared | Held
 # of one file; with the location in its EXIF, if it is in an object store
-Decoded = tuple[Form, Photograph, Location | None]
+Decoded = tuple[Form, Photograph, PhotoLocation | None]
 
 
 def decode_ahead(

@@ -17,7 +17,7 @@ from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, MissingExtra, StoreAway
 from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage
-from daco_core.photographs.locations import Location
+from daco_core.photographs.locations import PhotoLocation
 from daco_index.embedding.embed import EmbeddedFiles, EmbeddedSoFar, embed_files
 from daco_index.embedding.embedding_cache import EmbeddingCache, Held, Photograph
 from daco_index.embedding.engines.create import create_engine
@@ -237,6 +237,6 @@ def _running() -> Iterator[Any]:
             ray.shutdown()
 
 
-def _location(place: NDArray[np.float64]) -> Location:
+def _location(place: NDArray[np.float64]) -> PhotoLocation:
     latitude, longitude, heading = place.tolist()
-    return Location(latitude, longitude, None if np.isnan(heading) else heading)
+    return PhotoLocation(latitude, longitude, None if np.isnan(heading) else heading)

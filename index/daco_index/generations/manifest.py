@@ -26,7 +26,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class MapBounds:
     """The box of latitudes and longitudes (degrees) that holds every located photograph."""
 
     south: float
@@ -75,7 +75,7 @@ class Manifest:
     source: str
     backbone: str
     encoder_fingerprint: str
-    bounds: Bounds | None
+    bounds: MapBounds | None
     files: dict[str, FileRecord]
     change: str
     sources: tuple[SourceRecord, ...]
@@ -134,7 +134,7 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
         if version < 3:
             content |= {"index": EXACT, "search": {"reason": "Exact, as every index of format 2.", "wishes": {}}}
         bounds = content["bounds"]
-        content["bounds"] = None if bounds is None else Bounds(**bounds)
+        content["bounds"] = None if bounds is None else MapBounds(**bounds)
         content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
         content["sources"] = tuple(SourceRecord(**record) for record in content["sources"])
         content["left_out"] = tuple(content["left_out"])
@@ -154,14 +154,14 @@ def _parse_search(content: dict[str, Any]) -> Search:
     return Search(**(content | parts))
 
 
-def bounds_of(entries: Iterable[Entry]) -> Bounds | None:
+def bounds_of(entries: Iterable[Entry]) -> MapBounds | None:
     """The box around every entry whose position is known."""
     points = [(entry.latitude, entry.longitude) for entry in entries]
     latitudes = [latitude for latitude, _ in points if latitude is not None]
     longitudes = [longitude for _, longitude in points if longitude is not None]
     if not latitudes or not longitudes:
         return None
-    return Bounds(min(latitudes), min(longitudes), max(latitudes), max(longitudes))
+    return MapBounds(min(latitudes), min(longitudes), max(latitudes), max(longitudes))
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:

@@ -8,7 +8,7 @@ from typing import Literal
 from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.images import SUFFIXES, list_images_below
 from daco_core.photographs.layout import SPLITS, DataSet
-from daco_core.photographs.locations import Location
+from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import locate
 from daco_index.references.object_stores import find_remote, is_remote
 
@@ -125,7 +125,7 @@ def _folder_images(folder: Path) -> dict[Path, str]:
     return {image: image.relative_to(folder).with_suffix("").as_posix() for image in list_images_below(folder)}
 
 
-def _reference(path: Path | str, place: str, location: Location | None) -> Reference:
+def _reference(path: Path | str, place: str, location: PhotoLocation | None) -> Reference:
     if location is None:
         return Reference(path, place)
     return Reference(path, location.place or place, location.latitude, location.longitude, location.heading)

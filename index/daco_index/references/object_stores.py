@@ -11,7 +11,7 @@ from PIL import Image
 
 from daco_core.errors import DacoError, StoreAway
 from daco_core.photographs.images import SUFFIXES, UnreadableImage, open_reduced
-from daco_core.photographs.locations import Location
+from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import names, tables
 
 TABLES = (".csv", ".geojson")
@@ -32,7 +32,7 @@ def is_remote(source: str) -> bool:
     return "://" in source
 
 
-def find_remote(source: str) -> dict[str, tuple[str, Location | None]]:
+def find_remote(source: str) -> dict[str, tuple[str, PhotoLocation | None]]:
     """The photographs below an address, sorted: of each its address, its path below, and its location if that is known.
 
     Locations come from tables that lie there, and from file names, as those of a folder do; not yet from EXIF, which is

@@ -39,7 +39,7 @@ QUANTISED_FOLDER = "int8"
 AT_ONCE = 65536  # vectors that are held in memory beside the stores
 
 
-class Match(NamedTuple):
+class SearchMatch(NamedTuple):
     """One answer to a query.
 
     Args:
@@ -142,7 +142,7 @@ class Bundle:
         only: Sequence[int] | None = None,
         local: NDArray[np.float32] | None = None,
         rerank: int = 0,
-    ) -> list[list[Match]]:
+    ) -> list[list[SearchMatch]]:
         """The photographs most similar to each descriptor, the best first.
 
         Args:
@@ -177,7 +177,7 @@ class Bundle:
             raise DamagedIndex(f"The store found photographs that the catalogue does not know. {REMEDY}")
         rest = iter(entries)
         ranked = [
-            list(map(Match, range(1, some + 1), row, islice(rest, some)))
+            list(map(SearchMatch, range(1, some + 1), row, islice(rest, some)))
             for row, some in zip(cosines.tolist(), found.sum(axis=1).tolist(), strict=True)
         ]
         if not reranked or local is None:
@@ -187,7 +187,7 @@ class Bundle:
             for matches, cells in zip(ranked, local, strict=True)
         ]
 
-    def rerank(self, matches: Sequence[Match], query: LocalQuery, count: int) -> list[Match]:
+    def rerank(self, matches: Sequence[SearchMatch], query: LocalQuery, count: int) -> list[SearchMatch]:
         """The matches of one query with the first `count` in the order of their score, and ranks to fit.
 
         Where the index has no local descriptors, they stay as they are.

@@ -1,14 +1,12 @@
 """Which FAISS index a number of descriptors calls for: exact while that is fast, else small and nearly exact."""
 
 import math
-import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from daco_core.errors import UsageError
+from daco_core.memory import machine_memory
 
 Gpu = Literal["auto", "on", "off"]
 
@@ -152,14 +150,6 @@ def smaller(count: int, dimension: int, gpu: bool = False) -> list[tuple[str, in
         parts.append((f"OPQ{codes}_{kept},", f"PQ{codes}x4fs", math.ceil(codes / 2)))
     graph = "_HNSW32" if clusters >= MANY_CLUSTERS else ""
     return [(f"{rotated}IVF{clusters}{graph},{codes}", width) for rotated, codes, width in parts]
-
-
-def machine_memory() -> int:
-    """Bytes of memory that this machine, or this container, has."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):
-        return min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total
 
 
 def parse_size(text: str) -> int:

@@ -23,9 +23,9 @@ from tqdm import tqdm
 from daco_core.errors import DacoError, MissingExtra, UsageError
 from daco_core.files import write_bytes, write_text
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_core.threads import available_cores
-from daco_training.city.plan import Place, geography, photograph_pose, plan_places, plan_street
+from daco_training.city.plan import CityPlace, geography, photograph_pose, plan_places, plan_street
 from daco_training.city.rendering.photograph import DOMAINS, take_photograph
 
 FORMAT = 1  # of the pictures: a change to how the city looks counts this up, so that two looks never mix in a folder
@@ -60,7 +60,7 @@ class _Settings:
 class _Job:
     file: Path
     seed: int
-    place: Place
+    place: CityPlace
     domain: str
     width: int
     height: int
@@ -145,7 +145,7 @@ def _check(settings: _Settings, workers: int) -> None:
         )
 
 
-def _prepare(folder: Path, settings: _Settings, plan: list[Place]) -> list[_Job]:
+def _prepare(folder: Path, settings: _Settings, plan: list[CityPlace]) -> list[_Job]:
     """Write all that is known before rendering, and list every image in the order that suits the workers."""
     _claim(folder, settings)
     folders = {domain: f"domain_{letter}" for letter, domain in zip(LETTERS, settings.domains, strict=False)}
@@ -166,10 +166,10 @@ def _prepare(folder: Path, settings: _Settings, plan: list[Place]) -> list[_Job]
     return sorted(jobs, key=lambda job: (job.place.street, settings.domains.index(job.domain), job.place.slot))
 
 
-def _location(seed: int, place: Place, domain: str) -> Location:
+def _location(seed: int, place: CityPlace, domain: str) -> PhotoLocation:
     pose = photograph_pose(seed, place, domain)
     latitude, longitude, heading = geography(plan_street(seed, place.street), pose)
-    return Location(latitude, longitude, heading, place.name)
+    return PhotoLocation(latitude, longitude, heading, place.name)
 
 
 def _claim(folder: Path, settings: _Settings) -> None:

@@ -30,7 +30,7 @@ def stream(seed: int, purpose: str, *key: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class Place:
+class CityPlace:
     """One place: a slot of a street."""
 
     street: int
@@ -74,7 +74,7 @@ class Street:
     bearing: float
 
 
-def plan_places(count: int) -> list[Place]:
+def plan_places(count: int) -> list[CityPlace]:
     """The first `count` places: every fourth is for validation, in streets of its own.
 
     The n-th place is the same whatever the count, so a city can grow without a change to the images it has.
@@ -83,11 +83,13 @@ def plan_places(count: int) -> list[Place]:
     for n in range(count):
         if n % 4 == 1:
             ordinal = n // 4
-            places.append(Place(street=4 * (ordinal // SLOTS) + 1, slot=ordinal % SLOTS, split="val"))
+            places.append(CityPlace(street=4 * (ordinal // SLOTS) + 1, slot=ordinal % SLOTS, split="val"))
         else:
             ordinal = 3 * (n // 4) + (0, 0, 1, 2)[n % 4]
             group = ordinal // SLOTS
-            places.append(Place(street=4 * (group // 3) + (0, 2, 3)[group % 3], slot=ordinal % SLOTS, split="train"))
+            places.append(
+                CityPlace(street=4 * (group // 3) + (0, 2, 3)[group % 3], slot=ordinal % SLOTS, split="train")
+            )
     return places
 
 
@@ -102,7 +104,7 @@ def plan_street(seed: int, street: int) -> Street:
     return Street(street, middle_east - half * along_east, middle_north - half * along_north, bearing)
 
 
-def nominal_pose(seed: int, place: Place) -> Pose:
+def nominal_pose(seed: int, place: CityPlace) -> Pose:
     """Where the place is looked at from, before a photograph's own shift: on the road, obliquely at one row of houses.
 
     Neighbours look at opposite rows; a whole street is looked at in one direction, as on a drive.
@@ -116,7 +118,7 @@ def nominal_pose(seed: int, place: Place) -> Pose:
     return Pose(x, -side * rng.uniform(0.2, 1.2), rng.uniform(1.5, 1.9), yaw, rng.uniform(6.0, 10.0), 0.0)
 
 
-def photograph_pose(seed: int, place: Place, domain: str) -> Pose:
+def photograph_pose(seed: int, place: CityPlace, domain: str) -> Pose:
     """Where a place's photograph in a domain was really taken: within MAX_SHIFT metres and 4 degrees of nominal."""
     nominal = nominal_pose(seed, place)
     rng = stream(seed, f"pose by {domain}", place.street, place.slot)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from daco_core.photographs.layout import PUBLISHED_DOMAINS, DataSet
-from daco_core.photographs.locations import Location, distance_metres
+from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.pairing import pair_keys
 from daco_core.photographs.positions import locate
 from daco_training.encoder.encoder import Encoder
@@ -77,7 +77,7 @@ def find_validation(dataset: DataSet) -> Validation | None:
     return None
 
 
-def _within(locations: Sequence[Location], metres: float) -> Tensor:
+def _within(locations: Sequence[PhotoLocation], metres: float) -> Tensor:
     latitudes = np.array([location.latitude for location in locations])
     longitudes = np.array([location.longitude for location in locations])
     distances = distance_metres(latitudes[:, None], longitudes[:, None], latitudes[None, :], longitudes[None, :])

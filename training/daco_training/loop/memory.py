@@ -3,26 +3,21 @@
 import ctypes
 import os
 import sys
-from pathlib import Path
 
 import torch
+
+from daco_core.memory import machine_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 TRIM_THRESHOLD, MMAP_MAX = 128 * 2**10, 65536  # what they are in glibc
 _kept = False
-
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def total_memory(device: torch.device) -> int:
     """Bytes of memory of a GPU, or of this machine; of a container that is limited to less, its limit."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(whole, int(CGROUP_LIMIT.read_text()))
-    except (OSError, ValueError):  # no container, or "max"
-        return whole
+    return machine_memory()
 
 
 def keep_freed() -> None:

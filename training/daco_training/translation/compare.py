@@ -12,14 +12,14 @@ from daco_training.translation.translator import TRANSLATORS, Translator
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TranslatorComparison:
     """The sheet that was written, and why a method is not on it, by method."""
 
     sheet: Path
     left_out: dict[str, str]
 
 
-def compare_translators(dataset: DataSet, out: Path | None = None, seed: int = 0) -> Comparison:
+def compare_translators(dataset: DataSet, out: Path | None = None, seed: int = 0) -> TranslatorComparison:
     """Writes a sheet of 8 photographs, each under every translator that can work on this data set; trains nothing.
 
     Args:
@@ -47,4 +47,4 @@ def compare_translators(dataset: DataSet, out: Path | None = None, seed: int = 0
     ]
     sheet = out or dataset.folder / "translation" / "compare.jpg"
     save_picture(contact_sheet(rows, ["original", *translators], cell=256), sheet)
-    return Comparison(sheet, left_out)
+    return TranslatorComparison(sheet, left_out)

@@ -32,7 +32,7 @@ TRAIN = {"step_seconds": LOWER, "images_per_second": HIGHER, "ratio": HIGHER, "p
 
 
 @dataclass(frozen=True)
-class Part:
+class SuitePart:
     """One benchmark of the suite.
 
     Args:
@@ -53,7 +53,7 @@ class Part:
         return ("daco-bench", *self.options, "--json")
 
 
-def all_parts(name: str, data_root: Path, work: Path, quick: bool) -> list[Part]:
+def all_parts(name: str, data_root: Path, work: Path, quick: bool) -> list[SuitePart]:
     """The suite, the quick parts first.
 
     Args:
@@ -78,12 +78,12 @@ def all_parts(name: str, data_root: Path, work: Path, quick: bool) -> list[Part]
     embedding = ("embed", f"{name}/domain_a", *data, "--split", "val", "--rounds", "1" if quick else "3")
     serve = ("serve", "--concurrency", "1,4" if quick else "1,4,16,64", *seconds)
     return [
-        Part("recall", "Recall of the encoder that comes with the package", recall(), RECALLS),
-        Part("embed", "Building an index beside its bare engine", embedding, EMBED),
-        Part("serve", "The server beside a bare loop, FastAPI and LitServe", serve, SERVE),
-        Part("index", "Search beside FAISS, usearch and hnswlib", sizes, SEARCH),
-        Part("train", "Training beside a loop as the published code's", speed, TRAIN),
-        Part("compare", "The methods, one budget", trained("compare", "--recipe", "modern"), RECALLS),
-        Part("translators", "The twins, one budget", trained("translators", "--recipe", "modern"), RECALLS),
-        Part("ablate", "Our recipe without each of its parts", trained("ablate"), RECALLS),
+        SuitePart("recall", "Recall of the encoder that comes with the package", recall(), RECALLS),
+        SuitePart("embed", "Building an index beside its bare engine", embedding, EMBED),
+        SuitePart("serve", "The server beside a bare loop, FastAPI and LitServe", serve, SERVE),
+        SuitePart("index", "Search beside FAISS, usearch and hnswlib", sizes, SEARCH),
+        SuitePart("train", "Training beside a loop as the published code's", speed, TRAIN),
+        SuitePart("compare", "The methods, one budget", trained("compare", "--recipe", "modern"), RECALLS),
+        SuitePart("translators", "The twins, one budget", trained("translators", "--recipe", "modern"), RECALLS),
+        SuitePart("ablate", "Our recipe without each of its parts", trained("ablate"), RECALLS),
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from daco_bench.report.html_page import write_page
-from daco_bench.report.suite.parts import Part
+from daco_bench.report.suite.parts import SuitePart
 from daco_bench.speed.machine import machine
 from daco_core.errors import DacoError
 
@@ -33,12 +33,12 @@ class Run:
     def about(self) -> dict[str, Any]:
         return _read(self.folder / RUN_FILE)
 
-    def result(self, part: Part) -> dict[str, Any] | None:
+    def result(self, part: SuitePart) -> dict[str, Any] | None:
         """What a part printed; None where it has not run, or did not get to its end."""
         file = self.folder / f"{part.name}.json"
         return _read(file) if file.is_file() else None
 
-    def failure(self, part: Part) -> str | None:
+    def failure(self, part: SuitePart) -> str | None:
         """The sentence in which a part failed."""
         failed: dict[str, str] = self.about["failed"]
         return failed.get(part.name)
@@ -73,7 +73,7 @@ def begin_run(out: Path, settings: dict[str, Any]) -> tuple[Run, Run | None]:
     return run, before
 
 
-def do_parts(run: Run, parts: Sequence[Part], note: Callable[[str], None]) -> None:
+def do_parts(run: Run, parts: Sequence[SuitePart], note: Callable[[str], None]) -> None:
     """Runs the parts that have no result yet, each as a command of its own; one that fails does not stop the others.
 
     Raises:

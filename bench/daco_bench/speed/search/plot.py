@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from daco_bench.speed.search.run import Row
+from daco_bench.speed.search.run import SearchRow
 from daco_index.search.tuning_plot import drawing, save_figure
 
 PANELS = (
@@ -19,7 +19,7 @@ SHOWN = {
 }
 
 
-def plot_rows(rows: Sequence[Row], file: Path) -> None:
+def plot_rows(rows: Sequence[SearchRow], file: Path) -> None:
     """Draws three panels over the size, a line for each engine; .svg, .png or .pdf.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 
 from daco_bench.report import text_table
 from daco_bench.speed.machine import machine
-from daco_bench.speed.search.run import BATCH, Row
+from daco_bench.speed.search.run import BATCH, SearchRow
 from daco_index.search.index_choice import size
 
 FAR = (10**8, 10**9)
@@ -44,7 +44,7 @@ class Growth:
     far: dict[int, dict[str, float]]
 
 
-def growth(rows: Sequence[Row]) -> Growth | None:
+def growth(rows: Sequence[SearchRow]) -> Growth | None:
     """The growth of our small index; None where only one size was measured.
 
     Without the catalogue, whose reads depend on what the kernel happens to hold of it.
@@ -75,7 +75,7 @@ def growth(rows: Sequence[Row]) -> Growth | None:
     return Growth({name: round(slope, 3) for name, slope in slopes.items()}, far)
 
 
-def to_line(row: Row) -> str:
+def to_line(row: SearchRow) -> str:
     """What was measured of a row, as soon as it was."""
     return (
         f"{row.count}: {row.kind}, {row.asked}: recall {row.recall:.3f}, one query {row.query_ms:.3g} ms,"
@@ -83,7 +83,7 @@ def to_line(row: Row) -> str:
     )
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
+def to_markdown(rows: Sequence[SearchRow]) -> str:
     """A table of all rows, and one of the growth."""
     bare = {(row.count, row.kind): row for row in rows if row.asked.startswith("bare FAISS")}
     lines = [list(COLUMNS), ["---:", "---", "---"] + ["---:"] * (len(COLUMNS) - 3)]
@@ -113,7 +113,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     return "\n\n".join(tables)
 
 
-def to_json(rows: Sequence[Row], dimension: int, goal: float, statistics: dict[str, Any]) -> dict[str, Any]:
+def to_json(rows: Sequence[SearchRow], dimension: int, goal: float, statistics: dict[str, Any]) -> dict[str, Any]:
     """Everything, with what it was measured on; `goal` is the recall that each engine was set to."""
     grown = growth(rows)
     return {

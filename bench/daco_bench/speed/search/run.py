@@ -24,9 +24,10 @@ from daco_bench.speed.search.engines import (
 )
 from daco_bench.speed.search.synthetic import VIEWS, SyntheticMap, statistics_of
 from daco_core.errors import DacoError, UsageError
+from daco_core.memory import machine_memory
 from daco_index.generations.folders import generation_folder, read_current
 from daco_index.search.bundle import VECTORS_FILE
-from daco_index.search.index_choice import EXACT, SearchOptions, choose, machine_memory, size, smaller
+from daco_index.search.index_choice import EXACT, SearchOptions, choose, size, smaller
 from daco_index.search.stores.faiss import FaissStore
 from daco_index.search.tuning import K, Queries, curve, pick, queries_for, recall_of, surely
 
@@ -44,7 +45,7 @@ EXACT_ON_GPU, SMALL_ON_GPU = "exact on a GPU", "small on a GPU"
 
 
 @dataclass(frozen=True)
-class Row:
+class SearchRow:
     """One engine at one size.
 
     Args:
@@ -87,7 +88,7 @@ def run_sizes(
     say: Callable[[str], None],
     seed: int = 0,
     gpu: bool = False,
-) -> Iterator[Row]:
+) -> Iterator[SearchRow]:
     """Builds and measures every engine at every size; where the memory would not do, the small index alone.
 
     Args:
@@ -128,7 +129,7 @@ def _run_size(
     asked_how: Sequence[str],
     work: Path,
     say: Callable[[str], None],
-) -> Iterator[Row]:
+) -> Iterator[SearchRow]:
     dimension = synthetic.dimension
     factories = {
         "exact": EXACT,
@@ -143,7 +144,7 @@ def _run_size(
     set_by, queries = queries_for(exact, queries[::2], "tuning"), queries[1::2]
     truth = exact.search_exactly(queries, K)[1]
 
-    rows: dict[str, Row] = {}
+    rows: dict[str, SearchRow] = {}
     searchers: dict[str, Searcher] = {}
     for kind in kinds:
         if kind in OTHERS:
@@ -240,9 +241,9 @@ def resident_of(engine: str, folder: Path, queries: Vectors, setting: Setting) -
     return measured
 
 
-def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, seconds: float) -> Row:
+def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, seconds: float) -> SearchRow:
     """What is known before the measuring."""
-    return Row(count, kind, asked, factory, chosen, setting, 0, 0, 0, seconds, 0, 0)
+    return SearchRow(count, kind, asked, factory, chosen, setting, 0, 0, 0, seconds, 0, 0)
 
 
 def _build_all(

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from daco_bench.speed.serving.servers import Running, Start, daco_serve, program, rival, running
-from daco_bench.speed.serving.timings import Timings
+from daco_bench.speed.serving.servers import RunningServer, Start, daco_serve, program, rival, running
+from daco_bench.speed.serving.timings import ClientTimings
 from daco_core.errors import DacoError, UsageError
 from daco_core.threads import available_cores
 
@@ -21,24 +21,24 @@ SERVERS = (OURS, "fastapi", "litserve")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredServer:
     """A server: what was measured at each concurrency, and the most memory that its processes took, in bytes."""
 
     name: str
-    runs: dict[int, Timings]
+    runs: dict[int, ClientTimings]
     memory: int
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ServingComparison:
     """All of one run.
 
     Args:
         floor: the bare loop; by how many loops ran at once.
     """
 
-    floor: dict[int, Timings]
-    servers: list[Measured] = field(default_factory=list)
+    floor: dict[int, ClientTimings]
+    servers: list[MeasuredServer] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Soak:
 
     seconds: float
     clients: int
-    timings: Timings
+    timings: ClientTimings
     growth: float
     memory: list[tuple[float, int]]
 
@@ -66,7 +66,7 @@ def compare(
     rounds: int,
     workers: int,
     precision: str,
-) -> Comparison:
+) -> ServingComparison:
     """Measures the floor and the servers by turns, so that whatever else the machine does hits all alike.
 
     All are started first and idle between their turns. In each round each has one run of so many seconds at each
@@ -79,8 +79,8 @@ def compare(
     if unknown:
         raise UsageError(f"There is no server {sorted(unknown)[0]!r} to compare: choose of {', '.join(SERVERS)}.")
     cores = available_cores()
-    floor: dict[int, list[Timings]] = {loops: [] for loops in sorted({1, cores})}
-    measured: dict[str, dict[int, list[Timings]]] = {name: {at: [] for at in concurrencies} for name in servers}
+    floor: dict[int, list[ClientTimings]] = {loops: [] for loops in sorted({1, cores})}
+    measured: dict[str, dict[int, list[ClientTimings]]] = {name: {at: [] for at in concurrencies} for name in servers}
     with ExitStack() as stack:
         run_floor = stack.enter_context(_floor(index, photographs, cores))
         started = {}
@@ -101,28 +101,30 @@ def compare(
                     measured[name][clients].append(run)
                     _say_run(number, rounds, name, clients, run)
         peaks = {name: server.peak() for name, server in started.items()}
-    return Comparison(_medians(floor), [Measured(name, _medians(runs), peaks[name]) for name, runs in measured.items()])
+    return ServingComparison(
+        _medians(floor), [MeasuredServer(name, _medians(runs), peaks[name]) for name, runs in measured.items()]
+    )
 
 
-def _medians(runs: dict[int, list[Timings]]) -> dict[int, Timings]:
-    return {at: Timings.median(timings) for at, timings in runs.items()}
+def _medians(runs: dict[int, list[ClientTimings]]) -> dict[int, ClientTimings]:
+    return {at: ClientTimings.median(timings) for at, timings in runs.items()}
 
 
 @contextmanager
-def _floor(index: Path, photographs: Sequence[Path], cores: int) -> Iterator[Callable[[int, float], Timings]]:
+def _floor(index: Path, photographs: Sequence[Path], cores: int) -> Iterator[Callable[[int, float], ClientTimings]]:
     """The bare loop in a process of its own, to be run so many at once for so many seconds."""
     process = subprocess.Popen(
         program("floor", index, cores, *photographs), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
-    def run(loops: int, seconds: float) -> Timings:
+    def run(loops: int, seconds: float) -> ClientTimings:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(f"{loops} {seconds}\n")
         process.stdin.flush()
         line = process.stdout.readline()
         if not line:
             raise DacoError("The bare loop ended: what it said is above.")
-        return Timings(**json.loads(line))
+        return ClientTimings(**json.loads(line))
 
     try:
         yield run
@@ -143,7 +145,7 @@ def soak(index: Path, photographs: Sequence[Path], clients: int, seconds: float,
     return Soak(seconds, clients, timings, round(100 * (late / early - 1), 2), server.memory)
 
 
-def load(server: Running, photographs: Sequence[Path], clients: int, seconds: float) -> Timings:
+def load(server: RunningServer, photographs: Sequence[Path], clients: int, seconds: float) -> ClientTimings:
     """One run of the load generator, in a process of its own.
 
     Raises:
@@ -155,7 +157,7 @@ def load(server: Running, photographs: Sequence[Path], clients: int, seconds: fl
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + PATIENCE_SECONDS, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise DacoError(f"The load cannot be made: {str(error.stderr or error).strip()[-500:]}") from error
-    timings = Timings(**json.loads(done.stdout.splitlines()[-1]))
+    timings = ClientTimings(**json.loads(done.stdout.splitlines()[-1]))
     taken = server.cpu_seconds() - before
     return replace(timings, cpu_ms=round(1000 * taken / max(1, timings.answered), 1))
 
@@ -170,6 +172,6 @@ def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def _say_run(number: int, rounds: int, name: str, at_once: int, run: Timings) -> None:
+def _say_run(number: int, rounds: int, name: str, at_once: int, run: ClientTimings) -> None:
     speed = f"{run.per_second:g} requests/s, p50 {run.p50_ms:g} ms"
     _say(f"round {number + 1} of {rounds}: {name}, {at_once} at once: {speed}")

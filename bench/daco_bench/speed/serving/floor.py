@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from daco_bench.speed.serving.timings import Timings
+from daco_bench.speed.serving.timings import ClientTimings
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.search.bundle import Bundle
 from daco_serve.engine.decoding import decode
@@ -37,7 +37,7 @@ class Floor:
         for photograph in photographs:
             self._look_up(photograph)
 
-    def run(self, seconds: float) -> Timings:
+    def run(self, seconds: float) -> ClientTimings:
         """Through all photographs again and again for so many seconds."""
         latencies: list[float] = []
         end = time.perf_counter() + seconds
@@ -54,7 +54,7 @@ class Floor:
             one.start()
         for one in threads:
             one.join()
-        timings = Timings.of(latencies, time.perf_counter() - began)
+        timings = ClientTimings.of(latencies, time.perf_counter() - began)
         return replace(timings, cpu_ms=round(1000 * (time.process_time() - cpu) / len(latencies), 1))
 
     def _look_up(self, photograph: bytes) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from daco_bench.speed.serving.timings import Timings
+from daco_bench.speed.serving.timings import ClientTimings
 
 FIELD = "image"
 BOUNDARY = uuid4().hex
@@ -21,7 +21,7 @@ FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 TIMEOUT_SECONDS = 60
 
 
-async def send(url: str, clients: int, seconds: float, photographs: list[bytes]) -> Timings:
+async def send(url: str, clients: int, seconds: float, photographs: list[bytes]) -> ClientTimings:
     """So many clients at once for so many seconds, over kept connections; none waits before it asks again."""
     forms = [_form(photograph) for photograph in photographs]
     latencies: list[float] = []
@@ -54,7 +54,7 @@ async def send(url: str, clients: int, seconds: float, photographs: list[bytes])
     began = time.perf_counter()
     async with aiohttp.ClientSession(connector=connections, timeout=timeout) as session:
         await asyncio.gather(*(client(number * 5, session) for number in range(clients)))
-    return Timings.of(latencies, time.perf_counter() - began, refused, errors)
+    return ClientTimings.of(latencies, time.perf_counter() - began, refused, errors)
 
 
 def _form(photograph: bytes) -> bytes:

@@ -8,8 +8,8 @@ from typing import Any
 
 from daco_bench.report import text_table
 from daco_bench.speed.machine import in_words, machine
-from daco_bench.speed.serving.compare import OURS, Comparison, Soak
-from daco_bench.speed.serving.timings import Timings
+from daco_bench.speed.serving.compare import OURS, ServingComparison, Soak
+from daco_bench.speed.serving.timings import ClientTimings
 
 MEBIBYTE = 2**20
 PACKAGES = ("openvino", "pillow", "uvicorn")
@@ -21,7 +21,7 @@ def _measured_on() -> str:
     return ", ".join((in_words(machine()), *packages))
 
 
-def to_json(comparison: Comparison | None, soak: Soak | None, photographs: Sequence[Path]) -> dict[str, Any]:
+def to_json(comparison: ServingComparison | None, soak: Soak | None, photographs: Sequence[Path]) -> dict[str, Any]:
     """Everything, as plain values."""
     content: dict[str, Any] = {"machine": _measured_on(), "photographs": _describe(photographs)}
     if comparison is not None:
@@ -40,7 +40,7 @@ def to_json(comparison: Comparison | None, soak: Soak | None, photographs: Seque
     return content
 
 
-def ratios(comparison: Comparison) -> dict[str, float]:
+def ratios(comparison: ServingComparison) -> dict[str, float]:
     """How our server does beside the floor and beside each other server, at the concurrencies that were measured."""
     ours = next((measured.runs for measured in comparison.servers if measured.name == OURS), {})
     found = {}
@@ -60,7 +60,7 @@ def ratios(comparison: Comparison) -> dict[str, float]:
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def to_markdown(comparison: Comparison | None, soak: Soak | None, photographs: Sequence[Path]) -> str:
+def to_markdown(comparison: ServingComparison | None, soak: Soak | None, photographs: Sequence[Path]) -> str:
     """The tables in Markdown."""
     parts = [f"{_measured_on()}. {_describe(photographs)}"]
     if comparison is not None:
@@ -70,7 +70,7 @@ def to_markdown(comparison: Comparison | None, soak: Soak | None, photographs: S
     return "\n\n".join(parts)
 
 
-def _table(comparison: Comparison) -> str:
+def _table(comparison: ServingComparison) -> str:
     head = ["", "at once", "requests/s", "p50 ms", "p95 ms", "p99 ms", "CPU ms each", "503", "errors", "memory MiB"]
     rows = [["floor", str(loops), *_cells(timings), ""] for loops, timings in comparison.floor.items()]
     for measured in comparison.servers:
@@ -79,12 +79,12 @@ def _table(comparison: Comparison) -> str:
     return text_table.to_markdown(head, rows, words=1)
 
 
-def _cells(timings: Timings) -> list[str]:
+def _cells(timings: ClientTimings) -> list[str]:
     values = [timings.per_second, timings.p50_ms, timings.p95_ms, timings.p99_ms, timings.cpu_ms]
     return [*(f"{value:.1f}" for value in values), str(timings.refused), str(timings.errors)]
 
 
-def _ratio_table(comparison: Comparison) -> str:
+def _ratio_table(comparison: ServingComparison) -> str:
     return text_table.to_markdown(
         [OURS, "times"], [[name, f"{value:.2f}"] for name, value in ratios(comparison).items()], words=1
     )

@@ -24,7 +24,7 @@ STOP_SECONDS = 30
 
 
 @dataclass
-class Running:
+class RunningServer:
     """A server that answers.
 
     Args:
@@ -73,7 +73,7 @@ class Start:
 
 
 @contextmanager
-def running(start: Start) -> Iterator[Running]:
+def running(start: Start) -> Iterator[RunningServer]:
     """A server while it is needed.
 
     Raises:
@@ -90,7 +90,7 @@ def running(start: Start) -> Iterator[Running]:
     found = threading.Event()
     threading.Thread(target=_listen, args=(process, said, found), daemon=True).start()
     try:
-        server = Running(f"{_address(start, process, said, found)}{start.path}", process)
+        server = RunningServer(f"{_address(start, process, said, found)}{start.path}", process)
         weighing = threading.Event()
         scales = threading.Thread(target=_weigh, args=(server, weighing), daemon=True)
         scales.start()
@@ -141,7 +141,7 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _weigh(server: Running, done: threading.Event) -> None:
+def _weigh(server: RunningServer, done: threading.Event) -> None:
     began = time.monotonic()
     while not done.wait(WEIGH_SECONDS):
         size = sum(own_memory(member) for member in _family(server.process.pid))

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Timings:
+class ClientTimings:
     """One run at one concurrency.
 
     Args:
@@ -32,7 +32,7 @@ class Timings:
     cpu_ms: float = 0.0
 
     @classmethod
-    def of(cls, latencies: Sequence[float], seconds: float, refused: int = 0, errors: int = 0) -> "Timings":
+    def of(cls, latencies: Sequence[float], seconds: float, refused: int = 0, errors: int = 0) -> "ClientTimings":
         """From the seconds that each answered request took, and those that the run took."""
         p50, p95, p99 = np.percentile(latencies, (50, 95, 99)) * 1000 if latencies else (0, 0, 0)
         return cls(
@@ -46,7 +46,7 @@ class Timings:
         )
 
     @classmethod
-    def median(cls, rounds: Sequence["Timings"]) -> "Timings":
+    def median(cls, rounds: Sequence["ClientTimings"]) -> "ClientTimings":
         """Of several rounds: all that were counted, and the medians of what was timed."""
         counts = {name: sum(getattr(one, name) for one in rounds) for name in ("answered", "refused", "errors")}
         timed = ("per_second", "p50_ms", "p95_ms", "p99_ms", "cpu_ms")

@@ -7,13 +7,13 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
-from daco_core.photographs.locations import Location
+from daco_core.photographs.locations import PhotoLocation
 
 # what Pillow raises on files that are no images, and on EXIF that is damaged
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
 
 
-def read_exif(image: Path | BinaryIO) -> Location | None:
+def read_exif(image: Path | BinaryIO) -> PhotoLocation | None:
     """The GPS position and direction in a photograph's EXIF; None where there is none, or the file is no image.
 
     The heading is GPSImgDirection as it stands: one against magnetic north is not corrected for declination.
@@ -31,7 +31,7 @@ def read_exif(image: Path | BinaryIO) -> Location | None:
     if abs(latitude) > 90 or abs(longitude) > 180:
         return None
     heading = _number(gps.get(ExifTags.GPS.GPSImgDirection))
-    return Location(latitude, longitude, None if heading is None else heading % 360)
+    return PhotoLocation(latitude, longitude, None if heading is None else heading % 360)
 
 
 def _degrees(parts: Any, reference: Any, negative: str) -> float | None:

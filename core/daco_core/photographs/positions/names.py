@@ -7,14 +7,14 @@ Geo-localization Benchmark", CVPR 2022): metres with 2 decimals, degrees with 5.
 
 import math
 
-from daco_core.photographs.locations import Location, distance_metres
+from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.positions.utm import utm_to_degrees
 
 FIELDS = 15  # between the first @ and the suffix; some writers stop after longitude
 AGREE_METRES = 10.0
 
 
-def read_name(name: str) -> Location | None:
+def read_name(name: str) -> PhotoLocation | None:
     """The location in a file's name; None where the name has another form or holds no position.
 
     UTM is the more precise of the two and is taken where it agrees with the degrees to 10 metres, or where there are
@@ -31,7 +31,7 @@ def read_name(name: str) -> Location | None:
     if degrees and utm and distance_metres(*degrees, *utm) < AGREE_METRES:
         position = utm
     heading = _number(fields[8])
-    return Location(*position, None if heading is None else heading % 360)
+    return PhotoLocation(*position, None if heading is None else heading % 360)
 
 
 def _degrees(latitude: str, longitude: str) -> tuple[float, float] | None:

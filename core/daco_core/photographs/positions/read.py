@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daco_core.photographs.images import list_images_below
-from daco_core.photographs.locations import Location
+from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import exif, names, tables
 
 
-def read_positions(folder: Path) -> dict[str, Location]:
+def read_positions(folder: Path) -> dict[str, PhotoLocation]:
     """Path below the folder (`a.jpg`, `north/b.jpg`) to location, of every photograph whose position is known.
 
     Raises:
@@ -18,7 +18,7 @@ def read_positions(folder: Path) -> dict[str, Location]:
     return {image.relative_to(folder).as_posix(): location for image, location in located.items()}
 
 
-def locate(folder: Path, images: Sequence[Path]) -> dict[Path, Location]:
+def locate(folder: Path, images: Sequence[Path]) -> dict[Path, PhotoLocation]:
     """The images whose position is known, with their locations.
 
     For each photograph the first of these that knows it: a CSV or GeoJSON in its folder, in a folder above it up to

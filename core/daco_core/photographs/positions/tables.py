@@ -7,7 +7,7 @@ from pathlib import Path
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import (
     LOCATIONS_FILE,
-    Location,
+    PhotoLocation,
     check_size,
     distance_metres,
     known_columns,
@@ -20,7 +20,7 @@ AGREE_METRES = 1.0  # two tables that lie closer say the same
 WGS84 = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
-def locate(folder: Path, images: Sequence[Path]) -> dict[Path, Location]:
+def locate(folder: Path, images: Sequence[Path]) -> dict[Path, PhotoLocation]:
     """The images that a table lists, with their locations.
 
     Tables are the `.csv` and `.geojson` files in `folder` and in the folders below it that lead to an image, and those
@@ -32,7 +32,7 @@ def locate(folder: Path, images: Sequence[Path]) -> dict[Path, Location]:
     """
     wanted = {image.absolute(): image for image in images}
     source: dict[Path, Path] = {}
-    located: dict[Path, Location] = {}
+    located: dict[Path, PhotoLocation] = {}
     for table in _tables(folder.absolute(), list(wanted)):
         # what lies beside the folder may name files as seen from there, or from within the folder
         bases = [table.parent] if table.parent != folder.absolute().parent else [folder.absolute(), table.parent]
@@ -65,13 +65,13 @@ def _tables(folder: Path, images: Sequence[Path]) -> list[Path]:
     return inside + [path for path in beside if path.is_file()]
 
 
-def _read(table: Path) -> dict[str, Location]:
+def _read(table: Path) -> dict[str, PhotoLocation]:
     if table.name == LOCATIONS_FILE:
         return read_locations(table.parent)
     return (read_table(table) if table.suffix.lower() == ".csv" else read_geojson(table)) or {}
 
 
-def read_geojson(file: Path) -> dict[str, Location]:
+def read_geojson(file: Path) -> dict[str, PhotoLocation]:
     """File name to location, from the points of a GeoJSON feature collection (RFC 7946).
 
     A point's properties hold the file's name, and its heading and place if they are known, under the names of
@@ -114,5 +114,5 @@ def read_geojson(file: Path) -> dict[str, Location]:
     return locations
 
 
-def _metres_apart(one: Location, other: Location) -> float:
+def _metres_apart(one: PhotoLocation, other: PhotoLocation) -> float:
     return float(distance_metres(one.latitude, one.longitude, other.latitude, other.longitude))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from daco_training.city.plan import Place, photograph_pose, stream
+from daco_training.city.plan import CityPlace, photograph_pose, stream
 from daco_training.city.rendering import weather
 from daco_training.city.rendering.scene import Rendering, render
 
@@ -35,7 +35,7 @@ def develop_rendering(rendering: Rendering, domain: str, rng: np.random.Generato
     return weather.develop(image)
 
 
-def take_photograph(seed: int, place: Place, domain: str, width: int, height: int) -> np.ndarray:
+def take_photograph(seed: int, place: CityPlace, domain: str, width: int, height: int) -> np.ndarray:
     """The photograph of a place in a domain, 8-bit sRGB (height, width, 3): a pure function of its arguments."""
     rendering = render(seed, place, domain, photograph_pose(seed, place, domain), width, height)
     return develop_rendering(rendering, domain, stream(seed, f"camera by {domain}", place.street, place.slot))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daco_training.city.plan import Place, Pose, stream
+from daco_training.city.plan import CityPlace, Pose, stream
 from daco_training.city.rendering.denoise import Guides, denoise
 from daco_training.city.rendering.lights import street_lights, weigh_windows
 from daco_training.city.rendering.shapes import guide_scene, mitsuba, street_shapes
@@ -42,7 +42,7 @@ def _night_scene(seed: int, street: int, pose: Pose) -> Any:
     return mitsuba().load_dict({"type": "scene", **shapes, **street_lights(seed, street, "night", pose)})
 
 
-def render(seed: int, place: Place, domain: str, pose: Pose, width: int, height: int) -> Rendering:
+def render(seed: int, place: CityPlace, domain: str, pose: Pose, width: int, height: int) -> Rendering:
     """Render a place as it is in a domain ("day", "night" or "fog"), `width` by `height` pixels."""
     street = place.street
     scene = _night_scene(seed, street, pose) if domain == "night" else _lasting_scene(seed, street, domain)

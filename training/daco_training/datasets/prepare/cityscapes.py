@@ -11,8 +11,8 @@ from pathlib import Path
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import PUBLISHED_DOMAINS, SPLITS
-from daco_core.photographs.locations import Location
-from daco_training.datasets.prepare.placing import Photograph, Plan, find_folder, some
+from daco_core.photographs.locations import PhotoLocation
+from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, find_folder, some
 
 OFFICIAL = {"train": 2975, "val": 500}
 BETAS = ("0.005", "0.01", "0.02")
@@ -48,7 +48,7 @@ def plan_cityscapes(archive: Path, beta: str = "0.02") -> Plan:
                 clear_root.parent / "vehicle" / split / clear[name].parent.name / f"{name}_vehicle.json"
             )
             photographs += [
-                Photograph(source[name], domain, split, f"{name}.png", location)
+                DownloadedPhotograph(source[name], domain, split, f"{name}.png", location)
                 for domain, source in (("domain_a", clear), ("domain_b", foggy))
             ]
     names = dict(zip(("domain_a", "domain_b"), PUBLISHED_DOMAINS["cityscapes"], strict=True))
@@ -60,13 +60,13 @@ def _frames(folder: Path, end: str) -> dict[str, Path]:
     return {path.name.removesuffix(end): path for path in folder.glob(f"*/*{end}")}
 
 
-def _location(file: Path) -> Location | None:
+def _location(file: Path) -> PhotoLocation | None:
     """The car's position from its odometry file, with its heading, which is the camera's."""
     if not file.is_file():
         return None
     try:
         vehicle = json.loads(file.read_text())
-        return Location(
+        return PhotoLocation(
             float(vehicle["gpsLatitude"]), float(vehicle["gpsLongitude"]), float(vehicle["gpsHeading"]) % 360
         )
     except (ValueError, KeyError, TypeError) as error:

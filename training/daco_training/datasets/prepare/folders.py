@@ -8,7 +8,7 @@ from daco_core.photographs.images import list_images_below
 from daco_core.photographs.layout import SPLITS
 from daco_core.photographs.pairing import pair_keys
 from daco_core.photographs.positions import locate
-from daco_training.datasets.prepare.placing import Photograph, Plan, some
+from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, some
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -30,14 +30,14 @@ def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: floa
         raise UsageError(f"{len(folders)} folders need {len(folders)} different names, such as --domains day,night.")
     if not 0 <= validation < 1:
         raise UsageError(f"--val is a share from 0 to below 1, not {validation}.")
-    photographs: list[Photograph] = []
+    photographs: list[DownloadedPhotograph] = []
     listed: list[dict[str, set[str]]] = []
     for letter, folder in zip(LETTERS, folders, strict=False):
         splits = _splits(folder, validation)
         listed.append({split: set(pair_keys(files)) for split, files in splits.items()})
         locations = locate(folder, [path for files in splits.values() for path in files.values()])
         photographs += [
-            Photograph(path, f"domain_{letter}", split, name, locations.get(path))
+            DownloadedPhotograph(path, f"domain_{letter}", split, name, locations.get(path))
             for split, files in splits.items()
             for name, path in files.items()
         ]

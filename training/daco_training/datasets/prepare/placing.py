@@ -13,7 +13,7 @@ from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.files import replace_file, write_text
 from daco_core.photographs.images import list_images, open_rgb
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
-from daco_core.photographs.locations import Location, write_locations
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_core.threads import in_threads
 
 RECORD_FILE = "prepared.json"
@@ -21,14 +21,14 @@ JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Photograph:
+class DownloadedPhotograph:
     """One photograph of a download, and where it goes: `original/DOMAIN/SPLIT/NAME`."""
 
     source: Path
     domain: str
     split: str
     name: str
-    location: Location | None = None
+    location: PhotoLocation | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Plan:
         options: what decides the content of the files; two different answers never mix in one folder.
     """
 
-    photographs: list[Photograph]
+    photographs: list[DownloadedPhotograph]
     domain_names: dict[str, str]
     missing: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -101,11 +101,11 @@ def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None)
     return Placed(made=len(missing), kept=len(targets) - len(missing))
 
 
-def _target(folder: Path, photograph: Photograph) -> Path:
+def _target(folder: Path, photograph: DownloadedPhotograph) -> Path:
     return folder / "original" / photograph.domain / photograph.split / photograph.name
 
 
-def _refuse_strangers(folder: Path, targets: dict[Path, Photograph]) -> None:
+def _refuse_strangers(folder: Path, targets: dict[Path, DownloadedPhotograph]) -> None:
     """Photographs of another preparation would shift the order that pairs domains, or stand in both splits."""
     domains = {photograph.domain for photograph in targets.values()}
     there = [

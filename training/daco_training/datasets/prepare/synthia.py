@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.layout import PUBLISHED_DOMAINS
-from daco_training.datasets.prepare.placing import Photograph, Plan, some
+from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, some
 
 CAMERAS = ("F", "B", "L", "R")
 VALIDATION_FRAMES = 15  # of four cameras each: the 60 published pairs
@@ -39,7 +39,7 @@ def plan_synthia(archive: Path, holdout: str = DEFAULT_HOLDOUT) -> Plan:
         raise UsageError(
             f"Sequence {holdout} is the only one in both weathers: held out, it leaves nothing to train on."
         )
-    photographs: list[Photograph] = []
+    photographs: list[DownloadedPhotograph] = []
     missing: list[str] = []
     doubts: list[str] = []
     for sequence, folders in sequences.items():
@@ -61,7 +61,7 @@ def plan_synthia(archive: Path, holdout: str = DEFAULT_HOLDOUT) -> Plan:
             if len(pairs) != VALIDATION_FRAMES * len(CAMERAS):
                 missing.append(f"Sequence {sequence} gives {len(pairs)} validation pairs, not 60.")
         photographs += [
-            Photograph(source[frame, camera], domain, split, f"{sequence}_{camera}_{frame}.png")
+            DownloadedPhotograph(source[frame, camera], domain, split, f"{sequence}_{camera}_{frame}.png")
             for domain, source in (("domain_a", sunset), ("domain_b", rain))
             for frame, camera in pairs
         ]

@@ -23,10 +23,10 @@ from PIL import ExifTags, Image, ImageStat
 from daco_core.errors import DacoError, NotFound
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.layout import PUBLISHED_DOMAINS
-from daco_core.photographs.locations import Location, distance_metres, parse_location
+from daco_core.photographs.locations import PhotoLocation, distance_metres, parse_location
 from daco_core.photographs.positions.exif import UNREADABLE, read_exif
 from daco_core.threads import in_threads
-from daco_training.datasets.prepare.placing import Photograph, Plan, some
+from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, some
 
 PHOTOGRAPHS = 1125
 TRAINING_PAIRS = 300  # the first ones, as published; the other 75 validate
@@ -41,7 +41,7 @@ class _Shot:
     """A photograph with all that can tell its time of day: the CSV's letter, the clock, how bright it is (0..255)."""
 
     path: Path
-    location: Location | None
+    location: PhotoLocation | None
     letter: str | None
     hour: float | None
     brightness: float
@@ -68,7 +68,7 @@ def plan_tokyo(archive: Path) -> Plan:
         zip(numbers, in_threads(_read_shot, [files[number] for number in numbers], "times of day"), strict=True)
     )
 
-    photographs: list[Photograph] = []
+    photographs: list[DownloadedPhotograph] = []
     doubts: list[str] = []
     reordered = contradicted = 0
     for view in range(1, PHOTOGRAPHS // len(TIMES) + 1):
@@ -84,7 +84,7 @@ def plan_tokyo(archive: Path) -> Plan:
         reordered += len(members) == len(TIMES) and (members[0], members[-1]) != (day, night)
         split = "train" if view <= TRAINING_PAIRS else "val"
         photographs += [
-            Photograph(shot.path, domain, split, f"{time}_{view:05}.jpg", _in_place(shot.location, view))
+            DownloadedPhotograph(shot.path, domain, split, f"{time}_{view:05}.jpg", _in_place(shot.location, view))
             for shot, domain, time in ((day, "domain_a", "day"), (night, "domain_b", "night"))
         ]
     if contradicted > TOLERATED_CONTRADICTIONS:
@@ -124,7 +124,7 @@ def _read_shot(path: Path) -> _Shot:
     return _Shot(path, location or read_exif(path), letter, _hour(taken), brightness)
 
 
-def _read_csv(file: Path) -> tuple[Location | None, str | None]:
+def _read_csv(file: Path) -> tuple[PhotoLocation | None, str | None]:
     """Position and time-of-day letter; None for what the file does not say."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
@@ -186,8 +186,8 @@ def _metres_apart(one: _Shot, other: _Shot) -> float:
     return float(distance_metres(here.latitude, here.longitude, there.latitude, there.longitude))
 
 
-def _in_place(location: Location | None, view: int) -> Location | None:
+def _in_place(location: PhotoLocation | None, view: int) -> PhotoLocation | None:
     """The location under the view's name, which day and night share."""
     if location is None:
         return None
-    return Location(location.latitude, location.longitude, location.heading, f"{view:05}")
+    return PhotoLocation(location.latitude, location.longitude, location.heading, f"{view:05}")

@@ -1,0 +1,15 @@
+"""How much memory there is."""
+
+import os
+from pathlib import Path
+
+CONTROL_GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has; of a container that is limited to less, its limit."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(total, int(CONTROL_GROUP_LIMIT.read_text()))
+    except (OSError, ValueError):  # no control group, or "max"
+        return total
