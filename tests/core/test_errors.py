@@ -56,7 +56,7 @@ def test_so_it_is_for_an_encoder(tmp_path: Path) -> None:
 
 
 def test_a_package_that_is_not_installed_is_a_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from daco_index.search.tuning_plot import drawing
+    from daco_core.figures import drawing
 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtra, match=r"daco-serve\[plot\]"):

@@ -87,7 +87,7 @@ def tsne(
     from daco_bench.figures.tsne import draw_planes, require, to_plane
     from daco_bench.recall.encoders import named_encoders
     from daco_bench.recall.task import find_task
-    from daco_index.search.tuning_plot import DRAWINGS, drawing, save_figure
+    from daco_core.figures import DRAWINGS, drawing, save_figure
 
     check_suffix("--out", out, DRAWINGS)
     drawing(), require()  # said before the long work
@@ -125,7 +125,7 @@ def curves(
     """
     from daco_bench.figures import curves as pictures
     from daco_bench.recall.task import find_task
-    from daco_index.search.tuning_plot import DRAWINGS, drawing, save_figure
+    from daco_core.figures import DRAWINGS, drawing, save_figure
 
     check_suffix("--out", out, DRAWINGS)
     drawing()
@@ -160,7 +160,7 @@ def hit_map(
     """
     from daco_bench.figures import hit_map as pictures
     from daco_bench.recall.task import find_task
-    from daco_index.search.tuning_plot import DRAWINGS, drawing, save_figure
+    from daco_core.figures import DRAWINGS, drawing, save_figure
 
     check_suffix("--out", out, DRAWINGS)
     drawing()

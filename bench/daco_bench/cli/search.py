@@ -49,8 +49,8 @@ def index_sizes(
     from daco_bench.speed.search import report
     from daco_bench.speed.search.plot import plot_rows
     from daco_bench.speed.search.run import run_sizes, statistics
+    from daco_core.figures import DRAWINGS, drawing
     from daco_index.search.stores.gpu import wanted
-    from daco_index.search.tuning_plot import DRAWINGS, drawing
 
     if like is not None:
         typer.echo(json.dumps(statistics(dimension, seed, like), indent=2))

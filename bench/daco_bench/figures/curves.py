@@ -8,7 +8,7 @@ import numpy as np
 from daco_bench.figures.figure import plain
 from daco_bench.recall.precision_recall import precision_recall
 from daco_bench.recall.retrieval import Retrieval
-from daco_index.search.tuning_plot import drawing
+from daco_core.figures import curve_axes, drawing
 
 LAST = 25  # k at which the recall curve ends where no other is asked for
 
@@ -68,9 +68,8 @@ def _draw_recall(axes: Any, answers: Sequence[Retrieval], last: int) -> None:
         ranks = _ranks(one, last)
         name = f"{plain(one.method)}: R@1 {100 * one.recall(1):.1f}"
         axes.plot(ranks, [100 * one.recall(k) for k in ranks], marker=".", label=name)
-    axes.set(xlabel="k", ylim=(0, 103))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _finish(axes)
+    curve_axes(axes, "lower right", xlabel="k", ylim=(0, 103))
 
 
 def _draw_precision(axes: Any, answers: Sequence[Retrieval]) -> None:
@@ -80,10 +79,4 @@ def _draw_precision(axes: Any, answers: Sequence[Retrieval]) -> None:
         recall, precision = np.insert(curve.recall, 0, 0.0), np.insert(curve.precision, 0, curve.precision[0])
         name = f"{plain(one.method)}: AP {100 * average:.1f}, R@100P {100 * full:.1f}"
         axes.plot(100 * recall, 100 * precision, label=name)
-    axes.set(xlabel="recall (%) of first matches", xlim=(0, 101), ylim=(0, 103))
-    _finish(axes)
-
-
-def _finish(axes: Any) -> None:
-    axes.grid(True, alpha=0.3)
-    axes.legend(fontsize="small", loc="lower right")
+    curve_axes(axes, "lower right", xlabel="recall (%) of first matches", xlim=(0, 101), ylim=(0, 103))

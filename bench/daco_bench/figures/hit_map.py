@@ -11,8 +11,8 @@ from daco_bench.figures.figure import REFERENCE, RIGHT, WRONG, draw_lines, plain
 from daco_bench.recall.retrieval import Retrieval
 from daco_bench.recall.task import Task
 from daco_core.errors import UsageError
+from daco_core.figures import drawing, legend_below, plane_axes
 from daco_core.photographs.locations import EARTH_RADIUS_METRES, PhotoLocation, distance_metres
-from daco_index.search.tuning_plot import drawing
 
 PANEL = 5.0  # inches
 LONGEST = 3.0  # times as long as wide, a panel at most
@@ -59,10 +59,8 @@ def hit_map(answers: Sequence[Retrieval], asked: Sequence[Path], located: Mappin
         axes = figure.add_subplot(rows, columns, number)
         axes.scatter(*references.T, s=34, color=REFERENCE, alpha=0.5, linewidths=0, label="references")
         _draw(axes, one, points)
-        axes.set(xlabel="metres east of the centre", ylabel="metres north")
-        axes.set_aspect("equal", adjustable="datalim")
         axes.grid(True, alpha=0.2)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    legend_below(figure, columns=4)
     return figure
 
 
@@ -108,4 +106,4 @@ def _draw(axes: Any, answers: Retrieval, points: Mapping[Path, Points]) -> None:
         axes.scatter(*places[queries].T, s=16, color=colour, linewidths=0, zorder=3, label=name)
     axes.plot([], [], color=WRONG, linewidth=0.8, label="to what was found")
     title = f"{plain(answers.method)}, {plain(answers.direction)}: {right.sum()} right, {wrong.sum()} wrong"
-    axes.set_title(title, fontsize="medium")
+    plane_axes(axes, title, xlabel="metres east of the centre", ylabel="metres north")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from daco_bench.figures.figure import REFERENCE, WRONG, draw_lines, plain
 from daco_bench.recall.retrieval import Retrieval
 from daco_core.errors import MissingExtra, UsageError
-from daco_index.search.tuning_plot import drawing
+from daco_core.figures import drawing, legend_below, plane_axes
 
 ASKING, ASKED = "#fdae61", "#2c5f9e"
 FEWEST = 5
@@ -70,11 +70,6 @@ def draw_planes(
             many = len(plane) > MANY
             axes.scatter(*plane[rows].T, s=18, color=colour, linewidths=0, label=plain(name), zorder=2, rasterized=many)
         axes.plot([], [], color=WRONG, linewidth=0.8, label="another place found first")
-        axes.set(
-            xticks=[],
-            yticks=[],
-        )
-        axes.set_aspect("equal", adjustable="datalim")  # panels of one size
-        axes.set_title(f"{plain(one.method)}: R@1 {100 * one.recall(1):.1f}", fontsize="medium")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        plane_axes(axes, f"{plain(one.method)}: R@1 {100 * one.recall(1):.1f}", xticks=[], yticks=[])
+    legend_below(figure, columns=3)
     return figure

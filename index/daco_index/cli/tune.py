@@ -55,9 +55,10 @@ def tune(
     Example: daco-index tune maps/demo-day --queries demo/night --plot tune.svg
     """
     with saying_what_is_left(index):
+        from daco_core.figures import DRAWINGS, drawing
         from daco_index.embedding.options import EmbeddingOptions
         from daco_index.search.tune import tune_index
-        from daco_index.search.tuning_plot import DRAWINGS, drawing, plot_curve
+        from daco_index.search.tuning_plot import plot_curve
 
         if plot is not None:
             check_suffix("--plot", plot, DRAWINGS)

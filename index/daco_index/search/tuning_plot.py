@@ -3,32 +3,9 @@
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from daco_core.errors import DacoError, MissingExtra
+from daco_core.figures import curve_axes, drawing, save_figure
 from daco_index.search.tuning import Point
-
-DRAWINGS = (".svg", ".png", ".pdf")
-
-
-def drawing() -> Any:
-    """matplotlib's figure class, which needs no display. Raises DacoError where it is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra(
-            "A plot needs matplotlib, which is not installed: pip install 'daco-serve[plot]'."
-        ) from error
-    return Figure
-
-
-def save_figure(figure: Any, file: Path) -> None:
-    """Writes a figure in the form that the file's suffix names. Raises DacoError where that cannot be done."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, bbox_inches="tight")
-    except (OSError, ValueError) as error:
-        raise DacoError(f"The plot cannot be written to {file}: {error}") from error
 
 
 def plot_curve(points: Sequence[Point], chosen: Point, exact_milliseconds: float, title: str, file: Path) -> None:
@@ -49,7 +26,6 @@ def plot_curve(points: Sequence[Point], chosen: Point, exact_milliseconds: float
         )
     axes.plot([chosen.milliseconds], [chosen.recall], "o", markersize=12, fillstyle="none", color="black")
     axes.axvline(exact_milliseconds, color="grey", linestyle="--", label="exact")
-    axes.set(xscale="log", xlabel="median time of one query (ms)", ylabel="recall of the exact ten best", title=title)
-    axes.grid(True, alpha=0.3)
-    axes.legend(fontsize="small")
+    labels = {"xlabel": "median time of one query (ms)", "ylabel": "recall of the exact ten best"}
+    curve_axes(axes, xscale="log", title=title, **labels)
     save_figure(figure, file)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daco_bench.speed.search.run import SearchRow
-from daco_index.search.tuning_plot import drawing, save_figure
+from daco_core.figures import curve_axes, drawing, save_figure
 
 PANELS = (
     ("query_ms", "median time of one query (ms)", "log"),
@@ -33,7 +33,6 @@ def plot_rows(rows: Sequence[SearchRow], file: Path) -> None:
             line = [(count, value) for count, value in line if value > 0]
             if line:
                 axes.plot(*zip(*line, strict=True), marker=".", label=title)
-        axes.set(xscale="log", yscale=scale, xlabel="descriptors", ylabel=label)
-        axes.grid(True, alpha=0.3)
-    figure.axes[0].legend(fontsize="small")
+        first = "best" if place == 1 else None
+        curve_axes(axes, first, xscale="log", yscale=scale, xlabel="descriptors", ylabel=label)
     save_figure(figure, file)

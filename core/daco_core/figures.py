@@ -1,0 +1,51 @@
+"""Drawings made with matplotlib: a figure without a display, axes that look alike, and a file written atomically."""
+
+from pathlib import Path
+from typing import Any
+
+from daco_core.errors import DacoError, MissingExtra
+from daco_core.files import replace_file
+
+DRAWINGS = (".svg", ".png", ".pdf")
+
+
+def drawing() -> Any:
+    """matplotlib's figure class, which needs no display. Raises MissingExtra where it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra(
+            "A plot needs matplotlib, which is not installed: pip install 'daco-serve[plot]'."
+        ) from error
+    return Figure
+
+
+def curve_axes(axes: Any, legend: str | None = "best", **labels: Any) -> None:
+    """Finishes axes that curves are drawn on: labels and limits as `Axes.set` takes them, a pale grid, a legend."""
+    axes.set(**labels)
+    axes.grid(True, alpha=0.3)
+    if legend is not None:
+        axes.legend(fontsize="small", loc=legend)
+
+
+def plane_axes(axes: Any, title: str, **labels: Any) -> None:
+    """Finishes axes that points of a plane are drawn on: both have one scale, and panels stay of one size."""
+    axes.set(**labels)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_title(title, fontsize="medium")
+
+
+def legend_below(figure: Any, columns: int) -> None:
+    """One legend for all panels, those of the first, below them."""
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def save_figure(figure: Any, file: Path) -> None:
+    """Writes a figure in the form that the file's suffix names. Raises DacoError where that cannot be done."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(file) as fresh:
+            figure.savefig(fresh, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        raise DacoError(f"The plot cannot be written to {file}: {error}") from error
