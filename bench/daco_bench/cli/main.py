@@ -13,6 +13,9 @@ from daco_bench.cli import (
     recall as bench_recall_cli,
 )
 from daco_bench.cli import (
+    reproduce as bench_reproduce_cli,
+)
+from daco_bench.cli import (
     search as bench_search_cli,
 )
 from daco_bench.cli import (
@@ -29,6 +32,7 @@ from daco_core.console import new_app, run
 app = new_app("Measure recall, calibration and speed, compare methods, and draw figures.")
 for commands in (
     bench_recall_cli,
+    bench_reproduce_cli,
     bench_picture_cli,
     bench_calibrate_cli,
     bench_search_cli,

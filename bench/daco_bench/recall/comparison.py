@@ -1,6 +1,6 @@
 """Several encoders that answered the same queries: their recalls, and which differences are more than chance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,19 +49,30 @@ def compare_answers(
     rows += [row for row in published if row not in rows]
     first = min(ranks)
     best = best or max(by_method, key=lambda method: mean_recall(by_method[method], first))
+    tests = paired_tests(by_method, [(best, method) for method in by_method if method != best], first)
+    return Comparison(rows, tests)
+
+
+def paired_tests(
+    answers: Mapping[str, Sequence[Retrieval]], pairs: Sequence[tuple[str, str]], rank: int
+) -> list[Paired]:
+    """Tests of one method beside another in each direction, their p-values adjusted for all of them together.
+
+    Args:
+        answers: of each method in each direction, to the same queries.
+        pairs: each the method and the one that it is tested against.
+    """
     found = [
-        (method, one.direction, difference(one.hits(first), other.hits(first), one.groups[one.answerable]))
-        for method, others in by_method.items()
-        if method != best
-        for one, other in zip(by_method[best], others, strict=True)
+        (method, than, one.direction, difference(one.hits(rank), other.hits(rank), one.groups[one.answerable]))
+        for method, than in pairs
+        for one, other in zip(answers[method], answers[than], strict=True)
         if one.count
     ]
-    adjusted = holm([result.p for _, _, result in found])
-    tests = [
-        Paired(best, method, direction, first, result, p)
-        for (method, direction, result), p in zip(found, adjusted, strict=True)
+    adjusted = holm([result.p for *_, result in found])
+    return [
+        Paired(method, than, direction, rank, result, p)
+        for (method, than, direction, result), p in zip(found, adjusted, strict=True)
     ]
-    return Comparison(rows, tests)
 
 
 def tests_to_json(tests: Sequence[Paired]) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""The published comparison of methods, made again at a scale that is stated."""

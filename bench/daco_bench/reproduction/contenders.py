@@ -1,0 +1,62 @@
+"""Who is compared: the published methods, and what is tried beside them to explain their results."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from daco_core.errors import UsageError
+from daco_training.loop.settings import PUBLISHED_BATCH_SIZE
+
+METHODS = ("npid", "moco", "simsiam", "simclr", "daco")  # in the order of the published table
+REMEMBERING = ("npid", "moco")  # whose negatives may be older copies of the image itself
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of the comparison.
+
+    Args:
+        name: what the tables call it.
+        method: the training method.
+        twins: which twins daco trains with; None for the methods that need none.
+        mask_copies: whether older copies of an image are left out of its negatives.
+        recipe: `published`, or `modern` for ours.
+    """
+
+    name: str
+    method: str
+    twins: str | None = None
+    mask_copies: bool = False
+    recipe: str = "published"
+
+    @property
+    def slug(self) -> str:
+        """The name as a file name: `daco_fourier_twins`."""
+        return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+
+
+def find_contenders(
+    methods: Sequence[str], twins: Sequence[str], masked: bool = True, ours: bool = False
+) -> list[Contender]:
+    """Everybody to train, the methods in the order given.
+
+    Args:
+        twins: of daco; the first ones are those of the contender that is called `daco`.
+        masked: also npid and moco with older copies masked.
+        ours: also every method with our own recipe.
+
+    Raises:
+        UsageError: there is no such method, or daco has no twins.
+    """
+    if unknown := [method for method in methods if method not in PUBLISHED_BATCH_SIZE]:
+        raise UsageError(f"No method {unknown[0]!r}: choose {', '.join(METHODS)}.")
+    if "daco" in methods and not twins:
+        raise UsageError("daco needs twins: name some with --twins, such as night.")
+    published = [Contender(method, method, twins[0] if method == "daco" else None) for method in methods]
+    variants = [Contender(f"{one}, copies masked", one, None, True) for one in methods if masked and one in REMEMBERING]
+    if "daco" in methods:
+        variants += [Contender(f"daco, {kind} twins", "daco", kind) for kind in twins[1:]]
+    modern = [
+        Contender(f"{one.method}, our recipe", one.method, one.twins, recipe="modern") for one in published if ours
+    ]
+    return published + variants + modern
