@@ -68,7 +68,7 @@ class Outcome:
         if photographs != self.photographs:
             changes.append("it was validated on other photographs")
         if changes:
-            raise UsageError(f"{file} is of another run: {', '.join(changes)}. Name another --out, or remove that file.")
+            raise UsageError(f"{file} is of another run: {', '.join(changes)}. Name another --out, or remove it.")
 
 
 def load_outcome(file: Path) -> Outcome:
