@@ -36,27 +36,31 @@ class Contender:
 
 
 def find_contenders(
-    methods: Sequence[str], twins: Sequence[str], masked: bool = True, ours: bool = False
+    methods: Sequence[str], twins: Sequence[str], also: Sequence[str] = ("masked", "ours")
 ) -> list[Contender]:
     """Everybody to train, the methods in the order given.
 
     Args:
         twins: of daco; the first ones are those of the contender that is called `daco`.
-        masked: also npid and moco with older copies masked.
-        ours: also every method with our own recipe.
+        also: `masked` for npid and moco with older copies masked, `ours` for every method with our own recipe.
 
     Raises:
         UsageError: there is no such method, or daco has no twins.
     """
     if unknown := [method for method in methods if method not in PUBLISHED_BATCH_SIZE]:
         raise UsageError(f"No method {unknown[0]!r}: choose {', '.join(METHODS)}.")
+    if strange := [word for word in also if word not in ("masked", "ours")]:
+        raise UsageError(f"Nothing is called {strange[0]!r} to train also: choose masked, ours.")
     if "daco" in methods and not twins:
         raise UsageError("daco needs twins: name some with --twins, such as night.")
     published = [Contender(method, method, twins[0] if method == "daco" else None) for method in methods]
-    variants = [Contender(f"{one}, copies masked", one, None, True) for one in methods if masked and one in REMEMBERING]
+    remembering = [one for one in methods if one in REMEMBERING and "masked" in also]
+    variants = [Contender(f"{one}, copies masked", one, None, True) for one in remembering]
     if "daco" in methods:
         variants += [Contender(f"daco, {kind} twins", "daco", kind) for kind in twins[1:]]
     modern = [
-        Contender(f"{one.method}, our recipe", one.method, one.twins, recipe="modern") for one in published if ours
+        Contender(f"{one.method}, our recipe", one.method, one.twins, recipe="modern")
+        for one in published
+        if "ours" in also
     ]
     return published + variants + modern

@@ -76,16 +76,16 @@ def _take_partners(dataset: DataSet) -> None:
     domains = dataset.domains
     if len(domains) != 2:
         raise UsageError(f"Rendered twins need two domains; {dataset.folder} has {len(domains)}.")
-    sides = [pair_keys(image.name for image in dataset.images(domain, "train")) for domain in domains]
-    if sides[0].keys() != sides[1].keys():
+    here, there = domains
+    names = {domain: pair_keys(image.name for image in dataset.images(domain, "train")) for domain in (here, there)}
+    if names[here].keys() != names[there].keys():
         raise UsageError(
             f"Rendered twins need pairs: the training photographs of {dataset.folder} have no common names."
         )
-    for own, other, domain, partner in ((sides[0], sides[1], *domains), (sides[1], sides[0], *reversed(domains))):
+    for domain, partner in ((here, there), (there, here)):
         folder = dataset.split_folder(domain, "train", "generated")
         folder.mkdir(parents=True, exist_ok=True)
-        for key, name in own.items():
-            twin, source = folder / name, dataset.split_folder(partner, "train") / other[key]
-            if not twin.exists():
-                with replace_file(twin) as fresh:
-                    shutil.copyfile(source, fresh)
+        for key, name in names[domain].items():
+            if not (folder / name).exists():
+                with replace_file(folder / name) as fresh:
+                    shutil.copyfile(dataset.split_folder(partner, "train") / names[partner][key], fresh)

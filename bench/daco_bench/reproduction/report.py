@@ -1,12 +1,13 @@
 """The comparison's report: tables beside the published one, paired tests, what they support, and pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from daco_bench.figures.strips import query_strips
 from daco_bench.recall import table
@@ -16,6 +17,7 @@ from daco_bench.recall.table import published_rows, recall_rows
 from daco_bench.recall.task import Task, validation_task
 from daco_bench.report.html_page import write_page
 from daco_bench.report.text_table import to_markdown
+from daco_bench.reproduction.contenders import METHODS
 from daco_bench.reproduction.curves import draw_curves
 from daco_bench.reproduction.outcome import Outcome, load_outcome
 from daco_core.errors import DacoError, UsageError
@@ -23,7 +25,7 @@ from daco_core.photographs.contact_sheet import save_picture
 from daco_core.photographs.layout import DataSet
 
 DACO = "daco"
-MASKED = ", copies masked"
+BOUND = "daco, rendered twins"  # what a perfect translator would reach
 OURS = ", our recipe"
 SIGNIFICANT = 0.05
 STRIPS = 6
@@ -40,19 +42,28 @@ class Report:
         scale: what was scaled, in words.
         answers: of every contender.
         published: the published rows beside them.
-        claim: tests of daco beside each other method, with the published settings.
+        claim: tests of daco beside each other method, with the published settings, at the first rank.
+        late: the same at the last rank.
+        bound: tests of daco with rendered twins beside each other method, at the first rank.
         causes: tests of each variant beside the method that it varies.
         ours: tests of daco beside each other method, with our recipe.
         seeds: contender to, for each seed, the mean R@1 after the last iteration and the best of the curve, in percent.
+        centred: contender to the recall at the first rank in each direction, in percent and the mean over seeds, as it
+            is and where each domain's mean descriptor is subtracted first.
+        losses: contender to the mean training loss at the first and at the last point of the curve.
     """
 
     scale: str
     answers: Answers
     published: list[table.RecallRow]
     claim: list[Paired]
+    late: list[Paired]
+    bound: list[Paired]
     causes: list[Paired]
     ours: list[Paired]
     seeds: dict[str, list[tuple[int, float, float]]]
+    centred: dict[str, dict[str, tuple[float, float]]]
+    losses: dict[str, tuple[float, float]]
 
 
 def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
@@ -75,7 +86,8 @@ def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
             values = {one.settings[name] for one in alike}
             if len(values) > 1:
                 raise UsageError(f"{folder} mixes runs of several {name}: {', '.join(map(str, sorted(values)))}.")
-    return found
+    order = sorted(found, key=lambda name: (METHODS.index(found[name][0].settings["method_name"]), name))
+    return {name: found[name] for name in order}
 
 
 def make_report(
@@ -99,11 +111,15 @@ def make_report(
     first, named = min(ranks), list(answers)
     plain = [name for name in named if "," not in name]
     causes = [(name, name.split(",")[0]) for name in named if "," in name and not name.endswith(OURS)]
+    claim = [(DACO, name) for name in plain if name != DACO and DACO in answers]
+    bound = [(BOUND, name) for name in plain if name != DACO and BOUND in answers]
     return Report(
         describe_scale(next(iter(outcomes.values()))[0], outcomes, task),
         answers,
         published_rows(beside, ranks),
-        paired_tests(answers, [(DACO, name) for name in plain if name != DACO and DACO in answers], first),
+        paired_tests(answers, claim, first),
+        paired_tests(answers, claim, max(ranks)),
+        paired_tests(answers, bound, first),
         paired_tests(answers, [(name, than) for name, than in causes if than in answers], first),
         paired_tests(
             answers,
@@ -115,6 +131,14 @@ def make_report(
             first,
         ),
         {name: [_of_seed(task, one, first) for one in several] for name, several in outcomes.items()},
+        {name: _centred(task, answers[name], several, first) for name, several in outcomes.items()},
+        {
+            name: (
+                _mean(one.curve[0]["train_loss"] for one in several),
+                _mean(one.curve[-1]["train_loss"] for one in several),
+            )
+            for name, several in outcomes.items()
+        },
     )
 
 
@@ -132,11 +156,16 @@ def join_seeds(seeds: Sequence[Retrieval]) -> Retrieval:
     nearest = Nearest(
         *(np.concatenate([getattr(one.nearest, name) for one in seeds]) for name in ("images", "scores", "ranks"))
     )
-    arrays = {
-        name: np.concatenate([getattr(one, name) for one in seeds])
-        for name in ("order", "scores", "right", "answerable", "groups")
-    }
-    return replace(seeds[0], queries=[query for one in seeds for query in one.queries], nearest=nearest, **arrays)
+    return replace(
+        seeds[0],
+        queries=[query for one in seeds for query in one.queries],
+        order=np.concatenate([one.order for one in seeds]),
+        scores=np.concatenate([one.scores for one in seeds]),
+        right=np.concatenate([one.right for one in seeds]),
+        answerable=np.concatenate([one.answerable for one in seeds]),
+        groups=np.concatenate([one.groups for one in seeds]),
+        nearest=nearest,
+    )
 
 
 def describe_scale(one: Outcome, outcomes: Mapping[str, Sequence[Outcome]], task: Task) -> str:
@@ -154,11 +183,11 @@ def describe_scale(one: Outcome, outcomes: Mapping[str, Sequence[Outcome]], task
     )
 
 
-def claims(report: Report) -> list[str]:
-    """What the tests of the claim support, a sentence for each method that daco stands beside."""
+def claims(tests_made: Sequence[Paired]) -> list[str]:
+    """What paired tests support, a sentence for each pair of contenders."""
     sentences = []
-    for than in dict.fromkeys(test.than for test in report.claim):
-        tests = [test for test in report.claim if test.than == than]
+    for method, than, rank in dict.fromkeys((test.method, test.than, test.rank) for test in tests_made):
+        tests = [test for test in tests_made if (test.method, test.than, test.rank) == (method, than, rank)]
         ahead = [test for test in tests if test.adjusted < SIGNIFICANT and test.difference.points > 0]
         behind = [test for test in tests if test.adjusted < SIGNIFICANT and test.difference.points < 0]
         words = [
@@ -169,7 +198,7 @@ def claims(report: Report) -> list[str]:
         open_ways = [test for test in tests if test not in ahead and test not in behind]
         if open_ways:
             words.append(f"{_ways(open_ways)} not significantly different")
-        sentences.append(f"DaCo beside {than}, R@{tests[0].rank}: {'; '.join(words)}.")
+        sentences.append(f"{method} beside {than}, R@{rank}: {'; '.join(words)}.")
     return sentences
 
 
@@ -178,14 +207,17 @@ def to_page(report: Report, ranks: Sequence[int]) -> str:
     plain = [name for name in report.answers if "," not in name]
     ours = [name for name in report.answers if name.endswith(OURS)]
     variants = [name for name in report.answers if name not in plain and name not in ours]
-    parts = [report.scale, *[f"- {sentence}" for sentence in claims(report)]]
+    parts = [report.scale, *[f"- {sentence}" for sentence in claims([*report.claim, *report.late, *report.bound])]]
     parts += ["## The methods with their published settings", _table(report, plain, ranks, report.published)]
-    parts += _tests(report.claim)
+    parts += _tests(report.claim) + _tests(report.late)
+    if report.bound:
+        parts += ["## With the twins of a perfect translator", *_tests(report.bound)]
     if variants:
         parts += ["## Variants that explain it", _table(report, variants, ranks), *_tests(report.causes)]
     if ours:
         parts += ["## The methods with our recipe", _table(report, ours, ranks), *_tests(report.ours)]
     parts += ["## Seed by seed", _seed_table(report)]
+    parts += ["## Training loss, and the offset between the domains", _centred_table(report)]
     return "\n\n".join(parts).replace(".\n\n- ", ".\n- ") + "\n"
 
 
@@ -204,14 +236,18 @@ def write_report(
     rows = [row for answers in report.answers.values() for row in recall_rows(answers, ranks)]
     content: dict[str, Any] = {
         "scale": report.scale,
-        "claims": claims(report),
+        "claims": claims([*report.claim, *report.late, *report.bound]),
         "rows": table.to_json([*rows, *report.published]),
         "tests": {
             "claim": tests_to_json(report.claim),
+            "last_rank": tests_to_json(report.late),
+            "rendered_twins": tests_to_json(report.bound),
             "variants": tests_to_json(report.causes),
             "our_recipe": tests_to_json(report.ours),
         },
         "seeds": {name: [list(values) for values in several] for name, several in report.seeds.items()},
+        "domain_means_subtracted": report.centred,
+        "losses": report.losses,
         "seconds": {name: [one.seconds for one in several] for name, several in outcomes.items()},
     }
     texts = {
@@ -237,6 +273,39 @@ def _of_seed(task: Task, outcome: Outcome, rank: int) -> tuple[int, float, float
     vectors = torch.from_numpy(outcome.descriptors)
     last = mean_recall([task.rank(vectors, outcome.contender, way, rank) for way in task.directions], rank)
     return outcome.seed, round(100 * last, 2), round(max(row["val_precise"] for row in outcome.curve), 2)
+
+
+def _centred(
+    task: Task, answers: Sequence[Retrieval], outcomes: Sequence[Outcome], rank: int
+) -> dict[str, tuple[float, float]]:
+    rows = task.directions["a->b"]
+    found: dict[str, list[float]] = {way: [] for way in task.directions}
+    for one in outcomes:
+        vectors = torch.from_numpy(one.descriptors).clone()
+        for domain in map(torch.from_numpy, rows):
+            vectors[domain] -= vectors[domain].mean(dim=0)
+        vectors = functional.normalize(vectors, dim=-1)
+        for way in task.directions:
+            found[way].append(100 * task.rank(vectors, one.contender, way, rank).recall(rank))
+    plain = {one.direction: 100 * one.recall(rank) for one in answers}
+    return {way: (plain[way], _mean(values)) for way, values in found.items()}
+
+
+def _centred_table(report: Report) -> str:
+    ways = list(next(iter(report.centred.values())))
+    header = ["", "loss at the first point", "at the last", *ways, *[f"{way}, means subtracted" for way in ways]]
+    lines = [
+        [name, *[f"{loss:.2f}" for loss in report.losses[name]]]
+        + [f"{found[way][0]:.1f}" for way in ways]
+        + [f"{found[way][1]:.1f}" for way in ways]
+        for name, found in report.centred.items()
+    ]
+    return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return round(sum(listed) / len(listed), 2)
 
 
 def _table(

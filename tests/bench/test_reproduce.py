@@ -1,0 +1,175 @@
+"""The published comparison, scaled down: who takes part, what is kept of a run, and what the report says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from daco_bench.recall.comparison import Paired
+from daco_bench.recall.statistics import Difference
+from daco_bench.recall.task import validation_task
+from daco_bench.reproduction.contenders import find_contenders
+from daco_bench.reproduction.data import link_data_set, make_twins
+from daco_bench.reproduction.outcome import Outcome, load_outcome
+from daco_bench.reproduction.report import claims, join_seeds, load_outcomes, make_report, write_report
+from daco_bench.reproduction.runs import Scale, missing_runs, plan_runs, train_runs
+from daco_core.errors import DacoError, UsageError
+from daco_core.photographs.layout import DataSet
+from daco_training.loop import trainer
+
+RANKS = (1, 2, 4, 8)
+
+
+def outcome(places: Path, name: str, descriptors: np.ndarray, seed: int = 0, **changes: object) -> Outcome:
+    dataset = DataSet(places, "places")
+    settings = {"recipe": "published", "method_name": name.split(",")[0], "iters": 4, "image_size": 32, "seed": seed}
+    settings |= {"backbone": "resnet18", "precision": "fp32", "val_every": 2, "data_name": "places", **changes}
+    recalls = {f"val_{way}_recall@1": 10.0 for way in ("ab", "ba", "cross")}
+    curve = [{"iteration": n, "train_loss": 3.0 / n, "val_precise": 10.0 * n, **recalls} for n in (2, 4)]
+    photographs = dataset.fingerprint(validation_task(dataset).images)
+    return Outcome(name, settings, photographs, "a CPU", 1.0, curve, descriptors.astype(np.float32))
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def test_every_method_takes_part_with_what_explains_it() -> None:
+    named = {one.name: one for one in find_contenders(["npid", "simclr", "daco"], ["night", "rendered"])}
+    assert list(named) == [
+        "npid", "simclr", "daco", "npid, copies masked", "daco, rendered twins", "npid, our recipe",
+        "simclr, our recipe", "daco, our recipe",
+    ]  # fmt: skip
+    assert named["daco"].twins == named["daco, our recipe"].twins == "night"
+    assert named["npid, copies masked"].mask_copies
+    assert named["daco, rendered twins"].slug == "daco_rendered_twins"
+    assert [one.name for one in find_contenders(["simclr"], [], also=[])] == ["simclr"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "twins", "also", "word"),
+    [(["byol"], ["night"], [], "byol"), (["daco"], [], [], "--twins"), (["moco"], [], ["yours"], "yours")],
+)
+def test_who_cannot_take_part_is_one_sentence(methods: list[str], twins: list[str], also: list[str], word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        find_contenders(methods, twins, also)
+
+
+def test_rendered_twins_are_the_other_domains_photographs_of_the_same_places(places: Path, tmp_path: Path) -> None:
+    copy = make_twins(DataSet(places, "places"), "rendered", tmp_path / "twins")
+    for image in copy.images("domain_a", "train"):
+        partner = copy.split_folder("domain_b", "train") / image.name
+        assert copy.twin(image).read_bytes() == partner.read_bytes()
+    assert not (copy.folder / "original").readlink().is_absolute()
+    with pytest.raises(UsageError, match="is of the data set in"):
+        other = tmp_path / "other" / "places"
+        other.mkdir(parents=True)
+        (other / "original").symlink_to(places / "places" / "original" / "domain_a")
+        link_data_set(DataSet(tmp_path / "other", "places"), tmp_path / "twins")
+
+
+def test_a_run_is_trained_once_resumed_where_it_stopped_and_rejected_under_other_settings(
+    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contenders = find_contenders(["simclr"], [], also=[])
+    scale = Scale(backbone="test_resnet", image_size=32, iters=3, val_every=2)
+    data = {None: DataSet(places, "places")}
+    # 24 training photographs are fewer than SimCLR's published batch of 32
+    runs = [
+        replace(run, settings=run.settings.but(batch_size=8))
+        for run in plan_runs(contenders, [5], scale, data, tmp_path, "cpu", workers=0)
+    ]
+    step = trainer.Trainer._step
+
+    def stop_in_the_third(self: trainer.Trainer, batch: object) -> object:
+        if self.progress.iteration == 2:
+            self._save()
+            raise DacoError("stopped")
+        return step(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer.Trainer, "_step", stop_in_the_third)
+    with pytest.raises(DacoError, match="stopped"):
+        train_runs(runs)
+    steps: list[int] = []
+    monkeypatch.setattr(
+        trainer.Trainer, "_step", lambda self, batch: (steps.append(self.progress.iteration), step(self, batch))[1]
+    )
+    train_runs(runs)
+    assert steps == [2], "the first two iterations are not made again"
+    kept = load_outcome(runs[0].file)
+    assert [row["iteration"] for row in kept.curve] == [2, 3]
+    assert kept.descriptors.shape[0] == 12
+    assert kept.seed == 5
+    assert not runs[0].settings.checkpoint_file.exists()
+    train_runs(runs)
+    assert steps == [2], "a finished run is taken as it is"
+    longer = [replace(run, settings=run.settings.but(iters=4)) for run in runs]
+    with pytest.raises(UsageError, match="iters is 3, not 4"):
+        missing_runs(longer)
+
+
+def test_a_damaged_outcome_is_one_sentence(places: Path, tmp_path: Path) -> None:
+    file = tmp_path / "simclr_seed0.json"
+    outcome(places, "simclr", np.eye(12)).save(file)
+    assert (load_outcome(file).descriptors == np.eye(12)).all()
+    file.with_suffix(".npy").write_bytes(b"no array")
+    with pytest.raises(DacoError, match="is damaged"):
+        load_outcome(file)
+
+
+def test_the_report_says_what_the_tests_support_and_no_more(places: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    place = unit(random.normal(size=(6, 16)))
+    found = np.vstack([place, place])  # partners are alike
+    for seed in (0, 1, 2):
+        outcome(places, "daco", found, seed).save(tmp_path / f"daco_seed{seed}.json")
+        outcome(places, "simclr", found, seed).save(tmp_path / f"simclr_seed{seed}.json")
+        lost = unit(np.vstack([place, np.roll(place, 1, axis=0)]))  # each finds the next place
+        outcome(places, "moco", lost, seed).save(tmp_path / f"moco_seed{seed}.json")
+    outcomes = load_outcomes(tmp_path)
+    assert list(outcomes) == ["moco", "simclr", "daco"]
+    report = make_report(outcomes, DataSet(places, "places"), RANKS, "tokyo")
+    # a lead of 100 points on six places has p = 2 / 64, which six tests together do not support
+    assert [round(test.difference.points) for test in report.claim] == [100] * 3 + [0] * 3
+    assert claims(report.claim) == [
+        f"daco beside {than}, R@1: a->b, b->a, a<->b not significantly different." for than in ("moco", "simclr")
+    ]
+    assert report.losses["daco"] == (1.5, 0.75)
+    assert report.seeds["daco"] == [(seed, 100.0, 40.0) for seed in (0, 1, 2)]
+    files = write_report(report, outcomes, RANKS, tmp_path / "report", "places")
+    assert all(file.stat().st_size for file in files)
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "4 iterations (published: 40,000)" in page
+    assert "daco (published)" in page
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["tests"]["claim"]
+
+
+def test_a_claim_names_the_directions_in_which_a_test_supports_it() -> None:
+    def paired(way: str, rank: int, points: float, p: float) -> Paired:
+        return Paired("daco", "moco", way, rank, Difference(points, points - 5, points + 5, p), p)
+
+    tests = [paired("a->b", 1, 8.0, 0.01), paired("b->a", 1, -9.0, 0.02), paired("a<->b", 1, 7.0, 0.06)]
+    assert claims([*tests, paired("a->b", 8, 20.0, 0.001)]) == [
+        "daco beside moco, R@1: a->b ahead (+8.0 points); b->a behind (-9.0 points); a<->b not significantly different.",
+        "daco beside moco, R@8: a->b ahead (+20.0 points).",
+    ]
+
+
+def test_seeds_of_a_query_share_its_group(places: Path) -> None:
+    task = validation_task(DataSet(places, "places"))
+    vectors = torch.eye(12)
+    joined = join_seeds([task.rank(vectors, "daco", "a->b", 2) for _ in range(3)])
+    assert joined.count == 18
+    assert joined.groups.tolist() == [*range(6)] * 3
+
+
+def test_runs_of_different_lengths_stand_in_no_table_together(places: Path, tmp_path: Path) -> None:
+    outcome(places, "daco", np.eye(12)).save(tmp_path / "daco_seed0.json")
+    outcome(places, "simclr", np.eye(12), iters=5).save(tmp_path / "simclr_seed0.json")
+    with pytest.raises(UsageError, match="mixes runs of several iters: 4, 5"):
+        load_outcomes(tmp_path)
+    with pytest.raises(UsageError, match="holds no outcome"):
+        load_outcomes(tmp_path / "nowhere")
