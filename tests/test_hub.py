@@ -98,7 +98,7 @@ def refused(done: "subprocess.CompletedProcess[str]", hub: Path) -> None:
 
 
 def test_without_consent_no_code_of_the_repository_runs(hub: Path, source: str, tmp_path: Path) -> None:
-    with pytest.raises(DacoError, match=r"runs the program code of .* --trust"):
+    with pytest.raises(DacoError, match=r"executes the code of .* --trust"):
         load_encoder(source)
     assert not (hub / "ran").exists()
     load_encoder(source, trust=True).save(tmp_path / "encoder")

@@ -1,4 +1,4 @@
-"""What every command of ours does alike: a user's mistake in one sentence, both spellings of an option."""
+"""What all commands have in common: errors in one sentence, and both spellings of an option."""
 
 import sys
 from collections.abc import Sequence
@@ -57,17 +57,17 @@ def words(text: str) -> list[str]:
 
 
 def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
-    """Refuses, before the long work, a file whose form is none of these; `name` is the option that named it.
+    """Checks, before the long work, that a file has one of these suffixes; `name` is the option that names it.
 
     Raises:
         DacoError: it ends in something else.
     """
     if file.suffix.lower() not in suffixes:
-        raise UsageError(f"{name} ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}, which {file} does not.")
+        raise UsageError(f"{name} must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}; {file} does not.")
 
 
 Trust = Annotated[
-    bool, option("trust", "Run the code of others that a torchhub: encoder comes with; it can do all that you can do.")
+    bool, option("trust", "Allow torchhub: encoders to execute their third-party code, with your permissions.")
 ]
 """The option of every command that may load an encoder from torch.hub."""
 

@@ -55,7 +55,7 @@ def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
         ({"recipe": "old"}, "published or modern"),
         ({"recipe": "modern", "without": ("luck",)}, "no part 'luck'"),
         ({"without": ("grid",)}, "--recipe modern"),
-        ({"gpu_ids": ()}, "--gpu_ids names no GPU"),
+        ({"gpu_ids": ()}, "--gpu_ids needs numbers of GPUs"),
     ],
 )
 def test_an_unknown_recipe_or_part_is_refused(wrong: dict[str, object], sentence: str) -> None:
@@ -103,9 +103,9 @@ def test_the_tails_rate_is_its_own(places: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"recipe": "published", "tail_lr": 1e-4}, "frozen else"),
-        ({"recipe": "modern", "without": ("frozen",), "tail_lr": 1e-4}, "frozen else"),
-        ({"recipe": "modern", "pretrained": "none", "tail_lr": 1e-4}, "frozen else"),
+        ({"recipe": "published", "tail_lr": 1e-4}, "needs a frozen pretrained backbone"),
+        ({"recipe": "modern", "without": ("frozen",), "tail_lr": 1e-4}, "needs a frozen pretrained backbone"),
+        ({"recipe": "modern", "pretrained": "none", "tail_lr": 1e-4}, "needs a frozen pretrained backbone"),
         ({"recipe": "modern", "tail_lr": -1.0}, "at least 0"),
     ],
 )

@@ -147,7 +147,7 @@ def test_resuming_with_other_photographs_is_refused(places: Path, tmp_path: Path
     train(run, accelerator="cpu")
     folder = tmp_path / "data" / "places" / "original" / "domain_a" / "train"
     shutil.copy(folder / "place003.png", folder / "zebra.png")
-    with pytest.raises(DacoError, match="the training photographs of places are not those of then"):
+    with pytest.raises(DacoError, match="the training photographs of places have changed"):
         train(run.but(iters=2), resume=True, accelerator="cpu")
 
 

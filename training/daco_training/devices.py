@@ -18,7 +18,7 @@ def check_gpus(gpu_ids: Sequence[int]) -> None:
     absent = [gpu for gpu in gpu_ids if not 0 <= gpu < count]
     if absent:
         here = f"it has {', '.join(str(gpu) for gpu in range(count))}" if count else "it has none that PyTorch can use"
-        raise UsageError(f"This machine has no GPU {absent[0]}: {here}. Leave --gpu_ids out to take what there is.")
+        raise UsageError(f"This machine has no GPU {absent[0]}: {here}. Leave --gpu_ids out to use what there is.")
 
 
 def pick_device(name: str = "auto") -> torch.device:

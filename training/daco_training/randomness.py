@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of what they are for, so that a run can stop and go on anywhere."""
+"""Random numbers as a pure function of their purpose, so that a run can be resumed anywhere."""
 
 import numpy as np
 

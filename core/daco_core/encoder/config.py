@@ -25,9 +25,9 @@ class EncoderConfig:
     """All that makes an encoder besides its weights.
 
     Args:
-        backbone: `resnet50`, `resnet18`, or any timm model by name; `torchhub:REPO:ENTRY`, a whole network of others;
+        backbone: `resnet50`, `resnet18`, or any timm model by name; `torchhub:REPO:ENTRY`, a third-party network;
             or `onnx:NAME`, a network that is known by its ONNX file alone.
-        pooling: `avg` (published; leaves the descriptor of a network of others as it is), `gem` or `grid`.
+        pooling: `avg` (published; keeps the descriptor of a third-party network), `gem` or `grid`.
         image_size: pixels; with `resize` the rule that every image is brought to.
         resize: `shorter` (shorter side to `image_size`, published) or `square`.
         mean, std: the normaliser, per RGB channel, for values in 0..1.
@@ -67,7 +67,7 @@ FORM = ("backbone", "pooling", "image_size", "resize", "mean", "std")  # of a co
 
 
 def is_hub(backbone: str) -> bool:
-    """Whether a backbone is a network from torch.hub, which is code of others."""
+    """Whether a backbone is a network from torch.hub, which is third-party code."""
     return backbone.startswith(HUB_PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""OpenVINO itself, imported so that it reports to nobody and asks nothing."""
+"""OpenVINO, imported without its telemetry."""
 
 import sys
 

@@ -39,7 +39,7 @@ class Preparation:
         """
         width, height = image.size
         if max(width, height) > MAX_ASPECT * min(width, height):
-            raise DacoError(f"{width} x {height} pixels are too narrow a picture to know a place by.")
+            raise DacoError(f"The image is too narrow: {width} x {height} pixels.")
         wanted = self._sides(width, height)
         if wanted != image.size:
             image = image.resize(wanted, Image.Resampling.BILINEAR)

@@ -47,7 +47,7 @@ class Network:
 
     @property
     def maps(self) -> tuple[str, ...]:
-        """The outputs that are feature maps, fine to coarse; none in a network of others."""
+        """The outputs that are feature maps, fine to coarse; none in a third-party network."""
         return tuple(sorted(name for name in self.outputs if name.startswith(MAP_PREFIX)))
 
 
@@ -57,7 +57,7 @@ class StoredEncoder:
 
     Args:
         network: of its ONNX file; None where it has none, so that only PyTorch can run it.
-        trust: consent to running the code of others, which a backbone from torch.hub takes in PyTorch.
+        trust: consent to execute third-party code, which a backbone from torch.hub needs in PyTorch.
     """
 
     folder: Path
@@ -111,7 +111,7 @@ def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
     """The encoder in a folder, its description and weights verified; `read_network` verifies the ONNX file.
 
     Args:
-        trust: consent to running the code of others, if PyTorch is to run an encoder from torch.hub.
+        trust: consent to execute third-party code, if PyTorch is to run an encoder from torch.hub.
 
     Raises:
         NotFound: there is none.

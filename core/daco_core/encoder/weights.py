@@ -55,14 +55,14 @@ def read_weights(content: bytes, file: Path) -> Iterator[Tensor]:
             kind, (start, end) = header[name]["dtype"], header[name]["data_offsets"]
             count = int(np.prod(header[name]["shape"], dtype=np.int64))
             if not 0 <= start <= end <= len(numbers) or end - start != count * ITEM_BYTES[kind]:
-                raise ValueError(f"{name} is not all there")
+                raise ValueError(f"{name} is incomplete")
             yield Tensor(name, kind, numbers[start:end])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedEncoder(f"{file} is damaged: {error}.") from error
 
 
 def fingerprint(config: EncoderConfig, tensors: Iterable[tuple[str, Any]]) -> str:
-    """SHA-256 over everything of ours that changes a descriptor: equal fingerprints give equal descriptors.
+    """SHA-256 over everything that affects a descriptor: equal fingerprints give equal descriptors.
 
     Of a network from torch.hub its weights and its name count, but not its code, which others may change.
 

@@ -140,7 +140,7 @@ def _parse_place(value: object, where: str) -> str | None:
 
 
 def check_size(file: Path) -> None:
-    """Refuses a table that is too large to be read as a whole. Raises UsageError, OSError."""
+    """Checks that a table is small enough to be read into memory. Raises UsageError, OSError."""
     if (size := file.stat().st_size) > MOST_TABLE_BYTES:
         raise UsageError(
             f"{file} has {size / 1e6:.0f} MB, and tables of positions may have {MOST_TABLE_BYTES / 1e6:.0f}: divide it."

@@ -1,4 +1,4 @@
-"""Makes the demo city: every photograph by a pool of workers, with progress, and so that it can stop and go on."""
+"""Renders the demo city with a pool of workers, with progress; it can be stopped and resumed."""
 
 import importlib.util
 import io
@@ -89,7 +89,7 @@ def make_city(
 
     Raises:
         DacoError: a setting is out of range, Mitsuba is not installed, the folder holds another city, the disk fails.
-        KeyboardInterrupt: stopped by Ctrl-C; whole images only are on the disk, and the same call goes on from there.
+        KeyboardInterrupt: stopped by Ctrl-C; all images on disk are complete, and the same call resumes.
     """
     settings = _Settings(FORMAT, places, size, seed, tuple(domains))
     _check(settings, workers)
@@ -105,7 +105,7 @@ def make_city(
         try:
             _render_all(missing, len(jobs), count)
         except KeyboardInterrupt:
-            print("Stopped; the images so far are kept: run the same command again to go on.", file=sys.stderr)
+            print("Stopped; the finished images are kept. Run the same command again to resume.", file=sys.stderr)
             raise
     seconds = time.monotonic() - start
     return CityReport(
@@ -131,7 +131,7 @@ def _check(settings: _Settings, workers: int) -> None:
     if settings.seed < 0:
         raise UsageError(f"The seed must be 0 or more; got {settings.seed}.")
     if workers < 0:
-        raise UsageError(f"The number of workers must be 0 (one a core) or more; got {workers}.")
+        raise UsageError(f"The number of workers must be 0 (one per core) or more; got {workers}.")
     if not settings.domains:
         raise UsageError(f"Name at least one domain of {', '.join(DOMAINS)}.")
     for domain in settings.domains:
@@ -180,7 +180,7 @@ def _claim(folder: Path, settings: _Settings) -> None:
             found = json.loads(record.read_text())
             old = _Settings(**{**found, "domains": tuple(found["domains"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise DacoError(f"{record} is damaged: remove {folder} and make the city anew.") from error
+            raise DacoError(f"{record} is damaged: remove {folder} and render the city again.") from error
         differences = [
             f"{name} {getattr(old, name)} instead of {getattr(settings, name)}"
             for name in ("format", "size", "seed")
@@ -222,8 +222,8 @@ def _render_all(jobs: list[_Job], total: int, workers: int) -> None:
                 bar.update()
     except BrokenProcessPool as error:
         raise DacoError(
-            "A worker of the demo city was killed, perhaps for want of memory: "
-            "run the same command again to go on, with fewer workers."
+            "A worker process was killed, perhaps because memory was full: "
+            "run the same command again to resume, with fewer workers."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -25,14 +25,16 @@ def average_encoders(first: Encoder, second: Encoder, share: float) -> Encoder:
         DacoError: they are not of one form, or the share is impossible.
     """
     if not 0 <= share <= 1:
-        raise UsageError(f"A share of the way lies in 0..1, not {share}.")
+        raise UsageError(f"--share must be from 0 to 1, not {share}.")
     for name in FORM:
         one, other = getattr(first.config, name), getattr(second.config, name)
         if one != other:
-            raise UsageError(f"These encoders have no mean: {name} is {one} in the first, {other} in the second.")
+            raise UsageError(
+                f"These encoders cannot be interpolated: {name} is {one} in the first, {other} in the second."
+            )
     others = second.state_dict()
     if first.state_dict().keys() != others.keys():
-        raise UsageError("These encoders have no mean: their weights are not of the same layers.")
+        raise UsageError("These encoders cannot be interpolated: they have different layers.")
     mixed = {name: _between(tensor, others[name], share) for name, tensor in first.state_dict().items()}
     first.load_state_dict(mixed)
     training = {**first.config.training, "averaged": {"share": share, "with": second.config.training}}

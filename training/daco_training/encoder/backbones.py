@@ -82,7 +82,7 @@ def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
     named = list(backbone.named_parameters())
     rows = [row for row, (name, _) in enumerate(named) if before and name.startswith(before)]
     if not rows:
-        raise UsageError("This backbone has no stages by name: train it as a whole, or not at all.")
+        raise UsageError("This backbone has no named stages: train all of it, or freeze it.")
     return [parameter for _, parameter in named[rows[-1] + 1 :]]
 
 
@@ -137,11 +137,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return packed
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # its text, of many lines, says how to load the file all the same
-        raise DacoError(f"{path} is not a file of plain tensors, so it is not loaded: it could run code.") from error
+        raise DacoError(
+            f"{path} is not a file of plain tensors; it is not loaded, because it could execute code."
+        ) from error
     except (OSError, RuntimeError, ValueError, EOFError, SafetensorError) as error:
         raise DacoError(f"{path} is not a file of weights that can be read safely: {error}") from error
     except Exception as error:  # a damaged pickle can make torch raise anything: KeyError, AttributeError, ...
-        raise DacoError(f"{path} is not a file of plain tensors, so it is not loaded: {error}") from error
+        raise DacoError(f"{path} is not a file of plain tensors; it is not loaded: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DacoError(f"{path} is not a state dict of tensors.")
     return state

@@ -23,7 +23,7 @@ def load_encoder(source: str, trust: bool = False) -> Encoder:
             backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`: what that entry of a torch.hub
             repository (owner/name on GitHub, or a local folder) returns, a module that maps (n, 3, h, w) images,
             normalised as for ImageNet, to (n, d).
-        trust: consent to running the code of others, without which an encoder from torch.hub is refused.
+        trust: consent to execute third-party code, which encoders from torch.hub require.
 
     Raises:
         DacoError: there is no such encoder, or it cannot be had, or there is no consent.

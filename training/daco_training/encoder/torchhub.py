@@ -1,4 +1,4 @@
-"""Networks of others from torch.hub, `torchhub:REPO:ENTRY`: their code runs here, so only with consent."""
+"""Third-party networks from torch.hub, `torchhub:REPO:ENTRY`: their code is executed, so only with consent."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ HUBCONF = "hubconf.py"
 
 
 class HubBackbone(nn.Module):
-    """A network from torch.hub that makes a whole descriptor: (n, 3, h, w) to (n, d).
+    """A network from torch.hub that computes descriptors: (n, 3, h, w) to (n, d).
 
     Args:
         source: `torchhub:REPO:ENTRY`; REPO is `owner/name` on GitHub, with `:branch` or `:tag` if need be, or the
@@ -29,11 +29,11 @@ class HubBackbone(nn.Module):
         repository, entry = split_source(source)
         if not trust:
             raise UsageError(
-                f"{source} runs the program code of {repository} on this machine, with all your rights: only if you"
+                f"{source} executes the code of {repository} on this machine, with your permissions. If you"
                 " trust its authors, add --trust (or set DACO_TRUST=1 for a server)."
             )
         try:
-            # trust_repo: consent was given above, and a server has nobody to ask
+            # trust_repo: consent was given above, and a server cannot ask
             where = {"source": "local"} if Path(repository).is_absolute() else {"trust_repo": True, "verbose": False}
             network = torch.hub.load(repository, entry, **where)  # type: ignore[no-untyped-call]
             _check(network)
@@ -41,12 +41,12 @@ class HubBackbone(nn.Module):
             with torch.inference_mode():
                 descriptors = self.network(torch.zeros(1, 3, image_size, image_size))
         except DacoError as error:
-            raise DacoError(f"{source} gives no encoder: {error}") from error
-        except Exception as error:  # code of others can fail in every way
+            raise DacoError(f"{source} is not an encoder: {error}") from error
+        except Exception as error:  # third-party code can fail in every way
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             raise DacoError(f"{source} cannot be loaded: {type(error).__name__}: {reason}") from error
         if not isinstance(descriptors, Tensor) or descriptors.ndim != 2 or len(descriptors) != 1:
-            raise DacoError(f"{source} gives no encoder: of one image it does not make one row of numbers, (1, d).")
+            raise DacoError(f"{source} is not an encoder: for one image it does not return one row of numbers, (1, d).")
         self.num_features = descriptors.shape[1]
 
     def forward_features(self, images: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def split_source(source: str) -> tuple[str, str]:
     repository, colon, entry = source.removeprefix(HUB_PREFIX).rpartition(":")
     if not (repository and colon and entry):
         raise UsageError(
-            f"{source} names no network: write {HUB_PREFIX}REPO:ENTRY, such as"
+            f"{source} does not name a network: write {HUB_PREFIX}REPO:ENTRY, such as"
             f" {HUB_PREFIX}gmberton/MegaLoc:get_trained_model."
         )
     return repository, entry

@@ -36,7 +36,7 @@ def stored_settings(file: Path) -> dict[str, Any]:
     try:
         settings: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["settings"]
     except Exception as error:  # as in `load_checkpoint`
-        raise DacoError(f"The checkpoint {file} is damaged ({error}): remove it to begin anew.") from error
+        raise DacoError(f"The checkpoint {file} is damaged ({error}): remove it to start again.") from error
     return settings
 
 
@@ -47,11 +47,11 @@ def load_checkpoint(fabric: Fabric, file: Path) -> dict[str, Any]:
         DacoError: there is no checkpoint, or it is damaged.
     """
     if not file.is_file():
-        raise NotFound(f"There is no run to resume: {file} does not exist. Leave --resume out to begin one.")
+        raise NotFound(f"There is no run to resume: {file} does not exist. Leave --resume out to start one.")
     try:
         state: dict[str, Any] = fabric.load(file, weights_only=True)
     except Exception as error:  # torch raises zip's, pickle's and its own errors for a damaged file
-        raise DacoError(f"The checkpoint {file} is damaged ({error}). Leave --resume out to begin anew.") from error
+        raise DacoError(f"The checkpoint {file} is damaged ({error}). Leave --resume out to start again.") from error
     if state.get("format_version") != FORMAT_VERSION:
-        raise DacoError(f"The checkpoint {file} is of another format than this daco-train writes.")
+        raise DacoError(f"The checkpoint {file} has another format than this version of daco-train.")
     return state

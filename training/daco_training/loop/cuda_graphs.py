@@ -53,7 +53,7 @@ class RecordedNetwork:
             recorded = torch.cuda.make_graphed_callables(passes, own, allow_unused_input=True)
             self._recordings[key] = cast(Callable[..., tuple[Tensor, ...]], recorded)
         except RuntimeError as error:  # no memory left, or a network that waits for the GPU
-            log.warning("The network cannot be recorded as a CUDA graph (%s): it trains step by step.", error)
+            log.warning("The network cannot be recorded as a CUDA graph (%s); it is trained without one.", error)
             self._recordable = False
         # the runs before a recording have moved the batch norm's statistics
         for buffer, value in zip(self._network.buffers(), before, strict=True):

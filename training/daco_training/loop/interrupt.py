@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to stop after the step at hand."""
+"""Ctrl-C as a request to stop after the current step."""
 
 import signal
 import threading

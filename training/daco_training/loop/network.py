@@ -89,7 +89,7 @@ class PlainProjector:
 
 
 class FabricProjector(PlainProjector):
-    """A network set up by Fabric, as a `Projector`: projections of the whole batch, over all processes."""
+    """A network set up by Fabric, as a `Projector`: projections of the full batch, over all processes."""
 
     def __init__(self, fabric: Fabric, network: Callable[..., tuple[Tensor, ...]]) -> None:
         super().__init__(network)

@@ -1,4 +1,4 @@
-"""What a run changes of the whole process is put back when it ends."""
+"""Restores what a run changes in the state of its process."""
 
 import threading
 from collections.abc import Iterator
@@ -22,9 +22,11 @@ def process_state_restored() -> Iterator[None]:
         UsageError: another run is under way in this process.
     """
     if not _running.acquire(blocking=False):
-        raise UsageError("Another training runs in this process, and their random numbers would mix: wait for its end.")
+        raise UsageError(
+            "Another training is running in this process, and would share its random numbers: wait for its end."
+        )
     deterministic = torch.backends.cudnn.deterministic
-    # a GPU that nobody has used yet has no state to keep
+    # a GPU that has not been used yet has no state to keep
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else range(0)  # type: ignore[no-untyped-call]
     try:
         with torch.random.fork_rng(devices=gpus):

@@ -31,7 +31,7 @@ class Recipe:
 
 PARTS = tuple(Recipe.__dataclass_fields__)
 
-# what an option is where nobody says otherwise
+# the defaults of the options
 DEFAULTS: dict[str, dict[str, Any]] = {
     "published": {
         "temperature": 0.1,

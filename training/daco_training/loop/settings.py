@@ -139,7 +139,7 @@ class TrainSettings(TrainOptions):
         if self.resize not in ("shorter", "square"):
             raise UsageError(f"No resize rule {self.resize!r}: choose shorter or square.")
         if is_hub(self.backbone):
-            raise UsageError(f"--backbone {self.backbone}: a network from torch.hub is used as it is, not trained.")
+            raise UsageError(f"--backbone {self.backbone}: a network from torch.hub cannot be trained.")
         if self.precision not in PRECISIONS:
             raise UsageError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
         for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
@@ -148,7 +148,7 @@ class TrainSettings(TrainOptions):
         if self.tail_lr < 0:
             raise UsageError(f"--tail_lr must be at least 0, not {self.tail_lr}.")
         if self.tail_lr and not self.frozen:
-            raise UsageError("--tail_lr is for a pretrained backbone that is frozen else, as by --recipe modern.")
+            raise UsageError("--tail_lr needs a frozen pretrained backbone, such as that of --recipe modern.")
         if self.val_every < 0:
             raise UsageError(f"--val_every must be at least 0, not {self.val_every}.")
         if self.checkpoint_minutes <= 0:
@@ -162,7 +162,7 @@ class TrainSettings(TrainOptions):
         if self.batch_size < 2:
             raise UsageError("--batch_size must be at least 2: batch norm needs more than one image.")
         if self.gpu_ids is not None and not self.gpu_ids:
-            raise UsageError("--gpu_ids names no GPU: such as 0 1, or leave it out.")
+            raise UsageError("--gpu_ids needs numbers of GPUs, such as 0 1; or leave it out.")
         if not self.ranks or min(self.ranks) < 1:
             raise UsageError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
         if not 0 <= self.momentum <= 1:
@@ -208,7 +208,7 @@ class TrainSettings(TrainOptions):
         differing = [name for name in own if name not in RESUMABLE and own[name] != recorded[name]]
         if differing:
             changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)
-            raise UsageError(f"--resume continues a run as it was begun, but {changes}.")
+            raise UsageError(f"--resume needs the settings that the run was started with, but {changes}.")
 
     def check_same(self, recorded: dict[str, Any], where: Path) -> None:
         """Rejects a stored run that differs in any setting that counts, its length and number format included.

@@ -92,7 +92,7 @@ def train(
     has one run at a time. With several processes, PyTorch's process group stays as the run made it.
 
     Args:
-        resume: goes on from the last checkpoint.
+        resume: continues from the last checkpoint.
         accelerator, processes: Fabric's, where `options.gpu_ids` is left open.
         stop: asked after each iteration; True stops the run as Ctrl-C does.
 
@@ -243,7 +243,7 @@ class Trainer:
         progress, settings = self.progress, self.settings
         epoch = math.ceil(progress.iteration / per_epoch)
         train_loss = progress.epoch_loss / (progress.iteration - (epoch - 1) * per_epoch)
-        if progress.iteration % per_epoch == 0:  # else the last epoch is short, and a longer run goes on within it
+        if progress.iteration % per_epoch == 0:  # else the last epoch is short, and a longer run continues it
             progress.epoch_loss = 0.0
         recalls: dict[str, Recalls] = {}
         precise = None
@@ -297,8 +297,8 @@ class Trainer:
         self.settings.check_continues(state["settings"])
         if state.get("photographs", self.photographs) != self.photographs:  # which runs of before did not note
             raise UsageError(
-                f"--resume continues a run as it was begun, but the training photographs of {self.dataset.name} are not"
-                " those of then."
+                f"--resume needs the same data, but the training photographs of {self.dataset.name} have changed since"
+                " the run was started."
             )
         self.network.load_state_dict(state["network"])
         self.method.load_state_dict(state["method"])
@@ -332,7 +332,7 @@ class Trainer:
         try:
             self.settings.save_root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DacoError(f"--save_root {self.settings.save_root} cannot be made: {error}") from error
+            raise DacoError(f"--save_root {self.settings.save_root} cannot be created: {error}") from error
 
     def _say(self, sentence: str) -> None:
         if self.fabric.is_global_zero:
@@ -346,7 +346,7 @@ def _make_fabric(settings: TrainSettings, accelerator: str, processes: int) -> F
         accelerator, devices = "cuda", list(settings.gpu_ids)
     count = (devices if isinstance(devices, int) else len(devices)) * settings.nodes
     if settings.batch_size % count:
-        raise UsageError(f"--batch_size {settings.batch_size} does not divide by {count} processes.")
+        raise UsageError(f"--batch_size {settings.batch_size} is not divisible by {count} processes.")
     device = "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     precision = choose_precision(settings.precision, settings.backbone, device, settings.frozen)
     return Fabric(

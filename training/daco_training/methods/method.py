@@ -1,4 +1,4 @@
-"""What a training method is: which views it wants, its loss, and its memory."""
+"""The interface of training methods: the views that a method needs, its loss, and its memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ Source = Literal["original", "generated"]
 
 
 class Projector(Protocol):
-    """The network in training, as a method sees it: views in, L2-normalised projections of the whole batch out."""
+    """The network in training, as a method sees it: views in, L2-normalised projections of the full batch out."""
 
     def __call__(self, *views: Tensor) -> tuple[Tensor, ...]:
         """Each view, (n, 3, h, w), passes by itself, so with its own batch statistics: (n, proj_dim) each."""
@@ -22,7 +22,7 @@ class Projector(Protocol):
         ...
 
     def gather(self, projections: Tensor) -> Tensor:
-        """The rows of all processes, in the order of the whole batch."""
+        """The rows of all processes, in the order of the full batch."""
         ...
 
     def precision(self) -> AbstractContextManager[None]:

@@ -43,7 +43,7 @@ def swap_low_frequencies(content: np.ndarray, style: np.ndarray, beta: float) ->
     """Content's phase with style's amplitude in the lowest frequencies.
 
     Only the few coefficients that change are computed, and their change is added to the content: the same picture as
-    by whole transforms there and back, several times faster.
+    by complete transforms there and back, several times faster.
 
     Args:
         content, style: (h, w, channels) in 0..1.

@@ -36,13 +36,13 @@ def generate_twins(
 ) -> TranslationReport:
     """Translates every original to the other domain, into `generated/` under the original's own path.
 
-    Twins that are there are kept, so that a run that was stopped goes on; each file appears only when it is whole.
+    Existing twins are kept, so that a run can be resumed; each file appears only when it is complete.
     `generated/contact_sheet.jpg` shows some originals beside their twins.
 
     Args:
         method: a name in `TRANSLATORS`.
         split: `train`, `val` or `all`; only training needs twins.
-        overwrite: makes all twins anew, also those of another method.
+        overwrite: makes all twins again, including those of another method.
 
     Raises:
         DacoError: no such method or split, no photographs, the method cannot work on this data set, or `generated/`
@@ -85,13 +85,15 @@ def refuse_other_twins(dataset: DataSet, method: str, learns: bool = False) -> N
     try:
         existing = json.loads(file.read_text())["method"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DacoError(f"{file} is damaged ({error}): --overwrite makes the twins anew.") from error
+        raise DacoError(f"{file} is damaged ({error}): --overwrite makes all twins again.") from error
     if existing != method:
-        raise UsageError(f"{file.parent} holds twins made by {existing}: --overwrite makes them anew by {method}.")
+        raise UsageError(
+            f"{file.parent} contains twins made by {existing}: --overwrite makes them again with {method}."
+        )
     if learns:
         raise UsageError(
-            f"{file.parent} holds twins made by {method} as far as it was trained: --overwrite trains it further and"
-            " makes them anew."
+            f"{file.parent} contains twins of an earlier state of {method}: --overwrite trains it further and"
+            " makes them again."
         )
 
 
@@ -130,11 +132,11 @@ def _claim(dataset: DataSet, record: dict[str, object], overwrite: bool) -> None
             existing = json.loads(file.read_text()) if file.is_file() else "a method that left no record"
             if existing != record:
                 raise UsageError(
-                    f"{folder} holds twins made with {existing}, not {record}: --overwrite makes them anew."
+                    f"{folder} contains twins made with {existing}, not {record}: --overwrite makes them again."
                 )
         folder.mkdir(exist_ok=True)
         write_text(file, json.dumps(record) + "\n")
     except ValueError as error:
-        raise DacoError(f"{file} is damaged ({error}): --overwrite makes the twins anew.") from error
+        raise DacoError(f"{file} is damaged ({error}): --overwrite makes all twins again.") from error
     except OSError as error:
         raise DacoError(f"{file} cannot be written: {error}") from error

@@ -26,7 +26,7 @@ Batch = tuple[list[Tensor], Tensor]
 
 
 class TrainingViews:
-    """The training photographs of all domains, each as the random views that a method wants.
+    """The training photographs of all domains, each as the random views that a method needs.
 
     Args:
         sources: for each view, whether it is drawn from the `original` or from its `generated` twin.
@@ -111,7 +111,7 @@ class Batches:
 
     Args:
         images: how many training images there are.
-        batch_size: images in a whole batch, over all processes.
+        batch_size: images in a batch, over all processes together.
         start, stop: the first iteration and the one after the last, counted from 0 over all epochs.
         rank, processes: whose share.
     """

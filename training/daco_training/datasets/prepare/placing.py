@@ -1,4 +1,4 @@
-"""Puts photographs where the published layout wants them: copied, linked or made smaller; never half-written."""
+"""Places photographs in the published layout: copied, linked or scaled down, and each file complete."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class Placed:
 
 
 def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None) -> Placed:
-    """Carries out a plan in a data set's folder. Stopped, it goes on where it was; each file appears only when whole.
+    """Carries out a plan in a data set's folder. It can be resumed; each file appears only when it is complete.
 
     Args:
         folder: `data_root/name`.
@@ -75,7 +75,7 @@ def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None)
     if link and size:
         raise UsageError("--size makes new files and --link makes none: choose one of them.")
     if not plan.photographs:
-        raise NotFound("There is nothing to prepare: no photographs were found.")
+        raise NotFound("No photographs were found.")
     targets = {_target(folder, photograph): photograph for photograph in plan.photographs}
     if len(targets) < len(plan.photographs):
         raise DacoError(f"{len(plan.photographs) - len(targets)} photographs would overwrite others of the same name.")
@@ -123,7 +123,7 @@ def _refuse_strangers(folder: Path, targets: dict[Path, DownloadedPhotograph]) -
 
 
 def _claim(folder: Path, options: dict[str, str]) -> None:
-    """Notes how the photographs are made, and refuses to go on where they were made otherwise."""
+    """Records how the photographs are made, and fails if existing ones were made in another way."""
     file = folder / RECORD_FILE
     if file.is_file():
         try:

@@ -1,4 +1,4 @@
-"""What `prepare` and `adopt` tell: whether a download is whole, what is in doubt, and what was made."""
+"""The report of `prepare` and `adopt`: whether a download is complete, what is doubtful, and what was made."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ def carry_out(plan: Plan, folder: Path, link: bool, size: int | None, partial: b
         print(sentence, file=sys.stderr)
     if plan.missing and not partial:
         raise UsageError(
-            "The download is not complete (see above): unpack the rest, or take what is there by --partial."
+            "The download is incomplete (see above): unpack the rest, or use the existing files with --partial."
         )
     for doubt in plan.doubts[:MOST_DOUBTS]:
         print(f"Doubt: {doubt}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 Torii et al., "24/7 Place Recognition by View Synthesis", CVPR 2015: 1125 phone photographs of 125 places, each in 3
 directions at 3 times of day. The download `247query_v3.zip` holds `00001.jpg` to `01125.jpg`, each with a CSV, and a
-Readme. Nobody documents the CSV; public programs that read it agree on one line without a header, of the photograph's
+Readme. The CSV is not documented; public programs that read it agree on one line without a header, of the photograph's
 name, latitude and longitude (gmberton/VPR-datasets-downloader), and, as the sixth cell, D, S or N for day, sunset or
 night (the densevlad port of the authors' evaluation). The other cells are not used.
 
@@ -168,7 +168,9 @@ def _times_of_day(members: Sequence[_Shot], doubts: list[str]) -> tuple[_Shot, _
         by_clock = len(set(known)) == len(TIMES)
         ordered = sorted(members, key=lambda shot: (shot.from_noon or 0.0) if by_clock else -shot.brightness)
         day, night = ordered[0], ordered[-1]
-        doubts.append(f"{name}: the CSVs say {said}; taken by {'capture time' if by_clock else 'brightness alone'}.")
+        doubts.append(
+            f"{name}: the CSVs contain {said}; ordered by {'capture time' if by_clock else 'brightness alone'}."
+        )
     if night.brightness > day.brightness:
         doubts.append(f"{name}: {night.path.name} is taken for night and is brighter than {day.path.name}.")
     if day.from_noon is not None and night.from_noon is not None and day.from_noon > night.from_noon:

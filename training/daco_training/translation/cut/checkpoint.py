@@ -43,7 +43,7 @@ def load_state(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises zip's, pickle's and its own errors for a damaged file
-        raise DacoError(f"The CUT model {file} is damaged ({error}): delete it to train it anew.") from error
+        raise DacoError(f"The CUT model {file} is damaged ({error}): delete it to train a new one.") from error
     if not isinstance(state, dict) or state.get("format_version") != FORMAT_VERSION:
-        raise DacoError(f"The CUT model {file} is of another format: delete it to train it anew.")
+        raise DacoError(f"The CUT model {file} has another format: delete it to train a new one.")
     return state

@@ -1,4 +1,4 @@
-"""Trains a generator for each direction of a data set, to go on from where it was stopped."""
+"""Trains a generator for each direction of a data set; training can be resumed."""
 
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -119,7 +119,7 @@ class Direction(nn.Module):
         }
 
     def resume(self, state: dict[str, Any], file: Path) -> None:
-        """Goes on from a state.
+        """Resumes from a state.
 
         Raises:
             DacoError: it is of a training with other settings; only the number of iterations may differ.
@@ -128,7 +128,9 @@ class Direction(nn.Module):
         other = {name: value for name, value in state["settings"].items() if mine[name] != value}
         other.pop("iterations", None)
         if other:
-            raise UsageError(f"{file} was trained with {other}: give the same, or delete it to train it anew.")
+            raise UsageError(
+                f"{file} was trained with {other}: use the same settings, or delete it to train a new one."
+            )
         self.load_state_dict(state["networks"])
         self.make_optimizer.load_state_dict(state["make_optimizer"])
         self.judge_optimizer.load_state_dict(state["judge_optimizer"])
@@ -140,7 +142,7 @@ def train_cut(dataset: DataSet, settings: CutSettings, device: str = "auto") -> 
 
     Raises:
         DacoError: a domain has no training photographs, there are models of other settings, or no such device.
-        KeyboardInterrupt: it was stopped; the checkpoint is written, and the same call goes on from there.
+        KeyboardInterrupt: it was stopped; the checkpoint is written, and the same call resumes.
     """
     target_photographs(dataset, "cut")
     place = pick_device(device)

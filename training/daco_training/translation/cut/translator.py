@@ -65,7 +65,7 @@ def _load_generator(file: Path) -> Generator:
         weights = {n.removeprefix(prefix): w for n, w in state["networks"].items() if n.startswith(prefix)}
         generator.load_state_dict(weights)
     except (KeyError, RuntimeError, AttributeError, TypeError) as error:
-        raise DacoError(f"The CUT model {file} is damaged ({error}): delete it to train it anew.") from error
+        raise DacoError(f"The CUT model {file} is damaged ({error}): delete it to train a new one.") from error
     return generator
 
 
