@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from daco_core.encoder.stored import SHIPPED
 from daco_core.errors import DacoError
 from daco_core.files import write_text
 from daco_core.photographs.locations import distance_metres
@@ -17,6 +18,7 @@ from daco_index.generations.folders import CALIBRATION_FILE
 from daco_index.generations.manifest import MapBounds
 from daco_serve.engine.answers import CalibrationKind
 
+PRIOR_FILE = SHIPPED / "prior.json"
 log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
@@ -26,6 +28,7 @@ EVIDENCE = (
     "share",
     "support",
 )  # of the best cluster; `Cluster.evidence` has them in this order
+VOTE_EVIDENCE = ("votes", "lead", "agreement")  # and these after them, where the candidates were ranked again
 RADIUS_SHARE = 0.68  # of the truth that the radius holds, as ARCore and the GeoPose Protocol have it
 RIDGE = 1.0
 MOST_GROWTH = 2.0  # a map that has become so many times larger or smaller is another map
@@ -103,6 +106,10 @@ class Calibration(BaseModel):
     wrong_errors: list[float]
     held_out: HeldOut | None
 
+    def applies(self, evidence: Sequence[float]) -> bool:
+        """Whether it was fitted on evidence of this kind: with votes, or without."""
+        return len(evidence) == len(self.mean)
+
     def right(self, evidence: Sequence[float]) -> float:
         """The probability that the location is right within 25 m."""
         return float(_chance(self.is_right, self._standard(np.array([evidence])))[0])
@@ -149,8 +156,11 @@ class ActiveCalibration:
     calibration: Calibration
 
 
-def find_calibration(index: Path, fingerprint: str, references: int) -> ActiveCalibration | None:
+def find_calibration(index: Path, fingerprint: str, references: int, reranks: bool = False) -> ActiveCalibration | None:
     """What an index answers by; None where there is nothing, or it is of another encoder or of a map of another size.
+
+    Args:
+        reranks: whether its candidates are ranked again, which gives other evidence.
 
     Raises:
         DacoError: the file cannot be read, or is no calibration.
@@ -160,10 +170,29 @@ def find_calibration(index: Path, fingerprint: str, references: int) -> ActiveCa
         return None
     calibration = read_calibration(file)
     growth = max(references, 1) / max(calibration.references, 1)
-    if calibration.encoder == fingerprint and 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
-        return ActiveCalibration("own", calibration)
-    log.warning("%s was fitted for another encoder or size of the map, so it is not used: fit it again.", file)
-    return None
+    if calibration.encoder != fingerprint or not 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
+        log.warning("%s was fitted for another encoder or size of the map, so it is not used: fit it again.", file)
+        return None
+    if len(calibration.mean) != len(EVIDENCE) + (len(VOTE_EVIDENCE) if reranks else 0):
+        log.warning(
+            "%s was fitted %s re-ranking, so it is not used: fit it again.", file, "without" if reranks else "with"
+        )
+        return None
+    return ActiveCalibration("own", calibration)
+
+
+def find_prior(fingerprint: str) -> ActiveCalibration | None:
+    """What the shipped encoder's answers are judged by where an index has no calibration; None for another encoder.
+
+    It was fitted on several sets of photographs at once (`daco-bench prior`), with the evidence of a re-ranking.
+
+    Raises:
+        DacoError: the file is damaged.
+    """
+    if not PRIOR_FILE.is_file():
+        return None
+    prior = read_calibration(PRIOR_FILE)
+    return ActiveCalibration("prior", prior) if prior.encoder == fingerprint else None
 
 
 def read_calibration(file: Path) -> Calibration:

@@ -15,7 +15,7 @@ from daco_index.generations.folders import CALIBRATION_FILE, Current, read_curre
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
 from daco_serve.engine.answers import IndexSummary, QueryError
 from daco_serve.engine.batching import Batcher
-from daco_serve.engine.calibration import ActiveCalibration, find_calibration, map_extent
+from daco_serve.engine.calibration import ActiveCalibration, find_calibration, find_prior, map_extent
 from daco_serve.engine.query_embedding import Describer
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
@@ -143,7 +143,10 @@ class ServedIndex:
         metrics.references.labels(self.name).set(bundle.manifest.count)
         self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
         manifest = bundle.manifest
-        calibration = find_calibration(self.folder, manifest.encoder_fingerprint, manifest.count)
+        reranks = bundle.local is not None and self._settings.rerank > 0
+        calibration = find_calibration(self.folder, manifest.encoder_fingerprint, manifest.count, reranks)
+        if calibration is None and reranks:
+            calibration = find_prior(manifest.encoder_fingerprint)
         self._live = Live(self.name, bundle, running, calibration)
         return True
 

@@ -33,13 +33,17 @@ class Cluster:
     others: list[tuple[SearchMatch, float]]
 
     @property
-    def evidence(self) -> tuple[float, float, float, float]:
-        """What a calibration judges by, as `calibration.EVIDENCE` names it."""
-        best = self.members[0][0].similarity
-        rival = self.others[0][0].similarity if self.others else self.members[-1][0].similarity
+    def evidence(self) -> tuple[float, ...]:
+        """What a calibration judges by, as `calibration.EVIDENCE` names it; with `VOTE_EVIDENCE` after a re-ranking."""
+        best = self.members[0][0]
+        rival = self.others[0][0] if self.others else self.members[-1][0]
         weight = sum(weight for _, weight in self.members)
         total = weight + sum(weight for _, weight in self.others)
-        return best, best - rival, weight / total, len(self.members) / MATCHES
+        plain = best.similarity, best.similarity - rival.similarity, weight / total, len(self.members) / MATCHES
+        if best.votes is None:
+            return plain
+        votes = math.log1p(best.votes)
+        return *plain, votes, votes - math.log1p(rival.votes or 0.0), best.share or 0.0
 
 
 def localize(
@@ -69,7 +73,7 @@ def localize(
         considered=len(cluster.members) + len(cluster.others),
         location=location,
     )
-    if active is None:
+    if active is None or not active.calibration.applies(cluster.evidence):
         return found
     on_map = active.calibration.on_map(cluster.evidence)
     if on_map < LEAST_ON_MAP:

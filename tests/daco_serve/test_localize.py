@@ -116,3 +116,22 @@ def test_where_nothing_is_calibrated_not_even_a_perfect_match_is_located() -> No
         estimate = localize([match(1, similarity, 10.0, 20.0)])
         assert (estimate.verdict, estimate.probability, estimate.on_map) == ("uncalibrated", None, None)
         assert estimate.location is not None and not estimate.location.calibrated
+
+
+def test_after_a_re_ranking_evidence_has_votes_their_lead_and_their_share() -> None:
+    matches = [
+        match(1, 0.7, 0.0, 0.0)._replace(votes=50.0, share=0.6),
+        match(2, 0.9, 0.0, METRE)._replace(votes=20.0, share=0.3),
+        match(3, 0.8, 1.0, 1.0)._replace(votes=10.0, share=0.2),
+    ]
+    cluster = find_cluster(matches)
+    assert cluster is not None and cluster.members[0][0].rank == 1  # though another is more similar
+    assert cluster.evidence[:2] == pytest.approx((0.7, -0.1)) and cluster.evidence[3] == 0.2
+    assert cluster.evidence[4:] == pytest.approx((math.log(51), math.log(51 / 11), 0.6))
+
+
+def test_the_location_follows_the_votes_where_there_are_any() -> None:
+    similar, voted = match(1, 0.9, 50.0, 0.0), match(2, 0.6, 0.0, 0.0)
+    assert localize([similar, voted]).best == similar
+    ranked = [voted._replace(rank=1, votes=40.0), similar._replace(rank=2, votes=12.0)]
+    assert localize(ranked).best == ranked[0]

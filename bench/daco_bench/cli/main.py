@@ -10,6 +10,9 @@ from daco_bench.cli import (
     figures as bench_picture_cli,
 )
 from daco_bench.cli import (
+    prior as bench_prior_cli,
+)
+from daco_bench.cli import (
     recall as bench_recall_cli,
 )
 from daco_bench.cli import (
@@ -35,6 +38,7 @@ for commands in (
     bench_reproduce_cli,
     bench_picture_cli,
     bench_calibrate_cli,
+    bench_prior_cli,
     bench_search_cli,
     bench_sequence_cli,
     bench_serve_cli,

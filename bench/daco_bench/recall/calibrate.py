@@ -2,19 +2,24 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from daco_core.errors import DacoError, UsageError
+from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import distance_metres
-from daco_index.embedding.embed import embed_files
+from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Reference, Split, find_references
+from daco_index.references.object_stores import read_source
+from daco_index.reranking.rerank import CANDIDATES, LocalQuery
 from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.engine.calibration import Bin, Calibration, HeldOut, Outcomes, fit, map_extent
 from daco_serve.engine.localize import LEAST_ON_MAP, MATCHES, find_cluster, localize
@@ -58,11 +63,9 @@ def calibrate(
     """
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
-    rule = _rule(bundle, truths, frames)
-    engine = query_engine(bundle, device)
-    embedded = embed_files(engine, [truth.path for truth in truths], progress=progress)
-    truths = [truths[row] for row in embedded.kept]
-    outcomes = _outcomes(bundle, truths, embedded.vectors, elsewhere, rule)
+    rule = names_rule(bundle, truths, frames)
+    asked = ask(bundle, truths, query_engine(bundle, device), rule, elsewhere, progress)
+    truths, outcomes = asked.truths, asked.outcomes
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
         raise UsageError(
             f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}:"
@@ -87,6 +90,57 @@ def calibrate(
 
 
 @dataclass(frozen=True)
+class AskedQueries:
+    """The queries that could be read, and what became of them."""
+
+    truths: list[Reference]
+    outcomes: Outcomes
+
+
+def ask(
+    bundle: Bundle, truths: Sequence[Reference], engine: Engine, rule: "Names", elsewhere: float, progress: bool
+) -> AskedQueries:
+    """Asks each query twice: of the map, and of the map without its own place.
+
+    Where the map has local descriptors, candidates are ranked again as a server does.
+    """
+    asked: list[_Asked] = []
+    readable: list[Reference] = []
+    known = _Known.of(bundle)
+    for truth, embedding in embed_queries(engine, truths, progress):
+        matches = bundle.search(embedding.descriptors, MATCHES + NEAR)[0]
+        cells = None if embedding.local is None else LocalQuery.of(embedding.local[0])
+        asked += _ask_twice(bundle, known, truth, matches, cells, len(readable), rule)
+        readable.append(truth)
+    on_map = np.array([one.on_map for one in asked], dtype=bool)
+    counts = np.where(on_map, on_map.sum(), (~on_map).sum())
+    outcomes = Outcomes(
+        evidence=np.array([one.evidence for one in asked], dtype=np.float64),
+        right=np.array([one.right for one in asked], dtype=bool),
+        on_map=on_map,
+        error=np.array([one.error for one in asked], dtype=np.float64),
+        weight=np.where(on_map, 1 - elsewhere, elsewhere) / np.maximum(counts, 1),
+        query=np.array([one.query for one in asked], dtype=np.int64),
+    )
+    return AskedQueries(readable, outcomes)
+
+
+def embed_queries(engine: Engine, truths: Sequence[Reference], progress: bool) -> Iterator[tuple[Reference, Embedding]]:
+    """The photographs that can be read, one after the other, each with its descriptors; the others are said on stderr.
+
+    Local descriptors of many photographs do not stay in memory: in float32 one has 64 KB.
+    """
+    for truth in tqdm(truths, desc="asking", unit=" images", disable=not progress, file=sys.stderr):
+        try:
+            image, _ = open_reduced(truth.path, engine.image_size, read_source(truth.path))
+            prepared = engine.prepare(image)
+        except (UnreadableImage, DacoError) as error:
+            tqdm.write(f"Skipped: {error}", file=sys.stderr)
+            continue
+        yield truth, engine.embed_prepared_with_local([prepared])
+
+
+@dataclass(frozen=True)
 class _Asked:
     """One query's outcome: see `Outcomes`."""
 
@@ -98,7 +152,7 @@ class _Asked:
 
 
 @dataclass(frozen=True)
-class _Names:
+class Names:
     """Which place names are of one place: equal ones, or numbers of a route that are at most so many frames apart."""
 
     frames: int | None = None
@@ -120,14 +174,14 @@ class _Names:
         return math.floor(_frame(place) / (CELL_FACTOR * max(1, self.frames)) + shift)
 
 
-def _rule(bundle: Bundle, truths: Sequence[Reference], frames: int | None) -> _Names:
+def names_rule(bundle: Bundle, truths: Sequence[Reference], frames: int | None) -> Names:
     if frames is None:
-        return _Names()
+        return Names()
     if bundle.manifest.with_location:
         raise UsageError("--frames is for maps without positions: this one has them, so a match is right within 25 m.")
     for place in (*(entry.place for entry in bundle.catalog.all()), *(truth.place for truth in truths)):
         _frame(place)
-    return _Names(frames)
+    return Names(frames)
 
 
 def _frame(place: str) -> int:
@@ -138,46 +192,57 @@ def _frame(place: str) -> int:
     return int(numbers[-1])
 
 
-def _outcomes(
-    bundle: Bundle, truths: Sequence[Reference], vectors: NDArray[np.float32], elsewhere: float, rule: _Names
-) -> Outcomes:
-    entries = bundle.catalog.all()
-    places: dict[str, set[str]] = {}  # the files of each
-    for entry in entries:
-        places.setdefault(entry.place, set()).add(entry.path)
-    located = [entry for entry in entries if entry.latitude is not None]
-    positions = np.array([(entry.latitude, entry.longitude) for entry in located], dtype=np.float64).reshape(-1, 2)
-    rows = {entry.path: row for row, entry in enumerate(located)}
-    asked: list[_Asked] = []
-    found = bundle.search(vectors, MATCHES + NEAR)
-    for query, (truth, matches) in enumerate(zip(truths, found, strict=True)):
-        itself = str(truth.path)  # a photograph that is on the map does not answer itself
-        others = [match for match in matches if match.entry.path != itself]
-        if truth.latitude is None or not len(positions):
-            present = any(places.get(place, set()) - {itself} for place in rule.alike(truth.place, places))
-        else:
-            away = distance_metres(truth.latitude, truth.longitude or 0.0, positions[:, 0], positions[:, 1])
-            if itself in rows:
-                away[rows[itself]] = np.inf
-            present = bool(away.min() <= RIGHT_METRES)
-        if present and others:
-            asked.append(_ask(truth, others, query, rule))
-        cleared = [match for match in others if not _is_near(truth, match, rule)]
-        if cleared:
-            asked.append(_Asked(_evidence(cleared), False, False, np.inf, query))
-    on_map = np.array([one.on_map for one in asked], dtype=bool)
-    counts = np.where(on_map, on_map.sum(), (~on_map).sum())
-    return Outcomes(
-        evidence=np.array([one.evidence for one in asked], dtype=np.float64),
-        right=np.array([one.right for one in asked], dtype=bool),
-        on_map=on_map,
-        error=np.array([one.error for one in asked], dtype=np.float64),
-        weight=np.where(on_map, 1 - elsewhere, elsewhere) / np.maximum(counts, 1),
-        query=np.array([one.query for one in asked], dtype=np.int64),
-    )
+@dataclass(frozen=True)
+class _Known:
+    """What a map holds: the files of each place, and where each file was taken."""
+
+    places: dict[str, set[str]]
+    positions: NDArray[np.float64]
+    rows: dict[str, int]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "_Known":
+        entries = bundle.catalog.all()
+        places: dict[str, set[str]] = {}
+        for entry in entries:
+            places.setdefault(entry.place, set()).add(entry.path)
+        located = [entry for entry in entries if entry.latitude is not None]
+        positions = np.array([(entry.latitude, entry.longitude) for entry in located], dtype=np.float64).reshape(-1, 2)
+        return cls(places, positions, {entry.path: row for row, entry in enumerate(located)})
+
+    def shows(self, truth: Reference, rule: "Names") -> bool:
+        """Whether another photograph of the map shows the place of this one."""
+        itself = str(truth.path)
+        if truth.latitude is None or not len(self.positions):
+            return any(self.places.get(place, set()) - {itself} for place in rule.alike(truth.place, self.places))
+        away = distance_metres(truth.latitude, truth.longitude or 0.0, self.positions[:, 0], self.positions[:, 1])
+        if itself in self.rows:
+            away[self.rows[itself]] = np.inf
+        return bool(away.min() <= RIGHT_METRES)
 
 
-def _ask(truth: Reference, matches: Sequence[SearchMatch], query: int, rule: _Names) -> _Asked:
+def _ask_twice(
+    bundle: Bundle,
+    known: _Known,
+    truth: Reference,
+    matches: Sequence[SearchMatch],
+    cells: LocalQuery | None,
+    query: int,
+    rule: "Names",
+) -> Iterator[_Asked]:
+    def ranked(some: list[SearchMatch]) -> list[SearchMatch]:
+        return some if cells is None else bundle.rerank(some, cells, CANDIDATES)
+
+    # a photograph that is on the map does not answer itself
+    others = [match for match in matches if match.entry.path != str(truth.path)]
+    if others and known.shows(truth, rule):
+        yield _ask(truth, ranked(others), query, rule)
+    cleared = [match for match in others if not _is_near(truth, match, rule)]
+    if cleared:
+        yield _Asked(_evidence(ranked(cleared)), False, False, np.inf, query)
+
+
+def _ask(truth: Reference, matches: Sequence[SearchMatch], query: int, rule: Names) -> _Asked:
     location = localize(matches).location
     if location is None or truth.latitude is None or truth.longitude is None:
         cluster = find_cluster(matches)
@@ -193,7 +258,7 @@ def _evidence(matches: Sequence[SearchMatch]) -> tuple[float, ...]:
     return cluster.evidence
 
 
-def _is_near(truth: Reference, match: SearchMatch, rule: _Names) -> bool:
+def _is_near(truth: Reference, match: SearchMatch, rule: Names) -> bool:
     entry = match.entry
     if truth.latitude is None or truth.longitude is None or entry.latitude is None or entry.longitude is None:
         return rule.same(truth.place, entry.place, CLEARING_FACTOR)
@@ -201,7 +266,7 @@ def _is_near(truth: Reference, match: SearchMatch, rule: _Names) -> bool:
     return away <= CLEARING_METRES
 
 
-def _folds(truths: Sequence[Reference], turn: int, rule: _Names) -> NDArray[np.int64]:
+def _folds(truths: Sequence[Reference], turn: int, rule: Names) -> NDArray[np.int64]:
     """The part of the cross-validation that each query is judged in, (n,); queries of one cell are in one part."""
     cells: dict[object, int] = {}
     numbers = [cells.setdefault(_cell(truth, turn / TURNS, rule), len(cells)) for truth in truths]
@@ -209,7 +274,7 @@ def _folds(truths: Sequence[Reference], turn: int, rule: _Names) -> NDArray[np.i
     return folds
 
 
-def _cell(truth: Reference, shift: float, rule: _Names) -> object:
+def _cell(truth: Reference, shift: float, rule: Names) -> object:
     """What names the queries that are near this one; the grid is shifted by that share of a cell."""
     if truth.latitude is None or truth.longitude is None:
         return rule.cell(truth.place, shift)

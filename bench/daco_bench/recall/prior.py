@@ -1,0 +1,180 @@
+"""One calibration for many maps: fitted on several sets of photographs at once, judged on a set that it has not seen.
+
+Votes count cells that agree, which means much the same on any map. So how they tell a right answer from a wrong one can
+be learnt on some sets and used on others. What it is worth is measured by leaving one set out at a time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_bench.recall.calibrate import ask, names_rule
+from daco_core.errors import UsageError
+from daco_index.embedding.engines.query_engine import query_engine
+from daco_index.references.find import Split, find_references
+from daco_index.search.bundle import Bundle
+from daco_serve.engine.calibration import EVIDENCE, VOTE_EVIDENCE, Calibration, Outcomes, fit
+from daco_serve.engine.localize import LEAST_ON_MAP
+from daco_training.evaluation.validation import RIGHT_METRES
+
+OF_ANY_MAP = ("similarity", "margin", "votes", "lead", "agreement")  # evidence that does not depend on a map's density
+ELSEWHERE = 0.5  # share of queries from elsewhere: nothing is known of a map's visitors
+PRESENT_LOCATED = 0.9  # share of queries of the map that are to be located, where false alarms are counted
+STEPS = 21  # quantiles of the errors
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A map and queries of it, of a set; `frames` as `calibrate` takes it."""
+
+    set_name: str
+    index: Path
+    queries: str
+    frames: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Pair":
+        """From NAME=INDEX,QUERIES or NAME=INDEX,QUERIES,FRAMES.
+
+        Raises:
+            UsageError: it is another text.
+        """
+        name, equals, rest = text.partition("=")
+        parts = rest.split(",")
+        if not name or not equals or len(parts) not in (2, 3) or not all(parts):
+            raise UsageError(f"{text} is not NAME=INDEX,QUERIES or NAME=INDEX,QUERIES,FRAMES.")
+        if len(parts) == 3 and not parts[2].isdecimal():
+            raise UsageError(f"{text}: {parts[2]} is no number of frames.")
+        return cls(name, Path(parts[0]), parts[1], int(parts[2]) if len(parts) == 3 else None)
+
+
+@dataclass(frozen=True)
+class SetReport:
+    """What a prior that was fitted on the other sets says of one.
+
+    Args:
+        queries: how many were asked whose place is on the map, and how many without it.
+        plain_auc, auc: area under the curve of "on the map", by evidence without votes and with them.
+        right_auc: of "right within 25 m", with votes.
+        located_present, located_absent: share that is located, of queries whose place is on the map and of the others.
+        false_alarms: of the others, at the threshold at which PRESENT_LOCATED of the first are located.
+    """
+
+    name: str
+    queries: tuple[int, int]
+    plain_auc: float
+    auc: float
+    right_auc: float
+    located_present: float
+    located_absent: float
+    false_alarms: float
+
+
+def measure_prior(
+    pairs: Sequence[Pair],
+    data_root: Path = Path("data"),
+    split: Split = "all",
+    device: str = "auto",
+    progress: bool = True,
+) -> tuple[Calibration, list[SetReport]]:
+    """The prior fitted on all sets, and what one fitted on the others is worth on each.
+
+    Every set counts alike, however many queries it has.
+
+    Raises:
+        DacoError: fewer than two sets, indexes of different encoders, or one without local descriptors.
+    """
+    names = list(dict.fromkeys(pair.set_name for pair in pairs))
+    if len(names) < 2:
+        raise UsageError("Name two sets or more: a prior is judged on a set that it was not fitted on.")
+    fingerprints: set[str] = set()
+    parts: dict[str, list[Outcomes]] = {name: [] for name in names}
+    for pair in pairs:
+        bundle = Bundle.open(pair.index)
+        if bundle.local is None:
+            raise UsageError(f"{pair.index} has no local descriptors: build it without --no-local.")
+        fingerprints.add(bundle.manifest.encoder_fingerprint)
+        truths = find_references(pair.queries, data_root, split)
+        rule = names_rule(bundle, truths, pair.frames)
+        parts[pair.set_name].append(
+            ask(bundle, truths, query_engine(bundle, device), rule, ELSEWHERE, progress).outcomes
+        )
+    if len(fingerprints) > 1:
+        raise UsageError("The indexes are of different encoders, so their similarities mean different things.")
+    sets = {name: _even(_joined(some)) for name, some in parts.items()}
+    for name, outcomes in sets.items():
+        if outcomes.on_map.all() or not outcomes.on_map.any():
+            raise UsageError(f"Of the set {name}, no photograph shows a place of its map, or none could be elsewhere.")
+    fingerprint = fingerprints.pop()
+    reports = [_judge(name, sets, fingerprint) for name in names]
+    return _fit(list(sets.values()), fingerprint, ", ".join(names)), reports
+
+
+def area_under_curve(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """The share of pairs of a true and a false one of which the true one scores higher; ties count half."""
+    values, places = np.unique(scores, return_inverse=True)
+    true = np.bincount(places, truth, minlength=len(values))
+    false = np.bincount(places, ~truth, minlength=len(values))
+    below = np.cumsum(false) - false
+    return float((true * (below + false / 2)).sum() / max(truth.sum() * (~truth).sum(), 1))
+
+
+def _fit(sets: Sequence[Outcomes], fingerprint: str, names: str, votes: bool = True) -> Calibration:
+    """A calibration by the evidence that means the same on any map; the other weights are 0, and radii are wide.
+
+    How far right answers are off was measured on maps whose places are true to the metre or have no positions at all.
+    So an answer that is right within 25 m is taken to be anywhere there, and a wrong one anywhere on the map.
+    """
+    outcomes = _joined(sets)
+    used = np.array([name in OF_ANY_MAP and (votes or name in EVIDENCE) for name in (*EVIDENCE, *VOTE_EVIDENCE)])
+    masked = replace(outcomes, evidence=np.where(used, outcomes.evidence, 0.0))
+    fitted = fit(masked, None, fingerprint, 1, datetime.now(UTC).isoformat(timespec="seconds"), names, ELSEWHERE)
+    return fitted.model_copy(
+        update={
+            "deviation": np.where(used, fitted.deviation, 1.0).tolist(),
+            "right_errors": np.linspace(0, RIGHT_METRES, STEPS).tolist(),
+            "wrong_errors": np.linspace(0, 1, STEPS).tolist(),
+        }
+    )
+
+
+def _judge(name: str, sets: dict[str, Outcomes], fingerprint: str) -> SetReport:
+    others = [outcomes for other, outcomes in sets.items() if other != name]
+    prior, plain = _fit(others, fingerprint, ""), _fit(others, fingerprint, "", votes=False)
+    unseen = sets[name]
+    present = unseen.on_map
+    chances = _chances(prior, unseen)
+    right = np.array([prior.right(row) for row in unseen.evidence.tolist()])
+    threshold = np.quantile(chances[present], 1 - PRESENT_LOCATED)
+    return SetReport(
+        name,
+        (int(present.sum()), int((~present).sum())),
+        plain_auc=round(area_under_curve(_chances(plain, unseen), present), 4),
+        auc=round(area_under_curve(chances, present), 4),
+        right_auc=round(area_under_curve(right, unseen.right), 4),
+        located_present=round(float((chances[present] >= LEAST_ON_MAP).mean()), 4),
+        located_absent=round(float((chances[~present] >= LEAST_ON_MAP).mean()), 4),
+        false_alarms=round(float((chances[~present] >= threshold).mean()), 4),
+    )
+
+
+def _chances(calibration: Calibration, outcomes: Outcomes) -> NDArray[np.float64]:
+    return np.array([calibration.on_map(row) for row in outcomes.evidence.tolist()])
+
+
+def _even(outcomes: Outcomes) -> Outcomes:
+    """Weights that sum to 1."""
+    return replace(outcomes, weight=outcomes.weight / outcomes.weight.sum())
+
+
+def _joined(parts: Sequence[Outcomes]) -> Outcomes:
+    return Outcomes(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("evidence", "right", "on_map", "error", "weight", "query")
+        )
+    )

@@ -1,0 +1,68 @@
+"""A prior is fitted on several sets and judged on one that it has not seen."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from daco_bench.cli.main import app
+from daco_bench.recall.prior import Pair, area_under_curve
+from daco_core.errors import UsageError
+from daco_index.build import BuildOptions, build_index
+from daco_serve.engine.calibration import read_calibration
+
+from ..local_parts import draw_streets, save_grid_encoder
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two maps of different places, with local descriptors, and one without."""
+    root = tmp_path_factory.mktemp("maps")
+    encoder = save_grid_encoder(root / "encoder")
+    for name, count in (("north", 24), ("south", 30)):
+        draw_streets(root / name, count)
+        options = BuildOptions(progress=False, device="cpu", precision="fp32")
+        build_index(str(root / name), str(encoder), root / f"{name}-map", options)
+    bare = BuildOptions(progress=False, device="cpu", precision="fp32", local="none")
+    build_index(str(root / "north"), str(encoder), root / "bare", bare)
+    draw_streets(root / "queries", 24)
+    return root
+
+
+def test_each_set_is_judged_by_a_prior_of_the_others_and_all_make_the_file(maps: Path) -> None:
+    pairs = [f"{name}={maps / name}-map,{maps / 'queries'}" for name in ("north", "south")]
+    done = CliRunner().invoke(app, ["prior", *pairs, "--out", str(maps / "prior.json"), "--device", "cpu", "--json"])
+    assert done.exit_code == 0, done.output
+    reports = json.loads(done.stdout)
+    assert [report["name"] for report in reports] == ["north", "south"]
+    assert all(report["queries"] == [24, 24] and report["auc"] > 0.99 for report in reports)
+    assert all(report["located_present"] > 0.9 for report in reports)
+    prior = read_calibration(maps / "prior.json")
+    assert len(prior.mean) == 7 and prior.is_on_map.weights[2] == prior.is_on_map.weights[3] == 0
+    assert prior.radius(1.0, 1000.0) == pytest.approx(17, abs=0.1)  # anywhere within 25 m
+    assert prior.radius(0.0, 1000.0) == pytest.approx(680)  # anywhere on the map
+
+
+def test_maps_without_local_descriptors_and_a_single_set_are_refused(maps: Path) -> None:
+    one = f"north={maps / 'north-map'},{maps / 'queries'}"
+    for pairs, said in (
+        ([one], "two sets"),
+        ([one, f"bare={maps / 'bare'},{maps / 'queries'}"], "no local descriptors"),
+    ):
+        done = CliRunner().invoke(app, ["prior", *pairs])
+        assert isinstance(done.exception, UsageError) and said in str(done.exception)
+
+
+@pytest.mark.parametrize("text", ["walk", "walk=map", "=map,queries", "walk=map,queries,far", "walk=map,"])
+def test_a_pair_that_is_none_is_refused_with_its_form(text: str) -> None:
+    with pytest.raises(UsageError, match=r"=INDEX,QUERIES|no number of frames"):
+        Pair.parse(text)
+
+
+def test_the_area_under_the_curve_counts_ties_half() -> None:
+    truth = np.array([True, True, False, False])
+    assert area_under_curve(np.array([3.0, 2.0, 1.0, 0.0]), truth) == 1
+    assert area_under_curve(np.array([3.0, 1.0, 1.0, 0.0]), truth) == pytest.approx(0.875)
+    assert area_under_curve(np.zeros(4), truth) == 0.5
