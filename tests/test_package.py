@@ -107,12 +107,24 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The folder of another project, whose packages bear the names of our folders and are not meant to be imported."""
+    for name in (*(name for name in FOLDERS if name != "daco_serve"), "tests"):
+        package = tmp_path / "project" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"raise ImportError('{name} of another project was imported')\n")
+    for name in ("errors.py", "settings.py", "client.py"):
+        (tmp_path / "project" / name).write_text(f"raise ImportError('{name} of another project was imported')\n")
+    return tmp_path / "project"
+
+
 def run(installed: Path, folder: Path, name: str, *words: str) -> str:
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    """What a command prints in a folder, whose own modules are found before those of the environment."""
     done = subprocess.run(
         [installed / name, *words],
         cwd=folder,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         timeout=900,
@@ -122,23 +134,33 @@ def run(installed: Path, folder: Path, name: str, *words: str) -> str:
     return done.stdout
 
 
-def test_the_installed_commands_say_what_they_do_and_which_version_they_are(installed: Path, tmp_path: Path) -> None:
-    where = run(installed, tmp_path, "python", "-c", f"import {', '.join(PACKAGES)}; print(daco_index.__file__)")
+def test_the_installed_commands_say_what_they_do_and_which_version_they_are(installed: Path, project: Path) -> None:
+    where = run(installed, project, "python", "-c", f"import {', '.join(PACKAGES)}; print(daco_index.__file__)")
     assert Path(where.strip()).is_relative_to(installed.parent)
-    for name in PROJECT["scripts"]:
-        assert "Usage" in run(installed, tmp_path, name, "--help")
-        assert run(installed, tmp_path, name, "--version") == f"daco-serve {PROJECT['version']}\n"
+    for name, entry in PROJECT["scripts"].items():
+        assert "Usage" in run(installed, project, name, "--help")
+        assert run(installed, project, name, "--version") == f"daco-serve {PROJECT['version']}\n"
+        module, _, function = entry.partition(":")
+        called = run(installed, project, "python", "-c", f"from {module} import {function}; {function}()", "--version")
+        assert called == f"daco-serve {PROJECT['version']}\n"
 
 
-def test_the_installed_program_makes_a_map_and_finds_a_photograph_in_it(installed: Path, tmp_path: Path) -> None:
-    (tmp_path / "photographs").mkdir()
+def test_the_client_is_imported_in_the_folder_of_another_project(installed: Path, project: Path) -> None:
+    code = "from daco_serve import Client; import daco_serve; print(Client.__name__, daco_serve.__file__)"
+    name, where = run(installed, project, "python", "-c", code).split()
+    assert name == "Client"
+    assert Path(where).is_relative_to(installed.parent)
+
+
+def test_the_installed_program_makes_a_map_and_finds_a_photograph_in_it(installed: Path, project: Path) -> None:
+    (project / "photographs").mkdir()
     for number, colours in enumerate(((250, 20, 20), (20, 250, 20), (20, 20, 250))):
         picture = Image.new("RGB", (96, 72), colours)
         picture.paste((255, 255, 255), (10 + 20 * number, 10, 30 + 20 * number, 60))
-        picture.save(tmp_path / "photographs" / f"{number}.png")
-    run(installed, tmp_path, "daco-index", "build", "photographs", "--out", "map", "--device", "cpu")
+        picture.save(project / "photographs" / f"{number}.png")
+    run(installed, project, "daco-index", "build", "photographs", "--out", "map", "--device", "cpu")
     answer = json.loads(
-        run(installed, tmp_path, "daco-index", "search", "photographs/1.png", "--index", "map", "-k", "3", "--json")
+        run(installed, project, "daco-index", "search", "photographs/1.png", "--index", "map", "-k", "3", "--json")
     )
     places = [match["place"] for match in answer["matches"]]
     assert places[0] == "1"
