@@ -7,7 +7,7 @@ import numpy as np
 
 from daco_bench.figures.figure import plain
 from daco_bench.reproduction.outcome import Outcome
-from daco_index.search.tuning_plot import drawing
+from daco_core.figures import drawing
 from daco_training.loop.results import COLUMN
 
 

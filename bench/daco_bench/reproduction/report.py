@@ -231,7 +231,7 @@ def write_report(
     """
     import json
 
-    from daco_index.search.tuning_plot import save_figure
+    from daco_core.figures import save_figure
 
     rows = [row for answers in report.answers.values() for row in recall_rows(answers, ranks)]
     content: dict[str, Any] = {

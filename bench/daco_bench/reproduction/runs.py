@@ -19,7 +19,7 @@ from daco_core.photographs.layout import DataSet
 from daco_training.evaluation.descriptors import describe_files
 from daco_training.evaluation.validation import Validation, find_validation
 from daco_training.loop.checkpoint import stored_settings
-from daco_training.loop.settings import LOCAL, TrainSettings
+from daco_training.loop.settings import LOCAL, TrainOptions, TrainSettings
 from daco_training.loop.trainer import Trainer
 
 
@@ -74,13 +74,13 @@ def plan_runs(
         for one in contenders:
             dataset = data[one.twins]
             ours = one.recipe == "modern"
-            settings = TrainSettings(
+            settings = TrainOptions(
                 recipe=one.recipe,
                 data_root=dataset.data_root,
                 data_name=dataset.name,
                 method_name=one.method,
                 iters=scale.our_iters if ours else scale.iters,
-                backbone=None if ours else scale.backbone,  # type: ignore[arg-type]
+                backbone=None if ours else scale.backbone,
                 image_size=scale.image_size,
                 precision=scale.precision,
                 mask_copies=one.mask_copies,
@@ -88,7 +88,7 @@ def plan_runs(
                 val_every=max(scale.our_iters // 10, 1) if ours else scale.val_every,
                 workers=workers,
                 seed=seed,
-            )
+            ).resolve()
             runs.append(Run(one, settings, out / "outcomes" / f"{one.slug}_seed{seed}.json", accelerator))
     return runs
 

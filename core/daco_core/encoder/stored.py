@@ -17,6 +17,7 @@ from daco_core.encoder.config import (
 )
 from daco_core.encoder.weights import fingerprint, read_weights
 from daco_core.errors import DamagedEncoder, NotFound
+from daco_core.files import recover
 
 DEFAULT = "default"  # the name of the encoder that comes with the package
 SHIPPED = Path(str(files("daco_core.encoder") / "shipped"))
@@ -118,6 +119,7 @@ def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
         DamagedEncoder: it is damaged, its weights are not finite, or it is of a newer format.
     """
     config_file, weights_file, network_file = (folder / name for name in (CONFIG_FILE, WEIGHTS_FILE, NETWORK_FILE))
+    recover(folder)
     _must_exist(config_file)
     content = read_json(config_file)
     config, network = parse_config(content, config_file), parse_network(content, config_file)
