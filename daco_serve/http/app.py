@@ -21,7 +21,7 @@ from daco_serve.engine.service import Service
 from daco_serve.http.admission import Admission
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
-from daco_serve.http.refusals import Refusal, documented, envelope
+from daco_serve.http.refusals import Refusal, documented, envelope, forget_frames
 from daco_serve.http.routes import geopose, health, indexes, metrics, query, references
 from daco_serve.operation.settings import ServeSettings
 from daco_serve.operation.tiles import attribution
@@ -87,15 +87,18 @@ async def _page_settings(settings: ServeSettings) -> JSONResponse:
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refusal)
+    forget_frames(error)
     return error.response()
 
 
 def _not_answered(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, QueryError)
+    forget_frames(error)
     return Refusal(error.code, error.message).response()
 
 
 def _left(request: Request, error: Exception) -> JSONResponse:
+    forget_frames(error)
     return Refusal("client_left").response()
 
 

@@ -84,7 +84,12 @@ class FormReader:
         """
         if not self._finished:
             raise _broken("it ends before its last boundary.")
-        return self.files
+        files, self.files = self.files, []  # the parser and its callbacks keep this object until the next collection
+        return files
+
+    def drop(self) -> None:
+        """Lets go of what has come in."""
+        self.files, self._file = [], None
 
     def _begin(self) -> None:
         self._disposition = bytearray()

@@ -82,6 +82,17 @@ class Refusal(Exception):
         return envelope(self.status, self.code, self.message, {**HEADERS.get(self.status, {}), **self.headers})
 
 
+def forget_frames(error: BaseException) -> None:
+    """Cuts an error off from where it was raised: else what lies there, such as an upload, stays in memory until the
+    next garbage collection, as a frame that holds its own error does."""
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen.__cause__, following = None, seen.__cause__ or seen.__context__
+        seen.__context__ = None
+        seen = following
+
+
 class _ErrorResponse(JSONResponse):
     """Leaves its code with the request, for the log and the metrics."""
 

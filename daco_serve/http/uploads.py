@@ -57,8 +57,14 @@ async def read_body(
         Refusal: it is too large, too slow, or has to give way.
     """
     await _refuse_stated(request, max_bytes, too_large)
-    async with place.reading(request, seconds, weight) as parts:
-        return b"".join([part async for part in _limited(request, parts, max_bytes, too_large)])
+    received: list[bytes] = []
+    try:
+        async with place.reading(request, seconds, weight) as parts:
+            async for part in _limited(request, parts, max_bytes, too_large):
+                received.append(part)
+        return b"".join(received)
+    finally:
+        received.clear()
 
 
 async def read_uploads(
@@ -86,10 +92,14 @@ async def _read_form(
     limit = max_bytes + OTHER_BYTES
     reader = FormReader(request.headers.get("content-type", ""), most)
     await _refuse_stated(request, limit, too_large)
-    async with place.reading(request, seconds) as parts:
-        async for part in _limited(request, parts, limit, too_large):
-            reader.write(part)
-    return reader.finish()
+    try:
+        async with place.reading(request, seconds) as parts:
+            async for part in _limited(request, parts, limit, too_large):
+                reader.write(part)
+        return reader.finish()
+    except BaseException:
+        reader.drop()
+        raise
 
 
 def _photographs(files: list[FormFile]) -> list[FormFile]:

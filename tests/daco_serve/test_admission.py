@@ -1,11 +1,13 @@
 """Uploads share places and bytes: none may take them from the others, and together they hold no more than they may."""
 
+import gc
 import json
 import os
 import re
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -219,3 +221,36 @@ def _memory(pid: int) -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no memory in /proc")
+
+
+@pytest.mark.parametrize("outcome", ["image_too_large", "image_truncated", "no_image", "bad_form", "answered"])
+@pytest.mark.parametrize("form", [False, True])
+def test_nothing_of_an_upload_is_left_when_it_is_answered(index: Path, outcome: str, form: bool) -> None:
+    """Without a garbage collection: what waits for one is memory that no budget counts."""
+    content = {
+        "image_too_large": bytes(MIB + 1000),
+        "image_truncated": b"\xff\xd8\xff" + bytes(MIB - 1000),
+        "answered": encoded("PNG") + bytes(MIB - 100_000),
+    }.get(outcome, bytes(MIB - 1000))
+    if outcome in ("no_image", "bad_form") and not form:
+        pytest.skip("only a form can be so")
+    field, last = ("other" if outcome == "no_image" else "image"), (b"" if outcome == "bad_form" else b"--x--\r\n")
+    head = f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="a"\r\n\r\n'.encode()
+    body = head + content + b"\r\n" + last if form else content
+    headers = {"Content-Type": "multipart/form-data; boundary=x"} if form else {}
+    with hosted(index, max_upload_bytes=MIB, max_batch_bytes=2 * MIB) as address:
+        for _ in range(2):  # until all that is made once is made
+            httpx.post(f"{address}/v1/query", content=body, headers=headers)
+        gc.collect()
+        gc.disable()
+        try:
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(8):
+                answer = httpx.post(f"{address}/v1/query", content=body, headers=headers)
+                assert (answer.json()["error"]["code"] if answer.is_error else "answered") == outcome
+            time.sleep(0.2)
+            assert tracemalloc.get_traced_memory()[0] - before < 2 * MIB
+        finally:
+            tracemalloc.stop()
+            gc.enable()

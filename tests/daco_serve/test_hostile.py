@@ -5,6 +5,7 @@ with `--slow` all of them are sent, without it a twelfth of those that are gener
 """
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -153,6 +154,11 @@ def throw_bytes(client: httpx.Client, inputs: list[Wire], patience: float) -> No
     report(results)
 
 
+def slower() -> float:
+    """How many times longer everything takes because of what else this machine does."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 class Watch:
     """What another client sees meanwhile, and what memory the server takes."""
 
@@ -161,6 +167,7 @@ class Watch:
         self._status = Path(f"/proc/{pid}/status")
         self._before = self._memory()
         self.over = threading.Event()
+        self.slower = slower()
         self.longest = 0.0
         self.memory = 0
         self.failures: list[str] = []
@@ -207,7 +214,7 @@ def watched(address: str, process: Process) -> Iterator[Watch]:
     assert process.poll() is None, "the server ended"
     print(f"another client waited {watch.longest:.2f} s at most; memory grew by {watch.memory / MIB:.0f} MiB")
     assert not watch.failures, watch.failures[:3]
-    assert watch.longest < WAIT_SECONDS
+    assert watch.longest < WAIT_SECONDS * watch.slower
     assert watch.memory < UPLOAD_MEMORY + OTHER_MEMORY
 
 
@@ -296,12 +303,21 @@ def flooded(index: Path) -> Iterator[tuple[httpx.Client, str, Process]]:
         yield found
 
 
+PART = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+
+
+def upload_bytes(client: httpx.Client) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("daco_upload_bytes "))
+
+
 def hold(client: httpx.Client, address: str, contents: list[bytes], of: Callable[[int], str]) -> list[socket.socket]:
     """Begins as many uploads, each of which stops before its last byte."""
     held = []
     for number, content in enumerate(contents):
         connection = connect(client)
         head = f"POST {address} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {of(number)}\r\n"
+        head += "Content-Type: multipart/form-data; boundary=x\r\n" if address.endswith("batch") else ""
         head += f"Content-Length: {len(content) + 1}\r\n\r\n"
         with suppress(ConnectionError):
             connection.sendall(head.encode() + content)
@@ -333,22 +349,26 @@ def test_stalled_uploads_take_no_place_from_others(
 def test_many_large_uploads_hold_what_they_may_and_no_more(flooded: tuple[httpx.Client, str, Process]) -> None:
     client, server, process = flooded
     poses = b'{"id": "1", "sensorReadings": {"wifiReadings": [' + b'{"RSSI": 1},' * 240_000
-    with watched(server, process) as watch:
+    with watched(server, process):
         for address, content in (
             ("/v1/query", bytes(2_900_000)),
-            ("/v1/query/batch", bytes(11_000_000)),
+            ("/v1/query/batch", PART + bytes(11_000_000)),
             ("/geopose", poses),
         ):
             held = hold(client, address, [content] * 40, lambda number: f"192.0.2.{number + 1}")
-            time.sleep(0.7)  # until they are read
+            deadline = time.monotonic() + 10
+            while (most := upload_bytes(client)) < UPLOAD_MEMORY / 2 and time.monotonic() < deadline:
+                time.sleep(0.05)  # until they are read
+            assert UPLOAD_MEMORY / 2 <= most <= UPLOAD_MEMORY
+            time.sleep(0.3)
             for connection in held:
                 connection.close()
-    assert watch.memory > UPLOAD_MEMORY / 2  # they did hold much
 
 
 @pytest.mark.slow
 def test_a_client_of_large_photographs_keeps_no_other_waiting(index: Path) -> None:
     """380 kilobytes that are 49 megapixels, as often as they are taken."""
+    allowed = slower()
     large = png(7000, 7000, bytes(7001 * 7000))
     with (
         served(index, "--rate-limit", "120/minute") as (address, process),
@@ -372,7 +392,7 @@ def test_a_client_of_large_photographs_keeps_no_other_waiting(index: Path) -> No
             outcomes = Counter(asked)
         print(f"another client waited {max(waits):.2f} s at most; {outcomes}")
         assert outcomes[429] > outcomes[200] > 0
-        assert max(waits) < WAIT_SECONDS
+        assert max(waits) < WAIT_SECONDS * allowed
         assert process.poll() is None
 
 

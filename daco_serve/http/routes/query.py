@@ -15,7 +15,7 @@ from daco_serve.engine.service import Service
 from daco_serve.http.answers import query_answer, search_area
 from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, choose, render
 from daco_serve.http.middleware.rates import count_photographs
-from daco_serve.http.refusals import Refusal, documented
+from daco_serve.http.refusals import Refusal, documented, forget_frames
 from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, PriorGiven, ServiceOf
 from daco_serve.http.schemas import BatchAnswer, BatchItem, ErrorDetail, QueryAnswer
 from daco_serve.http.uploads import FIELD, Upload, read_upload, read_uploads
@@ -190,6 +190,7 @@ async def _answer_all(
                 answer = await service.answer(live, upload.content, asked, began, client=client)
                 return BatchItem(name=upload.name, answer=query_answer(answer, service), error=None)
             except (Refusal, QueryError) as error:
+                forget_frames(error)
                 detail = ErrorDetail(code=error.code, message=error.message)
                 return BatchItem(name=upload.name, answer=None, error=detail)
 
