@@ -10,7 +10,7 @@ import torch
 
 from daco_bench.recall.task import find_task, frames_task, validation_task
 from daco_core.encoder.config import EncoderConfig
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
 from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.validation import find_validation
@@ -122,3 +122,25 @@ def test_the_command_prints_the_fields_ranks(street: Path, commands: Path, tmp_p
     report = json.loads(done.stdout)
     assert report["dataset"].endswith("within 25 m")
     assert report["rows"][0]["recall"] == {"R@1": 100.0, "R@5": 100.0, "R@10": 100.0, "R@20": 100.0}
+
+
+def test_unrelated_folders_without_positions_are_not_judged_by_the_order_of_their_names(
+    places: Path, tmp_path: Path
+) -> None:
+    images = sorted((places / "places" / "original" / "domain_a" / "val").iterdir())
+    for number, image in enumerate(images):
+        for folder, name in (("database", f"street{number}.png"), ("queries", f"holiday{number}.png")):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            shutil.copy(image, tmp_path / folder / name)
+    folders = {"database": tmp_path / "database", "queries": tmp_path / "queries"}
+    with pytest.raises(UsageError, match=r"neither positions nor the same names.*--frames 3"):
+        find_task(**folders)
+    assert find_task(**folders, frames=1).title.endswith("within 1 frames")
+
+
+def test_frames_are_numbered_in_the_natural_order_of_their_names(places: Path, tmp_path: Path) -> None:
+    image = next((places / "places" / "original" / "domain_a" / "val").iterdir())
+    for name in ("9.png", "10.png", "11.png"):
+        shutil.copy(image, tmp_path / name)
+    task = find_task(database=tmp_path, queries=tmp_path)
+    assert [path.name for path in task.images[:3]] == ["9.png", "10.png", "11.png"]

@@ -1,9 +1,18 @@
 """Recall at k on cases small enough to count by hand."""
 
+import numpy as np
 import pytest
 import torch
 
-from daco_training.evaluation.recall import aligned, domain_recalls, mean_first, recall_at
+from daco_training.evaluation.recall import (
+    BLOCK,
+    Rows,
+    aligned,
+    domain_recalls,
+    mean_first,
+    query_counts,
+    recall_at,
+)
 
 
 def test_a_query_counts_from_the_rank_of_its_first_right_answer() -> None:
@@ -35,3 +44,26 @@ def test_queries_that_no_reference_answers_are_not_counted() -> None:
     correct = torch.tensor([[True, False], [False, False], [True, False]])
     assert recall_at(similarities, correct, (1, 2)) == {1: 0.5, 2: 1.0}
     assert recall_at(similarities, torch.zeros(3, 2, dtype=torch.bool), (1,)) == {1: 0.0}
+
+
+def test_many_photographs_are_compared_block_by_block_with_the_same_recalls() -> None:
+    pairs = 2 * BLOCK + 37
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(pairs, 8, generator=generator)
+    vectors = torch.nn.functional.normalize(torch.cat([a, a + 0.8 * torch.randn(pairs, 8, generator=generator)]), dim=1)
+    asked_at_once: list[int] = []
+    partners = aligned(pairs)
+
+    def watched(asking: Rows, asked: Rows) -> np.ndarray:
+        asked_at_once.append(len(asking))
+        return np.asarray(partners(asking, asked))
+
+    recalls = domain_recalls(vectors, watched, first=pairs, ranks=(1, 4))
+    assert max(asked_at_once) == BLOCK
+    rows = torch.arange(2 * pairs)
+    correct = rows[:, None] == rows.roll(pairs)[None]
+    whole = (vectors @ vectors.T).fill_diagonal_(float("-inf"))
+    assert recalls["a->b"] == recall_at(whole[:pairs, pairs:], correct[:pairs, pairs:], (1, 4))
+    assert recalls["b->a"] == recall_at(whole[pairs:, :pairs], correct[pairs:, :pairs], (1, 4))
+    assert recalls["a<->b"] == recall_at(whole, correct, (1, 4))
+    assert query_counts(watched, pairs, 2 * pairs) == {"a->b": pairs, "b->a": pairs, "a<->b": 2 * pairs}

@@ -56,7 +56,7 @@ Frames = Annotated[
     option(
         "frames",
         "Largest difference of a right match in frames, in the order of names.",
-        show_default="or else 3",
+        show_default="3 where both folders have the same names",
         min=0,
     ),
 ]

@@ -1,6 +1,6 @@
 """Recall benchmarks: which photographs ask which others, and which answers are right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +13,17 @@ from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.images import list_images, list_images_below
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import PhotoLocation, distance_metres
+from daco_core.photographs.natural_order import natural_key
+from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
 from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.descriptors import describe_files
-from daco_training.evaluation.recall import directions
+from daco_training.evaluation.recall import BLOCK, Rows, SamePlace, answers_of, blocks, directions
 from daco_training.evaluation.validation import RIGHT_METRES, find_validation
 
 PUBLISHED_RANKS = "1,2,4,8"  # of DaCo
 USUAL_RANKS = "1,5,10,20"  # of the field, by distance
 FRAMES = 3
-BLOCK = 256  # queries compared at once: with a million references, a gigabyte
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Task:
     title: str
     images: list[Path]
     directions: dict[str, tuple[Rows, Rows]]
-    correct: Callable[[Rows, Rows], NDArray[np.bool_]]
-    groups: NDArray[np.int64]
+    correct: SamePlace
+    groups: Rows
     ranks: str
     folders: tuple[Path, ...]
 
@@ -94,11 +93,10 @@ class Task:
         for start in range(0, len(asking), BLOCK):
             block = slice(start, start + BLOCK)
             rows = asking[block]
-            itself = rows[:, None] == asked[None, :]
+            correct, itself = answers_of(self.correct, rows, asked)
             similarities = vectors[torch.from_numpy(rows)] @ references
             similarities[torch.from_numpy(itself)] = float("-inf")
             best = similarities.topk(depth, dim=1)
-            correct = self.correct(rows, asked) & ~itself
             order[block], scores[block] = asked[best.indices.numpy()], best.values.numpy()
             right[block] = np.take_along_axis(correct, best.indices.numpy(), axis=1)
             answerable[block] = correct.any(axis=1)
@@ -124,10 +122,11 @@ def find_task(
     """The benchmark that a command line names: a data set, or two folders.
 
     Two folders are judged by distance or by frames, whichever is given; else within 25 m where all photographs have
-    positions, and within 3 frames where not.
+    positions, and within 3 frames where not, if both have the same names.
 
     Raises:
-        DacoError: neither or both are named, or as the functions below.
+        DacoError: neither or both are named, nothing says which photographs show the same place, or as the functions
+            below.
     """
     if name is not None and (database or queries or metres is not None or frames is not None):
         raise UsageError("--database, --queries, --distance and --frames are for two folders, without a data set.")
@@ -141,6 +140,12 @@ def find_task(
         sides = [_Side.of(database), _Side.of(queries)]
         if metres is not None or all(side.images and not side.missing for side in sides):
             return _distance_task(sides, RIGHT_METRES if metres is None else metres)
+        if pair_by_name(_some(list_images(database), database), _some(list_images(queries), queries)) is None:
+            raise UsageError(
+                f"Nothing says which photographs of {queries} and {database} show the same place: they have neither"
+                f" positions nor the same names. If both are frames of one route in the order of their names, add"
+                f" --frames {FRAMES}."
+            )
     return frames_task(database, queries, FRAMES if frames is None else frames)
 
 
@@ -155,14 +160,15 @@ def validation_task(dataset: DataSet) -> Task:
         raise DacoError(
             f"{dataset.folder} has no validation photographs that are pairs or lie within 25 m of each other."
         )
-    correct = validation.correct.numpy()
     everyone = np.arange(len(validation.images))
+    own = [answers_of(validation.same_place, rows, everyone) for rows in blocks(everyone)]
+    first = [(correct | itself).argmax(axis=1) for correct, itself in own]  # the first photograph of the same place
     return Task(
         f"{dataset.name}, {validation.rule}",
         validation.images,
         {way: (everyone[asking], everyone[asked]) for way, (asking, asked) in directions(validation.first).items()},
-        lambda asking, asked: correct[np.ix_(asking, asked)],
-        (correct | np.eye(len(correct), dtype=bool)).argmax(axis=1),  # the first photograph of the same place
+        validation.same_place,
+        np.concatenate(first),
         PUBLISHED_RANKS,
         (dataset.folder / "original",),
     )
@@ -197,14 +203,13 @@ def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
     database, queries = sides
     images = [database.images, queries.images]
     asking = np.arange(len(database.images), len(places))
-    blocks = [asking[start : start + BLOCK] for start in range(0, len(asking), BLOCK)]
-    first = [asking[near(block, asking).argmax(axis=1)] for block in blocks]  # the first query of the same place
+    first = [asking[near(rows, asking).argmax(axis=1)] for rows in blocks(asking)]  # the first query of the same place
     groups = np.concatenate([np.arange(len(database.images)), *first])
     return _two_folders(database.folder, queries.folder, f"within {metres:g} m", USUAL_RANKS, images, near, groups)
 
 
 def frames_task(database: Path, queries: Path, frames: int) -> Task:
-    """One traverse of a route in another: the n-th images by name show the same place.
+    """One traverse of a route in another: the n-th images by name, in natural order, show the same place.
 
     Args:
         frames: a match that many frames off still counts as right. Frames are groups of their own, though neighbours
@@ -213,7 +218,10 @@ def frames_task(database: Path, queries: Path, frames: int) -> Task:
     Raises:
         DacoError: a folder holds no images.
     """
-    sides = [_some(list_images(folder), folder) for folder in (database, queries)]
+    sides = [
+        sorted(_some(list_images(folder), folder), key=lambda image: natural_key(image.stem))
+        for folder in (database, queries)
+    ]
     numbers = np.concatenate([np.arange(len(side)) for side in sides])
     return _two_folders(
         database,
@@ -251,7 +259,7 @@ def _two_folders(
     rule: str,
     ranks: str,
     sides: list[list[Path]],
-    correct: Callable[[Rows, Rows], NDArray[np.bool_]],
+    correct: SamePlace,
     groups: Rows,
 ) -> Task:
     images = [*sides[0], *sides[1]]

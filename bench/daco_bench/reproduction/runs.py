@@ -19,6 +19,7 @@ from daco_core.photographs.layout import DataSet
 from daco_training.evaluation.descriptors import describe_files
 from daco_training.evaluation.validation import Validation, find_validation
 from daco_training.loop.checkpoint import stored_settings
+from daco_training.loop.process_state import process_state_restored
 from daco_training.loop.settings import LOCAL, TrainOptions, TrainSettings
 from daco_training.loop.trainer import Trainer
 
@@ -144,13 +145,14 @@ def train_one(run: Run) -> None:
     stored = settings.checkpoint_file.exists()
     if stored:
         settings.check_same(stored_settings(settings.checkpoint_file), settings.checkpoint_file)
-    trainer = Trainer(settings, run.accelerator, 1, resume=stored)
-    if not trainer.run().finished:
-        raise DacoError("Stopped: the same command resumes it.")
-    validation = _validation(settings)
+    with process_state_restored():
+        trainer = Trainer(settings, run.accelerator, 1, resume=stored)
+        if not trainer.run().finished:
+            raise DacoError("Stopped: the same command resumes it.")
+        validation = _validation(settings)
+        vectors = describe_files(trainer.encoder.eval(), validation.images, run.contender.name)
     every, rows = settings.val_every, trainer.progress.rows
     curve = [{"iteration": min(every * n, settings.iters), **row} for n, row in enumerate(rows, start=1)]
-    vectors = describe_files(trainer.encoder.eval(), validation.images, run.contender.name)
     device = trainer.fabric.device
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
     seconds = round(time.monotonic() - begun, 1)

@@ -6,16 +6,22 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from daco_core.photographs.layout import PUBLISHED_DOMAINS, DataSet
 from daco_core.photographs.locations import PhotoLocation, distance_metres
-from daco_core.photographs.pairing import pair_keys
+from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
 from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.descriptors import describe_files
-from daco_training.evaluation.recall import Recalls, aligned, domain_recalls, query_counts
+from daco_training.evaluation.recall import (
+    Recalls,
+    Rows,
+    SamePlace,
+    aligned,
+    domain_recalls,
+    query_counts,
+)
 
 RIGHT_METRES = 25.0  # the field's usual distance within which a match counts as right
 
@@ -27,13 +33,13 @@ class Validation:
     Args:
         images: those of domain a, then those of domain b.
         first: how many are of domain a.
-        correct: (n, n), True where two different photographs show the same place.
+        same_place: which of them show the same place, of some rows that ask and some that are asked.
         rule: in words, what makes two photographs show the same place.
     """
 
     images: list[Path]
     first: int
-    correct: Tensor
+    same_place: SamePlace
     rule: str
 
     def recalls(self, encoder: Encoder, ranks: Sequence[int]) -> dict[str, Recalls]:
@@ -43,19 +49,19 @@ class Validation:
             UnreadableImage: a validation photograph is broken.
         """
         vectors = describe_files(encoder.eval(), self.images, "validation")
-        return domain_recalls(vectors, self.correct, self.first, ranks)
+        return domain_recalls(vectors, self.same_place, self.first, ranks)
 
     @cached_property
     def queries(self) -> dict[str, int]:
         """Direction to how many queries are counted."""
-        return query_counts(self.correct, self.first)
+        return query_counts(self.same_place, self.first, len(self.images))
 
 
 def find_validation(dataset: DataSet) -> Validation | None:
     """What a data set can be validated on, or None if it has nothing for it.
 
     Domains of the same names are pairs, as published; other photographs match within 25 m where their positions are
-    known; domains of equal length that have neither pair up in the order of their names, as published.
+    known. Only the published data sets, whose domains are equally long, also pair up in the order of their names.
 
     Raises:
         DacoError: a table of positions cannot be understood.
@@ -64,21 +70,26 @@ def find_validation(dataset: DataSet) -> Validation | None:
     if len(sides) < 2 or not all(sides):
         return None
     a, b = sides
-    names_pair = pair_keys(image.name for image in a).keys() == pair_keys(image.name for image in b).keys()
-    equal = len(a) == len(b)
-    if equal and (names_pair or dataset.name in PUBLISHED_DOMAINS):
+    pairs = pair_by_name(a, b)
+    if pairs is None and len(a) == len(b) and dataset.name in PUBLISHED_DOMAINS:
+        pairs = list(zip(a, b, strict=True))
+    if pairs is not None:
+        a, b = (list(side) for side in zip(*pairs, strict=True))
         return Validation([*a, *b], len(a), aligned(len(a)), "pairs of the same name")
     locations = locate(dataset.folder / "original", [*a, *b])
     if len(locations) == len(a) + len(b):
         near = _within([locations[image] for image in (*a, *b)], RIGHT_METRES)
-        return Validation([*a, *b], len(a), near, f"within {RIGHT_METRES:.0f} m") if near.any() else None
-    if equal:
-        return Validation([*a, *b], len(a), aligned(len(a)), "pairs in the order of their names")
+        validation = Validation([*a, *b], len(a), near, f"within {RIGHT_METRES:.0f} m")
+        return validation if any(validation.queries.values()) else None
     return None
 
 
-def _within(locations: Sequence[PhotoLocation], metres: float) -> Tensor:
+def _within(locations: Sequence[PhotoLocation], metres: float) -> SamePlace:
     latitudes = np.array([location.latitude for location in locations])
     longitudes = np.array([location.longitude for location in locations])
-    distances = distance_metres(latitudes[:, None], longitudes[:, None], latitudes[None, :], longitudes[None, :])
-    return torch.from_numpy(distances <= metres).fill_diagonal_(False)
+
+    def near(asking: Rows, asked: Rows) -> NDArray[np.bool_]:
+        asking_from = latitudes[asking][:, None], longitudes[asking][:, None]
+        return np.asarray(distance_metres(*asking_from, latitudes[asked], longitudes[asked]) <= metres)
+
+    return near
