@@ -12,17 +12,17 @@ from daco_core.console import new_app, option
 if TYPE_CHECKING:
     from daco_serve.operation.keys import KeyFile
 
-app = new_app("Make, list and remove the keys that programs show to a server.")
+app = new_app("Create, list and remove API keys.")
 
 Keys = Annotated[
     Path | None,
-    option("keys", "The file of keys.", envvar="DACO_KEYS", show_default="~/.config/daco-serve/keys.json"),
+    option("keys", "File of keys.", envvar="DACO_KEYS", show_default="~/.config/daco-serve/keys.json"),
 ]
 
 
 @app.command()
 def add(name: Annotated[str, typer.Argument(help="Whose it is: it stands in the log.")], keys: Keys = None) -> None:
-    """Make a key and print it. It is not kept, only its hash: this is the one time to copy it.
+    """Create a key and print it. Only its hash is stored, so copy it now.
 
     Example: export DACO_KEY=$(daco-serve key add robot-3)
     """
@@ -39,7 +39,7 @@ def add(name: Annotated[str, typer.Argument(help="Whose it is: it stands in the 
 
 @app.command("list")
 def show(keys: Keys = None) -> None:
-    """List the keys: their names and when they were made."""
+    """List the names of the keys and when they were created."""
     table = Table("name", "made")
     for key in _file(keys).read():
         table.add_row(key.name, f"{key.created:%Y-%m-%d %H:%M} UTC")
@@ -48,7 +48,7 @@ def show(keys: Keys = None) -> None:
 
 @app.command()
 def remove(name: Annotated[str, typer.Argument(help="Of the key.")], keys: Keys = None) -> None:
-    """Remove a key; servers that run refuse it a second later."""
+    """Remove a key; running servers reject it within a second."""
     _file(keys).remove(name)
     print(f"Key {name} is no longer valid.")
 

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 # the library (PyTorch, FAISS, FastAPI) is imported by the commands that need it, so that help comes at once
 
-app = new_app("Answer photographs with places over HTTP, and ask such a server.")
+app = new_app("Run a server that locates photographs over HTTP, or query one.")
 
 
 def serve(settings: "ServeSettings") -> None:
-    """Serve an index: a page for people at /, POST /v1/query for programs, /docs for those who write them.
+    """Serve an index over HTTP: web page at /, queries at POST /v1/query, documentation at /docs.
 
-    Every option may come from the environment instead: DACO_INDEX, DACO_PORT and so on.
+    Each option can also be set by an environment variable: DACO_INDEX, DACO_PORT, ...
 
-    Of several indexes a query chooses with ?index=NAME; the first answers unless one is named. A new generation of
-    an index is taken up without a restart, and so is a new index in a folder of indexes.
+    With several indexes, ?index=NAME selects one; the first is the default. New generations of an index, and new
+    indexes in a folder of indexes, are loaded without a restart.
 
     Example: daco-serve run --index maps/demo-day --port 8000
     """

@@ -22,25 +22,29 @@ if TYPE_CHECKING:
 
 def query(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="The photographs to look up.")],
-    url: Annotated[str, option("url", "The server.")] = "http://127.0.0.1:8000",
-    k: Annotated[int | None, option("k", "How many matches.", "-k", min=1, show_default="the server's")] = None,
-    index: Annotated[str | None, option("index", "Which of its indexes.", show_default="the server's first")] = None,
+    url: Annotated[str, option("url", "Address of the server.")] = "http://127.0.0.1:8000",
+    k: Annotated[int | None, option("k", "Number of matches.", "-k", min=1, show_default="the server's")] = None,
+    index: Annotated[str | None, option("index", "Name of the index.", show_default="the server's first")] = None,
     prior: Annotated[
-        str | None, option("prior", "Look only here: LATITUDE,LONGITUDE,METRES.", show_default="everywhere")
+        str | None,
+        option("prior", "Search only within this circle: LATITUDE,LONGITUDE,METRES.", show_default="everywhere"),
     ] = None,
     rerank: Annotated[
         int | None,
-        option("rerank", "Candidates to rank again by local descriptors.", min=0, show_default="the server's"),
+        option("rerank", "Number of candidates to re-rank by local descriptors.", min=0, show_default="the server's"),
     ] = None,
     key: Annotated[
-        str | None, option("key", "Key to show to the server; DACO_KEY hides it from other users.", envvar="DACO_KEY")
+        str | None,
+        option(
+            "key", "API key; use the variable DACO_KEY to hide it from other users of the machine.", envvar="DACO_KEY"
+        ),
     ] = None,
     as_json: Annotated[bool, option("json", "Print the answers as a JSON list.")] = False,
 ) -> None:
-    """Ask a running server where photographs were taken.
+    """Query a running server with photographs.
 
-    One photograph gives its matches, several give a line each. Of several, one that is refused has its error in its
-    line, or in its place in the JSON, and the command ends with 1.
+    Prints the matches of one photograph, or one line for each of several. A photograph with an error has it in its
+    line, or in its place in the JSON output; the exit code is then 1.
 
     Example: daco-serve query night.jpg --k 3
     """

@@ -44,32 +44,39 @@ class ServeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
     index: tuple[str, ...] = setting(
-        ..., "Folder of an index, or of several; NAME=FOLDER to name it.", metavar="[NAME=]FOLDER", min_length=1
+        ...,
+        "Folder of an index, or of several indexes; NAME=FOLDER gives it a name.",
+        metavar="[NAME=]FOLDER",
+        min_length=1,
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
-    port: int = setting(8000, "Port; 0 takes a free one.", ge=0, le=65535)
-    k: int = setting(5, "Matches in an answer, unless the request says.", ge=1)
-    max_k: int = setting(100, "Most matches that may be asked for.", ge=1)
+    port: int = setting(8000, "Port; 0 selects a free one.", ge=0, le=65535)
+    k: int = setting(5, "Default number of matches in an answer.", ge=1)
+    max_k: int = setting(100, "Largest number of matches that a request may ask for.", ge=1)
     rerank: int = setting(
         CANDIDATES,
-        "Candidates that are ranked again by their local descriptors, unless the request says; 0 for none.",
+        "Default number of candidates to re-rank by local descriptors; 0 for none.",
         ge=0,
     )
-    max_rerank: int = setting(100, "Most candidates that a request may have ranked again.", ge=0)
+    max_rerank: int = setting(100, "Largest number of candidates that a request may re-rank.", ge=0)
     max_upload_bytes: int = setting(20 * 2**20, "Largest photograph that is accepted.", "20 MiB", ge=1)
     max_images: int = setting(16, "Largest number of photographs in one batch.", ge=1)
     max_batch_bytes: int = setting(64 * 2**20, "Largest size of one batch, all photographs together.", "64 MiB", ge=1)
     # past 178 million Pillow refuses by itself
-    max_pixels: int = setting(50_000_000, "Most pixels that are decoded.", "50 million", ge=1, le=178_000_000)
+    max_pixels: int = setting(
+        50_000_000, "Largest number of pixels of a photograph.", "50 million", ge=1, le=178_000_000
+    )
     upload_seconds: float = setting(60.0, "Time a client may take to send its photograph.", gt=0)
-    upload_rate: int = setting(8 * 2**10, "Bytes a second that an upload must have after ten seconds.", "8 KiB", ge=1)
+    upload_rate: int = setting(
+        8 * 2**10, "Lowest rate of an upload after ten seconds, in bytes per second.", "8 KiB", ge=1
+    )
     upload_memory: int = setting(
         256 * 2**20,
-        "Most bytes that all uploads of a worker hold together, from their arrival to their answer.",
+        "Largest memory of all uploads of a worker together, in bytes.",
         "256 MiB",
         ge=1,
     )
-    workers: int = setting(1, "Processes that share the port and the cores.", ge=1, le=256)
+    workers: int = setting(1, "Number of server processes, which share the port and the cores.", ge=1, le=256)
     decode_seconds: float = setting(10.0, "Time a photograph may take to decode before its decoder is stopped.", gt=0)
     max_waiting: int = setting(
         64, "Requests that each worker handles at once; further ones are answered with 503.", ge=1
@@ -78,29 +85,31 @@ class ServeSettings(BaseModel):
         16, "Largest number of photographs that the encoder embeds at once; on a CPU, limited by its cores.", ge=1
     )
     reload_seconds: float = setting(2.0, "Interval at which the server looks for a new generation of the index.", gt=0)
-    device: str = setting("auto", "auto, cpu, cuda or cuda:N.")
-    precision: PrecisionRequest = setting("auto", "fp32, bf16 or int8; auto: what the index was built for.")
-    gpu: Gpu = setting("auto", "Whether indexes are searched on a GPU: auto, on or off.")
-    trust: bool = setting(False, "Run the code of others that an index with a torchhub: encoder needs.", "no")
-    keys: Path | None = setting(None, "File of API keys (daco-serve key); asks for one on loopback too.")
-    open: bool = setting(False, "Ask for no key, though others can reach --host.", "no")
-    make_key: bool = setting(False, "Make a key where one is needed and there is none, and print it once.", "no")
+    device: str = setting("auto", "Device for embedding: auto, cpu, cuda or cuda:N.")
+    precision: PrecisionRequest = setting("auto", "Precision of queries: fp32, bf16 or int8; auto: that of the index.")
+    gpu: Gpu = setting("auto", "Search on a GPU: auto, on or off.")
+    trust: bool = setting(False, "Allow indexes with torchhub: encoders to execute third-party code.", "no")
+    keys: Path | None = setting(None, "File of API keys (see daco-serve key); requires a key on loopback, too.")
+    open: bool = setting(False, "Require no key, even if other machines can connect.", "no")
+    make_key: bool = setting(False, "If a key is required and there is none, make one and print it once.", "no")
     rate_limit: str | None = setting(
         None,
-        "Queries of one client: 120/minute, or none. Reading is allowed 20 times as often.",
+        "Rate limit of one client, such as 120/minute, or none. Reading is allowed 20 times as often.",
         "none; 120/minute if --open",
     )
     rate_limit_storage: str = setting(
         "async+memory://", "Where queries are counted: in each worker, or in a Redis server that all share."
     )
-    cors_origins: tuple[str, ...] = setting((), "A site whose pages may ask.", option="cors_origin")
+    cors_origins: tuple[str, ...] = setting((), "Site whose web pages may query this server.", option="cors_origin")
     trusted_proxies: str = setting(
-        "127.0.0.1", "Addresses and networks, separated by commas, whose X-Forwarded-For is believed."
+        "127.0.0.1", "Addresses and networks of proxies, separated by commas, whose X-Forwarded-For is used."
     )
-    tiles: str | None = setting(None, "Tile server behind the page's map, as https://HOST/{z}/{x}/{y}.png.", "none")
-    tiles_attribution: str | None = setting(None, "Whom the map thanks for the tiles.", "the host")
-    log_format: LogFormat = setting("text", "Form of the log on standard error: text or json.")
-    log_level: LogLevel = setting("info", "debug, info, warning or error.")
+    tiles: str | None = setting(
+        None, "Tile server for the map of the web page, as https://HOST/{z}/{x}/{y}.png.", "none"
+    )
+    tiles_attribution: str | None = setting(None, "Attribution of the tiles on the map.", "the host")
+    log_format: LogFormat = setting("text", "Format of the log on stderr: text or json.")
+    log_level: LogLevel = setting("info", "Level of the log: debug, info, warning or error.")
 
     @field_validator("rate_limit")
     @classmethod

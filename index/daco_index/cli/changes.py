@@ -49,7 +49,7 @@ def add(
     engine: OnEngine = EngineName.local,
     as_json: Json = False,
 ) -> None:
-    """Let more photographs join an index; those that it holds already are not embedded again.
+    """Add photographs to an index; those that it contains are not embedded again.
 
     Example: daco-index add maps/demo-day photographs/north
     """
@@ -79,9 +79,9 @@ def update(
     engine: OnEngine = EngineName.local,
     as_json: Json = False,
 ) -> None:
-    """Look again at where an index's photographs came from: new, changed and vanished files.
+    """Scan the sources of an index again for new, changed and deleted files.
 
-    Photographs removed with daco-index remove stay away until they are added again.
+    Photographs removed with daco-index remove are not added again.
 
     Example: daco-index update maps/demo-day
     """
@@ -98,16 +98,16 @@ def update(
 @app.command(cls=IndexCommand)
 def remove(
     index: Index,
-    place: Annotated[list[str] | None, typer.Option(help="A place, with all its photographs; may be repeated.")] = None,
-    path: Annotated[
-        list[str] | None, typer.Option(help="A photograph's file, or a folder of them; may be repeated.")
+    place: Annotated[
+        list[str] | None, typer.Option(help="Name of a place, with all its photographs; may be repeated.")
     ] = None,
-    number: Annotated[list[int] | None, typer.Option("--id", help="A photograph's id; may be repeated.")] = None,
+    path: Annotated[list[str] | None, typer.Option(help="File of a photograph, or a folder; may be repeated.")] = None,
+    number: Annotated[list[int] | None, typer.Option("--id", help="Id of a photograph; may be repeated.")] = None,
     trust: Trust = False,
     keep: Keep = KEEP,
     as_json: Json = False,
 ) -> None:
-    """Let photographs leave an index; their files stay where they are.
+    """Remove photographs from an index; the files are not deleted.
 
     Example: daco-index remove maps/demo-day --place inn --path photographs/north
     """
@@ -125,12 +125,12 @@ def remove(
 @app.command(cls=IndexCommand)
 def rollback(
     index: Index,
-    to: Annotated[int | None, typer.Option(help="The generation; left out, the one before the live one.")] = None,
+    to: Annotated[int | None, typer.Option(help="Number of the generation; by default, the previous one.")] = None,
     trust: Trust = False,
     keep: Keep = KEEP,
     as_json: Json = False,
 ) -> None:
-    """Go back to an older generation: what it held is published again, under a new number.
+    """Restore an older generation: its content is published again under a new number.
 
     Example: daco-index rollback maps/demo-day --to 3
     """
@@ -146,7 +146,7 @@ def rollback(
 
 @app.command(cls=IndexCommand)
 def generations(index: Index, as_json: Json = False) -> None:
-    """List the generations that an index keeps, and what made each.
+    """List the generations of an index and the commands that made them.
 
     Example: daco-index generations maps/demo-day
     """

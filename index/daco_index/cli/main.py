@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 # the library (PyTorch, FAISS) is imported by the commands that need it, so that help comes at once
 
-app = new_app("Make photographs of known places into a map, and look photographs up in it.")
+app = new_app("Build, search, change and check indexes of reference photographs.")
 
 
 app.add_typer(change_cli.app)
@@ -59,12 +59,12 @@ app.add_typer(tune_cli.app)
 @app.command()
 def build(
     source: Source,
-    out: Annotated[Path, typer.Option(help="The folder of the index; an index that is there is replaced.")],
+    out: Annotated[Path, typer.Option(help="Folder of the index; an existing index is replaced.")],
     encoder: Annotated[
         str,
         typer.Option(
-            help="default, which comes with the package; a folder that daco-train saved; timm:NAME for a network as"
-            " ImageNet leaves it; or, with --trust, torchhub:REPO:ENTRY for one of others, such as"
+            help="default, which ships with the package; a folder saved by daco-train; timm:NAME for a network "
+            "with ImageNet weights; or, with --trust, torchhub:REPO:ENTRY for a third-party network, such as"
             " torchhub:gmberton/MegaLoc:get_trained_model."
         ),
     ] = "default",
@@ -77,22 +77,25 @@ def build(
     keep: Keep = KEEP,
     memory: Annotated[
         str | None,
-        typer.Option(help="What the searched index may take, such as 500MB or 4GB.", show_default="half of all"),
+        typer.Option(help="Memory that the search may use, such as 500MB or 4GB.", show_default="half of all"),
     ] = None,
     precision: PrecisionOption = PrecisionName.auto,
     recall: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the exact ten best that a search finds; 1 for exact.")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Recall of the exact ten best matches that a search must reach; 1 for exact search."
+        ),
     ] = RECALL,
     factory: Annotated[
         str | None,
-        typer.Option("--index", help="FAISS's name for an index to take in any case, such as HNSW32,SQ8 or Flat."),
+        typer.Option("--index", help="Use this FAISS factory string, such as HNSW32,SQ8 or Flat."),
     ] = None,
     store: Store = None,
     no_local: Annotated[
-        bool, option("no_local", "Keep no local descriptors: 4 KB less a photograph, and no re-ranking.")
+        bool, option("no_local", "Store no local descriptors: saves 4 KB per photograph, disables re-ranking.")
     ] = False,
     small_local: Annotated[
-        bool, option("small_local", "Keep the local descriptors of half of the cells: 2.1 KB a photograph.")
+        bool, option("small_local", "Store the local descriptors of half of the cells: 2.1 KB per photograph.")
     ] = False,
     gpu: GpuOption = GpuUse.auto,
     engine: OnEngine = EngineName.local,
@@ -100,15 +103,15 @@ def build(
 ) -> None:
     """Build an index of reference photographs.
 
-    Positions come from a CSV or GeoJSON beside the photographs, else from names as @UTM_east@UTM_north@...@.jpg, else
-    from EXIF. The photographs stay where they are.
+    Positions are read from a CSV or GeoJSON file beside the photographs, else from file names such as
+    @UTM_east@UTM_north@...@.jpg, else from EXIF. The photographs are not copied.
 
-    The index is published as a whole at the end: if the build is stopped, the previous one goes on answering, and the
-    same command goes on where it was. Over an index of the same encoder only new photographs are embedded.
+    The index is published atomically at the end. If the build is stopped, the previous index stays in use, and the
+    same command resumes. Photographs in an existing index of the same encoder are not embedded again.
 
-    Few photographs are searched exactly; many, through a small index in memory that is chosen by their number, while
-    the exact descriptors on disk decide among what it finds. daco-index info says which it was and why; daco-index tune
-    sets it by photographs of your own.
+    Small indexes are searched exactly. In large ones, a compressed index in memory selects candidates, which are
+    ranked by their exact descriptors on disk. daco-index info shows the choice and its reason; daco-index tune
+    optimises it with your own photographs.
 
     Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
     """
@@ -152,7 +155,7 @@ def info(
     index: Index,
     as_json: Json = False,
 ) -> None:
-    """Say what an index holds: how many photographs, where, of which encoder, made when.
+    """Print what an index contains: photographs, positions, encoder, type, date.
 
     Example: daco-index info maps/demo-day
     """
@@ -169,16 +172,16 @@ def info(
 def search(
     index: Index,
     image: Annotated[Path, typer.Argument(help="The photograph to look up.")],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many matches to print.")] = 5,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Number of matches to print.")] = 5,
     device: Device = "auto",
     gpu: GpuOption = GpuUse.auto,
     rerank: Annotated[
-        int, option("rerank", "Candidates to rank again by their local descriptors, where there are any.", min=0)
+        int, option("rerank", "Number of candidates to re-rank by local descriptors.", min=0)
     ] = CANDIDATES,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Look a photograph up: the most similar reference photographs and where they were taken, the best first.
+    """Find the reference photographs most similar to a photograph, and their positions.
 
     Example: daco-index search night.jpg --index maps/demo-day -k 5
     """

@@ -18,9 +18,9 @@ app = new_app("Look after an index.")
 
 @app.command(cls=IndexCommand)
 def verify(index: Index, trust: Trust = False, as_json: Json = False) -> None:
-    """Check every generation of an index: hashes, counts, that each id has its row and each row its descriptor.
+    """Check all generations of an index: checksums, counts, and that ids, rows and descriptors agree.
 
-    Exit code 1, with a list, if anything is wrong.
+    Prints a list and exits with 1 if there is any fault.
 
     Example: daco-index verify maps/demo-day
     """
@@ -44,13 +44,13 @@ def merge(
     indexes: Annotated[
         list[Path], typer.Argument(help="The folders of two indexes or more, of one encoder; or each as --index.")
     ],
-    out: Annotated[Path, typer.Option(help="A new folder; or the first index, to merge the others into it.")],
+    out: Annotated[Path, typer.Option(help="A new folder; or that of the first index, to merge the others into it.")],
     trust: Trust = False,
     keep: Keep = KEEP,
     store: Store = None,
     as_json: Json = False,
 ) -> None:
-    """Make one index of several; nothing is embedded, and the first one's photographs keep their ids.
+    """Merge indexes without embedding again; photographs of the first one keep their ids.
 
     Example: daco-index merge maps/north maps/south --out maps/town
     """
@@ -69,13 +69,13 @@ def merge(
 @app.command(cls=IndexCommand)
 def export(
     index: Index,
-    geojson: Annotated[Path | None, typer.Option(help="The file to write the catalogue to, for maps.")] = None,
+    geojson: Annotated[Path | None, typer.Option(help="GeoJSON file for the catalogue.")] = None,
     parquet: Annotated[
-        Path | None, typer.Option(help="The file to write catalogue and descriptors to; needs daco-serve\\[parquet].")
+        Path | None, typer.Option(help="Parquet file for catalogue and descriptors; needs daco-serve\\[parquet].")
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Write an index for other programs.
+    """Export an index for other programs.
 
     Example: daco-index export maps/demo-day --geojson demo-day.geojson --parquet demo-day.parquet
     """

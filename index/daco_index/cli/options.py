@@ -43,35 +43,35 @@ Source = Annotated[
         " for it (s3fs, gcsfs, ...)."
     ),
 ]
-DataRoot = Annotated[Path, option("data_root", "The folder that holds the data sets.")]
-SplitOption = Annotated[SplitName, typer.Option("--split", help="The part of a data set to take.")]
-BatchSize = Annotated[int, option("batch_size", "Photographs that the encoder takes at once.", min=1)]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes the GPU if there is one.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at an unreadable photograph instead of skipping it.")]
+DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
+SplitOption = Annotated[SplitName, typer.Option("--split", help="Split of the data set.")]
+BatchSize = Annotated[int, option("batch_size", "Photographs that the encoder embeds at once.", min=1)]
+Device = Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1, ...; auto uses a GPU if there is one.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail at an unreadable photograph instead of skipping it.")]
 OnEngine = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help="What embeds: this process; or ray, the Ray cluster that RAY_ADDRESS names, or else all cores of this"
-        " machine (needs daco-serve\\[ray]).",
+        help="Where to embed: local, in this process; or ray, on the Ray cluster of RAY_ADDRESS or on all cores "
+        "of this machine (needs daco-serve\\[ray]).",
     ),
 ]
-Keep = Annotated[int, typer.Option(min=1, help="Generations that stay on disk, with the new one, to roll back to.")]
+Keep = Annotated[int, typer.Option(min=1, help="Number of generations to keep, including the new one.")]
 Store = Annotated[
     str | None,
     typer.Option(
-        help="Where the descriptors go: faiss, a file of the index; or milvus://HOST:19530/NAME, a Milvus server or"
-        " cluster (needs daco-serve\\[milvus]).",
-        show_default="where the index has them, faiss for a new one",
+        help="Store of the descriptors: faiss, a file of the index; or milvus://HOST:19530/NAME, a Milvus server "
+        "or cluster (needs daco-serve\\[milvus]).",
+        show_default="that of the index; faiss for a new one",
     ),
 ]
 PrecisionOption = Annotated[
     PrecisionName,
     typer.Option(
         "--precision",
-        help="What queries are computed in, where it is proved on the photographs to cost at most half a point of"
-        " recall, else the next best; auto: the fastest that is. The photographs themselves always are in fp32."
-        " int8 needs daco-serve\\[int8].",
+        help="Precision of queries. It is used if a test on the photographs shows a loss of at most half a point "
+        "of recall; auto selects the fastest one. References are always embedded in fp32. int8 needs "
+        "daco-serve\\[int8].",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
@@ -88,5 +88,5 @@ class GpuUse(StrEnum):
 
 GpuOption = Annotated[
     GpuUse,
-    typer.Option("--gpu", help="Whether the index is on a GPU; auto, where there is one and the index is large."),
+    typer.Option("--gpu", help="Search on a GPU; auto does so for large indexes if there is one."),
 ]

@@ -26,8 +26,8 @@ def tune(
     queries: Annotated[
         str | None,
         typer.Option(
-            help="Photographs to look up: NAME/domain or a folder, best in the condition that queries will have.",
-            show_default="the index's own descriptors, moved as far as night is from day",
+            help="Query photographs in the condition of later queries: NAME/domain or a folder.",
+            show_default="the index's own descriptors, shifted as night is from day",
         ),
     ] = None,
     data_root: DataRoot = Path("data"),
@@ -35,22 +35,25 @@ def tune(
     recall: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Share of the exact ten best to find.", show_default="as the index was built"
+            min=0.0,
+            max=1.0,
+            help="Recall of the exact ten best matches to reach.",
+            show_default="as the index was built",
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the curve to this .svg, .png or .pdf; needs daco-serve\\[plot].")
+        Path | None, typer.Option(help="Draw the curve to this .svg, .png or .pdf file; needs daco-serve\\[plot].")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure only; the index stays as it is.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only measure; do not change the index.")] = False,
     batch_size: BatchSize = 16,
     device: Device = "auto",
     trust: Trust = False,
     keep: Keep = KEEP,
     as_json: Json = False,
 ) -> None:
-    """Measure recall, time and memory of an index's search over its parameters, and keep the fastest that finds enough.
+    """Measure recall, time and memory over the search parameters, and keep the fastest that reaches the recall.
 
-    What is searched exactly has nothing to tune. The chosen parameters are a new generation, which a server takes up.
+    An exact index has no parameters. The result is published as a new generation, which a running server loads.
 
     Example: daco-index tune maps/demo-day --queries demo/night --plot tune.svg
     """
