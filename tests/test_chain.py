@@ -25,7 +25,7 @@ SMALLER = {
     "--places 200": "--places 8",
     "--size 224": "--size 64 --domains day,night",
     "--batch_size 16": "--batch_size 4",
-    "--iters 40000": "--iters 4 --backbone resnet18 --image_size 64 --workers 0",
+    "--iters 40000": "--iters 4 --backbone test_resnet --image_size 64 --workers 0",
     "night.jpg": "'night photograph.jpg'",
 }
 

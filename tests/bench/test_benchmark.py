@@ -29,7 +29,7 @@ def bench(commands: Path, *options: object) -> subprocess.CompletedProcess[str]:
 
 def small(places: Path, result: Path) -> TrainSettings:
     return TrainOptions(
-        data_root=places, data_name="places", backbone="resnet18", image_size=32, iters=1, negs=8, save_root=result,
+        data_root=places, data_name="places", backbone="test_resnet", image_size=32, iters=1, negs=8, save_root=result,
         workers=0,
     ).resolve()  # fmt: skip
 

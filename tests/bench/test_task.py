@@ -21,7 +21,7 @@ NORTH = 6_174_000.0
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
     torch.manual_seed(0)
-    return Encoder(EncoderConfig(backbone="resnet18", image_size=32))
+    return Encoder(EncoderConfig(backbone="test_resnet", image_size=32))
 
 
 def field_name(metres_north: float) -> str:

@@ -55,7 +55,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("encoder") / "tiny"
-    Encoder(EncoderConfig(backbone="resnet18", image_size=64)).eval().save(folder)
+    Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(folder)
     return folder
 
 
@@ -64,7 +64,7 @@ def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What benchmarks ask where the answers do not matter, and quick."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("encoder") / "small"
-    Encoder(EncoderConfig(backbone="resnet18", image_size=32)).save(folder)
+    Encoder(EncoderConfig(backbone="test_resnet", image_size=32)).save(folder)
     return folder
 
 

@@ -20,7 +20,7 @@ METHODS = ("daco", "simclr", "simsiam", "moco", "npid")
 ITERS = 4
 # all of the data in one batch, so that a row of the results is an iteration
 SMALL = {
-    "data_name": "places", "backbone": "resnet18", "image_size": 32, "batch_size": 24, "negs": 48, "proj_dim": 16,
+    "data_name": "places", "backbone": "test_resnet", "image_size": 32, "batch_size": 24, "negs": 48, "proj_dim": 16,
     "iters": ITERS, "lr": 1e-4, "workers": 0,
 }  # fmt: skip
 

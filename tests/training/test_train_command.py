@@ -36,7 +36,7 @@ def test_every_published_option_is_taken_in_both_spellings(commands: Path, place
     }  # fmt: skip
     for number, spell in enumerate((str, lambda name: name.replace("_", "-"))):
         options = [word for name, value in published.items() for word in (f"--{spell(name)}", str(value))]
-        done = run(commands, *options, "--backbone", "resnet18", "--image_size", "32", "--workers", number)
+        done = run(commands, *options, "--backbone", "test_resnet", "--image_size", "32", "--workers", number)
         assert done.returncode == 0, done.stderr
         header = (tmp_path / "places_moco_results.csv").read_text().splitlines()[0]
         assert "recall@4" in header
@@ -71,7 +71,7 @@ def test_a_gpu_that_is_not_there_is_one_clear_sentence(commands: Path, places: P
 def test_what_a_user_gets_wrong_is_one_sentence(
     commands: Path, places: Path, tmp_path: Path, options: list[str], word: str
 ) -> None:
-    base = ["--data_root", places, "--data_name", "places", "--save_root", tmp_path, "--backbone", "resnet18"]
+    base = ["--data_root", places, "--data_name", "places", "--save_root", tmp_path, "--backbone", "test_resnet"]
     done = run(commands, *base, "--batch_size", "8", *options, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")

@@ -23,7 +23,7 @@ ITERS = 6  # two epochs of three iterations
 
 
 def settings(places: Path, result: Path, method: str = "daco", **changes: object) -> TrainSettings:
-    small = {"backbone": "resnet18", "image_size": 32, "iters": ITERS, "batch_size": 8, "negs": 16, "proj_dim": 16}
+    small = {"backbone": "test_resnet", "image_size": 32, "iters": ITERS, "batch_size": 8, "negs": 16, "proj_dim": 16}
     values = {"data_root": places, "data_name": "places", "method_name": method, "save_root": result, "workers": 0}
     return TrainOptions(**{**values, **small, **changes}).resolve()  # type: ignore[arg-type]
 
@@ -174,7 +174,7 @@ def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:
         "from daco_training.loop.settings import TrainOptions\n"
         "from daco_training.loop.trainer import train\n"
         "if __name__ == '__main__':\n"
-        f"    run = TrainOptions(data_root=Path({str(places)!r}), data_name='places', backbone='resnet18',\n"
+        f"    run = TrainOptions(data_root=Path({str(places)!r}), data_name='places', backbone='test_resnet',\n"
         f"        image_size=32, iters=3, batch_size=8, save_root=Path({str(tmp_path)!r}), workers=0)\n"
         "    train(run, accelerator='cpu', processes=2)\n"
     )
@@ -189,7 +189,7 @@ def test_a_stopped_command_resumes_to_the_same_result(
     places: Path, tmp_path: Path, commands: Path, number: signal.Signals, code: int
 ) -> None:
     run = settings(places, tmp_path / "stopped", iters=12)
-    options = ["--data_root", places, "--data_name", "places", "--backbone", "resnet18", "--image_size", "32"]
+    options = ["--data_root", places, "--data_name", "places", "--backbone", "test_resnet", "--image_size", "32"]
     options += ["--iters", "12", "--batch_size", "8", "--negs", "16", "--proj_dim", "16", "--workers", "0"]
     command = [commands / "daco-train", *options, "--save_root", tmp_path / "stopped"]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
