@@ -10,11 +10,11 @@ from daco_core.errors import NotFound
 from daco_index.build import BuildOptions, build_index
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.embedding.precision_record import PrecisionRequest
+from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.api.photographs import Photograph, prepare
-from daco_serve.engine.answers import Estimate, SearchArea
-from daco_serve.engine.calibration import find_calibration, map_extent
-from daco_serve.engine.localize import MATCHES, localize
+from daco_serve.engine.answers import Estimate, QueryOptions, SearchArea
+from daco_serve.engine.lookup import Lookup, calibration_of, look_up
 
 
 class Index:
@@ -29,17 +29,27 @@ class Index:
     """
 
     def __init__(
-        self, folder: Path, bundle: Bundle, device: str = "auto", precision: PrecisionRequest = "auto"
+        self,
+        folder: Path,
+        bundle: Bundle,
+        device: str = "auto",
+        precision: PrecisionRequest = "auto",
+        rerank: int = CANDIDATES,
     ) -> None:
         self.folder = folder
         self.bundle = bundle
         self.engine = query_engine(bundle, device, precision)
-        manifest = bundle.manifest
-        self.calibration = find_calibration(folder, manifest.encoder_fingerprint, manifest.count)
+        self.rerank = rerank
+        self.calibration = calibration_of(folder, bundle, rerank)
 
     @classmethod
     def open(
-        cls, folder: str | Path, device: str = "auto", precision: PrecisionRequest = "auto", trust: bool = False
+        cls,
+        folder: str | Path,
+        device: str = "auto",
+        precision: PrecisionRequest = "auto",
+        trust: bool = False,
+        rerank: int = CANDIDATES,
     ) -> "Index":
         """The index in a folder, once every byte of it has been verified.
 
@@ -47,6 +57,8 @@ class Index:
             device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
             precision: in which queries are embedded; `auto` for what the index was built for.
             trust: run the code of others that an index with a `torchhub:` encoder needs.
+            rerank: how many candidates of a query are ranked again by local descriptors, in an index that has them; 0
+                for none.
 
         Raises:
             NotFound: there is no index.
@@ -54,7 +66,7 @@ class Index:
             StoreAway: its vectors are in a server that does not answer.
             MissingExtra: it needs a package that is not installed.
         """
-        return cls(Path(folder), Bundle.open(Path(folder), trust), device, precision)
+        return cls(Path(folder), Bundle.open(Path(folder), trust), device, precision, rerank)
 
     @classmethod
     def build(
@@ -102,25 +114,26 @@ class Index:
             UsageError: the photograph is too narrow.
             NotFound: no reference photograph lies in the area.
         """
-        return self.search_descriptor(self._embed(photograph), k, area)
+        return list(self._look_up(photograph, k, area).matches)
 
     def search_descriptor(
         self, descriptor: NDArray[np.float32], k: int = 5, area: SearchArea | None = None
     ) -> list[SearchMatch]:
-        """As `search`, for a descriptor, (dimension,), that this index's encoder made."""
+        """As `search`, for a descriptor, (dimension,), that this index's encoder made; without re-ranking."""
         return self.bundle.search(descriptor[None], k, self._among(area))[0]
 
     def localize(self, photograph: Photograph, area: SearchArea | None = None) -> Estimate:
         """Where a photograph was taken, and how sure that is: what a server of this index would answer.
 
-        Probabilities are known where the index has been calibrated (`daco-bench calibrate`). Raises as `search`.
+        Probabilities are known where the index has been calibrated (`daco-bench calibrate`). Arguments and errors are
+        those of `search`.
         """
-        matches = self.search(photograph, MATCHES, area)
-        return localize(matches, self.calibration, map_extent(self.bundle.manifest.bounds))
+        return self._look_up(photograph, 1, area).estimate
 
-    def _embed(self, photograph: Photograph) -> NDArray[np.float32]:
-        descriptor: NDArray[np.float32] = self.engine.embed_prepared([prepare(self.engine, photograph)])[0]
-        return descriptor
+    def _look_up(self, photograph: Photograph, k: int, area: SearchArea | None) -> Lookup:
+        embedding = self.engine.embed_prepared_with_local([prepare(self.engine, photograph)])
+        options = QueryOptions(k, area, self.rerank)
+        return look_up(self.bundle, self.calibration, embedding, options, self._among(area))
 
     def _among(self, area: SearchArea | None) -> Sequence[int] | None:
         if area is None:

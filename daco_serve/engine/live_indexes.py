@@ -15,7 +15,8 @@ from daco_index.generations.folders import CALIBRATION_FILE, Current, read_curre
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
 from daco_serve.engine.answers import IndexSummary, QueryError
 from daco_serve.engine.batching import Batcher
-from daco_serve.engine.calibration import ActiveCalibration, find_calibration, find_prior, map_extent
+from daco_serve.engine.calibration import ActiveCalibration
+from daco_serve.engine.lookup import calibration_of
 from daco_serve.engine.query_embedding import Describer
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
@@ -75,11 +76,6 @@ class Live:
     bundle: Bundle
     running: Running
     calibration: ActiveCalibration | None
-
-    @property
-    def extent(self) -> float | None:
-        """Half the map's diagonal in metres; None where no position is known."""
-        return map_extent(self.bundle.manifest.bounds)
 
     @property
     def summary(self) -> IndexSummary:
@@ -142,12 +138,7 @@ class ServedIndex:
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
         self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
-        manifest = bundle.manifest
-        reranks = bundle.local is not None and self._settings.rerank > 0
-        calibration = find_calibration(self.folder, manifest.encoder_fingerprint, manifest.count, reranks)
-        if calibration is None and reranks:
-            calibration = find_prior(manifest.encoder_fingerprint)
-        self._live = Live(self.name, bundle, running, calibration)
+        self._live = Live(self.name, bundle, running, calibration_of(self.folder, bundle, self._settings.rerank))
         return True
 
     def _open(self, current: Current) -> Bundle:

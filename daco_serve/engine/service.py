@@ -5,23 +5,19 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from PIL import Image
 
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError, StoreAway
 from daco_index.embedding.engines.engine import Embedding
-from daco_index.reranking.rerank import LocalQuery
-from daco_index.reranking.voting import CellMatch
-from daco_index.search.bundle import SearchMatch
-from daco_serve.engine.answers import Answer, Estimate, IndexSummary, QueryError, QueryOptions, SearchArea, StageSeconds
+from daco_serve.engine.answers import Answer, IndexSummary, QueryError, QueryOptions, SearchArea, StageSeconds
 from daco_serve.engine.batching import QueueFull
 from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders
 from daco_serve.engine.fair_turns import FairTurns
 from daco_serve.engine.index_names import find_indexes
 from daco_serve.engine.live_indexes import NOT_READY, Engines, Live, ServedIndex
-from daco_serve.engine.localize import MATCHES, localize
+from daco_serve.engine.lookup import Lookup, look_up
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
@@ -203,34 +199,9 @@ class Service:
         return live.running.describer.prepare(image)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a search gives; `searched` is when the index had been searched, by `time.perf_counter`."""
-
-    matches: Sequence[SearchMatch]
-    estimate: Estimate
-    cells: list[list[CellMatch] | None] | None
-    searched: float
-
-
-def _search(live: Live, embedding: Embedding, options: QueryOptions) -> _Found:
+def _search(live: Live, embedding: Embedding, options: QueryOptions) -> Lookup:
     only = None if options.area is None else _within(live, options.area)
-    # the location must not depend on how many matches the client wants to see
-    matches = live.bundle.search(embedding.descriptors, max(options.k, MATCHES, options.rerank), only)[0]
-    searched = time.perf_counter()
-    cells = None
-    references = live.bundle.local
-    if references is None or embedding.local is None:
-        shown = matches[: options.k]
-    else:
-        query = LocalQuery.of(embedding.local[0])
-        matches = live.bundle.rerank(matches, query, options.rerank)
-        shown = matches[: options.k]
-        if options.cells:
-            cells = [
-                None if match.votes is None else query.matched_cells(references, match.entry.id) for match in shown
-            ]
-    return _Found(shown, localize(matches, live.calibration, live.extent), cells, searched)
+    return look_up(live.bundle, live.calibration, embedding, options, only)
 
 
 def _within(live: Live, area: SearchArea) -> list[int]:

@@ -1,0 +1,81 @@
+"""One query's way from its descriptors to its matches and its place, in one index."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from daco_index.embedding.engines.engine import Embedding
+from daco_index.reranking.rerank import LocalQuery
+from daco_index.reranking.voting import CellMatch
+from daco_index.search.bundle import Bundle, SearchMatch
+from daco_serve.engine.answers import Estimate, QueryOptions
+from daco_serve.engine.calibration import ActiveCalibration, find_calibration, find_prior, map_extent
+from daco_serve.engine.localize import MATCHES, localize
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What an index knows of a query.
+
+    Args:
+        matches: as many as were asked for, the best first.
+        estimate: the place, which does not depend on how many matches were asked for.
+        cells: of each match, the cells that agree with the query's, None where they were not compared; None where
+            nobody asked, or there are no local descriptors.
+        searched: when the index had been searched and re-ranking began, by `time.perf_counter`.
+    """
+
+    matches: Sequence[SearchMatch]
+    estimate: Estimate
+    cells: list[list[CellMatch] | None] | None
+    searched: float
+
+
+def calibration_of(index: Path, bundle: Bundle, rerank: int) -> ActiveCalibration | None:
+    """What the answers of an index are judged by: its own calibration, else its encoder's prior, else nothing.
+
+    Args:
+        rerank: how many candidates its queries have ranked again; 0 for none.
+
+    Raises:
+        DacoError: a file cannot be read, or is no calibration.
+    """
+    manifest = bundle.manifest
+    reranks = bundle.local is not None and rerank > 0
+    own = find_calibration(index, manifest.encoder_fingerprint, manifest.count, reranks)
+    return find_prior(manifest.encoder_fingerprint) if own is None and reranks else own
+
+
+def look_up(
+    bundle: Bundle,
+    calibration: ActiveCalibration | None,
+    embedding: Embedding,
+    options: QueryOptions,
+    only: Sequence[int] | None = None,
+) -> Lookup:
+    """Searches an index, ranks the first matches again where it has local descriptors, and estimates the place.
+
+    Args:
+        calibration: what the answers are judged by; None where there is nothing.
+        embedding: of one photograph.
+        only: ids of the references to look among; all unless given.
+
+    Raises:
+        StoreAway: the vectors are in a server that does not answer.
+    """
+    matches = bundle.search(embedding.descriptors, max(options.k, MATCHES, options.rerank), only)[0]
+    searched = time.perf_counter()
+    cells = None
+    if bundle.local is None or embedding.local is None:
+        shown = matches[: options.k]
+    else:
+        query = LocalQuery.of(embedding.local[0])
+        matches = bundle.rerank(matches, query, options.rerank)
+        shown = matches[: options.k]
+        if options.cells:
+            cells = [
+                None if match.votes is None else query.matched_cells(bundle.local, match.entry.id) for match in shown
+            ]
+    estimate = localize(matches, calibration, map_extent(bundle.manifest.bounds))
+    return Lookup(shown, estimate, cells, searched)
