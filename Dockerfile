@@ -1,13 +1,11 @@
 # The server: reference photographs, index and keys on volumes, not root. The first start makes a key and prints it;
 # -e DACO_OPEN=1 lets everybody in instead (docs/guide/deploy.md).
 #   docker build -t daco-serve .                          CPU
-#   docker build -t daco-serve --build-arg DEVICE=cuda .  GPU; run with --gpus all
-# TORCH_INDEX: PyTorch's CPU wheel index makes the CPU image several GB smaller; left empty, PyPI's build is taken,
-# which runs on a CPU and on a GPU alike.
+#   docker build -t daco-serve --build-arg EXTRA=gpu --build-arg DEVICE=cuda .  GPU, with PyTorch; run with --gpus all
 FROM python:3.12-slim
 
 ARG DEVICE=cpu
-ARG TORCH_INDEX=""
+ARG EXTRA=cpu
 
 ENV DACO_DEVICE=${DEVICE} \
     DACO_INDEX=/maps/current \
@@ -22,14 +20,13 @@ ENV DACO_DEVICE=${DEVICE} \
 RUN useradd --create-home --uid 10001 daco
 
 WORKDIR /app
-RUN if [ -n "${TORCH_INDEX}" ]; then pip install --no-cache-dir --index-url "${TORCH_INDEX}" torch torchvision; fi
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY core core
 COPY training training
 COPY index index
 COPY daco_serve daco_serve
 COPY bench bench
-RUN pip install --no-cache-dir --constraint constraints.txt .
+RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRA}]"
 
 RUN mkdir -p /maps /models /photographs /config && chown daco:daco /maps /models /config && chmod 700 /config
 USER daco

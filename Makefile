@@ -8,6 +8,10 @@ PORT ?= 8000
 DEMO := demo
 CITY := $(DEMO)/data/demo
 MAP := $(DEMO)/maps/day
+# with PyTorch where there is an NVIDIA GPU, else without; what `make test` installs holds all of it
+DEVICE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
+COMMA := ,
+READY = $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMMA)demo-installed)
 NIGHT = $(lastword $(sort $(wildcard $(CITY)/original/domain_b/val/*.jpg)))
 
 .PHONY: demo encoder test lint types format clean screenshot
@@ -21,7 +25,7 @@ demo: $(MAP)/CURRENT
 $(MAP)/CURRENT: $(DEMO)/rendered
 	$(BIN)/daco-index build demo/day --data-root $(DEMO)/data --out $(MAP)
 
-$(DEMO)/rendered: | $(VENV)/demo-installed
+$(DEMO)/rendered: | $(READY)
 	$(BIN)/daco-data demo --data-root $(DEMO)/data --places 80 --size 192 --seed 1 --domains day,night
 	@touch $@
 
@@ -43,7 +47,7 @@ encoder: $(WORK)/twins
 	cp $(WORK)/packed/* core/daco_core/encoder/shipped/
 
 # of a rendered place the twin is the same place rendered in the other condition; days come once more, with snow as twin
-$(WORK)/twins: | $(VENV)/demo-installed
+$(WORK)/twins: | $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMMA)demo$(COMMA)train-installed)
 	$(BIN)/daco-data demo --data-root $(WORK)/data --places 200 --size 224 --seed 1
 	mkdir -p $(STREETS) && cp -R $(DRIVING)/original $(STREETS)/ && chmod -R u+w $(STREETS)
 	$(BIN)/daco-data translate streets --data-root $(WORK)/data --method night

@@ -1,5 +1,6 @@
 """What is around the code: the Dockerfile, the Makefile and the package name things that exist."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -59,6 +60,37 @@ def test_the_makefile_knows_how_to_make_the_demo_and_the_tests() -> None:
         done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert command in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")
+def test_the_demo_installs_pytorch_only_where_there_is_a_gpu(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name, gpu in (("cpu", "exit 1"), ("gpu", "echo GPU 0: one")):
+        driver = tmp_path / "bin" / "nvidia-smi"
+        driver.write_text(f"#!/bin/sh\n{gpu}\n")
+        driver.chmod(0o755)
+        environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        command = ["make", "--dry-run", "demo", f"VENV={tmp_path / 'venv'}", f"DEMO={tmp_path / 'demo'}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+        assert f"'.[{name},demo]'" in done.stdout, done.stderr
+
+
+def test_no_environment_gets_both_builds_of_faiss_and_the_server_on_a_cpu_no_pytorch() -> None:
+    extras = PROJECT["optional-dependencies"]
+
+    def brings(extra: str) -> set[str]:
+        names: set[str] = set()
+        for need in extras[extra]:
+            inner = re.match(r"daco-serve\[(.+)\]", need)
+            names |= set().union(*map(brings, inner[1].split(","))) if inner else {re.split(r"[^\w-]", need)[0]}
+        return names
+
+    assert "faiss-cpu" in brings("cpu") and "faiss-gpu" in brings("gpu")
+    training = {"torch", "torchvision", "timm", "lightning"}
+    assert not (brings("cpu") | set(PROJECT["dependencies"])) & training
+    assert training <= brings("train")
+    for extra in set(extras) - {"gpu"}:
+        assert "faiss-gpu" not in brings(extra), extra
 
 
 def test_imports_run_in_one_direction() -> None:

@@ -9,17 +9,25 @@ from typing import Annotated, Any
 import typer
 
 from daco_core.errors import DacoError, UsageError
+from daco_core.extras import missing_package
 from daco_core.foreign_text import printable
 
 
 def run(app: typer.Typer) -> None:
-    """Runs a Typer app as a command: a `DacoError` is one sentence on stderr and exit code 1, Ctrl-C is 130."""
+    """Runs a Typer app as a command: a `DacoError` is one sentence on stderr and exit code 1, Ctrl-C is 130.
+
+    So is a package that is not installed and that one of our extras brings.
+    """
     command = typer.main.get_command(app)
     command.params.append(_version_option())
     try:
         command()
     except DacoError as error:
         sys.exit("\n".join(map(printable, f"Error: {error}".split("\n"))))
+    except ImportError as error:
+        if (sentence := missing_package(error)) is None:
+            raise
+        sys.exit(f"Error: {sentence}")
 
 
 def _version_option() -> Any:

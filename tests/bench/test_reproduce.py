@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from daco_bench.recall.comparison import Paired
 from daco_bench.recall.statistics import Difference
@@ -161,7 +160,7 @@ def test_a_claim_names_the_directions_in_which_a_test_supports_it() -> None:
 
 def test_seeds_of_a_query_share_its_group(places: Path) -> None:
     task = validation_task(DataSet(places, "places"))
-    vectors = torch.eye(12)
+    vectors = np.eye(12, dtype=np.float32)
     joined = join_seeds([task.rank(vectors, "daco", "a->b", 2) for _ in range(3)])
     assert joined.count == 18
     assert joined.groups.tolist() == [*range(6)] * 3

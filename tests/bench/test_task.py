@@ -10,8 +10,11 @@ import torch
 
 from daco_bench.recall.task import find_task, frames_task, validation_task
 from daco_core.encoder.config import EncoderConfig
+from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
+from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.engines.engine import Engine
 from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.validation import find_validation
 
@@ -22,6 +25,13 @@ NORTH = 6_174_000.0
 def encoder() -> Encoder:
     torch.manual_seed(0)
     return Encoder(EncoderConfig(backbone="test_resnet", image_size=32))
+
+
+@pytest.fixture(scope="module")
+def engine(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    folder = tmp_path_factory.mktemp("encoder") / "small"
+    encoder.save(folder)
+    return create_engine(open_encoder(folder), "cpu")
 
 
 def field_name(metres_north: float) -> str:
@@ -41,18 +51,18 @@ def street(places: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_answers_give_the_recalls_that_training_validates_by(places: Path, encoder: Encoder) -> None:
+def test_answers_give_the_recalls_that_training_validates_by(places: Path, encoder: Encoder, engine: Engine) -> None:
     dataset = DataSet(places, "places")
     validation = find_validation(dataset)
     assert validation is not None
     expected = validation.recalls(encoder, (1, 2, 4))
-    answers = validation_task(dataset).retrieve(encoder, "small")
+    answers = validation_task(dataset).retrieve(engine, "small")
     assert {one.direction: {k: one.recall(k) for k in (1, 2, 4)} for one in answers} == expected
     assert [one.count for one in answers] == [6, 6, 12]
 
 
-def test_no_photograph_answers_itself(places: Path, encoder: Encoder) -> None:
-    both = validation_task(DataSet(places, "places")).retrieve(encoder, "small")[-1]
+def test_no_photograph_answers_itself(places: Path, engine: Engine) -> None:
+    both = validation_task(DataSet(places, "places")).retrieve(engine, "small")[-1]
     asking = {path: number for number, path in enumerate(both.images)}
     first = np.array([asking[path] for path in both.queries])
     assert not (both.order[:, 0] == first).any()
@@ -63,10 +73,10 @@ def test_pairs_share_a_group_so_that_they_are_drawn_together(places: Path) -> No
     assert groups.tolist() == [*range(6), *range(6)]
 
 
-def test_matches_by_distance_are_right_within_the_metres(street: Path, encoder: Encoder) -> None:
+def test_matches_by_distance_are_right_within_the_metres(street: Path, engine: Engine) -> None:
     for metres, recall in ((25, 1.0), (15, 0.0)):
         task = find_task(database=street / "database", queries=street / "queries", metres=metres)
-        (answers,) = task.retrieve(encoder, "small")
+        (answers,) = task.retrieve(engine, "small")
         assert answers.recall(1) == recall
         assert answers.count == (6 if metres == 25 else 0)  # the query far from all does not count
 
@@ -85,9 +95,9 @@ def test_two_folders_are_judged_by_distance_where_all_have_positions(street: Pat
     assert by_frames.title.endswith("within 3 frames")
 
 
-def test_frames_that_far_off_still_count(places: Path, encoder: Encoder) -> None:
+def test_frames_that_far_off_still_count(places: Path, engine: Engine) -> None:
     frames = places / "places" / "original" / "domain_a" / "train"
-    (answers,) = frames_task(frames, frames, 0).retrieve(encoder, "small")
+    (answers,) = frames_task(frames, frames, 0).retrieve(engine, "small")
     correct = frames_task(frames, frames, 2).correct(np.arange(12, 24), np.arange(12))
     assert answers.count == 12
     assert correct.sum(axis=1).tolist() == [3, 4, *[5] * 8, 4, 3]

@@ -85,7 +85,7 @@ def tsne(
     Example: daco-bench tsne demo --encoder default --encoder imagenet=timm:tf_efficientnet_lite0
     """
     from daco_bench.figures.tsne import draw_planes, require, to_plane
-    from daco_bench.recall.encoders import named_encoders
+    from daco_bench.recall.encoders import named_engines
     from daco_bench.recall.task import find_task
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
@@ -94,9 +94,9 @@ def tsne(
     task = find_task(name, data_root, database, queries, distance, frames)
     way = _direction(task, None)
     planes, answers = [], []
-    for label, model in named_encoders(encoder, device, trust).items():
-        vectors = task.describe(model, label)
-        planes.append(to_plane(vectors.numpy(), seed))
+    for label, engine in named_engines(encoder, device, trust).items():
+        vectors = task.embed(engine)
+        planes.append(to_plane(vectors, seed))
         answers.append(task.rank(vectors, label, way, 1))
     save_figure(draw_planes(planes, answers, *task.directions[way]), out)
     _written(out)
@@ -223,12 +223,12 @@ def _ask(
     task: "Task", sources: Sequence[str], direction: str | None, depth: int, device: str, trust: bool
 ) -> "list[Retrieval]":
     """The answers of all encoders, in one direction or in all."""
-    from daco_bench.recall.encoders import named_encoders
+    from daco_bench.recall.encoders import named_engines
 
     ways = task.directions if direction is None else (direction,)
     answers = []
-    for label, model in named_encoders(sources, device, trust).items():
-        vectors = task.describe(model, label)
+    for label, engine in named_engines(sources, device, trust).items():
+        vectors = task.embed(engine)
         answers += [task.rank(vectors, label, way, depth) for way in ways]
     return answers
 

@@ -73,17 +73,15 @@ def recall(
     Example: daco-bench recall --database images/test/database --queries images/test/queries
     """
     from daco_bench.recall.comparison import Comparison
-    from daco_bench.recall.encoders import label_of
+    from daco_bench.recall.encoders import named_engines
     from daco_bench.recall.retrieval import DEPTH
     from daco_bench.recall.table import published_rows, recall_rows
     from daco_bench.recall.task import find_task
-    from daco_training.devices import pick_device
-    from daco_training.encoder.sources import load_encoder
 
     task = find_task(name, data_root, database, queries, distance, frames)
     ks = rank_list(ranks or task.ranks)
-    model = load_encoder(encoder, trust).to(pick_device(device))
-    answers = task.retrieve(model, label_of(model, encoder), max(DEPTH, *ks))
+    ((label, engine),) = named_engines([encoder], device, trust).items()
+    answers = task.retrieve(engine, label, max(DEPTH, *ks))
     rows = [*recall_rows(answers, ks), *published_rows(name or "", ks)]
     _print(Comparison(rows, []), ks, name or task.title, as_json, as_csv, as_markdown)
 

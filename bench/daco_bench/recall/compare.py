@@ -6,7 +6,8 @@ from daco_bench.recall.retrieval import DEPTH, Retrieval
 from daco_bench.recall.task import validation_task
 from daco_core.errors import DacoError
 from daco_core.photographs.layout import DataSet
-from daco_training.encoder.encoder import Encoder
+from daco_index.embedding.encoders import find_encoder
+from daco_index.embedding.engines.create import create_engine
 from daco_training.loop.checkpoint import stored_settings
 from daco_training.loop.settings import TrainSettings
 from daco_training.loop.trainer import train
@@ -35,7 +36,8 @@ def train_and_ask(run: TrainSettings, label: str) -> list[Retrieval]:
     """
     train_or_resume(run)
     task = validation_task(DataSet(run.data_root, run.data_name))
-    return task.retrieve(Encoder.load(run.encoder_folder), label, max(DEPTH, *run.ranks))
+    engine = create_engine(find_encoder(str(run.encoder_folder)), goal="throughput")
+    return task.retrieve(engine, label, max(DEPTH, *run.ranks))
 
 
 def train_or_resume(run: TrainSettings) -> None:

@@ -2,37 +2,37 @@
 
 from collections.abc import Sequence
 
+from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import UsageError
-from daco_training.devices import pick_device
-from daco_training.encoder.encoder import Encoder
-from daco_training.encoder.sources import load_encoder
+from daco_index.embedding.encoders import find_encoder
+from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.engines.engine import Engine
 
 
-def named_encoders(sources: Sequence[str], device: str = "auto", trust: bool = False) -> dict[str, Encoder]:
-    """Name to encoder, in the order given, on the device that `device` names.
+def named_engines(sources: Sequence[str], device: str = "auto", trust: bool = False) -> dict[str, Engine]:
+    """Name to the engine that `daco-index build` takes for that encoder on a device, in the order given.
 
     Args:
-        sources: each `ENCODER`, as `load_encoder` knows it, or `NAME=ENCODER`. Without a name it is
+        sources: each `ENCODER`, as `find_encoder` knows it, or `NAME=ENCODER`. Without a name it is
             called what `label_of` says.
         trust: consent to running the code of others.
 
     Raises:
         DacoError: there is no such encoder, or two have the same name.
     """
-    where = pick_device(device)
-    found: dict[str, Encoder] = {}
+    found: dict[str, Engine] = {}
     for source in sources:
         name, named, encoder = source.partition("=")
-        model = load_encoder(encoder if named else source, trust).to(where)
-        label = name if named else label_of(model, source)
+        stored = find_encoder(encoder if named else source, trust)
+        label = name if named else label_of(stored, source)
         if label in found:
             raise UsageError(
                 f"Two encoders are called {label!r}: name them, as in --encoder other={encoder or source}."
             )
-        found[label] = model
+        found[label] = create_engine(stored, device, goal="throughput")
     return found
 
 
-def label_of(encoder: Encoder, source: str) -> str:
+def label_of(encoder: StoredEncoder, source: str) -> str:
     """What an encoder is called that nobody named: the method that it was trained with, or else its source."""
     return str(encoder.config.training.get("method_name", source))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval
@@ -16,9 +15,9 @@ from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.natural_order import natural_key
 from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
-from daco_training.encoder.encoder import Encoder
-from daco_training.evaluation.descriptors import describe_files
-from daco_training.evaluation.recall import BLOCK, Rows, SamePlace, answers_of, blocks, directions
+from daco_index.embedding.embed import embed_files
+from daco_index.embedding.engines.engine import Engine
+from daco_training.evaluation.recall import BLOCK, Rows, SamePlace, answers_of, best_first, blocks, directions
 from daco_training.evaluation.validation import RIGHT_METRES, find_validation
 
 PUBLISHED_RANKS = "1,2,4,8"  # of DaCo
@@ -48,22 +47,22 @@ class Task:
     ranks: str
     folders: tuple[Path, ...]
 
-    def retrieve(self, encoder: Encoder, method: str, depth: int = DEPTH) -> list[Retrieval]:
+    def retrieve(self, engine: Engine, method: str, depth: int = DEPTH) -> list[Retrieval]:
         """The encoder's answers in each direction, the first `depth` of each query.
 
         Raises:
             UnreadableImage: a photograph is broken.
         """
-        vectors = self.describe(encoder, method)
+        vectors = self.embed(engine)
         return [self.rank(vectors, method, direction, depth) for direction in self.directions]
 
-    def describe(self, encoder: Encoder, method: str) -> torch.Tensor:
-        """The descriptors of all images, (images, dimension), on the CPU.
+    def embed(self, engine: Engine) -> NDArray[np.float32]:
+        """The descriptors of all images, (images, dimension), made as `daco-index build` makes them.
 
         Raises:
             UnreadableImage: a photograph is broken.
         """
-        return describe_files(encoder.eval(), self.images, method)
+        return embed_files(engine, self.images, strict=True).vectors
 
     def locations(self) -> dict[Path, PhotoLocation]:
         """Where the images were taken, of those whose position is known.
@@ -76,8 +75,8 @@ class Task:
             located |= locate(folder, [image for image in self.images if image.is_relative_to(folder)])
         return located
 
-    def rank(self, vectors: torch.Tensor, method: str, direction: str, depth: int = DEPTH) -> Retrieval:
-        """The answers in one direction, from what `describe` gave."""
+    def rank(self, vectors: NDArray[np.float32], method: str, direction: str, depth: int = DEPTH) -> Retrieval:
+        """The answers in one direction, from what `embed` gave."""
         asking, asked = self.directions[direction]
         depth = min(depth, len(asked))
         order = np.empty((len(asking), depth), dtype=np.int64)
@@ -89,20 +88,20 @@ class Task:
             np.full(len(asking), -np.inf, dtype=np.float32),
             np.zeros(len(asking), dtype=np.int64),
         )
-        references = vectors[torch.from_numpy(asked)].T
+        references = vectors[asked].T
         for start in range(0, len(asking), BLOCK):
             block = slice(start, start + BLOCK)
             rows = asking[block]
             correct, itself = answers_of(self.correct, rows, asked)
-            similarities = vectors[torch.from_numpy(rows)] @ references
-            similarities[torch.from_numpy(itself)] = float("-inf")
-            best = similarities.topk(depth, dim=1)
-            order[block], scores[block] = asked[best.indices.numpy()], best.values.numpy()
-            right[block] = np.take_along_axis(correct, best.indices.numpy(), axis=1)
+            similarities = vectors[rows] @ references
+            similarities[itself] = -np.inf
+            best = best_first(similarities, depth)
+            order[block], scores[block] = asked[best], np.take_along_axis(similarities, best, axis=1)
+            right[block] = np.take_along_axis(correct, best, axis=1)
             answerable[block] = correct.any(axis=1)
             for number in np.flatnonzero(answerable[block]):
                 # query by query: a second table of this size would double the memory
-                own, same_place = similarities[number].numpy(), np.flatnonzero(correct[number])
+                own, same_place = similarities[number], np.flatnonzero(correct[number])
                 found = same_place[own[same_place].argmax()]
                 nearest.images[start + number], nearest.scores[start + number] = asked[found], own[found]
                 nearest.ranks[start + number] = 1 + (own > own[found]).sum()

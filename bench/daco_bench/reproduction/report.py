@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from daco_bench.figures.strips import query_strips
 from daco_bench.recall import table
@@ -146,7 +144,7 @@ def ask(task: Task, name: str, outcomes: Sequence[Outcome], depth: int) -> list[
     """A contender's answers in each direction, those of all seeds one after the other."""
     found = []
     for direction in task.directions:
-        seeds = [task.rank(torch.from_numpy(one.descriptors), name, direction, depth) for one in outcomes]
+        seeds = [task.rank(one.descriptors, name, direction, depth) for one in outcomes]
         found.append(join_seeds(seeds))
     return found
 
@@ -270,7 +268,7 @@ def write_report(
 
 
 def _of_seed(task: Task, outcome: Outcome, rank: int) -> tuple[int, float, float]:
-    vectors = torch.from_numpy(outcome.descriptors)
+    vectors = outcome.descriptors
     last = mean_recall([task.rank(vectors, outcome.contender, way, rank) for way in task.directions], rank)
     return outcome.seed, round(100 * last, 2), round(max(row["val_precise"] for row in outcome.curve), 2)
 
@@ -281,10 +279,10 @@ def _centred(
     rows = task.directions["a->b"]
     found: dict[str, list[float]] = {way: [] for way in task.directions}
     for one in outcomes:
-        vectors = torch.from_numpy(one.descriptors).clone()
-        for domain in map(torch.from_numpy, rows):
-            vectors[domain] -= vectors[domain].mean(dim=0)
-        vectors = functional.normalize(vectors, dim=-1)
+        vectors = one.descriptors.copy()
+        for domain in rows:
+            vectors[domain] -= vectors[domain].mean(axis=0)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         for way in task.directions:
             found[way].append(100 * task.rank(vectors, one.contender, way, rank).recall(rank))
     plain = {one.direction: 100 * one.recall(rank) for one in answers}

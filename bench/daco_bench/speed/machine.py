@@ -4,8 +4,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from daco_core.threads import available_cores
 
 
@@ -14,19 +12,27 @@ def machine() -> dict[str, Any]:
     return {
         "processor": processor(),
         "cores": available_cores(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch": torch.__version__,
+        **_torch(),
         "python": platform.python_version(),
     }
 
 
 def in_words(described: dict[str, Any]) -> str:
     """The machine in one line: `2 cores of AMD EPYC, no GPU, torch 2.13.0, Python 3.12.3`."""
-    gpu = described["gpu"] or "no GPU"
+    gpu, torch = described["gpu"] or "no GPU", described["torch"]
     return (
-        f"{described['cores']} cores of {described['processor']}, {gpu}, torch {described['torch']},"
+        f"{described['cores']} cores of {described['processor']}, {gpu}, {f'torch {torch}' if torch else 'no torch'},"
         f" Python {described['python']}"
     )
+
+
+def _torch() -> dict[str, str | None]:
+    """The GPU that PyTorch sees, and its version; None where it is not installed, as for serving on a CPU."""
+    try:
+        import torch
+    except ImportError:
+        return {"gpu": None, "torch": None}
+    return {"gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None, "torch": torch.__version__}
 
 
 def processor() -> str:

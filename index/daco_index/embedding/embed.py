@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import StoreAway
+from daco_core.errors import DamagedEncoder, StoreAway
 from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
@@ -162,11 +162,11 @@ def embed_files(
         def run(shape: tuple[int, ...]) -> None:
             rows, images = zip(*waiting.pop(shape), strict=True)
             if form is None:
-                so_far.take(rows, engine.embed_prepared(images))
+                so_far.take(rows, _finite(engine.embed_prepared(images)))
             else:
                 embedding = engine.embed_prepared_with_local(images)
                 assert embedding.local is not None  # as the form is that of its grid
-                so_far.take(rows, embedding.descriptors, form.encode(embedding.local))
+                so_far.take(rows, _finite(embedding.descriptors), form.encode(embedding.local))
             bar.update(len(rows))
 
         for row, outcome in enumerate(decoded):
@@ -194,6 +194,13 @@ def embed_files(
         for shape in list(waiting):
             run(shape)
     return so_far.done()
+
+
+def _finite(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The descriptors. Raises DamagedEncoder where they are not finite."""
+    if not np.isfinite(vectors).all():
+        raise DamagedEncoder("The encoder gives descriptors that are not finite: its weights are broken.")
+    return vectors
 
 
 # a prepared image (3, h, w), or where its descriptor is

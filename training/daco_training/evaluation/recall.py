@@ -1,11 +1,9 @@
-"""Recall at k: for how many queries is one of the first k answers right."""
+"""Recall at k: for how many queries is one of the first k answers right. In NumPy, for programs without PyTorch."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from daco_core.recall import recall_at as recall_at_ranks
 
@@ -22,7 +20,7 @@ SamePlace = Callable[[Rows, Rows], NDArray[np.bool_]]
 """Rows that ask and rows that are asked to (asking, asked), True where both show the same place."""
 
 
-def recall_at(similarities: Tensor, correct: Tensor, ranks: Sequence[int]) -> Recalls:
+def recall_at(similarities: ArrayLike, correct: ArrayLike, ranks: Sequence[int]) -> Recalls:
     """R@k of queries against references; queries that no reference answers are left out, as is usual in the field.
 
     Args:
@@ -30,8 +28,18 @@ def recall_at(similarities: Tensor, correct: Tensor, ranks: Sequence[int]) -> Re
         correct: (queries, references), True where the reference is right.
         ranks: the k.
     """
-    order = similarities.topk(min(max(ranks), similarities.shape[1]), dim=1).indices
-    return recall_at_ranks(correct.gather(1, order).cpu().numpy(), correct.any(dim=1).cpu().numpy(), ranks)
+    given, answers = np.asarray(similarities, np.float32), np.asarray(correct, np.bool_)
+    order = best_first(given, min(max(ranks), given.shape[1]))
+    return recall_at_ranks(np.take_along_axis(answers, order, axis=1), np.asarray(answers.any(axis=1)), ranks)
+
+
+def best_first(similarities: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
+    """The columns of the `depth` greatest of each row, the greatest first: (rows, depth)."""
+    if depth >= similarities.shape[1]:
+        return np.argsort(-similarities, axis=1, kind="stable")
+    part = np.sort(np.argpartition(-similarities, depth, axis=1)[:, :depth], axis=1)
+    order = np.argsort(-np.take_along_axis(similarities, part, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(part, order, axis=1)
 
 
 def aligned(pairs: int) -> SamePlace:
@@ -39,7 +47,7 @@ def aligned(pairs: int) -> SamePlace:
     return lambda asking, asked: (asking[:, None] - asked) % (2 * pairs) == pairs
 
 
-def domain_recalls(vectors: Tensor, same_place: SamePlace, first: int, ranks: Sequence[int]) -> dict[str, Recalls]:
+def domain_recalls(vectors: ArrayLike, same_place: SamePlace, first: int, ranks: Sequence[int]) -> dict[str, Recalls]:
     """The published protocol: `a->b` looks up each photograph of domain a among those of b, `b->a` the other way,
     `a<->b` each photograph of either domain among all others of both.
 
@@ -53,17 +61,18 @@ def domain_recalls(vectors: Tensor, same_place: SamePlace, first: int, ranks: Se
     Returns:
         Direction to recalls.
     """
-    rows = np.arange(len(vectors))
+    given = np.asarray(vectors, np.float32)
+    rows = np.arange(len(given))
     recalls = {}
     for way, (asking, asked) in directions(first).items():
-        references, columns = vectors[asked].T, rows[asked]
+        references, columns = given[asked].T, rows[asked]
         depth = min(max(ranks), len(columns))
         right, answerable = [], []
         for block in blocks(rows[asking]):
             correct, itself = answers_of(same_place, block, columns)
-            similarities = (vectors[torch.from_numpy(block)] @ references).cpu()
-            similarities[torch.from_numpy(itself)] = float("-inf")
-            right.append(np.take_along_axis(correct, similarities.topk(depth, dim=1).indices.numpy(), axis=1))
+            similarities = given[block] @ references
+            similarities[itself] = -np.inf
+            right.append(np.take_along_axis(correct, best_first(similarities, depth), axis=1))
             answerable.append(correct.any(axis=1))
         recalls[way] = recall_at_ranks(np.concatenate(right), np.concatenate(answerable), ranks)
     return recalls

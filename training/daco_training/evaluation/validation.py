@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,6 @@ from daco_core.photographs.layout import PUBLISHED_DOMAINS, DataSet
 from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
-from daco_training.encoder.encoder import Encoder
-from daco_training.evaluation.descriptors import describe_files
 from daco_training.evaluation.recall import (
     Recalls,
     Rows,
@@ -22,6 +21,9 @@ from daco_training.evaluation.recall import (
     domain_recalls,
     query_counts,
 )
+
+if TYPE_CHECKING:
+    from daco_training.encoder.encoder import Encoder
 
 RIGHT_METRES = 25.0  # the field's usual distance within which a match counts as right
 
@@ -42,14 +44,16 @@ class Validation:
     same_place: SamePlace
     rule: str
 
-    def recalls(self, encoder: Encoder, ranks: Sequence[int]) -> dict[str, Recalls]:
+    def recalls(self, encoder: "Encoder", ranks: Sequence[int]) -> dict[str, Recalls]:
         """Direction to rank to fraction. Leaves the encoder in evaluation mode.
 
         Raises:
             UnreadableImage: a validation photograph is broken.
         """
+        from daco_training.evaluation.descriptors import describe_files  # PyTorch, which the pairs alone do not need
+
         vectors = describe_files(encoder.eval(), self.images, "validation")
-        return domain_recalls(vectors, self.same_place, self.first, ranks)
+        return domain_recalls(vectors.numpy(), self.same_place, self.first, ranks)
 
     @cached_property
     def queries(self) -> dict[str, int]:

@@ -11,8 +11,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from daco_bench.speed.serving.timings import ClientTimings
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.search.bundle import Bundle
@@ -65,7 +63,6 @@ class Floor:
 
 def main() -> None:
     index, cores, *photographs = sys.argv[1:]
-    torch.set_num_threads(1)
     contents = [Path(photograph).read_bytes() for photograph in photographs]
     bundle = Bundle.open(Path(index))
     floors: dict[int, Floor] = {}

@@ -1,0 +1,46 @@
+"""Which extra of this project brings a package that a command does not find."""
+
+EXTRAS = {
+    "aiohttp": "bench",
+    "drjit": "demo",
+    "faiss": "cpu",
+    "fastapi": "cpu",
+    "fastapi_offline": "cpu",
+    "fsspec": "cpu",
+    "hnswlib": "bench",
+    "jinja2": "plot",
+    "lightning": "train",
+    "limits": "cpu",
+    "litserve": "bench",
+    "matplotlib": "plot",
+    "mitsuba": "demo",
+    "multipart": "cpu",
+    "nncf": "int8",
+    "onnx": "train",
+    "openTSNE": "plot",
+    "openvino": "cpu",
+    "prometheus_client": "cpu",
+    "psutil": "bench",
+    "pyarrow": "parquet",
+    "pymilvus": "milvus",
+    "python_multipart": "cpu",
+    "pythonjsonlogger": "cpu",
+    "ray": "ray",
+    "safetensors": "train",
+    "starlette": "cpu",
+    "timm": "train",
+    "torch": "train",
+    "torchvision": "train",
+    "usearch": "bench",
+    "uvicorn": "cpu",
+}
+
+
+def missing_package(error: ImportError) -> str | None:
+    """A sentence that says which extra brings what could not be imported; None for what none of them brings."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    extra = EXTRAS[package]
+    on_gpu = ", or 'daco-serve[gpu]' for an NVIDIA GPU" if extra == "cpu" else ""
+    return f"{package} is not installed, which this needs: pip install 'daco-serve[{extra}]'{on_gpu}."
