@@ -20,7 +20,7 @@ ENV DACO_DEVICE=${DEVICE} \
 RUN useradd --create-home --uid 10001 daco
 
 WORKDIR /app
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY core core
 COPY training training
 COPY index index

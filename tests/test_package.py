@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FOLDERS = ("core", "training", "index", "daco_serve", "bench")
 PACKAGES = ("daco_core", "daco_training", "daco_index", "daco_serve", "daco_bench")
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "CHANGELOG.md", "CITATION.cff", "constraints.txt")
+SOURCES = (
+    *("pyproject.toml", "README.md", "LICENSE", "NOTICE", "MANIFEST.in", "CHANGELOG.md", "CITATION.cff"),
+    "constraints.txt",
+)
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 
 
@@ -74,7 +77,10 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> Non
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         (license,) = [name for name in archive.namelist() if name.endswith("LICENSE") and ".dist-info/" in name]
+        (notice,) = [name for name in archive.namelist() if name.endswith("NOTICE") and ".dist-info/" in name]
+        terms = archive.read(notice).decode()
     assert names == installed_names()
+    assert "licensed for research use" in " ".join(terms.split()), "the terms of the weights that ship"
     assert {
         "daco_serve/web/index.html",
         "daco_bench/recall/published.csv",
