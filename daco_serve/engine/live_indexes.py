@@ -3,6 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from weakref import WeakValueDictionary
@@ -18,6 +19,7 @@ from daco_serve.engine.batching import Batcher
 from daco_serve.engine.calibration import ActiveCalibration
 from daco_serve.engine.lookup import calibration_of
 from daco_serve.engine.query_embedding import Describer
+from daco_serve.engine.tracking.states import States
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
@@ -76,6 +78,11 @@ class Live:
     bundle: Bundle
     running: Running
     calibration: ActiveCalibration | None
+
+    @cached_property
+    def states(self) -> States:
+        """The references as the states of a track; takes seconds of a large map, once."""
+        return States(self.bundle.catalog.all())
 
     @property
     def summary(self) -> IndexSummary:

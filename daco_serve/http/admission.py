@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from daco_serve.http.middleware.rates import client_of
 from daco_serve.http.refusals import Refusal
@@ -106,7 +106,7 @@ class Admission:
         self._held = 0
 
     @contextmanager
-    def place(self, request: Request) -> Iterator[Place]:
+    def place(self, request: HTTPConnection) -> Iterator[Place]:
         """A place for a request, until its answer is ready.
 
         Raises:

@@ -7,7 +7,9 @@ from daco_index.reranking.voting import CellMatch
 from daco_index.search.bundle import SearchMatch
 from daco_serve.engine.answers import Answer, IndexSummary, SearchArea
 from daco_serve.engine.service import Service
+from daco_serve.engine.tracking import TrackEstimate
 from daco_serve.http.schemas import IndexState, Location, Match, MatchedCell, Prior, QueryAnswer, Timings
+from daco_serve.http.track_schemas import TrackLocation, TrackState
 
 
 def query_answer(answer: Answer, service: Service) -> QueryAnswer:
@@ -43,6 +45,26 @@ def query_answer(answer: Answer, service: Service) -> QueryAnswer:
             total_ms=_milliseconds(answer.seconds.total),
         ),
         index=index_state(answer.index),
+    )
+
+
+def track_estimate(estimate: TrackEstimate) -> TrackState:
+    """Where a track is."""
+    location = None
+    if estimate.latitude is not None and estimate.longitude is not None and estimate.uncertainty_metres is not None:
+        location = TrackLocation(
+            latitude=estimate.latitude,
+            longitude=estimate.longitude,
+            heading=estimate.heading,
+            uncertainty_metres=estimate.uncertainty_metres,
+        )
+    return TrackState(
+        status=estimate.status,
+        probability=estimate.probability,
+        not_on_map=estimate.not_on_map,
+        place=estimate.place,
+        id=estimate.id,
+        location=location,
     )
 
 

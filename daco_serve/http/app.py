@@ -22,7 +22,7 @@ from daco_serve.http.admission import Admission
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
 from daco_serve.http.refusals import Refusal, documented, envelope, forget_frames
-from daco_serve.http.routes import geopose, health, indexes, metrics, query, references
+from daco_serve.http.routes import geopose, health, indexes, metrics, query, references, track
 from daco_serve.operation.settings import ServeSettings
 from daco_serve.operation.tiles import attribution
 from daco_serve.operation.tracing import telemetry
@@ -58,10 +58,12 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     )
     app.state.service = service
     app.state.admission = Admission(settings)
+    app.state.tracks = track.Tracks(settings.max_tracks)
     for resource in (query, indexes, references, geopose):
         app.include_router(resource.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(health.router)
+    app.include_router(track.router)  # whose key the middleware asks for, too; OpenAPI has no word for WebSockets
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/web/settings.json", partial(_page_settings, settings), include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))

@@ -35,6 +35,7 @@ MOST_WAITING = 16  # requests of a connection that wait for the answer to an ear
 FEED_BYTES = 16 * 2**10  # looked at between two counts
 LINGER_SECONDS = 2.0  # for which a refused client is listened to, so that it reads the refusal and not a reset
 LINGER_BYTES = 2**20
+TRACK_PATH = b"/v1/track"
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%-]*(:\d*)?|\[[0-9A-Fa-f:.]+\](:\d*)?", re.ASCII)  # RFC 9110, section 7.2
 
 
@@ -77,7 +78,10 @@ class BoundedProtocol(ImpatientProtocol):
             for start in range(0, len(view), FEED_BYTES):
                 self._feed(view[start : start + FEED_BYTES])
         except httptools.HttpParserUpgrade:
-            pass  # to another protocol, of which we have none: answered as if it had not been asked (RFC 9110, 7.8)
+            if self._should_upgrade():
+                self._hand_over()
+                return
+            # to a protocol that is not spoken here: answered as if it had not been asked (RFC 9110, 7.8)
         except httptools.HttpParserError as error:
             # what a callback raised comes as the context of the parser's own error
             cause = error.__context__
@@ -154,6 +158,18 @@ class BoundedProtocol(ImpatientProtocol):
         super().on_response_complete()
         if last and self._waiting_refusal is not None and not self.transport.is_closing():
             self._answer(self._waiting_refusal)
+
+    # an upgrade to WebSocket, at the one address that speaks it
+
+    def _should_upgrade(self) -> bool:
+        return super()._should_upgrade() and self.url.partition(b"?")[0] == TRACK_PATH and not self.pipeline
+
+    def _hand_over(self) -> None:
+        """Leaves the connection, and what was timed of it, to the protocol of WebSocket."""
+        for timer in (self._head_timer, self._send_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        self.handle_websocket_upgrade()
 
     # what cannot be read is refused, after what could be read before it was answered
 

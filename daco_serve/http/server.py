@@ -36,7 +36,9 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 create_app(settings, service),
                 http=BoundedProtocol,
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=settings.max_upload_bytes,
+                ws_per_message_deflate=False,  # photographs are compressed, and what is not may be a bomb
                 log_config=None,
                 log_level="warning",
                 access_log=False,

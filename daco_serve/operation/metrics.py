@@ -27,6 +27,8 @@ batch_size = Histogram(
     "daco_batch_photographs", "Photographs that went through the encoder together.", buckets=PHOTOGRAPHS
 )
 in_work = Gauge("daco_queries_in_work", "Queries taken and not yet answered.", multiprocess_mode="livesum")
+tracks = Gauge("daco_tracks", "Cameras that are followed.", multiprocess_mode="livesum")
+track_frames = Counter("daco_track_frames", "Frames of tracks: answered, dropped or refused.", ["outcome"])
 upload_bytes = Gauge(
     "daco_upload_bytes", "Bytes of uploads that are held, of at most --upload-memory.", multiprocess_mode="livesum"
 )

@@ -81,6 +81,8 @@ class ServeSettings(BaseModel):
     max_waiting: int = setting(
         64, "Requests that each worker handles at once; further ones are answered with 503.", ge=1
     )
+    max_tracks: int = setting(64, "Cameras that each worker follows at once (/v1/track).", ge=1)
+    track_idle_seconds: float = setting(60.0, "Time without a frame after which a track ends.", gt=0)
     max_batch: int = setting(
         16, "Largest number of photographs that the encoder embeds at once; on a CPU, limited by its cores.", ge=1
     )

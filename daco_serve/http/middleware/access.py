@@ -8,6 +8,7 @@ from daco_serve.http.refusals import Refusal
 from daco_serve.operation.keys import KeyRing
 
 # what a browser loads before anybody could give it a key, and what a supervisor asks; nothing of the map
+ASKING = ("http", "websocket")
 PUBLIC = {"/", "/favicon.ico", "/healthz", "/readyz", "/openapi.json", DOCS}
 PUBLIC_FOLDERS = ("/web/", "/static-offline-docs/")
 
@@ -20,7 +21,7 @@ class Access:
         self._ring = ring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_public(scope["path"]):
+        if scope["type"] not in ASKING or is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
         token = _token(Headers(scope=scope))

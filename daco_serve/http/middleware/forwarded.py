@@ -25,14 +25,14 @@ class Forwarded:
         self._networks = networks_of(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope.get("client"):
+        if scope["type"] in ("http", "websocket") and scope.get("client"):
             peer = plain_address(scope["client"][0])
             client = peer
             if self._trusts(peer):
                 named = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
                 client = self._client(peer, named.decode("latin-1"))
                 schemes = [value.strip() for name, value in scope["headers"] if name == b"x-forwarded-proto"]
-                if schemes and schemes[-1] in (b"http", b"https"):
+                if scope["type"] == "http" and schemes and schemes[-1] in (b"http", b"https"):
                     scope["scheme"] = schemes[-1].decode()
             scope["client"] = (client, scope["client"][1] if client == peer else 0)
         await self._app(scope, receive, send)

@@ -21,7 +21,7 @@ class LoopbackHosts:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _is_this_machine(Headers(scope=scope).get("host", "")):
+        if scope["type"] in ("http", "websocket") and not _is_this_machine(Headers(scope=scope).get("host", "")):
             await Refusal("wrong_host").response()(scope, receive, send)
             return
         await self._app(scope, receive, send)

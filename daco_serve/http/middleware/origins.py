@@ -12,7 +12,9 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class SameOrigin:
-    """Refuses with 403 what a page of another site posts; a form needs nobody's leave for that, unlike a script.
+    """Refuses with 403 what a page of another site posts, and the WebSockets that it opens.
+
+    A form needs nobody's leave for that, unlike a script.
 
     The rules are those of Go's `http.CrossOriginProtection`: a browser says itself where a request comes from
     (Sec-Fetch-Site), or an older one names the origin, which must be the host that it asks. What is no browser sends
@@ -27,7 +29,8 @@ class SameOrigin:
         self._allowed = set(allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and self._is_foreign(Headers(scope=scope)):
+        acts = scope["type"] == "websocket" or (scope["type"] == "http" and scope["method"] not in SAFE_METHODS)
+        if acts and self._is_foreign(Headers(scope=scope)):
             await Refusal("wrong_origin").response()(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -13,12 +13,12 @@ from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daco_core.errors import DacoError, UsageError
 from daco_serve.http.image_header import decoding_cost
-from daco_serve.http.middleware.access import is_public
+from daco_serve.http.middleware.access import ASKING, is_public
 from daco_serve.http.refusals import Refusal
 from daco_serve.operation.addresses import plain_address
 from daco_serve.operation.keys import is_loopback
@@ -39,10 +39,10 @@ class Rates:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_public(scope["path"]):
+        if scope["type"] not in ASKING or is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
-        kind = "query" if scope["method"] == "POST" else "read"
+        kind = "query" if scope["type"] == "http" and scope["method"] == "POST" else "read"
         limit = self._limits[kind]
         client = client_of(scope)
         try:
@@ -63,7 +63,11 @@ class Rates:
             if cost:
                 await self._count(limit, kind, client, cost)
 
+        async def count_frame(units: int) -> None:
+            await self._count(self._limits["query"], "query", client, min(units, self._limits["query"].amount))
+
         scope["state"]["count_more"] = count_more
+        scope["state"]["count_frame"] = count_frame
         await self._app(scope, receive, send)
 
     async def _count(self, limit: RateLimitItem, kind: str, client: str, cost: int = 1) -> None:
@@ -86,7 +90,23 @@ async def count_photographs(request: Request, uploads: Sequence[bytes]) -> None:
     """
     count = getattr(request.state, "count_more", None)
     if count is not None:
-        await count(len(uploads), sum(max(1, -(-decoding_cost(upload) // QUERY_PIXELS)) for upload in uploads))
+        await count(len(uploads), sum(map(_queries, uploads)))
+
+
+async def count_frame(connection: HTTPConnection, upload: bytes) -> None:
+    """Counts one frame of a track, as a query of its pixels.
+
+    Raises:
+        Refusal: so many are not allowed now.
+    """
+    count = getattr(connection.state, "count_frame", None)
+    if count is not None:
+        await count(_queries(upload))
+
+
+def _queries(upload: bytes) -> int:
+    """As how many queries a photograph counts."""
+    return max(1, -(-decoding_cost(upload) // QUERY_PIXELS))
 
 
 def client_of(scope: Scope) -> str:

@@ -1,0 +1,94 @@
+"""One camera that is followed through an index of a service, whichever generation of it answers."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from daco_serve.engine.answers import Answer, SearchArea
+from daco_serve.engine.live_indexes import Live
+from daco_serve.engine.service import Service
+from daco_serve.engine.tracking.filter import FrameEvidence, Tracker, TrackEstimate
+from daco_serve.engine.tracking.motion import Motion, Odometry
+
+CANDIDATES = 100  # references that a frame names; all others count as similar as the last of them
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One photograph of a sequence.
+
+    Args:
+        upload: the bytes of an image file.
+        timestamp: seconds on the camera's clock; None for the time of its arrival.
+        odometry: what was measured of the motion since the frame before.
+        area: where to look, where something else knows.
+    """
+
+    upload: bytes
+    timestamp: float | None = None
+    odometry: Odometry | None = None
+    area: SearchArea | None = None
+
+
+class TrackSession:
+    """Takes frames, and answers each with the track so far and with what the frame alone says.
+
+    Args:
+        index: its name; None for the first.
+        client: who sends the frames; clients take turns.
+        remember: keep every frame, for `Tracker.smoothed` and `Tracker.best_path`.
+
+    Raises:
+        QueryError: there is no such index, or it is not loaded yet.
+    """
+
+    def __init__(
+        self, service: Service, index: str | None, client: str, motion: Motion | None = None, remember: bool = False
+    ) -> None:
+        self._service = service
+        self._index = index
+        self._client = client
+        self._motion = motion or Motion()
+        self._remember = remember
+        self._live: Live = service.choose(index)
+        self._tracker: Tracker | None = None
+        self._last: float | None = None
+
+    @property
+    def tracker(self) -> Tracker | None:
+        """The filter; None before the first frame."""
+        return self._tracker
+
+    async def frame(self, frame: Frame) -> tuple[TrackEstimate, Answer]:
+        """Takes one frame in.
+
+        Raises:
+            QueryError: it cannot be answered; the track is as it was.
+        """
+        arrived = time.perf_counter()
+        live = self._service.choose(self._index)
+        answer = await self._service.answer(live, frame.upload, CANDIDATES, arrived, frame.area, client=self._client)
+        tracker = await self._tracker_of(live)
+        matches = sorted(answer.matches, key=lambda match: -match.similarity)
+        evidence = FrameEvidence(
+            np.array([match.entry.id for match in matches], dtype=np.int64),
+            np.array([match.similarity for match in matches]),
+            answer.estimate.on_map if frame.area is None else None,
+        )
+        now = arrived if frame.timestamp is None else frame.timestamp
+        seconds = max(0.0, now - self._last) if self._last is not None else 0.0
+        self._last = now
+        return await asyncio.to_thread(tracker.update, evidence, seconds, frame.odometry), answer
+
+    async def _tracker_of(self, live: Live) -> Tracker:
+        """The filter over the references that answer now; it keeps its belief when a new generation does."""
+        if self._tracker is None or live.bundle is not self._live.bundle:
+            states = await asyncio.to_thread(lambda: live.states)
+            if self._tracker is None:
+                self._tracker = Tracker(states, self._motion, remember=self._remember)
+            else:
+                self._tracker.move_to(states)
+            self._live = live
+        return self._tracker

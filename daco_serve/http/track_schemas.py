@@ -1,0 +1,103 @@
+"""The messages of `/v1/track`; angles in degrees, WGS 84, lengths in metres, times in seconds."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from daco_serve.engine.tracking.filter import Status
+from daco_serve.http.schemas import ErrorDetail, Prior, QueryAnswer, Schema
+
+
+class TrackSettings(Schema):
+    """`{"type": "settings", ...}`, before the first frame."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    speed: float = Field(default=15.0, gt=0, le=1000, description="The most metres a second, without odometry.")
+    step_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=3600,
+        description="On a map without positions: the time in which a camera usually passes one reference.",
+    )
+    drop: bool = Field(default=True, description="Whether a newer frame replaces one that waits for its turn.")
+    smooth: bool = Field(default=False, description="Whether all frames are estimated again after `finish`.")
+    k: int = Field(default=1, ge=1, le=100, description="Matches in what a frame alone says.")
+
+
+class OdometryGiven(Schema):
+    """What a vehicle measured since the frame before, in its own frame at that time."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    forward: float = Field(ge=-1e4, le=1e4)
+    left: float = Field(default=0.0, ge=-1e4, le=1e4)
+    turn: float = Field(default=0.0, ge=-3600, le=3600, description="Degrees clockwise.")
+    deviation_metres: float = Field(default=1.0, gt=0, le=1e4)
+    deviation_degrees: float = Field(default=5.0, gt=0, le=360)
+
+
+class FrameHeader(Schema):
+    """`{"type": "frame", ...}`, before the frame that it is about."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    timestamp: float | None = Field(default=None, description="Seconds on the camera's clock.")
+    odometry: OdometryGiven | None = None
+    prior: Prior | None = None
+
+
+class TrackLocation(Schema):
+    """Where the camera is."""
+
+    latitude: float
+    longitude: float
+    heading: float | None = Field(description="Degrees clockwise from north, where the references have one and agree.")
+    uncertainty_metres: float = Field(description="Radius that holds 68 % of the belief.")
+
+
+class TrackState(Schema):
+    """What all frames so far say."""
+
+    status: Status = Field(
+        description="tracking: one place holds most of the belief; lost: none does; not_on_map: the camera is"
+        " probably elsewhere."
+    )
+    probability: float = Field(description="Of the place: 25 m around it, or 3 references on a map without positions.")
+    not_on_map: float = Field(description="The probability of being off this map; 0 where nothing is calibrated.")
+    place: str | None
+    id: int | None = Field(description="The likeliest reference photograph of that place.")
+    location: TrackLocation | None
+
+
+class TrackAnswer(Schema):
+    """The answer to one frame."""
+
+    type: Literal["answer"] = "answer"
+    frame: int = Field(description="1 for the first frame that was answered.")
+    timestamp: float | None
+    dropped: int = Field(description="Frames so far that a newer one replaced before their turn.")
+    track: TrackState
+    single: QueryAnswer = Field(description="What this frame alone says.")
+
+
+class TrackFailure(Schema):
+    """A message that was not used; the track is as it was."""
+
+    type: Literal["error"] = "error"
+    timestamp: float | None
+    dropped: int
+    error: ErrorDetail
+
+    @classmethod
+    def of(cls, code: str, message: str, timestamp: float | None, dropped: int) -> "TrackFailure":
+        """From a code and a sentence."""
+        return cls(timestamp=timestamp, dropped=dropped, error=ErrorDetail(code=code, message=message))
+
+
+class SmoothedTrack(Schema):
+    """The last message after `finish`: every frame in the light of all, where the settings asked for it."""
+
+    type: Literal["finished"] = "finished"
+    frames: list[TrackState]
+    path: list[int | None] = Field(description="The likeliest sequence of reference photographs, by id.")

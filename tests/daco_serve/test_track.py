@@ -1,0 +1,191 @@
+"""Promises of `/v1/track`: frames in, a track out; who may ask, what is refused, and that others are not disturbed."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from daco_index.build import BuildOptions, build_index
+from daco_serve.operation.keys import KeyFile
+
+from .conftest import hosted
+
+
+@pytest.fixture(scope="module")
+def own_server(index: Path) -> Iterator[str]:
+    with hosted(index, track_idle_seconds=2.0, max_tracks=3, max_upload_bytes=300_000) as address:
+        yield address
+
+
+def follow(address: str, **more: Any) -> ClientConnection:
+    return connect(address.replace("http", "ws") + "/v1/track", **more)
+
+
+def ask(track: ClientConnection, frame: bytes | str) -> dict[str, Any]:
+    track.send(frame)
+    answer: dict[str, Any] = json.loads(track.recv(timeout=20))
+    return answer
+
+
+def test_each_frame_is_answered_with_the_track_and_with_what_it_says_alone(own_server: str, photographs: Path) -> None:
+    with follow(own_server) as track:
+        track.send(json.dumps({"type": "settings", "speed": 20, "k": 2}))
+        for number in range(4):
+            track.send(json.dumps({"type": "frame", "timestamp": float(number)}))
+            answer = ask(track, (photographs / f"{number}.png").read_bytes())
+    assert answer["type"] == "answer"
+    assert answer["frame"] == 4
+    assert answer["timestamp"] == 3.0
+    assert answer["track"]["location"]["latitude"] == pytest.approx(35 + 30 / 111195, abs=15 / 111195)
+    assert answer["single"]["matches"][0]["place"] == "place 3"
+    assert len(answer["single"]["matches"]) == 2
+
+
+def test_a_ride_is_smoothed_when_it_is_finished(own_server: str, photographs: Path) -> None:
+    with follow(own_server) as track:
+        track.send(json.dumps({"type": "settings", "speed": 20, "smooth": True, "drop": False}))
+        for number in range(5):
+            track.send(json.dumps({"type": "frame", "timestamp": float(number)}))
+            track.send((photographs / f"{number}.png").read_bytes())
+        track.send(json.dumps({"type": "finish"}))
+        answers = [json.loads(track.recv(timeout=20)) for _ in range(6)]
+        with pytest.raises(ConnectionClosed) as closed:
+            track.recv(timeout=5)
+    assert [answer["type"] for answer in answers] == ["answer"] * 5 + ["finished"]
+    assert answers[-1]["path"] == sorted(answers[-1]["path"])
+    assert len(answers[-1]["frames"]) == 5
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1000
+
+
+def test_of_frames_that_come_too_fast_the_newest_is_answered_and_the_others_counted(
+    own_server: str, photographs: Path
+) -> None:
+    frames = [(photographs / f"{number % 6}.png").read_bytes() for number in range(30)]
+    with follow(own_server) as track:
+        for frame in frames:
+            track.send(frame)
+        answers = []
+        while True:
+            answers.append(json.loads(track.recv(timeout=20)))
+            if len(answers) + answers[-1]["dropped"] == len(frames):
+                break
+    assert answers[-1]["dropped"] > 0
+    assert answers[-1]["single"]["matches"][0]["place"] == "place 5"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"not a photograph", "not_an_image"),
+        (b"", "no_image"),
+        ("[1]", "invalid_request"),
+        ("{", "invalid_request"),
+        ("[" * 5000, "invalid_request"),
+        ('{"type": "dance"}', "invalid_request"),
+        ('{"type": "frame", "odometry": {"forward": NaN}}', "invalid_request"),
+        ('{"type": "frame", "timestamp": 1e999}', "invalid_request"),
+        ('{"type": "settings", "speed": -1}', "invalid_request"),
+    ],
+)
+def test_rubbish_is_answered_and_the_track_goes_on(
+    own_server: str, photographs: Path, message: bytes | str, code: str
+) -> None:
+    with follow(own_server) as track:
+        assert ask(track, message)["error"]["code"] == code
+        assert ask(track, (photographs / "1.png").read_bytes())["type"] == "answer"
+
+
+def test_only_rubbish_ends_the_connection(own_server: str) -> None:
+    with follow(own_server) as track, pytest.raises(ConnectionClosed) as closed:
+        for _ in range(20):
+            ask(track, "{")
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1003
+
+
+def test_silence_and_frames_that_are_too_large_end_the_connection(own_server: str) -> None:
+    with follow(own_server) as track:
+        with pytest.raises(ConnectionClosed) as closed:
+            track.recv(timeout=20)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+    with follow(own_server) as track:
+        with pytest.raises(ConnectionClosed) as closed:
+            track.send(b"x" * 400_000)
+            track.recv(timeout=20)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+
+
+def test_no_more_cameras_than_allowed_are_followed_and_places_come_free(own_server: str, photographs: Path) -> None:
+    time.sleep(0.2)  # until the tests before have left
+    with ExitStack() as stack:
+        tracks = [stack.enter_context(follow(own_server)) for _ in range(3)]
+        with pytest.raises(InvalidStatus) as refused, follow(own_server):
+            pass
+        assert refused.value.response.status_code == 503
+        assert json.loads(refused.value.response.body or b"")["error"]["code"] == "too_busy"
+        tracks[0].socket.close()  # a client that is killed says no goodbye
+        until = time.monotonic() + 10
+        while True:
+            try:
+                with follow(own_server) as track:
+                    assert ask(track, (photographs / "1.png").read_bytes())["type"] == "answer"
+                break
+            except InvalidStatus:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+
+
+def test_an_unknown_index_and_another_address_are_no_tracks(own_server: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, connect(own_server.replace("http", "ws") + "/v1/track?index=harbour"):
+        pass
+    assert refused.value.response.status_code == 404
+    with pytest.raises(InvalidStatus) as refused, connect(own_server.replace("http", "ws") + "/v1/query"):
+        pass
+    assert refused.value.response.status_code in (404, 405)
+
+
+def test_a_key_is_asked_for_and_no_other_site_may_open_a_track(index: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    key = KeyFile(keys).add("robot")
+    with hosted(index, keys=keys) as address:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            with pytest.raises(InvalidStatus) as refused, follow(address, additional_headers=headers):
+                pass
+            assert refused.value.response.status_code == 401
+        with follow(address, additional_headers={"Authorization": f"Bearer {key}"}) as track:
+            assert ask(track, "{")["error"]["code"] == "invalid_request"
+    with hosted(index) as address:
+        for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
+            with pytest.raises(InvalidStatus) as refused, follow(address, additional_headers=headers):
+                pass
+            assert refused.value.response.status_code in (403, 421, 400)
+
+
+def test_frames_count_as_queries(index: Path, photographs: Path) -> None:
+    with hosted(index, rate_limit="3/minute") as address, follow(address) as track:
+        answers = [ask(track, (photographs / "1.png").read_bytes()) for _ in range(5)]
+        assert [answer["type"] for answer in answers] == ["answer"] * 3 + ["error"] * 2
+        assert answers[-1]["error"]["code"] == "too_many_requests"
+
+
+def test_a_new_generation_of_the_index_is_taken_up_without_losing_the_track(
+    own_index: Path, photographs: Path, encoder_folder: Path
+) -> None:
+    with hosted(own_index, reload_seconds=0.2) as address, follow(address) as track:
+        for number in range(3):
+            before = ask(track, (photographs / f"{number}.png").read_bytes())
+        build_index(str(photographs), str(encoder_folder), own_index, BuildOptions(device="cpu", progress=False))
+        until = time.monotonic() + 20
+        while httpx.get(f"{address}/v1/indexes").json()["indexes"][0]["generation"] == 1:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        after = ask(track, (photographs / "3.png").read_bytes())
+    assert after["single"]["index"]["generation"] > before["single"]["index"]["generation"]
+    assert after["frame"] == 4
+    assert after["track"]["status"] == before["track"]["status"] == "tracking"
