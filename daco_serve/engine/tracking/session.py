@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daco_serve.engine.answers import Answer, SearchArea
+from daco_serve.engine.answers import Answer, QueryOptions, SearchArea
 from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
 from daco_serve.engine.tracking.filter import FrameEvidence, Tracker, TrackEstimate
@@ -69,7 +69,8 @@ class TrackSession:
         """
         arrived = time.perf_counter()
         live = self._service.choose(self._index)
-        answer = await self._service.answer(live, frame.upload, CANDIDATES, arrived, frame.area, client=self._client)
+        options = QueryOptions(k=CANDIDATES, area=frame.area, rerank=self._service.settings.rerank)
+        answer = await self._service.answer(live, frame.upload, options, arrived, self._client)
         tracker = await self._tracker_of(live)
         matches = sorted(answer.matches, key=lambda match: -match.similarity)
         evidence = FrameEvidence(
