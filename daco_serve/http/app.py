@@ -18,11 +18,11 @@ from starlette.requests import ClientDisconnect
 
 from daco_serve.engine.answers import QueryError
 from daco_serve.engine.service import Service
-from daco_serve.http.admission import Admission
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
 from daco_serve.http.refusals import Refusal, documented, envelope, forget_frames
 from daco_serve.http.routes import geopose, health, indexes, metrics, query, references, track
+from daco_serve.http.uploads.admission import Admission
 from daco_serve.operation.settings import ServeSettings
 from daco_serve.operation.tiles import attribution
 from daco_serve.operation.tracing import telemetry

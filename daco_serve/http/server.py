@@ -7,7 +7,7 @@ import uvicorn
 
 from daco_serve.engine.service import Service
 from daco_serve.http.app import create_app
-from daco_serve.http.request_limits import BoundedProtocol
+from daco_serve.http.protocol.limits import BoundedProtocol
 from daco_serve.operation.settings import GRACE_SECONDS, ServeSettings
 
 ALIVE_SECONDS = 2  # how often the event loop says that it turns

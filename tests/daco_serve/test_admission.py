@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from daco_core.errors import DacoError
-from daco_serve.http import admission
+from daco_serve.http.uploads import admission
 from daco_serve.operation.settings import ServeSettings, load_settings
 
 from .conftest import hosted, served

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from daco_serve.http import http_timeouts as connections
+from daco_serve.http.protocol import timeouts as connections
 
 from .conftest import hosted
 from .test_refusals import encoded

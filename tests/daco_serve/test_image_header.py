@@ -6,7 +6,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from daco_serve.http.image_header import decoding_cost, looks_like_image
+from daco_serve.http.uploads.image_header import decoding_cost, looks_like_image
 
 
 def image(kind: str, size: tuple[int, int], mode: str = "RGB", **settings: object) -> bytes:

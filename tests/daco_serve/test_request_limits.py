@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from daco_serve.http.request_limits import (
+from daco_serve.http.protocol.limits import (
     CHUNK_EXCESS_BYTES,
     HEAD_BYTES,
     HEAD_FIELDS,

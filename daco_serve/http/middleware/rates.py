@@ -17,9 +17,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daco_core.errors import DacoError, UsageError
-from daco_serve.http.image_header import decoding_cost
 from daco_serve.http.middleware.access import ASKING, is_public
 from daco_serve.http.refusals import Refusal
+from daco_serve.http.uploads.image_header import decoding_cost
 from daco_serve.operation.addresses import plain_address
 from daco_serve.operation.keys import is_loopback
 from daco_serve.operation.settings import NO_LIMIT, ServeSettings

@@ -6,9 +6,9 @@ from fastapi import Depends, Query, Request
 from pydantic import ValidationError
 
 from daco_serve.engine.service import Service
-from daco_serve.http.admission import Admission
 from daco_serve.http.refusals import Refusal
 from daco_serve.http.schemas import Prior
+from daco_serve.http.uploads.admission import Admission
 
 
 async def _service(request: Request) -> Service:

@@ -23,13 +23,13 @@ from daco_serve.http.geopose import (
     orientation_accuracy,
     quaternion_of,
 )
-from daco_serve.http.image_header import looks_like_image
 from daco_serve.http.middleware.rates import count_photographs
 from daco_serve.http.refusals import Refusal, documented
 from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, ServiceOf
 from daco_serve.http.routes.query import LOOKING_UP, unless_left
 from daco_serve.http.schemas import Prior
-from daco_serve.http.uploads import read_body
+from daco_serve.http.uploads.image_header import looks_like_image
+from daco_serve.http.uploads.read import read_body
 
 router = APIRouter(tags=["geopose"])
 

@@ -18,7 +18,7 @@ from daco_serve.http.middleware.rates import count_photographs
 from daco_serve.http.refusals import Refusal, documented, forget_frames
 from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, PriorGiven, ServiceOf
 from daco_serve.http.schemas import BatchAnswer, BatchItem, ErrorDetail, QueryAnswer
-from daco_serve.http.uploads import FIELD, Upload, read_upload, read_uploads
+from daco_serve.http.uploads.read import FIELD, Upload, read_upload, read_uploads
 
 router = APIRouter(prefix="/v1", tags=["query"])
 

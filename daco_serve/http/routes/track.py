@@ -16,11 +16,11 @@ from daco_serve.engine.answers import QueryError
 from daco_serve.engine.service import Service
 from daco_serve.engine.tracking import Motion, Odometry
 from daco_serve.engine.tracking.session import Frame, TrackSession
-from daco_serve.http.admission import Admission
 from daco_serve.http.answers import query_answer, search_area, track_estimate
 from daco_serve.http.middleware.rates import client_of, count_frame
 from daco_serve.http.refusals import Refusal
 from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackFailure, TrackSettings
+from daco_serve.http.uploads.admission import Admission
 from daco_serve.operation import metrics
 
 router = APIRouter()

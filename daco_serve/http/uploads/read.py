@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from daco_serve.http.admission import Place
-from daco_serve.http.form import OTHER_BYTES, FormFile, FormReader
 from daco_serve.http.refusals import Refusal
+from daco_serve.http.uploads.admission import Place
+from daco_serve.http.uploads.form import OTHER_BYTES, FormFile, FormReader
 
 FIELD = "image"
 DRAIN_FACTOR = 4  # how many times the limit is read and thrown away, so that a client in mid-upload hears the refusal

@@ -15,9 +15,9 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from daco_serve.http.http_timeouts import ImpatientProtocol
 from daco_serve.http.middleware.headers import FIXED
 from daco_serve.http.middleware.observe import ID_HEADER
+from daco_serve.http.protocol.timeouts import ImpatientProtocol
 from daco_serve.http.refusals import Refusal
 from daco_serve.operation import metrics
 from daco_serve.operation.addresses import plain_address
