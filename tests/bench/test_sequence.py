@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_bench.cli.main import app
-from daco_bench.recall.sequence import METHODS, Ride
+from daco_bench.sequence.ride import METHODS, Ride
 from daco_index.build import BuildOptions, build_index
 from daco_index.search.catalog import Entry
 from daco_serve.engine.tracking import Motion, States

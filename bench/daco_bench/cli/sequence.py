@@ -41,7 +41,7 @@ def sequence(
     """
     import json
 
-    from daco_bench.recall.sequence import RECOVERY, WINDOW, lines, measure_sequence
+    from daco_bench.sequence.ride import RECOVERY, WINDOW, lines, measure_sequence
     from daco_bench.report.text_table import show
 
     report = measure_sequence(index, queries, data_root, split.value, frames, seconds, speed, device, trust)
