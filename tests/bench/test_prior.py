@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from daco_bench.calibration.prior import Pair, area_under_curve
 from daco_bench.cli.main import app
-from daco_bench.recall.prior import Pair, area_under_curve
 from daco_core.errors import UsageError
 from daco_index.build import BuildOptions, build_index
 from daco_serve.engine.calibration import read_calibration

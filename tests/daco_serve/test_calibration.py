@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from daco_bench.calibration.own import TURNS, Names, _curve, _folds, calibrate
 from daco_bench.cli.main import app
-from daco_bench.recall.calibrate import TURNS, Names, _curve, _folds, calibrate
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index

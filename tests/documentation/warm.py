@@ -19,7 +19,7 @@ SOCKET = "DACO_TEST_WARM"
 IMPORTS = (
     "daco_serve.http.app",
     "daco_bench.cli.main",
-    "daco_bench.recall.calibrate",
+    "daco_bench.calibration.own",
     "daco_bench.recall.task",
     "daco_serve.cli.main",
     "daco_serve.operation.workers",

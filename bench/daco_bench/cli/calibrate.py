@@ -54,7 +54,7 @@ def calibrate(
 
     Example: daco-bench calibrate demo/night --split val --index maps/demo-day
     """
-    from daco_bench.recall.calibrate import calibrate as fit_calibration
+    from daco_bench.calibration.own import calibrate as fit_calibration
     from daco_index.generations.folders import CALIBRATION_FILE
 
     calibration = fit_calibration(index, queries, data_root, split.value, elsewhere, device, trust, frames=frames)

@@ -38,7 +38,7 @@ def prior(
 
     Example: daco-bench prior walk=maps/walk,walk/night,3 city=maps/city,demo/night --out prior.json
     """
-    from daco_bench.recall.prior import Pair, measure_prior
+    from daco_bench.calibration.prior import Pair, measure_prior
     from daco_bench.report import text_table
 
     fitted, reports = measure_prior([Pair.parse(text) for text in pairs], data_root, split.value, device)

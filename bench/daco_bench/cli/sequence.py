@@ -41,8 +41,8 @@ def sequence(
     """
     import json
 
-    from daco_bench.sequence.ride import RECOVERY, WINDOW, lines, measure_sequence
     from daco_bench.report.text_table import show
+    from daco_bench.sequence.ride import RECOVERY, WINDOW, lines, measure_sequence
 
     report = measure_sequence(index, queries, data_root, split.value, frames, seconds, speed, device, trust)
     if as_json:

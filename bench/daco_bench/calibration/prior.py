@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_bench.recall.calibrate import ask, names_rule
+from daco_bench.calibration.own import ask, names_rule
 from daco_core.errors import UsageError
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Split, find_references
