@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from daco_core.encoder.stored import open_encoder
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, DamagedEncoder
 from daco_core.photographs.images import UnreadableImage, open_rgb
 from daco_index.build import BuildOptions, build_index
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.create import create_engine
+from daco_index.embedding.engines.openvino import OpenVinoEngine
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_index.search.stores.faiss import FaissStore
 
@@ -133,6 +134,25 @@ def test_unreadable_photographs_are_named_and_skipped(with_broken, encoder_folde
     assert [Path(entry.path).name for entry in bundle.catalog.all()] == ["000.png", "002.png", "003.png"]
     vector = create_engine(bundle.encoder, "cpu").embed([open_rgb(with_broken / "003.png")])
     assert bundle.search(vector, 1)[0][0].entry.path == str(with_broken / "003.png")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_an_encoder_that_gives_no_numbers_is_refused_at_its_first_batch(
+    photographs, encoder_folder, tmp_path, monkeypatch, number
+):
+    photographs(tmp_path / "p", 6)
+    batches = []
+
+    def broken(self, images, *_):
+        batches.append(len(images))
+        return np.full((len(images), self.dimension), number, dtype=np.float32)
+
+    monkeypatch.setattr(OpenVinoEngine, "embed_prepared", broken)
+    options = BuildOptions(progress=False, device="cpu", batch_size=2)
+    with pytest.raises(DamagedEncoder, match="not finite"):
+        build_index(str(tmp_path / "p"), str(encoder_folder), tmp_path / "index", options)
+    assert len(batches) == 1
+    assert not list((tmp_path / "index" / "generations").rglob("*.descriptors")), "they are taken up by the next build"
 
 
 def test_strict_stops_at_an_unreadable_photograph_and_publishes_nothing(with_broken, encoder_folder, tmp_path):

@@ -1,6 +1,7 @@
 """Tuning an index: what it measures is true, what it chooses is kept, and what it cannot do it says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,15 +10,14 @@ from typer.testing import CliRunner
 from daco_core.errors import DacoError
 from daco_index.build import BuildOptions, build_index
 from daco_index.cli.main import app
-from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import add_photographs
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_index.search.index_choice import SearchOptions
-from daco_index.search.tune import tune_index
+from daco_index.search.tune import TuneOptions, tune_index
 from daco_index.search.tuning import Point, pick
 
-QUIET = EmbeddingOptions(device="cpu", progress=False)
+QUIET = TuneOptions(device="cpu", progress=False)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def town(encoder_folder, photographs, tmp_path):
 
 
 def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(town):
-    report = tune_index(town / "index", str(town / "night"), recall=0.9, options=QUIET)
+    report = tune_index(town / "index", str(town / "night"), replace(QUIET, recall=0.9))
     assert report.chosen in report.points
     assert report.chosen.recall >= 0.9
     bundle = Bundle.open(town / "index")
@@ -49,7 +49,7 @@ def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(
 
 
 def test_more_effort_finds_no_less_and_all_of_it_finds_everything(town):
-    points = tune_index(town / "index", str(town / "night"), options=QUIET, publish=False).points
+    points = tune_index(town / "index", str(town / "night"), options=replace(QUIET, publish=False)).points
     for k_factor in {point.parameters["k_factor"] for point in points}:
         line = [point.recall for point in points if point.parameters["k_factor"] == k_factor]
         assert line == sorted(line)
@@ -58,13 +58,13 @@ def test_more_effort_finds_no_less_and_all_of_it_finds_everything(town):
 
 def test_looking_only_changes_nothing(town):
     before = read_manifest(town / "index")
-    report = tune_index(town / "index", options=QUIET, publish=False)
+    report = tune_index(town / "index", options=replace(QUIET, publish=False))
     assert not report.published
     assert read_manifest(town / "index") == before
 
 
 def test_photographs_that_join_leave_the_tuned_setting_as_it_is(town, photographs):
-    chosen = tune_index(town / "index", str(town / "night"), recall=0.5, options=QUIET).chosen
+    chosen = tune_index(town / "index", str(town / "night"), replace(QUIET, recall=0.5)).chosen
     photographs(town / "more", 7)
     add_photographs(town / "index", str(town / "more"), options=QUIET)
     search = read_manifest(town / "index").search

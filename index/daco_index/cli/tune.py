@@ -59,15 +59,23 @@ def tune(
     """
     with saying_what_is_left(index):
         from daco_core.figures import DRAWINGS, drawing
-        from daco_index.embedding.options import EmbeddingOptions
-        from daco_index.search.tune import tune_index
+        from daco_index.search.tune import TuneOptions, tune_index
         from daco_index.search.tuning_plot import plot_curve
 
         if plot is not None:
             check_suffix("--plot", plot, DRAWINGS)
             drawing()  # refused before anything is measured, if it is not installed
-        options = EmbeddingOptions(batch_size, device, trust=trust)
-        report = tune_index(index, queries, data_root, split.value, recall, options, keep, publish=not dry_run)
+        options = TuneOptions(
+            batch_size=batch_size,
+            device=device,
+            trust=trust,
+            data_root=data_root,
+            split=split.value,
+            recall=recall,
+            keep=keep,
+            publish=not dry_run,
+        )
+        report = tune_index(index, queries, options)
         if as_json:
             print(json.dumps({"index": str(index), **asdict(report)}, indent=2))
         else:

@@ -80,7 +80,12 @@ class EmbeddedSoFar:
 
         Args:
             local: (n, row_bytes), their local descriptors in the form that `known` asks for.
+
+        Raises:
+            DamagedEncoder: a descriptor is not finite.
         """
+        if not np.isfinite(vectors).all():
+            raise DamagedEncoder("The encoder gives descriptors that are not finite, so it is broken: train it again.")
         rows = None
         if self._known is not None:
             rows = self._known.remember([self.photographs[position] for position in positions], vectors, local)

@@ -9,13 +9,14 @@ from daco_core.errors import DamagedEncoder
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.manifest import Manifest
 from daco_index.generations.specification import GenerationSpec, Target
-from daco_index.search.bundle import AT_ONCE
 from daco_index.search.index_choice import EXACT, Search, SearchOptions, choose, still_fits
 from daco_index.search.store import VectorStore
 from daco_index.search.stores.address import FAISS
 from daco_index.search.stores.faiss import FaissStore
 from daco_index.search.stores.gpu import wanted
 from daco_index.search.tuning import curve, measured, own_queries, pick
+
+ADDED_BYTES = 16 * 2**20  # of vectors that are in memory beside the store
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ def add_vectors(store: VectorStore, descriptors: Descriptors, ids: NDArray[np.in
     Raises:
         DacoError: one is not finite, or the store does not take them.
     """
-    for start in range(0, len(ids), AT_ONCE):
-        vectors = descriptors.of(ids[start : start + AT_ONCE])
+    some = max(1, ADDED_BYTES // (4 * descriptors.dimension))
+    for start in range(0, len(ids), some):
+        vectors = descriptors.of(ids[start : start + some])
         if not np.isfinite(vectors).all():
             raise DamagedEncoder(
                 "The encoder gives descriptors that are no numbers, so its weights are broken: train it again."
             )
-        store.add(vectors, ids[start : start + AT_ONCE])
+        store.add(vectors, ids[start : start + some])
 
 
 def arrange(

@@ -38,58 +38,62 @@ class TuneReport:
     chosen: Point
 
 
-def tune_index(
-    index: Path,
-    source: str | None = None,
-    data_root: Path = Path("data"),
-    split: Split = "all",
-    recall: float | None = None,
-    options: EmbeddingOptions | None = None,
-    keep: int = KEPT,
-    publish: bool = True,
-) -> TuneReport:
-    """Measures the search of an index over its parameters, and keeps the best in a new generation.
+@dataclass(frozen=True)
+class TuneOptions(EmbeddingOptions):
+    """How to measure and set a search; `EmbeddingOptions` has the other half.
 
     Args:
-        source, data_root, split: photographs to look up, as `find_references` takes them, best in the condition that
-            queries will have; None for the index's own descriptors, moved as far as night is from day.
+        data_root, split: of the queries, as `find_references` takes them.
         recall: of the exact ten best, that is to be reached; None for what the index was built for.
         keep: generations that stay, with the new one.
         publish: false to look only.
+    """
+
+    data_root: Path = Path("data")
+    split: Split = "all"
+    recall: float | None = None
+    keep: int = KEPT
+    publish: bool = True
+
+
+def tune_index(index: Path, source: str | None = None, options: TuneOptions | None = None) -> TuneReport:
+    """Measures the search of an index over its parameters, and keeps the best in a new generation.
+
+    Args:
+        source: photographs to look up, as `find_references` takes them, best in the condition that queries will have;
+            None for the index's own descriptors, moved as far as night is from day.
 
     Raises:
         DacoError: the index is exact or on a server, no photograph can be read, or anything else that the user can put
             right.
     """
-    options = options or EmbeddingOptions()
+    options = options or TuneOptions()
     read_current(index)
-    with Writer(index, keep) if publish else nullcontext() as writer:
+    with Writer(index, options.keep) if options.publish else nullcontext() as writer:
         live = Bundle.open(index, options.trust)
         store, manifest = live.store, live.manifest
         if not isinstance(store, FaissStore):
             raise UsageError(f"{index} is searched by a Milvus server, which sets its search itself.")
         if store.candidates is None:
             raise UsageError(f"{index} is searched exactly: there is nothing to set, and nothing is missed.")
-        queries = own_queries(store) if source is None else _embed(live, store, source, data_root, split, options)
+        queries = own_queries(store) if source is None else _embed(live, store, source, options)
         _, exact = one_by_one(store.search_exactly, queries.vectors[:EXACT_ONES], min(K, store.count))
         points = list(curve(store, queries))
-        wanted = manifest.search.wishes.recall if recall is None else recall
+        wanted = manifest.search.wishes.recall if options.recall is None else options.recall
         chosen = pick(points, wanted)
-        wishes = replace(manifest.search.wishes, recall=wanted)
+        asked = replace(manifest.search.wishes, recall=wanted)
         search = replace(
-            manifest.search, wishes=wishes, parameters=chosen.parameters, measured=measured(store, chosen, queries)
+            manifest.search, wishes=asked, parameters=chosen.parameters, measured=measured(store, chosen, queries)
         )
         if writer is not None:
             folder = generation_folder(index, manifest.generation)
             manifest = republish(writer, folder, replace(manifest, search=search), "tune", manifest.next_id)
-        return TuneReport(manifest, publish, round(exact, 3), points, chosen)
+        return TuneReport(manifest, options.publish, round(exact, 3), points, chosen)
 
 
-def _embed(
-    live: Bundle, store: FaissStore, source: str, data_root: Path, split: Split, options: EmbeddingOptions
-) -> Queries:
+def _embed(live: Bundle, store: FaissStore, source: str, options: TuneOptions) -> Queries:
     """The photographs of a source as queries."""
-    paths = [reference.path for reference in find_references(source, data_root, split)]
+    paths = [reference.path for reference in find_references(source, options.data_root, options.split)]
     engine = query_engine(live, options.device)
     embedded = embed_files(engine, paths, options.batch_size, strict=options.strict, progress=options.progress)
     if not embedded.kept:
