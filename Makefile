@@ -62,7 +62,9 @@ $(WORK)/twins: | $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMM
 	@touch $@
 
 # ---- for developers ----------------------------------------------------------------------------------------------
-# Two at a time, each in a process of its own: OpenVINO, Ray, Mitsuba and PyTorch together in one have crashed it.
+# Two at a time, each in a process of its own: OpenVINO, Ray, Mitsuba and PyTorch together in one crashed it once. With
+# the versions of constraints.txt no two of them and FAISS do, in either order, nor all five in five orders; a serving
+# process loads OpenVINO and FAISS alone (tests/daco_serve/test_native_libraries.py). The longest begin first.
 SUITES := tests/daco_serve tests/bench tests/index tests/training tests/core $(wildcard tests/documentation tests/test_*.py)
 .PHONY: $(SUITES)
 test: $(VENV)/test-installed
