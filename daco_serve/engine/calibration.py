@@ -5,10 +5,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daco_core.encoder.stored import SHIPPED
 from daco_core.errors import DacoError
@@ -34,14 +35,20 @@ RIDGE = 1.0
 MOST_GROWTH = 2.0  # a map that has become so many times larger or smaller is another map
 
 
-class Logistic(BaseModel):
+class _Numbers(BaseModel):
+    """A part of a calibration, in which no number may be infinite or none at all."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Logistic(_Numbers):
     """Probability 1 / (1 + exp(-(bias + weights . evidence))), of standardised evidence."""
 
     bias: float
     weights: list[float]
 
 
-class Bin(BaseModel):
+class Bin(_Numbers):
     """One point of a calibration curve: what was said, and how often it was so."""
 
     least: float
@@ -51,7 +58,7 @@ class Bin(BaseModel):
     observed: float
 
 
-class HeldOut(BaseModel):
+class HeldOut(_Numbers):
     """How the calibration does on queries that it was not fitted on, all fractions.
 
     Args:
@@ -76,7 +83,7 @@ class HeldOut(BaseModel):
         return self.brier < self.brier_constant
 
 
-class Calibration(BaseModel):
+class Calibration(_Numbers):
     """What evidence was worth on validation queries.
 
     Args:
@@ -102,13 +109,25 @@ class Calibration(BaseModel):
     deviation: list[float]
     is_right: Logistic
     is_on_map: Logistic
-    right_errors: list[float]
-    wrong_errors: list[float]
+    right_errors: list[Annotated[float, Field(ge=0)]]
+    wrong_errors: list[Annotated[float, Field(ge=0)]]
     held_out: HeldOut | None
 
     def applies(self, evidence: Sequence[float]) -> bool:
         """Whether it was fitted on evidence of this kind: with votes, or without."""
         return len(evidence) == len(self.mean)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        numbers = {len(part) for part in (self.mean, self.deviation, self.is_right.weights, self.is_on_map.weights)}
+        if numbers not in ({len(EVIDENCE)}, {len(EVIDENCE) + len(VOTE_EVIDENCE)}):
+            raise ValueError("its parts are not of one kind of evidence")
+        if min(self.deviation) <= 0:
+            raise ValueError("a deviation is not above 0")
+        for errors in (self.right_errors, self.wrong_errors):
+            if len(errors) == 1 or errors != sorted(errors):
+                raise ValueError("errors are not quantiles in ascending order")
+        return self
 
     def right(self, evidence: Sequence[float]) -> float:
         """The probability that the location is right within 25 m."""
@@ -159,16 +178,19 @@ class ActiveCalibration:
 def find_calibration(index: Path, fingerprint: str, references: int, reranks: bool = False) -> ActiveCalibration | None:
     """What an index answers by; None where there is nothing, or it is of another encoder or of a map of another size.
 
+    A file that cannot be read, or makes no sense, counts as none, with a line in the log: the index can answer without.
+
     Args:
         reranks: whether its candidates are ranked again, which gives other evidence.
-
-    Raises:
-        DacoError: the file cannot be read, or is no calibration.
     """
     file = index / CALIBRATION_FILE
-    if not file.is_file():
+    try:
+        if not file.is_file():
+            return None
+        calibration = read_calibration(file)
+    except (DacoError, OSError) as error:
+        log.error("%s Answers are not calibrated until then.", error)
         return None
-    calibration = read_calibration(file)
     growth = max(references, 1) / max(calibration.references, 1)
     if calibration.encoder != fingerprint or not 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
         log.warning("%s was fitted for another encoder or size of the map, so it is not used: fit it again.", file)

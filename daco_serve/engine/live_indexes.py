@@ -144,7 +144,6 @@ class ServedIndex:
         self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
-        self._live = Live(self.name, bundle, running, None)  # a damaged calibration keeps no generation back
         self._live = Live(self.name, bundle, running, calibration_of(self.folder, bundle, self._settings.rerank))
         return True
 

@@ -1,6 +1,7 @@
 """A calibration says how often answers of their kind were right, and a server takes it up and lives by it."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from daco_index.references.find import Reference
 from daco_serve.engine.answers import Estimate
 from daco_serve.engine.calibration import ActiveCalibration, Calibration, Outcomes, find_calibration, fit
 from daco_serve.engine.localize import localize
+from daco_serve.engine.service import Service
+from daco_serve.operation.settings import ServeSettings
 
 from .conftest import hosted
 from .test_localize import match
@@ -157,14 +160,43 @@ def test_a_bin_of_queries_that_are_not_expected_is_left_out() -> None:
     assert (point.share, point.observed) == (1.0, 1.0)
 
 
-def test_a_calibration_of_another_encoder_or_map_is_not_used_and_a_broken_one_is_one_sentence(tmp_path: Path) -> None:
+def test_a_calibration_of_another_encoder_or_map_is_not_used(tmp_path: Path) -> None:
     fitted(outcomes()).save(tmp_path / "calibration.json")
     assert find_calibration(tmp_path, "f", 150) is not None
     assert find_calibration(tmp_path, "another", 100) is None
     assert find_calibration(tmp_path, "f", 300) is None and find_calibration(tmp_path, "f", 30) is None
-    (tmp_path / "calibration.json").write_text("{}")
-    with pytest.raises(DacoError, match="daco-bench calibrate"):
-        find_calibration(tmp_path, "f", 100)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "{}",
+        "not JSON",
+        {"mean": [0.0, 0.0, 0.0]},
+        {"mean": []},
+        {"deviation": [1.0, 0.0, 1.0, 1.0]},
+        {"is_right": {"bias": math.nan, "weights": [0.0] * 4}},
+        {"is_on_map": {"bias": 0.0, "weights": [0.0, math.inf, 0.0, 0.0]}},
+        {"is_on_map": {"bias": 0.0, "weights": [0.0] * 5}},
+        {"right_errors": [1.0, math.inf]},
+        {"right_errors": [2.0, 1.0]},
+        {"wrong_errors": [0.5]},
+        {"wrong_errors": [-1.0, 1.0]},
+        {"format_version": 999},
+    ],
+)
+def test_a_calibration_that_makes_no_sense_counts_as_none_and_the_log_says_so_once(
+    uncalibrated_index: Path, photographs: Path, damage: dict[str, object] | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = damage if isinstance(damage, str) else json.dumps({**fitted(outcomes()).model_dump(), **damage})
+    (uncalibrated_index / "calibration.json").write_text(content)
+    assert find_calibration(uncalibrated_index, "f", 100) is None
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "calibration.json" in line
+    service = Service(ServeSettings(index=(str(uncalibrated_index),), device="cpu"))
+    service.load()
+    assert service.live.calibration is None
+    service.close()
 
 
 def test_too_few_queries_are_refused(index: Path, photographs: Path) -> None:
