@@ -4,10 +4,11 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daco_core.console import new_app, run
-from daco_core.errors import UsageError
+from daco_core.errors import DacoError, UsageError
 from daco_serve.cli import keys as key_cli
 from daco_serve.cli.query import query
 from daco_serve.cli.settings_options import with_settings
@@ -31,15 +32,15 @@ def serve(settings: "ServeSettings") -> None:
 
     Example: daco-serve run --index maps/demo-day --port 8000
     """
-    from daco_index.generations.folders import read_current
     from daco_serve.engine.index_names import find_indexes
     from daco_serve.operation.logs import configure_logs
     from daco_serve.operation.systemd import notify
 
     configure_logs(settings.log_format, settings.log_level)
     # what can be refused is refused at once, before all that takes seconds
-    for folder in find_indexes(settings.index).values():
-        read_current(folder)
+    faults = [_fault(folder) for folder in find_indexes(settings.index).values()]
+    if None not in faults:
+        raise next(fault for fault in faults if fault is not None)
     _made_key(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # systemd's and Docker's way to say Ctrl-C
     with _bind(settings.host, settings.port) as listener:
@@ -58,6 +59,17 @@ def serve(settings: "ServeSettings") -> None:
 app.command("run")(with_settings(serve))
 app.command()(query)
 app.add_typer(key_cli.app, name="key")
+
+
+def _fault(folder: Path) -> DacoError | None:
+    """Why a folder is certainly no index; None where it may be one."""
+    from daco_index.generations.folders import read_current
+
+    try:
+        read_current(folder)
+    except DacoError as error:
+        return error
+    return None
 
 
 def _made_key(settings: "ServeSettings") -> None:

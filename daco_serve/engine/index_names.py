@@ -15,31 +15,47 @@ def find_indexes(given: Iterable[str]) -> dict[str, Path]:
 
     Args:
         given: each `NAME=PATH`, or `PATH`, whose folder name is then the name; a folder that is no index but holds
-            indexes stands for all of them, by name.
+            indexes stands for all of them, by name, except those that `passed_over` tells of.
 
     Raises:
-        DacoError: two have one name, a name is not letters, digits, `.`, `_`, `-`, or a folder holds no index.
+        UsageError: two that are given have one name, or a name is not letters, digits, `.`, `_`, `-`.
     """
+    return _look(given)[0]
+
+
+def passed_over(given: Iterable[str]) -> list[str]:
+    """A sentence for each index in a folder of indexes that has no name of its own. Raises as `find_indexes`."""
+    return _look(given)[1]
+
+
+def _look(given: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
     found: dict[str, Path] = {}
+    complaints: list[str] = []
     for text in given:
-        for name, path in _named(text):
+        inside = _inside(Path(text))
+        for name, path in inside or [_named(text)]:
             if NAME.fullmatch(name) is None:
-                raise UsageError(
-                    f"{name!r} cannot be the name of an index (letters, digits, '.', '_', '-'): use --index NAME={path}"
-                )
-            if name in found:
-                raise UsageError(f"Two indexes are called {name!r}, {found[name]} and {path}: use --index NAME=PATH.")
-            found[name] = path
-    return found
+                complaint = f"{name!r} cannot be the name of an index (letters, digits, '.', '_', '-')"
+            elif name in found:
+                complaint = f"Two indexes are called {name!r}, {found[name]} and {path}"
+            else:
+                found[name] = path
+                continue
+            if not inside:
+                raise UsageError(f"{complaint}: use --index NAME=PATH.")
+            complaints.append(f"{complaint}: {path} is passed over; rename it, or use --index NAME=PATH.")
+    return found, complaints
 
 
-def _named(text: str) -> list[tuple[str, Path]]:
+def _inside(path: Path) -> list[tuple[str, Path]]:
+    """The indexes in a folder that is none itself, by name."""
+    if not path.is_dir() or (path / CURRENT_FILE).exists():
+        return []
+    return [(file.parent.name, file.parent) for file in sorted(path.glob(f"[!.]*/{CURRENT_FILE}"))]
+
+
+def _named(text: str) -> tuple[str, Path]:
     name, equals, rest = text.partition("=")
     if equals and NAME.fullmatch(name) and not Path(text).exists():
-        return [(name, Path(rest))]
-    path = Path(text)
-    if path.is_dir() and not (path / CURRENT_FILE).exists():
-        inside = sorted(folder.parent for folder in path.glob(f"[!.]*/{CURRENT_FILE}"))
-        if inside:
-            return [(folder.name, folder) for folder in inside]
-    return [(path.resolve().name, path)]
+        return name, Path(rest)
+    return Path(text).resolve().name, Path(text)

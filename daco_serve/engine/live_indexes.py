@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from time import monotonic
 from weakref import WeakValueDictionary
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DacoError, StoreAway
+from daco_core.errors import DacoError, DamagedEncoder, DamagedIndex, MissingExtra, NotFound, StoreAway
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.generations.folders import CALIBRATION_FILE, Current, read_current
@@ -27,6 +28,15 @@ log = logging.getLogger(__name__)
 
 PAUSE = 15  # looks that a generation which could not be opened is left in peace
 NOT_READY = "The index is still being loaded: try again in a second."
+SEARCHES_AT_ONCE = 8  # of one index, so that one whose vectors are far away keeps no other waiting
+# what strangers are told of an index that cannot be opened; the sentence of the error itself names paths and addresses
+REASONS: dict[type[Exception], str] = {
+    DamagedIndex: "its files are damaged, incomplete or of a newer version",
+    DamagedEncoder: "its encoder is damaged or of a newer version",
+    StoreAway: "the server that holds its vectors does not answer",
+    NotFound: "it is not where it was",
+    MissingExtra: "it needs a package that is not installed here",
+}
 
 
 @dataclass(frozen=True)
@@ -72,12 +82,14 @@ class Live:
 
     Args:
         calibration: what its answers are judged by; None where there is nothing.
+        searching: the threads that search it, and no other index.
     """
 
     name: str
     bundle: Bundle
     running: Running
     calibration: ActiveCalibration | None
+    searching: ThreadPoolExecutor
 
     @cached_property
     def states(self) -> States:
@@ -107,6 +119,8 @@ class ServedIndex:
         self.folder = folder
         self._settings = settings
         self._engines = engines
+        self.problem: str | None = None  # why the newest generation does not answer, for strangers
+        self._searching = ThreadPoolExecutor(SEARCHES_AT_ONCE, thread_name_prefix=f"search {name}")
         self._live: Live | None = None
         self._seen: tuple[Current, int] | None = None
         self._failed: tuple[Current, float, DacoError] | None = None  # what could not be opened, until when, and why
@@ -116,11 +130,13 @@ class ServedIndex:
         """The generation that answers now.
 
         Raises:
-            QueryError: none is loaded yet.
+            QueryError: none is loaded yet, or it cannot be.
         """
-        if self._live is None:
-            raise QueryError("not_ready", NOT_READY)
-        return self._live
+        if self._live is not None:
+            return self._live
+        if self.problem is not None:
+            raise QueryError("index_unavailable", f"The index {self.name} cannot be opened: {self.problem}.")
+        raise QueryError("not_ready", NOT_READY)
 
     @property
     def loaded(self) -> bool:
@@ -133,6 +149,19 @@ class ServedIndex:
         Raises:
             DacoError: there is no index, or it is damaged; what answered before goes on answering.
         """
+        try:
+            is_new = self._load()
+        except Exception as error:
+            self.problem = next((REASONS[kind] for kind in type(error).__mro__ if kind in REASONS), "it cannot be read")
+            raise
+        self.problem = None
+        return is_new
+
+    def close(self) -> None:
+        """Ends its threads, once no request needs them."""
+        self._searching.shutdown(wait=False)
+
+    def _load(self) -> bool:
         current = read_current(self.folder)
         if (seen := (current, _changed(self.folder / CALIBRATION_FILE))) == self._seen:
             return False
@@ -144,7 +173,8 @@ class ServedIndex:
         self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
-        self._live = Live(self.name, bundle, running, calibration_of(self.folder, bundle, self._settings.rerank))
+        calibration = calibration_of(self.folder, bundle, self._settings.rerank)
+        self._live = Live(self.name, bundle, running, calibration, self._searching)
         return True
 
     def _open(self, current: Current) -> Bundle:

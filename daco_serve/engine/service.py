@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from PIL import Image
 
@@ -15,7 +16,7 @@ from daco_serve.engine.answers import Answer, IndexSummary, QueryError, QueryOpt
 from daco_serve.engine.batching import QueueFull
 from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders
 from daco_serve.engine.fair_turns import FairTurns
-from daco_serve.engine.index_names import find_indexes
+from daco_serve.engine.index_names import find_indexes, passed_over
 from daco_serve.engine.live_indexes import NOT_READY, Engines, Live, ServedIndex
 from daco_serve.engine.lookup import Lookup, look_up
 from daco_serve.operation import metrics
@@ -36,6 +37,7 @@ class Service:
     def __init__(self, settings: ServeSettings, first: str | None = None) -> None:
         self.settings = settings
         self._first = first
+        self._settled = first is not None  # else, until it has answered, the first of those that are found
         self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="thumbnail")
         self.decoding = FairTurns(settings.threads)
         self.indexes: dict[str, ServedIndex] = {}
@@ -67,36 +69,49 @@ class Service:
         return [index.live.summary for index in self.indexes.values() if index.loaded]
 
     async def check(self) -> None:
-        """Raises QueryError, saying why, unless every index that is known of would answer a query now."""
-        if not self.indexes:
-            raise QueryError("not_ready", NOT_READY)
-        for index in list(self.indexes.values()):
-            try:
-                await asyncio.to_thread(index.live.bundle.store.check)
-            except StoreAway as error:
-                raise QueryError("store_away", f"{index.name}: {error}") from error
+        """Raises QueryError, saying why, unless the index that answers by default would answer a query now."""
+        live = self.live
+        try:
+            await asyncio.get_running_loop().run_in_executor(live.searching, live.bundle.store.check)
+        except StoreAway as error:
+            raise QueryError("store_away", STORE_AWAY) from error  # its own sentence names an address
 
     def load(self) -> None:
         """Takes up the live generation of every index, and what has come into a folder of indexes.
 
+        An index that cannot be had is left out, with a line in the log.
+
         Raises:
-            DacoError: an index cannot be had; the others, and what answered before, go on answering.
+            DacoError: not one can be had.
         """
         self._decoders.warm()
         self._find()
+        faults: dict[str, Exception] = {}
         for index in self.indexes.values():
-            self._load(index)
+            try:
+                self._load(index)
+            except Exception as fault:
+                faults[index.name] = fault
+        if len(faults) == len(self.indexes):
+            raise next(iter(faults.values()))
+        for name, reason in faults.items():
+            self._complain(name, reason)
 
     def _find(self) -> None:
         found = find_indexes(self.settings.index)
-        if self._first is None:
-            self._first = next(iter(found))
+        for complaint in passed_over(self.settings.index):
+            self._complain(complaint, DacoError(complaint))
         fresh = {
             name: ServedIndex(name, folder, self.settings, self._engines)
             for name, folder in found.items()
             if name not in self.indexes
         }
-        known = {**self.indexes, **fresh}
+        # what never answered and is no longer found is forgotten: a folder of indexes that was not mounted for a moment
+        # looks like an index of its own
+        known = {name: index for name, index in self.indexes.items() if index.loaded or name in found} | fresh
+        if not self._settled:
+            self._first = next(iter(found))
+            self._settled = self._first in self.indexes and self.indexes[self._first].loaded
         # a new one, since requests may be reading the old one; the first stays so, whatever has joined since
         self.indexes = {name: known[name] for name in sorted(known, key=lambda name: name != self._first)}
 
@@ -109,27 +124,32 @@ class Service:
     async def keep_current(self) -> None:
         """Loads the indexes, and every new generation of them, until cancelled."""
         while True:
-            await self._attempt("", self._find)
+            await asyncio.to_thread(self._attempt, "", self._find)
             for index in list(self.indexes.values()):
-                await self._attempt(index.name, lambda index=index: self._load(index))  # type: ignore[misc]
+                await asyncio.to_thread(self._attempt, index.name, partial(self._load, index))
             await asyncio.sleep(self.settings.reload_seconds)
 
-    async def _attempt(self, subject: str, work: Callable[[], None]) -> None:
-        """Runs it in a thread; a complaint is logged when it is new."""
-        complaint, fault = "", None
+    def _attempt(self, subject: str, work: Callable[[], None]) -> None:
+        """Does it; what it fails of is logged when that is new."""
         try:
-            await asyncio.to_thread(work)
-        except DacoError as error:
-            complaint = str(error)
+            work()
         except Exception as error:  # a network disk fails in many ways, and may be well again at the next look
-            complaint, fault = f"{subject or 'The indexes'} cannot be looked at: {error!r}.", error
-        if complaint and complaint != self._complaints.get(subject):
-            log.error("%s", complaint, exc_info=fault)
+            self._complain(subject, error)
+        else:
+            self._complaints.pop(subject, None)
+
+    def _complain(self, subject: str, error: Exception) -> None:
+        is_ours = isinstance(error, DacoError)
+        complaint = str(error) if is_ours else f"{subject or 'The indexes'} cannot be looked at: {error!r}."
+        if complaint != self._complaints.get(subject):
+            log.error("%s", complaint, exc_info=None if is_ours else error)
         self._complaints[subject] = complaint
 
     def close(self) -> None:
         """Ends the threads and processes that work for it, once no request does."""
         self.threads.shutdown(wait=False)
+        for index in self.indexes.values():
+            index.close()
         self.decoding.close()
         self._decoders.close()
 
@@ -170,7 +190,8 @@ class Service:
         embedded = time.perf_counter()
         try:
             # in other threads than those that decode, so that it does not queue behind the photographs to come
-            found = await asyncio.to_thread(_search, live, embedding, options)
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(live.searching, _search, live, embedding, options)
         except StoreAway as error:
             log.error("%s", error)
             raise QueryError("store_away", STORE_AWAY) from error

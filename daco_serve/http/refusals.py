@@ -49,6 +49,10 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "upload_gave_way": (503, "Others waited for this upload, which was slow or one of many: try again in a second."),
     "upload_memory_full": (503, "The server holds all the bytes of photographs that it can: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),
+    "index_unavailable": (
+        503,
+        "The index harbour cannot be opened: its files are damaged, incomplete or of a newer version.",
+    ),
     "store_away": (503, "The server that holds the index's vectors does not answer: try again in a second."),
     "internal_error": (500, "Something went wrong on the server; its log says what."),
 }

@@ -186,6 +186,16 @@ class IndexAnswer(IndexState):
     located: int = Field(description="Reference photographs whose position is known.")
     bounds: Bounds | None = Field(description="The box that holds them; null where no position is known.")
     created: str = Field(description="When this generation was published: UTC, ISO 8601.")
+    problem: str | None = Field(
+        description="Why a newer generation does not answer in its place; null where there is none."
+    )
+
+
+class FailedIndex(Schema):
+    """An index that does not answer."""
+
+    name: str
+    reason: str = Field(description="Why it cannot be opened; the server's log says more.")
 
 
 class RequestLimits(Schema):
@@ -201,6 +211,7 @@ class IndexesAnswer(Schema):
     """The indexes of this server; a query that names none is answered by the first."""
 
     indexes: list[IndexAnswer]
+    failed: list[FailedIndex] = Field(description="Those that cannot be opened; a query in one is answered with 503.")
     limits: RequestLimits
 
 

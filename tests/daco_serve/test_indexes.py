@@ -95,9 +95,14 @@ def test_an_index_that_is_still_being_copied_is_tried_again(
         wait_for(lambda: bool(complaints(caplog)))
         time.sleep(0.5)
         assert len(complaints(caplog)) == 1
-        assert httpx.get(f"{address}/readyz").status_code == 503
+        assert httpx.get(f"{address}/readyz").status_code == 200
+        (failed,) = httpx.get(f"{address}/v1/indexes").json()["failed"]
+        assert failed == {"name": "late", "reason": "its files are damaged, incomplete or of a newer version"}
+        message = refused(httpx.post(f"{address}/v1/query?index=late", content=b"x"), 503, "index_unavailable")
+        assert "damaged" in message and str(tmp_path) not in message
         shutil.copytree(index, maps / "late", dirs_exist_ok=True)
-        wait_for(lambda: httpx.get(f"{address}/readyz").status_code == 200)
+        wait_for(lambda: not httpx.get(f"{address}/v1/indexes").json()["failed"])
+        assert len(httpx.get(f"{address}/v1/indexes").json()["indexes"]) == 2
 
 
 def test_a_disk_that_fails_for_a_while_does_not_end_the_looking(
@@ -167,3 +172,76 @@ def test_indexes_are_named_by_their_folders_unless_they_are_given_a_name(index: 
 def test_two_indexes_of_one_name_are_refused(index: Path) -> None:
     with pytest.raises(DacoError, match="NAME=PATH"):
         find_indexes([str(index), str(index)])
+
+
+@pytest.fixture
+def ill_maps(index: Path, tmp_path: Path) -> Path:
+    """A folder of indexes of which one is well."""
+    maps = tmp_path / "maps"
+    shutil.copytree(index, maps / "day")
+    shutil.copytree(index, maps / "damaged")
+    vectors = maps / "damaged/generations/1/vectors.faiss"
+    vectors.write_bytes(vectors.read_bytes()[:-1] + b"x")
+    shutil.copytree(index, maps / "newer")
+    (maps / "newer" / "CURRENT").write_text("of another time")
+    shutil.copytree(index, maps / "encoderless", ignore=shutil.ignore_patterns("encoder"))
+    shutil.copytree(index, maps / "with a space")
+    return maps
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_index_that_is_ill_stops_no_other(ill_maps: Path, photographs: Path, workers: int) -> None:
+    content = (photographs / "1.png").read_bytes()
+    with served(f"day={ill_maps / 'day'}", "--index", ill_maps, "--workers", workers) as (address, _):  # type: ignore[arg-type]
+        assert httpx.get(f"{address}/readyz").status_code == 200
+        assert httpx.post(f"{address}/v1/query", content=content).status_code == 200
+        answer = httpx.get(f"{address}/v1/indexes").json()
+        assert [one["name"] for one in answer["indexes"]] == ["day"]
+        assert {one["name"] for one in answer["failed"]} == {"damaged", "newer", "encoderless"}
+
+
+def test_where_no_index_is_well_the_server_does_not_start(ill_maps: Path) -> None:
+    shutil.rmtree(ill_maps / "day")
+    service = Service(ServeSettings(index=(str(ill_maps),), device="cpu"))
+    with pytest.raises(DacoError):
+        service.load()
+    service.close()
+
+
+def test_a_default_index_that_is_ill_leaves_the_others_in_work_and_the_server_unready(
+    ill_maps: Path, photographs: Path
+) -> None:
+    content = (photographs / "1.png").read_bytes()
+    with hosted((f"first={ill_maps / 'damaged'}", f"day={ill_maps / 'day'}"), reload_seconds=0.05) as address:  # type: ignore[arg-type]
+        refused(httpx.get(f"{address}/readyz"), 503, "index_unavailable")
+        refused(httpx.post(f"{address}/v1/query", content=content), 503, "index_unavailable")
+        assert httpx.post(f"{address}/v1/query?index=day", content=content).status_code == 200
+        shutil.copytree(ill_maps / "day", ill_maps / "damaged", dirs_exist_ok=True)
+        wait_for(lambda: httpx.get(f"{address}/readyz").status_code == 200)
+        assert httpx.post(f"{address}/v1/query", content=content).json()["index"]["name"] == "first"
+
+
+def test_an_index_in_a_folder_without_a_usable_name_is_passed_over_and_the_log_says_so_once(
+    ill_maps: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "with a space" not in find_indexes([str(ill_maps)])
+    with hosted(ill_maps, reload_seconds=0.05):
+        time.sleep(0.5)
+    (line,) = [line for line in complaints(caplog) if "passed over" in line]
+    assert "'with a space' cannot be the name of an index" in line
+
+
+def test_a_folder_of_indexes_that_is_away_for_a_moment_is_no_index_of_its_own(index: Path, tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    shutil.copytree(index, maps / "day")
+    with hosted(maps, reload_seconds=0.05) as address:
+
+        def listed() -> tuple[list[str], list[str]]:
+            answer = httpx.get(f"{address}/v1/indexes").json()
+            return [one["name"] for one in answer["indexes"]], [one["name"] for one in answer["failed"]]
+
+        maps.rename(tmp_path / "elsewhere")
+        wait_for(lambda: listed() == (["day"], ["maps"]))
+        (tmp_path / "elsewhere").rename(maps)
+        wait_for(lambda: listed() == (["day"], []))
+        assert httpx.get(f"{address}/readyz").status_code == 200

@@ -170,7 +170,7 @@ def test_query_prints_a_table_or_json_and_says_when_the_server_is_away(server: s
     image = photographs / "2.png"
     table = daco_serve("query", image, "--url", server, "--k", 2)
     assert table.returncode == 0, table.stderr
-    assert "place 2" in table.stdout and "Probably at 35." in table.stdout
+    assert "place 2" in table.stdout and "Looks like place 2 at 35." in table.stdout
     answers = json.loads(daco_serve("query", image, image, "--url", server, "--json").stdout)
     assert [answer["matches"][0]["id"] for answer in answers] == [2, 2]
     assert answers[0]["query"] == str(image)

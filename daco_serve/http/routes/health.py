@@ -16,8 +16,11 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/readyz", summary="Does it answer queries", responses=documented("not_ready", "store_away"))
+@router.get(
+    "/readyz", summary="Does it answer queries", responses=documented("not_ready", "index_unavailable", "store_away")
+)
 async def ready(service: ServiceOf) -> Ready:
-    """200 once every index and its encoder are loaded and warm; 503 before, and while a Milvus server is away."""
+    """200 once the index that answers by default is loaded, and its encoder warm; 503 before, and while its Milvus
+    server is away. `/v1/indexes` says how the others are."""
     await service.check()
     return Ready(index=index_state(service.live.summary))

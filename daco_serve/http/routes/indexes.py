@@ -8,7 +8,7 @@ from daco_serve.engine.live_indexes import Live
 from daco_serve.http.middleware.rates import limits_of
 from daco_serve.http.refusals import documented
 from daco_serve.http.routes.dependencies import ServiceOf
-from daco_serve.http.schemas import Bounds, CoverageAnswer, IndexAnswer, IndexesAnswer, RequestLimits
+from daco_serve.http.schemas import Bounds, CoverageAnswer, FailedIndex, IndexAnswer, IndexesAnswer, RequestLimits
 from daco_serve.operation.settings import ServeSettings
 
 MOST_POSITIONS = 4000
@@ -18,9 +18,11 @@ router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
 @router.get("", summary="The indexes to look in")
 async def indexes(service: ServiceOf) -> IndexesAnswer:
-    """Those that answer; one that is still being loaded is left out."""
+    """Those that answer, and why others do not; one that is still being loaded is left out."""
+    known = list(service.indexes.values())
     return IndexesAnswer(
-        indexes=[_answer(index.live) for index in service.indexes.values() if index.loaded],
+        indexes=[_answer(index.live, index.problem) for index in known if index.loaded],
+        failed=[FailedIndex(name=one.name, reason=one.problem) for one in known if not one.loaded and one.problem],
         limits=_limits(service.settings),
     )
 
@@ -43,11 +45,12 @@ def _limits(settings: ServeSettings) -> RequestLimits:
     )
 
 
-def _answer(live: Live) -> IndexAnswer:
+def _answer(live: Live, problem: str | None) -> IndexAnswer:
     manifest = live.bundle.manifest
     return IndexAnswer(
         **asdict(live.summary),
         located=manifest.with_location,
         bounds=None if manifest.bounds is None else Bounds(**asdict(manifest.bounds)),
         created=manifest.created,
+        problem=problem,
     )
