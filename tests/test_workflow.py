@@ -1,0 +1,28 @@
+"""The workflow for hosted machines names files and targets that exist, and the Python versions that we support."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WORKFLOW = (ROOT / ".github/workflows/ci.yml").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_it_runs_every_python_that_the_package_says_it_supports() -> None:
+    (matrix,) = re.findall(r"python: \[(.+)\]", WORKFLOW)
+    named = {name.removeprefix("Programming Language :: Python :: ") for name in PROJECT["classifiers"]}
+    assert set(re.findall(r'"([\d.]+)"', matrix)) == {name for name in named if re.fullmatch(r"3\.\d+", name)}
+
+
+def test_the_lists_of_skips_and_the_targets_that_it_names_exist() -> None:
+    (lists,) = re.findall(r"^  SKIPS: (.+)$", WORKFLOW, flags=re.MULTILINE)
+    assert len(lists.split()) == 3
+    for name in lists.split():
+        assert (ROOT / name).is_file(), name
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("lint", "types", "test"):
+        assert re.search(rf"run: .*\bmake\b.* {target}\b", WORKFLOW), target
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    for name in re.findall(r"expected_skips\w*\.txt", (ROOT / ".ci/run").read_text()):
+        assert (ROOT / "tests" / name).is_file(), name
