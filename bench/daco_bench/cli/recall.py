@@ -36,6 +36,7 @@ from daco_bench.cli.options import (
 )
 from daco_core.console import Trust, new_app, option, words
 from daco_index.cli.options import DataRoot, Device
+from daco_index.reranking.rerank import CANDIDATES
 from daco_training.loop.recipe import PARTS
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def recall(
     queries: Queries = None,
     distance: Distance = None,
     frames: Frames = None,
+    rerank: Annotated[
+        int,
+        option("rerank", "Candidates to rank again by local descriptors, where the encoder has them; 0: none.", min=0),
+    ] = CANDIDATES,
+    small_local: Annotated[bool, option("small_local", "Re-rank by half of the cells.")] = False,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
@@ -70,20 +76,31 @@ def recall(
     photographs with positions (@UTM_east@UTM_north@...@.jpg names, a table, or EXIF); or two traversals of a route,
     compared by frame number.
 
+    An encoder with local descriptors is measured twice, without re-ranking and with it, with paired tests and, since it
+    bounds what re-ranking can find, R@20.
+
     Example: daco-bench recall --database images/test/database --queries images/test/queries
     """
-    from daco_bench.recall.comparison import Comparison
+    from daco_bench.recall.comparison import Comparison, compare_answers
     from daco_bench.recall.encoders import named_engines
     from daco_bench.recall.retrieval import DEPTH
     from daco_bench.recall.table import published_rows, recall_rows
     from daco_bench.recall.task import find_task
 
     task = find_task(name, data_root, database, queries, distance, frames)
-    ks = rank_list(ranks or task.ranks)
     ((label, engine),) = named_engines([encoder], device, trust).items()
-    answers = task.retrieve(engine, label, max(DEPTH, *ks))
-    rows = [*recall_rows(answers, ks), *published_rows(name or "", ks)]
-    _print(Comparison(rows, []), ks, name or task.title, as_json, as_csv, as_markdown)
+    published = published_rows(name or "", rank_list(ranks or task.ranks))
+    if rerank and engine.local_grid is not None:
+        from daco_bench.recall.reranked import retrieve_reranked
+
+        ks = rank_list(ranks) if ranks else tuple(sorted({*rank_list(task.ranks), rerank}))
+        answers = retrieve_reranked(task, engine, label, max(DEPTH, *ks), rerank, small_local)
+        comparison = compare_answers(answers, ks, published, f"{label}, re-ranked")
+    else:
+        ks = rank_list(ranks or task.ranks)
+        answers = task.retrieve(engine, label, max(DEPTH, *ks))
+        comparison = Comparison([*recall_rows(answers, ks), *published], [])
+    _print(comparison, ks, name or task.title, as_json, as_csv, as_markdown)
 
 
 @app.command()
