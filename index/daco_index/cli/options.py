@@ -19,7 +19,7 @@ class SplitName(StrEnum):
 
 
 class PrecisionName(StrEnum):
-    """The wishes for the precision of queries."""
+    """The precisions of queries that can be asked for."""
 
     auto = "auto"
     fp32 = "fp32"

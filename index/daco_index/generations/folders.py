@@ -142,7 +142,11 @@ class Writer:
         except OSError as error:
             self._unlock()
             raise DacoError(f"No index can be written to {self.index}: {error.strerror}.") from error
-        self._clear()
+        try:
+            self._clear()
+        except BaseException:
+            self._unlock()
+            raise
         return self
 
     def __exit__(

@@ -85,30 +85,30 @@ class Choice:
     reason: str
 
 
-def choose(count: int, dimension: int, wishes: SearchOptions, gpu: bool = False) -> Choice:
+def choose(count: int, dimension: int, asked: SearchOptions, gpu: bool = False) -> Choice:
     """The index for `count` descriptors of `dimension` numbers, see docs/reference/index-types.md.
 
     Args:
         gpu: for a GPU, which compares more in the same time, but knows fewer kinds of index.
     """
-    if wishes.factory is not None:
-        return Choice(wishes.factory, f"{wishes.factory} as --index says.")
-    memory = machine_memory() // 2 if wishes.memory is None else wishes.memory
+    if asked.factory is not None:
+        return Choice(asked.factory, f"{asked.factory} as --index says.")
+    memory = machine_memory() // 2 if asked.memory is None else asked.memory
     exact_bytes = count * (4 * dimension + 2 * ID_BYTES)  # and its row, by which the threads share them out
     what = f"{count} descriptors of {dimension} numbers"
     fits = exact_bytes <= memory
     if count < FEWEST:
         note = "" if fits else f", though they take {size(exact_bytes)}, of {size(memory)} that are given"
         return Choice(EXACT, f"Exact (Flat): {what} are too few for anything else{note}.")
-    if fits and (count * dimension <= (GPU_NUMBERS if gpu else EXACT_NUMBERS) or wishes.recall >= 1):
-        why = "are few enough to be compared one by one" if wishes.recall < 1 else f"fit {size(memory)} of memory"
+    if fits and (count * dimension <= (GPU_NUMBERS if gpu else EXACT_NUMBERS) or asked.recall >= 1):
+        why = "are few enough to be compared one by one" if asked.recall < 1 else f"fit {size(memory)} of memory"
         return Choice(EXACT, f"Exact (Flat): {what} {why}.")
     why = "would take long one by one" if fits else f"would take {size(exact_bytes)}, of {size(memory)} that are given"
     options = smaller(count, dimension, gpu)
     factory, width = next((one for one in options if count * (one[1] + 2 * ID_BYTES) <= memory), options[-1])
     taken = count * (width + 2 * ID_BYTES)
     note = "" if taken <= memory else ", the least there is"
-    promise = "" if wishes.recall < 1 else " and cannot promise to find all"
+    promise = "" if asked.recall < 1 else " and cannot promise to find all"
     return Choice(
         factory,
         f"{factory}: {what} {why}; this takes {size(taken)}{note}{promise}, and exact descriptors on disk decide.",
@@ -120,14 +120,14 @@ def worth_a_gpu(count: int, dimension: int) -> bool:
     return count * dimension > EXACT_NUMBERS
 
 
-def still_fits(before: Search, factory: str, count: int, dimension: int, wishes: SearchOptions) -> bool:
+def still_fits(before: Search, factory: str, count: int, dimension: int, asked: SearchOptions) -> bool:
     """Whether an index that was trained for another count of descriptors goes on serving: it was asked for alike, and
     is neither outgrown nor too large."""
-    if wishes != before.wishes or not before.trained_on:
+    if asked != before.wishes or not before.trained_on:
         return False
     if not before.trained_on / STALE <= count <= before.trained_on * STALE:
         return False
-    if wishes.factory is None and choose(count, dimension, wishes).factory == EXACT:
+    if asked.factory is None and choose(count, dimension, asked).factory == EXACT:
         return False
     return factory != EXACT
 

@@ -12,7 +12,7 @@ from daco_index.search.bundle import Bundle
 log = logging.getLogger(__name__)
 
 
-def query_precision(bundle: Bundle, device: str = "auto", wish: PrecisionRequest = "auto") -> Precision:
+def query_precision(bundle: Bundle, device: str = "auto", requested: PrecisionRequest = "auto") -> Precision:
     """The precision that queries are described in: by `auto` the one that was proved when the index was built.
 
     Where this machine lacks that one it is fp32, with a word.
@@ -20,8 +20,8 @@ def query_precision(bundle: Bundle, device: str = "auto", wish: PrecisionRequest
     Raises:
         DacoError: there is no such device.
     """
-    if wish != "auto":
-        return wish
+    if requested != "auto":
+        return requested
     proved = bundle.manifest.queries.precision
     precision, why = best_precision(proved, device)
     if why:
@@ -29,12 +29,14 @@ def query_precision(bundle: Bundle, device: str = "auto", wish: PrecisionRequest
     return precision
 
 
-def query_engine(bundle: Bundle, device: str = "auto", wish: PrecisionRequest = "auto", threads: int = 0) -> Engine:
+def query_engine(
+    bundle: Bundle, device: str = "auto", requested: PrecisionRequest = "auto", threads: int = 0
+) -> Engine:
     """The engine for an index's queries, whose descriptors can be compared with the index's.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
-        wish: as `query_precision` takes it.
+        requested: as `query_precision` takes it.
         threads: on a CPU; 0 for all cores.
 
     Raises:
@@ -42,11 +44,11 @@ def query_engine(bundle: Bundle, device: str = "auto", wish: PrecisionRequest = 
             index has no such form of its encoder.
     """
     quantised = bundle.quantised / MODEL_FILE if bundle.quantised else None
-    precision = query_precision(bundle, device, wish)
+    precision = query_precision(bundle, device, requested)
     try:
         return create_engine(bundle.encoder, device, precision, quantised, threads)
     except DacoError as error:
-        if wish != "auto" or precision == "fp32":
+        if requested != "auto" or precision == "fp32":
             raise
         log.warning("Queries are described in fp32, not in %s as the index was built for: %s", precision, error)
         return create_engine(bundle.encoder, device, threads=threads)
