@@ -33,6 +33,7 @@ EXTRAS = {
     "torchvision": "train",
     "usearch": "bench",
     "uvicorn": "cpu",
+    "websockets": "cpu",
 }
 
 

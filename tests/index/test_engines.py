@@ -16,7 +16,7 @@ from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, UsageError
 from daco_index.embedding.encoders import cache_folder
 from daco_index.embedding.engines.create import create_engine
-from daco_index.embedding.engines.openvino import backbone_model, has_bf16, pooling_model
+from daco_index.embedding.engines.openvino import OpenVinoEngine, backbone_model, has_bf16, pooling_model
 from daco_index.embedding.engines.pytorch import TorchEngine
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.onnx_export import NotExportable, export_onnx
@@ -209,6 +209,32 @@ def test_openvino_and_pytorch_agree_for_every_pooling_and_family(backbone: str, 
     engine = create_engine(stored(other), "cpu")
     assert engine.description == "OpenVINO fp32"
     np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-4)
+
+
+def test_a_network_is_compiled_once_and_a_damaged_one_again(
+    expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = stored(encoder())
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
+    first = OpenVinoEngine(one).embed(pictures())
+    (kept,) = (tmp_path / "cache" / "compiled").iterdir()
+    whole = kept.read_bytes()
+    built: list[int] = []
+    monkeypatch.setattr("daco_index.embedding.engines.openvino.whole_model", lambda encoder: built.append(1))
+    again = OpenVinoEngine(one)
+    np.testing.assert_array_equal(again.embed(pictures()), first)
+    assert again.at_once == 1 and not built
+    monkeypatch.undo()
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
+    kept.write_bytes(whole[: len(whole) // 2])
+    np.testing.assert_allclose(OpenVinoEngine(one).embed(pictures()), expected, atol=1e-5)
+    assert len(kept.read_bytes()) > 0.9 * len(whole), "it was made again"
+    other = OpenVinoEngine(one, goal="throughput")
+    np.testing.assert_allclose(other.embed(pictures()), expected, atol=1e-5)
+    assert len(list((tmp_path / "cache" / "compiled").iterdir())) == 2
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path / "file"))
+    np.testing.assert_allclose(OpenVinoEngine(one).embed(pictures()), expected, atol=1e-5)
 
 
 def test_nothing_is_reported_to_the_makers_of_openvino() -> None:

@@ -13,6 +13,7 @@ from daco_core.encoder.openvino_runtime import openvino
 from daco_core.encoder.preparation import Prepared
 from daco_core.encoder.stored import LOCAL, StoredEncoder
 from daco_core.errors import DamagedEncoder, UsageError
+from daco_index.embedding.engines.compiled_cache import compiled
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.precision_record import Precision
 
@@ -55,7 +56,8 @@ class OpenVinoEngine:
             raise UsageError("This CPU does not compute in bf16: use fp32.")
         if precision == "int8" and quantised is None:
             raise UsageError("This index has no int8 form of its encoder: build it with --precision int8.")
-        core = openvino.Core()
+        assert encoder.network is not None
+        network = encoder.network.sha256
         # without the hint OpenVINO takes bf16 where it can, faster or not
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -64,12 +66,14 @@ class OpenVinoEngine:
         }
         self._pooling = None  # a network of its own where the backbone computes in less than float32
         if precision == "fp32":
-            model = whole_model(encoder)
+            self._compiled = compiled(f"{network} whole", lambda: whole_model(encoder), settings)
         else:
-            model = core.read_model(quantised) if precision == "int8" else backbone_model(encoder)
             exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-            self._pooling = core.compile_model(pooling_model(encoder), "CPU", exact)
-        self._compiled = core.compile_model(model, "CPU", settings)
+            self._pooling = openvino.Core().compile_model(pooling_model(encoder), "CPU", exact)
+            if precision == "int8":
+                self._compiled = openvino.Core().compile_model(openvino.Core().read_model(quantised), "CPU", settings)
+            else:
+                self._compiled = compiled(f"{network} backbone", lambda: backbone_model(encoder), settings)
         self.at_once: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._own = threading.local()
         self._form = (encoder, precision, quantised, threads)
