@@ -69,11 +69,14 @@ class Batcher(Generic[Item, Result]):
         """Whether the batch's futures are done; the last try passes its exception on to them."""
         try:
             results = self._work([item for item, _ in batch])
-            for (_, future), result in zip(batch, results, strict=True):
-                future.set_result(result)
+            if len(results) != len(batch):  # looked at before any future is done, which cannot be undone
+                raise RuntimeError(f"{len(batch)} items gave {len(results)} results")
         except Exception as error:
             if not last:
                 return False
             for _, future in batch:
                 future.set_exception(error)
+            return True
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
         return True

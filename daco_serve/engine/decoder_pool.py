@@ -13,13 +13,16 @@ import time
 from PIL import Image
 
 from daco_serve.engine.answers import QueryError
-from daco_serve.engine.decoding import REPLY, REQUEST, receive
+from daco_serve.engine.decoding import READY, REPLY, REQUEST, receive
+from daco_serve.operation import metrics
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 2**20
 KEPT_BYTES = 64 * 2**20
 TOO_BUSY = "The server has all the requests that it can hold: try again in a second."
+DECODER_FAILED = "The server cannot decode photographs now: its log says why."
+START_SECONDS = 30.0  # for a decoder to import what it needs, on a busy machine
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
 
 
@@ -36,14 +39,15 @@ class Decoders:
         self._max_pixels = max_pixels
         self._idle: list[_Decoder] = []
         self._lock = threading.Lock()
+        self._works = False  # whether the last decoder that was asked for did
 
     def decode(self, data: bytes, size: int, square: bool) -> Image.Image:
         """The photograph as an encoder takes it, see `decoding.decode`; to be called from threads.
 
         Raises:
-            QueryError: it is not an image that we take, or takes too long.
+            QueryError: it is not an image that we take, or takes too long; or no decoder works (`decoder_failed`).
         """
-        decoder = self._take()
+        decoder = self._take_proven()
         try:
             image = decoder.ask(data, self._max_pixels, size, square, self._seconds)
         except QueryError:
@@ -67,12 +71,34 @@ class Decoders:
         """Starts a first process, so that no query has to wait for it."""
         self._give_back(self._take())
 
+    def check(self) -> None:
+        """Raises QueryError unless a decoder works; looks for one where none has worked yet, or the last did not."""
+        if not self._works:
+            self._give_back(self._take_proven())
+
     def close(self) -> None:
         """Ends the idle processes."""
         with self._lock:
             idle, self._idle = self._idle, []
         for decoder in idle:
             decoder.end()
+
+    def _take_proven(self) -> "_Decoder":
+        """One that has shown that it can decode, so that what it dies of later is the photograph."""
+        decoder = self._take()
+        try:
+            decoder.wait_until_ready()
+        except (EOFError, OSError) as error:  # and TimeoutError
+            decoder.end()
+            self._works = False
+            metrics.faults.labels("decoder").inc()
+            log.error("A decoder does not start (%s).", decoder.how_it_ended())
+            raise QueryError("decoder_failed", DECODER_FAILED) from error
+        except BaseException:
+            decoder.end()
+            raise
+        self._works = True
+        return decoder
 
     def _take(self) -> "_Decoder":
         while (decoder := self._pop()) is not None:
@@ -106,6 +132,7 @@ class _Decoder:
     """One process that runs `decoding.main`."""
 
     def __init__(self, seconds: float) -> None:
+        self._ready = False
         self._channel, theirs = socket.socketpair()
         with theirs:
             for end in (self._channel, theirs):
@@ -122,6 +149,13 @@ class _Decoder:
             except OSError:
                 self._channel.close()
                 raise
+
+    def wait_until_ready(self) -> None:
+        """Raises TimeoutError, or EOFError and OSError where the process has ended before."""
+        if not self._ready:
+            self._deadline = time.monotonic() + START_SECONDS
+            self._receive(len(READY))
+            self._ready = True
 
     def ask(self, data: bytes, max_pixels: int, size: int, square: bool, seconds: float) -> Image.Image:
         """Raises QueryError, TimeoutError, or EOFError and OSError where the process is gone."""

@@ -35,6 +35,7 @@ SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG, of
 MOST_SCANS = 20  # at the most pixels that are taken; of a smaller image more
 
 REQUEST = struct.Struct("!QQI?")  # bytes of the photograph, most pixels, image size, whether square
+READY = b"+"
 REPLY = struct.Struct("!IIQ")  # width, height, bytes that follow: the pixels, or if both are 0 a refusal as JSON
 MEMORY_BYTES = 2 * 2**30
 SPARE_SECONDS = 2  # by which whoever started this process should have ended it, if it hangs
@@ -157,8 +158,15 @@ def _answer(data: bytes, max_pixels: int, size: int, square: bool) -> tuple[byte
     return REPLY.pack(*image.size, len(pixels)), pixels
 
 
+def _prove() -> None:
+    """Decodes a photograph of its own. Raises what keeps it from that."""
+    buffer = BytesIO()
+    Image.new("RGB", (32, 32)).save(buffer, "JPEG")
+    decode(buffer.getvalue(), 32 * 32, 16, False)
+
+
 def main(seconds: float) -> None:
-    """Decodes what comes over the socket that is standard input until that is closed.
+    """Says READY once it has decoded a photograph of its own; then decodes what comes over standard input, a socket.
 
     Args:
         seconds: for one photograph; the process ends itself a little later, whatever it is at.
@@ -166,6 +174,8 @@ def main(seconds: float) -> None:
     Image.init()  # all that is imported later is imported before the limits
     channel = socket.socket(fileno=0)
     _confine()
+    _prove()
+    channel.sendall(READY)
     while True:
         try:
             count, *wanted = REQUEST.unpack(receive(channel, REQUEST.size))

@@ -24,6 +24,8 @@ from daco_serve.operation.settings import ServeSettings
 
 log = logging.getLogger(__name__)
 
+MOST_FAULTS = 3  # of the encoder, one after the other, until the server asks itself whether it works
+ENCODER_FAILED = "The encoder of the index fails: the server's log says why."
 STORE_AWAY = "The server that holds the index's vectors does not answer: try again in a second."
 
 
@@ -71,6 +73,16 @@ class Service:
     async def check(self) -> None:
         """Raises QueryError, saying why, unless the index that answers by default would answer a query now."""
         live = self.live
+        try:
+            await asyncio.to_thread(self._decoders.check)
+            if live.running.describer.faults >= MOST_FAULTS:
+                await asyncio.wrap_future(live.running.batcher.submit(live.running.describer.probe()))
+        except QueueFull:
+            pass  # it is at work
+        except QueryError:
+            raise
+        except Exception as error:
+            raise QueryError("encoder_failed", ENCODER_FAILED) from error
         try:
             await asyncio.get_running_loop().run_in_executor(live.searching, live.bundle.store.check)
         except StoreAway as error:

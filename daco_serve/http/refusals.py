@@ -54,6 +54,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
         "The index harbour cannot be opened: its files are damaged, incomplete or of a newer version.",
     ),
     "store_away": (503, "The server that holds the index's vectors does not answer: try again in a second."),
+    "decoder_failed": (503, "The server cannot decode photographs now: its log says why."),
+    "encoder_failed": (503, "The encoder of the index fails: the server's log says why."),
     "internal_error": (500, "Something went wrong on the server; its log says what."),
 }
 # headers that go with a status: when to come again; and that what is still being sent will not be read

@@ -20,6 +20,7 @@ request_seconds = Histogram(
     "daco_request_seconds", "From a request's head to the end of its answer.", ["route"], buckets=SECONDS
 )
 refusals = Counter("daco_refusals", "Requests refused, by the code that the client was told.", ["code"])
+faults = Counter("daco_faults", "Failures of the server's own parts: decoder, encoder.", ["part"])
 stage_seconds = Histogram(
     "daco_stage_seconds", "Parts of a query: upload, decode, embed, search.", ["stage"], buckets=SECONDS
 )

@@ -79,3 +79,22 @@ def test_one_bad_item_fails_alone() -> None:
     assert (futures[0].result(10), futures[2].result(10)) == (2, 6)
     with pytest.raises(ValueError, match="thirteen"):
         futures[1].result(10)
+
+
+@pytest.mark.parametrize("given", [0, 1, 3])
+def test_an_engine_that_gives_too_few_or_too_many_results_fails_its_batch_and_hangs_nobody(given: int) -> None:
+    gate = Gate()
+
+    def work(items: Sequence[int]) -> list[int]:
+        done = gate(items)
+        return done if items == [0] or items == [9] else [7] * given if len(items) > 1 else []
+
+    batcher = Batcher[int, int](work)
+    batcher.submit(0)
+    assert gate.begun.wait(10)
+    futures = [batcher.submit(1), batcher.submit(2)]
+    gate.open.set()
+    for future in futures:
+        with pytest.raises(RuntimeError, match="1 items gave 0 results"):
+            future.result(10)
+    assert batcher.submit(9).result(10) == 18

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,7 +25,8 @@ from daco_serve.engine.answers import QueryError
 from daco_serve.engine.decoder_pool import Decoders
 from daco_serve.engine.decoding import SCAN, Undecodable, decode
 
-from .test_refusals import encoded, png_bomb
+from .conftest import hosted
+from .test_refusals import encoded, png_bomb, refused
 
 
 @pytest.fixture
@@ -185,3 +187,27 @@ def test_text_that_unpacks_to_more_than_it_may_is_refused() -> None:
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9))
     with pytest.raises(Undecodable):
         decode(whole[:33] + bomb + whole[33:], 20_000_000, 64, False)
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit(3)", "import time; time.sleep(60)"])
+def test_a_decoder_that_cannot_run_is_the_servers_fault_and_shows_in_its_readiness(
+    index: Path, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+    broken = threading.Event()
+    broken.set()
+
+    def popen(command: list[str], **settings: object) -> "subprocess.Popen[bytes]":
+        return start([command[0], "-c", program] if broken.is_set() else command, **settings)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(decoders_module.subprocess, "Popen", popen)
+    monkeypatch.setattr(decoders_module, "START_SECONDS", 0.5)
+    with hosted(index) as address:
+        for _ in range(2):
+            refused(httpx.post(f"{address}/v1/query", content=encoded("PNG"), timeout=60), 503, "decoder_failed")
+            refused(httpx.get(f"{address}/readyz", timeout=60), 503, "decoder_failed")
+        assert 'daco_faults_total{part="decoder"}' in httpx.get(f"{address}/metrics").text
+        broken.clear()
+        monkeypatch.setattr(decoders_module, "START_SECONDS", 30.0)
+        assert httpx.get(f"{address}/readyz", timeout=60).status_code == 200
+        assert httpx.post(f"{address}/v1/query", content=encoded("PNG"), timeout=60).status_code == 200

@@ -1,18 +1,25 @@
 """Queries are described in the form that suits the load, and with the same result in each."""
 
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from daco_core.encoder.preparation import Prepared
 from daco_index.embedding.engines.engine import Embedding, Engine
+from daco_index.embedding.engines.openvino import OpenVinoEngine
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.search.bundle import Bundle
 from daco_serve.engine.query_embedding import Describer
+
+from .conftest import hosted
+from .test_refusals import refused
 
 
 def watched(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -71,3 +78,30 @@ def test_no_query_is_the_first_of_its_size_of_batch(index: Path, monkeypatch: py
     sizes = watched(engine, monkeypatch)
     assert Describer(engine, 12).at_once == 12
     assert sizes == [1, 1, 2, 2, 4, 4, 8, 8, 12, 12]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, None])
+def test_an_encoder_that_gives_no_numbers_is_a_fault_of_the_server_until_it_works_again(
+    index: Path, photographs: Path, bad: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (photographs / "3.png").read_bytes()
+    ill = threading.Event()
+    embed = OpenVinoEngine.embed_prepared_with_local
+
+    def embed_badly(self: OpenVinoEngine, images: Sequence[Prepared]) -> Embedding:
+        given = embed(self, images)
+        if not ill.is_set():
+            return given
+        return Embedding(given.descriptors[:0] if bad is None else np.full_like(given.descriptors, bad), given.local)
+
+    monkeypatch.setattr(OpenVinoEngine, "embed_prepared_with_local", embed_badly)
+    with hosted(index) as address:
+        assert httpx.get(f"{address}/readyz").status_code == 200
+        ill.set()
+        for _ in range(3):
+            refused(httpx.post(f"{address}/v1/query", content=content), 500, "internal_error")
+        refused(httpx.get(f"{address}/readyz"), 503, "encoder_failed")
+        assert 'daco_faults_total{part="encoder"}' in httpx.get(f"{address}/metrics").text
+        ill.clear()
+        assert httpx.get(f"{address}/readyz").status_code == 200
+        assert httpx.post(f"{address}/v1/query", content=content).status_code == 200

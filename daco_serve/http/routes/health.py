@@ -9,6 +9,8 @@ from daco_serve.http.schemas import Health, Ready
 
 router = APIRouter(tags=["health"])
 
+UNREADY = ("not_ready", "index_unavailable", "store_away", "decoder_failed", "encoder_failed")
+
 
 @router.get("/healthz", summary="Does the process answer")
 async def health() -> Health:
@@ -17,7 +19,9 @@ async def health() -> Health:
 
 
 @router.get(
-    "/readyz", summary="Does it answer queries", responses=documented("not_ready", "index_unavailable", "store_away")
+    "/readyz",
+    summary="Does it answer queries",
+    responses=documented(*UNREADY),
 )
 async def ready(service: ServiceOf) -> Ready:
     """200 once the index that answers by default is loaded, and its encoder warm; 503 before, and while its Milvus

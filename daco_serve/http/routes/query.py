@@ -52,6 +52,8 @@ LOOKING_UP = (
     "prior_holds_nothing",
     *FULL,
     "not_ready",
+    "index_unavailable",
+    "decoder_failed",
 )
 FORMS: dict[int | str, dict[str, Any]] = {
     200: {
