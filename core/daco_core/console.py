@@ -71,7 +71,7 @@ def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
         DacoError: it ends in something else.
     """
     if file.suffix.lower() not in suffixes:
-        raise UsageError(f"{name} must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}; {file} does not.")
+        raise UsageError(f"{name} must end in {' or '.join(suffixes)}; {file} does not.")
 
 
 Trust = Annotated[

@@ -91,3 +91,40 @@ def _check_extra() -> None:
     missing = [name for name in ("aiohttp", "psutil") if find_spec(name) is None]
     if missing:
         raise MissingExtra(f"This needs {' and '.join(missing)}: pip install 'daco-serve[bench]'")
+
+
+@app.command()
+def footprint(
+    install: Annotated[
+        list[str] | None,
+        option(
+            "install",
+            "Extras to install into an empty environment and measure there, such as cpu or cpu,demo; once for each.",
+            show_default="this environment is measured",
+        ),
+    ] = None,
+    rounds: Annotated[int, option("rounds", "Starts of the server; the median is printed.", min=1)] = 3,
+    as_json: Annotated[bool, option("json", "Print JSON instead of a Markdown table.")] = False,
+) -> None:
+    """What an installation costs: download, disk, start and memory of a server on a CPU, import of the client.
+
+    Example: daco-bench footprint --install cpu --install cpu,demo --install train
+    """
+    from dataclasses import asdict
+
+    from daco_bench.report.text_table import to_markdown
+    from daco_bench.speed.footprint import footprints
+
+    measured = footprints(install, rounds)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in measured], indent=2))
+        return
+    columns = ("extras", "download, MB", "site-packages, MB", "ready, s", "server, MiB", "import Client, s")
+    lines = [
+        [
+            "" if cell is None else f"{cell:g}" if isinstance(cell, float | int) else cell
+            for cell in asdict(one).values()
+        ]
+        for one in measured
+    ]
+    typer.echo(to_markdown(columns, lines, words=1))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daco_core.encoder.config import HUB_PREFIX
+from daco_core.encoder.config import HUB_PREFIX, ONNX_PREFIX
 from daco_core.encoder.stored import DEFAULT, SHIPPED, TIMM_PREFIX, StoredEncoder, open_encoder
 from daco_core.errors import DacoError, MissingExtra
 
@@ -25,7 +25,8 @@ def find_encoder(source: str, trust: bool = False) -> StoredEncoder:
     Args:
         source: `default`, the encoder that comes with the package; a folder in our saved form; `timm:NAME`: that
             backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`, what that entry of a torch.hub
-            repository returns. The last two take PyTorch, once: what it makes of them is kept in the cache.
+            repository returns. These two take PyTorch, once: what it makes of them is kept in the cache. Or
+            `onnx:PATH`, a network of others with a manifest beside it (`onnx_networks`).
         trust: consent to running the code of others, which an encoder from torch.hub takes.
 
     Raises:
@@ -35,6 +36,13 @@ def find_encoder(source: str, trust: bool = False) -> StoredEncoder:
         return open_encoder(SHIPPED)
     if source.startswith((TIMM_PREFIX, HUB_PREFIX)):
         return pytorch(f"{source} is a network of PyTorch").keep_named(source, trust)  # type: ignore[no-any-return]
+    if source.startswith(ONNX_PREFIX):
+        from daco_index.embedding.onnx_networks import keep_network
+
+        try:
+            return keep_network(source, cache_folder() / "encoders")
+        except OSError as error:
+            raise DacoError(f"{source} cannot be kept in {cache_folder()}: {error.strerror or error}.") from error
     return with_network(open_encoder(Path(source), trust))
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from daco_core.console import new_app, option, run, words
-from daco_core.errors import UsageError
+from daco_core.console import check_suffix, new_app, option, run, words
+from daco_core.errors import DacoError, UsageError
 from daco_training.loop.recipe import DEFAULTS, PARTS
 
 LISTS = ("--gpu_ids", "--gpu-ids", "--ranks")
@@ -284,6 +284,44 @@ def pack(
 
     Encoder.load(encoder).save(out, half=True)
     typer.echo(f"Encoder: {out}")
+
+
+@app.command()
+def export(
+    encoder: Annotated[Path, typer.Argument(help="The folder of an encoder.")],
+    onnx: Annotated[Path, option("onnx", "File to write, such as encoder.onnx.")],
+) -> None:
+    """Write an encoder as an ONNX file for other programs, compared with PyTorch, and a manifest beside it.
+
+    The output `descriptor` has length 1; the manifest says how an image is prepared. Both together are what
+    `--encoder onnx:PATH` takes.
+
+    Example: daco-train export result/demo_daco --onnx demo.onnx
+    """
+    import hashlib
+    import json
+
+    from daco_core.files import write_bytes, write_text
+    from daco_training.encoder.onnx_export import export_onnx
+    from daco_training.encoder.sources import load_encoder
+
+    check_suffix("--onnx", onnx, [".onnx"])
+    loaded = load_encoder(str(encoder))
+    exported, config = export_onnx(loaded), loaded.config
+    manifest = {
+        "image_size": config.image_size,
+        "resize": config.resize,
+        "mean": config.mean,
+        "std": config.std,
+        **exported.described,
+        "sha256": hashlib.sha256(exported.content).hexdigest(),
+    }
+    try:
+        write_bytes(onnx, exported.content)
+        write_text(onnx.with_suffix(".json"), json.dumps(manifest, indent=2) + "\n")
+    except OSError as error:
+        raise DacoError(f"{onnx} cannot be written: {error.strerror or error}.") from error
+    typer.echo(f"Network: {onnx}  Try: daco-index build PHOTOGRAPHS --encoder onnx:{onnx} --out map")
 
 
 def main() -> None:

@@ -64,6 +64,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": goal.upper(),
             "INFERENCE_NUM_THREADS": threads,
         }
+        self._unscaled = not encoder.has_weights  # networks of others may give any length
         self._pooling = None  # a network of its own where the backbone computes in less than float32
         if precision == "fp32":
             self._compiled = compiled(f"{network} whole", lambda: whole_model(encoder), settings)
@@ -107,6 +108,8 @@ class OpenVinoEngine:
                 request = self._own.pooling
                 request.infer(maps)
             descriptors[row] = request.get_output_tensor(0).data
+            if self._unscaled:
+                descriptors[row] /= np.linalg.norm(descriptors[row])
             if local is not None:
                 local[row] = request.get_output_tensor(1).data[0].copy()
 
