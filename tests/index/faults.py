@@ -165,6 +165,7 @@ def state(index: Path) -> State:
     if not (index / "CURRENT").exists():
         return None
     bundle = Bundle.open(index)
+    assert (bundle.local is None) == (bundle.encoder.config.local_grid is None), "local descriptors are not kept"
     entries = bundle.catalog.all()
     ids = np.array([entry.id for entry in entries])
     found = bundle.search(bundle.store.vectors(ids), 1)

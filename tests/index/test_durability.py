@@ -29,6 +29,15 @@ from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_index.search.index_choice import SearchOptions
 
+from ..local_parts import save_grid_encoder
+
+
+@pytest.fixture(scope="session")
+def grid_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder with local descriptors, so that there is every file that an index may have."""
+    return save_grid_encoder(tmp_path_factory.mktemp("encoder") / "grid")
+
+
 FILES = [
     "CURRENT",
     "generations/1/manifest.json",
@@ -62,14 +71,14 @@ def total(report: dict[str, dict[str, int]], what: str) -> int:
     return sum(counts.get(what, 0) for counts in report.values())
 
 
-def test_a_writer_that_is_killed_leaves_the_old_index_or_the_new(encoder_folder, tmp_path):
-    report = break_off("kill", tmp_path, encoder_folder, "--every", 10, "--only", "build", "add", "remove")
+def test_a_writer_that_is_killed_leaves_the_old_index_or_the_new(grid_encoder, tmp_path):
+    report = break_off("kill", tmp_path, grid_encoder, "--every", 10, "--only", "build", "add", "remove")
     assert total(report, "killed at a step") >= 9
 
 
 @pytest.mark.slow
-def test_a_writer_killed_at_any_step_of_any_change_leaves_the_old_index_or_the_new(encoder_folder, tmp_path):
-    report = break_off("kill", tmp_path, encoder_folder)
+def test_a_writer_killed_at_any_step_of_any_change_leaves_the_old_index_or_the_new(grid_encoder, tmp_path):
+    report = break_off("kill", tmp_path, grid_encoder)
     assert len(report) == 7
     assert total(report, "killed at a step") >= 200
     assert total(report, "killed at a moment") >= 20
@@ -100,8 +109,8 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_leaves_the_old_index_and_one_sentence(encoder_folder, small_disk):
-    report = break_off("fill", small_disk, encoder_folder, "--every", 5, "--only", "add", "remove")
+def test_a_full_disk_leaves_the_old_index_and_one_sentence(grid_encoder, small_disk):
+    report = break_off("fill", small_disk, grid_encoder, "--every", 5, "--only", "add", "remove")
     assert total(report, "refused") >= 2
     assert total(report, "came through") >= 2
 

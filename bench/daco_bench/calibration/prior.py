@@ -21,8 +21,8 @@ from daco_serve.engine.calibration import EVIDENCE, VOTE_EVIDENCE, Calibration, 
 from daco_serve.engine.localize import LEAST_ON_MAP
 from daco_training.evaluation.validation import RIGHT_METRES
 
-OF_ANY_MAP = ("similarity", "margin", "votes", "lead", "agreement")  # evidence that does not depend on a map's density
-ELSEWHERE = 0.5  # share of queries from elsewhere: nothing is known of a map's visitors
+OF_ANY_MAP = ("similarity", "votes", "lead", "agreement")  # evidence that does not depend on a map's density
+ELSEWHERE = 0.8  # share of queries from elsewhere: on a map that nobody has calibrated, a false alarm costs most
 PRESENT_LOCATED = 0.9  # share of queries of the map that are to be located, where false alarms are counted
 STEPS = 21  # quantiles of the errors
 

@@ -1,0 +1,85 @@
+"""On a fresh map that nobody has calibrated, the prior of the shipped encoder says what is not on it."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from daco_core.encoder.stored import SHIPPED
+from daco_index.build import BuildOptions, build_index
+from daco_serve.engine.calibration import EVIDENCE, PRIOR_FILE, VOTE_EVIDENCE, find_prior, read_calibration
+
+from .conftest import hosted
+
+SIZE = (640, 480)
+
+
+@pytest.fixture(scope="module")
+def address(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server with 29 photographs of one street, just indexed."""
+    index = tmp_path_factory.mktemp("lund") / "index"
+    build_index(
+        str(shared / "photos" / "lund"), "default", index, BuildOptions(progress=False, device="cpu", precision="fp32")
+    )
+    with hosted(index) as address:
+        yield address
+
+
+def answer(address: str, image: Image.Image, parameters: str = "") -> dict:
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    response = httpx.post(f"{address}/v1/query{parameters}", content=buffer.getvalue(), timeout=60)
+    assert response.status_code == 200, response.text
+    found: dict = response.json()
+    return found
+
+
+def text() -> Image.Image:
+    page = Image.new("RGB", SIZE, "white")
+    for line in range(12):
+        ImageDraw.Draw(page).text((40, 30 + 36 * line), "The quick brown fox jumps over the lazy dog. " * 2, "black")
+    return page
+
+
+def noise() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (*SIZE[::-1], 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [Image.new("RGB", SIZE), Image.new("RGB", SIZE, "white"), noise(), text()],
+    ids=["black", "white", "noise", "text"],
+)
+def test_what_is_no_photograph_of_a_street_is_not_on_the_map(address: str, picture: Image.Image) -> None:
+    found = answer(address, picture)
+    assert found["index"]["calibrated"] == "prior"
+    assert (found["verdict"], found["location"]) == ("not_on_map", None)
+
+
+def test_streets_of_another_continent_are_not_on_the_map(address: str, shared: Path) -> None:
+    pictures = sorted((shared / "photos" / "street" / "database").glob("*.jpg"))
+    verdicts = [answer(address, Image.open(picture).convert("RGB"))["verdict"] for picture in pictures]
+    assert len(pictures) >= 15 and verdicts.count("not_on_map") >= 0.9 * len(pictures)
+
+
+def test_a_photograph_of_the_map_taken_a_little_aside_is_located_with_a_wide_radius(address: str, shared: Path) -> None:
+    image = Image.open(shared / "photos" / "lund" / "05.jpg").convert("RGB")
+    width, height = image.size
+    aside = image.crop((width // 12, height // 16, width, height)).point(lambda value: 0.7 * value)
+    found = answer(address, aside)
+    assert found["verdict"] == "located" and found["probability"] > 0.5
+    assert found["location"]["uncertainty_metres"] >= 15 and found["location"]["calibrated"]
+    unranked = answer(address, aside, "?rerank=0")  # for which the prior has no evidence
+    assert unranked["verdict"] == "uncalibrated"
+
+
+def test_the_prior_is_of_the_encoder_beside_it_and_of_no_other() -> None:
+    prior = read_calibration(PRIOR_FILE)
+    assert PRIOR_FILE.parent == SHIPPED and len(prior.mean) == len(EVIDENCE) + len(VOTE_EVIDENCE)
+    found = find_prior(prior.encoder)
+    assert found is not None and found.kind == "prior"
+    assert find_prior("0" * 64) is None
