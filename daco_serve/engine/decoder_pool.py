@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 2**20
 KEPT_BYTES = 64 * 2**20
-TOO_BUSY = "The server has all the requests that it can hold: try again in a second."
+TOO_BUSY = "The server is at its capacity: try again in a second."
 DECODER_FAILED = "The server cannot decode photographs now: its log says why."
 START_SECONDS = 30.0  # for a decoder to import what it needs, on a busy machine
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")

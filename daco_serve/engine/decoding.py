@@ -94,7 +94,7 @@ def _check(image: Image.Image, data: bytes, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise _too_many_pixels(f"{width} x {height} pixels are", max_pixels)
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise Undecodable("image_too_narrow", f"{width} x {height} pixels are too narrow a picture to know a place by.")
+        raise Undecodable("image_too_narrow", f"{width} x {height} pixels: one side is more than 16 times the other.")
     if image.format not in ("PNG", "WEBP") and width * height * data.count(SCAN) > MOST_SCANS * max_pixels:
         raise Undecodable("image_too_slow", "This progressive JPEG has too many scans: save it as a baseline JPEG.")
 
@@ -106,10 +106,10 @@ def _too_many_pixels(what: str, most: int) -> Undecodable:
 def _complaint(data: bytes) -> Undecodable:
     kind = _kind(data, TAKEN)
     if kind is not None:
-        return Undecodable("image_truncated", f"The {kind} image is damaged or cut off: send it again, whole.")
+        return Undecodable("image_truncated", f"The {kind} image is damaged or incomplete: send it again.")
     foreign = _kind(data, NOT_TAKEN)
     if foreign is not None:
-        return Undecodable("unsupported_format", f"{foreign} files are not taken: send a JPEG, PNG or WebP.")
+        return Undecodable("unsupported_format", f"{foreign} files are not supported: send a JPEG, PNG or WebP.")
     return Undecodable("not_an_image", "This is not an image: send a JPEG, PNG or WebP.")
 
 

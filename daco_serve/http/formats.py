@@ -82,7 +82,7 @@ def located(answer: QueryAnswer) -> Location:
     name = answer.index.name
     why = {
         "uncalibrated": f"Nothing says how likely an answer of the map {name} is right (daco-bench calibrate).",
-        "not_on_map": f"The photograph's place is probably not on the map {name}.",
+        "not_on_map": f"The photograph's place is probably not in the index {name}.",
     }.get(answer.verdict, "None of the matches has a position.")
     raise Refusal("not_located", f"{why} Ask for application/json to see the matches.")
 

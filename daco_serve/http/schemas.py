@@ -60,8 +60,8 @@ class Location(Schema):
     longitude: float
     heading: float | None = Field(description="Degrees clockwise from north, where the matches have one and agree.")
     uncertainty_metres: float = Field(
-        description="Radius around the position: calibrated, the truth is within it in 68 of 100 cases; else an"
-        " estimate from how far apart the matches lie."
+        description="Radius around the position: if calibrated, it contains the true position in 68 of 100 cases; "
+        "else an estimate from the spread of the matches."
     )
     probability: float | None = Field(
         default=None, description="That the position is right within 25 m: as the answer's."

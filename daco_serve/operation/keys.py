@@ -75,7 +75,7 @@ class KeyFile:
         try:
             return _Content.model_validate_json(content).keys
         except ValidationError as error:
-            raise DacoError(f"{self.path} is not a file of keys, or is damaged: make it anew.") from error
+            raise DacoError(f"{self.path} is not a key file, or is damaged: create a new one.") from error
 
     def add(self, name: str) -> str:
         """Makes a key and returns it: the only time that it is seen.

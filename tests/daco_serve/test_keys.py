@@ -118,7 +118,7 @@ def test_what_needs_a_key_and_what_does_not(index: Path, photographs: Path, file
             {"X-API-Key": token},
         ):
             assert client.post("/v1/query", content=encoded("PNG"), headers=headers).status_code == 200
-        assert "asks for a key" in one_sentence(daco_serve("query", image, "--url", address))
+        assert "requires a key" in one_sentence(daco_serve("query", image, "--url", address))
         assert daco_serve("query", image, "--url", address, "--key", token).returncode == 0
         schemes = client.get("/openapi.json").json()["components"]["securitySchemes"]
         assert {"bearer", None} == {scheme.get("scheme") for scheme in schemes.values()}

@@ -229,7 +229,7 @@ def test_a_key_is_asked_for_and_kept(
         page.goto(address)
         page.fill("#key", "wrong")
         page.keyboard.press("Enter")
-        page.wait_for_selector("#key-message:has-text('not known here')")
+        page.wait_for_selector("#key-message:has-text('is unknown')")
         page.fill("#key", token)
         page.keyboard.press("Enter")
         page.wait_for_selector("#state:has-text('6 reference photographs')")

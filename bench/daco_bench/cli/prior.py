@@ -11,7 +11,7 @@ from daco_bench.cli.options import Json
 from daco_core.console import new_app, option
 from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
 
-app = new_app("Measure what answers are worth on maps that nobody has calibrated.")
+app = new_app("Fit the calibration that ships with an encoder.")
 
 
 @app.command()
@@ -30,11 +30,11 @@ def prior(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Fit one calibration on several sets at once, and judge it on each set by one fitted on the others.
+    """Fit one calibration on several sets, and judge it on each set with one fitted on the others.
 
-    Each query is asked twice: of the map, and of the map without its place. The table says how well the two are told
-    apart on a set that was left out, without votes of matched cells and with them. The shipped encoder's prior is
-    made so; a server uses it where an index has no calibration of its own.
+    Each query is evaluated twice: with the index, and with the index without its place. The table shows how well the
+    two cases are distinguished on a held-out set, without and with re-ranking. The prior of the encoder that ships is
+    made in this way; a server uses it if an index has no calibration of its own.
 
     Example: daco-bench prior walk=maps/walk,walk/night,3 city=maps/city,demo/night --out prior.json
     """

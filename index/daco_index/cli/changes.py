@@ -174,7 +174,7 @@ def saying_what_is_left(index: Path) -> Iterator[None]:
         from daco_index.generations.folders import embedded_folder, read_current
 
         try:
-            state = f"{index} is whole, at generation {read_current(index).generation}"
+            state = f"{index} is intact, at generation {read_current(index).generation}"
         except DacoError:
             state = f"there is no index in {index} yet"
         kept = " What was embedded is kept for the next run of this command." if embedded_folder(index).exists() else ""

@@ -32,7 +32,7 @@ def verify(index: Index, trust: Trust = False, as_json: Json = False) -> None:
     else:
         for one in checked:
             name = f"generation {one.generation}{' (live)' if one.live else ''}"
-            print(f"{name}: {'damaged' if one.problems else f'whole, {one.count} photographs'}")
+            print(f"{name}: {'damaged' if one.problems else f'intact, {one.count} photographs'}")
             for problem in one.problems:
                 print(f"  {problem}")
     if any(one.problems for one in checked):

@@ -180,7 +180,7 @@ def _outputs(encoder: StoredEncoder) -> list[str]:
 
 def _maps(encoder: StoredEncoder) -> tuple[str, ...]:
     if encoder.network is None or not encoder.network.maps:
-        raise UsageError(f"{encoder.name} is a network of others, which computes in fp32 alone.")
+        raise UsageError(f"{encoder.name} is a third-party network, which supports fp32 only.")
     return encoder.network.maps
 
 

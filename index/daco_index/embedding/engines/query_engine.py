@@ -25,7 +25,7 @@ def query_precision(bundle: Bundle, device: str = "auto", requested: PrecisionRe
     proved = bundle.manifest.queries.precision
     precision, why = best_precision(proved, device)
     if why:
-        log.warning("Queries are described in %s, not in %s as the index was built for: %s.", precision, proved, why)
+        log.warning("Queries are embedded in %s, not in %s as the index was built for: %s.", precision, proved, why)
     return precision
 
 
@@ -50,5 +50,5 @@ def query_engine(
     except DacoError as error:
         if requested != "auto" or precision == "fp32":
             raise
-        log.warning("Queries are described in fp32, not in %s as the index was built for: %s", precision, error)
+        log.warning("Queries are embedded in fp32, not in %s as the index was built for: %s", precision, error)
         return create_engine(bundle.encoder, device, threads=threads)

@@ -77,7 +77,7 @@ class FaissStore:
         """
         exact = _read(path, faiss.IO_FLAG_MMAP_IFC)
         if not isinstance(exact, faiss.IndexIDMap | faiss.IndexIDMap2):
-            raise DamagedIndex(f"{path} is not an index of ours: it keeps no ids.")
+            raise DamagedIndex(f"{path} is not an index of daco-index: it has no ids.")
         try:
             return cls(exact, _read(candidates_file(path)) if candidates else None, mapped=True)
         except RuntimeError as error:
