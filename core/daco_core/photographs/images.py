@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -19,6 +20,7 @@ MAX_ASPECT = 16
 REDUCED_FACTOR = 2  # so that the resizing that follows still smooths
 ORIENTATION = 0x0112  # EXIF's tag
 SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
+STREAM = re.compile(r" <_io\.\w+ object at 0x[0-9a-f]+>")  # how Pillow names what it reads from memory
 
 
 class UnreadableImage(DacoError):
@@ -101,7 +103,7 @@ def _reading(path: Path | str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UnreadableImage(path, "there is no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(path, str(error).replace(f" '{path}'", "")) from error
+        raise UnreadableImage(path, STREAM.sub("", str(error).replace(f" '{path}'", ""))) from error
 
 
 def reduce_jpeg(image: Image.Image, size: int) -> None:

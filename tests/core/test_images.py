@@ -1,0 +1,11 @@
+"""Images are read, or named with a reason that is the same each time."""
+
+import pytest
+
+from daco_core.photographs.images import UnreadableImage, open_reduced
+
+
+def test_the_reason_why_a_file_is_no_image_names_no_object_in_memory(tmp_path):
+    with pytest.raises(UnreadableImage) as caught:
+        open_reduced(tmp_path / "a.jpg", 64, b"no image")
+    assert str(caught.value) == f"{tmp_path / 'a.jpg'} cannot be read as an image: cannot identify image file"
