@@ -164,7 +164,7 @@ def test_a_query_leaves_a_trace_of_its_stages_and_not_of_where_it_was_taken(life
     assert {service for service, _ in life.spans} == {"daco-serve"}
     trace = [span for _, span in life.spans if span.trace_id.hex() in TRACE]
     spans = {span.name: span for span in trace}
-    assert set(spans) == {"POST /v1/query", "upload", "decode", "embed", "search"} and len(trace) == 5
+    assert set(spans) == {"POST /v1/query", "upload", "decode", "embed", "search", "rerank"} and len(trace) == 6
     root = spans.pop("POST /v1/query")
     assert root.parent_span_id.hex() in TRACE
     for span in spans.values():
