@@ -12,6 +12,7 @@ from daco_core.errors import DacoError, UsageError
 from daco_serve.cli import keys as key_cli
 from daco_serve.cli.query import query
 from daco_serve.cli.settings_options import with_settings
+from daco_serve.cli.track import track
 
 if TYPE_CHECKING:
     from daco_serve.engine.answers import IndexSummary
@@ -58,6 +59,7 @@ def serve(settings: "ServeSettings") -> None:
 
 app.command("run")(with_settings(serve))
 app.command()(query)
+app.command()(track)
 app.add_typer(key_cli.app, name="key")
 
 

@@ -10,12 +10,12 @@ Example:
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -31,6 +31,10 @@ from daco_serve.http.schemas import (
     QueryAnswer,
     RequestLimits,
 )
+
+if TYPE_CHECKING:
+    from daco_serve.client.track import TrackFrame
+    from daco_serve.http.track_schemas import SmoothedTrack, TrackAnswer, TrackSettings
 
 TIMEOUT_SECONDS = 60.0
 PATIENCE_SECONDS = 120.0
@@ -103,14 +107,14 @@ class _Shared:
         self.url = url.rstrip("/")
         self.index = index
         self.patience = patience
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._limits: RequestLimits | None = None
-        self._settings: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
+        self._settings: dict[str, Any] = {"base_url": self.url, "headers": self.headers, "timeout": timeout}
 
     def _query(
         self, photograph: Photograph, k: int | None, prior: Prior | None, rerank: int | None, cells: bool
     ) -> _Request:
-        name, content = _read(photograph)
+        name, content = read_photograph(photograph)
         return _Request(
             "POST", "/v1/query", self._parameters(k, prior, rerank, cells), f"{name}: " if name else "", content
         )
@@ -134,7 +138,7 @@ class _Shared:
                 yield _Request("POST", "/v1/query/batch", parameters, files=files)
                 files, room = [], most_bytes
             if fits:
-                name, content = _read(photograph)
+                name, content = read_photograph(photograph)
                 files.append(("image", (name or "photograph", content)))
                 room -= len(content)
             else:
@@ -262,6 +266,14 @@ class Client(_Shared):
             else:
                 yield from _items(self._answer(request, self._send(request), BatchAnswer))
 
+    def track(
+        self, frames: "Iterable[Photograph | TrackFrame]", settings: "TrackSettings | None" = None
+    ) -> "Iterator[TrackAnswer | SmoothedTrack | Refused]":
+        """Follows one camera: for each frame, in order, where it is; see `daco_serve.client.track.track`."""
+        from daco_serve.client.track import track
+
+        return track(self, frames, settings)
+
     def indexes(self) -> list[IndexAnswer]:
         """The indexes of the server. Raises as `query`."""
         return self._overview().indexes
@@ -364,6 +376,16 @@ class AsyncClient(_Shared):
             return [request]
         return list(_items(self._answer(request, await self._send(request), BatchAnswer)))
 
+    def track(
+        self,
+        frames: "Iterable[Photograph | TrackFrame] | AsyncIterable[Photograph | TrackFrame]",
+        settings: "TrackSettings | None" = None,
+    ) -> "AsyncIterator[TrackAnswer | SmoothedTrack | Refused]":
+        """As `Client.track`; frames may come as they are taken."""
+        from daco_serve.client.track import track_async
+
+        return track_async(self, frames, settings)
+
     async def indexes(self) -> list[IndexAnswer]:
         """As `Client.indexes`."""
         return (await self._overview()).indexes
@@ -409,7 +431,7 @@ def _size(photograph: Photograph) -> int:
         raise DacoError(f"{photograph} cannot be read: {error.strerror}.") from error
 
 
-def _read(photograph: Photograph) -> tuple[str, bytes]:
+def read_photograph(photograph: Photograph) -> tuple[str, bytes]:
     """Name, empty for bytes, and content."""
     if isinstance(photograph, bytes):
         return "", photograph

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from daco_index.reranking.voting import CellMatch
     from daco_index.search.bundle import SearchMatch
 
+TrackStatus = Literal["tracking", "lost", "not_on_map"]
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
 # which calibration an answer's probabilities come from: fitted on this index by its owner, shipped with the encoder, or
 # fitted by the build on degraded copies of the references

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from daco_serve.engine.tracking.filter import Status
+from daco_serve.engine.answers import TrackStatus
 from daco_serve.http.schemas import ErrorDetail, Prior, QueryAnswer, Schema
 
 
@@ -59,7 +59,7 @@ class TrackLocation(Schema):
 class TrackState(Schema):
     """What all frames so far say."""
 
-    status: Status = Field(
+    status: TrackStatus = Field(
         description="tracking: one place holds most of the belief; lost: none does; not_on_map: the camera is"
         " probably elsewhere."
     )

@@ -1,21 +1,27 @@
 """Promises of `/v1/track`: frames in, a track out; who may ask, what is refused, and that others are not disturbed."""
 
+import csv
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import gpxpy
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from daco_index.build import BuildOptions, build_index
+from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+from daco_serve.client.track import TrackFrame
+from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackSettings
 from daco_serve.operation.keys import KeyFile
 
 from .conftest import hosted
+from .test_server import daco_serve, one_sentence
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +195,57 @@ def test_a_new_generation_of_the_index_is_taken_up_without_losing_the_track(
     assert after["single"]["index"]["generation"] > before["single"]["index"]["generation"]
     assert after["frame"] == 4
     assert after["track"]["status"] == before["track"]["status"] == "tracking"
+
+
+def test_the_client_follows_a_camera(own_server: str, photographs: Path) -> None:
+    frames = [TrackFrame(photographs / f"{number}.png", FrameHeader(timestamp=float(number))) for number in range(4)]
+    with Client(own_server) as client:
+        answers = list(client.track([*frames, b"rubbish"], TrackSettings(speed=20, smooth=True)))
+    assert [type(answer) for answer in answers] == [TrackAnswer] * 4 + [Refused, SmoothedTrack]
+    assert isinstance(answers[3], TrackAnswer)
+    assert answers[3].timestamp == 3.0
+    assert answers[3].track.location is not None
+    with pytest.raises(Refused) as refused:
+        list(Client(own_server, index="harbour").track(frames))
+    assert refused.value.code == "unknown_index"
+    with pytest.raises(Unreachable):
+        list(Client("http://127.0.0.1:9").track(frames))
+
+
+@pytest.mark.anyio
+async def test_the_asynchronous_client_takes_frames_as_they_come(own_server: str, photographs: Path) -> None:
+    async def frames() -> AsyncIterator[Path]:
+        for number in range(3):
+            yield photographs / f"{number}.png"
+
+    async with AsyncClient(own_server) as client:
+        answers = [answer async for answer in client.track(frames(), TrackSettings(drop=False))]
+    assert [answer.frame for answer in answers if isinstance(answer, TrackAnswer)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("form", [".gpx", ".geojson", ".csv"])
+def test_the_command_writes_the_track_of_a_folder(
+    own_server: str, photographs: Path, tmp_path: Path, form: str
+) -> None:
+    ride = tmp_path / "ride"
+    ride.mkdir()
+    for number in range(4):
+        (ride / f"{8 + number}.png").write_bytes((photographs / f"{number}.png").read_bytes())  # 8, 9, 10, 11
+    out = tmp_path / f"ride{form}"
+    done = daco_serve("track", ride, "--url", own_server, "--out", out, "--speed", 20)
+    assert done.returncode == 0, done.stderr
+    if form == ".gpx":
+        (segment,) = gpxpy.parse(out.read_text()).tracks[0].segments
+        latitudes = [point.latitude for point in segment.points]
+    elif form == ".geojson":
+        latitudes = [feature["geometry"]["coordinates"][1] for feature in json.loads(out.read_text())["features"]]
+    else:
+        latitudes = [float(row["latitude"]) for row in csv.DictReader(out.read_text().splitlines())]
+    assert len(latitudes) == 4
+    assert latitudes == sorted(latitudes)
+
+
+def test_the_command_says_what_it_cannot_use(own_server: str, tmp_path: Path) -> None:
+    assert "not a folder" in one_sentence(daco_serve("track", tmp_path / "none", "--out", "a.gpx"))
+    assert "--out" in one_sentence(daco_serve("track", tmp_path, "--out", "a.kml"))
+    assert "no photographs" in one_sentence(daco_serve("track", tmp_path, "--out", "a.gpx"))

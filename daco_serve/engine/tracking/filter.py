@@ -10,11 +10,11 @@ Viterbi).
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_serve.engine.answers import TrackStatus
 from daco_serve.engine.tracking.motion import Motion, Odometry, Velocity
 from daco_serve.engine.tracking.states import Rows, States
 
@@ -30,8 +30,6 @@ CANDIDATES = 20  # of the likeliest states, around which a place is looked for
 ELSEWHERE = 0.5  # prior of a frame's own calibration for not being on the map
 FRESH = 0.3  # share of the newest step in the velocity of a track
 MOST_RATIO = 1e3  # by which one frame alone can speak for or against the map
-
-Status = Literal["tracking", "lost", "not_on_map"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class TrackEstimate:
         uncertainty_metres: radius that holds 68 % of the belief on the map; None without positions.
     """
 
-    status: Status
+    status: TrackStatus
     probability: float
     not_on_map: float
     id: int | None = None
@@ -363,7 +361,7 @@ class Tracker:
         members = np.flatnonzero(together[seed])
         probability = float(held[seed])
         best = int(rows[members[weight[members].argmax()]])
-        status: Status = "not_on_map" if off >= TRACKING else "tracking" if probability >= TRACKING else "lost"
+        status: TrackStatus = "not_on_map" if off >= TRACKING else "tracking" if probability >= TRACKING else "lost"
         found = TrackEstimate(
             status, round(probability, 4), round(float(off), 4), int(states.ids[best]), states.places[best]
         )

@@ -1,0 +1,148 @@
+"""`daco-serve track`: follows a camera through a folder of frames, and writes where it went."""
+
+import csv
+import json
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daco_core.console import check_suffix, option
+from daco_core.errors import MissingExtra, NotFound
+from daco_core.foreign_text import csv_cell
+
+if TYPE_CHECKING:
+    from daco_serve.http.track_schemas import TrackState
+
+FORMS = (".gpx", ".geojson", ".csv")
+COLUMNS = (
+    "frame",
+    "seconds",
+    "status",
+    "probability",
+    "place",
+    "latitude",
+    "longitude",
+    "heading",
+    "uncertainty_metres",
+)
+
+
+def track(
+    folder: Annotated[Path, typer.Argument(help="The frames, in the natural order of their names.")],
+    out: Annotated[Path, option("out", "File to write: .gpx, .geojson or .csv.")],
+    seconds: Annotated[float, option("seconds", "Between two frames.", min=0.001)] = 1.0,
+    speed: Annotated[float, option("speed", "The most metres a second.", min=0.01)] = 15.0,
+    smooth: Annotated[
+        bool, typer.Option("--smooth/--live", help="Estimate each frame from all, or from those so far.")
+    ] = True,
+    url: Annotated[str, option("url", "Address of the server.")] = "http://127.0.0.1:8000",
+    index: Annotated[str | None, option("index", "Name of the index.", show_default="the server's first")] = None,
+    key: Annotated[
+        str | None,
+        option(
+            "key", "API key; use the variable DACO_KEY to hide it from other users of the machine.", envvar="DACO_KEY"
+        ),
+    ] = None,
+) -> None:
+    """Follow a camera through the frames in a folder, and write its track.
+
+    Example: daco-serve track ride/ --out ride.gpx
+    """
+    from tqdm import tqdm
+
+    from daco_core.files import write_text
+    from daco_core.photographs.images import list_images_below
+    from daco_core.photographs.natural_order import natural_key
+    from daco_serve.client.client import Client, Refused
+    from daco_serve.client.track import TrackFrame
+    from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackSettings
+
+    check_suffix("--out", out, FORMS)
+    if not folder.is_dir():
+        raise NotFound(f"{folder} is not a folder of frames.")
+    files = sorted(list_images_below(folder), key=lambda file: natural_key(str(file.relative_to(folder))))
+    if not files:
+        raise NotFound(f"{folder} holds no photographs.")
+    frames = [TrackFrame(file, FrameHeader(timestamp=number * seconds)) for number, file in enumerate(files)]
+    settings = TrackSettings(speed=speed, step_seconds=seconds, drop=False, smooth=smooth, k=1)
+    used, states = [], []
+    with Client(url, key, index) as client:
+        bar = tqdm(total=len(files), desc="following", unit=" frames", delay=2)
+        for answer in client.track(frames, settings):
+            if isinstance(answer, SmoothedTrack):
+                states = answer.frames
+                continue
+            number = bar.n
+            bar.update()
+            if isinstance(answer, Refused):
+                typer.echo(f"{files[number]}: {answer}", err=True)
+                continue
+            used.append(number)
+            states.append(answer.track)
+        bar.close()
+    if not used:
+        raise typer.Exit(1)
+    rows = list(zip(used, (number * seconds for number in used), states, strict=True))
+    write_text(out, WRITERS[out.suffix.lower()](rows))
+    found = sum(state.status == "tracking" for _, _, state in rows)
+    typer.echo(f"{out}: {len(rows)} frames, {found} of them placed.")
+    if len(used) < len(files):
+        raise typer.Exit(1)
+
+
+Row = tuple[int, float, "TrackState"]
+
+
+def _as_csv(rows: Sequence[Row]) -> str:
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number, seconds, state in rows:
+        place = state.location
+        where = (
+            (place.latitude, place.longitude, place.heading, place.uncertainty_metres) if place else ("", "", "", "")
+        )
+        writer.writerow([number, seconds, state.status, state.probability, csv_cell(state.place or ""), *where])
+    return text.getvalue()
+
+
+def _as_geojson(rows: Sequence[Row]) -> str:
+    features = []
+    for number, seconds, state in rows:
+        properties = {"frame": number, "seconds": seconds, **state.model_dump(exclude={"location"})}
+        geometry = None
+        if (location := state.location) is not None:
+            properties |= {"heading": location.heading, "uncertainty_metres": location.uncertainty_metres}
+            geometry = {"type": "Point", "coordinates": [location.longitude, location.latitude]}
+        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    return json.dumps({"type": "FeatureCollection", "features": features}) + "\n"
+
+
+def _as_gpx(rows: Sequence[Row]) -> str:
+    """The frames that are placed, as one track; each segment is without a gap."""
+    try:
+        from gpxpy.gpx import GPX, GPXTrack, GPXTrackPoint, GPXTrackSegment
+    except ImportError as error:
+        raise MissingExtra("GPX files need the package gpxpy: pip install 'daco-serve[gpx]'.") from error
+    ride = GPXTrack()
+    segment = GPXTrackSegment()
+    for number, seconds, state in rows:
+        if state.status == "tracking" and state.location is not None:
+            point = GPXTrackPoint(state.location.latitude, state.location.longitude)
+            point.comment = f"frame {number}, {seconds:g} s, within {state.location.uncertainty_metres:g} m"
+            segment.points.append(point)
+        elif segment.points:
+            ride.segments.append(segment)
+            segment = GPXTrackSegment()
+    if segment.points:
+        ride.segments.append(segment)
+    document = GPX()
+    document.creator = "daco-serve"
+    document.tracks.append(ride)
+    return str(document.to_xml())
+
+
+WRITERS = {".csv": _as_csv, ".geojson": _as_geojson, ".gpx": _as_gpx}

@@ -1,0 +1,157 @@
+"""The frames of one camera to a running server, one after the other, and its answers: the WebSocket `/v1/track`."""
+
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ValidationError
+
+from daco_core.errors import MissingExtra
+from daco_serve.client.client import AsyncClient, Client, Photograph, Refused, Unreachable, read_photograph
+from daco_serve.http.schemas import ErrorAnswer
+from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackFailure, TrackSettings
+
+ANSWER_SECONDS = 60.0
+
+Tracked = TrackAnswer | SmoothedTrack | Refused
+
+
+@dataclass(frozen=True)
+class TrackFrame:
+    """A photograph, and what else is known of it.
+
+    Args:
+        photograph: a file, or its bytes.
+        header: time, odometry and prior.
+    """
+
+    photograph: Photograph
+    header: FrameHeader
+
+
+def track(
+    client: Client, frames: Iterable[Photograph | TrackFrame], settings: TrackSettings | None = None
+) -> Iterator[Tracked]:
+    """What the server says of each frame, in order, and where settings ask for it the whole track once more, smoothed.
+
+    A frame is sent when the answer to the one before has come, so that none is dropped.
+
+    Yields:
+        for each frame a TrackAnswer, or Refused where the server cannot use it; in the end a SmoothedTrack, if
+        `settings.smooth`.
+
+    Raises:
+        Refused: the server does not follow this camera, with the reason.
+        Unreachable: there is no server, or it ended the track.
+        MissingExtra: the package websockets is not installed.
+    """
+    sync = _websockets("websockets.sync.client")
+    settings = settings or TrackSettings()
+    exceptions = _websockets("websockets.exceptions")
+    try:
+        with sync.connect(*_address(client), **_options(client)) as connection:
+            connection.send(_message("settings", settings))
+            for frame in frames:
+                for message in _messages(frame):
+                    connection.send(message)
+                yield _read(connection.recv(timeout=ANSWER_SECONDS))
+            if settings.smooth:
+                connection.send('{"type": "finish"}')
+                yield _read(connection.recv(timeout=ANSWER_SECONDS))
+    except exceptions.InvalidStatus as error:
+        raise _refused(error.response) from error
+    except (exceptions.WebSocketException, OSError, TimeoutError) as error:
+        raise Unreachable(f"The track at {client.url} ended: {error}.") from error
+
+
+async def track_async(
+    client: AsyncClient,
+    frames: Iterable[Photograph | TrackFrame] | AsyncIterable[Photograph | TrackFrame],
+    settings: TrackSettings | None = None,
+) -> AsyncIterator[Tracked]:
+    """As `track`."""
+    import asyncio
+
+    asynchronous = _websockets("websockets.asyncio.client")
+    settings = settings or TrackSettings()
+    exceptions = _websockets("websockets.exceptions")
+    try:
+        async with asynchronous.connect(*_address(client), **_options(client)) as connection:
+
+            async def answer() -> Tracked:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    return _read(await connection.recv())
+
+            await connection.send(_message("settings", settings))
+            async for frame in _each(frames):
+                for message in await asyncio.to_thread(_messages, frame):
+                    await connection.send(message)
+                yield await answer()
+            if settings.smooth:
+                await connection.send('{"type": "finish"}')
+                yield await answer()
+    except exceptions.InvalidStatus as error:
+        raise _refused(error.response) from error
+    except (exceptions.WebSocketException, OSError, TimeoutError) as error:
+        raise Unreachable(f"The track at {client.url} ended: {error}.") from error
+
+
+async def _each(
+    frames: Iterable[Photograph | TrackFrame] | AsyncIterable[Photograph | TrackFrame],
+) -> AsyncIterator[Photograph | TrackFrame]:
+    if isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+    else:
+        for frame in frames:
+            yield frame
+
+
+def _websockets(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtra("Tracks need the package websockets: pip install websockets.") from error
+
+
+def _address(client: Client | AsyncClient) -> tuple[str]:
+    address = "ws" + client.url.removeprefix("http") + "/v1/track"
+    return (address if client.index is None else f"{address}?{urlencode({'index': client.index})}",)
+
+
+def _options(client: Client | AsyncClient) -> dict[str, Any]:
+    return {"additional_headers": client.headers, "compression": None, "max_size": None}
+
+
+def _message(kind: str, content: BaseModel) -> str:
+    return json.dumps({"type": kind, **content.model_dump(mode="json", exclude_unset=True)})
+
+
+def _messages(frame: Photograph | TrackFrame) -> list[str | bytes]:
+    if isinstance(frame, TrackFrame):
+        return [_message("frame", frame.header), read_photograph(frame.photograph)[1]]
+    return [read_photograph(frame)[1]]
+
+
+def _read(text: str | bytes) -> Tracked:
+    for kind in (TrackAnswer, SmoothedTrack, TrackFailure):
+        try:
+            answer = kind.model_validate_json(text)
+        except ValidationError:
+            continue
+        if isinstance(answer, TrackFailure):
+            return Refused(answer.error.message, answer.error.code, None)
+        return answer
+    raise Unreachable("What answers is not a daco-serve server.")
+
+
+def _refused(response: Any) -> Refused:
+    try:
+        detail = ErrorAnswer.model_validate_json(response.body or b"").error
+        return Refused(detail.message, detail.code, response.status_code)
+    except ValidationError:
+        return Refused(f"The server answered {response.status_code}.", "", response.status_code)
