@@ -41,7 +41,7 @@ class Encoder:
                 `timm:NAME`; or `torchhub:REPO:ENTRY`.
             device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
             precision: `fp32` or `bf16`. (An int8 form belongs to an index: `Index.open`.)
-            trust: run the code of others that a `torchhub:` encoder comes with.
+            trust: execute the third-party code of a `torchhub:` encoder.
 
         Raises:
             NotFound: there is no such encoder.

@@ -56,7 +56,7 @@ class Index:
         Args:
             device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
             precision: in which queries are embedded; `auto` for what the index was built for.
-            trust: run the code of others that an index with a `torchhub:` encoder needs.
+            trust: execute the third-party code of an index with a `torchhub:` encoder.
             rerank: how many candidates of a query are ranked again by local descriptors, in an index that has them; 0
                 for none.
 

@@ -38,7 +38,7 @@ def serve(settings: "ServeSettings") -> None:
     from daco_serve.operation.systemd import notify
 
     configure_logs(settings.log_format, settings.log_level)
-    # what can be refused is refused at once, before all that takes seconds
+    # what can fail, fails at once, before anything that takes seconds
     faults = [_fault(folder) for folder in find_indexes(settings.index).values()]
     if None not in faults:
         raise next(fault for fault in faults if fault is not None)

@@ -61,7 +61,7 @@ class Refused(DacoError):
 
 
 class Unreachable(DacoError):
-    """There is no server, or what answers is none of ours."""
+    """There is no server, or it is not a daco-serve server."""
 
 
 @dataclass(frozen=True)

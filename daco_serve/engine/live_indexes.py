@@ -41,7 +41,7 @@ REASONS: dict[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Running:
-    """What describes queries, warm, and the queue before it."""
+    """What embeds queries, warmed up, and the queue before it."""
 
     describer: Describer
     batcher: Batcher[Prepared, Embedding]
@@ -50,7 +50,7 @@ class Running:
     def start(cls, bundle: Bundle, settings: ServeSettings) -> "Running":
         """The engine for an index's encoder, warm: no query waits for what the first of its kind takes longer."""
         engine = query_engine(bundle, settings.device, settings.precision, settings.threads)
-        log.info("%s describes the queries.", engine.description)
+        log.info("%s embeds the queries.", engine.description)
         describer = Describer(engine, settings.max_batch)
         return cls(describer, Batcher(describer.describe, describer.at_once, settings.max_waiting))
 
@@ -147,7 +147,7 @@ class ServedIndex:
         """Takes up the live generation on disk; whether it is another than the one that answered before.
 
         Raises:
-            DacoError: there is no index, or it is damaged; what answered before goes on answering.
+            DacoError: there is no index, or it is damaged; the previous generation keeps answering.
         """
         try:
             is_new = self._load()

@@ -88,7 +88,7 @@ def _check(together: Embedding, count: int) -> None:
 
 
 def _warm(engine: Engine, at_once: int) -> None:
-    """Has the engine describe a dummy by itself and in batches, twice: on a GPU the second is recorded."""
+    """Lets the engine embed a dummy by itself and in batches, twice: on a GPU the second is recorded."""
     dummy = engine.prepare(Image.new("RGB", (engine.image_size * 4 // 3, engine.image_size)))
     for power in range((at_once - 1).bit_length() + 1):
         for _ in range(2):

@@ -188,7 +188,7 @@ def key_ring(host: str, file: Path | None, open_to_all: bool) -> KeyRing | None:
     On loopback it asks only if a file was named; elsewhere always, unless it is open to all.
 
     Raises:
-        DacoError: a key is needed and there is none, or the wishes contradict each other.
+        UsageError: a key is required and there is none, or the settings contradict each other.
     """
     if open_to_all:
         if file is not None:

@@ -101,7 +101,7 @@ class BuildReport:
 def build_index(source: str, encoder: str, out: Path, options: BuildOptions | None = None) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
-    Until it is published, and if the build fails or is stopped, what `out` held before goes on answering. Descriptors
+    Until it is published, and if the build fails or is stopped, the previous index in `out` stays in use. Descriptors
     that the same encoder made before, for the index in `out` or in a build of it that was stopped, are not made again;
     a photograph that the index held keeps its id.
 
@@ -119,7 +119,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     references = references_to_build(source, options.data_root, options.split)
     loaded = find_encoder(encoder, options.trust)
     search = options.search
-    if search.factory is not None:  # what cannot be made is refused before anything is embedded
+    if search.factory is not None:  # an impossible index fails before anything is embedded
         search = replace(search, factory=forced_factory(search.factory, loaded.dimension))
     with Writer(out, options.keep) as writer:
         live = None
@@ -162,7 +162,7 @@ def embed_and_publish(
 
 
 def publish(spec: GenerationSpec, target: Target, prove: Prove | None = None, progress: bool = False) -> Manifest:
-    """Arranges, writes, proves and publishes a generation; until then, and if it fails, the one before goes on.
+    """Arranges, writes, verifies and publishes a generation; until then, and if it fails, the previous one stays.
 
     Args:
         prove: chooses the precision of queries; None for that of the generation before.

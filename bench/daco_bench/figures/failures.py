@@ -1,4 +1,4 @@
-"""The hardest failures: where an encoder was surest of a wrong place."""
+"""The hardest failures: queries with the largest gap between a wrong match and the best right one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

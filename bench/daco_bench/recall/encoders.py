@@ -15,7 +15,7 @@ def named_engines(sources: Sequence[str], device: str = "auto", trust: bool = Fa
     Args:
         sources: each `ENCODER`, as `find_encoder` knows it, or `NAME=ENCODER`. Without a name it is
             called what `label_of` says.
-        trust: consent to running the code of others.
+        trust: consent to execute third-party code.
 
     Raises:
         DacoError: there is no such encoder, or two have the same name.

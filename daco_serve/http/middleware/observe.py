@@ -1,4 +1,4 @@
-"""Gives every request an id and tells what became of it; a failure of ours becomes a 500 that gives nothing away."""
+"""Gives every request an id and tells what became of it; an internal error becomes a 500 without details."""
 
 import logging
 import re

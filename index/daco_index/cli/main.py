@@ -189,7 +189,7 @@ def search(
     from daco_index.embedding.engines.query_engine import query_engine
     from daco_index.search.bundle import Bundle
 
-    open_rgb(image)  # a broken one is refused before all that takes seconds
+    open_rgb(image)  # a broken one fails before anything that takes seconds
     bundle = Bundle.open(index, trust, gpu.value)
     engine = query_engine(bundle, device)
     prepared = engine.prepare(open_reduced(image, engine.image_size)[0])

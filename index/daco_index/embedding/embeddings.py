@@ -48,7 +48,7 @@ class Embeddings:
 def embed_references(
     references: References, target: Target, encoder: StoredEncoder, options: EmbeddingOptions
 ) -> Embeddings:
-    """Reads the photographs and embeds those whose content is not known; ids go on from those ever given.
+    """Reads the photographs and embeds those with unknown content; new ids follow the highest one ever used.
 
     A file of the content that it had keeps its id; one with another content gets a new id.
 

@@ -26,8 +26,8 @@ def find_encoder(source: str, trust: bool = False) -> StoredEncoder:
         source: `default`, the encoder that comes with the package; a folder in our saved form; `timm:NAME`: that
             backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`, what that entry of a torch.hub
             repository returns. These two take PyTorch, once: what it makes of them is kept in the cache. Or
-            `onnx:PATH`, a network of others with a manifest beside it (`onnx_networks`).
-        trust: consent to running the code of others, which an encoder from torch.hub takes.
+            `onnx:PATH`, a third-party network with a manifest beside it (`onnx_networks`).
+        trust: consent to execute third-party code, which encoders from torch.hub require.
 
     Raises:
         DacoError: there is no such encoder, or it cannot be had, or there is no consent, or PyTorch is not installed.

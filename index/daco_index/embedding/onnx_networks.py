@@ -1,4 +1,4 @@
-"""Networks of others as ONNX files, `onnx:PATH`: with a manifest beside them, they are encoders like ours.
+"""Third-party networks as ONNX files, `onnx:PATH`: with a manifest beside them, they are encoders.
 
 The manifest has the file's name with `.json`, such as `net.json` for `net.onnx`:
 

@@ -1,8 +1,8 @@
 """In which precision queries are computed: the fastest that is proved to find the references as fp32 does.
 
-References are always described in fp32, whatever is chosen, so an index's descriptors never depend on it and stay
+References are always embedded in fp32, whatever is chosen, so an index's descriptors never depend on it and stay
 comparable through additions, merges and other machines. A precision is proved as it will be used: degraded copies of
-reference photographs, described in it, are looked up among the fp32 descriptors of the references.
+reference photographs, embedded in it, are looked up among the fp32 descriptors of the references.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""What the manifest says of the precision in which queries are described."""
+"""The manifest's record of the precision of queries."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ class Tried:
     """What was measured of a precision.
 
     Args:
-        recall, recall_fp32: R@1 of the degraded copies in percent, described in this precision and in fp32.
+        recall, recall_fp32: R@1 of the degraded copies in percent, embedded in this precision and in fp32.
         agreement: mean cosine of the two descriptors of one copy.
         speedup: CPU time of fp32 for one photograph as a multiple of this one's; on a GPU, time.
         accepted: whether it may be used.

@@ -63,7 +63,7 @@ class Manifest:
         left_out: files of the sources that were removed from the index on purpose, absolute.
         next_id: above every id that this index ever gave, so that none is given twice.
         search: how the descriptors are searched, and why so.
-        queries: the precision that queries are described in, and what it costs.
+        queries: the precision of queries, and what it costs.
     """
 
     generation: int

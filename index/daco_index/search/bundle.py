@@ -82,7 +82,7 @@ class Bundle:
         """The live generation of the index in a folder, once every byte of it has been verified.
 
         Args:
-            trust: consent to running the code of others, without which an encoder from torch.hub is refused.
+            trust: consent to execute third-party code, which encoders from torch.hub require.
             gpu: whether it is to be searched on a GPU; with `auto`, where FAISS sees one and has such an index there,
                 and the index is large enough.
 

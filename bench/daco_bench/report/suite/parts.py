@@ -58,7 +58,7 @@ def all_parts(name: str, data_root: Path, work: Path, quick: bool) -> list[Suite
 
     Args:
         name, data_root: the data set, with twins, that is trained on and asked.
-        work: folder for what the parts train and build, so that a part that was stopped goes on.
+        work: folder for what the parts train and build, so that a part that was stopped can be resumed.
         quick: the smallest sizes, to see that everything runs; the figures say little.
     """
     data = ("--data-root", str(data_root))

@@ -1,4 +1,4 @@
-"""Runs of the suite on disk: what each part printed, kept as it comes, so that a run that was stopped goes on.
+"""Runs of the suite on disk: what each part printed, kept as it comes, so that a run can be resumed.
 
 OUT/runs/0001/run.json       when, the machine, the commands, and whether it is finished
 OUT/runs/0001/recall.json    what the part printed

@@ -97,7 +97,7 @@ class ServedOnGpu(Served):
 
 
 class BareFaiss:
-    """The same FAISS index in memory, asked without any code of ours; the exact vectors decide here, too."""
+    """The same FAISS index in memory, searched without our code; the exact vectors rank here, too."""
 
     PARAMETERS: ClassVar[Any] = faiss.ParameterSpace
 
@@ -137,7 +137,7 @@ class BareFaiss:
 
 
 class BareFaissOnGpu(BareFaiss):
-    """The same FAISS index on a GPU, asked without any code of ours; the exact vectors decide in main memory."""
+    """The same FAISS index on a GPU, searched without our code; the exact vectors rank in main memory."""
 
     PARAMETERS: ClassVar[Any] = getattr(faiss, "GpuParameterSpace", None)  # faiss-cpu has none
 

@@ -1,4 +1,4 @@
-"""The floor under every server: photographs decoded, described and looked up in a bare loop, without HTTP.
+"""The floor under every server: photographs decoded, embedded and searched in a bare loop, without HTTP.
 
 Run as a program, `python -m daco_serve.benchmark.serving.floor INDEX CORES PHOTOGRAPH...`, it reads lines of
 `LOOPS SECONDS` and prints a line of JSON for each.

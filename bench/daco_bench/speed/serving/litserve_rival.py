@@ -16,7 +16,7 @@ from daco_bench.speed.serving.rival import Rival
 
 
 class QueryAPI(litserve.LitAPI):  # type: ignore[misc]
-    """Decode, batch what has one shape, describe, look up."""
+    """Decodes, batches images of one shape, embeds and searches."""
 
     def setup(self, device: str) -> None:
         torch.set_num_threads(1)

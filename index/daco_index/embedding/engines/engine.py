@@ -73,7 +73,7 @@ class Engine(Protocol):
         """As `embed_prepared`, with the local descriptors, for an encoder that has them. Raises as `embed_prepared`."""
 
     def for_many(self) -> "Engine":
-        """The form of it that describes many with the least work in all: itself, where there is no other."""
+        """The form of it that embeds many photographs with the least total work: itself, if there is no other."""
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """RGB images to descriptors: n images to (n, dimension). Raises what `prepare` and `embed_prepared` raise."""

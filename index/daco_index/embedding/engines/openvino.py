@@ -64,7 +64,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": goal.upper(),
             "INFERENCE_NUM_THREADS": threads,
         }
-        self._unscaled = not encoder.has_weights  # networks of others may give any length
+        self._unscaled = not encoder.has_weights  # third-party networks may give any length
         self._pooling = None  # a network of its own where the backbone computes in less than float32
         if precision == "fp32":
             self._compiled = compiled(f"{network} whole", lambda: whole_model(encoder), settings)

@@ -1,4 +1,4 @@
-"""The engine that describes the queries of an index."""
+"""The engine that embeds the queries of an index."""
 
 import logging
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def query_precision(bundle: Bundle, device: str = "auto", requested: PrecisionRequest = "auto") -> Precision:
-    """The precision that queries are described in: by `auto` the one that was proved when the index was built.
+    """The precision of queries: with `auto`, the one that passed the test when the index was built.
 
     Where this machine lacks that one it is fp32, with a word.
 

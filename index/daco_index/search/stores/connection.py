@@ -57,7 +57,7 @@ class Connection:
             patience: seconds after which that is given up.
 
         Raises:
-            StoreAway: the server does not answer, or goes on refusing.
+            StoreAway: the server does not answer, or keeps rejecting requests.
             DacoError: it says that the call is wrong.
         """
         import grpc

@@ -238,7 +238,7 @@ class FaissStore:
         # where nothing nominates candidates, each query reads them all
         self._every = Exact(in_large_pages(every) if self._mapped and self.candidates is None else every)
         self._ids: NDArray[np.int64] = faiss.vector_to_array(exact.id_map)
-        # in every index of ours they rise, and need no order beside them
+        # in every index of daco-index they rise, and need no order beside them
         rising = bool((self._ids[1:] > self._ids[:-1]).all())
         self._order = None if rising else np.argsort(self._ids, kind="stable")
         self._on_gpu, self._turn = None, nullcontext()
@@ -298,7 +298,7 @@ def check_factory(factory: str, dimension: int) -> faiss.Index:
     """An empty candidate index by FAISS's name for it.
 
     Its own metric is the Euclidean distance, which orders vectors of length 1 as the inner product does and, unlike it,
-    goes on doing so after a PCA, which moves the origin.
+    still does so after a PCA, which moves the origin.
 
     Raises:
         DacoError: FAISS does not know it, or it does not go with the dimension.

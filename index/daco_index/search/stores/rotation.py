@@ -15,7 +15,7 @@ def set_rotation(candidates: faiss.Index, sample: NDArray[np.float32]) -> None:
 
     The parametric solution of Ge et al., Optimized Product Quantization (CVPR 2013), section 4.2: the principal axes,
     of which each goes, the largest first, to the code whose axes have the smallest product of variances so far. FAISS's
-    own goes on from a random rotation by iterations, which take many times as long.
+    own starts from a random rotation and iterates, which take many times as long.
 
     Args:
         candidates: not trained yet.
