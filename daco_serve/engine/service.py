@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from PIL import Image
@@ -19,6 +18,7 @@ from daco_serve.engine.fair_turns import FairTurns
 from daco_serve.engine.index_names import find_indexes, passed_over
 from daco_serve.engine.live_indexes import NOT_READY, Engines, Live, ServedIndex
 from daco_serve.engine.lookup import Lookup, look_up
+from daco_serve.engine.references.files import ReferenceFiles
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
@@ -40,7 +40,7 @@ class Service:
         self.settings = settings
         self._first = first
         self._settled = first is not None  # else, until it has answered, the first of those that are found
-        self.threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="thumbnail")
+        self.references = ReferenceFiles(settings.threads)
         self.decoding = FairTurns(settings.threads)
         self.indexes: dict[str, ServedIndex] = {}
         self._engines = Engines(settings)
@@ -159,7 +159,7 @@ class Service:
 
     def close(self) -> None:
         """Ends the threads and processes that work for it, once no request does."""
-        self.threads.shutdown(wait=False)
+        self.references.close()
         for index in self.indexes.values():
             index.close()
         self.decoding.close()

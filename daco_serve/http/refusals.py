@@ -38,6 +38,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "unknown_reference": (404, "The index has no reference photograph 12."),
     "unknown_index": (404, "There is no index 'harbour' here; there is day, fog."),
     "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
+    "reference_away": (503, "The disk that holds reference photograph 12 does not answer."),
     "key_missing": (401, "This server requires a key: send it as 'Authorization: Bearer KEY'."),
     "key_wrong": (401, "This key is unknown: it was mistyped or removed."),
     "wrong_origin": (403, "Pages of other sites may not query this server; --cors-origin allows one."),

@@ -1,11 +1,26 @@
 """Reference photographs are served by id, and only by id."""
 
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import httpx
+import pytest
 from PIL import Image
 
+from daco_index.build import BuildOptions, build_index
+from daco_index.search.catalog import Entry
+from daco_serve.engine.references import files as files_module
+from daco_serve.engine.references.files import ReferenceFiles
+
+from .conftest import hosted
+from .test_indexes import wait_for
 from .test_refusals import refused
 
 
@@ -62,3 +77,80 @@ def test_ids_that_the_index_does_not_have_are_404(client: httpx.Client) -> None:
         refused(client.get(f"/v1/references/{number}/image"), 404, "unknown_reference")
     refused(client.get("/v1/references/..%2f..%2fetc%2fpasswd/image"), 404, "not_found")
     refused(client.get("/v1/references/0/image?width=9999"), 422, "invalid_request")
+
+
+@pytest.fixture
+def own_photographs(photographs: Path, encoder_folder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Photographs that a test may change, and their index."""
+    folder = tmp_path / "own"
+    shutil.copytree(photographs, folder)
+    build_index(str(folder), str(encoder_folder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
+    return folder, tmp_path / "map"
+
+
+@pytest.mark.parametrize("width", ["", "?width=50"])
+def test_a_photograph_that_was_exchanged_since_is_gone(own_photographs: tuple[Path, Path], width: str) -> None:
+    folder, index = own_photographs
+    secret = folder.parent / "secret.png"
+    shutil.copy(folder / "1.png", secret)
+    with hosted(index) as address:
+        assert httpx.get(f"{address}/v1/references/0/image").status_code == 200
+        for file in (folder / "0.png", folder / "2.png"):
+            file.unlink()
+        (folder / "0.png").symlink_to(secret)
+        os.mkfifo(folder / "2.png")
+        (folder / "3.png").write_bytes((folder / "3.png").read_bytes()[:-1])
+        (folder / "4.png").unlink()
+        for number in (0, 2, 3, 4):
+            refused(httpx.get(f"{address}/v1/references/{number}/image{width}"), 410, "reference_gone")
+        assert httpx.get(f"{address}/v1/references/5/image{width}").status_code == 200
+
+
+def test_a_disk_that_hangs_or_fails_stops_neither_queries_nor_the_server(
+    index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (photographs / "3.png").read_bytes()
+    hangs = threading.Event()
+    read = files_module._matching_content
+
+    def read_slowly(entry: Entry) -> bytes:
+        if entry.id == 5:
+            raise OSError(errno.EIO, "Input/output error")
+        hangs.wait(30)
+        return read(entry)
+
+    monkeypatch.setattr(files_module, "_matching_content", read_slowly)
+    monkeypatch.setattr(files_module, "SECONDS", 0.3)
+    with hosted(index) as address:
+        refused(httpx.get(f"{address}/v1/references/5/image"), 503, "reference_away")
+        with ThreadPoolExecutor(12) as pool:
+            asked = [pool.submit(httpx.get, f"{address}/v1/references/{n % 5}/image?width=50") for n in range(12)]
+            for future in asked:
+                refused(future.result(), 503, "reference_away")
+        assert httpx.get(f"{address}/healthz", timeout=2).status_code == 200
+        assert httpx.post(f"{address}/v1/query", content=content, timeout=5).status_code == 200
+        hangs.set()
+        wait_for(lambda: httpx.get(f"{address}/v1/references/1/image?width=50").status_code == 200)
+
+
+def test_a_smaller_form_is_decoded_small_and_kept(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (4000, 3000), "navy").save(buffer, "JPEG")
+    content = buffer.getvalue()
+    entry = Entry(1, "/x.jpg", "x", None, None, None, 4000, 3000, hashlib.sha256(content).hexdigest())
+    decoded: list[tuple[int, int]] = []
+    reduced = files_module.open_reduced
+
+    def open_reduced(path: str, size: int, content: bytes) -> tuple[Image.Image, tuple[int, int]]:
+        image, full = reduced(path, size, content)
+        decoded.append(image.size)
+        return image, full
+
+    monkeypatch.setattr(files_module, "open_reduced", open_reduced)
+    monkeypatch.setattr(files_module, "_matching_content", lambda entry: content)
+    references = ReferenceFiles(1)
+    for _ in range(3):
+        made = asyncio.run(references.thumbnail(entry, 480))
+        assert Image.open(BytesIO(made)).size == (480, 360)
+    assert decoded == [(1000, 750)]  # a quarter, which is more than twice what is wanted; once
+    references.close()

@@ -1,17 +1,11 @@
 """`/v1/references/{id}`: what the index knows of a reference photograph, and the photograph itself."""
 
 import asyncio
-import os
-from io import BytesIO
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
-from PIL import Image
 
-from daco_core.errors import DacoError
-from daco_core.photographs.images import open_rgb
 from daco_index.search.catalog import Entry
 from daco_serve.engine.live_indexes import Live
 from daco_serve.http.answers import image_address
@@ -22,7 +16,6 @@ from daco_serve.http.schemas import ReferenceAnswer
 router = APIRouter(prefix="/v1/references", tags=["references"])
 
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
-THUMBNAIL_QUALITY = 85
 IMAGE_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind: {} for kind in sorted(set(MEDIA_TYPES.values()))}, "description": "The file."}
 }
@@ -55,7 +48,7 @@ def reference(id: int, service: ServiceOf, index: IndexName = None) -> Reference
     response_class=Response,
     responses={
         **IMAGE_ANSWERS,
-        **documented("unknown_reference", "unknown_index", "reference_gone", "invalid_request"),
+        **documented("unknown_reference", "unknown_index", "reference_gone", "reference_away", "invalid_request"),
     },
 )
 async def reference_image(
@@ -73,14 +66,11 @@ async def reference_image(
     headers = {"ETag": f'"{entry.sha256[:32]}-{width or "file"}"', "Cache-Control": "no-cache"}
     if _is_known(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    file = Path(entry.path)
-    if not (file.is_file() and os.access(file, os.R_OK)):
-        raise _gone(entry)
-    if width is None:
-        return FileResponse(file, media_type=MEDIA_TYPES.get(file.suffix.lower()), headers=headers)
-    loop = asyncio.get_running_loop()
-    content = await loop.run_in_executor(service.threads, _thumbnail, entry, width)
-    return Response(content, media_type="image/jpeg", headers=headers)
+    if width is not None:
+        content = await service.references.thumbnail(entry, width)
+        return Response(content, media_type="image/jpeg", headers=headers)
+    file = await service.references.verified(entry)
+    return FileResponse(file, media_type=MEDIA_TYPES.get(file.suffix.lower()), headers=headers)
 
 
 def _is_known(given: list[str], tag: str) -> bool:
@@ -94,20 +84,3 @@ def _find(live: Live, id: int) -> Entry:
     if not found:
         raise Refusal("unknown_reference", f"The index has no reference photograph {id}.")
     return found[0]
-
-
-def _gone(entry: Entry) -> Refusal:
-    return Refusal(
-        "reference_gone", f"The file of reference photograph {entry.id} is no longer where it was when it was indexed."
-    )
-
-
-def _thumbnail(entry: Entry, width: int) -> bytes:
-    try:
-        image = open_rgb(Path(entry.path))
-    except DacoError as error:
-        raise _gone(entry) from error
-    image.thumbnail((width, image.height), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY)
-    return buffer.getvalue()
