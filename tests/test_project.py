@@ -101,6 +101,20 @@ def test_imports_run_in_one_direction() -> None:
             assert not set(imported) & set(packages[position + 1 :]), file.relative_to(ROOT)
 
 
+def test_one_module_of_the_index_reaches_training_and_two_reach_pytorch() -> None:
+    """The others run where neither is installed; `devices` asks PyTorch for its GPUs once it has found a driver."""
+    engines = ROOT / "index" / "daco_index" / "embedding" / "engines"
+    for folder in ("core", "index", "daco_serve"):
+        for file in (ROOT / folder).rglob("*.py"):
+            imported = set(re.findall(r"^(?:from|import) (\w+)", file.read_text(), flags=re.MULTILINE))
+            if file != engines / "pytorch.py":
+                assert "daco_training" not in re.findall(
+                    r"^\s*(?:from|import) (\w+)", file.read_text(), flags=re.MULTILINE
+                ), file.relative_to(ROOT)
+            if file not in (engines / "pytorch.py", engines / "cuda_graphs.py"):
+                assert not imported & {"torch", "torchvision", "timm", "lightning"}, file.relative_to(ROOT)
+
+
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if tracked.returncode:

@@ -71,7 +71,8 @@ def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
         DacoError: it ends in something else.
     """
     if file.suffix.lower() not in suffixes:
-        raise UsageError(f"{name} must end in {' or '.join(suffixes)}; {file} does not.")
+        known = " or ".join(filter(None, [", ".join(suffixes[:-1]), suffixes[-1]]))
+        raise UsageError(f"{name} must end in {known}; {file} does not.")
 
 
 Trust = Annotated[

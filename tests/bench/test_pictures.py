@@ -255,8 +255,8 @@ def test_t_sne_of_a_data_set_has_a_panel_for_each_encoder(
 @pytest.mark.parametrize(
     ("command", "options", "sentence"),
     [
-        ("strips", ["--out", "strips.svg"], "--out ends in .png, .jpg or .jpeg, which strips.svg does not."),
-        ("tsne", ["--out", "tsne.gif"], "--out ends in .svg, .png or .pdf, which tsne.gif does not."),
+        ("strips", ["--out", "strips.svg"], "--out must end in .png, .jpg or .jpeg; strips.svg does not."),
+        ("tsne", ["--out", "tsne.gif"], "--out must end in .svg, .png or .pdf; tsne.gif does not."),
         ("strips", ["--direction", "b->c"], "No direction 'b->c' here: there is a->b, b->a, a<->b."),
         ("map", [], "12 of 12 photographs have no position"),
         ("curves", ["--encoder", "x=ENCODER", "--encoder", "x=ENCODER"], "Two encoders are called 'x'"),
