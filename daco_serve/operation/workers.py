@@ -112,13 +112,31 @@ class _Worker:
         self.process: BaseProcess | None = None
 
     def start(self) -> None:
-        self._reports, theirs = self._context.Pipe(duplex=False)
+        reports, theirs = self._context.Pipe(duplex=False)
         arguments = (self._settings, self._listener, theirs, self._first)
         process = self._context.Process(target=_work, args=arguments, name=self._name)
-        process.start()
-        theirs.close()  # so that its end is seen here when the worker dies
+        try:
+            process.start()
+        except BaseException:
+            reports.close()
+            raise
+        finally:
+            theirs.close()  # so that its end is seen here when the worker dies
+        self._reports = reports
         self.process, self.summaries = process, []
         self._started = self._heard = time.monotonic()
+
+    def _start_again(self) -> None:
+        """Starts it, or tries again later where there are no files, processes or memory for it now."""
+        try:
+            self.start()
+        except OSError as error:
+            self._failures += 1
+            self._next_start = time.monotonic() + self._pause()
+            log.error("%s cannot be started (%s).", self._name.capitalize(), error.strerror)
+
+    def _pause(self) -> float:
+        return min(LONGEST_PAUSE_SECONDS, 2.0 ** (self._failures - 2)) if self._failures > 1 else 0.0
 
     @property
     def sources(self) -> list[Connection | int]:
@@ -139,7 +157,7 @@ class _Worker:
         """Hears what the process says; replaces it if it is gone or hangs."""
         if self.process is None:
             if time.monotonic() >= self._next_start:
-                self.start()
+                self._start_again()
             return
         while self.process is not None and self._reports.poll():
             report = self._report()
@@ -176,8 +194,7 @@ class _Worker:
         metrics.forget_worker(self.process.pid)
         steady = bool(self.summaries) and time.monotonic() - self._started > STEADY_SECONDS
         self._failures = 0 if steady else self._failures + 1
-        pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (self._failures - 2)) if self._failures > 1 else 0.0
-        self._next_start = time.monotonic() + pause
+        self._next_start = time.monotonic() + self._pause()
         log.error("%s %s; another takes its place.", self._name.capitalize(), _how_it_ended(self.process))
         self.process = None
 

@@ -211,3 +211,10 @@ def test_a_decoder_that_cannot_run_is_the_servers_fault_and_shows_in_its_readine
         monkeypatch.setattr(decoders_module, "START_SECONDS", 30.0)
         assert httpx.get(f"{address}/readyz", timeout=60).status_code == 200
         assert httpx.post(f"{address}/v1/query", content=encoded("PNG"), timeout=60).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the score is Linux's")
+def test_where_memory_runs_out_a_decoder_goes_before_the_server(decoders: Decoders) -> None:
+    decoders.decode(encoded("PNG"), 64, False)
+    (decoder,) = processes(decoders)
+    assert Path(f"/proc/{decoder}/oom_score_adj").read_text().strip() == "1000"

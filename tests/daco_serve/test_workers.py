@@ -1,15 +1,22 @@
 """Several workers behind one port answer like one server, and none is missed for long."""
 
+import errno
+import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
+
+from daco_serve.operation.settings import ServeSettings
+from daco_serve.operation.workers import _Worker
 
 from .conftest import COMMAND, served
 
@@ -88,3 +95,30 @@ def test_an_index_that_workers_cannot_load_is_one_sentence(own_index: Path) -> N
     assert done.returncode == 1 and not done.stdout
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
     assert "model.safetensors" in done.stderr
+
+
+def test_a_worker_that_cannot_be_replaced_now_is_tried_again_and_its_pipe_is_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    attempts: list[int] = []
+
+    class Process:
+        def __init__(self, **arguments: object) -> None:
+            """As multiprocessing's."""
+
+        def start(self) -> None:
+            attempts.append(1)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    context = multiprocessing.get_context("spawn")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with socket.socket() as listener:
+        starved = mock.Mock(Pipe=context.Pipe, Process=Process)
+        worker = _Worker(starved, ServeSettings(index=("x",)), listener, 1, "x")
+        for _ in range(3):
+            worker.look_after()
+        assert len(attempts) == 2  # the first at once, the next after a pause
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert "Worker 1 cannot be started (Too many open files)." in caplog.messages
+    with pytest.raises(OSError, match="Too many"):  # while the server starts, it is the reason why it does not
+        worker.start()
