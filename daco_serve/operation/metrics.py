@@ -22,7 +22,7 @@ request_seconds = Histogram(
 refusals = Counter("daco_refusals", "Requests refused, by the code that the client was told.", ["code"])
 faults = Counter("daco_faults", "Failures of the server's own parts: decoder, encoder.", ["part"])
 stage_seconds = Histogram(
-    "daco_stage_seconds", "Parts of a query: upload, decode, embed, search.", ["stage"], buckets=SECONDS
+    "daco_stage_seconds", "Parts of a query: upload, decode, embed, search, rerank.", ["stage"], buckets=SECONDS
 )
 batch_size = Histogram(
     "daco_batch_photographs", "Photographs that went through the encoder together.", buckets=PHOTOGRAPHS
