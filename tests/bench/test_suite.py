@@ -8,7 +8,7 @@ from pathlib import Path
 from daco_bench.report.suite.figures import figures, higher_is_better
 from daco_bench.report.suite.page import sections, worse
 from daco_bench.report.suite.parts import RECALLS, SERVE, SuitePart, all_parts
-from daco_bench.report.suite.runs import Run, begin_run, do_parts
+from daco_bench.report.suite.runs import SuiteRun, begin_run, do_parts
 
 SETTINGS = {"name": "places"}
 
@@ -18,7 +18,7 @@ def recall_part(places: Path, encoder: Path, name: str = "recall") -> SuitePart:
     return SuitePart(name, "Recall", options, RECALLS)
 
 
-def recall_of(run: Run, part: SuitePart) -> float:
+def recall_of(run: SuiteRun, part: SuitePart) -> float:
     result = run.result(part)
     assert result is not None
     return float(result["rows"][0]["recall"]["R@1"])

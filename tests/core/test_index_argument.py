@@ -14,7 +14,7 @@ from daco_core.index_argument import IndexCommand
 from ..documentation.checks import PROJECT, ours
 
 # where --index means something else: FAISS's name for one; which of a server's; all that a server answers from
-OTHERS = {"daco-index build", "daco-serve query", "daco-serve run", "daco-bench serve"}
+OTHERS = {"daco-index build", "daco-serve query", "daco-serve track", "daco-serve run", "daco-bench serve"}
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from daco_training.city.rendering.weather import (
     expose,
     extinction,
 )
-from daco_training.city.streets.geometry import Frame, Soup
+from daco_training.city.streets.geometry import Soup, StreetFrame
 
 SIZE, PLACES, SEED = 64, 4, 3
 
@@ -298,7 +298,7 @@ def test_the_depth_that_fog_uses_is_metres_along_the_ray() -> None:
 
     soup = Soup()
     square = np.array([[[-99, 0, -99], [99, 0, -99], [99, 0, 99], [-99, 0, 99]]], float)
-    soup.quads("paint", Frame((0.0, 20.0), (1.0, 0.0)).world(square))
+    soup.quads("paint", StreetFrame((0.0, 20.0), (1.0, 0.0)).world(square))
     wall = make_mesh("wall", soup.parts()["paint"], {"type": "diffuse"})
     scene = mitsuba().load_dict({"type": "scene", "wall": wall, "sky": {"type": "constant"}})
     seen = trace(scene, scene, Pose(0.0, 0.0, 0.0, 90.0, 0.0, 0.0), 84, 64, samples=2, seed=0, sky_shows=False)
@@ -311,7 +311,7 @@ def test_the_depth_that_fog_uses_is_metres_along_the_ray() -> None:
 
 def test_a_facade_frame_faces_the_street_whichever_side_it_is_on() -> None:
     square = np.array([[[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]]], float)
-    for frame, inward in ((Frame((0.0, 5.0), (1.0, 0.0)), -1.0), (Frame((9.0, -5.0), (-1.0, 0.0)), 1.0)):
+    for frame, inward in ((StreetFrame((0.0, 5.0), (1.0, 0.0)), -1.0), (StreetFrame((9.0, -5.0), (-1.0, 0.0)), 1.0)):
         soup = Soup()
         soup.quads("facade", frame.world(square))
         part = soup.parts()["facade"]

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from daco_bench.report.html_page import Section, Table
 from daco_bench.report.suite.figures import figures, higher_is_better
 from daco_bench.report.suite.parts import SuitePart
-from daco_bench.report.suite.runs import Run
+from daco_bench.report.suite.runs import SuiteRun
 from daco_bench.speed.machine import in_words
 
 CHANGED = 0.1  # a figure that moved by less of itself is not called better or worse
 
 
-def sections(run: Run, before: Run | None, parts: Sequence[SuitePart]) -> list[Section]:
+def sections(run: SuiteRun, before: SuiteRun | None, parts: Sequence[SuitePart]) -> list[Section]:
     """A section for each part, in order: its figures, or that it failed."""
     note = ""
     if before is not None and before.about["machine"] != run.about["machine"]:
@@ -31,7 +31,7 @@ def sections(run: Run, before: Run | None, parts: Sequence[SuitePart]) -> list[S
     return found
 
 
-def worse(run: Run, before: Run | None, parts: Sequence[SuitePart]) -> list[str]:
+def worse(run: SuiteRun, before: SuiteRun | None, parts: Sequence[SuitePart]) -> list[str]:
     """The figures that got worse by more than a tenth of themselves, each with its part."""
     return [
         f"{part.name}: {line[0]} {line[2]} -> {line[1]}"

@@ -24,7 +24,7 @@ STOPPED = 130  # the exit code at Ctrl-C
 
 
 @dataclass(frozen=True)
-class Run:
+class SuiteRun:
     """One run of the suite: the folder that it is in."""
 
     folder: Path
@@ -47,7 +47,7 @@ class Run:
         write_page(self.folder / RUN_FILE, json.dumps({**self.about, **changes}, indent=2) + "\n")
 
 
-def begin_run(out: Path, settings: dict[str, Any]) -> tuple[Run, Run | None]:
+def begin_run(out: Path, settings: dict[str, Any]) -> tuple[SuiteRun, SuiteRun | None]:
     """The run to do: the newest if it was stopped and has these settings, else a new one; and the one before it.
 
     That is the newest that was finished under the same settings, whichever parts it had.
@@ -55,13 +55,13 @@ def begin_run(out: Path, settings: dict[str, Any]) -> tuple[Run, Run | None]:
     Raises:
         DacoError: the folder cannot be written.
     """
-    earlier = [Run(file.parent) for file in sorted((out / "runs").glob(f"*/{RUN_FILE}"))]
+    earlier = [SuiteRun(file.parent) for file in sorted((out / "runs").glob(f"*/{RUN_FILE}"))]
     alike = [run for run in earlier if {**run.about["settings"], "parts": None} == {**settings, "parts": None}]
     before = next((run for run in reversed(alike) if run.about["finished"]), None)
     if earlier and not earlier[-1].about["finished"] and earlier[-1].about["settings"] == settings:
         return earlier[-1], before
     number = 1 + max((int(run.folder.name) for run in earlier), default=0)
-    run = Run(out / "runs" / f"{number:04d}")
+    run = SuiteRun(out / "runs" / f"{number:04d}")
     about = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -73,7 +73,7 @@ def begin_run(out: Path, settings: dict[str, Any]) -> tuple[Run, Run | None]:
     return run, before
 
 
-def do_parts(run: Run, parts: Sequence[SuitePart], note: Callable[[str], None]) -> None:
+def do_parts(run: SuiteRun, parts: Sequence[SuitePart], note: Callable[[str], None]) -> None:
     """Runs the parts that have no result yet, each as a command of its own; one that fails does not stop the others.
 
     Raises:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daco_training.city.streets.geometry import Colour, Frame, Soup, linear
+from daco_training.city.streets.geometry import Colour, Soup, StreetFrame, linear
 
 CAR_COLOURS = (
     (20, 20, 22), (236, 236, 236), (120, 124, 128), (186, 188, 190), (150, 24, 28), (24, 48, 110), (40, 74, 60),
@@ -67,7 +67,7 @@ def add_lamp(soup: Soup, style: int, x: float, y: float, tint: Colour) -> Lamp:
 
 
 def add_blade(
-    soup: Soup, frame: Frame, u: float, bottom: float, size: float, shade: tuple[int, int, int], glows: bool
+    soup: Soup, frame: StreetFrame, u: float, bottom: float, size: float, shade: tuple[int, int, int], glows: bool
 ) -> None:
     """A sign that stands out from a facade on a bracket; `glows` makes its faces shine."""
     colour = linear(*shade)
@@ -152,7 +152,7 @@ def add_car(soup: Soup, rng: np.random.Generator, x: float, y: float, turn: floa
             out = np.array([-s * across, c * across, 0.0])
             soup.tube("paint", centre - 0.1 * out, centre + 0.12 * out, (0.32, 0.32), (0.015, 0.015, 0.015), 12)
             soup.tube("gloss", centre + 0.1 * out, centre + 0.13 * out, (0.19, 0.17), (0.3, 0.3, 0.32), 8)
-    frame = Frame((x, y), (c, s))
+    frame = StreetFrame((x, y), (c, s))
     for aside in (-0.62, 0.62):
         soup.box(
             "gloss",
@@ -184,9 +184,9 @@ def add_small(soup: Soup, rng: np.random.Generator, x: float, y: float) -> None:
         soup.tube("paint", foot, foot + [0, 0, 0.9], (0.07, 0.07), (0.05, 0.05, 0.05), 8)
     elif kind == 2:
         wood = linear(120, 84, 50)
-        soup.box("paint", Frame((x, y), (1, 0)), (-0.8, -0.22, 0.5), (0.8, 0.22, 0.57), wood)
-        soup.box("paint", Frame((x, y), (1, 0)), (-0.7, -0.2, 0.1), (-0.6, 0.2, 0.5), (0.05, 0.05, 0.05))
-        soup.box("paint", Frame((x, y), (1, 0)), (0.6, -0.2, 0.1), (0.7, 0.2, 0.5), (0.05, 0.05, 0.05))
+        soup.box("paint", StreetFrame((x, y), (1, 0)), (-0.8, -0.22, 0.5), (0.8, 0.22, 0.57), wood)
+        soup.box("paint", StreetFrame((x, y), (1, 0)), (-0.7, -0.2, 0.1), (-0.6, 0.2, 0.5), (0.05, 0.05, 0.05))
+        soup.box("paint", StreetFrame((x, y), (1, 0)), (0.6, -0.2, 0.1), (0.7, 0.2, 0.5), (0.05, 0.05, 0.05))
     elif kind == 3:
         soup.tube("paint", foot, foot + [0, 0, 0.5], (0.35, 0.45), linear(150, 130, 110), 10)
         spots = foot + [0, 0, 0.7] + 0.25 * rng.standard_normal((60, 3))

@@ -10,7 +10,7 @@ BLANK_UV = np.zeros(2)
 
 
 @dataclass(frozen=True)
-class Frame:
+class StreetFrame:
     """A vertical plane to build along: u to the right of one who faces it, d behind it, z up; all in metres."""
 
     origin: tuple[float, float]
@@ -68,7 +68,7 @@ class Soup:
         shades = np.repeat(np.broadcast_to(np.asarray(colour, float), (count, 3)), 4, axis=0)
         self.add(material, corners.reshape(-1, 3), faces, None if uv is None else uv.reshape(-1, 2), shades)
 
-    def box(self, material: str, frame: Frame, low: Point, high: Point, colour: Colour) -> None:
+    def box(self, material: str, frame: StreetFrame, low: Point, high: Point, colour: Colour) -> None:
         """Add a box between two corners given as (u, d, z)."""
         (a, b, c), (p, q, r) = low, high
         corners = np.array(

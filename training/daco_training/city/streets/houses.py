@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from daco_training.city.streets.buildings import Building, Opening
-from daco_training.city.streets.geometry import Colour, Frame, Soup, linear
+from daco_training.city.streets.geometry import Colour, Soup, StreetFrame, linear
 
 DEPTH = 10.0  # metres from a building's facade to its back
 
@@ -59,7 +59,7 @@ def _reveals(openings: Iterable[Opening], recess: float) -> np.ndarray:
     return np.array(quads)
 
 
-def _roof(soup: Soup, frame: Frame, building: Building) -> None:
+def _roof(soup: Soup, frame: StreetFrame, building: Building) -> None:
     u, w, h, rise = building.start, building.width, building.height, building.roof_rise
     wall, tile = _shade(building.wall_shade, 0.8), _shade(building.roof_shade)
     sides = [
@@ -98,7 +98,7 @@ def _roof(soup: Soup, frame: Frame, building: Building) -> None:
     soup.add("paint", frame.world(ends), np.array([[0, 1, 2], [3, 4, 5]]), colour=shade)
 
 
-def _relief(soup: Soup, frame: Frame, building: Building) -> None:
+def _relief(soup: Soup, frame: StreetFrame, building: Building) -> None:
     """What stands out from the wall: cornice, sills, balconies, awning."""
     u, w, h = building.start, building.width, building.height
     trim = _shade(building.trim_shade)
@@ -128,7 +128,7 @@ def _relief(soup: Soup, frame: Frame, building: Building) -> None:
 
 
 def build_row(
-    soup: Soup, frame: Frame, row: list[Building], uv_low: tuple[float, float], uv_metre: tuple[float, float]
+    soup: Soup, frame: StreetFrame, row: list[Building], uv_low: tuple[float, float], uv_metre: tuple[float, float]
 ) -> None:
     """Add a row to the soup. A facade's point (u, z) lies at `uv_low + (u, z) * uv_metre` of the facade texture."""
 

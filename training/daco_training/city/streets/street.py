@@ -9,7 +9,7 @@ from daco_training.city.plan import STREET_LENGTH, stream
 from daco_training.city.streets import facade
 from daco_training.city.streets.buildings import SIGNS, Building, draw_row
 from daco_training.city.streets.furniture import LAMP_TINTS, Lamp, add_blade, add_car, add_lamp, add_small, add_tree
-from daco_training.city.streets.geometry import Frame, Part, Soup
+from daco_training.city.streets.geometry import Part, Soup, StreetFrame
 from daco_training.city.streets.ground import lay_ground, paint_ground
 from daco_training.city.streets.houses import build_row
 
@@ -36,13 +36,13 @@ def _strips(rows: tuple[tuple[Building, ...], ...]) -> list[tuple[float, float]]
     return [(0.0, STRIP), (0.0, 2 * STRIP), (0.0, 3 * STRIP), (STREET_LENGTH / 2, 3 * STRIP)][: len(rows)]
 
 
-def _frames(front: float) -> list[Frame]:
+def _frames(front: float) -> list[StreetFrame]:
     length, half = STREET_LENGTH, END_LENGTH / 2
     return [
-        Frame((0.0, front), (1.0, 0.0)),
-        Frame((length, -front), (-1.0, 0.0)),
-        Frame((length + END_GAP, half), (0.0, -1.0)),
-        Frame((-END_GAP, -half), (0.0, 1.0)),
+        StreetFrame((0.0, front), (1.0, 0.0)),
+        StreetFrame((length, -front), (-1.0, 0.0)),
+        StreetFrame((length + END_GAP, half), (0.0, -1.0)),
+        StreetFrame((-END_GAP, -half), (0.0, 1.0)),
     ]
 
 
