@@ -143,7 +143,7 @@ def busy(times: int, status: int, retry_after: str = "0") -> Iterator[tuple[str,
         def do_GET(self) -> None:
             seen.append(self.headers.get("Authorization", ""))
             content = (
-                IndexesAnswer(indexes=[], limits=LIMITS).model_dump_json().encode()
+                IndexesAnswer(indexes=[], failed=[], limits=LIMITS).model_dump_json().encode()
                 if len(seen) > times
                 else b'{"error": {"code": "too_busy", "message": "Busy."}}'
             )
