@@ -12,7 +12,7 @@ MAP := $(DEMO)/maps/day
 DEVICE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 COMMA := ,
 READY = $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMMA)demo-installed)
-NIGHT = $(lastword $(sort $(wildcard $(CITY)/original/domain_b/val/*.jpg)))
+NIGHT = $(firstword $(sort $(wildcard $(CITY)/original/domain_b/val/*.jpg)))
 
 .PHONY: demo encoder test lint types format clean screenshot
 .DELETE_ON_ERROR:
