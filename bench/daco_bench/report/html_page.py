@@ -7,8 +7,6 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment
-
 from daco_bench.speed.machine import in_words, machine
 from daco_core.errors import DacoError
 from daco_core.files import write_text
@@ -44,6 +42,8 @@ class Section:
 
 def render_report(title: str, sections: Sequence[Section]) -> str:
     """The page, with the machine it was made on and when."""
+    from jinja2 import Environment  # of the extra plot, which tables on a terminal do not need
+
     template = files("daco_bench.report").joinpath("report.html").read_text(encoding="utf-8")
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
