@@ -188,9 +188,9 @@ def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:
 def test_a_stopped_command_resumes_to_the_same_result(
     places: Path, tmp_path: Path, commands: Path, number: signal.Signals, code: int
 ) -> None:
-    run = settings(places, tmp_path / "stopped", iters=12)
+    run = settings(places, tmp_path / "stopped", iters=24)
     options = ["--data_root", places, "--data_name", "places", "--backbone", "test_resnet", "--image_size", "32"]
-    options += ["--iters", "12", "--batch_size", "8", "--negs", "16", "--proj_dim", "16", "--workers", "0"]
+    options += ["--iters", "24", "--batch_size", "8", "--negs", "16", "--proj_dim", "16", "--workers", "0"]
     command = [commands / "daco-train", *options, "--save_root", tmp_path / "stopped"]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -202,7 +202,7 @@ def test_a_stopped_command_resumes_to_the_same_result(
     assert process.returncode == code
     assert "Traceback" not in errors
     subprocess.run([*command, "--resume"], env=environment, check=True, timeout=240, capture_output=True)
-    whole = settings(places, tmp_path / "whole", iters=12)
+    whole = settings(places, tmp_path / "whole", iters=24)
     train(whole, accelerator="cpu")
     assert rows(run) == rows(whole)
     torch.testing.assert_close(weights(run), weights(whole), rtol=0, atol=0)
