@@ -15,7 +15,7 @@ from daco_index.build import BuildOptions, build_index
 from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, QUATERNION, choose
 from daco_serve.http.geopose import quaternion_of, yaw_of
 
-from .conftest import hosted
+from .conftest import calibrate, hosted
 from .test_refusals import refused
 
 GPP = Path(__file__).parent / "node"
@@ -163,6 +163,7 @@ def test_the_client_hears_why_there_is_no_pose_and_that_an_unknown_heading_may_b
         build_index(
             str(folder), str(encoder_folder), tmp_path / "maps" / name, BuildOptions(device="cpu", progress=False)
         )
+        calibrate(tmp_path / "maps" / name)
     with hosted(tmp_path / "maps") as address:
         headless = json.loads(gpp(f"{address}/geopose?index=headless", photographs / "1.png").stdout)
         assert headless["accuracy"]["orientation"] == 180
