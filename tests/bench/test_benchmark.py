@@ -153,7 +153,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(places: P
 def test_twins_of_another_data_set_of_the_same_name_are_not_taken(places: Path, tmp_path: Path) -> None:
     compare_translators(small(places, tmp_path / "out"), ["fourier"])
     other = Path(shutil.copytree(places, tmp_path / "other"))
-    with pytest.raises(DacoError, match="--save-root"):
+    with pytest.raises(DacoError, match="choose another folder"):
         compare_translators(small(other, tmp_path / "out"), ["fourier"])
 
 
