@@ -71,9 +71,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         sync_tree(fresh)
-        if not path.is_dir():
-            fresh.rename(path)
-        elif not _exchange(fresh, path):
+        if not _is_first(fresh, path) and not _exchange(fresh, path):
             _replace_in_two_steps(fresh, path, workspace / BEFORE)
         sync(path.parent)
 
@@ -167,6 +165,19 @@ def _clear(workspace: Path, path: Path) -> None:
             shutil.rmtree(leftover)
         else:
             leftover.unlink()
+
+
+def _is_first(fresh: Path, path: Path) -> bool:
+    """Gives the folder its name if no other has it, and says whether that was so."""
+    if path.is_dir():
+        return False
+    try:
+        fresh.rename(path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.is_dir():
+            return False  # another writer was faster
+        raise
+    return True
 
 
 def _replace_in_two_steps(fresh: Path, path: Path, before: Path) -> None:

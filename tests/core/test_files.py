@@ -212,6 +212,26 @@ def test_writers_of_one_path_at_once_do_not_mix(tmp_path, way):
     assert not [name for name in names(tmp_path) if name.startswith(".")]
 
 
+def test_a_writer_that_finds_the_folder_made_meanwhile_replaces_it(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    is_dir, looked = Path.is_dir, []
+
+    def made_just_after(self: Path) -> bool:
+        found = is_dir(self)
+        if self == folder and not looked:
+            looked.append(self)
+            folder.mkdir()
+            (folder / "a.txt").write_text("the faster one's")
+        return found
+
+    with replace_folder(folder) as fresh:
+        (fresh / "a.txt").write_text("new")
+        monkeypatch.setattr(Path, "is_dir", made_just_after)
+    assert looked
+    assert content(folder) == {"a.txt": "new"}
+    assert names(tmp_path) == ["cache"]
+
+
 def test_a_leftover_that_is_no_folder_is_left_alone(tmp_path):
     (tmp_path / ".a.txt.new").write_text("of somebody else")
     write_text(tmp_path / "a.txt", "text")
