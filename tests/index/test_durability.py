@@ -401,7 +401,7 @@ def test_ctrl_c_during_a_build_is_one_sentence_and_the_previous_index_stays(
     process.send_signal(signal.SIGINT)
     said += process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert f"Stopped; {own_index} is whole, at generation 1." in said.decode()
+    assert f"Stopped; {own_index} is intact, at generation 1." in said.decode()
     assert b"Traceback" not in said
     assert read_manifest(own_index).count == 12
     assert Bundle.open(own_index).generation == 1

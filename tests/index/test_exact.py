@@ -57,6 +57,11 @@ def test_a_query_alone_is_answered_as_in_a_batch(threads: None) -> None:
         np.testing.assert_allclose(similarities[0], together[0][row], atol=1e-6)
 
 
+def test_no_queries_have_no_answers(threads: None) -> None:
+    similarities, rows = Exact(vectors(50)).search(vectors(3)[:0], 5)
+    assert similarities.shape == rows.shape == (0, 5)
+
+
 @pytest.mark.parametrize("count", [1, 3, 5000])
 def test_a_copy_begins_on_a_cache_line(count: int) -> None:
     copies = [in_large_pages(vectors(count)) for _ in range(5)]

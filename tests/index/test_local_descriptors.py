@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daco_core.errors import DacoError
+from daco_core.errors import DamagedIndex
 from daco_core.photographs.images import open_rgb
 from daco_index.build import BuildOptions, BuildReport, build_index
 from daco_index.embedding.embed import EmbeddedSoFar
@@ -165,7 +165,7 @@ def test_damaged_local_descriptors_are_found_with_their_name(index, damage):
         file.unlink()
     else:
         file.write_bytes(content[:-1] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(DacoError, match=r"local\.bin"):
+    with pytest.raises(DamagedIndex, match=r"local\.bin"):
         Bundle.open(index)
     assert any("local.bin" in problem for one in verify_index(index) for problem in one.problems)
 

@@ -96,6 +96,16 @@ def test_what_gives_descriptors_of_several_lengths_is_refused(tmp_path: Path) ->
         find_encoder(f"onnx:{file}")
 
 
+def test_one_file_with_another_size_of_image_is_another_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
+    file = network(tmp_path / "net", dynamic=True)
+    for size, dimension in ((32, 12), (48, 27), (32, 12)):
+        manifest(file, image_size=size)
+        assert create_engine(find_encoder(f"onnx:{file}"), "cpu").embed(pictures()).shape[1] == dimension
+
+
 def test_a_file_or_manifest_that_is_missing_is_named(tmp_path: Path) -> None:
     file = network(tmp_path / "net")
     file.with_suffix(".json").unlink()

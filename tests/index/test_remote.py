@@ -1,11 +1,16 @@
 """Photographs in an object store: fsspec's own in memory, and files by their address."""
 
+import importlib.util
+
 import fsspec
 import pytest
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.encoder.stored import open_encoder
+from daco_core.errors import DacoError, MissingExtra
 from daco_index.build import BuildOptions, build_index
+from daco_index.embedding.embed import embed_files
+from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import remove_photographs, update_index
 from daco_index.references import object_stores as remote
@@ -77,6 +82,16 @@ def test_an_index_of_an_object_store_follows_it(bucket, encoder_folder, tmp_path
 def test_an_address_that_is_none_is_one_sentence(source, sentence):
     with pytest.raises(DacoError, match=sentence):
         find_references(source)
+
+
+def test_a_package_that_an_address_needs_is_an_extra_that_is_missing(encoder_folder, photographs, tmp_path):
+    if importlib.util.find_spec("s3fs"):
+        pytest.skip("s3fs is installed")
+    engine = create_engine(open_encoder(encoder_folder), "cpu")
+    with pytest.raises(MissingExtra, match="s3fs"):
+        find_references("s3://bucket/x")
+    with pytest.raises(MissingExtra, match="s3fs"):
+        embed_files(engine, ["s3://bucket/x.jpg"], progress=False)
 
 
 def test_a_store_that_goes_away_ends_the_build_and_skips_nothing(bucket, encoder_folder, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, DamagedIndex
 from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
 from daco_index.reranking.quantisation import pack, rotate, rotation, unpack
 from daco_index.reranking.voting import SCALES, Grid, matched_cells, vote
@@ -128,5 +128,5 @@ def test_a_file_that_is_cut_short_is_an_error_with_its_name(tmp_path, damage):
     form, file = LocalForm.of(GRID, 64), tmp_path / "local.bin"
     write_local_file(file, form, np.arange(3), [np.zeros((3, form.row_bytes), np.uint8)])
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DacoError, match=r"local\.bin"):
+    with pytest.raises(DamagedIndex, match=r"local\.bin"):
         LocalFile(file)

@@ -71,6 +71,11 @@ def test_there_are_as_many_answers_as_asked_for_or_held(store, vectors, k):
     assert all(len(set(row[:900])) == min(k, 900) for row in ids.tolist())
 
 
+def test_no_queries_have_no_answers(store, vectors):
+    similarities, ids = store.search(vectors[:0], 5)
+    assert similarities.shape == ids.shape == (0, 5)
+
+
 def test_removed_vectors_are_not_found_and_unknown_ids_are_passed_over(store, vectors):
     store.remove(np.array([100, 104, 1898, 101, 9999]))
     assert store.count == 897

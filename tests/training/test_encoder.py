@@ -168,6 +168,7 @@ def test_an_unknown_backbone_is_refused_with_close_names() -> None:
         ({"image_size": True}, "image_size must be"),
         ({"resize": "round"}, "resize must be shorter or square"),
         ({"mean": [0.5, 0.5]}, "mean must be three numbers"),
+        ({"mean": [0.5, 0.5, 10**400]}, "mean must be three numbers"),
         ({"std": [0.5, 0.0, 0.5]}, "std must be three positive numbers"),
         ({"training": "none"}, "training must be an object"),
         ({"dimension": -1}, "dimension must be"),
@@ -220,3 +221,11 @@ def test_the_fingerprint_needs_no_pytorch(tmp_path: Path) -> None:
         made = Encoder(EncoderConfig(backbone="test_resnet", pooling="grid", image_size=64, resize="square")).eval()
         made.save(tmp_path / "encoder", half=half, network=False)
         assert open_encoder(tmp_path / "encoder").fingerprint == made.fingerprint
+
+
+def test_weights_of_an_impossible_shape_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "copy")
+    header = json.dumps({"a": {"dtype": "F32", "shape": [10**30], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "copy" / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(DamagedEncoder, match=r"model\.safetensors is damaged"):
+        open_encoder(tmp_path / "copy")

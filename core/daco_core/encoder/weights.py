@@ -57,7 +57,7 @@ def read_weights(content: bytes, file: Path) -> Iterator[Tensor]:
             if not 0 <= start <= end <= len(numbers) or end - start != count * ITEM_BYTES[kind]:
                 raise ValueError(f"{name} is incomplete")
             yield Tensor(name, kind, numbers[start:end])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedEncoder(f"{file} is damaged: {error}.") from error
 
 

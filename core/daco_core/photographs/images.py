@@ -27,9 +27,9 @@ class UnreadableImage(DacoError):
     """A file that is not an image, or is a broken one."""
 
     def __init__(self, path: Path | str, reason: object) -> None:
-        super().__init__(f"{path} cannot be read as an image: {reason}")
         self.path = path
-        self.reason = str(reason)
+        self.reason = str(reason) or type(reason).__name__  # such as a MemoryError, which has no words
+        super().__init__(f"{path} cannot be read as an image: {self.reason}")
 
     def __reduce__(self) -> tuple[type["UnreadableImage"], tuple[Path | str, str]]:
         return UnreadableImage, (self.path, self.reason)  # so that a loader's process can hand it on
@@ -103,7 +103,8 @@ def _reading(path: Path | str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UnreadableImage(path, "there is no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(path, STREAM.sub("", str(error).replace(f" '{path}'", ""))) from error
+        reason = STREAM.sub("", str(error).replace(f" '{path}'", ""))
+        raise UnreadableImage(path, reason or type(error).__name__) from error
 
 
 def reduce_jpeg(image: Image.Image, size: int) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DamagedEncoder, StoreAway
+from daco_core.errors import DamagedEncoder, MissingExtra, StoreAway
 from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
@@ -84,8 +84,7 @@ class EmbeddedSoFar:
         Raises:
             DamagedEncoder: a descriptor is not finite.
         """
-        if not np.isfinite(vectors).all():
-            raise DamagedEncoder("The encoder gives descriptors that are not finite, so it is broken: train it again.")
+        _check_finite(vectors)
         rows = None
         if self._known is not None:
             rows = self._known.remember([self.photographs[position] for position in positions], vectors, local)
@@ -167,11 +166,12 @@ def embed_files(
         def run(shape: tuple[int, ...]) -> None:
             rows, images = zip(*waiting.pop(shape), strict=True)
             if form is None:
-                so_far.take(rows, _finite(engine.embed_prepared(images)))
+                so_far.take(rows, engine.embed_prepared(images))
             else:
                 embedding = engine.embed_prepared_with_local(images)
                 assert embedding.local is not None  # as the form is that of its grid
-                so_far.take(rows, _finite(embedding.descriptors), form.encode(embedding.local))
+                _check_finite(embedding.descriptors)  # before they are encoded, which takes numbers only
+                so_far.take(rows, embedding.descriptors, form.encode(embedding.local))
             bar.update(len(rows))
 
         for row, outcome in enumerate(decoded):
@@ -201,11 +201,12 @@ def embed_files(
     return so_far.done()
 
 
-def _finite(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The descriptors. Raises DamagedEncoder where they are not finite."""
+def _check_finite(vectors: NDArray[np.float32]) -> None:
+    """Raises DamagedEncoder where descriptors are not finite."""
     if not np.isfinite(vectors).all():
-        raise DamagedEncoder("The encoder gives descriptors that are not finite: its weights are broken.")
-    return vectors
+        raise DamagedEncoder(
+            "The encoder gives descriptors that are not finite, so its weights are broken: train it again."
+        )
 
 
 # a prepared image (3, h, w), or where its descriptor is
@@ -241,7 +242,7 @@ def _decode(engine: Engine, path: Source, known: KnownEmbeddings | None) -> Deco
             return found, found.photograph, location
         image, size = open_reduced(path, engine.image_size, content)
         return engine.prepare(image), Photograph(*size, digest), location
-    except (UnreadableImage, StoreAway):  # a store that is away says nothing about its photographs
+    except (UnreadableImage, StoreAway, MissingExtra):  # a store that is away says nothing about its photographs
         raise
     except UnicodeEncodeError as error:
         raise UnreadableImage(path, "its name is not UTF-8; rename it") from error

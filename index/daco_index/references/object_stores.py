@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import fsspec
 from PIL import Image
 
-from daco_core.errors import DacoError, StoreAway
+from daco_core.errors import DacoError, MissingExtra, StoreAway
 from daco_core.photographs.images import SUFFIXES, UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import names, tables
@@ -83,6 +83,7 @@ def read_source(source: Source) -> bytes:
     Raises:
         UnreadableImage: there is none, or it may not be read.
         StoreAway: the store or the disk that has it is away, or this machine has no room to read it.
+        MissingExtra: a package that reads such addresses is not installed.
     """
     try:
         return source.read_bytes() if isinstance(source, Path) else _read_remote(source)
@@ -91,7 +92,7 @@ def read_source(source: Source) -> bytes:
     except OSError as error:
         if error.errno in AWAY:
             raise StoreAway(f"{source} cannot be read: {error.strerror}.") from error
-        raise UnreadableImage(source, error.strerror) from error
+        raise UnreadableImage(source, error.strerror or error) from error
 
 
 def _read_remote(address: str) -> bytes:
@@ -115,6 +116,6 @@ def _speaking_of(address: str, what: str) -> Iterator[None]:
     except DacoError:
         raise
     except ImportError as error:  # fsspec says which package reads such addresses
-        raise StoreAway(f"{address} cannot be {what}: {error}.") from error
+        raise MissingExtra(f"{address} cannot be {what}: {error}.") from error
     except Exception as error:  # each kind of store has errors of its own
         raise StoreAway(f"{address} cannot be {what}: {str(error) or type(error).__name__}.") from error

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DamagedIndex
 from daco_index.reranking.quantisation import PER_BYTE, pack, unpack
 from daco_index.reranking.voting import Grid
 
@@ -83,7 +83,7 @@ class LocalFile:
     """The local descriptors in a file that is finished; any number of threads may read.
 
     Raises:
-        DacoError: it is missing, or not such a file.
+        DamagedIndex: it is missing, or not such a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,20 +91,20 @@ class LocalFile:
         try:
             header = np.fromfile(path, dtype=HEADER, count=1)
             if len(header) != 1 or header["magic"][0] != MAGIC:
-                raise DacoError(f"{path} holds no local descriptors.")
+                raise DamagedIndex(f"{path} holds no local descriptors.")
             rows, columns, width, kept, _ = map(int, header["form"][0])
             count = int(header["count"][0])
             self.form = LocalForm(Grid(rows, columns), width, kept)
             self._ids: NDArray[np.int64] = np.fromfile(path, dtype="<i8", count=count, offset=HEADER.itemsize)
             start = HEADER.itemsize + self._ids.nbytes
             if len(self._ids) != count or path.stat().st_size != start + count * self.form.row_bytes:
-                raise DacoError(f"{path} is not as long as its local descriptors.")
+                raise DamagedIndex(f"{path} is not as long as its local descriptors.")
             shape = (count, self.form.row_bytes)
             self._rows: NDArray[np.uint8] = (
                 np.memmap(path, np.uint8, "r", start, shape) if count else np.empty(shape, np.uint8)
             )
         except (OSError, ValueError) as error:
-            raise DacoError(f"{path} cannot be read as local descriptors: {error}.") from error
+            raise DamagedIndex(f"{path} cannot be read as local descriptors: {error}.") from error
 
     @property
     def count(self) -> int:

@@ -67,7 +67,7 @@ def add_vectors(store: VectorStore, descriptors: Descriptors, ids: NDArray[np.in
         vectors = descriptors.of(ids[start : start + some])
         if not np.isfinite(vectors).all():
             raise DamagedEncoder(
-                "The encoder gives descriptors that are no numbers, so its weights are broken: train it again."
+                "The encoder gives descriptors that are not finite, so its weights are broken: train it again."
             )
         store.add(vectors, ids[start : start + some])
 

@@ -57,7 +57,8 @@ class OpenVinoEngine:
         if precision == "int8" and quantised is None:
             raise UsageError("This index has no int8 form of its encoder: build it with --precision int8.")
         assert encoder.network is not None
-        network = encoder.network.sha256
+        # the same file may be run with another size of image or another output, which make another compiled network
+        network = f"{encoder.network.sha256} {encoder.fingerprint}"
         # without the hint OpenVINO takes bf16 where it can, faster or not
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",

@@ -24,7 +24,7 @@ class Exact:
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """As `faiss.Index.search`: inner products and rows, (q, k) each, the best first; -1 for a row too many."""
-        if len(queries) > 1 or k >= len(self.vectors):
+        if len(queries) != 1 or k >= len(self.vectors):
             return faiss.knn(queries, self.vectors, k, faiss.METRIC_INNER_PRODUCT)  # type: ignore[no-any-return]
         compare = self._by_one_thread if self.vectors.size <= ALONE else self._by_all_threads
         similarities = compare(queries)

@@ -123,8 +123,8 @@ class FaissStore:
                 self._searched.k_factor = min(self._k_factor, GPU_MOST // width)
             similarities, rows = self._searched.search(wanted, width)
         similarities, ids = similarities[:, :k], self._named(rows[:, :k])
-        if ids[:, -1].min() < 0:  # fewer candidates than wanted
-            short = ids[:, -1] < 0
+        short = ids[:, -1] < 0
+        if short.any():  # fewer candidates than wanted
             similarities[short], ids[short] = self.search_exactly(wanted[short], k)
         return similarities, ids
 
