@@ -1,6 +1,7 @@
 """The published comparison, scaled down: who takes part, what is kept of a run, and what the report says."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from daco_bench.recall.comparison import Paired
 from daco_bench.recall.statistics import Difference
 from daco_bench.recall.task import validation_task
+from daco_bench.reproduction import runs as reproduction_runs
 from daco_bench.reproduction.contenders import find_contenders
 from daco_bench.reproduction.data import link_data_set, make_twins
 from daco_bench.reproduction.outcome import Outcome, load_outcome
@@ -110,6 +112,25 @@ def test_a_run_is_trained_once_resumed_where_it_stopped_and_rejected_under_other
         missing_runs(longer)
 
 
+def test_no_further_run_begins_once_one_has_failed(
+    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {None: DataSet(places, "places")}
+    runs = plan_runs(find_contenders(["simclr"], [], also=[]), range(6), Scale(), data, tmp_path, "cpu")
+    begun: list[int] = []
+
+    def fail(run: reproduction_runs.Run) -> None:
+        begun.append(run.settings.seed)
+        raise DacoError("no memory")
+
+    # threads stand for the processes, which would not see the replaced function
+    monkeypatch.setattr(reproduction_runs, "ProcessPoolExecutor", lambda jobs, *_, **__: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr(reproduction_runs, "train_one", fail)
+    with pytest.raises(DacoError, match="no memory"):
+        train_runs(runs, jobs=2)
+    assert sorted(begun) == [0, 1]
+
+
 def test_a_damaged_outcome_is_one_sentence(places: Path, tmp_path: Path) -> None:
     file = tmp_path / "simclr_seed0.json"
     outcome(places, "simclr", np.eye(12)).save(file)
@@ -173,3 +194,14 @@ def test_runs_of_different_lengths_stand_in_no_table_together(places: Path, tmp_
         load_outcomes(tmp_path)
     with pytest.raises(UsageError, match="holds no outcome"):
         load_outcomes(tmp_path / "nowhere")
+
+
+def test_a_contender_that_lacks_a_seed_is_named(places: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        outcome(places, "daco", np.eye(12), seed).save(tmp_path / f"daco_seed{seed}.json")
+    outcome(places, "simclr", np.eye(12), 0).save(tmp_path / "simclr_seed0.json")
+    with pytest.raises(UsageError, match="no outcome of simclr with seed 1"):
+        load_outcomes(tmp_path)
+    outcome(places, "simclr", np.eye(12), 1).save(tmp_path / "simclr_seed1.json")
+    outcome(places, "simclr, our recipe", np.eye(12), 0, recipe="modern").save(tmp_path / "ours_seed0.json")
+    assert len(load_outcomes(tmp_path)) == 3, "each recipe has tables, and seeds, of its own"

@@ -1,6 +1,8 @@
 """The losses, memories and recalls are the published ones, to 1e-4."""
 
 import copy
+import doctest
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,13 @@ from daco_training.methods.simsiam import simsiam_loss
 from . import published_formulas
 
 TOLERANCE = 1e-4
+
+
+@pytest.mark.parametrize("module", ["daco", "simclr", "simsiam", "moco"])
+def test_the_examples_of_the_losses_hold(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"daco_training.methods.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,16 @@ def prior(
     if as_json:
         typer.echo(json.dumps([asdict(report) for report in reports], indent=2))
         return
-    columns = ["left out", "queries", "AUC without votes", "AUC", "AUC of right", "located", "elsewhere", "at 90 %"]
+    columns = [
+        "set left out",
+        "queries on the map + elsewhere",
+        "AUC without votes",
+        "AUC",
+        "AUC of right within 25 m",
+        "located, on the map",
+        "located, elsewhere",
+        "located, elsewhere, where 90 % on the map are",
+    ]
     lines = [
         [
             report.name,
@@ -61,6 +70,6 @@ def prior(
         ]
         for report in reports
     ]
-    text_table.show(columns, lines, "On the map or not, each set judged by a prior fitted on the others")
+    text_table.show(columns, lines, "On the map or not: each set evaluated with a prior that was fitted on the others")
     if out is not None:
         typer.echo(f"Written to {out}.")

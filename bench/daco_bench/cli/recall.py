@@ -234,13 +234,13 @@ def _budget(
         without=tuple(without),
         data_root=data_root,
         data_name=name,
-        iters=iters,  # type: ignore[arg-type]
+        iters=iters,
         ranks=ks,
         save_root=save_root,
-        backbone=backbone,  # type: ignore[arg-type]
-        pooling=pooling,  # type: ignore[arg-type]
+        backbone=backbone,
+        pooling=pooling,
         image_size=image_size,
-        pretrained=pretrained,  # type: ignore[arg-type]
+        pretrained=pretrained,
         lr=lr,
         precision=precision,
         seed=seed,

@@ -54,7 +54,7 @@ def sequence(
     typer.echo(
         f"The filter from an unknown start, after 1 to {WINDOW} frames: {lengths} right; found after"
         f" {report.frames_until_found:g} frames (median).\n"
-        f"Lost in {report.lost:.0%} of the frames after the first {WINDOW}. Carried elsewhere: right again within"
+        f"Lost in {report.lost:.0%} of the frames after the first {WINDOW}. Moved elsewhere: right again after"
         f" {RECOVERY} frames in {report.recovered:.0%} of cases. With two of three frames dropped: {report.dropped:.0%}"
         " right."
     )

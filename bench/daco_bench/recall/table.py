@@ -43,7 +43,7 @@ def recall_rows(retrievals: Sequence[Retrieval], ranks: Sequence[int]) -> list[R
 
 
 def published_rows(dataset: str, ranks: Sequence[int]) -> list[RecallRow]:
-    """The published rows of a data set (DaCo, ICMR 2021), at those of the ranks that were published; else empty."""
+    """The rows that the published code of DaCo reports for a data set, at the ranks that it has; else empty."""
     text = files("daco_bench.recall").joinpath("published.csv").read_text()
     return [
         RecallRow(

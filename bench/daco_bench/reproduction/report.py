@@ -84,8 +84,21 @@ def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
             values = {one.settings[name] for one in alike}
             if len(values) > 1:
                 raise UsageError(f"{folder} mixes runs of several {name}: {', '.join(map(str, sorted(values)))}.")
+        _check_seeds(folder, alike)
     order = sorted(found, key=lambda name: (METHODS.index(found[name][0].settings["method_name"]), name))
     return {name: found[name] for name in order}
+
+
+def _check_seeds(folder: Path, alike: Sequence[Outcome]) -> None:
+    """Rejects outcomes of one recipe if a contender lacks a seed: a paired test needs the same queries of both."""
+    made = {(one.contender, one.seed) for one in alike}
+    for contender in dict.fromkeys(one.contender for one in alike):
+        missing = sorted(seed for seed in {one.seed for one in alike} if (contender, seed) not in made)
+        if missing:
+            raise UsageError(
+                f"{folder} holds no outcome of {contender} with seed {missing[0]}, but others with it: train it with"
+                " the same command, or take the others out."
+            )
 
 
 def make_report(

@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +130,14 @@ def train_runs(runs: Sequence[Run], jobs: int = 1) -> None:
         # a process for each run: what one takes of a GPU's memory is free again for the next
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context, max_tasks_per_child=1) as pool:
-            for future in as_completed([pool.submit(train_one, run) for run in missing]):
-                future.result()
+            # no more than can run at once: what waits in the pool would be trained even after Ctrl-C or a failure
+            waiting = iter(missing)
+            running = {pool.submit(train_one, run) for run in islice(waiting, jobs)}
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                running |= {pool.submit(train_one, run) for run in islice(waiting, len(done))}
     except BrokenProcessPool as error:
         raise DacoError("A run was killed, perhaps for want of memory: take fewer --jobs.") from error
 

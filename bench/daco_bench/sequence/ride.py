@@ -22,7 +22,7 @@ WINDOW = 10  # frames that are averaged, and after which the filter is judged
 SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # references a frame: the speeds that the average tries
 STARTS = 20  # unknown starts, evenly over the ride
 CARRIED = 20  # times that the camera is carried elsewhere
-RECOVERY = 10  # frames within which it is to be found again
+RECOVERY = 10  # frames after which it is to be found again
 
 METHODS = ("single frame", "average of 10 frames", "filter", "filter, smoothed")
 
@@ -41,7 +41,7 @@ class SequenceReport:
         frames_until_found: the median number of frames from an unknown start until the right place holds most of the
             belief.
         lost: share of frames, after the first WINDOW, that the filter calls lost.
-        recovered: how often it is right within RECOVERY frames of having been carried elsewhere.
+        recovered: how often it is right RECOVERY frames after the camera was moved elsewhere.
         dropped: of the filter, how many are right where two of three frames are dropped.
     """
 
@@ -208,7 +208,7 @@ class Ride:
         return float(np.mean([status == "lost" for status in states[WINDOW:]]))
 
     def _recovered(self) -> float:
-        """How often a track of WINDOW frames is right again within RECOVERY frames of being carried elsewhere."""
+        """How often a track of WINDOW frames is right in the RECOVERYth frame after the camera was moved elsewhere."""
         count = len(self.similarity)
         half = count // 2
         found = []
@@ -217,8 +217,9 @@ class Ride:
             for frame in range(start, start + WINDOW):
                 self._update(tracker, frame)
             there = min(start + half, count - RECOVERY)
-            rest = [self._is_right(self._update(tracker, frame).id, frame) for frame in range(there, there + RECOVERY)]
-            found.append(rest[-1])
+            for frame in range(there, there + RECOVERY):
+                last = self._update(tracker, frame).id
+            found.append(self._is_right(last, there + RECOVERY - 1))
         return float(np.mean(found))
 
     def _rows(self, ids: Sequence[int | None]) -> Answer:

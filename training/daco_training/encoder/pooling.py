@@ -50,7 +50,7 @@ class GridPooling(nn.Module):
 
     Each map is averaged over a grid of cells, and the channels of a cell are reduced by a linear map to a vector of
     length 1 (ConvAP: Ali-bey, Chaib-draa, Giguere, "GSV-Cities", Neurocomputing 2022, section 4.2). The linear maps
-    begin at random: `training.whitening.whiten` sets them, and they may then be trained.
+    begin at random: `daco_training.encoder.whitening.whiten` sets them, and they may then be trained.
 
     Args:
         channels: of the maps at strides 16 and 32.

@@ -41,7 +41,7 @@ def _replace(network: nn.Module, replacement: Callable[[_BatchNorm], nn.Module])
 
 
 class _OtherRows(_BatchNorm, ABC):
-    """Takes over a layer's parameters and buffers themselves; what it does in training is another's.
+    """Base of batch norms that share the parameters and buffers of the layer that they replace.
 
     Shape: (n, c, ...) to the same.
     """

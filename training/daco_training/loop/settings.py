@@ -197,17 +197,14 @@ class TrainSettings(TrainOptions):
         return values
 
     def check_continues(self, recorded: dict[str, Any]) -> None:
-        """Refuses to continue a run under settings that would make it another run.
+        """Rejects settings that would make the continuation of a run another run.
 
         Raises:
             DacoError: names the settings that differ.
         """
-        own = self.recorded()
-        # what a run of before did not know of is as it was then
-        recorded = TrainOptions().resolve().recorded() | recorded
-        differing = [name for name in own if name not in RESUMABLE and own[name] != recorded[name]]
+        differing = self._differing(recorded, RESUMABLE)
         if differing:
-            changes = ", ".join(f"{name} was {recorded[name]}, now {own[name]}" for name in differing)
+            changes = ", ".join(f"{name} was {stored}, now {own}" for name, stored, own in differing)
             raise UsageError(f"--resume needs the settings that the run was started with, but {changes}.")
 
     def check_same(self, recorded: dict[str, Any], where: Path) -> None:
@@ -219,12 +216,17 @@ class TrainSettings(TrainOptions):
         Raises:
             DacoError: names the settings that differ.
         """
-        own = self.recorded()
-        recorded = TrainOptions().resolve().recorded() | recorded
-        differing = [name for name in own if name not in LOCAL and own[name] != recorded[name]]
+        differing = self._differing(recorded, LOCAL)
         if differing:
-            changes = ", ".join(f"{name} is {recorded[name]}, not {own[name]}" for name in differing)
+            changes = ", ".join(f"{name} is {stored}, not {own}" for name, stored, own in differing)
             raise UsageError(f"{where} holds another run: {changes}. Name another folder, or remove that file.")
+
+    def _differing(self, recorded: dict[str, Any], ignored: frozenset[str]) -> list[tuple[str, Any, Any]]:
+        """Name, stored value and own value of each setting that differs."""
+        # an option that an older version did not have had its default
+        stored = TrainOptions().resolve().recorded() | recorded
+        own = self.recorded()
+        return [(name, stored[name], own[name]) for name in own if name not in ignored and own[name] != stored[name]]
 
     def but(self, **changes: Any) -> "TrainSettings":
         """What the same options with some changed are resolved to."""

@@ -295,7 +295,7 @@ class Trainer:
     def _restore(self) -> None:
         state = load_checkpoint(self.fabric, self.settings.checkpoint_file)
         self.settings.check_continues(state["settings"])
-        if state.get("photographs", self.photographs) != self.photographs:  # which runs of before did not note
+        if state.get("photographs", self.photographs) != self.photographs:  # older checkpoints have none
             raise UsageError(
                 f"--resume needs the same data, but the training photographs of {self.dataset.name} have changed since"
                 " the run was started."

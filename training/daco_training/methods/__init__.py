@@ -1,4 +1,4 @@
-"""The training methods, one a file: each holds its loss and its memory, and nothing of the loop."""
+"""The training methods, one module each: its loss, the views that it needs, and its memory; the loop is elsewhere."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from daco_training.methods.npid import NPID
 from daco_training.methods.simclr import SimCLR
 from daco_training.methods.simsiam import SimSiam
 
-# the name on the command line -> makes the method for (settings, network in training, number of training images)
+# name on the command line -> constructor, given the settings, the network in training and the number of its images
 METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
     "daco": lambda s, network, images: DaCo(s.temperature, s.lamda),
     "simclr": lambda s, network, images: SimCLR(s.temperature),
@@ -23,5 +23,9 @@ METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
 
 
 def projection_length(settings: TrainSettings, dimension: int) -> int:
-    """How long a projection is: as asked for, but without a head, and with SimSiam's, as long as the descriptor."""
+    """The length c of a projection: `proj_dim`, but that of the descriptor without a head, and for SimSiam.
+
+    Args:
+        dimension: the length of the descriptor.
+    """
     return dimension if settings.direct or settings.method_name == "simsiam" else settings.proj_dim

@@ -1,4 +1,4 @@
-"""DaCo: views of an image and views of its generated twin in the other domain attract."""
+"""DaCo: views of an image attract each other, and those of its generated twin in the other domain."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,29 @@ from daco_training.methods.simclr import nt_xent
 
 
 def daco_loss(o1: Tensor, o2: Tensor, g1: Tensor, g2: Tensor, temperature: float, lamda: float) -> Tensor:
-    """Within-domain terms, and cross-domain terms weighted by `lamda`.
+    """Contrastive terms within each domain, and between the domains, weighted by `lamda`; S is `nt_xent`:
 
-    Source: "DaCo: Domain-Agnostic Contrastive Learning for Visual Place Recognition", Applied Intelligence, 2023:
-    S(o1, o2) + S(g1, g2) + lamda * (S(o1, g1) + S(o1, g2)), S being NT-Xent.
+        S(o1, o2) + S(g1, g2) + lamda * (S(o1, g1) + S(o1, g2))
+
+    Source: "DaCo: domain-agnostic contrastive learning for visual place recognition", Applied Intelligence 2023,
+    https://doi.org/10.1007/s10489-023-04629-x; the terms are those of its code, https://github.com/leftthomas/DaCo.
 
     Args:
         o1, o2: (n, c) L2-normalised projections of two views of each original.
-        g1, g2: (n, c) those of two views of its generated twin.
+        g1, g2: (n, c) L2-normalised projections of two views of its generated twin; row i is the twin of original i.
+        temperature: divides the similarities.
+        lamda: weight of the cross-domain terms.
 
     Returns:
         A scalar.
+
+    Examples:
+        >>> import torch
+        >>> view = torch.eye(4)
+        >>> same_place = daco_loss(view, view, view, view, temperature=0.1, lamda=0.8)
+        >>> other_places = daco_loss(view, view, view.flip(0), view.flip(0), temperature=0.1, lamda=0.8)
+        >>> bool(same_place < other_places)
+        True
     """
     within = nt_xent(o1, o2, temperature) + nt_xent(g1, g2, temperature)
     across = nt_xent(o1, g1, temperature) + nt_xent(o1, g2, temperature)
@@ -27,7 +39,9 @@ def daco_loss(o1: Tensor, o2: Tensor, g1: Tensor, g2: Tensor, temperature: float
 
 
 class DaCo(Method):
-    """Domain-agnostic contrastive learning: two views of the original, two of its twin.
+    """DaCo, domain-agnostic contrastive learning: `daco_loss` on two views of each original and two of its twin.
+
+    Source: Applied Intelligence 2023, https://doi.org/10.1007/s10489-023-04629-x.
 
     Args:
         temperature: divides the similarities.

@@ -11,40 +11,46 @@ Source = Literal["original", "generated"]
 
 
 class Projector(Protocol):
-    """The network in training, as a method sees it: views in, L2-normalised projections of the full batch out."""
+    """The network in training, as a method sees it: views in, L2-normalised projections of the full batch out.
+
+    With several processes each passes its share of a batch, (m, 3, h, w), and gets the n projections of all.
+    """
 
     def __call__(self, *views: Tensor) -> tuple[Tensor, ...]:
-        """Each view, (n, 3, h, w), passes by itself, so with its own batch statistics: (n, proj_dim) each."""
+        """The projections of each view, with batch statistics of its own: (m, 3, h, w) each to (n, proj_dim)."""
         ...
 
     def with_features(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        """As called, and beside each projection the features that it was made of: (n, proj_dim) and (n, dimension)."""
+        """For each view its projections, (n, proj_dim), and the features that they are made of, (n, dimension)."""
         ...
 
     def gather(self, projections: Tensor) -> Tensor:
-        """The rows of all processes, in the order of the full batch."""
+        """The rows of all processes, in the order of the full batch: (m, ...) to (n, ...)."""
         ...
 
     def precision(self) -> AbstractContextManager[None]:
-        """The number format that the run was asked for."""
+        """A context in which the network computes in the number format of the run."""
         ...
 
 
 class Method(nn.Module, ABC):
-    """One way to train. What it must remember from step to step lies in its buffers, so in every checkpoint."""
+    """A training method. What it remembers from step to step is in its buffers, and so in every checkpoint."""
 
     sources: ClassVar[tuple[Source, ...]]
-    """Which image each view is drawn from; a method that names `generated` needs the twins."""
+    """For each view the image that it is drawn from: the original, or its generated twin in the other domain."""
 
     @abstractmethod
     def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
-        """The loss of one batch.
+        """The loss of one batch of n images, of which this process has m.
 
         Args:
-            project: gives the projections of views.
-            views: one (n, 3, h, w) for each of `sources`.
-            index: (n,) which training image each row is.
+            project: computes the projections of views.
+            views: for each of `sources`, (m, 3, h, w) normalised images.
+            index: (m,) the number of each training image.
+
+        Returns:
+            A scalar.
         """
 
     def after_step(self) -> None:
-        """Brings the memory up to date, once the optimiser has made its step."""
+        """Updates the memory, after the step of the optimiser."""

@@ -1,4 +1,4 @@
-"""MoCo: a view attracts another view as a slowly moving copy of the network sees it; a queue of past ones repels."""
+"""MoCo: a view attracts another one of its image, encoded by a momentum network; a queue of earlier keys repels."""
 
 import copy
 from collections.abc import Sequence
@@ -11,18 +11,29 @@ from daco_training.methods.method import Method, Projector
 
 
 def moco_loss(query: Tensor, key: Tensor, queue: Tensor, temperature: float, masked: Tensor | None = None) -> Tensor:
-    """InfoNCE of each query with its key against a queue.
+    """InfoNCE: the mean over the queries q, each with positive key k+, of
+
+        -log(exp(q . k+ / temperature) / (exp(q . k+ / temperature) + sum of exp(q . k / temperature) over the queue))
 
     Source: He, Fan, Wu, Xie, Girshick, "Momentum Contrast for Unsupervised Visual Representation Learning",
-    CVPR 2020, eq. 1.
+    CVPR 2020, eq. 1, https://arxiv.org/abs/1911.05722.
 
     Args:
-        query, key: (n, c) L2-normalised; row i of one is the positive of row i of the other.
+        query: (n, c) L2-normalised projections.
+        key: (n, c) L2-normalised; row i is the positive of row i of `query`.
         queue: (negs, c) L2-normalised negatives.
+        temperature: divides the similarities.
         masked: (n, negs), True where a negative does not count for a query; None if all count.
 
     Returns:
         A scalar.
+
+    Examples:
+        >>> places = torch.eye(8)
+        >>> alike = moco_loss(places[:4], places[:4], queue=places[4:], temperature=0.1)
+        >>> unlike = moco_loss(places[:4], places[:4].flip(0), queue=places[4:], temperature=0.1)
+        >>> bool(alike < 0.01 < unlike)
+        True
     """
     positive = (query * key).sum(dim=-1, keepdim=True)
     negatives = query @ queue.T
@@ -33,18 +44,21 @@ def moco_loss(query: Tensor, key: Tensor, queue: Tensor, temperature: float, mas
 
 
 class MoCo(Method):
-    """MoCo as the published code trains it: key batches are shuffled, the key network follows by momentum.
+    """MoCo: `moco_loss` of two views of each original, with a momentum network for the keys.
 
-    As published, momentum moves the key network's parameters; its batch-norm statistics are its own.
+    After each step key_network = momentum * key_network + (1 - momentum) * network (eq. 2), for the parameters; the
+    key network has batch-norm statistics of its own, of shuffled batches (section 3.3).
+
+    Source: He et al., CVPR 2020, https://arxiv.org/abs/1911.05722.
 
     Args:
         network: the network in training; the key network starts as its copy.
-        negs: the queue's length.
-        proj_dim: the projections' length.
+        negs: the length of the queue.
+        proj_dim: the length c of a projection.
         temperature: divides the similarities.
-        momentum: how much of the key network stays at each step (published for MoCo: 0.999).
-        mask_copies: older keys of an image's own are no negatives of it (not published). With fewer images than
-            `negs`, the queue holds several of each image.
+        momentum: the share of the key network that stays at each step (published: 0.999).
+        mask_copies: excludes older keys of an image from its negatives (not in the paper). With fewer images than
+            `negs`, the queue holds several keys of each image.
     """
 
     sources = ("original", "original")
@@ -63,7 +77,7 @@ class MoCo(Method):
         super().__init__()
         self._network = [network]  # in a list: the network in training is no part of this module
         self.key_network = copy.deepcopy(network).requires_grad_(False)
-        self.key_network.train()  # all of it, but for a frozen backbone
+        self.key_network.train()  # but a frozen backbone stays in evaluation mode
         self.register_buffer("queue", functional.normalize(torch.randn(negs, proj_dim), dim=-1))
         # which image each key of the queue is of; -1 for none
         self.register_buffer("owners", torch.full((negs,), -1) if mask_copies else None)
@@ -91,7 +105,7 @@ class MoCo(Method):
             key.mul_(self.momentum).add_(parameter, alpha=1.0 - self.momentum)
 
     def enqueue(self, keys: Tensor, index: Tensor | None = None) -> None:
-        """Puts (n, c) keys, of the images `index`, (n,), at the queue's end and drops as many from its front."""
+        """Appends keys, (n, c), of the images `index`, (n,), to the queue and drops as many from its front."""
         self.queue.copy_(torch.cat([self.queue, keys])[len(keys) :])
         if self.owners is not None and index is not None:
             self.owners.copy_(torch.cat([self.owners, index])[len(index) :])

@@ -1,4 +1,4 @@
-"""NPID: each image is a class of its own, told from samples of a memory bank by noise-contrastive estimation."""
+"""NPID: each image is a class of its own, learnt by noise-contrastive estimation against a memory bank."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,19 @@ from daco_training.methods.method import Method, Projector
 
 
 class NPID(Method):
-    """Non-parametric instance discrimination, as the published code trains it.
+    """Non-parametric instance discrimination: one view of each original, and a bank with a row for each image.
 
     Source: Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018,
-    eq. 4 to 8. The normaliser Z is estimated on the first batch and kept.
+    eq. 4 to 8, https://arxiv.org/abs/1805.01978. The normaliser Z is estimated on the first batch and kept.
 
     Args:
-        images: how many training images there are.
-        negs: negatives drawn from the bank for each image, with replacement.
-        proj_dim: the projections' length.
+        images: the number of training images.
+        negs: how many negatives are drawn from the bank for each image, with replacement.
+        proj_dim: the length c of a projection.
         temperature: divides the similarities.
-        momentum: the share of the new projection in a bank row (published for NPID: 0.5).
-        mask_copies: an image's own row is no negative of it where it is drawn as one (not published). With fewer
-            images than `negs`, each image is drawn several times.
+        momentum: the share of the new projection in a row of the bank (published: 0.5).
+        mask_copies: excludes an image's own row where it is drawn as a negative (not in the paper). With fewer images
+            than `negs`, each image is drawn several times.
     """
 
     sources = ("original",)
@@ -55,15 +55,18 @@ class NPID(Method):
         return self.nce(projections, index, draw)
 
     def nce(self, projections: Tensor, index: Tensor, draw: Tensor) -> Tensor:
-        """The noise-contrastive loss; fixes the normaliser if this is the first batch.
+        """The noise-contrastive loss (eq. 7): the mean over the batch of -log h(own row) - sum of log(1 - h(negative)).
+
+        With f the projection and v a row of the bank, P(v) = exp(v . f / temperature) / Z (eq. 4), and
+        h(v) = P(v) / (P(v) + negs / images) (eq. 6). The first batch fixes Z (eq. 8).
 
         Args:
             projections: (n, c) L2-normalised.
-            index: (n,) the bank rows of these images.
-            draw: (n, 1 + negs) bank rows; the first column is overwritten by `index`.
+            index: (n,) the rows of these images in the bank.
+            draw: (n, 1 + negs) rows of the bank; the first column is replaced by `index`.
 
         Returns:
-            A scalar: the mean over the batch of -log h(positive) - sum of log(1 - h(negative)).
+            A scalar.
         """
         rows = torch.cat([index[:, None], draw[:, 1:]], dim=1)
         similarities = torch.einsum("nkc,nc->nk", self.bank[rows], projections.to(self.bank.dtype))
@@ -84,6 +87,6 @@ class NPID(Method):
             self.remember(*self._seen)
 
     def remember(self, projections: Tensor, index: Tensor) -> None:
-        """Moves the bank rows `index`, (n,), towards their new projections, (n, c), and normalises them."""
+        """Moves the rows `index`, (n,), of the bank towards their new projections, (n, c), and normalises them."""
         mixed = projections.float() * self.momentum + self.bank[index] * (1.0 - self.momentum)
         self.bank[index] = functional.normalize(mixed, dim=-1)

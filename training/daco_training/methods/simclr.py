@@ -1,4 +1,4 @@
-"""SimCLR: two views of an image attract, all other views in the batch repel."""
+"""SimCLR: two views of an image attract, all other views of the batch repel."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,25 @@ from daco_training.methods.method import Method, Projector
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """The normalised temperature-scaled cross entropy, mean over the 2n views.
+    """NT-Xent, the normalised temperature-scaled cross entropy: the mean over all 2n views z, each with positive z+, of
 
-    Source: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning of Visual
-    Representations", ICML 2020, eq. 1.
+        -log(exp(z . z+ / temperature) / sum of exp(z . k / temperature) over the 2n - 1 other views k)
+
+    Source: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning of Visual Representations",
+    ICML 2020, eq. 1, https://arxiv.org/abs/2002.05709.
 
     Args:
-        first, second: (n, c) L2-normalised projections; row i of one is the positive of row i of the other.
+        first: (n, c) L2-normalised projections of one view of each image.
+        second: (n, c) L2-normalised projections of the other view; row i is the positive of row i of `first`.
+        temperature: divides the similarities.
 
     Returns:
         A scalar.
 
     Examples:
-        >>> nt_xent(torch.eye(4), torch.eye(4), temperature=0.1).item() < 0.01
+        >>> alike = nt_xent(torch.eye(4), torch.eye(4), temperature=0.1)
+        >>> swapped = nt_xent(torch.eye(4), torch.eye(4).flip(0), temperature=0.1)
+        >>> bool(alike < 0.01 < swapped)
         True
     """
     rows = torch.cat([first, second]).float()
@@ -33,7 +39,9 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
 
 class SimCLR(Method):
-    """SimCLR as the published code trains it: two views of each original.
+    """SimCLR: NT-Xent between two views of each original.
+
+    Source: Chen et al., ICML 2020, https://arxiv.org/abs/2002.05709.
 
     Args:
         temperature: divides the similarities.

@@ -1,4 +1,4 @@
-"""SimSiam: from each view of an image its features in the other view are predicted; nothing repels."""
+"""SimSiam: each view of an image predicts the features of the other view; there are no negatives."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,26 @@ from daco_training.methods.method import Method, Projector
 
 
 def simsiam_loss(first: Tensor, second: Tensor, first_target: Tensor, second_target: Tensor) -> Tensor:
-    """The negative cosine between each view's prediction and the other view's target, mean of both ways.
+    """The symmetric negative cosine similarity between predictions p and the targets z of the other view:
 
-    Source: Chen, He, "Exploring Simple Siamese Representation Learning", CVPR 2021, eq. 2 and 4. No gradient flows
-    through the targets, without which all images would end in one point.
+        -(cos(p1, stop_gradient(z2)) + cos(p2, stop_gradient(z1))) / 2
+
+    No gradient flows through the targets; otherwise all descriptors would collapse to one.
+
+    Source: Chen, He, "Exploring Simple Siamese Representation Learning", CVPR 2021, eq. 1 and 4,
+    https://arxiv.org/abs/2011.10566.
 
     Args:
-        first, second: (n, c) predictions, of any length.
-        first_target, second_target: (n, c) what is to be predicted, of any length.
+        first, second: (n, c) predictions from the two views; they need not be normalised.
+        first_target, second_target: (n, c) the features of the two views; they need not be normalised.
 
     Returns:
         A scalar in -1..1.
+
+    Examples:
+        >>> import torch
+        >>> simsiam_loss(torch.eye(4), torch.eye(4), torch.eye(4), torch.eye(4)).item()
+        -1.0
     """
     there = functional.cosine_similarity(first.float(), second_target.detach().float(), dim=-1)
     back = functional.cosine_similarity(second.float(), first_target.detach().float(), dim=-1)
@@ -27,10 +36,12 @@ def simsiam_loss(first: Tensor, second: Tensor, first_target: Tensor, second_tar
 
 
 class SimSiam(Method):
-    """SimSiam as the published code trains it: two views of each original.
+    """SimSiam: `simsiam_loss` of two views of each original.
 
-    As published, one head is projector and predictor at once: it maps the encoder's features to 512 and back to their
-    own length, and what it predicts are the features of the other view.
+    As in the published code of DaCo, one head is both projector and predictor: it maps the encoder's features,
+    (n, dimension), to 512 numbers and back, and the targets are the features of the other view.
+
+    Source: Chen and He, CVPR 2021, https://arxiv.org/abs/2011.10566.
     """
 
     sources = ("original", "original")
