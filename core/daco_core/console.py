@@ -16,7 +16,7 @@ from daco_core.foreign_text import printable
 def run(app: typer.Typer) -> None:
     """Runs a Typer app as a command: a `DacoError` is one sentence on stderr and exit code 1, Ctrl-C is 130.
 
-    So is a package that is not installed and that one of our extras brings.
+    So is a package that is not installed and that an extra of daco-serve brings.
     """
     command = typer.main.get_command(app)
     command.params.append(_version_option())
@@ -82,5 +82,5 @@ Trust = Annotated[
 
 
 def new_app(help: str) -> typer.Typer:
-    """A Typer app in our style: help without arguments, plain errors."""
+    """A Typer app as all commands have it: help without arguments, plain errors."""
     return typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -137,10 +137,10 @@ def _claim(path: Path) -> tuple[Path, int]:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = _is_open(workspace, lock)
+            claimed = _is_open(workspace, lock)
         except OSError as error:  # in use; or the file system has no locks, and what is there may be in use
-            ours = made and error.errno in UNSUPPORTED
-        if ours:
+            claimed = made and error.errno in UNSUPPORTED
+        if claimed:
             return workspace, lock
         os.close(lock)
     raise OSError(errno.EBUSY, "too many processes write it at the same time", str(path))

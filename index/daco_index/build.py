@@ -61,7 +61,7 @@ class BuildOptions(EmbeddingOptions):
     """
 
     precision: PrecisionRequest = "auto"
-    local: LocalRequest = "whole"
+    local: LocalRequest = "all"
     data_root: Path = Path("data")
     split: Split = "all"
     keep: int = KEPT

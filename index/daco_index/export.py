@@ -26,7 +26,7 @@ def export_geojson(bundle: Bundle, file: Path) -> None:
     Raises:
         DacoError: the file cannot be written.
     """
-    with _whole_or_not(file) as fresh, fresh.open("w", encoding="utf-8") as stream:
+    with _written_atomically(file) as fresh, fresh.open("w", encoding="utf-8") as stream:
         roots = _roots(bundle.manifest.sources)
         stream.write('{"type": "FeatureCollection", "features": [')
         for number, entry in enumerate(bundle.catalog.all()):
@@ -55,7 +55,7 @@ def export_parquet(bundle: Bundle, file: Path) -> None:
     notes = {"encoder_fingerprint": bundle.manifest.encoder_fingerprint, "backbone": bundle.manifest.backbone}
     schema = pyarrow.schema([*columns, descriptor], metadata=notes)
     entries = bundle.catalog.all()
-    with _whole_or_not(file) as fresh, parquet.ParquetWriter(fresh, schema) as writer:
+    with _written_atomically(file) as fresh, parquet.ParquetWriter(fresh, schema) as writer:
         for start in range(0, len(entries), ROWS):
             rows = entries[start : start + ROWS]
             vectors = bundle.store.vectors(np.array([entry.id for entry in rows], dtype=np.int64))
@@ -84,7 +84,7 @@ def _feature(entry: Entry, roots: Iterable[str]) -> dict[str, object]:
 
 
 @contextmanager
-def _whole_or_not(file: Path) -> Iterator[Path]:
+def _written_atomically(file: Path) -> Iterator[Path]:
     """A file beside it to write to, which takes its place at the end; on an error nothing is left."""
     try:
         with replace_file(file) as fresh:

@@ -1,4 +1,4 @@
-"""An index is whole or refused: killed writers, damaged files, two writers, a full disk, Ctrl-C."""
+"""An index is intact or rejected: killed writers, damaged files, two writers, a full disk, Ctrl-C."""
 
 import errno
 import fcntl
@@ -256,7 +256,7 @@ def test_an_error_at_the_last_rename_leaves_the_previous_generation_and_no_litte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(DacoError, match=r"No space left on device.*generation 1 is whole"):
+    with pytest.raises(DacoError, match=r"No space left on device.*generation 1 is intact"):
         build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
     assert Bundle.open(own_index).generation == 1
     assert not leftovers(own_index)
@@ -315,7 +315,7 @@ def test_a_generation_that_may_be_live_is_not_removed_where_current_cannot_be_re
 
 
 def test_a_writer_whose_lock_was_removed_publishes_nothing_and_breaks_nothing_of_the_other(own_index):
-    lost = pytest.raises(DacoError, match=r"\.lock was removed.*generation 2 is whole")
+    lost = pytest.raises(DacoError, match=r"\.lock was removed.*generation 2 is intact")
     with Writer(own_index) as first, lost, first.new_generation() as (_, folder):
         shutil.copytree(own_index / "generations" / "1", folder, dirs_exist_ok=True)
         (own_index / ".lock").unlink()

@@ -106,7 +106,7 @@ def parse_config(content: dict[str, Any], file: Path) -> EncoderConfig:
         DamagedEncoder: it is of a newer format, or a field makes no sense; the sentence names it.
     """
     version = content.get("format_version")
-    if not _is_whole(version) or version < 1:
+    if not _is_integer(version) or version < 1:
         raise _wrong(file, "format_version", "a whole number from 1", version)
     if version > FORMAT_VERSION:
         raise DamagedEncoder(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
@@ -117,7 +117,7 @@ def parse_config(content: dict[str, Any], file: Path) -> EncoderConfig:
         if not isinstance(value, str) or len(value) > 1000 or not value.isprintable():
             raise _wrong(file, name, "a name", value)
     size = values.get("image_size", MIN_IMAGE_SIZE)
-    if not _is_whole(size) or not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE:
+    if not _is_integer(size) or not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE:
         raise _wrong(file, "image_size", f"a whole number of pixels from {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}", size)
     if values.get("resize", "square") not in ("shorter", "square"):
         raise _wrong(file, "resize", "shorter or square", values["resize"])
@@ -133,7 +133,7 @@ def parse_config(content: dict[str, Any], file: Path) -> EncoderConfig:
 def parse_dimension(content: dict[str, Any], file: Path) -> int:
     """The length of a descriptor, as `encoder.json` states it. Raises DamagedEncoder."""
     dimension = content.get("dimension")
-    if not _is_whole(dimension) or not 1 <= dimension <= MAX_DIMENSION:
+    if not _is_integer(dimension) or not 1 <= dimension <= MAX_DIMENSION:
         raise _wrong(file, "dimension", f"a whole number from 1 to {MAX_DIMENSION}", dimension)
     return dimension
 
@@ -153,7 +153,7 @@ def _three(file: Path, name: str, value: object) -> Three:
     raise _wrong(file, name, f"three {'positive ' if name == 'std' else ''}numbers, one a colour channel", value)
 
 
-def _is_whole(value: object) -> TypeGuard[int]:
+def _is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

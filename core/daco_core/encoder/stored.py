@@ -143,7 +143,7 @@ def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
             f"The encoder in {folder} is broken: {broken} holds numbers that are not finite. Train it again."
         )
     made_by = fingerprint(config, ((tensor.name, tensor.widened()) for tensor in tensors))
-    if made_by != content.get("fingerprint"):  # a network of others may itself be in 16 bits
+    if made_by != content.get("fingerprint"):  # a third-party network may itself be in 16 bits
         made_by = fingerprint(config, ((tensor.name, tensor.content) for tensor in tensors))
     if made_by != content.get("fingerprint"):
         raise DamagedEncoder(

@@ -26,7 +26,7 @@ class Tensor(NamedTuple):
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number is one; of whole numbers always."""
+        """Whether every number is finite; always so for integers."""
         if self.kind == "BF16":  # the upper half of a float32, whose exponent of ones means infinity or no number
             return bool(((np.frombuffer(self.content, np.uint16) & 0x7F80) != 0x7F80).all())
         return self.kind not in FLOATS or bool(np.isfinite(np.frombuffer(self.content, FLOATS[self.kind])).all())

@@ -20,7 +20,7 @@ MOST_TABLE_BYTES = 1_000_000_000  # of ten million photographs
 MOST_PLACE_LETTERS = 1000
 NEEDED = ("file", "latitude", "longitude")
 
-# our columns, and the words that other programs' tables have for them, in lower case
+# the columns of `locations.csv`, and the names that other programs' tables give them, in lower case
 COLUMNS = {
     "file": ("file", "filename", "file_name", "image", "path", "sourcefile", "name"),
     "place": ("place", "label"),
@@ -68,7 +68,8 @@ def read_locations(folder: Path) -> dict[str, PhotoLocation]:
 def read_table(file: Path) -> dict[str, PhotoLocation] | None:
     """File name to location, from a CSV with a header; None where the header names no files and positions.
 
-    The columns are ours or the usual other words for them (`COLUMNS`); comma, semicolon or tab divides them.
+    The columns are those of `locations.csv` or the usual other names for them (`COLUMNS`), divided by comma, semicolon
+    or tab.
     A row without a position is left out.
 
     Raises:
@@ -77,7 +78,7 @@ def read_table(file: Path) -> dict[str, PhotoLocation] | None:
     try:
         check_size(file)
         with file.open("rb") as raw:
-            # whatever the encoding of a table that is not ours, it is passed over and not complained about
+            # a table of another kind is passed over without an error, whatever its encoding
             header = raw.readline(MOST_HEADER_BYTES).decode("utf-8-sig", errors="replace")
         delimiter = max(",;\t", key=header.count)
         columns = known_columns(next(csv.reader([header], delimiter=delimiter), []))
@@ -97,17 +98,17 @@ def read_table(file: Path) -> dict[str, PhotoLocation] | None:
 
 
 def known_columns(names: Iterable[str]) -> dict[str, str]:
-    """Which of the names in a table stand for ours: our name to the table's."""
+    """Which of the names in a table stand for those of `COLUMNS`: the name there to the table's."""
     given = {name.strip().lower().replace(" ", "_"): name for name in names if name}
     return {
-        ours: next(given[word] for word in words if word in given)
-        for ours, words in COLUMNS.items()
+        column: next(given[word] for word in words if word in given)
+        for column, words in COLUMNS.items()
         if any(word in given for word in words)
     }
 
 
 def parse_location(values: Mapping[str, object], where: str) -> PhotoLocation | None:
-    """The location that values under our names hold; None where latitude and longitude are empty.
+    """The location that values under the names of `COLUMNS` hold; None where latitude and longitude are empty.
 
     Raises:
         DacoError: they are not numbers, or not a place on the earth; `where` begins the sentence.

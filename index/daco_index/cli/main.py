@@ -126,7 +126,7 @@ def build(
             trust=trust,
             on_ray=engine is EngineName.ray,
             precision=precision.value,
-            local="none" if no_local else "half" if small_local else "whole",
+            local="none" if no_local else "half" if small_local else "all",
             data_root=data_root,
             split=split.value,
             keep=keep,

@@ -75,7 +75,7 @@ PrecisionOption = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
-KEEP = 2  # index.generations.KEPT, without its imports
+KEEP = 2  # daco_index.generations.folders.KEPT, without its imports
 
 
 class GpuUse(StrEnum):

@@ -1,4 +1,4 @@
-"""Photographs to descriptors, whole lists of files at a time."""
+"""Lists of image files to descriptors."""
 
 import hashlib
 import sys
@@ -147,7 +147,7 @@ def embed_files(
         known: descriptors that need not be made again; it is told of each that is made, and says which local ones are
             made with them.
         workers: decoding threads; 0 for as many as there are cores.
-        strict: an unreadable file stops the work, instead of being said on stderr and left out.
+        strict: an unreadable file stops the work, instead of being reported on stderr and left out.
         progress: show count, rate and time left on stderr.
 
     Raises:

@@ -23,7 +23,7 @@ def find_encoder(source: str, trust: bool = False) -> StoredEncoder:
     """The encoder that a command line names, with its ONNX file wherever it has such a form.
 
     Args:
-        source: `default`, the encoder that comes with the package; a folder in our saved form; `timm:NAME`: that
+        source: `default`, the encoder that comes with the package; a folder that daco-train saved; `timm:NAME`: that
             backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`, what that entry of a torch.hub
             repository returns. These two take PyTorch, once: what it makes of them is kept in the cache. Or
             `onnx:PATH`, a third-party network with a manifest beside it (`onnx_networks`).

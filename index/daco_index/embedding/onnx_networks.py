@@ -61,9 +61,9 @@ def keep_network(source: str, keep_in: Path) -> StoredEncoder:
     return open_encoder(folder)
 
 
-def _write(folder: Path, described: dict[str, Any], network: bytes) -> None:
+def _write(folder: Path, description: dict[str, Any], network: bytes) -> None:
     (folder / NETWORK_FILE).write_bytes(network)
-    (folder / CONFIG_FILE).write_text(json.dumps(described, indent=2) + "\n")
+    (folder / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
 
 
 def _dimension(encoder: StoredEncoder, source: str) -> int:

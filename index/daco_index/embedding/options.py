@@ -5,7 +5,7 @@ from typing import Literal
 
 from daco_index.embedding.precision_record import PrecisionRequest
 
-LocalRequest = Literal["whole", "half", "none"]
+LocalRequest = Literal["all", "half", "none"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class EmbeddingOptions:
         trust: run the code of an encoder from torch.hub.
         precision: of queries, once it is proved to find as much; None for that of the generation before. References
             are always embedded in fp32.
-        local: which local descriptors to keep, for re-ranking: `whole`, `half` of the cells, or `none`; None for those
+        local: which local descriptors to keep, for re-ranking: `all`, `half` of the cells, or `none`; None for those
             that the generation before has. An encoder that gives none has none.
         on_ray: spread the work over the Ray cluster that RAY_ADDRESS names, or over all of this machine through Ray.
     """

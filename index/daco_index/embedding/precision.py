@@ -159,20 +159,20 @@ def _prove(
     sources = _spread(len(places), QUERIES)
     # strengths by turns; where a reference is used again, another than before
     queries = [(sources[turn % len(sources)], turn + turn // len(sources)) for turn in range(QUERIES)]
-    described: dict[Precision, list[NDArray[np.float32]]] = {name: [] for name in ("fp32", *engines)}
+    embedded: dict[Precision, list[NDArray[np.float32]]] = {name: [] for name in ("fp32", *engines)}
     for batch in _prepared(copies, queries, progress):
-        described["fp32"].append(exact.embed_prepared(batch))
+        embedded["fp32"].append(exact.embed_prepared(batch))
         for name, engine in engines.items():
-            described[name].append(engine.embed_prepared(batch))
+            embedded[name].append(engine.embed_prepared(batch))
     among = np.union1d(_spread(len(places), DISTRACTORS), sources).tolist()
     references = sample.vectors(among)
     right = np.array([places[row] for row, _ in queries])[:, None] == np.array([places[row] for row in among])[None]
-    base = np.concatenate(described["fp32"])
+    base = np.concatenate(embedded["fp32"])
     recall_fp32 = _recall(base, references, right)
     seconds = _seconds(timed, engines, copies.plain(sources[0]))
     tried = []
     for name in engines:
-        rows = np.concatenate(described[name])
+        rows = np.concatenate(embedded[name])
         recall, speedup = _recall(rows, references, right), seconds["fp32"] / seconds[name]
         good = recall >= recall_fp32 - MOST_LOSS and (name == request or speedup >= LEAST_GAIN)
         agreement = float((rows * base).sum(axis=1).mean())

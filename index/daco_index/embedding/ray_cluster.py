@@ -53,7 +53,7 @@ class Contents:
     def remember(
         self, photographs: Sequence[Photograph], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None
     ) -> None:
-        """The driver does, once it has the whole shard."""
+        """The driver does, once the shard is complete."""
 
     @property
     def vectors(self) -> NDArray[np.float32]:
@@ -215,7 +215,7 @@ def _shards(
 @contextmanager
 def _running() -> Iterator[Any]:
     """Ray, started or reached unless that was done before."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is said in our words
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # failures are reported by the errors below
     try:
         import ray
         import ray.data

@@ -6,9 +6,10 @@ INDEX/generations/<n>/   a finished generation, never changed again
 INDEX/generations/<n>/manifest.json.sha256
                          the same hash, for the time when CURRENT names another generation
 INDEX/generations/.embedded/
-                         descriptors made by a run that has not published yet: the next run goes on with them
+                         descriptors made by a run that has not published yet; the next run resumes from them
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
-INDEX/calibration.json   how far answers can be trusted, fitted on queries: no generation's, and not ours to write
+INDEX/calibration.json   how far answers can be trusted, fitted on queries; it belongs to no generation, and
+                         daco-bench calibrate writes it
 INDEX/.lock              held by the one process that writes
 INDEX/.owner             a name that no other index has, for what it keeps on a server; a copy gets another one
 """
@@ -241,7 +242,7 @@ class Writer:
                 f" read whether generation {number} or {live or 'none'} answers: look with daco-index info."
             )
         answers = self._live()
-        kept = "there is none yet" if answers is None else f"generation {answers} is whole and stays"
+        kept = "there is none yet" if answers is None else f"generation {answers} is intact and stays in use"
         return f"The index in {self.index} cannot be written ({reason}); {kept}."
 
     def _live(self) -> int | None:

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a generation of an index is made of, and the hashes that prove it whole."""
+"""`manifest.json`: what a generation of an index is made of, and the checksums of its files."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Several indexes of one encoder to one."""
+"""Merges several indexes of one encoder into one."""
 
 import itertools
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def merge_indexes(
         store: `faiss` or the address of a Milvus server; None for where `out` has its vectors already.
 
     Raises:
-        DacoError: they are of different encoders, one is not whole, or `out` holds another index.
+        DacoError: they are of different encoders, one is damaged, or `out` holds another index.
     """
     store = None if store is None else check_address(store)
     for index in indexes:

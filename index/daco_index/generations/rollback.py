@@ -44,7 +44,7 @@ def list_generations(index: Path) -> list[Kept]:
 def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool = False) -> Manifest:
     """Publishes what an older generation held as a new generation, so that numbers only grow.
 
-    Done twice it comes back to where it began. The live generation need not be whole, the older one must.
+    Done twice it comes back to where it began. The live generation may be damaged, the older one must be intact.
 
     Args:
         to: the generation; None for the one before the live one.

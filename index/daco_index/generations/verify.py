@@ -1,4 +1,4 @@
-"""Whether an index is whole: every byte, every count, every id with its row and its descriptor, in each generation."""
+"""Whether an index is intact: checksums, counts, and that ids, rows and descriptors agree, in each generation."""
 
 import sqlite3
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SHOWN = 5  # ids that a sentence names
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found in one generation; no problems means whole."""
+    """What was found in one generation; without problems it is intact."""
 
     generation: int
     live: bool
@@ -79,7 +79,7 @@ def _check_note(folder: Path) -> None:
 
 
 def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
-    """What the whole files of a generation say differently."""
+    """Where the files of a generation, each of them intact, are not consistent with each other."""
     encoder = open_encoder(folder / ENCODER_FOLDER, trust)
     store = load_store(folder, manifest)
     catalog = Catalog(folder / CATALOG_FILE)

@@ -40,7 +40,7 @@ class LocalForm:
     kept: int
 
     @property
-    def is_whole(self) -> bool:
+    def keeps_all(self) -> bool:
         """Whether every cell is kept."""
         return self.kept == self.grid.cells
 
@@ -52,7 +52,7 @@ class LocalForm:
     @property
     def row_bytes(self) -> int:
         """All that a photograph takes, apart from its id: which cells, where not all are there, then their codes."""
-        return self.code_bytes + (0 if self.is_whole else self.kept)
+        return self.code_bytes + (0 if self.keeps_all else self.kept)
 
     @classmethod
     def of(cls, grid: Grid, width: int, small: bool = False) -> "LocalForm":
@@ -62,10 +62,10 @@ class LocalForm:
     def encode(self, cells: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Local descriptors (n, cells, width) of length 1 to rows (n, row_bytes).
 
-        Of a form that is not whole, the cells are kept that are least like the mean of their photograph: sky, road and
-        plain wall are much the same all over it, and match anywhere.
+        Where only some cells are kept, they are those least like the mean of their photograph: sky, road and plain
+        wall are much the same all over it, and match anywhere.
         """
-        if self.is_whole:
+        if self.keeps_all:
             return pack(cells).reshape(len(cells), -1)
         likeness = np.einsum("ncw,nw->nc", cells, cells.mean(axis=1))
         positions = np.sort(np.argsort(likeness, axis=1, kind="stable")[:, : self.kept], axis=1)
@@ -74,7 +74,7 @@ class LocalForm:
 
     def decode(self, rows: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
         """Rows (n, row_bytes) to rotated cells (n, kept, width), and which those are; None where all are there."""
-        positions = None if self.is_whole else rows[:, : self.kept]
+        positions = None if self.keeps_all else rows[:, : self.kept]
         codes = rows if positions is None else rows[:, self.kept :]
         return unpack(codes.reshape(len(rows), self.kept, self.width // PER_BYTE)), positions
 

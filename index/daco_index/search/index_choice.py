@@ -12,7 +12,7 @@ Gpu = Literal["auto", "on", "off"]
 
 EXACT = "Flat"
 EXACT_NUMBERS = 2**24  # compared in 2 ms on two cores, which is little beside the embedding of the photograph
-GPU_NUMBERS = 2**31  # 8 GiB, which the memory of a GPU gives in some ms; not measured by us
+GPU_NUMBERS = 2**31  # 8 GiB, which the memory of a GPU gives in some ms; not measured
 GPU_CODES = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # product codes of 8 bits that FAISS has there
 FEWEST = 4096  # descriptors that a smaller index can be trained on
 LONG = 320  # numbers of a descriptor, beyond which only the first principal axes are looked at
@@ -64,7 +64,7 @@ class Search:
 
     Args:
         reason: why this index, in one sentence.
-        wishes: what was asked, so that a change of the index can go by it.
+        wishes: the options of the build, which later changes of the index apply again.
         trained_on: descriptors that the index had when it was trained.
         parameters: of the search, by FAISS's names.
         measured: with these parameters; None for an exact index, which has none.
@@ -121,8 +121,10 @@ def worth_a_gpu(count: int, dimension: int) -> bool:
 
 
 def still_fits(before: Search, factory: str, count: int, dimension: int, asked: SearchOptions) -> bool:
-    """Whether an index that was trained for another count of descriptors goes on serving: it was asked for alike, and
-    is neither outgrown nor too large."""
+    """Whether an index that was trained for another count of descriptors is kept.
+
+    It is where the same was asked of it, and the count has not changed by the factor STALE.
+    """
     if asked != before.wishes or not before.trained_on:
         return False
     if not before.trained_on / STALE <= count <= before.trained_on * STALE:

@@ -42,7 +42,7 @@ def engine(
 
     Raises:
         DacoError: the device does not compute in this precision, or the encoder is known by its ONNX file alone or
-            needs consent to the code of others.
+            needs consent to third-party code.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -115,11 +115,11 @@ class TorchEngine:
         # cast weights are not cached, as a recording would not notice when the cache lets them go
         self._autocast = torch.autocast(device.type, torch.bfloat16, precision == "bf16", cache_enabled=False)
         self.local_grid = encoder.config.local_grid
-        self._run: Run = self._describe
-        self._run_with_local: Run = self._describe_with_local
+        self._run: Run = self._descriptors
+        self._run_with_local: Run = self._descriptors_with_local
         if graphs and on_gpu:
-            self._run = Recordings(self._describe, device, encoder.memory_format)
-            self._run_with_local = Recordings(self._describe_with_local, device, encoder.memory_format)
+            self._run = Recordings(self._descriptors, device, encoder.memory_format)
+            self._run_with_local = Recordings(self._descriptors_with_local, device, encoder.memory_format)
         self._alone = threading.Lock()  # a recording's input and output are one place in memory
 
     def prepare(self, image: Image.Image) -> Prepared:
@@ -155,12 +155,12 @@ class TorchEngine:
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return self.embed_prepared([self.prepare(image) for image in images])
 
-    def _describe(self, images: Tensor) -> Tensor:
+    def _descriptors(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) to (n, dimension), both on the device; pooling and norm in float32."""
         return functional.normalize(self._encoder.pooling(self._maps(images)), dim=-1)
 
-    def _describe_with_local(self, images: Tensor) -> Tensor:
-        """As `_describe`, each descriptor followed by those of its cells: (n, dimension + cells x 64)."""
+    def _descriptors_with_local(self, images: Tensor) -> Tensor:
+        """As `_descriptors`, each descriptor followed by those of its cells: (n, dimension + cells x 64)."""
         pooling, maps = self._encoder.pooling, self._maps(images)
         assert isinstance(pooling, GridPooling)
         return torch.cat([functional.normalize(pooling(maps), dim=-1), pooling.local(maps).flatten(1)], dim=1)

@@ -77,5 +77,5 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _on_stderr(progress: bool) -> "redirect_stdout[Any]":
-    """NNCF draws its progress on stdout, where a script may read our answer."""
+    """NNCF draws its progress on stdout, where a script may read the result."""
     return redirect_stdout(sys.stderr if progress else StringIO())

@@ -74,9 +74,9 @@ class Connection:
                     self.call("load_collection", arguments[0], patience=left)
                     continue
                 if left <= pause or not _is_transient(error):
-                    raise self._as_ours(error) from error
+                    raise self._as_daco_error(error) from error
                 if patience == PATIENCE_SECONDS and pause == FIRST_PAUSE_SECONDS:
-                    print(f"{self._as_ours(error)} Trying again for {left:.0f} s.", file=sys.stderr)
+                    print(f"{self._as_daco_error(error)} Trying again for {left:.0f} s.", file=sys.stderr)
             time.sleep(pause * random.uniform(0.5, 1.0))  # so that many writers do not come back as one
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -98,12 +98,12 @@ class Connection:
                 yield [row[field] for row in rows]
             iterator.close()
         except (MilvusException, grpc.RpcError) as error:
-            raise self._as_ours(error) from error
+            raise self._as_daco_error(error) from error
 
-    def _as_ours(self, error: Exception) -> DacoError:
+    def _as_daco_error(self, error: Exception) -> DacoError:
         if _is_transient(error):
             return StoreAway(f"Milvus at {self.address.server} does not answer: {_short(error)}.")
-        return DacoError(f"Milvus at {self.address.server} refuses: {_short(error)}.")
+        return DacoError(f"Milvus at {self.address.server} rejects the request: {_short(error)}.")
 
     @cached_property
     def _client(self) -> "MilvusClient":

@@ -182,7 +182,7 @@ class FaissStore:
                 candidates = check_factory(factory, self.dimension)
                 lists = inner(candidates)
                 if hasattr(lists, "do_polysemous_training"):
-                    lists.do_polysemous_training = False  # takes a minute, for a kind of search that is not ours
+                    lists.do_polysemous_training = False  # takes a minute, for a kind of search that is not used here
                 if gpu:
                     train_there(lists)
                 sample = self._sample(candidates)
