@@ -8,7 +8,7 @@ outside at moments of time, which reach into what FAISS, SQLite and safetensors 
 race: several forks add different photographs to one index at once.
 fill: FOLDER is a small file system that holds nothing else; the change finds so and so many bytes free on it.
 
-After each, the index has to answer, whole, as it was before or as the change makes it: every file verified, every
+After each, the index has to answer, intact, as it was before or as the change makes it: every file verified, every
 photograph found by its own descriptor. Then the same change is made again, and has to come through. Prints one JSON
 object of counts.
 """
@@ -161,7 +161,7 @@ def die_at_step(index: Path, number: int) -> None:
 
 
 def state(index: Path) -> State:
-    """What the index holds, once all of it is verified. Raises AssertionError or DacoError where it is not whole."""
+    """What the index holds, once all of it is verified. Raises AssertionError or DacoError where it is not intact."""
     if not (index / "CURRENT").exists():
         return None
     bundle = Bundle.open(index)
@@ -183,7 +183,7 @@ def look(index: Path) -> State:
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
         answer = stream.read()
-    assert code == 0, f"{index} is not whole: see above"
+    assert code == 0, f"{index} is not intact: see above"
     found: State = json.loads(answer)
     return found
 

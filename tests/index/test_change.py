@@ -75,7 +75,7 @@ def test_added_photographs_join_and_only_they_are_embedded(town, photographs, tm
     assert Bundle.open(index).generation == 2
 
 
-def test_what_joins_is_described_as_a_build_of_all_would(town, photographs, encoder_folder, tmp_path):
+def test_what_is_added_is_embedded_as_in_a_build_of_all(town, photographs, encoder_folder, tmp_path):
     north, index = town
     photographs(north / "more", 3, (72, 96))
     add_photographs(index, str(north / "more"), options=QUIET)
@@ -251,7 +251,7 @@ def test_a_rebuild_embeds_only_what_changed_and_another_encoder_everything(
 
 
 @pytest.mark.parametrize("batches", [1, 3, 5])
-def test_a_build_that_was_stopped_goes_on_where_it_was(batches, encoder_folder, photographs, tmp_path, monkeypatch):
+def test_a_build_that_was_stopped_resumes(batches, encoder_folder, photographs, tmp_path, monkeypatch):
     photographs(tmp_path / "p", 12)
     real, made = OpenVinoEngine.embed_prepared, []
 
@@ -273,7 +273,7 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(batches, encoder_folder, 
     assert not (tmp_path / "index" / "generations" / ".embedded").exists()
 
 
-def test_a_build_killed_by_sigkill_goes_on_where_it_was(encoder_folder, photographs, command, tmp_path):
+def test_a_build_killed_by_sigkill_resumes(encoder_folder, photographs, command, tmp_path):
     photographs(tmp_path / "many", 300, (320, 240))
     arguments = [*command, "build", tmp_path / "many", "--encoder", encoder_folder, "--out", tmp_path / "index"]
     process = subprocess.Popen([*arguments, "--batch-size", "1"], stderr=subprocess.PIPE)

@@ -100,7 +100,7 @@ def test_an_index_without_local_descriptors_stays_so_when_photographs_join(stree
     assert Bundle.open(tmp_path / "index").local is None and whole(tmp_path / "index")
 
 
-def test_a_build_that_was_stopped_goes_on_with_the_local_descriptors_that_it_made(
+def test_a_build_that_was_stopped_resumes_with_the_local_descriptors_that_it_made(
     streets, grid_encoder, tmp_path, monkeypatch
 ):
     index = tmp_path / "index"

@@ -89,7 +89,7 @@ def test_going_back_takes_the_precision_of_queries_along(town, photographs, tmp_
     assert roll_back(index, 1).queries.wanted == "auto"
 
 
-def test_wishes_of_a_search_that_milvus_would_pass_over_are_refused(town, encoder_folder):
+def test_search_options_that_milvus_would_ignore_are_rejected(town, encoder_folder):
     north, index = town
     for wishes in (SearchOptions(factory="Flat"), SearchOptions(recall=1.0), SearchOptions(memory=10**6)):
         with pytest.raises(DacoError, match="leave --index, --memory, --recall and --gpu on out"):

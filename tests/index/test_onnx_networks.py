@@ -1,4 +1,4 @@
-"""Networks of others as ONNX files are encoders like ours, and are refused where they make none."""
+"""Third-party networks as ONNX files are encoders, and are rejected where they make none."""
 
 import hashlib
 import json

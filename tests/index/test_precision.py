@@ -57,7 +57,7 @@ def test_the_manifest_says_what_was_chosen_and_what_it_costs(town, built):
     assert read_manifest(built[1]).queries.precision == "fp32", "auto cannot prove anything on twelve photographs"
 
 
-def test_int8_queries_find_references_that_are_described_in_fp32(town, encoder_folder):
+def test_int8_queries_find_references_that_are_embedded_in_fp32(town, encoder_folder):
     bundle = Bundle.open(town[1])
     images = [open_rgb(path) for path in list_images(town[0])]
     exact = create_engine(open_encoder(encoder_folder), "cpu").embed(images)

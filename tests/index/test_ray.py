@@ -66,7 +66,7 @@ def test_what_is_known_is_not_embedded_again(two_workers, town, encoder_folder, 
     assert not add_photographs(tmp_path / "index", str(town), options=effort).published
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_shards_that_are_left(
+def test_a_run_that_was_stopped_resumes_with_the_shards_that_are_left(
     two_workers, town, encoder_folder, tmp_path, monkeypatch
 ):
     paths = sorted(town.rglob("*.png"))

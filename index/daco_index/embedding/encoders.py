@@ -47,7 +47,7 @@ def find_encoder(source: str, trust: bool = False) -> StoredEncoder:
 
 
 def with_network(encoder: StoredEncoder) -> StoredEncoder:
-    """An encoder with its ONNX file: one of before there were any is converted by PyTorch, and kept in the cache.
+    """An encoder with its ONNX file: one that was saved without is converted by PyTorch, and kept in the cache.
 
     Returns:
         The encoder as it is, with a warning, if it has no form in ONNX.

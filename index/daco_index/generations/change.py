@@ -1,4 +1,4 @@
-"""Changes of an index that is there: photographs join, leave, or are looked at again. Each is a new generation."""
+"""Changes of an existing index: photographs are added, removed or updated. Each change is a new generation."""
 
 import time
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def add_photographs(
     options: EmbeddingOptions | None = None,
     keep: int = KEPT,
 ) -> BuildReport:
-    """Lets the photographs of a source join an index, embedded by the index's own encoder.
+    """Adds the photographs of a source to an index, embedded by the index's own encoder.
 
     Contents that the index holds are not embedded again. A file that it holds keeps its id and gets the source's place
     and position; if its content is another than it was, it gets a new id and the old one is retired; if it cannot be
@@ -51,7 +51,7 @@ def add_photographs(
 
 
 def update_index(index: Path, options: EmbeddingOptions | None = None, keep: int = KEPT) -> BuildReport:
-    """Looks at the sources of an index again: new files join, changed ones get a new id, vanished ones leave.
+    """Scans the sources of an index again: new files are added, changed ones get a new id, deleted ones are removed.
 
     A file that is there but cannot be read now, because it is half-written or its disk fails, keeps its entry. What was
     removed on purpose stays away until it is added again. A source that is gone altogether is an error: a disk that is
@@ -78,7 +78,7 @@ def remove_photographs(
     keep: int = KEPT,
     trust: bool = False,
 ) -> tuple[Manifest, list[Entry]]:
-    """Lets photographs leave an index. The files themselves stay where they are.
+    """Removes photographs from an index. The files themselves stay where they are.
 
     Args:
         places: names of places, each with all its photographs.

@@ -28,7 +28,7 @@ CREATE TABLE photograph (
 )
 """
 HELD = 2**17  # ids whose entries are kept in memory, 0.6 KB each: to read ten takes as long as to search among so few
-POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # catalogues of before have none, and scan
+POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # older catalogues have none, and are scanned
 
 
 class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's time, and a search makes many

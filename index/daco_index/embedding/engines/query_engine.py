@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def query_precision(bundle: Bundle, device: str = "auto", requested: PrecisionRequest = "auto") -> Precision:
     """The precision of queries: with `auto`, the one that passed the test when the index was built.
 
-    Where this machine lacks that one it is fp32, with a word.
+    Where this machine lacks that one it is fp32, with a warning.
 
     Raises:
         DacoError: there is no such device.
