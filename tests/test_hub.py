@@ -149,7 +149,7 @@ def test_what_gives_no_encoder_is_one_sentence(hub: Path) -> None:
         with pytest.raises(DacoError, match=match) as caught:
             load_encoder(f"torchhub:{name}", trust=True)
         assert "\n" not in str(caught.value)
-    with pytest.raises(DacoError, match="not trained"):
+    with pytest.raises(DacoError, match="cannot be trained"):
         TrainOptions(backbone=f"torchhub:{hub}:get_trained_model").resolve()
 
 

@@ -30,5 +30,5 @@ def test_an_image_is_resized_and_normalised_as_by_torchvision(size: tuple[int, i
 
 
 def test_a_thread_of_pixels_is_refused_before_it_grows() -> None:
-    with pytest.raises(DacoError, match="1 x 60000 pixels are too narrow"):
+    with pytest.raises(DacoError, match="too narrow: 1 x 60000 pixels"):
         Preparation(256, "shorter", MEAN, STD)(Image.new("RGB", (1, 60000)))

@@ -34,7 +34,7 @@ def test_it_answers_follows_changes_and_says_when_milvus_is_away(
         own_milvus.stop()
         away = client.get("/readyz")
         refused(away, 503, "store_away")
-        assert f"Milvus at 127.0.0.1:{own_milvus.port} does not answer" in away.json()["error"]["message"]
+        assert str(own_milvus.port) not in away.json()["error"]["message"]  # anybody may ask, without a key
         refused(client.post("/v1/query", content=content), 503, "store_away")
         assert client.get("/healthz").status_code == 200
 

@@ -167,10 +167,20 @@ def pooling_model(encoder: StoredEncoder) -> Any:
     for name in names:
         source = model.output(name).node.input_value(0)
         given = openvino.op.Parameter(source.element_type, source.partial_shape)
-        for target in source.get_target_inputs():
-            target.replace_source_output(given.output(0))
+        while source is not None:
+            for target in source.get_target_inputs():
+                target.replace_source_output(given.output(0))
+            source = _unconverted(source)
         inputs.append(given)
     return openvino.Model([model.output(name).node for name in _outputs(encoder)], inputs)
+
+
+def _unconverted(output: Any) -> Any | None:
+    """What an output converts to the type that it has already, as exporters write it; None where it does not."""
+    if output.get_node().get_type_name() != "Convert":
+        return None
+    source = output.get_node().input_value(0)
+    return source if source.element_type == output.element_type else None
 
 
 def _outputs(encoder: StoredEncoder) -> list[str]:
