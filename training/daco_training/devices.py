@@ -9,7 +9,7 @@ from daco_core.errors import UsageError
 
 
 def check_gpus(gpu_ids: Sequence[int]) -> None:
-    """Refuses GPUs that this machine does not have.
+    """Rejects GPUs that this machine does not have.
 
     Raises:
         DacoError: there is no such GPU.

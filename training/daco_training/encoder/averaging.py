@@ -1,4 +1,4 @@
-"""An encoder between two: what fine-tuning gains, without all that it forgets."""
+"""Interpolates the weights of two encoders, which often combines the strengths of both."""
 
 from dataclasses import replace
 
@@ -10,19 +10,19 @@ from daco_training.encoder.encoder import Encoder
 
 
 def average_encoders(first: Encoder, second: Encoder, share: float) -> Encoder:
-    """Weights a share of the way from one encoder's to another's: (1 - share) first + share second.
+    """Interpolates the weights of two encoders: (1 - share) first + share second.
 
     Source: Wortsman et al., "Robust Fine-tuning of Zero-shot Models", CVPR 2022, section 3 (WiSE-FT).
 
     Args:
-        first, second: of one form, and trained from the same weights, or what lies between them is nothing.
-        share: 0..1.
+        first, second: with the same layers, and trained from the same initial weights.
+        share: weight of the second, 0..1.
 
     Returns:
-        The first encoder, changed; what it says of its training is how both were trained.
+        The first encoder, changed in place; its description of the training names that of both.
 
     Raises:
-        DacoError: they are not of one form, or the share is impossible.
+        UsageError: their layers or preparation differ, or the share is not in 0..1.
     """
     if not 0 <= share <= 1:
         raise UsageError(f"--share must be from 0 to 1, not {share}.")

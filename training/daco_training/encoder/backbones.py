@@ -42,7 +42,7 @@ def map_channels(backbone: nn.Module, levels: int = 1) -> list[int]:
     """The channels of the maps that `feature_maps` gives.
 
     Raises:
-        DacoError: the backbone has not that many.
+        UsageError: the backbone does not have that many.
     """
     if levels == 1:
         return [int(backbone.num_features)]  # type: ignore[arg-type]
@@ -72,10 +72,10 @@ def feature_maps(backbone: nn.Module, images: Tensor, levels: int = 1) -> list[T
 
 
 def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
-    """The parameters of what makes a backbone's last map of the one before it.
+    """The parameters of a backbone's last stage, which computes its last map from the one before.
 
     Raises:
-        DacoError: timm does not say where its stages are.
+        UsageError: timm does not name its stages.
     """
     stages = list(getattr(backbone, "feature_info", []))
     before = f"{stages[-2]['module']}." if len(stages) > 1 else None
@@ -87,7 +87,7 @@ def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
 
 
 def drop_unused(backbone: nn.Module, levels: int) -> None:
-    """Takes out of a backbone what its last `levels` stages' maps do not need: its final layers."""
+    """Removes the layers of a backbone that the maps of its last `levels` stages do not need."""
     backbone.prune_intermediate_layers(levels, prune_norm=True, prune_head=True)  # type: ignore[operator]
 
 

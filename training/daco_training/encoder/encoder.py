@@ -34,10 +34,10 @@ class Encoder(nn.Module):
     Shape: (n, 3, h, w) normalised images to (n, dimension) descriptors of length 1.
 
     Args:
-        trust: consent to running the code of others, which a backbone from torch.hub takes.
+        trust: consent to execute third-party code, which a backbone from torch.hub requires.
 
     Raises:
-        DacoError: the backbone or the pooling is not known, or there is no consent.
+        DacoError: the backbone or the pooling does not exist, or there is no consent.
     """
 
     def __init__(self, config: EncoderConfig, trust: bool = False) -> None:
@@ -58,16 +58,16 @@ class Encoder(nn.Module):
 
     @property
     def name(self) -> str:
-        """The backbone as strangers may read it, without a path of this machine."""
+        """The name of the backbone, without any path of this machine."""
         return self.config.name
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """How weights and images lie in memory: as is fastest; but code of others may count on the usual order."""
+        """The memory layout of weights and images: channels last, the fastest, except for third-party networks."""
         return torch.contiguous_format if is_hub(self.config.backbone) else torch.channels_last
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """What the pooling takes of the backbone: (n, 3, h, w) to maps (n, c, h', w')."""
+        """The feature maps that the pooling takes: (n, 3, h, w) to maps (n, c, h', w'), fine to coarse."""
         return feature_maps(self.backbone, images, self.pooling.levels)
 
     def features(self, images: Tensor) -> Tensor:
@@ -84,12 +84,12 @@ class Encoder(nn.Module):
 
     @cached_property
     def preparation(self) -> Preparation:
-        """How an image is brought into the form that this encoder takes."""
+        """How an image is resized and normalised for this encoder."""
         return self.config.preparation
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything of ours that changes a descriptor: equal fingerprints give equal descriptors."""
+        """SHA-256 over weights, architecture and preparation: equal fingerprints give equal descriptors."""
         tensors = sorted(self.state_dict().items())
         return fingerprint(self.config, ((name, _bytes(tensor)) for name, tensor in tensors))
 
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         """Writes `encoder.json`, `model.safetensors` and `model.onnx`; what was in the folder is replaced atomically.
 
         Args:
-            half: keeps the weights as float16, in half the space; this encoder's own are rounded to them.
+            half: stores the weights as float16, in half the space, and rounds those of this encoder alike.
             network: whether to export `model.onnx`, which takes seconds. An encoder that has no form in ONNX is saved
                 without it, with a warning.
 
@@ -106,7 +106,7 @@ class Encoder(nn.Module):
         """
         if folder.exists() and not (folder / CONFIG_FILE).is_file() and not (folder.is_dir() and _is_empty(folder)):
             raise UsageError(f"{folder} holds something else than an encoder, so none is saved there: name another.")
-        # cloned, as safetensors refuses weights that share memory, and networks of others may tie theirs
+        # cloned, as safetensors rejects weights that share memory, and third-party networks may tie theirs
         weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
         if half:
             weights = {name: _halved(tensor) for name, tensor in weights.items()}
@@ -137,7 +137,7 @@ class Encoder(nn.Module):
         """The encoder saved in a folder, in evaluation mode.
 
         Args:
-            trust: consent to running the code of others, without which an encoder from torch.hub is refused.
+            trust: consent to execute third-party code, which encoders from torch.hub require.
 
         Raises:
             NotFound: there is none.

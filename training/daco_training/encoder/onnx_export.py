@@ -64,7 +64,7 @@ def export_onnx(encoder: Encoder) -> Exported:
     """An encoder as an ONNX file, checked against PyTorch where OpenVINO is installed.
 
     Numbers that a 16-bit float holds exactly, as those of a packed encoder, are stored as such. The file takes batches
-    of any size, unless the code of a network of others fixes it to one image.
+    of any size, unless a third-party network fixes it to one image.
 
     Raises:
         NotExportable: ONNX cannot express it for every shape that it takes, or it computes something else there.
@@ -117,7 +117,7 @@ def _export(encoder: Encoder, network: _Network, any_batch: bool) -> Exported:
         _compare(network, content, names, examples)
     except NotExportable:
         raise
-    except Exception as error:  # backbones, and code of others, can fail to be traced or expressed in every way
+    except Exception as error:  # backbones, and third-party code, can fail to be traced or expressed in every way
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         raise NotExportable(f"{encoder.name} has no form in ONNX: {type(error).__name__}: {reason}") from error
     return Exported(content, _describe(encoder, names, outputs, any_batch))

@@ -1,4 +1,4 @@
-"""Pooling: the feature maps of a photograph to one vector."""
+"""Pooling: from the feature maps of a photograph to one vector."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,7 +46,7 @@ class GeM(nn.Module):
 
 
 class GridPooling(nn.Module):
-    """What is where, at two scales: a finer and a coarser map to (n, 2 x 16 x 64).
+    """Pooling over a grid of cells, at two scales: a finer and a coarser map to (n, 2 x 16 x 64).
 
     Each map is averaged over a grid of cells, and the channels of a cell are reduced by a linear map to a vector of
     length 1 (ConvAP: Ali-bey, Chaib-draa, Giguere, "GSV-Cities", Neurocomputing 2022, section 4.2). The linear maps
@@ -74,7 +74,7 @@ class GridPooling(nn.Module):
     def _set_lengths(self, edge: float) -> None:
         lengths = next(self.reduce.parameters()).new_ones(self.cells[0] * self.cells[1], 1)
         lengths[: self.cells[1]] = lengths[-self.cells[1] :] = edge
-        # all of 1 are not saved, as encoders and runs from before there were others have none
+        # lengths of 1 are not saved: older encoders and runs have none
         self.register_buffer("lengths", lengths, persistent=edge != 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
@@ -111,7 +111,7 @@ def create_pooling(name: str, backbone: nn.Module) -> AveragePooling | GeM | Gri
     """The pooling of that name for the feature maps of a backbone.
 
     Raises:
-        DacoError: there is no such pooling, or the backbone has not the maps for it.
+        UsageError: there is no such pooling, or the backbone does not have the maps for it.
     """
     if name not in POOLINGS:
         raise UsageError(f"No pooling {name!r}: choose {', '.join(POOLINGS)}.")

@@ -1,4 +1,4 @@
-"""Photographs to descriptors with an encoder, many at a time."""
+"""Embeds photographs with an encoder, in batches."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -25,8 +25,8 @@ def describe(
     Images of one shape go through as one batch.
 
     Args:
-        run: (n, 3, h, w) to (n, width), in the encoder's place.
-        width: of what `run` gives; the encoder's dimension if None.
+        run: (n, 3, h, w) to (n, width), called instead of the encoder.
+        width: the length of what `run` returns; the encoder's dimension if None.
     """
     device = next(encoder.parameters()).device
     groups: dict[torch.Size, list[int]] = defaultdict(list)
@@ -41,7 +41,7 @@ def describe(
 
 
 def describe_files(encoder: Encoder, files: Sequence[Path], description: str, batch_size: int = 32) -> Tensor:
-    """Descriptors of image files, (n, dimension), in the order given; decodes beside the encoder's work.
+    """Descriptors of image files, (n, dimension), in the order given; threads decode while the encoder computes.
 
     Raises:
         UnreadableImage: a file is not an image.

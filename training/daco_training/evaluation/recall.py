@@ -1,4 +1,4 @@
-"""Recall at k: for how many queries is one of the first k answers right. In NumPy, for programs without PyTorch."""
+"""Recall at k: the share of queries for which one of the first k answers is right. In NumPy, without PyTorch."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,14 +17,14 @@ Recalls = dict[int, float]
 Rows = NDArray[np.int64]
 
 SamePlace = Callable[[Rows, Rows], NDArray[np.bool_]]
-"""Rows that ask and rows that are asked to (asking, asked), True where both show the same place."""
+"""Rows of queries and of references to (queries, references), True where both show the same place."""
 
 
 def recall_at(similarities: ArrayLike, correct: ArrayLike, ranks: Sequence[int]) -> Recalls:
-    """R@k of queries against references; queries that no reference answers are left out, as is usual in the field.
+    """R@k of queries against references; queries without a right reference do not count, as is usual in the field.
 
     Args:
-        similarities: (queries, references), the higher the closer.
+        similarities: (queries, references), higher is closer.
         correct: (queries, references), True where the reference is right.
         ranks: the k.
     """
@@ -93,7 +93,7 @@ def blocks(rows: Rows) -> Iterator[Rows]:
 
 
 def answers_of(same_place: SamePlace, asking: Rows, asked: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(asking, asked) each: which are right answers, and which are the photograph itself, which never is."""
+    """(asking, asked) each: where the reference is a right answer, and where it is the query itself, which never is."""
     itself = asking[:, None] == asked
     return same_place(asking, asked) & ~itself, itself
 

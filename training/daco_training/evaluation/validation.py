@@ -35,8 +35,8 @@ class Validation:
     Args:
         images: those of domain a, then those of domain b.
         first: how many are of domain a.
-        same_place: which of them show the same place, of some rows that ask and some that are asked.
-        rule: in words, what makes two photographs show the same place.
+        same_place: which of them show the same place.
+        rule: in words, when two photographs show the same place.
     """
 
     images: list[Path]

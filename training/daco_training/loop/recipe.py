@@ -1,4 +1,4 @@
-"""The two recipes: what the published code does, and ours; ours comes apart, so that each part can be tried without."""
+"""The two training recipes: the published one, and the modern one, whose parts can be left out one by one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +9,15 @@ FROM_SCRATCH = "none"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run does besides its method. The published recipe has none of these parts.
+    """The parts of the modern recipe that a run uses; the published recipe has none of them.
 
     Args:
-        grid: `GridPooling` unless another pooling is asked for.
-        rows: in the grid the first and the last row count less.
+        grid: `GridPooling`, unless another pooling is chosen.
+        rows: the first and the last row of the grid have less weight.
         whitening: the linear maps of `GridPooling` begin as principal components of the training photographs.
-        views: views that a person would know the place by, under random conditions, instead of SimCLR's.
+        views: large crops, never mirrored, under random conditions, instead of SimCLR's augmentation.
         direct: the loss compares the descriptors that retrieval compares, instead of a projection head's output.
-        frozen: a pretrained backbone stays as it is, so that it cannot forget what photographs look like; what is on
-            top of it learns.
+        frozen: a pretrained backbone is not trained; the pooling and the head on top of it are.
     """
 
     grid: bool = False
@@ -57,5 +56,5 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def make_recipe(name: str, without: tuple[str, ...]) -> Recipe:
-    """A recipe by name, without some of its parts."""
+    """The recipe of that name, without some of its parts."""
     return Recipe(**{part: name == "modern" and part not in without for part in PARTS})

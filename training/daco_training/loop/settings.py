@@ -16,7 +16,7 @@ PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "simsiam": 0.5, "moco": 0.999,
 
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
-# where a run runs, which is nothing of the encoder that comes of it
+# where and how a run is computed, which does not change what the encoder learns
 LOCAL = frozenset(
     {"data_root", "save_root", "gpu_ids", "nodes", "workers", "memory_share", "compile", "checkpoint_minutes"}
 )
@@ -26,7 +26,7 @@ RESUMABLE = LOCAL | {"iters", "precision"}
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """A training run as it is asked for; None leaves a value to the recipe, or to the method."""
+    """The options of a training run; None takes the default of the recipe, or of the method."""
 
     recipe: str = "published"
     without: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class TrainOptions:
     checkpoint_minutes: float = 5.0
 
     def resolve(self) -> "TrainSettings":
-        """With a value for everything.
+        """The settings, with a value for every option.
 
         Raises:
             UsageError: a value is impossible, or contradicts another one.
@@ -92,7 +92,7 @@ class TrainOptions:
 
     @property
     def parts(self) -> Recipe:
-        """What the recipe does, what is left out left out."""
+        """The parts of the recipe, without those of `without`."""
         return make_recipe(self.recipe, self.without)
 
     @property
@@ -115,7 +115,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(TrainOptions):
-    """A training run as it is done: what `TrainOptions.resolve` makes of `given`.
+    """The resolved settings of a training run: what `TrainOptions.resolve` makes of `given`.
 
     Raises:
         UsageError: a value is impossible.
@@ -173,7 +173,7 @@ class TrainSettings(TrainOptions):
 
     @property
     def weights(self) -> str | None:
-        """What the backbone begins with: `imagenet` or a file; None is from scratch."""
+        """The initial weights of the backbone: `imagenet` or a file; None from scratch."""
         return None if self.pretrained == FROM_SCRATCH else self.pretrained
 
     @property
@@ -191,7 +191,7 @@ class TrainSettings(TrainOptions):
         return {item.name: _plain(getattr(self, item.name)) for item in fields(TrainOptions)}
 
     def description(self) -> dict[str, Any]:
-        """How the encoder is trained, without where: what `encoder.json` says. Of a weights file, its name only."""
+        """The settings that `encoder.json` records: without those of `LOCAL`, and of a weights file its name only."""
         values = {name: value for name, value in self.recorded().items() if name not in LOCAL}
         values["pretrained"] = Path(self.pretrained).name
         return values
@@ -229,7 +229,7 @@ class TrainSettings(TrainOptions):
         return [(name, stored[name], own[name]) for name in own if name not in ignored and own[name] != stored[name]]
 
     def but(self, **changes: Any) -> "TrainSettings":
-        """What the same options with some changed are resolved to."""
+        """The same options with some changed, resolved again."""
         return self.given.but(**changes).resolve()
 
 

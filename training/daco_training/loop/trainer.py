@@ -62,9 +62,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """How far a run came: iterations done in all, whether these are all that were asked for, and who says so.
+    """How far a run came.
 
-    Of several processes, only one is to speak.
+    Args:
+        iterations: done in all.
+        finished: whether these are all of the run.
+        speaks: whether this process reports to the user; of several processes only one does.
     """
 
     iterations: int
@@ -94,7 +97,7 @@ def train(
     Args:
         resume: continues from the last checkpoint.
         accelerator, processes: Fabric's, where `options.gpu_ids` is left open.
-        stop: asked after each iteration; True stops the run as Ctrl-C does.
+        stop: called after each iteration; True stops the run as Ctrl-C does.
 
     Raises:
         DacoError: the settings, the data or the disk do not allow it.

@@ -1,4 +1,4 @@
-"""The views of a batch drawn at once, compiled: a few kernels where `augment.render` has hundreds; for a GPU."""
+"""The views of a batch drawn at once, compiled: a few kernels where `augmentation.render` has hundreds; for a GPU."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -20,7 +20,7 @@ TO_GREY = SATURATION, 0.0
 def render_together(
     images: Sequence[Tensor], views: Sequence[View], size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """What `augment.render` gives, which draws on a CPU and what is seen under a condition."""
+    """What `augmentation.render` gives, which draws on a CPU and what is seen under a condition."""
     device = images[0].device
     if device.type != "cuda" or any(view.condition for view in views):
         return render(images, views, size, mean, std)
@@ -50,7 +50,7 @@ def draw_all(photographs: Tensor, boxes: Tensor, turns: Tensor, normaliser: Tens
 
 
 def take_turns(images: Tensor, turns: Tensor) -> Tensor:
-    """Changes the colours of images (n, 3, h, w) in 0..1, as `augment.recolour` does; turns as for `draw_all`."""
+    """Changes the colours of images (n, 3, h, w) in 0..1, as `augmentation.recolour` does; turns as for `draw_all`."""
     red, green, blue = images.unbind(1)
     for turn in turns.unbind(1):
         kind, factor = turn[:, :, None, None].unbind(1)

@@ -1,6 +1,6 @@
 """A plain FastAPI server of an encoder in eager PyTorch, one request at a time in each of FastAPI's threads.
 
-Run as a program: `python -m daco_serve.benchmark.serving.fastapi_rival INDEX PORT`.
+Run as a program: `python -m daco_bench.speed.serving.fastapi_rival INDEX PORT`.
 """
 
 import sys

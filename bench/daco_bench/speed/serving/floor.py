@@ -1,6 +1,6 @@
 """The floor under every server: photographs decoded, embedded and searched in a bare loop, without HTTP.
 
-Run as a program, `python -m daco_serve.benchmark.serving.floor INDEX CORES PHOTOGRAPH...`, it reads lines of
+Run as a program, `python -m daco_bench.speed.serving.floor INDEX CORES PHOTOGRAPH...`, it reads lines of
 `LOOPS SECONDS` and prints a line of JSON for each.
 """
 

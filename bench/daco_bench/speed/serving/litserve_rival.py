@@ -1,6 +1,6 @@
 """A LitServe server of an encoder in eager PyTorch, with LitServe's batching, and a worker for each core.
 
-Run as a program: `python -m daco_serve.benchmark.serving.litserve_rival INDEX PORT CORES`.
+Run as a program: `python -m daco_bench.speed.serving.litserve_rival INDEX PORT CORES`.
 """
 
 import sys

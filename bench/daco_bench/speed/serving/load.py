@@ -1,6 +1,6 @@
 """The load: clients that send photographs over loopback, each its next one as soon as the last is answered.
 
-Run as a program, `python -m daco_serve.benchmark.serving.load URL CLIENTS SECONDS PHOTOGRAPH...`, it prints JSON, so
+Run as a program, `python -m daco_bench.speed.serving.load URL CLIENTS SECONDS PHOTOGRAPH...`, it prints JSON, so
 that its work is not the server's.
 """
 
