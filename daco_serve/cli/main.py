@@ -48,7 +48,7 @@ def serve(settings: "ServeSettings") -> None:
         from daco_serve.operation.workers import serve_here, serve_with_workers
 
         def announce(summaries: list["IndexSummary"]) -> None:
-            _announce(_address(listener), summaries, min(settings.k, settings.max_k), settings.workers)
+            _announce(_address(listener), summaries, settings.usual_k, settings.workers)
             notify("READY=1")
 
         with suppress(KeyboardInterrupt):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_core.console import check_suffix, option
-from daco_core.errors import MissingExtra, NotFound
+from daco_core.errors import MissingExtra, NotFound, UsageError
 from daco_core.foreign_text import csv_cell
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def track(
     from daco_core.photographs.natural_order import natural_key
     from daco_serve.client.client import Client, Refused
     from daco_serve.client.track import TrackFrame
-    from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackSettings
+    from daco_serve.http.track_schemas import MOST_SMOOTHED, FrameHeader, SmoothedTrack, TrackSettings
 
     check_suffix("--out", out, FORMS)
     if not folder.is_dir():
@@ -66,14 +66,20 @@ def track(
     files = sorted(list_images_below(folder), key=lambda file: natural_key(str(file.relative_to(folder))))
     if not files:
         raise NotFound(f"{folder} holds no photographs.")
+    if smooth and len(files) > MOST_SMOOTHED:
+        raise UsageError(
+            f"{folder} holds {len(files)} frames, and at most {MOST_SMOOTHED} can be smoothed: add --live."
+        )
     frames = [TrackFrame(file, FrameHeader(timestamp=number * seconds)) for number, file in enumerate(files)]
     settings = TrackSettings(speed=speed, step_seconds=seconds, drop=False, smooth=smooth, k=1)
-    used, states = [], []
+    used: list[int] = []
+    states: list[TrackState] = []
     with Client(url, key, index) as client:
         bar = tqdm(total=len(files), desc="following", unit=" frames", delay=2)
         for answer in client.track(frames, settings):
             if isinstance(answer, SmoothedTrack):
-                states = answer.frames
+                # the last ones, where the index has changed meanwhile
+                states = [*states[: len(states) - len(answer.frames)], *answer.frames]
                 continue
             number = bar.n
             bar.update()

@@ -49,7 +49,7 @@ class Logistic(_Numbers):
 
 
 class Bin(_Numbers):
-    """One point of a calibration curve: what was said, and how often it was so."""
+    """One point of a calibration curve: the predicted probability (`said`), and how often it was observed."""
 
     least: float
     most: float
@@ -62,8 +62,8 @@ class HeldOut(_Numbers):
     """How the calibration does on queries that it was not fitted on, all fractions.
 
     Args:
-        error: expected calibration error: the mean difference between what was said and what was so, over the bins.
-        brier: mean square of that difference, query by query; `brier_constant` that of always saying the mean.
+        error: expected calibration error: the mean difference between predicted and observed, over the bins.
+        brier: mean square of that difference, query by query; `brier_constant` that of always predicting the mean.
         within_radius: how much of the truth on the map the radius held; `RADIUS_SHARE` is meant. None without metres.
         refused_elsewhere, refused_on_map: how many were answered with "not on this map", of each kind.
         curve: of the probability of being right.
@@ -243,7 +243,7 @@ def map_extent(bounds: MapBounds | None) -> float | None:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of validation queries; all arrays are (n,), evidence (n, 4).
+    """What became of validation queries; all arrays are (n,), evidence (n, 4), or (n, 7) with votes.
 
     Args:
         right: whether the location was right.

@@ -1,7 +1,7 @@
 """Bytes from a stranger to the small upright RGB image that an encoder takes, in a process that may do nothing else.
 
-`decoders.py` runs it. It imports Pillow and NumPy and little more, so that it starts fast; it reads photographs from a
-socket, writes pixels to it, and can write no file.
+`decoder_pool.py` runs it. It imports Pillow and NumPy and little more, so that it starts fast; it reads photographs
+from a socket, writes pixels to it, and can write no file.
 """
 
 import json
@@ -43,7 +43,7 @@ SPARE_SECONDS = 2  # by which whoever started this process should have ended it,
 
 
 class Undecodable(Exception):
-    """An image that is not taken: a code of `errors.REFUSALS`, and a sentence."""
+    """An image that is not taken: a code of `refusals.REFUSALS`, and a sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

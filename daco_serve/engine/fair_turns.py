@@ -87,6 +87,8 @@ class FairTurns:
             turns.remove(turn)
             if not turns:
                 del self._waiting[client]
+        if client not in self._waiting and client not in self._running:
+            self._last.pop(client, None)
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[str], None], client: str) -> None:

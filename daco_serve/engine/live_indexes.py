@@ -3,7 +3,7 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
@@ -90,10 +90,16 @@ class Live:
     running: Running
     calibration: ActiveCalibration | None
     searching: ThreadPoolExecutor
+    _making_states: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    @property
+    def states(self) -> States:
+        """The references as the states of a track; takes seconds of a large map, once, however many tracks need it."""
+        with self._making_states:
+            return self._states
 
     @cached_property
-    def states(self) -> States:
-        """The references as the states of a track; takes seconds of a large map, once."""
+    def _states(self) -> States:
         return States(self.bundle.catalog.all())
 
     @property
@@ -173,7 +179,7 @@ class ServedIndex:
         self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
-        calibration = calibration_of(self.folder, bundle, self._settings.rerank)
+        calibration = calibration_of(self.folder, bundle, self._settings.usual_rerank)
         self._live = Live(self.name, bundle, running, calibration, self._searching)
         return True
 

@@ -1,4 +1,4 @@
-"""Describes queries in the way that suits the load."""
+"""Embeds queries in the way that suits the load."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -7,6 +7,8 @@ from pydantic import ConfigDict, Field
 from daco_serve.engine.answers import TrackStatus
 from daco_serve.http.schemas import ErrorDetail, Prior, QueryAnswer, Schema
 
+MOST_SMOOTHED = 10_000  # frames of a track that is smoothed
+
 
 class TrackSettings(Schema):
     """`{"type": "settings", ...}`, before the first frame."""
@@ -96,7 +98,11 @@ class TrackFailure(Schema):
 
 
 class SmoothedTrack(Schema):
-    """The last message after `finish`: every frame in the light of all, where the settings asked for it."""
+    """The last message after `finish`; its lists are empty unless the settings asked to smooth.
+
+    They end with the last frame that was answered, and begin with the first, or later where the index has changed
+    meanwhile or the frames take too much memory.
+    """
 
     type: Literal["finished"] = "finished"
     frames: list[TrackState]

@@ -157,6 +157,16 @@ class ServeSettings(BaseModel):
         return given
 
     @property
+    def usual_k(self) -> int:
+        """Matches in an answer to a request that does not say how many."""
+        return min(self.k, self.max_k)
+
+    @property
+    def usual_rerank(self) -> int:
+        """Candidates that are ranked again for a request that does not say how many."""
+        return min(self.rerank, self.max_rerank)
+
+    @property
     def threads(self) -> int:
         """One worker's share of the cores."""
         return max(1, available_cores() // self.workers)

@@ -94,3 +94,20 @@ async def test_an_error_gives_the_turn_back() -> None:
             await turns.run("a", lambda: 1 // 0)
     assert await turns.run("a", lambda: 7) == 7
     turns.close()
+
+
+async def test_a_client_that_leaves_while_it_waits_is_forgotten() -> None:
+    async with bench(1) as found:
+        first, other = found.ask("calm"), found.ask("other")
+        await found.until_begun(2)
+        second, newcomer = found.ask("calm"), found.ask("newcomer")
+        await asyncio.sleep(0.02)
+        found.go_on.release()
+        assert await first == "calm"
+        await found.until_begun(3)  # the newcomer, who had no turn yet
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        found.go_on.release(2)
+        await asyncio.gather(other, newcomer)
+        await asyncio.sleep(0.02)
+        assert found.turns._last == {}

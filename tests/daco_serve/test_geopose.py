@@ -88,6 +88,8 @@ def test_base64_is_taken_in_every_spelling_of_json(client: httpx.Client, photogr
         assert position(client.post("/geopose", content=asked.replace("@", spelling))) == plain
     escaped = asked.replace("imageBytes", "imag\\u0065Bytes").replace("@", text)
     assert position(client.post("/geopose", content=escaped)) == plain
+    unending = json.dumps(request("photograph " + "1" * 5000)).replace("imageBytes", "imag\\u0065Bytes")
+    refused(client.post("/geopose", content=unending), 415, "not_an_image")
     two = request("photograph 1")
     two["sensorReadings"]["cameraReadings"].append({"imageFormat": "JPG", "imageBytes": text})  # type: ignore[index]
     refused(client.post("/geopose", json=two), 415, "not_an_image")  # a text is never another's photograph

@@ -2,8 +2,9 @@
 
 import csv
 import json
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from daco_index.build import BuildOptions, build_index
+from daco_index.search.catalog import Entry
 from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
 from daco_serve.client.track import TrackFrame
+from daco_serve.engine.query_embedding import Describer
+from daco_serve.engine.tracking import FrameEvidence, Odometry, States, Tracker, TrackEstimate
 from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackSettings
 from daco_serve.operation.keys import KeyFile
 
@@ -26,7 +30,7 @@ from .test_server import daco_serve, one_sentence
 
 @pytest.fixture(scope="module")
 def own_server(index: Path) -> Iterator[str]:
-    with hosted(index, track_idle_seconds=2.0, max_tracks=3, max_upload_bytes=300_000) as address:
+    with hosted(index, track_idle_seconds=2.0, max_tracks=3, max_upload_bytes=300_000, max_k=50) as address:
         yield address
 
 
@@ -98,6 +102,8 @@ def test_of_frames_that_come_too_fast_the_newest_is_answered_and_the_others_coun
         ('{"type": "frame", "odometry": {"forward": NaN}}', "invalid_request"),
         ('{"type": "frame", "timestamp": 1e999}', "invalid_request"),
         ('{"type": "settings", "speed": -1}', "invalid_request"),
+        ('{"type": "settings", "k": 60}', "bad_k"),
+        (f'{{"type": "frame", "timestamp": {" " * 70_000}1}}', "json_too_large"),
     ],
 )
 def test_rubbish_is_answered_and_the_track_goes_on(
@@ -249,3 +255,113 @@ def test_the_command_says_what_it_cannot_use(own_server: str, tmp_path: Path) ->
     assert "not a folder" in one_sentence(daco_serve("track", tmp_path / "none", "--out", "a.gpx"))
     assert "--out" in one_sentence(daco_serve("track", tmp_path, "--out", "a.kml"))
     assert "no photographs" in one_sentence(daco_serve("track", tmp_path, "--out", "a.gpx"))
+
+
+def test_times_as_far_apart_as_numbers_can_be_do_no_harm(
+    own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = []
+
+    def update(tracker: Tracker, evidence: FrameEvidence, seconds: float, odometry: Odometry | None) -> TrackEstimate:
+        times.append(seconds)
+        return original(tracker, evidence, seconds, odometry)
+
+    original = Tracker.update
+    monkeypatch.setattr(Tracker, "update", update)
+    with follow(own_server) as track:
+        for timestamp in (-1e308, 1e308, -1e308, -1e308 + 1e300):
+            track.send(json.dumps({"type": "frame", "timestamp": timestamp}))
+            assert ask(track, (photographs / "1.png").read_bytes())["type"] == "answer"
+    assert times == [0, 86400, 0, 86400]
+
+
+def test_the_motion_of_a_frame_that_cannot_be_used_is_not_lost(
+    own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    motions = []
+
+    def update(tracker: Tracker, evidence: FrameEvidence, seconds: float, odometry: Odometry | None) -> TrackEstimate:
+        motions.append(None if odometry is None else (round(odometry.forward, 6), round(odometry.left, 6)))
+        return original(tracker, evidence, seconds, odometry)
+
+    original = Tracker.update
+    monkeypatch.setattr(Tracker, "update", update)
+    photograph = (photographs / "1.png").read_bytes()
+    with follow(own_server) as track:
+        for content, turn in ((photograph, 0), (b"rubbish", 90), (b"", 0), (photograph, 0), (photograph, 0)):
+            track.send(json.dumps({"type": "frame", "odometry": {"forward": 2, "turn": turn}}))
+            ask(track, content)
+    # ahead, then to the right twice; and one more
+    assert motions == [(2, 0), (2, -4), (2, 0)]
+
+
+def test_a_failure_of_the_server_is_told_and_the_track_goes_on(
+    own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    photograph = (photographs / "1.png").read_bytes()
+    with follow(own_server) as track:
+        with monkeypatch.context() as broken:
+            broken.setattr(Describer, "prepare", fail)
+            assert ask(track, photograph)["error"]["code"] == "internal_error"
+        assert ask(track, photograph)["frame"] == 1
+    assert "out of memory" in caplog.text
+
+
+def fail(*_: object) -> None:
+    raise RuntimeError("out of memory")
+
+
+def test_smoothing_keeps_nobody_waiting(own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def smoothed(tracker: Tracker) -> list[TrackEstimate]:
+        begun.set()
+        assert go_on.wait(20)
+        return []
+
+    monkeypatch.setattr(Tracker, "smoothed", smoothed)
+    with follow(own_server) as track:
+        track.send(json.dumps({"type": "settings", "smooth": True}))
+        ask(track, (photographs / "1.png").read_bytes())
+        track.send(json.dumps({"type": "finish"}))
+        assert begun.wait(20)
+        assert httpx.get(f"{own_server}/healthz", timeout=5).status_code == 200
+        go_on.set()
+        assert json.loads(track.recv(timeout=20))["type"] == "finished"
+
+
+def test_the_states_of_a_map_are_made_once_for_all_tracks(
+    own_index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    original = States.__init__
+
+    def slowly(states: States, entries: Sequence[Entry]) -> None:
+        made.append(states)
+        time.sleep(0.3)
+        original(states, entries)
+
+    monkeypatch.setattr(States, "__init__", slowly)
+    photograph = (photographs / "1.png").read_bytes()
+    with hosted(own_index) as address, ExitStack() as stack:
+        tracks = [stack.enter_context(follow(address)) for _ in range(3)]
+        for track in tracks:
+            track.send(photograph)
+        assert [json.loads(track.recv(timeout=20))["type"] for track in tracks] == ["answer"] * 3
+    assert len(made) == 1
+
+
+def test_the_command_writes_a_track_during_which_the_index_changed(
+    own_server: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ride = tmp_path / "ride"
+    ride.mkdir()
+    for number in range(4):
+        (ride / f"{number}.png").write_bytes((photographs / f"{number}.png").read_bytes())
+    original = Tracker.smoothed
+    monkeypatch.setattr(Tracker, "smoothed", lambda tracker: original(tracker)[2:])
+    done = daco_serve("track", ride, "--url", own_server, "--out", tmp_path / "ride.csv", "--speed", 20)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "ride.csv").read_text().splitlines()))
+    assert [row["frame"] for row in rows] == ["0", "1", "2", "3"]
+    assert rows[3]["place"] == "place 3"

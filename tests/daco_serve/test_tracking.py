@@ -230,3 +230,26 @@ def test_the_belief_of_a_large_map_stays_sparse() -> None:
     print(f"{(time.perf_counter() - begun) / 20 * 1000:.2f} ms a frame")
     assert estimate.id is not None and abs(estimate.id - true) <= 2
     assert tracker.states_held <= 1000
+
+
+@pytest.mark.parametrize("metres", [10.0, None])
+def test_after_a_new_generation_the_frames_since_are_smoothed(metres: float | None) -> None:
+    tracker = Tracker(street(60, metres), Motion(speed=15), remember=True)
+    for number in range(6):
+        tracker.update(frame(60, number))
+    tracker.move_to(street(80, metres))
+    for number in range(6, 10):
+        tracker.update(frame(80, number))
+    assert [estimate.place for estimate in tracker.smoothed()] == [f"place {number}" for number in range(6, 10)]
+    assert tracker.best_path() == [106, 107, 108, 109]
+
+
+def test_a_long_track_remembers_its_newest_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daco_serve.engine.tracking.filter.MOST_REMEMBERED_BYTES", 50_000)
+    tracker = Tracker(street(60), Motion(speed=15), remember=True)
+    for number in range(40):
+        tracker.update(frame(60, number))
+    path = tracker.best_path()
+    assert 2 <= len(path) < 40
+    assert path == list(range(140 - len(path), 140))
+    assert len(tracker.smoothed()) == len(path)

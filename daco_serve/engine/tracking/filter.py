@@ -9,6 +9,7 @@ state off the map); Rabiner, "A Tutorial on Hidden Markov Models", Proc. IEEE 19
 Viterbi).
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ CANDIDATES = 20  # of the likeliest states, around which a place is looked for
 ELSEWHERE = 0.5  # prior of a frame's own calibration for not being on the map
 FRESH = 0.3  # share of the newest step in the velocity of a track
 MOST_RATIO = 1e3  # by which one frame alone can speak for or against the map
+MOST_REMEMBERED_BYTES = 256 * 2**20  # of the frames of one track; the oldest are forgotten
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,19 @@ class _Step:
     chance: NDArray[np.float64]
     away: NDArray[np.float64]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its arrays."""
+        return sum(part.nbytes for part in vars(self).values() if isinstance(part, np.ndarray))
+
 
 class Tracker:
     """Follows one camera.
 
     Args:
         temperature: similarity that makes a reference e times as likely.
-        remember: keep every frame, for `smoothed` and `best_path`.
+        remember: keep the frames, for `smoothed` and `best_path`: all of this generation of the index, or the newest
+            that fit into MOST_REMEMBERED_BYTES.
     """
 
     def __init__(
@@ -117,7 +125,8 @@ class Tracker:
         self.motion = motion or Motion()
         self._temperature = temperature
         self._remember = remember
-        self._steps: list[_Step] = []
+        self._steps: deque[_Step] = deque()
+        self._held = 0  # bytes of these
         self._last: _Step | None = None
         self._velocity: Velocity | None = None
         self._before_last: TrackEstimate | None = None
@@ -138,6 +147,9 @@ class Tracker:
         self._last = step
         if self._remember:
             self._steps.append(step)
+            self._held += step.size
+            while self._held > MOST_REMEMBERED_BYTES:
+                self._held -= self._steps.popleft().size
         estimate = self._estimate(step.rows, step.weight, step.anywhere, step.off)
         self._observe(estimate, seconds)
         return estimate
@@ -165,10 +177,11 @@ class Tracker:
                 away=np.empty(0),
             )
         self.states = states
-        self._steps = []  # which speak of rows that are no more
+        self._steps.clear()  # which speak of rows that are no more
+        self._held = 0
 
     def smoothed(self) -> list[TrackEstimate]:
-        """Every frame again, in the light of all frames: forward-backward. Takes `remember`."""
+        """Every frame that is remembered again, in the light of all of them: forward-backward."""
         estimates: list[TrackEstimate] = []
         later: _Later | None = None
         for number in range(len(self._steps) - 1, -1, -1):
@@ -185,7 +198,7 @@ class Tracker:
     def best_path(self) -> list[int | None]:
         """The likeliest sequence of references (Viterbi), by id; None where it is off the map or anywhere.
 
-        Takes `remember`.
+        It has the frames that `smoothed` has.
         """
         anywhere, off = -1, -2
         back: list[tuple[NDArray[np.int64], int, int]] = []
@@ -328,7 +341,7 @@ class Tracker:
         kept = step.seen[step.seen >= 0]
         fresh[kept] = begun - np.log(count)
         moved = np.full(len(step.rows), -np.inf)
-        if len(step.source):
+        if len(step.source) and len(score):  # the first frame that is remembered may not be the first of all
             chance = score[step.source] + np.log(np.maximum(step.chance, 1e-300))
             order = np.lexsort((chance, step.target))
             last = np.flatnonzero(np.diff(step.target[order], append=-1))

@@ -13,6 +13,7 @@ from daco_serve.engine.tracking.filter import FrameEvidence, Tracker, TrackEstim
 from daco_serve.engine.tracking.motion import Motion, Odometry
 
 CANDIDATES = 100  # references that a frame names; all others count as similar as the last of them
+MOST_SECONDS = 86400.0  # between two frames; after longer, a camera may be anywhere, too
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TrackSession:
     Args:
         index: its name; None for the first.
         client: who sends the frames; clients take turns.
-        remember: keep every frame, for `Tracker.smoothed` and `Tracker.best_path`.
+        remember: keep the frames, for `Tracker.smoothed` and `Tracker.best_path`.
 
     Raises:
         QueryError: there is no such index, or it is not loaded yet.
@@ -69,7 +70,7 @@ class TrackSession:
         """
         arrived = time.perf_counter()
         live = self._service.choose(self._index)
-        options = QueryOptions(k=CANDIDATES, area=frame.area, rerank=self._service.settings.rerank)
+        options = QueryOptions(k=CANDIDATES, area=frame.area, rerank=self._service.settings.usual_rerank)
         answer = await self._service.answer(live, frame.upload, options, arrived, self._client)
         tracker = await self._tracker_of(live)
         matches = sorted(answer.matches, key=lambda match: -match.similarity)
@@ -79,7 +80,7 @@ class TrackSession:
             answer.estimate.on_map if frame.area is None else None,
         )
         now = arrived if frame.timestamp is None else frame.timestamp
-        seconds = max(0.0, now - self._last) if self._last is not None else 0.0
+        seconds = min(max(0.0, now - self._last), MOST_SECONDS) if self._last is not None else 0.0
         self._last = now
         return await asyncio.to_thread(tracker.update, evidence, seconds, frame.odometry), answer
 

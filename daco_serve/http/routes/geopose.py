@@ -88,7 +88,7 @@ async def geopose(
         del body
         await count_photographs(request, [photograph])
         upright = asked.sensorReadings.cameraReadings[0].imageOrientation.upright()
-        options = QueryOptions(1, search_area(prior), min(settings.rerank, settings.max_rerank))
+        options = QueryOptions(1, search_area(prior), settings.usual_rerank)
         answer = await unless_left(request, service.answer(live, photograph, options, began, place.client, upright))
     location = located(query_answer(answer, service))
     return GeoPoseAnswer(
@@ -133,7 +133,8 @@ def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
     except ValueError as error:
         raise Refusal("invalid_request", f"imageOrientation: {error}.") from error
     number = reading.imageBytes.removeprefix(CUT_OUT)
-    text = cut_out[int(number)] if number.isdecimal() and int(number) < len(cut_out) else reading.imageBytes.encode()
+    numbered = {str(place): text for place, text in enumerate(cut_out)}
+    text = numbered.get(number) or reading.imageBytes.encode()
     photograph = _decoded(text)
     if not photograph:
         raise Refusal("no_image", "imageBytes is empty.")

@@ -71,7 +71,7 @@ async def _wanted(
     k: Annotated[int | None, Query(ge=1, description="How many matches; the server has a default and a limit.")] = None,
 ) -> int:
     settings = service.settings
-    wanted = min(settings.k, settings.max_k) if k is None else k
+    wanted = settings.usual_k if k is None else k
     if wanted > settings.max_k:
         raise Refusal("bad_k", f"k must be a whole number from 1 to {settings.max_k}.")
     return wanted
@@ -92,7 +92,7 @@ async def _asked(
     cells: Annotated[bool, Query(description="Whether each match says which of its cells agree.")] = False,
 ) -> QueryOptions:
     settings = service.settings
-    candidates = min(settings.rerank, settings.max_rerank) if rerank is None else rerank
+    candidates = settings.usual_rerank if rerank is None else rerank
     if candidates > settings.max_rerank:
         raise Refusal("bad_rerank", f"rerank must be a whole number from 0 to {settings.max_rerank}.")
     return QueryOptions(k, search_area(prior), candidates, cells)

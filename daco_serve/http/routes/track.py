@@ -19,7 +19,14 @@ from daco_serve.engine.tracking.session import Frame, TrackSession
 from daco_serve.http.answers import query_answer, search_area, track_estimate
 from daco_serve.http.middleware.rates import client_of, count_frame
 from daco_serve.http.refusals import Refusal
-from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackFailure, TrackSettings
+from daco_serve.http.track_schemas import (
+    MOST_SMOOTHED,
+    FrameHeader,
+    SmoothedTrack,
+    TrackAnswer,
+    TrackFailure,
+    TrackSettings,
+)
 from daco_serve.http.uploads.admission import Admission
 from daco_serve.operation import metrics
 
@@ -29,8 +36,8 @@ log = logging.getLogger("daco_serve.access")
 Model = TypeVar("Model", bound=BaseModel)
 SEND_SECONDS = 30.0  # for a client that does not read its answers
 MOST_FAILURES = 10  # messages in a row that cannot be used, after which the connection is closed
-MOST_REMEMBERED = 10_000  # frames of a track that is smoothed
-NORMAL, GOING_AWAY, UNSUPPORTED, TRY_LATER = 1000, 1001, 1003, 1013  # RFC 6455, section 7.4.1
+MOST_TEXT = 64 * 2**10  # characters of a text message
+NORMAL, GOING_AWAY, UNSUPPORTED = 1000, 1001, 1003  # RFC 6455, section 7.4.1
 
 
 class Tracks:
@@ -178,7 +185,10 @@ class _Conversation:
             elif kind == "settings":
                 if self._session is not None:
                     raise Refusal("invalid_request", "Settings come before the first frame.")
-                self._settings = _validated(TrackSettings, given)
+                settings, most = _validated(TrackSettings, given), self._service.settings.max_k
+                if settings.k > most:
+                    raise Refusal("bad_k", f"k must be a whole number from 1 to {most}.")
+                self._settings = settings
                 self._inbox.drops = self._settings.drop
             elif kind == "frame":
                 self._header = _validated(FrameHeader, given)
@@ -188,25 +198,35 @@ class _Conversation:
             await self._fail(refusal)
 
     async def _answer(self) -> None:
-        settings = self._settings
+        unused: Frame | None = None
         while (frame := await self._inbox.next()) is not None:
-            settings = self._settings
+            if unused is not None:
+                frame = replace(frame, odometry=_after(unused.odometry, frame.odometry))
+                unused = None
             try:
                 await count_frame(self._websocket, frame.upload)
                 answer = await self._look_up(frame)
-            except (Refusal, QueryError) as error:
+            except Exception as fault:
+                error = fault if isinstance(fault, Refusal | QueryError) else Refusal("internal_error")
+                if error is not fault:
+                    log.exception("A frame of a track failed.")
                 metrics.track_frames.labels("refused").inc()
+                unused = replace(frame, upload=b"")  # its motion belongs to the next one, too
                 await self._fail(error, frame.timestamp)
                 continue
             metrics.track_frames.labels("answered").inc()
             self._failures = 0
             await self._send(answer)
         if self._finished:
-            tracker = None if self._session is None else self._session.tracker
-            smoothed = tracker.smoothed() if tracker is not None and settings.smooth else []
-            path = tracker.best_path() if tracker is not None and settings.smooth else []
-            await self._send(SmoothedTrack(frames=[track_estimate(one) for one in smoothed], path=path))
+            # in a thread, as it takes many seconds of a long ride
+            await self._send(await asyncio.to_thread(self._whole_track))
             raise _Over(NORMAL, "Finished.")
+
+    def _whole_track(self) -> SmoothedTrack:
+        tracker = None if self._session is None else self._session.tracker
+        if tracker is None or not self._settings.smooth:
+            return SmoothedTrack(frames=[], path=[])
+        return SmoothedTrack(frames=[track_estimate(one) for one in tracker.smoothed()], path=tracker.best_path())
 
     async def _look_up(self, frame: Frame) -> TrackAnswer:
         if self._session is None:
@@ -216,8 +236,8 @@ class _Conversation:
             self._session = TrackSession(self._service, self._index, client, motion, settings.smooth)
         if not frame.upload:
             raise Refusal("no_image", "The frame is empty.")
-        if self._settings.smooth and self._answered >= MOST_REMEMBERED:
-            raise Refusal("invalid_request", f"A track that is smoothed has at most {MOST_REMEMBERED} frames.")
+        if self._settings.smooth and self._answered >= MOST_SMOOTHED:
+            raise Refusal("invalid_request", f"A track that is smoothed has at most {MOST_SMOOTHED} frames.")
         with self._admission.place(self._websocket) as place:
             self._admission.take(place, len(frame.upload))
             estimate, answer = await self._session.frame(frame)
@@ -255,6 +275,8 @@ class _Over(Exception):
 
 
 def _parsed(text: str) -> dict[str, Any]:
+    if len(text) > MOST_TEXT:
+        raise Refusal("json_too_large", f"A text message has at most {MOST_TEXT} characters.")
     try:
         given = json.loads(text)
     except (ValueError, RecursionError):
