@@ -18,7 +18,7 @@ from daco_serve.engine.tracking import Motion, Odometry
 from daco_serve.engine.tracking.session import Frame, TrackSession
 from daco_serve.http.answers import query_answer, search_area, track_estimate
 from daco_serve.http.middleware.rates import client_of, count_frame
-from daco_serve.http.refusals import Refusal
+from daco_serve.http.refusals import Refusal, forget_frames
 from daco_serve.http.track_schemas import (
     MOST_SMOOTHED,
     FrameHeader,
@@ -210,6 +210,7 @@ class _Conversation:
                 error = fault if isinstance(fault, Refusal | QueryError) else Refusal("internal_error")
                 if error is not fault:
                     log.exception("A frame of a track failed.")
+                forget_frames(fault)
                 metrics.track_frames.labels("refused").inc()
                 unused = replace(frame, upload=b"")  # its motion belongs to the next one, too
                 await self._fail(error, frame.timestamp)
