@@ -145,7 +145,7 @@ def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path)
     done = images(folder)
     assert process.returncode != 0
     assert 0 < len(done) < 3 * PLACES
-    assert errors.count("run the same command again") == 1
+    assert errors.count("Run the same command again to resume") == 1
     assert errors.count("Traceback") == 1, "only the interpreter's own, for the KeyboardInterrupt passed on"
     assert not list(folder.rglob(".*"))
     report = make_city(folder, places=PLACES, size=SIZE, seed=SEED, workers=2)

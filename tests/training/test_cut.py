@@ -190,7 +190,7 @@ def test_twins_of_models_that_are_to_learn_on_are_refused_before_they_do(dataset
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
     assert translate(1).returncode == 0
-    assert "0 twins made, 5 were there" in translate(1).stdout
+    assert "0 twins made, 5 already existed" in translate(1).stdout
     refused = translate(2)
     assert refused.returncode == 1
     assert "--overwrite trains it further" in refused.stderr

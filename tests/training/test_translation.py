@@ -420,7 +420,7 @@ class TestCommand:
         make_set(tmp_path, {"domain_a": "day", "domain_b": "night"})
         done = self.run(commands, "set", "--data_root", str(tmp_path), "--method", "night")
         assert done.returncode == 0
-        assert "5 twins made, 0 were there" in done.stdout
+        assert "5 twins made, 0 already existed" in done.stdout
         assert "contact_sheet.jpg" in done.stdout
         shown = self.run(commands, "set", "--data-root", str(tmp_path), "--compare", "--out", str(tmp_path / "c.png"))
         assert shown.returncode == 0
