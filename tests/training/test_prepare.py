@@ -114,7 +114,7 @@ def test_without_letters_tokyo_is_ordered_by_the_clock_or_by_light_and_says_so(
     train = tmp_path / "data" / "tokyo" / "original"
     assert brightness(train / "domain_a" / "train" / "day_00001.jpg") > 150
     assert brightness(train / "domain_b" / "train" / "night_00001.jpg") < 60
-    assert f"00001 to 00003: the CSVs say nothing, nothing, nothing; ordered by {evidence}" in done.stderr
+    assert f"00001 to 00003: the CSVs contain nothing, nothing, nothing; ordered by {evidence}" in done.stderr
     assert "2 doubts" in done.stdout
 
 
