@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DacoError, StoreAway
@@ -37,6 +38,8 @@ class Service:
     """
 
     def __init__(self, settings: ServeSettings, first: str | None = None) -> None:
+        # queries run side by side: two threads for the small products of each only wait for each other
+        threadpool_limits(1, user_api="blas")
         self.settings = settings
         self._first = first
         self._settled = first is not None  # else, until it has answered, the first of those that are found
