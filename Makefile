@@ -67,8 +67,13 @@ $(WORK)/twins: | $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMM
 # process loads OpenVINO and FAISS alone (tests/daco_serve/test_native_libraries.py). The longest begin first.
 SUITES := tests/daco_serve tests/bench tests/index tests/training tests/core $(wildcard tests/documentation tests/test_*.py)
 .PHONY: $(SUITES)
+# A line that names $(MAKE) runs even in a dry run, so it holds nothing else.
 test: $(VENV)/test-installed
-	$(if $(PYTEST_ARGS),$(BIN)/pytest $(PYTEST_ARGS),$(MAKE) --jobs=2 --keep-going --output-sync=target $(SUITES))
+ifdef PYTEST_ARGS
+	$(BIN)/pytest $(PYTEST_ARGS)
+else
+	$(MAKE) --jobs=2 --keep-going --output-sync=target $(SUITES)
+endif
 $(SUITES):
 	$(BIN)/pytest --durations=25 $(SKIPS:%=--expected-skips %) $@
 
