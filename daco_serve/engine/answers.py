@@ -10,9 +10,8 @@ if TYPE_CHECKING:
 
 TrackStatus = Literal["tracking", "lost", "not_on_map"]
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
-# which calibration an answer's probabilities come from: fitted on this index by its owner, shipped with the encoder, or
-# fitted by the build on degraded copies of the references
-CalibrationKind = Literal["own", "prior", "self"]
+# which calibration an answer's probabilities come from: fitted on this index by its owner, or shipped with the encoder
+CalibrationKind = Literal["own", "prior"]
 
 
 class QueryError(Exception):

@@ -90,8 +90,8 @@ class IndexState(Schema):
     backbone: str = Field(description="Of its encoder.")
     encoder: str = Field(description="Fingerprint of its encoder.")
     calibrated: CalibrationKind | None = Field(
-        description="Where its probabilities come from: own, fitted on this index (daco-bench calibrate); self, fitted"
-        " when it was built; prior, shipped with its encoder; null: there is none, and every answer is uncalibrated."
+        description="Where its probabilities come from: own, fitted on this index (daco-bench calibrate); prior,"
+        " shipped with its encoder; null: there is none, and every answer is uncalibrated."
     )
     reranks: bool = Field(description="Whether it has local descriptors, by which candidates are ranked again.")
 

