@@ -64,6 +64,11 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def number(value: float | None, decimals: int) -> str:
+    """A number as a cell of a table; `-` where there is none."""
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
 def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
     """Checks, before the long work, that a file has one of these suffixes; `name` is the option that names it.
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from daco_core.console import option
+from daco_core.console import number, option
 from daco_core.errors import UsageError
 from daco_core.foreign_text import printable
 
@@ -106,10 +106,10 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
             str(match.rank),
             escape(printable(match.place)),
             f"{match.similarity:.4f}",
-            _number(match.votes, 0),
-            _number(match.latitude, 6),
-            _number(match.longitude, 6),
-            _number(match.heading, 0),
+            number(match.votes, 0),
+            number(match.latitude, 6),
+            number(match.longitude, 6),
+            number(match.heading, 0),
         )
     console = _console()
     console.print(table)
@@ -150,9 +150,9 @@ def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refuse
         table.add_row(
             name,
             "not on this map" if answer.place is None else escape(printable(answer.place)),
-            _number(None if best is None else best.similarity, 4),
-            _number(None if location is None else location.latitude, 6),
-            _number(None if location is None else location.longitude, 6),
+            number(None if best is None else best.similarity, 4),
+            number(None if location is None else location.latitude, 6),
+            number(None if location is None else location.longitude, 6),
             "-" if location is None else f"{location.uncertainty_metres:.0f} m",
             _likely(answer),
         )
@@ -163,7 +163,3 @@ def _likely(answer: "QueryAnswer") -> str:
     if answer.verdict == "uncalibrated":
         return "not calibrated"
     return "-" if answer.probability is None else f"{100 * answer.probability:.0f} %"
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"

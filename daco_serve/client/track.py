@@ -1,8 +1,11 @@
 """The frames of one camera to a running server, one after the other, and its answers: the WebSocket `/v1/track`."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
 
@@ -49,21 +52,15 @@ def track(
     """
     sync = _websockets("websockets.sync.client")
     settings = settings or TrackSettings()
-    exceptions = _websockets("websockets.exceptions")
-    try:
-        with sync.connect(*_address(client), **_options(client)) as connection:
-            connection.send(_message("settings", settings))
-            for frame in frames:
-                for message in _messages(frame):
-                    connection.send(message)
-                yield _read(connection.recv(timeout=ANSWER_SECONDS))
-            if settings.smooth:
-                connection.send('{"type": "finish"}')
-                yield _read(connection.recv(timeout=ANSWER_SECONDS))
-    except exceptions.InvalidStatus as error:
-        raise _refused(error.response) from error
-    except (exceptions.WebSocketException, OSError, TimeoutError) as error:
-        raise Unreachable(f"The track at {client.url} ended: {error}.") from error
+    with _as_errors(client), sync.connect(_address(client), **_options(client)) as connection:
+        connection.send(_message("settings", settings))
+        for frame in frames:
+            for message in _messages(frame):
+                connection.send(message)
+            yield _read(connection.recv(timeout=ANSWER_SECONDS))
+        if settings.smooth:
+            connection.send('{"type": "finish"}')
+            yield _read(connection.recv(timeout=ANSWER_SECONDS))
 
 
 async def track_async(
@@ -72,13 +69,10 @@ async def track_async(
     settings: TrackSettings | None = None,
 ) -> AsyncIterator[Tracked]:
     """As `track`."""
-    import asyncio
-
     asynchronous = _websockets("websockets.asyncio.client")
     settings = settings or TrackSettings()
-    exceptions = _websockets("websockets.exceptions")
-    try:
-        async with asynchronous.connect(*_address(client), **_options(client)) as connection:
+    with _as_errors(client):
+        async with asynchronous.connect(_address(client), **_options(client)) as connection:
 
             async def answer() -> Tracked:
                 async with asyncio.timeout(ANSWER_SECONDS):
@@ -92,10 +86,6 @@ async def track_async(
             if settings.smooth:
                 await connection.send('{"type": "finish"}')
                 yield await answer()
-    except exceptions.InvalidStatus as error:
-        raise _refused(error.response) from error
-    except (exceptions.WebSocketException, OSError, TimeoutError) as error:
-        raise Unreachable(f"The track at {client.url} ended: {error}.") from error
 
 
 async def _each(
@@ -110,17 +100,27 @@ async def _each(
 
 
 def _websockets(name: str) -> Any:
-    from importlib import import_module
-
     try:
         return import_module(name)
     except ImportError as error:
         raise MissingExtra("Tracks need the package websockets: pip install websockets.") from error
 
 
-def _address(client: Client | AsyncClient) -> tuple[str]:
+@contextmanager
+def _as_errors(client: Client | AsyncClient) -> Iterator[None]:
+    """Turns what ends a connection into the client's errors."""
+    exceptions = _websockets("websockets.exceptions")
+    try:
+        yield
+    except exceptions.InvalidStatus as error:
+        raise _refused(error.response) from error
+    except (exceptions.WebSocketException, OSError, TimeoutError) as error:
+        raise Unreachable(f"The track at {client.url} ended: {error}.") from error
+
+
+def _address(client: Client | AsyncClient) -> str:
     address = "ws" + client.url.removeprefix("http") + "/v1/track"
-    return (address if client.index is None else f"{address}?{urlencode({'index': client.index})}",)
+    return address if client.index is None else f"{address}?{urlencode({'index': client.index})}"
 
 
 def _options(client: Client | AsyncClient) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from daco_core.console import Trust, new_app, option, run
+from daco_core.console import Trust, new_app, number, option, run
 from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
 from daco_index.cli import changes as change_cli
@@ -270,10 +270,10 @@ def _match_table(matches: "list[SearchMatch]") -> Table:
             str(match.rank),
             escape(printable(entry.place)),
             f"{match.similarity:.4f}",
-            _number(match.votes, 0),
-            _number(entry.latitude, 6),
-            _number(entry.longitude, 6),
-            _number(entry.heading, 0),
+            number(match.votes, 0),
+            number(entry.latitude, 6),
+            number(entry.longitude, 6),
+            number(entry.heading, 0),
             escape(printable(entry.path)),
         )
     return table
@@ -292,7 +292,3 @@ def _as_dict(match: "SearchMatch") -> dict[str, object]:
         "heading": entry.heading,
         "file": entry.path,
     }
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"

@@ -18,6 +18,7 @@ from torch.nn import functional
 from daco_core.encoder.config import is_hub
 from daco_core.encoder.stored import DESCRIPTOR, LOCAL, MAP_PREFIX
 from daco_core.errors import DacoError, MissingExtra
+from daco_core.quiet import only_errors
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling
 
@@ -98,7 +99,9 @@ def _export(encoder: Encoder, network: _Network, any_batch: bool) -> Exported:
         with torch.no_grad():
             outputs = network(examples[0])
         names = _output_names(encoder, len(outputs))
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _smoothing_by_matrices(), _quiet():
+        # the log says that there is a newer exporter, which needs more packages
+        quiet = only_errors("torch.onnx")
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _smoothing_by_matrices(), quiet:
             warnings.simplefilter("ignore")  # of tracing; what it gets wrong is seen below
             torch.onnx.export(
                 network,
@@ -262,15 +265,3 @@ def _cubic(new: Any, old: Any) -> Tensor:
     far = ((x - 5) * x + 8) * x * CUBIC - 4 * CUBIC
     weights = near * (x < 1).float() + far * ((x >= 1) & (x < 2)).float()
     return weights / weights.sum(dim=1, keepdim=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """PyTorch's exporter says through its log that there is a newer one, which needs more packages."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        exporter.setLevel(level)

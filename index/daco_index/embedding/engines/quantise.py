@@ -3,8 +3,8 @@
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from daco_core.encoder.preparation import Prepared
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError
+from daco_core.quiet import only_errors
 from daco_index.embedding.encoders import with_network
 
 CALIBRATION_IMAGES = 100
@@ -45,7 +46,8 @@ def quantise(encoder: StoredEncoder, images: Sequence[Prepared], folder: Path, p
 
     model = backbone_model(with_network(encoder))
     layers = [step.get_friendly_name() for step in model.get_ordered_ops() if step.get_type_name() in LAYERS]
-    with _on_stderr(progress), _without_warnings():
+    # NNCF looks at how PyTorch would compile for a GPU, which warns where there is none
+    with _on_stderr(progress), only_errors("torch.utils.cpp_extension"):
         import nncf  # takes seconds, and few need it
 
         nncf.set_log_level(logging.ERROR)
@@ -62,18 +64,6 @@ def quantise(encoder: StoredEncoder, images: Sequence[Prepared], folder: Path, p
             raise DacoError(f"NNCF cannot quantise {encoder.name}: {reason}") from error
     folder.mkdir(parents=True, exist_ok=True)
     openvino.save_model(quantised, folder / MODEL_FILE, compress_to_fp16=False)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """NNCF looks at how PyTorch would compile for a GPU, which warns where there is none."""
-    compiling = logging.getLogger("torch.utils.cpp_extension")
-    level = compiling.level
-    compiling.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        compiling.setLevel(level)
 
 
 def _on_stderr(progress: bool) -> "redirect_stdout[Any]":
