@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.images import list_images_below
-from daco_core.photographs.locations import PhotoLocation, distance_metres
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres
 from daco_core.photographs.positions import locate
 from daco_core.recall import recall_at
 from daco_serve.api.encoder import Encoder
 from daco_serve.api.index import Index
 
-RIGHT_METRES = 25.0
 RANKS = (1, 5, 10, 20)
 BLOCK = 256  # queries that are compared at once
 
@@ -41,7 +40,7 @@ def evaluate(
     references: str | Path | Index,
     queries: str | Path,
     encoder: Encoder | str | Path = "default",
-    metres: float = RIGHT_METRES,
+    metres: float = PLACE_METRES,
     ranks: Sequence[int] = RANKS,
 ) -> Evaluation:
     """Recall by distance, the field's usual protocol: an answer is right within so many metres of the query.

@@ -4,18 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from daco_core.photographs.locations import EARTH_RADIUS_METRES
+import numpy as np
+
+from daco_core.photographs.locations import PLACE_METRES
+from daco_core.photographs.plane import Origin, degrees_from, mean_heading, metres_from
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation, Verdict
 from daco_serve.engine.calibration import ActiveCalibration
 
 MATCHES = 10  # how many of the best matches have a say, whatever k a request asks for
-CLUSTER_METRES = 25.0  # as far apart as two photographs still count as one place in the field's benchmarks
 TEMPERATURE = 0.03  # similarity lost by which a match's say falls to 1/e; at 0.05 neighbours outvote the right place
 SCORE_TEMPERATURE = 0.25  # the same of the score, five votes, where candidates were ranked again
 FLOOR_METRES = 10.0  # what positions of photographs are usually worth, even where all matches agree
-LEAST_AGREEMENT = 0.5  # length of the mean of unit vectors, below which headings contradict each other
 LEAST_ON_MAP = 0.5  # probability that the query's place is on the map, below which the answer is that it is not
 
 
@@ -86,7 +87,7 @@ def localize(
 
 
 def find_cluster(matches: Sequence[SearchMatch]) -> Cluster | None:
-    """The heaviest of the clusters of the first MATCHES, each those within CLUSTER_METRES of one of them.
+    """The heaviest of the clusters of the first MATCHES, each those within PLACE_METRES of one of them.
 
     Of equally heavy ones, the one around the better match. Where no match has a position, matches of one place name
     are a cluster; None where there is no match.
@@ -110,7 +111,7 @@ def _together(one: Entry, other: Entry) -> bool:
     origin = _position(one)
     if origin is None:
         return one.place == other.place
-    return math.hypot(*_metres(origin, other)) <= CLUSTER_METRES
+    return math.hypot(*_metres(origin, other)) <= PLACE_METRES
 
 
 def _locate(cluster: Cluster) -> EstimatedLocation | None:
@@ -125,45 +126,23 @@ def _locate(cluster: Cluster) -> EstimatedLocation | None:
     everyone = [(*_metres(origin, match.entry), weight) for match, weight in [*cluster.members, *cluster.others]]
     squares = (weight * ((x - east) ** 2 + (y - north) ** 2) for x, y, weight in everyone)
     spread = sum(squares) / sum(weight for _, _, weight in everyone)
-    latitude, longitude = _degrees(origin, east, north)
+    latitude, longitude = degrees_from(origin, east, north)
+    headings = [math.nan if match.entry.heading is None else match.entry.heading for match, _ in cluster.members]
+    weights = np.array([weight for _, weight in cluster.members])
     return EstimatedLocation(
         latitude=round(latitude, 7),  # a centimetre
         longitude=round(longitude, 7),
-        heading=_mean_heading([(match.entry.heading, weight) for match, weight in cluster.members]),
+        heading=mean_heading(np.array(headings), weights),
         uncertainty_metres=round(math.sqrt(FLOOR_METRES**2 + spread), 1),
     )
 
 
-def _position(entry: Entry) -> tuple[float, float] | None:
+def _position(entry: Entry) -> Origin | None:
     if entry.latitude is None or entry.longitude is None:
         return None
     return entry.latitude, entry.longitude
 
 
-def _metres(origin: tuple[float, float], entry: Entry) -> tuple[float, float]:
-    """East and north of the origin, on the plane that touches the earth there; across the 180th meridian too."""
+def _metres(origin: Origin, entry: Entry) -> tuple[float, float]:
     assert entry.latitude is not None and entry.longitude is not None
-    turn = (entry.longitude - origin[1] + 180) % 360 - 180
-    east = math.radians(turn) * math.cos(math.radians(origin[0])) * EARTH_RADIUS_METRES
-    return east, math.radians(entry.latitude - origin[0]) * EARTH_RADIUS_METRES
-
-
-def _degrees(origin: tuple[float, float], east: float, north: float) -> tuple[float, float]:
-    """The latitude and longitude of a point near the origin; `_metres` backwards."""
-    latitude = origin[0] + math.degrees(north / EARTH_RADIUS_METRES)
-    radius = EARTH_RADIUS_METRES * max(math.cos(math.radians(origin[0])), 1e-9)  # at a pole east is no direction
-    longitude = origin[1] + math.degrees(east / radius)
-    return latitude, (longitude + 180) % 360 - 180
-
-
-def _mean_heading(headings: Sequence[tuple[float | None, float]]) -> float | None:
-    """The weighted circular mean; None where there are none, or they contradict each other."""
-    known = [(math.radians(heading), weight) for heading, weight in headings if heading is not None]
-    if not known:
-        return None
-    total = sum(weight for _, weight in known)
-    east = sum(weight * math.sin(angle) for angle, weight in known) / total
-    north = sum(weight * math.cos(angle) for angle, weight in known) / total
-    if math.hypot(east, north) < LEAST_AGREEMENT:
-        return None
-    return round(math.degrees(math.atan2(east, north)) % 360, 1)
+    return metres_from(origin, entry.latitude, entry.longitude)

@@ -7,7 +7,7 @@ longitude and a heading clockwise from north.
 import math
 from dataclasses import dataclass
 
-from daco_core.photographs.locations import EARTH_RADIUS_METRES
+from daco_core.photographs.plane import metres_from
 from daco_serve.http.track_schemas import TrackState
 
 RADIUS_IN_DEVIATIONS = math.sqrt(-2 * math.log(1 - 0.68))  # of a circle that holds 68 % of a normal distribution
@@ -43,9 +43,7 @@ def pose_of(track: TrackState, anchor: tuple[float, float] | None) -> Pose | Non
         return None
     x, y = location.longitude, location.latitude
     if anchor is not None:
-        turn = (location.longitude - anchor[1] + 180) % 360 - 180
-        x = math.radians(turn) * math.cos(math.radians(anchor[0])) * EARTH_RADIUS_METRES
-        y = math.radians(location.latitude - anchor[0]) * EARTH_RADIUS_METRES
+        x, y = metres_from(anchor, location.latitude, location.longitude)
     yaw = 0.0 if location.heading is None else math.radians(90 - location.heading)
     variance = (location.uncertainty_metres / RADIUS_IN_DEVIATIONS) ** 2
     turned = UNKNOWN if location.heading is None else HEADING_DEVIATION**2

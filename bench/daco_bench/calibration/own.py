@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.images import UnreadableImage, open_reduced
-from daco_core.photographs.locations import distance_metres
+from daco_core.photographs.locations import PLACE_METRES, distance_metres
 from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Reference, Split, find_references
@@ -23,7 +23,6 @@ from daco_index.reranking.rerank import CANDIDATES, LocalQuery
 from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.engine.calibration import Bin, Calibration, HeldOut, Outcomes, fit, map_extent
 from daco_serve.engine.localize import LEAST_ON_MAP, MATCHES, find_cluster, localize
-from daco_training.evaluation.validation import RIGHT_METRES
 
 CLEARING_METRES = 50.0  # around a query's place, without which the map stands for one that does not hold the place
 NEAR = 150  # matches looked at beyond MATCHES, so that enough are left outside the clearing
@@ -218,7 +217,7 @@ class _Known:
         away = distance_metres(truth.latitude, truth.longitude or 0.0, self.positions[:, 0], self.positions[:, 1])
         if itself in self.rows:
             away[self.rows[itself]] = np.inf
-        return bool(away.min() <= RIGHT_METRES)
+        return bool(away.min() <= PLACE_METRES)
 
 
 def _ask_twice(
@@ -249,7 +248,7 @@ def _ask(truth: Reference, matches: Sequence[SearchMatch], query: int, rule: Nam
         right = cluster is not None and rule.same(cluster.members[0][0].entry.place, truth.place)
         return _Asked(_evidence(matches), right, True, np.inf, query)
     error = float(distance_metres(truth.latitude, truth.longitude, location.latitude, location.longitude))
-    return _Asked(_evidence(matches), error <= RIGHT_METRES, True, error, query)
+    return _Asked(_evidence(matches), error <= PLACE_METRES, True, error, query)
 
 
 def _evidence(matches: Sequence[SearchMatch]) -> tuple[float, ...]:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from daco_bench.calibration.own import ask, names_rule
 from daco_core.errors import UsageError
+from daco_core.photographs.locations import PLACE_METRES
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Split, find_references
 from daco_index.search.bundle import Bundle
 from daco_serve.engine.calibration import EVIDENCE, VOTE_EVIDENCE, Calibration, Outcomes, fit
 from daco_serve.engine.localize import LEAST_ON_MAP
-from daco_training.evaluation.validation import RIGHT_METRES
 
 OF_ANY_MAP = ("similarity", "votes", "lead", "agreement")  # evidence that does not depend on a map's density
 ELSEWHERE = 0.8  # share of queries from elsewhere: on a map that nobody has calibrated, a false alarm costs most
@@ -136,7 +136,7 @@ def _fit(sets: Sequence[Outcomes], fingerprint: str, names: str, votes: bool = T
     return fitted.model_copy(
         update={
             "deviation": np.where(used, fitted.deviation, 1.0).tolist(),
-            "right_errors": np.linspace(0, RIGHT_METRES, STEPS).tolist(),
+            "right_errors": np.linspace(0, PLACE_METRES, STEPS).tolist(),
             "wrong_errors": np.linspace(0, 1, STEPS).tolist(),
         }
     )

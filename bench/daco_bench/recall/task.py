@@ -11,14 +11,14 @@ from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval
 from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.images import list_images, list_images_below
 from daco_core.photographs.layout import DataSet
-from daco_core.photographs.locations import PhotoLocation, distance_metres
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres
 from daco_core.photographs.natural_order import natural_key
 from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.engine import Engine
 from daco_training.evaluation.recall import BLOCK, Rows, SamePlace, answers_of, best_first, blocks, directions
-from daco_training.evaluation.validation import RIGHT_METRES, find_validation
+from daco_training.evaluation.validation import find_validation
 
 PUBLISHED_RANKS = "1,2,4,8"  # of DaCo
 USUAL_RANKS = "1,5,10,20"  # of the field, by distance
@@ -138,7 +138,7 @@ def find_task(
     if frames is None:
         sides = [_Side.of(database), _Side.of(queries)]
         if metres is not None or all(side.images and not side.missing for side in sides):
-            return _distance_task(sides, RIGHT_METRES if metres is None else metres)
+            return _distance_task(sides, PLACE_METRES if metres is None else metres)
         if pair_by_name(_some(list_images(database), database), _some(list_images(queries), queries)) is None:
             raise UsageError(
                 f"Nothing says which photographs of {queries} and {database} show the same place: they have neither"

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import UsageError
-from daco_core.photographs.locations import distance_metres
+from daco_core.photographs.locations import PLACE_METRES, distance_metres
 from daco_core.photographs.natural_order import natural_key
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Reference, Split, find_references
 from daco_index.search.bundle import Bundle
 from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker, TrackEstimate
+from daco_serve.engine.tracking.session import CANDIDATES
 
-CANDIDATES = 100  # references that a frame names, as a server does
-RIGHT_METRES = 25.0
 WINDOW = 10  # frames that are averaged, and after which the filter is judged
 SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # references a frame: the speeds that the average tries
 STARTS = 20  # unknown starts, evenly over the ride
@@ -113,7 +112,7 @@ def _right(states: States, truths: Sequence[Reference], frames: int | None) -> N
     near: NDArray[np.bool_] = np.array(
         [
             distance_metres(truth.latitude or 0.0, truth.longitude or 0.0, states.latitude, states.longitude)
-            <= RIGHT_METRES
+            <= PLACE_METRES
             for truth in truths
         ]
     )

@@ -29,6 +29,7 @@ COLUMNS = {
     "heading": ("heading", "bearing", "azimuth", "compass_angle", "gpsimgdirection"),
 }
 EARTH_RADIUS_METRES = 6_371_008.8  # mean radius, IUGG
+PLACE_METRES = 25.0  # as far apart as two photographs still show one place, in the benchmarks of the field
 
 
 Degrees = float | NDArray[np.float64]

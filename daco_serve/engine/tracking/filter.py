@@ -10,11 +10,13 @@ Viterbi).
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_core.photographs.locations import PLACE_METRES
+from daco_core.photographs.plane import mean_heading
 from daco_serve.engine.answers import TrackStatus
 from daco_serve.engine.tracking.motion import Motion, Odometry, Velocity
 from daco_serve.engine.tracking.states import Rows, States
@@ -22,7 +24,6 @@ from daco_serve.engine.tracking.states import Rows, States
 TEMPERATURE = 0.05  # similarity that makes a reference e times as likely
 MOST_STATES = 1000
 LEAST_WEIGHT = 1e-9  # below which a state joins "anywhere"
-PLACE_METRES = 25.0  # as far apart as two photographs still count as one place
 PLACE_FRAMES = 3  # likewise, where references have no positions but an order
 RADIUS_SHARE = 0.68
 LEAST_RADIUS = 5.0
@@ -384,14 +385,12 @@ class Tracker:
         share = weight[members] / weight[members].sum()
         east, north = float(share @ states.east[rows[members]]), float(share @ states.north[rows[members]])
         latitude, longitude = states.degrees(east, north)
-        return TrackEstimate(
-            **{
-                **vars(found),
-                "latitude": round(latitude, 7),
-                "longitude": round(longitude, 7),
-                "heading": _mean_heading(states.heading[rows[members]], share),
-                "uncertainty_metres": self._radius(rows, weight, anywhere, east, north),
-            }
+        return replace(
+            found,
+            latitude=round(latitude, 7),
+            longitude=round(longitude, 7),
+            heading=mean_heading(states.heading[rows[members]], share),
+            uncertainty_metres=self._radius(rows, weight, anywhere, east, north),
         )
 
     def _together(self, rows: Rows, others: Rows) -> NDArray[np.bool_]:
@@ -428,12 +427,3 @@ class _Later:
     rows: NDArray[np.float64]
     anywhere: float
     off: float
-
-
-def _mean_heading(headings: NDArray[np.float64], share: NDArray[np.float64]) -> float | None:
-    """The circular mean of those that are known; None where there are none, or they contradict each other."""
-    known = ~np.isnan(headings)
-    if not known.any():
-        return None
-    mean = (share[known] * np.exp(1j * np.radians(headings[known]))).sum() / share[known].sum()
-    return round(float(np.degrees(np.angle(mean))) % 360, 1) if abs(mean) >= TRACKING else None

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.photographs.locations import EARTH_RADIUS_METRES
 from daco_core.photographs.natural_order import natural_key
+from daco_core.photographs.plane import degrees_from, metres_from
 from daco_index.search.catalog import Entry
 
 CELL_METRES = 25.0  # side of a cell of the grid in which neighbours are looked up
@@ -39,7 +39,7 @@ class States:
         self._origin = (
             (float(self.latitude[located].mean()), float(self.longitude[located][0])) if located.any() else (0.0, 0.0)
         )
-        self.east, self.north = self._project(self.latitude, self.longitude)
+        self.east, self.north = metres_from(self._origin, self.latitude, self.longitude)
         self._paths = [entry.path for entry in entries]
 
     @cached_property
@@ -60,14 +60,11 @@ class States:
 
     def degrees(self, east: float, north: float) -> tuple[float, float]:
         """Latitude and longitude of a point in metres."""
-        latitude = self._origin[0] + float(np.degrees(north / EARTH_RADIUS_METRES))
-        scale = EARTH_RADIUS_METRES * max(np.cos(np.radians(self._origin[0])), 1e-9)
-        return latitude, float((self._origin[1] + np.degrees(east / scale) + 180) % 360 - 180)
+        return degrees_from(self._origin, east, north)
 
     def metres(self, latitude: float, longitude: float) -> tuple[float, float]:
         """A point in degrees as metres east and north; `degrees` backwards."""
-        east, north = self._project(np.array(latitude), np.array(longitude))
-        return float(east), float(north)
+        return metres_from(self._origin, latitude, longitude)
 
     @cached_property
     def spacing(self) -> float:
@@ -151,13 +148,6 @@ class States:
         keys = across[located] * width + along[located]
         order = np.argsort(keys, kind="stable")
         return across, along, located[order], keys[order], width
-
-    def _project(
-        self, latitude: NDArray[np.float64], longitude: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        turn = (longitude - self._origin[1] + 180) % 360 - 180
-        east = np.radians(turn) * np.cos(np.radians(self._origin[0])) * EARTH_RADIUS_METRES
-        return east, np.radians(latitude - self._origin[0]) * EARTH_RADIUS_METRES
 
 
 def _column(values: Sequence[float | None]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.photographs.layout import PUBLISHED_DOMAINS, DataSet
-from daco_core.photographs.locations import PhotoLocation, distance_metres
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres
 from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
 from daco_training.evaluation.recall import (
@@ -24,8 +24,6 @@ from daco_training.evaluation.recall import (
 
 if TYPE_CHECKING:
     from daco_training.encoder.encoder import Encoder
-
-RIGHT_METRES = 25.0  # the field's usual distance within which a match counts as right
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,8 @@ def find_validation(dataset: DataSet) -> Validation | None:
         return Validation([*a, *b], len(a), aligned(len(a)), "pairs of the same name")
     locations = locate(dataset.folder / "original", [*a, *b])
     if len(locations) == len(a) + len(b):
-        near = _within([locations[image] for image in (*a, *b)], RIGHT_METRES)
-        validation = Validation([*a, *b], len(a), near, f"within {RIGHT_METRES:.0f} m")
+        near = _within([locations[image] for image in (*a, *b)], PLACE_METRES)
+        validation = Validation([*a, *b], len(a), near, f"within {PLACE_METRES:.0f} m")
         return validation if any(validation.queries.values()) else None
     return None
 

@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, ImageStat
 from daco_core.errors import DacoError, NotFound
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.layout import PUBLISHED_DOMAINS
-from daco_core.photographs.locations import PhotoLocation, distance_metres, parse_location
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres, parse_location
 from daco_core.photographs.positions.exif import UNREADABLE, read_exif
 from daco_core.threads import in_threads
 from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, some
@@ -31,7 +31,6 @@ from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, s
 PHOTOGRAPHS = 1125
 TRAINING_PAIRS = 300  # the first ones, as published; the other 75 validate
 TIMES = ("D", "S", "N")
-SAME_PLACE_METRES = 25.0  # the distance at which the field counts two photographs as one place
 NOON = 12.0
 TOLERATED_CONTRADICTIONS = 37  # a tenth of the views: more is not slips in the CSVs but another order of the numbers
 
@@ -176,7 +175,7 @@ def _times_of_day(members: Sequence[_Shot], doubts: list[str]) -> tuple[_Shot, _
     if day.from_noon is not None and night.from_noon is not None and day.from_noon > night.from_noon:
         doubts.append(f"{name}: {night.path.name} is taken for night and is nearer to noon than {day.path.name}.")
     apart = _metres_apart(day, night)
-    if apart > SAME_PLACE_METRES:
+    if apart > PLACE_METRES:
         doubts.append(f"{name}: day and night are {apart:.0f} metres apart.")
     return day, night
 
