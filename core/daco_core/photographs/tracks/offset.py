@@ -1,0 +1,33 @@
+"""What has to be added to a camera's clock, as people write it: `90`, `-2h`, `1h30m`, `+00:00:12.5`."""
+
+import re
+
+from daco_core.errors import UsageError
+
+UNITS = re.compile(
+    r"(?:(?P<hours>\d+(?:\.\d+)?)h)?(?:(?P<minutes>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<seconds>\d+(?:\.\d+)?)s?)?"
+)
+CLOCK = re.compile(r"(?P<hours>\d+):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(?:\.\d+)?))?")
+
+
+def parse_offset(text: str) -> float:
+    """Seconds, with their sign.
+
+    Raises:
+        UsageError: it is not a duration.
+    """
+    word = text.strip().lower().replace(" ", "").replace("\N{MINUS SIGN}", "-")
+    sign, word = (-1.0, word[1:]) if word.startswith("-") else (1.0, word.removeprefix("+"))
+    found = CLOCK.fullmatch(word) or UNITS.fullmatch(word)
+    if not word or found is None:
+        raise UsageError(f"{text!r} is not a time offset: give seconds, or hours and minutes such as -2h or 1h30m.")
+    parts = (float(found[name] or 0) for name in ("hours", "minutes", "seconds"))
+    return sign * sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+
+
+def format_offset(seconds: float) -> str:
+    """As `parse_offset` reads it: `-2h`, `+5h30m`, `+12.5s`."""
+    hours, rest = divmod(abs(seconds), 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return ("-" if seconds < 0 else "+") + ("".join(f"{part:g}{unit}" for part, unit in parts if part) or "0s")

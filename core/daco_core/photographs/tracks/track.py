@@ -1,0 +1,173 @@
+"""A track: timed positions, and what lies between them.
+
+Positions are interpolated by time in the plane that touches the earth at the track's start. Distance and heading follow
+the track's *way*: its points without those that lie closer than STILL_METRES to the last one of the way. A receiver
+that stands still reports points that jump about it, and these neither add up to a distance nor turn the heading.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daco_core.errors import UsageError
+from daco_core.photographs.locations import PLACE_METRES
+from daco_core.photographs.plane import degrees_from, metres_from
+
+STILL_METRES = 5.0  # a receiver at rest wanders by a few metres
+HEADING_METRES = 5.0  # the heading is that of the way from so far behind to so far ahead
+SPEED_SECONDS = 1.0  # likewise the speed
+GAP_SECONDS = 60.0  # nothing is interpolated over a longer silence, unless the receiver stands where it stood before it
+
+
+@dataclass(frozen=True)
+class TrackPoint:
+    """One position of a track.
+
+    Args:
+        time: seconds since 1970, UTC.
+        latitude, longitude: degrees, WGS 84.
+        altitude: metres; None where not known.
+    """
+
+    time: float
+    latitude: float
+    longitude: float
+    altitude: float | None = None
+
+
+@dataclass(frozen=True)
+class TrackPosition:
+    """Where the track is at a time.
+
+    Args:
+        time: seconds since 1970, UTC.
+        latitude, longitude: degrees, WGS 84.
+        altitude: metres; None where the track does not know it.
+        heading: of the way there, degrees clockwise from north; None where the track does not move at all.
+        speed: metres per second.
+        distance: metres along the way from its start.
+    """
+
+    time: float
+    latitude: float
+    longitude: float
+    altitude: float | None
+    heading: float | None
+    speed: float
+    distance: float
+
+
+class Track:
+    """Timed positions, in the order of their times; of several with one time, the first.
+
+    Raises:
+        UsageError: there are fewer than two.
+    """
+
+    def __init__(self, points: Iterable[TrackPoint]) -> None:
+        by_time: dict[float, TrackPoint] = {}
+        for point in points:
+            by_time.setdefault(point.time, point)
+        ordered = [by_time[time] for time in sorted(by_time)]
+        if len(ordered) < 2:
+            raise UsageError("A track needs at least two positions with different times.")
+        self._origin = ordered[0].latitude, ordered[0].longitude
+        self._times = np.array([point.time for point in ordered])
+        self._east, self._north = metres_from(
+            self._origin,
+            np.array([point.latitude for point in ordered]),
+            np.array([point.longitude for point in ordered]),
+        )
+        self._altitudes = np.array([math.nan if point.altitude is None else point.altitude for point in ordered])
+        self._distances, turns = _way(self._east, self._north)
+        self._way_distances = self._distances[turns]
+        self._way_east, self._way_north = self._east[turns], self._north[turns]
+
+    @property
+    def start(self) -> float:
+        """The time of its first position, seconds since 1970."""
+        return float(self._times[0])
+
+    @property
+    def end(self) -> float:
+        """The time of its last position."""
+        return float(self._times[-1])
+
+    @property
+    def length(self) -> float:
+        """Metres along its way."""
+        return float(self._distances[-1])
+
+    def at(self, time: float) -> TrackPosition | None:
+        """Where it is at a time; None before its start, after its end and in a gap."""
+        if not self.start <= time <= self.end or self._is_gap(time):
+            return None
+        east, north, altitude, distance = (
+            float(np.interp(time, self._times, column))
+            for column in (self._east, self._north, self._altitudes, self._distances)
+        )
+        latitude, longitude = degrees_from(self._origin, east, north)
+        return TrackPosition(
+            time=time,
+            latitude=latitude,
+            longitude=longitude,
+            altitude=None if math.isnan(altitude) else altitude,
+            heading=self._heading(distance),
+            speed=self._speed(time),
+            distance=distance,
+        )
+
+    def along(self, distance: float) -> TrackPosition | None:
+        """Where it is when it has first gone so many metres of its way; None beyond its length and in a gap."""
+        if not 0 <= distance <= self.length:
+            return None
+        after = int(np.searchsorted(self._distances, distance))
+        if after == 0:
+            return self.at(self.start)
+        before = after - 1
+        share = (distance - self._distances[before]) / (self._distances[after] - self._distances[before])
+        return self.at(float(self._times[before] + share * (self._times[after] - self._times[before])))
+
+    def _is_gap(self, time: float) -> bool:
+        after = int(np.searchsorted(self._times, time))
+        if self._times[after] == time or self._times[after] - self._times[after - 1] <= GAP_SECONDS:
+            return False
+        moved = math.hypot(
+            self._east[after] - self._east[after - 1],
+            self._north[after] - self._north[after - 1],
+        )
+        return moved > PLACE_METRES
+
+    def _heading(self, distance: float) -> float | None:
+        """The direction of the way at a distance; the ends have the direction of what is next to them."""
+        ends = np.clip([distance - HEADING_METRES, distance + HEADING_METRES], 0.0, self.length)
+        east, north = (np.interp(ends, self._way_distances, way) for way in (self._way_east, self._way_north))
+        east_moved, north_moved = float(east[1] - east[0]), float(north[1] - north[0])
+        if math.hypot(east_moved, north_moved) < 1e-6:
+            return None
+        return math.degrees(math.atan2(east_moved, north_moved)) % 360
+
+    def _speed(self, time: float) -> float:
+        ends = np.clip([time - SPEED_SECONDS, time + SPEED_SECONDS], self.start, self.end)
+        gone = np.interp(ends, self._times, self._distances)
+        return float((gone[1] - gone[0]) / (ends[1] - ends[0]))
+
+
+def _way(east: NDArray[np.float64], north: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The distance of each point along the way, which never falls; and which points the way turns at."""
+    distances, turns = np.zeros(len(east)), [0]
+    last = 0
+    for number in range(1, len(east)):
+        moved = math.hypot(east[number] - east[last], north[number] - north[last])
+        distances[number] = max(distances[number - 1], distances[last] + moved)
+        if moved >= STILL_METRES:
+            # what was gone since the last turn without leaving its neighbourhood is not counted twice
+            distances[number] = distances[last] + moved
+            last = number
+            turns.append(number)
+    if turns[-1] != len(east) - 1:
+        turns.append(len(east) - 1)
+    return distances, np.array(turns, dtype=np.int64)
