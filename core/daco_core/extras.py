@@ -2,11 +2,13 @@
 
 EXTRAS = {
     "aiohttp": "bench",
+    "av": "video",
     "drjit": "demo",
     "faiss": "cpu",
     "fastapi": "cpu",
     "fastapi_offline": "cpu",
     "fsspec": "cpu",
+    "gpxpy": "gpx",
     "hnswlib": "bench",
     "jinja2": "plot",
     "lightning": "train",

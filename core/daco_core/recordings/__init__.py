@@ -1,0 +1,1 @@
+"""Recordings: videos and robots' logs, read as frames with their times."""
