@@ -2,6 +2,7 @@
 
 import os
 import sysconfig
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from . import expected_skips
+from .forked_commands import forked_commands
 from .milvus_lite import MilvusLite
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,14 @@ def shared() -> Path:
 def commands() -> Path:
     """The folder of the installed commands."""
     return Path(sysconfig.get_path("scripts"))
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of the same commands that start at once: for tests that run many, of what PyTorch is part of."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    with forked_commands(tmp_path_factory.mktemp("commands"), scripts) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,9 @@ from daco_training.loop.settings import TrainOptions, TrainSettings
 RANKS = (1, 2, 4, 8)
 
 
-def bench(commands: Path, *options: object) -> subprocess.CompletedProcess[str]:
+def bench(forked: Path, *options: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "160"}
-    command = [commands / "daco-bench", *map(str, options)]
+    command = [forked / "daco-bench", *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
@@ -61,34 +61,32 @@ def test_every_form_holds_the_same_numbers() -> None:
     assert "12.50 (0-38)" in lines[2]
 
 
-def test_recall_of_a_data_set_prints_json_csv_and_a_table(commands: Path, places: Path, small_encoder: Path) -> None:
+def test_recall_of_a_data_set_prints_json_csv_and_a_table(forked: Path, places: Path, small_encoder: Path) -> None:
     base = ("recall", "places", "--data-root", places, "--encoder", small_encoder)
-    report = json.loads(bench(commands, *base, "--json").stdout)
+    report = json.loads(bench(forked, *base, "--json").stdout)
     assert [row["direction"] for row in report["rows"]] == ["a->b", "b->a", "a<->b"]
     assert [row["queries"] for row in report["rows"]] == [6, 6, 12]
-    table = list(csv.DictReader(io.StringIO(bench(commands, *base, "--csv").stdout)))
+    table = list(csv.DictReader(io.StringIO(bench(forked, *base, "--csv").stdout)))
     assert [float(row["R@8"]) for row in table] == [row["recall"]["R@8"] for row in report["rows"]]
-    assert "a<->b" in bench(commands, *base).stdout
+    assert "a<->b" in bench(forked, *base).stdout
 
 
-def test_published_rows_stand_beside_a_data_set_that_has_them(
-    commands: Path, places: Path, small_encoder: Path
-) -> None:
+def test_published_rows_stand_beside_a_data_set_that_has_them(forked: Path, places: Path, small_encoder: Path) -> None:
     named = places.parent / "published"
     named.mkdir(exist_ok=True)
     (named / "tokyo").symlink_to(places / "places")
-    done = bench(commands, "recall", "tokyo", "--data-root", named, "--encoder", small_encoder, "--json")
+    done = bench(forked, "recall", "tokyo", "--data-root", named, "--encoder", small_encoder, "--json")
     rows = json.loads(done.stdout)["rows"]
     assert {"method": "daco (published)", "direction": "a->b"}.items() <= rows[-3].items()
     assert rows[-3]["recall"]["R@1"] == 69.33
 
 
 def test_frames_of_one_route_are_found_in_another_within_some_frames(
-    commands: Path, places: Path, small_encoder: Path
+    forked: Path, places: Path, small_encoder: Path
 ) -> None:
     frames = places / "places" / "original" / "domain_a" / "train"
     options = ("recall", "--encoder", small_encoder, "--database", frames, "--queries", frames, "--json")
-    (row,) = json.loads(bench(commands, *options, "--frames", 0).stdout)["rows"]
+    (row,) = json.loads(bench(forked, *options, "--frames", 0).stdout)["rows"]
     assert row["recall"]["R@1"] == 100.0
     assert row["queries"] == 12
 
@@ -106,10 +104,10 @@ def test_frames_of_one_route_are_found_in_another_within_some_frames(
     ],
 )
 def test_what_a_user_gets_wrong_is_one_sentence(
-    commands: Path, places: Path, small_encoder: Path, options: list[str], word: str
+    forked: Path, places: Path, small_encoder: Path, options: list[str], word: str
 ) -> None:
     done = bench(
-        commands, *(str(small_encoder) if word == "ENCODER" else word for word in options), "--data-root", places
+        forked, *(str(small_encoder) if word == "ENCODER" else word for word in options), "--data-root", places
     )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")

@@ -38,9 +38,9 @@ def test_which_way_is_better_is_what_the_longest_end_says() -> None:
     assert not higher_is_better("floor, 1, p50_ms", SERVE)
 
 
-def test_every_part_is_a_command_that_there_is(places: Path, tmp_path: Path, commands: Path) -> None:
+def test_every_part_is_a_command_that_there_is(places: Path, tmp_path: Path, forked: Path) -> None:
     for part in all_parts("places", places, tmp_path, quick=True):
-        done = subprocess.run([commands / part.command[0], part.options[0], "--help"], capture_output=True, text=True)
+        done = subprocess.run([forked / part.command[0], part.options[0], "--help"], capture_output=True, text=True)
         assert done.returncode == 0
         assert all(word in done.stdout for word in part.command if word.startswith("--")), part.name
 
@@ -101,12 +101,10 @@ def test_a_part_that_fails_is_told_and_the_others_run(places: Path, small_encode
     assert good.tables
 
 
-def test_the_command_writes_a_report_and_refuses_what_there_is_not(
-    places: Path, commands: Path, tmp_path: Path
-) -> None:
+def test_the_command_writes_a_report_and_refuses_what_there_is_not(places: Path, forked: Path, tmp_path: Path) -> None:
     def bench(*options: object) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-        command = [commands / "daco-bench", "all", *map(str, options), "--data-root", places, "--out", tmp_path / "out"]
+        command = [forked / "daco-bench", "all", *map(str, options), "--data-root", places, "--out", tmp_path / "out"]
         return subprocess.run(command, capture_output=True, text=True, env=environment)
 
     assert "'speed'" in bench("places", "--parts", "speed").stderr

@@ -123,12 +123,12 @@ def test_what_does_not_name_one_benchmark_is_refused(wrong: dict[str, object]) -
         find_task(**wrong)  # type: ignore[arg-type]
 
 
-def test_the_command_prints_the_fields_ranks(street: Path, commands: Path, tmp_path: Path, encoder: Encoder) -> None:
+def test_the_command_prints_the_fields_ranks(street: Path, forked: Path, tmp_path: Path, encoder: Encoder) -> None:
     import subprocess
 
     encoder.save(tmp_path / "encoder")
     options = ["--database", street / "database", "--queries", street / "queries", "--encoder", tmp_path / "encoder"]
-    done = subprocess.run([commands / "daco-bench", "recall", *options, "--json"], capture_output=True, text=True)
+    done = subprocess.run([forked / "daco-bench", "recall", *options, "--json"], capture_output=True, text=True)
     report = json.loads(done.stdout)
     assert report["dataset"].endswith("within 25 m")
     assert report["rows"][0]["recall"] == {"R@1": 100.0, "R@5": 100.0, "R@10": 100.0, "R@20": 100.0}

@@ -68,8 +68,8 @@ def test_the_published_loop_learns(places: Path) -> None:
         (["places", "--device", "tpu"], "tpu"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_sentence(commands: Path, places: Path, options: list[str], word: str) -> None:
-    done = bench(commands, *options, "--data-root", places, "--loader-workers", 0)
+def test_what_a_user_gets_wrong_is_one_sentence(forked: Path, places: Path, options: list[str], word: str) -> None:
+    done = bench(forked, *options, "--data-root", places, "--loader-workers", 0)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("Error: ")

@@ -6,8 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,11 @@ from PIL import Image
 
 from daco_core.photographs.locations import PhotoLocation, write_locations
 
-from .checks import PROJECT
 from .script import PRELUDE
-from .warm import SOCKET
 
 PLACES = 24
 WHERE = (35.6586, 139.7454)  # of the examples
 STEP_DEGREES = 0.0001  # from place to place, 11 m
-START_SECONDS = 600
 
 Shell = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
 
@@ -79,34 +75,6 @@ def _take(folder: Path, numbers: range, gain: float) -> None:
 
 
 @pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment in which the project's commands start at once."""
-    folder = tmp_path_factory.mktemp("warm")
-    script = Path(__file__).with_name("warm.py")
-    for name in PROJECT["scripts"]:
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{script}" {name} "$@"\n')
-        (folder / name).chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        SOCKET: str(folder / "socket"),
-        "DACO_LOG_LEVEL": "warning",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    command = [sys.executable, str(script), "serve", environment[SOCKET], json.dumps(PROJECT["scripts"])]
-    process = subprocess.Popen(command, env=environment)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not (folder / "socket").exists():
-            assert process.poll() is None and time.monotonic() < deadline, "the warm process does not start"
-            time.sleep(0.05)
-        yield environment
-    finally:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture(scope="session")
 def port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         number: int = free.getsockname()[1]
@@ -114,14 +82,16 @@ def port() -> int:
 
 
 @pytest.fixture(scope="session")
-def shell(warm: dict[str, str]) -> Shell:
+def shell(forked: Path) -> Shell:
     """Runs a script in a folder with bash, as a reader would who types it line by line and stops at the first error."""
+    path = os.pathsep.join([str(forked), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "DACO_LOG_LEVEL": "warning", "CUDA_VISIBLE_DEVICES": ""}
 
     def run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             ["bash", "-c", f"{PRELUDE}\nset -x\n{script}\n"],
             cwd=folder,
-            env=warm,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

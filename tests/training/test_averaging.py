@@ -57,12 +57,12 @@ def test_one_with_rows_that_count_less_and_one_without_have_no_mean() -> None:
         average_encoders(first, encoder(2), 0.5)
 
 
-def test_the_command_says_in_the_encoder_how_both_were_trained(tmp_path: Path, commands: Path) -> None:
+def test_the_command_says_in_the_encoder_how_both_were_trained(tmp_path: Path, forked: Path) -> None:
     for seed, name in ((1, "one"), (2, "two")):
         config = replace(CONFIG, training={"tail_lr": float(seed)}, recall={"a->b": {"1": 0.5}})
         encoder(seed, config).save(tmp_path / name)
     arguments = [tmp_path / "one", tmp_path / "two", "--share", "0.25", "--out", tmp_path / "out"]
-    subprocess.run([commands / "daco-train", "average", *arguments], check=True)
+    subprocess.run([forked / "daco-train", "average", *arguments], check=True)
     made = json.loads((tmp_path / "out" / "encoder.json").read_text())
     assert made["training"] == {"tail_lr": 1.0, "averaged": {"share": 0.25, "with": {"tail_lr": 2.0}}}
     assert not made["recall"], "it was not measured"

@@ -173,20 +173,20 @@ def test_twins_come_from_the_trained_models_and_are_marked_with_them(dataset: Da
         generate_twins(dataset, "cut")
 
 
-def test_twins_of_another_method_are_refused_before_hours_of_training(dataset: DataSet, commands: Path) -> None:
+def test_twins_of_another_method_are_refused_before_hours_of_training(dataset: DataSet, forked: Path) -> None:
     generate_twins(dataset, "fourier")
-    command = [commands / "daco-data", "translate", "set", "--data-root", dataset.data_root, "--method", "cut"]
+    command = [forked / "daco-data", "translate", "set", "--data-root", dataset.data_root, "--method", "cut"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "made by fourier: --overwrite" in done.stderr
     assert not checkpoint_file(dataset, "domain_a", "domain_b").exists()
 
 
-def test_twins_of_models_that_are_to_learn_on_are_refused_before_they_do(dataset: DataSet, commands: Path) -> None:
+def test_twins_of_models_that_are_to_learn_on_are_refused_before_they_do(dataset: DataSet, forked: Path) -> None:
     def translate(iters: int, *more: str) -> subprocess.CompletedProcess[str]:
         small = ["--image-size", "64", "--width", "4", "--device", "cpu", "--iters", str(iters)]
         options = ["--data-root", dataset.data_root, "--method", "cut", *small, *more]
-        command = [commands / "daco-data", "translate", "set", *options]
+        command = [forked / "daco-data", "translate", "set", *options]
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
     assert translate(1).returncode == 0

@@ -38,10 +38,10 @@ def published() -> nn.Module:
 
 
 @pytest.fixture
-def daco_import(commands: Path, tmp_path: Path) -> Import:
+def daco_import(forked: Path, tmp_path: Path) -> Import:
     def run(state: object, *options: object) -> "subprocess.CompletedProcess[str]":
         torch.save(state, tmp_path / "tokyo_daco_model.pth")
-        command = [commands / "daco-train", "import", tmp_path / "tokyo_daco_model.pth", "--out", tmp_path / "encoder"]
+        command = [forked / "daco-train", "import", tmp_path / "tokyo_daco_model.pth", "--out", tmp_path / "encoder"]
         return subprocess.run([*command, *map(str, options)], capture_output=True, text=True, timeout=120)
 
     return run
@@ -120,7 +120,7 @@ def test_a_folder_of_something_else_is_not_replaced_by_an_encoder(tmp_path: Path
     assert (tmp_path / "photograph.jpg").exists()
 
 
-def test_a_word_that_is_no_subcommand_is_refused(commands: Path) -> None:
-    done = subprocess.run([commands / "daco-train", "improt"], capture_output=True, text=True, timeout=120)
+def test_a_word_that_is_no_subcommand_is_refused(forked: Path) -> None:
+    done = subprocess.run([forked / "daco-train", "improt"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "improt" in done.stderr

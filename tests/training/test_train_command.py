@@ -10,9 +10,9 @@ from daco_training.cli.train import join_lists
 from daco_training.loop.settings import TrainOptions
 
 
-def run(commands: Path, *options: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(forked: Path, *options: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200"}
-    command = [commands / "daco-train", *map(str, options)]
+    command = [forked / "daco-train", *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, cwd=cwd)
 
 
@@ -29,14 +29,14 @@ def test_lists_may_be_written_as_the_published_commands_write_them(given: list[s
     assert join_lists(given) == joined
 
 
-def test_every_published_option_is_taken_in_both_spellings(commands: Path, places: Path, tmp_path: Path) -> None:
+def test_every_published_option_is_taken_in_both_spellings(forked: Path, places: Path, tmp_path: Path) -> None:
     published = {
         "data_root": places, "data_name": "places", "method_name": "moco", "proj_dim": 16, "temperature": 0.1,
         "batch_size": 8, "iters": 1, "ranks": "1,2,4", "save_root": tmp_path, "lamda": 0.8, "negs": 16, "momentum": 0.9,
     }  # fmt: skip
     for number, spell in enumerate((str, lambda name: name.replace("_", "-"))):
         options = [word for name, value in published.items() for word in (f"--{spell(name)}", str(value))]
-        done = run(commands, *options, "--backbone", "test_resnet", "--image_size", "32", "--workers", number)
+        done = run(forked, *options, "--backbone", "test_resnet", "--image_size", "32", "--workers", number)
         assert done.returncode == 0, done.stderr
         header = (tmp_path / "places_moco_results.csv").read_text().splitlines()[0]
         assert "recall@4" in header
@@ -44,8 +44,8 @@ def test_every_published_option_is_taken_in_both_spellings(commands: Path, place
 
 
 @pytest.mark.parametrize("gpu_ids", [["--gpu_ids", "0", "1"], ["--gpu-ids", "7"]])
-def test_a_gpu_that_is_not_there_is_one_clear_sentence(commands: Path, places: Path, gpu_ids: list[str]) -> None:
-    done = run(commands, "--data_root", places, "--data_name", "places", *gpu_ids)
+def test_a_gpu_that_is_not_there_is_one_clear_sentence(forked: Path, places: Path, gpu_ids: list[str]) -> None:
+    done = run(forked, "--data_root", places, "--data_name", "places", *gpu_ids)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: This machine has no GPU")
     assert len(done.stderr.strip().splitlines()) == 1
@@ -69,10 +69,10 @@ def test_a_gpu_that_is_not_there_is_one_clear_sentence(commands: Path, places: P
     ],
 )
 def test_what_a_user_gets_wrong_is_one_sentence(
-    commands: Path, places: Path, tmp_path: Path, options: list[str], word: str
+    forked: Path, places: Path, tmp_path: Path, options: list[str], word: str
 ) -> None:
     base = ["--data_root", places, "--data_name", "places", "--save_root", tmp_path, "--backbone", "test_resnet"]
-    done = run(commands, *base, "--batch_size", "8", *options, cwd=tmp_path)
+    done = run(forked, *base, "--batch_size", "8", *options, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert word in done.stderr
@@ -90,8 +90,8 @@ def test_settings_left_open_take_the_published_values() -> None:
     assert made.backbone == "resnet50"
 
 
-def test_help_names_every_option_with_its_default(commands: Path) -> None:
-    done = run(commands, "--help")
+def test_help_names_every_option_with_its_default(forked: Path) -> None:
+    done = run(forked, "--help")
     assert done.returncode == 0
     for word in ("--gpu_ids", "--momentum", "--resume", "40000", "Ctrl-C"):
         assert word in done.stdout

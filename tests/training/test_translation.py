@@ -413,23 +413,23 @@ class TestGenerate:
 
 
 class TestCommand:
-    def run(self, commands: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([commands / "daco-data", "translate", *arguments], capture_output=True, text=True)
+    def run(self, forked: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([forked / "daco-data", "translate", *arguments], capture_output=True, text=True)
 
-    def test_twins_are_made_and_shown_from_the_command_line(self, tmp_path: Path, commands: Path) -> None:
+    def test_twins_are_made_and_shown_from_the_command_line(self, tmp_path: Path, forked: Path) -> None:
         make_set(tmp_path, {"domain_a": "day", "domain_b": "night"})
-        done = self.run(commands, "set", "--data_root", str(tmp_path), "--method", "night")
+        done = self.run(forked, "set", "--data_root", str(tmp_path), "--method", "night")
         assert done.returncode == 0
         assert "5 twins made, 0 already existed" in done.stdout
         assert "contact_sheet.jpg" in done.stdout
-        shown = self.run(commands, "set", "--data-root", str(tmp_path), "--compare", "--out", str(tmp_path / "c.png"))
+        shown = self.run(forked, "set", "--data-root", str(tmp_path), "--compare", "--out", str(tmp_path / "c.png"))
         assert shown.returncode == 0
         assert "without cut: There is no CUT model" in shown.stdout
         assert (tmp_path / "c.png").is_file()
 
-    def test_a_mistake_is_one_sentence(self, tmp_path: Path, commands: Path) -> None:
+    def test_a_mistake_is_one_sentence(self, tmp_path: Path, forked: Path) -> None:
         make_set(tmp_path, domains="a")
-        failed = self.run(commands, "set", "--data-root", str(tmp_path), "--method", "cut")
+        failed = self.run(forked, "set", "--data-root", str(tmp_path), "--method", "cut")
         assert failed.returncode == 1
         assert failed.stderr.startswith("Error: Method cut learns what the other domain looks like")
         assert "Traceback" not in failed.stderr

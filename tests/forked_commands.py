@@ -1,7 +1,9 @@
 """The project's commands without the seconds of their imports: each is forked from a process that has done them.
 
-`python warm.py serve SOCKET` is that process. `python warm.py COMMAND ...`, which lies on PATH under each command's
-name, hands it its words, its folder, its environment and its three streams, and ends as the command ends.
+`python forked_commands.py serve SOCKET SCRIPTS` is that process. `python forked_commands.py ask SOCKET COMMAND ...`,
+which lies in a folder under each command's name, hands it its words, its folder, its environment and its three
+streams, and ends as the command ends. A signal that ends the process is passed on, but not SIGKILL: a test that kills
+a command so runs the installed one.
 """
 
 import contextlib
@@ -9,12 +11,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-SOCKET = "DACO_TEST_WARM"
+START_SECONDS = 600
 # all that takes long to import, and starts no thread
 IMPORTS = (
     "daco_serve.http.app",
@@ -29,6 +34,30 @@ IMPORTS = (
     "daco_training.cli.data",
     "daco_training.loop.trainer",
 )
+
+
+@contextlib.contextmanager
+def forked_commands(folder: Path, entry_points: dict[str, str]) -> Iterator[Path]:
+    """The folder, with the project's commands in it, as long as the process that they are forked from lives."""
+    address = folder / "socket"
+    for name in entry_points:
+        (folder / name).write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" -S -E "{__file__}" ask "{address}" {name} "$@"\n'
+        )
+        (folder / name).chmod(0o755)
+    environment = {**os.environ, "DACO_LOG_LEVEL": "warning", "CUDA_VISIBLE_DEVICES": ""}
+    process = subprocess.Popen(
+        [sys.executable, __file__, "serve", str(address), json.dumps(entry_points)], env=environment
+    )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not address.exists():
+            assert process.poll() is None and time.monotonic() < deadline, "the process to fork from does not start"
+            time.sleep(0.05)
+        yield folder
+    finally:
+        process.kill()
+        process.wait()
 
 
 def serve(address: str, entry_points: dict[str, str]) -> None:
@@ -90,10 +119,10 @@ def _run(asked: dict[str, object], entry_points: dict[str, str]) -> None:
     os._exit(int(code or 0))  # type: ignore[call-overload]
 
 
-def ask(words: list[str]) -> int:
+def ask(address: str, words: list[str]) -> int:
     """Has a command run, and waits for it: its exit code."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.environ[SOCKET])
+        connection.connect(address)
         socket.send_fds(connection, [b"3"], [0, 1, 2])
         asked = {"words": words, "folder": str(Path.cwd()), "environment": dict(os.environ)}
         connection.sendall(json.dumps(asked).encode() + b"\n")
@@ -108,4 +137,4 @@ def ask(words: list[str]) -> int:
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2], json.loads(sys.argv[3]))
-    sys.exit(ask(sys.argv[1:]))
+    sys.exit(ask(sys.argv[2], sys.argv[3:]))
