@@ -1,6 +1,7 @@
 // The page: photographs in, each looked up with /v1/query, and one of the answers shown.
 
 import { readPosition } from "./exif.js";
+import { Follower } from "./follow.js";
 import { PlaceMap } from "./map.js";
 import { Refused, ask, keepKey, showImage } from "./server.js";
 import { judge, shownMatches } from "./verdicts.js";
@@ -22,6 +23,7 @@ let map = null;
 function add(files) {
   const fresh = [...files].map((file) => ({ file, address: URL.createObjectURL(file), state: "waiting", rank: 1 }));
   if (!fresh.length) return;
+  follower.forget();
   photographs.push(...fresh);
   find("main").classList.add("busy");
   for (const photograph of fresh) addFrame(photograph);
@@ -265,7 +267,15 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 document.addEventListener("drop", (event) => add(event.dataTransfer.files));
 document.addEventListener("paste", (event) => add(event.clipboardData.files));
 
-find("over").addEventListener("click", () => {
+find("over").addEventListener("click", startOver);
+find("follow").addEventListener("click", () => {
+  startOver();
+  find("main").classList.add("busy");
+  follower.start();
+});
+
+function startOver() {
+  follower.forget();
   for (const photograph of photographs.splice(0)) {
     photograph.turn = 0; // no answer to it is waited for any more
     URL.revokeObjectURL(photograph.address);
@@ -276,7 +286,9 @@ find("over").addEventListener("click", () => {
   for (const part of ["film", "failure", "compare", "matches", "legend"]) find(part).hidden = true;
   map?.clear();
   showMap();
-});
+}
+
+const follower = new Follower({ index: () => find("index").value, map: () => map?.map, say, askForKey });
 
 // ---- the key -----------------------------------------------------------------------------------------------------
 
@@ -337,7 +349,10 @@ function showMap() {
 }
 
 find("index").addEventListener("change", async () => {
+  const following = follower.active;
+  follower.forget();
   await chooseIndex();
+  if (following) follower.start();
   for (const photograph of photographs) {
     delete photograph.answer;
     photograph.turn = (photograph.turn ?? 0) + 1;

@@ -179,6 +179,26 @@ def test_a_key_is_asked_for_and_no_other_site_may_open_a_track(index: Path, tmp_
             assert refused.value.response.status_code in (403, 421, 400)
 
 
+def test_a_browser_shows_its_key_as_a_subprotocol_and_is_told_why_it_is_not_followed(
+    index: Path, photographs: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    key = KeyFile(keys).add("phone")
+    browser = {"subprotocols": ["daco.track", f"daco.key.{key}"]}
+    with hosted(index, keys=keys, max_tracks=1) as address:
+        for offered in (["daco.track"], ["daco.track", "daco.key.wrong"], ["daco.track", "daco.key."]):
+            with pytest.raises(InvalidStatus) as refused, follow(address, subprotocols=offered):
+                pass
+            assert refused.value.response.status_code == 401
+        with follow(address, **browser) as track:
+            assert track.subprotocol == "daco.track"
+            assert ask(track, (photographs / "1.png").read_bytes())["type"] == "answer"
+            with follow(address, **browser) as second, pytest.raises(ConnectionClosed) as closed:
+                assert json.loads(second.recv(timeout=20))["error"]["code"] == "too_busy"
+                second.recv(timeout=20)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+
+
 def test_frames_count_as_queries(index: Path, photographs: Path) -> None:
     with hosted(index, rate_limit="3/minute") as address, follow(address) as track:
         answers = [ask(track, (photographs / "1.png").read_bytes()) for _ in range(5)]

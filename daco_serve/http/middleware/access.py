@@ -11,10 +11,14 @@ from daco_serve.operation.keys import KeyRing
 ASKING = ("http", "websocket")
 PUBLIC = {"/", "/favicon.ico", "/healthz", "/readyz", "/openapi.json", DOCS}
 PUBLIC_FOLDERS = ("/web/", "/static-offline-docs/")
+KEY_PROTOCOL = "daco.key."  # the script of a page can set no other header of a WebSocket than its subprotocols
 
 
 class Access:
-    """Refuses with 401 whoever shows no key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`, or a wrong one."""
+    """Refuses with 401 whoever shows no key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`, or a wrong one.
+
+    A WebSocket may show it as the subprotocol `daco.key.KEY`, too.
+    """
 
     def __init__(self, app: ASGIApp, ring: KeyRing) -> None:
         self._app = app
@@ -24,7 +28,7 @@ class Access:
         if scope["type"] not in ASKING or is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
-        token = _token(Headers(scope=scope))
+        token = _token(Headers(scope=scope)) or _protocol_token(scope)
         name = self._ring.name_of(token) if token else None
         if name is None:
             await Refusal("key_wrong" if token else "key_missing").response()(scope, receive, send)
@@ -41,3 +45,8 @@ def is_public(path: str) -> bool:
 def _token(headers: Headers) -> str:
     kind, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "").strip()
+
+
+def _protocol_token(scope: Scope) -> str:
+    offered = (str(name) for name in scope.get("subprotocols", []))
+    return next((name.removeprefix(KEY_PROTOCOL) for name in offered if name.startswith(KEY_PROTOCOL)), "")

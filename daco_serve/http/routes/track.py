@@ -38,6 +38,9 @@ SEND_SECONDS = 30.0  # for a client that does not read its answers
 MOST_FAILURES = 10  # messages in a row that cannot be used, after which the connection is closed
 MOST_TEXT = 64 * 2**10  # characters of a text message
 NORMAL, GOING_AWAY, UNSUPPORTED = 1000, 1001, 1003  # RFC 6455, section 7.4.1
+POLICY, TRY_AGAIN_LATER = 1008, 1013
+MOST_REASON = 120  # bytes of why a connection is closed
+PROTOCOL = "daco.track"  # who offers it is told in a message why no track begins: a browser shows no refused handshake
 
 
 class Tracks:
@@ -111,14 +114,21 @@ async def track(websocket: WebSocket, index: str | None = None) -> None:
     `{"type": "finish"}` at the end; a binary message is a frame. Each frame that is not dropped has an answer."""
     service: Service = websocket.app.state.service
     tracks: Tracks = websocket.app.state.tracks
+    protocol = PROTOCOL if PROTOCOL in websocket.scope.get("subprotocols", []) else None
     try:
         service.choose(index)
         with tracks.one():
-            await websocket.accept()
+            await websocket.accept(protocol)
             await _Conversation(websocket, service, index).run()
     except (Refusal, QueryError) as error:
         refusal = error if isinstance(error, Refusal) else Refusal(error.code, error.message)
-        await websocket.send_denial_response(refusal.response())
+        if protocol is None:
+            await websocket.send_denial_response(refusal.response())
+            return
+        with suppress(WebSocketDisconnect, RuntimeError):  # the client has left meanwhile
+            await websocket.accept(protocol)
+            await websocket.send_text(TrackFailure.of(refusal.code, refusal.message, None, 0).model_dump_json())
+            await websocket.close(TRY_AGAIN_LATER if refusal.status == 503 else POLICY, _reason(refusal.message))
 
 
 class _Conversation:
@@ -264,6 +274,10 @@ class _Conversation:
                 await self._websocket.send_text(answer.model_dump_json())
         except TimeoutError:
             raise _Over(GOING_AWAY, "The answers are not read.") from None
+
+
+def _reason(message: str) -> str:
+    return message.encode()[:MOST_REASON].decode("utf-8", "ignore")
 
 
 class _Over(Exception):
