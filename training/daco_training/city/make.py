@@ -1,35 +1,28 @@
-"""Renders the demo city with a pool of workers, with progress; it can be stopped and resumed."""
+"""Makes the demo city: checks its settings, plans its photographs, and renders what is missing of them."""
 
 import importlib.util
-import io
 import json
-import multiprocessing
-import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from tqdm import tqdm
-
 from daco_core.errors import DacoError, MissingExtra, UsageError
-from daco_core.files import write_bytes, write_text
+from daco_core.files import write_text
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
 from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_core.threads import available_cores
-from daco_training.city.plan import CityPlace, geography, photograph_pose, plan_places, plan_street
-from daco_training.city.rendering.photograph import DOMAINS, take_photograph
+from daco_training.city.plan import CityPlace, geography, plan_places, plan_street
+from daco_training.city.poses import CameraPose, depth_file, write_poses
+from daco_training.city.rendering.photograph import DOMAINS, Photograph
+from daco_training.city.rendering.pool import Job, disk_error, render_all
+from daco_training.city.viewpoint import Viewpoint
 
 FORMAT = 1  # of the pictures: a change to how the city looks counts this up, so that two looks never mix in a folder
 SETTINGS_FILE = "city.json"
+VIEWPOINT_FOLDER = "viewpoint"
 MIN_SIZE, MAX_SIZE = 64, 4096
 ASPECT = 4 / 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -37,7 +30,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class CityReport:
-    """What a run of `make_city` did. Seconds are of wall time; `seconds_per_image` is 0 when nothing was rendered."""
+    """What a run of `make_city` did. Seconds are of wall time; `seconds_per_image` is 0 when nothing was rendered.
+
+    A photograph that was there and only lacked its depth map counts as rendered.
+    """
 
     images_rendered: int
     images_present: int
@@ -56,16 +52,6 @@ class _Settings:
     domains: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Job:
-    file: Path
-    seed: int
-    place: CityPlace
-    domain: str
-    width: int
-    height: int
-
-
 def make_city(
     folder: Path,
     places: int = 200,
@@ -73,19 +59,27 @@ def make_city(
     seed: int = 0,
     domains: Sequence[str] = DOMAINS,
     workers: int = 0,
+    viewpoints: Sequence[Viewpoint] = (),
+    depth: bool = False,
+    viewpoint_splits: Sequence[str] = SPLITS,
 ) -> CityReport:
     """Render the demo city into `folder`, or what is missing of it.
 
     The pictures are a function of `seed` and `size` alone: not of `workers`, of the order, or of a stop in between.
-    A city can be made larger later (more `places`, further `domains` at the end) and keeps the images it has.
+    A city can be made larger later (more `places`, further `domains` at the end, viewpoints, depth maps) and keeps the
+    images it has.
 
     Args:
-        folder: `data_root/demo`; receives `original/domain_a/{train,val}/*.jpg` and so on, and `domains.json`.
+        folder: `data_root/demo`; receives `original/domain_a/{train,val}/*.jpg` and so on, with `locations.csv` and
+            `poses.json` beside them, and `domains.json`.
         places: how many places, 2 or more; every fourth is for validation, in streets of its own.
         size: the images' shorter side in pixels; they are 4:3 landscape.
         seed: which city, 0 or more.
         domains: of "day", "night", "fog"; the first becomes `domain_a`, the next `domain_b`.
         workers: processes; 0 for one a core.
+        viewpoints: further camera poses of each place, in all domains: `viewpoint/5m_30deg/domain_a/val/*.jpg`.
+        depth: whether to write a depth map of every photograph: `depth/original/domain_a/val/*.npz`.
+        viewpoint_splits: of "train" and "val", those whose places are also rendered from the viewpoints.
 
     Raises:
         DacoError: a setting is out of range, Mitsuba is not installed, the folder holds another city, the disk fails.
@@ -93,17 +87,19 @@ def make_city(
     """
     settings = _Settings(FORMAT, places, size, seed, tuple(domains))
     _check(settings, workers)
+    if unknown := sorted({*viewpoint_splits} - {*SPLITS}):
+        raise UsageError(f"There is no split {unknown[0]!r}; choose from {', '.join(SPLITS)}.")
     plan = plan_places(places)
     try:
-        jobs = _prepare(Path(folder), settings, plan)
+        jobs = _prepare(Path(folder), settings, plan, dict.fromkeys(viewpoints), viewpoint_splits, depth)
     except OSError as error:
-        raise _disk_error(error, Path(folder)) from error
-    missing = [job for job in jobs if not job.file.exists()]
+        raise disk_error(error, Path(folder)) from error
+    missing = [job for job in jobs if job.missing]
     start = time.monotonic()
     if missing:
         count = min(workers or available_cores(), len(missing))
         try:
-            _render_all(missing, len(jobs), count)
+            render_all(missing, len(jobs), count)
         except KeyboardInterrupt:
             print("Stopped; the finished images are kept. Run the same command again to resume.", file=sys.stderr)
             raise
@@ -145,31 +141,53 @@ def _check(settings: _Settings, workers: int) -> None:
         )
 
 
-def _prepare(folder: Path, settings: _Settings, plan: list[CityPlace]) -> list[_Job]:
+def _prepare(
+    folder: Path,
+    settings: _Settings,
+    plan: list[CityPlace],
+    viewpoints: Iterable[Viewpoint],
+    viewpoint_splits: Sequence[str],
+    depth: bool,
+) -> list[Job]:
     """Write all that is known before rendering, and list every image in the order that suits the workers."""
     _claim(folder, settings)
     folders = {domain: f"domain_{letter}" for letter, domain in zip(LETTERS, settings.domains, strict=False)}
     _write(folder / DOMAIN_NAMES_FILE, {name: domain for domain, name in folders.items()})
     width, height = image_size(settings.size)
     jobs = []
-    for domain, name in folders.items():
-        for split in SPLITS:
-            target = folder / "original" / name / split
-            target.mkdir(parents=True, exist_ok=True)
-            locations = {}
-            for place in plan:
-                if place.split == split:
-                    file = target / f"{place.name}.jpg"
-                    jobs.append(_Job(file, settings.seed, place, domain, width, height))
-                    locations[file.name] = _location(settings.seed, place, domain)
-            write_locations(target, locations)
-    return sorted(jobs, key=lambda job: (job.place.street, settings.domains.index(job.domain), job.place.slot))
+    kinds = {"original": None, **{f"{VIEWPOINT_FOLDER}/{viewpoint.name}": viewpoint for viewpoint in viewpoints}}
+    for kind, viewpoint in kinds.items():
+        for domain, name in folders.items():
+            for split in viewpoint_splits if viewpoint else SPLITS:
+                target = folder / kind / name / split
+                target.mkdir(parents=True, exist_ok=True)
+                places = [place for place in plan if place.split == split]
+                photographs = {
+                    f"{place.name}.jpg": Photograph(settings.seed, place, domain, viewpoint) for place in places
+                }
+                write_locations(target, {file: _location(taken) for file, taken in photographs.items()})
+                write_poses(target, {file: _camera(taken) for file, taken in photographs.items()})
+                jobs += [
+                    Job(taken, target / file, depth_file(folder, target / file) if depth else None, width, height)
+                    for file, taken in photographs.items()
+                ]
+    return sorted(
+        jobs,
+        key=lambda job: (
+            job.photograph.place.street,
+            settings.domains.index(job.photograph.domain),
+            job.photograph.place.slot,
+        ),
+    )
 
 
-def _location(seed: int, place: CityPlace, domain: str) -> PhotoLocation:
-    pose = photograph_pose(seed, place, domain)
-    latitude, longitude, heading = geography(plan_street(seed, place.street), pose)
-    return PhotoLocation(latitude, longitude, heading, place.name)
+def _location(taken: Photograph) -> PhotoLocation:
+    latitude, longitude, heading = geography(plan_street(taken.seed, taken.place.street), taken.pose)
+    return PhotoLocation(latitude, longitude, heading, taken.place.name)
+
+
+def _camera(taken: Photograph) -> CameraPose:
+    return CameraPose.in_street(plan_street(taken.seed, taken.place.street), taken.pose)
 
 
 def _claim(folder: Path, settings: _Settings) -> None:
@@ -204,63 +222,3 @@ def _claim(folder: Path, settings: _Settings) -> None:
 
 def _write(file: Path, content: dict[str, Any]) -> None:
     write_text(file, json.dumps(content, indent=2) + "\n")
-
-
-def _disk_error(error: OSError, path: Path) -> DacoError:
-    where = error.filename or path
-    return DacoError(f"Cannot write {where}: {error.strerror}; put that right and run the same command again.")
-
-
-def _render_all(jobs: list[_Job], total: int, workers: int) -> None:
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
-    try:
-        with _interrupts_held():
-            futures: list[Future[None]] = [pool.submit(_make_image, job) for job in jobs]
-        with tqdm(total=total, initial=total - len(jobs), unit="image", desc="demo city") as bar:
-            for future in as_completed(futures):
-                future.result()
-                bar.update()
-    except BrokenProcessPool as error:
-        raise DacoError(
-            "A worker process was killed, perhaps because memory was full: "
-            "run the same command again to resume, with fewer workers."
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start processes that never hear Ctrl-C: they inherit the held signal, while the parent gets it a moment later."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker() -> None:
-    """Ignore Ctrl-C, which the parent answers, and end when the parent is gone, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _make_image(job: _Job) -> None:
-    """Take a photograph and write it atomically."""
-    pixels = take_photograph(job.seed, job.place, job.domain, job.width, job.height)
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "jpeg", quality=95, subsampling=0)
-    try:
-        write_bytes(job.file, encoded.getvalue())
-    except OSError as error:
-        raise _disk_error(error, job.file) from error

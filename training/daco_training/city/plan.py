@@ -56,12 +56,23 @@ class Pose:
 
     def rotation(self) -> np.ndarray:
         """Columns right, up, forward in the street's frame, shape (3, 3)."""
-        yaw, pitch, roll = math.radians(self.yaw), math.radians(self.pitch), math.radians(self.roll)
-        forward = np.array([math.cos(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw), math.sin(pitch)])
-        level = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
-        above = np.cross(level, forward)
-        right = level * math.cos(roll) + above * math.sin(roll)
-        return np.stack([right, np.cross(right, forward), forward], axis=1)
+        return rotation(self.yaw, self.pitch, self.roll)
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """Columns right, up, forward of a camera, shape (3, 3), in a frame whose third axis is up.
+
+    Args:
+        yaw: degrees, counter-clockwise from the first axis to the second.
+        pitch: degrees, upwards.
+        roll: degrees, counter-clockwise as seen from behind the camera.
+    """
+    yaw, pitch, roll = math.radians(yaw), math.radians(pitch), math.radians(roll)
+    forward = np.array([math.cos(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw), math.sin(pitch)])
+    level = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
+    above = np.cross(level, forward)
+    right = level * math.cos(roll) + above * math.sin(roll)
+    return np.stack([right, np.cross(right, forward), forward], axis=1)
 
 
 @dataclass(frozen=True)
@@ -133,15 +144,21 @@ def photograph_pose(seed: int, place: CityPlace, domain: str) -> Pose:
     )
 
 
+def street_position(street: Street, pose: Pose) -> tuple[float, float]:
+    """Metres east and north of the city's origin at which a camera in a street stands."""
+    bearing = math.radians(street.bearing)
+    east = street.east + pose.x * math.sin(bearing) - pose.y * math.cos(bearing)
+    north = street.north + pose.x * math.cos(bearing) + pose.y * math.sin(bearing)
+    return east, north
+
+
 def geography(street: Street, pose: Pose) -> tuple[float, float, float]:
     """Latitude, longitude (degrees) and heading (degrees clockwise from north, 0 to 360) of a camera.
 
     Local metres become degrees on a sphere of EARTH_RADIUS_METRES; a degree of longitude is as long as it is at the
     camera's own latitude.
     """
-    bearing = math.radians(street.bearing)
-    east = street.east + pose.x * math.sin(bearing) - pose.y * math.cos(bearing)
-    north = street.north + pose.x * math.cos(bearing) + pose.y * math.sin(bearing)
+    east, north = street_position(street, pose)
     latitude = ORIGIN_LATITUDE + math.degrees(north / EARTH_RADIUS_METRES)
     longitude = ORIGIN_LONGITUDE + math.degrees(east / (EARTH_RADIUS_METRES * math.cos(math.radians(latitude))))
     return latitude, longitude, (street.bearing - pose.yaw) % 360.0

@@ -1,10 +1,13 @@
 """Takes one photograph: the rendered radiance of a place, through the air and a camera, to 8-bit pixels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from daco_training.city.plan import CityPlace, photograph_pose, stream
+from daco_training.city.plan import CityPlace, Pose, photograph_pose, stream
 from daco_training.city.rendering import weather
-from daco_training.city.rendering.scene import Rendering, render
+from daco_training.city.rendering.scene import Rendering, render, render_depth
+from daco_training.city.viewpoint import Viewpoint, viewpoint_pose
 
 DOMAINS = ("day", "night", "fog")
 
@@ -35,7 +38,34 @@ def develop_rendering(rendering: Rendering, domain: str, rng: np.random.Generato
     return weather.develop(image)
 
 
-def take_photograph(seed: int, place: CityPlace, domain: str, width: int, height: int) -> np.ndarray:
-    """The photograph of a place in a domain, 8-bit sRGB (height, width, 3): a pure function of its arguments."""
-    rendering = render(seed, place, domain, photograph_pose(seed, place, domain), width, height)
-    return develop_rendering(rendering, domain, stream(seed, f"camera by {domain}", place.street, place.slot))
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph of a city: of which place, in which domain, and from which viewpoint (None: the place's own).
+
+    All that is made of it is a pure function of it and of the size in pixels.
+    """
+
+    seed: int
+    place: CityPlace
+    domain: str
+    viewpoint: Viewpoint | None = None
+
+    @property
+    def pose(self) -> Pose:
+        if self.viewpoint is None:
+            return photograph_pose(self.seed, self.place, self.domain)
+        return viewpoint_pose(self.seed, self.place, self.viewpoint)
+
+    def take(self, width: int, height: int) -> np.ndarray:
+        """The picture, 8-bit sRGB (height, width, 3)."""
+        sampler = self._stream(f"sampler of {self.domain}")
+        rendering = render(self.seed, self.place.street, self.domain, self.pose, width, height, sampler)
+        return develop_rendering(rendering, self.domain, self._stream(f"camera by {self.domain}"))
+
+    def depth(self, width: int, height: int) -> np.ndarray:
+        """Metres along the ray of each pixel (height, width); 0 where mostly sky is seen."""
+        return render_depth(self.seed, self.place.street, self.domain, self.pose, width, height)
+
+    def _stream(self, purpose: str) -> np.random.Generator:
+        seen_from = f"{purpose} at {self.viewpoint.name}" if self.viewpoint else purpose
+        return stream(self.seed, seen_from, self.place.street, self.place.slot)

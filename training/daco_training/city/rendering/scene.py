@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from daco_training.city.plan import CityPlace, Pose, stream
+from daco_training.city.plan import Pose
+from daco_training.city.poses import HORIZONTAL_VIEW
 from daco_training.city.rendering.denoise import Guides, denoise
 from daco_training.city.rendering.lights import street_lights, weigh_windows
 from daco_training.city.rendering.shapes import guide_scene, mitsuba, street_shapes
 
-HORIZONTAL_VIEW = 68.0  # degrees
 SAMPLES = {"day": 6, "night": 8, "fog": 6}  # paths a pixel, an even number
 GUIDE_SAMPLES = 4
 DEPTH_SAMPLES = 8
@@ -42,12 +42,13 @@ def _night_scene(seed: int, street: int, pose: Pose) -> Any:
     return mitsuba().load_dict({"type": "scene", **shapes, **street_lights(seed, street, "night", pose)})
 
 
-def render(seed: int, place: CityPlace, domain: str, pose: Pose, width: int, height: int) -> Rendering:
-    """Render a place as it is in a domain ("day", "night" or "fog"), `width` by `height` pixels."""
-    street = place.street
+def render(
+    seed: int, street: int, domain: str, pose: Pose, width: int, height: int, sampler: np.random.Generator
+) -> Rendering:
+    """Render a street as it is in a domain ("day", "night" or "fog"), `width` by `height` pixels."""
     scene = _night_scene(seed, street, pose) if domain == "night" else _lasting_scene(seed, street, domain)
     guide = guide_scene(seed, street, domain)
-    sampler_seed = int(stream(seed, f"sampler of {domain}", street, place.slot).integers(2**31))
+    sampler_seed = int(sampler.integers(2**31))
     return trace(scene, guide, pose, width, height, SAMPLES[domain], sampler_seed, sky_shows=domain != "fog")
 
 
@@ -55,10 +56,38 @@ def trace(
     scene: Any, guide: Any, pose: Pose, width: int, height: int, samples: int, seed: int, sky_shows: bool
 ) -> Rendering:
     """Render a Mitsuba scene from a pose with `samples` paths a pixel; `guide` is a scene of the same faces."""
+    sensor = _sensor(pose, width, height)
+    path = {"type": "path", "max_depth": BOUNCES, "hide_emitters": not sky_shows}
+    first, second = (_run(scene, sensor, path, samples // 2, seed + number)[..., :3] for number in range(2))
+    aovs = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,position:position"}
+    shown = _run(guide, sensor, aovs, GUIDE_SAMPLES, seed + 2)
+    distance, coverage = _trace_depth(guide, sensor, seed + 3)
+    guides = Guides(shown[..., 0:3], shown[..., 3:6], shown[..., 6:9], coverage)
+    return Rendering(np.maximum(denoise(first, second, guides), 0.0), distance, coverage)
+
+
+def render_depth(seed: int, street: int, domain: str, pose: Pose, width: int, height: int) -> np.ndarray:
+    """Metres along the ray of each pixel (height, width) in a street; 0 where mostly sky is seen."""
+    distance, coverage = _trace_depth(guide_scene(seed, street, domain), _sensor(pose, width, height), seed)
+    return np.where(coverage > 0.5, distance, 0.0)
+
+
+def _trace_depth(guide: Any, sensor: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    depth = _run(guide, sensor, {"type": "depth"}, DEPTH_SAMPLES, seed)
+    coverage = depth[..., 3]
+    return depth[..., 0] / np.maximum(coverage, 1e-6), coverage
+
+
+def _run(what: Any, sensor: Any, integrator: dict[str, Any], count: int, seed: int) -> np.ndarray:
+    mi = mitsuba()
+    return np.array(mi.render(what, sensor=sensor, integrator=mi.load_dict(integrator), spp=count, seed=seed))
+
+
+def _sensor(pose: Pose, width: int, height: int) -> Any:
     mi = mitsuba()
     turn = pose.rotation()
     origin = np.array([pose.x, pose.y, pose.z])
-    sensor = mi.load_dict(
+    return mi.load_dict(
         {
             "type": "perspective",
             "fov": HORIZONTAL_VIEW,
@@ -78,16 +107,3 @@ def trace(
             "sampler": {"type": "independent"},
         }
     )
-
-    def run(what: Any, integrator: dict[str, Any], count: int, number: int) -> np.ndarray:
-        chosen = mi.load_dict(integrator)
-        return np.array(mi.render(what, sensor=sensor, integrator=chosen, spp=count, seed=seed + number))
-
-    path = {"type": "path", "max_depth": BOUNCES, "hide_emitters": not sky_shows}
-    first, second = (run(scene, path, samples // 2, number)[..., :3] for number in range(2))
-    shown = run(guide, {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,position:position"}, GUIDE_SAMPLES, 2)
-    depth = run(guide, {"type": "depth"}, DEPTH_SAMPLES, 3)
-    coverage = depth[..., 3]
-    distance = depth[..., 0] / np.maximum(coverage, 1e-6)
-    guides = Guides(shown[..., 0:3], shown[..., 3:6], shown[..., 6:9], coverage)
-    return Rendering(np.maximum(denoise(first, second, guides), 0.0), distance, coverage)
