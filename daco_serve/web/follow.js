@@ -255,10 +255,10 @@ function inWords({ status, place, probability, not_on_map: off, location }) {
     const explanation = `No place holds more than half of the probability yet.${guess} Move on: further frames decide.`;
     return { overline: "Lost", headline: "Looking for the place", explanation, state: "closest" };
   }
-  const sentences = [`${percent(probability)} likely to be here.`];
+  const sentences = [`Probability ${percent(probability)}.`];
   if (location) {
     const way = facing(location.heading);
-    sentences.push(`${coordinates(location)}, give or take ${metres(location.uncertainty_metres)}${way ? `, ${way}` : ""}.`);
+    sentences.push(`At ${coordinates(location)}, give or take ${metres(location.uncertainty_metres)}${way ? `, ${way}` : ""}.`);
   }
   return { overline: "Tracking", headline: place ?? "Here", explanation: sentences.join(" "), state: "located" };
 }

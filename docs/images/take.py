@@ -11,15 +11,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from daco_serve.client.client import Client
 from daco_serve.http.schemas import QueryAnswer
 
 SHOWN = 5
+FOLLOWED = 6
+FILM_FRAMES = 45  # of each photograph in the film, at 30 a second
 MOST_BYTES = 300_000
 VIEWS = {
     "page": {"viewport": {"width": 1360, "height": 860}},
@@ -50,6 +54,7 @@ def main(index: Path, queries: Path, out: Path) -> None:
             for name, view in VIEWS.items():
                 take(browser, found[0], photographs, out / f"{name}.png", view)
             browser.close()
+            follow(driver, found[0], sorted(queries.glob("*.jpg")), out / "following.png")
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(30)
@@ -70,8 +75,33 @@ def surest(address: str, photographs: list[Path]) -> list[Path]:
     return sorted(photographs, key=lambda photograph: -certainty(answers[photograph]))[:SHOWN]
 
 
+def follow(driver: Playwright, address: str, photographs: list[Path], file: Path) -> None:
+    """A picture of a camera that is followed past the first photographs; the browser's false camera shows them."""
+    with TemporaryDirectory() as folder:
+        film = Path(folder) / "film.mjpeg"
+        film.write_bytes(b"".join(FILM_FRAMES * film_frame(photograph) for photograph in photographs[:FOLLOWED]))
+        camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", *camera])
+        page = browser.new_context(**VIEWS["page"], permissions=["camera"]).new_page()  # type: ignore[arg-type]
+        page.goto(address)
+        page.wait_for_selector("#state:has-text('reference photographs')")
+        page.click("#follow")
+        page.wait_for_function("count => document.querySelectorAll('.track-point').length >= count", arg=FOLLOWED + 2)
+        page.screenshot(path=file)
+        browser.close()
+    shrink(file)
+
+
+def film_frame(photograph: Path) -> bytes:
+    """As a JPEG with sides that every decoder of films takes."""
+    content = BytesIO()
+    with Image.open(photograph) as image:
+        image.convert("RGB").resize((640, 480)).save(content, "jpeg", quality=92)
+    return content.getvalue()
+
+
 def take(browser: Browser, address: str, photographs: list[Path], file: Path, view: dict[str, object]) -> None:
-    """One picture, in few enough colours to be small."""
+    """One picture of answers."""
     context = browser.new_context(**view)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(address)
@@ -82,6 +112,11 @@ def take(browser: Browser, address: str, photographs: list[Path], file: Path, vi
     page.wait_for_timeout(800)  # the map's last animation
     page.screenshot(path=file)
     context.close()
+    shrink(file)
+
+
+def shrink(file: Path) -> None:
+    """In few enough colours to be small."""
     with Image.open(file) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(file, optimize=True)
     print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
