@@ -25,7 +25,8 @@ class IndexCommand(TyperCommand):
         slots = [parameter for parameter in self.params if parameter.param_type_name == "argument"]
         named, positions, rest = self._split(args)
         several = slots[0].nargs != 1
-        if named and not several and len(named) + positions > len(slots):
+        bounded = all(slot.nargs == 1 for slot in slots)
+        if named and not several and (len(named) > 1 or (bounded and len(named) + positions > len(slots))):
             ctx.fail("Name the index once: as the first argument or with --index.")
         if named and several and positions:
             ctx.fail("Name the indexes all as arguments, or all with --index.")

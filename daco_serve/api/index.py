@@ -1,6 +1,6 @@
 """`Index`: reference photographs to look others up in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.embedding.precision_record import PrecisionRequest
 from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.bundle import Bundle, SearchMatch
-from daco_serve.api.photographs import Photograph, prepare
+from daco_serve.api.encoder import BATCH_SIZE
+from daco_serve.api.photographs import Photograph, prepare, prepared_batches
 from daco_serve.engine.answers import Estimate, QueryOptions, SearchArea
 from daco_serve.engine.lookup import Lookup, calibration_of, look_up
 
@@ -115,6 +116,27 @@ class Index:
             NotFound: no reference photograph lies in the area.
         """
         return list(self._look_up(photograph, k, area).matches)
+
+    def search_many(
+        self,
+        photographs: Iterable[Photograph],
+        k: int = 5,
+        area: SearchArea | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[list[SearchMatch]]:
+        """As `search`, for a whole query set: the matches of each photograph, in their order, at the speed of a build.
+
+        Args:
+            photographs: paths or Pillow images, also from a generator; at most a batch is in memory.
+            batch_size: how many the encoder takes at once.
+
+        Raises:
+            Error: as `search`, when the first photograph that it concerns is reached.
+        """
+        engine, among = self.engine.for_many(), self._among(area)
+        for images in prepared_batches(engine, photographs, batch_size):
+            embedding = engine.embed_prepared_with_local(images)
+            yield from self.bundle.search(embedding.descriptors, k, among, embedding.local, self.rerank)
 
     def search_descriptor(
         self, descriptor: NDArray[np.float32], k: int = 5, area: SearchArea | None = None

@@ -60,6 +60,16 @@ def test_an_index_finds_the_place_of_a_path_or_an_image(
         opened.search(photographs / "3.png", area=daco_serve.SearchArea(-35.0, 139.0, 5))
 
 
+def test_an_index_looks_up_many_photographs_in_their_order(opened: daco_serve.Index, photographs: Path) -> None:
+    paths = [photographs / f"{number % 6}.png" for number in (4, 0, 5, 1, 3)]
+    found = opened.search_many(iter(paths), k=2, batch_size=2)
+    assert [[match.entry for match in matches] for matches in found] == [
+        [match.entry for match in opened.search(path, k=2)] for path in paths
+    ]
+    near = daco_serve.SearchArea(35.0, 139.0, 5)
+    assert [matches[0].entry.place for matches in opened.search_many(paths, 1, near)] == ["place 0"] * 5
+
+
 def test_many_threads_may_search_an_index(opened: daco_serve.Index, photographs: Path) -> None:
     paths = [photographs / f"{number % 6}.png" for number in range(24)]
     with ThreadPoolExecutor(4) as pool:

@@ -1,21 +1,20 @@
 """`daco-index`: parses, calls, prints; no logic."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from daco_core.console import Trust, new_app, number, option, run
+from daco_core.console import Trust, new_app, option, run
 from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
 from daco_index.cli import changes as change_cli
 from daco_index.cli import maintenance as keeping_cli
+from daco_index.cli import search as search_cli
 from daco_index.cli import tune as tune_cli
 from daco_index.cli.changes import saying_what_is_left
 from daco_index.cli.options import (
@@ -37,20 +36,20 @@ from daco_index.cli.options import (
     SplitOption,
     Store,
     Strict,
+    wide_console,
 )
 from daco_index.reranking.local_file import LOCAL_FILE
-from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_size
 
 if TYPE_CHECKING:
     from daco_index.generations.manifest import Manifest
-    from daco_index.search.bundle import SearchMatch
 
 # the library (PyTorch, FAISS) is imported by the commands that need it, so that help comes at once
 
 app = new_app("Build, search, change and check indexes of reference photographs.")
 
 
+app.add_typer(search_cli.app)
 app.add_typer(change_cli.app)
 app.add_typer(keeping_cli.app)
 app.add_typer(tune_cli.app)
@@ -165,55 +164,12 @@ def info(
     if as_json:
         print(manifest.as_json(), end="")
     else:
-        _console().print(_info_table(manifest))
-
-
-@app.command(cls=IndexCommand)
-def search(
-    index: Index,
-    image: Annotated[Path, typer.Argument(help="The photograph to look up.")],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Number of matches to print.")] = 5,
-    device: Device = "auto",
-    gpu: GpuOption = GpuUse.auto,
-    rerank: Annotated[
-        int, option("rerank", "Number of candidates to re-rank by local descriptors.", min=0)
-    ] = CANDIDATES,
-    trust: Trust = False,
-    as_json: Json = False,
-) -> None:
-    """Find the reference photographs most similar to a photograph, and their positions.
-
-    Example: daco-index search night.jpg --index maps/demo-day -k 5
-    """
-    from daco_core.photographs.images import open_reduced, open_rgb
-    from daco_index.embedding.engines.query_engine import query_engine
-    from daco_index.search.bundle import Bundle
-
-    open_rgb(image)  # a broken one fails before anything that takes seconds
-    bundle = Bundle.open(index, trust, gpu.value)
-    engine = query_engine(bundle, device)
-    prepared = engine.prepare(open_reduced(image, engine.image_size)[0])
-    query = engine.embed_prepared_with_local([prepared])
-    matches = bundle.search(query.descriptors, k, local=query.local, rerank=rerank)[0]
-    if as_json:
-        answer = {
-            "image": str(image),
-            "generation": bundle.generation,
-            "matches": [_as_dict(match) for match in matches],
-        }
-        print(json.dumps(answer, indent=2))
-    else:
-        _console().print(_match_table(matches))
+        wide_console().print(_info_table(manifest))
 
 
 def main() -> None:
     """The command `daco-index`."""
     run(app)
-
-
-def _console() -> Console:
-    """A console as wide as the terminal; wide enough for whole paths where the output goes to a file."""
-    return Console() if sys.stdout.isatty() else Console(width=240)
 
 
 def found_sentence(search: Search) -> str:
@@ -258,37 +214,3 @@ def _local_sentence(manifest: "Manifest") -> str:
         return "none: the index has no local descriptors"
     each = record.bytes / max(manifest.count, 1)
     return f"by local descriptors, {record.bytes / 1e6:.1f} MB, {each / 1024:.1f} KB a photograph"
-
-
-def _match_table(matches: "list[SearchMatch]") -> Table:
-    table = Table()
-    for name in ("rank", "place", "similarity", "votes", "latitude", "longitude", "heading", "file"):
-        table.add_column(name, overflow="fold", justify="left" if name in ("place", "file") else "right")
-    for match in matches:
-        entry = match.entry
-        table.add_row(
-            str(match.rank),
-            escape(printable(entry.place)),
-            f"{match.similarity:.4f}",
-            number(match.votes, 0),
-            number(entry.latitude, 6),
-            number(entry.longitude, 6),
-            number(entry.heading, 0),
-            escape(printable(entry.path)),
-        )
-    return table
-
-
-def _as_dict(match: "SearchMatch") -> dict[str, object]:
-    entry = match.entry
-    return {
-        "rank": match.rank,
-        "id": entry.id,
-        "place": entry.place,
-        "similarity": match.similarity,
-        "votes": match.votes,
-        "latitude": entry.latitude,
-        "longitude": entry.longitude,
-        "heading": entry.heading,
-        "file": entry.path,
-    }

@@ -1,10 +1,12 @@
 """Arguments and options that several commands of `daco-index` take alike."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from daco_core.console import option
 from daco_core.index_argument import INDEX_HELP
@@ -90,3 +92,8 @@ GpuOption = Annotated[
     GpuUse,
     typer.Option("--gpu", help="Search on a GPU; auto does so for large indexes if there is one."),
 ]
+
+
+def wide_console() -> Console:
+    """A console as wide as the terminal; wide enough for whole paths where the output goes to a file."""
+    return Console() if sys.stdout.isatty() else Console(width=240)

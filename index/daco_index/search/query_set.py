@@ -1,0 +1,138 @@
+"""A whole query set looked up in an index: embedded in batches as a build embeds, with the index loaded once."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from daco_core.encoder.preparation import Prepared
+from daco_core.errors import NotFound, UsageError
+from daco_core.foreign_text import printable
+from daco_core.photographs.images import UnreadableImage, list_images_below
+from daco_core.threads import available_cores
+from daco_index.embedding.embed import decode_ahead
+from daco_index.embedding.embedding_cache import Held
+from daco_index.embedding.engines.engine import Engine
+from daco_index.search.bundle import Bundle, SearchMatch
+
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Query:
+    """A photograph to look up.
+
+    Args:
+        path: of the file.
+        name: its path as seen from the folder that was named, by which lists of pairs call it.
+    """
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an index answers to one query.
+
+    Args:
+        matches: the best first; none of a file that cannot be read.
+        unreadable: why the file cannot be read; None for one that was looked up.
+    """
+
+    query: Query
+    matches: list[SearchMatch]
+    unreadable: UnreadableImage | None = None
+
+
+def find_queries(sources: Sequence[Path]) -> list[Query]:
+    """The photographs that files and folders name, those of a folder sorted by path, with the folders in it.
+
+    Raises:
+        NotFound: there is no such file, or a folder holds no photographs.
+        UsageError: a photograph is named twice.
+        DacoError: a folder cannot be listed.
+    """
+    queries: list[Query] = []
+    for source in sources:
+        if source.is_dir():
+            images = list_images_below(source)
+            if not images:
+                raise NotFound(f"{source} holds no photographs.")
+            queries += [Query(image, image.relative_to(source).as_posix()) for image in images]
+        elif source.exists():
+            queries.append(Query(source, source.name))
+        else:
+            raise NotFound(f"There is no photograph or folder {source}.")
+    seen: set[Path] = set()
+    for query in queries:
+        if (absolute := query.path.absolute()) in seen:
+            raise UsageError(f"{query.path} is named twice: name each photograph once.")
+        seen.add(absolute)
+    return queries
+
+
+def predict(
+    bundle: Bundle,
+    engine: Engine,
+    queries: Sequence[Query],
+    k: int,
+    rerank: int = 0,
+    batch_size: int = BATCH_SIZE,
+    strict: bool = False,
+    progress: bool = True,
+) -> Iterator[Prediction]:
+    """The matches of each query, in the order of the queries; threads decode ahead while the engine works.
+
+    Args:
+        engine: of the index's encoder, in its form for many photographs.
+        k: how many matches for each; of a smaller index, all.
+        rerank: how many candidates are ranked again by their local descriptors; 0 for none.
+        strict: an unreadable file stops the work, instead of being reported on stderr.
+        progress: show count, rate and time left on stderr.
+
+    Raises:
+        UnreadableImage: with `strict`, for the first such file.
+        DacoError: what the engine or the index raises.
+    """
+    paths = [query.path for query in queries]
+    bar = tqdm(total=len(paths), desc="searching", unit=" images", disable=not progress, file=sys.stderr)
+    decoded = decode_ahead(engine, paths, available_cores(), ahead=2 * batch_size, known=None)
+    batch: list[tuple[Query, Prepared | UnreadableImage]] = []
+    with bar, closing(decoded):
+        for query, outcome in zip(queries, decoded, strict=True):
+            try:
+                form = outcome.result()[0]
+                assert not isinstance(form, Held)  # as no cache was given
+                batch.append((query, form))
+            except UnreadableImage as error:
+                if strict:
+                    raise
+                tqdm.write(f"Skipped: {printable(str(error))}", file=sys.stderr)
+                batch.append((query, error))
+            if len(batch) == batch_size:
+                yield from _search(bundle, engine, batch, k, rerank)
+                bar.update(len(batch))
+                batch = []
+        yield from _search(bundle, engine, batch, k, rerank)
+        bar.update(len(batch))
+
+
+def _search(
+    bundle: Bundle, engine: Engine, batch: Sequence[tuple[Query, Prepared | UnreadableImage]], k: int, rerank: int
+) -> Iterator[Prediction]:
+    """The predictions of one batch."""
+    images = [form for _, form in batch if not isinstance(form, UnreadableImage)]
+    matches: list[list[SearchMatch]] = []
+    if images:
+        embedding = engine.embed_prepared_with_local(images)
+        matches = bundle.search(embedding.descriptors, k, local=embedding.local, rerank=rerank)
+    found = iter(matches)
+    for query, form in batch:
+        if isinstance(form, UnreadableImage):
+            yield Prediction(query, [], form)
+        else:
+            yield Prediction(query, next(found))
