@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import NotFound, UsageError
+from daco_core.photographs.distances import Places
 from daco_core.photographs.images import list_images_below
-from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation
 from daco_core.photographs.positions import locate
 from daco_core.recall import recall_at
 from daco_serve.api.encoder import Encoder
@@ -80,7 +81,7 @@ def _by_index(
     right = np.zeros((len(asked), depth), dtype=bool)
     answerable = np.zeros(len(asked), dtype=bool)
     for number, (image, location) in enumerate(asked.items()):
-        near = set(index.bundle.catalog.within(location.latitude, location.longitude, metres))
+        near = set(index.bundle.catalog.near(location, metres))
         answerable[number] = bool(near)
         found = [match.entry.id in near for match in index.search(image, depth)]
         right[number, : len(found)] = found
@@ -92,21 +93,15 @@ def _by_encoder(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     depth = min(depth, len(known))
     database, queries = encoder.embed(known), encoder.embed(asked)
-    latitudes, longitudes = _degrees(known)
-    from_latitudes, from_longitudes = _degrees(asked)
+    places, from_places = Places(list(known.values())), Places(list(asked.values()))
     right, answerable = [], []
     for start in range(0, len(queries), BLOCK):
         block = slice(start, start + BLOCK)
         order = np.argsort(-queries[block] @ database.T, axis=1, kind="stable")[:, :depth]
-        away = distance_metres(from_latitudes[block, None], from_longitudes[block, None], latitudes, longitudes)
+        away = from_places.metres(np.arange(len(queries))[block], places)
         right.append(np.take_along_axis(away <= metres, order, axis=1))
         answerable.append((away <= metres).any(axis=1))
     return np.concatenate(right), np.concatenate(answerable)
-
-
-def _degrees(located: dict[Path, PhotoLocation]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    places = located.values()
-    return np.array([place.latitude for place in places]), np.array([place.longitude for place in places])
 
 
 def _located(folder: Path) -> dict[Path, PhotoLocation]:

@@ -17,7 +17,7 @@ from daco_core.foreign_text import printable
 
 if TYPE_CHECKING:
     from daco_serve.client.client import Refused
-    from daco_serve.http.schemas import Prior, QueryAnswer
+    from daco_serve.http.schemas import Location, Match, Prior, QueryAnswer
 
 
 def query(
@@ -99,7 +99,9 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
 
     assert not isinstance(answer, Refused)  # a single refusal is raised
     table = Table(title=escape(printable(str(image))), title_justify="left")
-    for name in ("rank", "place", "similarity", "votes", "latitude", "longitude", "heading"):
+    is_local = any(match.latitude is None and match.local is not None for match in answer.matches)
+    axes = ("x", "y") if is_local else ("latitude", "longitude")
+    for name in ("rank", "place", "similarity", "votes", *axes, "heading"):
         table.add_column(name, overflow="fold", justify="left" if name == "place" else "right")
     for match in answer.matches:
         table.add_row(
@@ -107,8 +109,7 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
             escape(printable(match.place)),
             f"{match.similarity:.4f}",
             number(match.votes, 0),
-            number(match.latitude, 6),
-            number(match.longitude, 6),
+            *_coordinates(match, is_local),
             number(match.heading, 0),
         )
     console = _console()
@@ -126,20 +127,33 @@ def _sentence(answer: "QueryAnswer") -> str:
     if answer.location is not None:
         location = answer.location
         estimate = "" if location.calibrated else " (an estimate, not calibrated)"
-        where = (
-            f" at {location.latitude:.6f}, {location.longitude:.6f}, give or take"
-            f" {location.uncertainty_metres:.0f} m{estimate}"
-        )
+        where = f" at {_position(location)}, give or take {location.uncertainty_metres:.0f} m{estimate}"
     if answer.probability is None:
         return f"Closest match: {answer.place}{where}; whether it is right is not known, as nothing is calibrated."
     return f"Looks like {answer.place}{where}; {100 * answer.probability:.0f} % likely to be right."
+
+
+def _position(location: "Location") -> str:
+    """Degrees where there are any, and metres in the local frame where there are."""
+    parts = []
+    if location.latitude is not None and location.longitude is not None:
+        parts.append(f"{location.latitude:.6f}, {location.longitude:.6f}")
+    if (local := location.local) is not None:
+        height = "" if local.z is None else f", z {local.z:.2f}"
+        parts.append(f"x {local.x:.2f}, y {local.y:.2f}{height} m in {printable(local.frame)}")
+    if location.floor is not None:
+        parts.append(f"floor {printable(location.floor)}")
+    return "; ".join(parts)
 
 
 def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refused"]) -> None:
     from daco_serve.client.client import Refused
 
     table = Table()
-    for name in ("photograph", "place", "similarity", "latitude", "longitude", "give or take", "likely"):
+    locations = [answer.location for answer in answers if not isinstance(answer, Refused) and answer.location]
+    is_local = any(location.latitude is None for location in locations)
+    axes = ("x", "y") if is_local else ("latitude", "longitude")
+    for name in ("photograph", "place", "similarity", *axes, "give or take", "likely"):
         table.add_column(name, overflow="fold", justify="left" if name in ("photograph", "place") else "right")
     for image, answer in zip(images, answers, strict=True):
         name = escape(printable(str(image)))
@@ -151,12 +165,21 @@ def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refuse
             name,
             "not on this map" if answer.place is None else escape(printable(answer.place)),
             number(None if best is None else best.similarity, 4),
-            number(None if location is None else location.latitude, 6),
-            number(None if location is None else location.longitude, 6),
+            *_coordinates(location, is_local),
             "-" if location is None else f"{location.uncertainty_metres:.0f} m",
             _likely(answer),
         )
     _console().print(table)
+
+
+def _coordinates(where: "Match | Location | None", is_local: bool) -> tuple[str, str]:
+    """Two cells of a table: metres in the local frame, or degrees."""
+    if where is None:
+        return number(None, 0), number(None, 0)
+    if not is_local:
+        return number(where.latitude, 6), number(where.longitude, 6)
+    local = where.local
+    return (number(None, 0), number(None, 0)) if local is None else (number(local.x, 2), number(local.y, 2))
 
 
 def _likely(answer: "QueryAnswer") -> str:

@@ -14,7 +14,7 @@ from daco_core.errors import MissingExtra, NotFound, UsageError
 from daco_core.foreign_text import csv_cell
 
 if TYPE_CHECKING:
-    from daco_serve.http.track_schemas import TrackState
+    from daco_serve.http.track_schemas import TrackLocation, TrackState
 
 FORMS = (".gpx", ".geojson", ".csv")
 COLUMNS = (
@@ -27,6 +27,12 @@ COLUMNS = (
     "longitude",
     "heading",
     "uncertainty_metres",
+    "altitude",
+    "x",
+    "y",
+    "z",
+    "floor",
+    "local_frame",
 )
 
 
@@ -92,6 +98,11 @@ def track(
     if not used:
         raise typer.Exit(1)
     rows = list(zip(used, (number * seconds for number in used), states, strict=True))
+    placed = [state.location for _, _, state in rows if state.location is not None]
+    if placed and out.suffix.lower() != ".csv" and all(location.latitude is None for location in placed):
+        raise UsageError(
+            f"The index is in a local frame without an anchor, and {out.suffix.lower()} files have degrees: write .csv."
+        )
     write_text(out, WRITERS[out.suffix.lower()](rows))
     found = sum(state.status == "tracking" for _, _, state in rows)
     typer.echo(f"{out}: {len(rows)} frames, {found} of them placed.")
@@ -108,11 +119,25 @@ def _as_csv(rows: Sequence[Row]) -> str:
     writer.writerow(COLUMNS)
     for number, seconds, state in rows:
         place = state.location
-        where = (
-            (place.latitude, place.longitude, place.heading, place.uncertainty_metres) if place else ("", "", "", "")
-        )
-        writer.writerow([number, seconds, state.status, state.probability, csv_cell(state.place or ""), *where])
+        writer.writerow([number, seconds, state.status, state.probability, csv_cell(state.place or ""), *_cells(place)])
     return text.getvalue()
+
+
+def _cells(place: "TrackLocation | None") -> list[object]:
+    """The columns from the latitude on; what is not known is empty."""
+    if place is None:
+        return [""] * len(COLUMNS[5:])
+    local = place.local
+    return [
+        place.latitude,
+        place.longitude,
+        place.heading,
+        place.uncertainty_metres,
+        place.altitude,
+        *((local.x, local.y, local.z) if local else ("", "", "")),
+        csv_cell(place.floor or ""),
+        csv_cell(local.frame if local else ""),
+    ]
 
 
 def _as_geojson(rows: Sequence[Row]) -> str:
@@ -121,8 +146,10 @@ def _as_geojson(rows: Sequence[Row]) -> str:
         properties = {"frame": number, "seconds": seconds, **state.model_dump(exclude={"location"})}
         geometry = None
         if (location := state.location) is not None:
-            properties |= {"heading": location.heading, "uncertainty_metres": location.uncertainty_metres}
-            geometry = {"type": "Point", "coordinates": [location.longitude, location.latitude]}
+            properties |= location.model_dump(exclude={"latitude", "longitude"})
+            if location.latitude is not None:
+                height = [] if location.altitude is None else [location.altitude]
+                geometry = {"type": "Point", "coordinates": [location.longitude, location.latitude, *height]}
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     return json.dumps({"type": "FeatureCollection", "features": features}) + "\n"
 
@@ -136,9 +163,10 @@ def _as_gpx(rows: Sequence[Row]) -> str:
     ride = GPXTrack()
     segment = GPXTrackSegment()
     for number, seconds, state in rows:
-        if state.status == "tracking" and state.location is not None:
-            point = GPXTrackPoint(state.location.latitude, state.location.longitude)
-            point.comment = f"frame {number}, {seconds:g} s, within {state.location.uncertainty_metres:g} m"
+        location = state.location
+        if state.status == "tracking" and location is not None and location.latitude is not None:
+            point = GPXTrackPoint(location.latitude, location.longitude, location.altitude)
+            point.comment = f"frame {number}, {seconds:g} s, within {location.uncertainty_metres:g} m"
             segment.points.append(point)
         elif segment.points:
             ride.segments.append(segment)

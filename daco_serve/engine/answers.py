@@ -59,17 +59,29 @@ class EstimatedLocation:
     """Where a query was taken, as the matches have it.
 
     Args:
-        latitude, longitude: degrees, WGS 84.
-        heading: degrees clockwise from north; None where the matches have none, or contradict each other.
+        latitude, longitude: degrees, WGS 84; None where the matches are in a local frame that nothing ties to the
+            earth.
+        heading: degrees clockwise from north, or from the y axis of such a frame; None where the matches have none, or
+            contradict each other.
         uncertainty_metres: radius around the position.
         calibrated: whether the truth is within the radius in 68 of 100 cases; else it is an estimate.
+        altitude: metres, in the datum of the references; None where not known.
+        x, y, z: metres in the local frame of the matches; None where they have none.
+        floor: the name of the storey; None where not known.
+        frame: the name of the local frame; None where there is none.
     """
 
-    latitude: float
-    longitude: float
+    latitude: float | None
+    longitude: float | None
     heading: float | None
     uncertainty_metres: float
     calibrated: bool = False
+    altitude: float | None = None
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+    floor: str | None = None
+    frame: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from daco_core.errors import DacoError
 from daco_core.files import write_text
 from daco_core.photographs.locations import distance_metres
 from daco_index.generations.folders import CALIBRATION_FILE
-from daco_index.generations.manifest import MapBounds
+from daco_index.search.bundle import Bundle
 from daco_serve.engine.answers import CalibrationKind
 
 PRIOR_FILE = SHIPPED / "prior.json"
@@ -234,10 +234,11 @@ def read_calibration(file: Path) -> Calibration:
         raise DacoError(f"{file} is not a calibration: fit it again with daco-bench calibrate.") from error
 
 
-def map_extent(bounds: MapBounds | None) -> float | None:
-    """Half the diagonal of a map in metres, None where it has no positions."""
+def map_extent(bundle: Bundle) -> float | None:
+    """Half the diagonal of a map in metres, or of its largest local frame; None where it has no positions."""
+    bounds = bundle.manifest.bounds
     if bounds is None:
-        return None
+        return bundle.catalog.frame_extent
     return float(distance_metres(bounds.south, bounds.west, bounds.north, bounds.east)) / 2
 
 

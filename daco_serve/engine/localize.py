@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from daco_core.photographs.distances import is_placed, metres_between
 from daco_core.photographs.locations import PLACE_METRES
-from daco_core.photographs.plane import Origin, degrees_from, mean_heading, metres_from
+from daco_core.photographs.plane import degrees_from, mean_heading, metres_from
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation, Verdict
@@ -92,7 +93,7 @@ def find_cluster(matches: Sequence[SearchMatch]) -> Cluster | None:
     Of equally heavy ones, the one around the better match. Where no match has a position, matches of one place name
     are a cluster; None where there is no match.
     """
-    located = [match for match in matches[:MATCHES] if _position(match.entry) is not None]
+    located = [match for match in matches[:MATCHES] if is_placed(match.entry)]
     heard = located or list(matches[:MATCHES])
     if not heard:
         return None
@@ -108,41 +109,67 @@ def find_cluster(matches: Sequence[SearchMatch]) -> Cluster | None:
 
 
 def _together(one: Entry, other: Entry) -> bool:
-    origin = _position(one)
-    if origin is None:
+    if not is_placed(one):
         return one.place == other.place
-    return math.hypot(*_metres(origin, other)) <= PLACE_METRES
+    return metres_between(one, other) <= PLACE_METRES
 
 
 def _locate(cluster: Cluster) -> EstimatedLocation | None:
-    """The cluster's weighted mean and uncalibrated radius; None where it has no positions."""
-    origin = _position(cluster.members[0][0].entry)
-    if origin is None:
+    """The cluster's weighted mean and uncalibrated radius; None where it has no positions.
+
+    The mean is that on the earth where the best match has degrees, and that in its local frame where it has one.
+    """
+    best = cluster.members[0][0].entry
+    if not is_placed(best):
         return None
-    points = [(*_metres(origin, match.entry), weight) for match, weight in cluster.members]
-    share = sum(weight for _, _, weight in points)
-    east = sum(weight * x for x, _, weight in points) / share
-    north = sum(weight * y for _, y, weight in points) / share
-    everyone = [(*_metres(origin, match.entry), weight) for match, weight in [*cluster.members, *cluster.others]]
-    squares = (weight * ((x - east) ** 2 + (y - north) ** 2) for x, y, weight in everyone)
-    spread = sum(squares) / sum(weight for _, _, weight in everyone)
-    latitude, longitude = degrees_from(origin, east, north)
-    headings = [math.nan if match.entry.heading is None else match.entry.heading for match, _ in cluster.members]
-    weights = np.array([weight for _, weight in cluster.members])
+    members = [(match.entry, weight) for match, weight in cluster.members]
+    others = [(match.entry, weight) for match, weight in cluster.others]
+    points = [(point, weight) for entry, weight in members if (point := _beside(best, entry)) is not None]
+    share = sum(weight for _, weight in points)
+    east = sum(weight * x for (x, _), weight in points) / share
+    north = sum(weight * y for (_, y), weight in points) / share
+    everyone = [(point, weight) for entry, weight in [*members, *others] if (point := _beside(best, entry)) is not None]
+    squares = (weight * ((x - east) ** 2 + (y - north) ** 2) for (x, y), weight in everyone)
+    spread = sum(squares) / sum(weight for _, weight in everyone)
+    headings = [math.nan if entry.heading is None else entry.heading for entry, _ in members]
+    latitude = longitude = None
+    if best.latitude is not None and best.longitude is not None:
+        latitude, longitude = degrees_from((best.latitude, best.longitude), east, north)
+    inside = [(entry, weight) for entry, weight in members if best.frame is not None and entry.frame == best.frame]
     return EstimatedLocation(
-        latitude=round(latitude, 7),  # a centimetre
-        longitude=round(longitude, 7),
-        heading=mean_heading(np.array(headings), weights),
+        latitude=None if latitude is None else round(latitude, 7),  # a centimetre
+        longitude=None if longitude is None else round(longitude, 7),
+        heading=mean_heading(np.array(headings), np.array([weight for _, weight in members])),
         uncertainty_metres=round(math.sqrt(FLOOR_METRES**2 + spread), 1),
+        altitude=_rounded(_mean([(entry.altitude, weight) for entry, weight in members])),
+        x=_rounded(_mean([(entry.x, weight) for entry, weight in inside])),
+        y=_rounded(_mean([(entry.y, weight) for entry, weight in inside])),
+        z=_rounded(_mean([(entry.z, weight) for entry, weight in inside])),
+        floor=next((entry.floor for entry, _ in members if entry.floor is not None), None),
+        frame=best.frame,
     )
 
 
-def _position(entry: Entry) -> Origin | None:
-    if entry.latitude is None or entry.longitude is None:
+def _beside(origin: Entry, entry: Entry) -> tuple[float, float] | None:
+    """Metres of an entry from another one, east and north on the earth or along the axes of the frame that both have.
+
+    None where nothing ties them to each other.
+    """
+    if origin.latitude is not None and origin.longitude is not None:
+        if entry.latitude is None or entry.longitude is None:
+            return None
+        return metres_from((origin.latitude, origin.longitude), entry.latitude, entry.longitude)
+    if entry.frame != origin.frame:
         return None
-    return entry.latitude, entry.longitude
+    assert origin.x is not None and origin.y is not None and entry.x is not None and entry.y is not None
+    return entry.x - origin.x, entry.y - origin.y
 
 
-def _metres(origin: Origin, entry: Entry) -> tuple[float, float]:
-    assert entry.latitude is not None and entry.longitude is not None
-    return metres_from(origin, entry.latitude, entry.longitude)
+def _mean(weighted: Sequence[tuple[float | None, float]]) -> float | None:
+    """The weighted mean of what is known; None where nothing is."""
+    known = [(value, weight) for value, weight in weighted if value is not None]
+    return sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
+
+
+def _rounded(metres: float | None) -> float | None:
+    return None if metres is None else round(metres, 3)

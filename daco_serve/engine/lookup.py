@@ -77,5 +77,5 @@ def look_up(
             cells = [
                 None if match.votes is None else query.matched_cells(bundle.local, match.entry.id) for match in shown
             ]
-    estimate = localize(matches, calibration, map_extent(bundle.manifest.bounds))
+    estimate = localize(matches, calibration, map_extent(bundle))
     return Lookup(shown, estimate, cells, searched)

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
+from daco_core.photographs.distances import is_placed
 from daco_index.reranking.voting import CellMatch
 from daco_index.search.bundle import SearchMatch
-from daco_serve.engine.answers import Answer, IndexSummary, SearchArea
+from daco_index.search.catalog import Entry
+from daco_serve.engine.answers import Answer, EstimatedLocation, IndexSummary, SearchArea
 from daco_serve.engine.service import Service
 from daco_serve.engine.tracking import TrackEstimate
-from daco_serve.http.schemas import IndexState, Location, Match, MatchedCell, Prior, QueryAnswer, Timings
+from daco_serve.http.schemas import IndexState, LocalPosition, Location, Match, MatchedCell, Prior, QueryAnswer, Timings
 from daco_serve.http.track_schemas import TrackLocation, TrackState
 
 
@@ -19,7 +22,9 @@ def query_answer(answer: Answer, service: Service) -> QueryAnswer:
     location = None
     if estimate.location is not None and best is not None:
         location = Location(
-            **asdict(estimate.location),
+            **position_of(estimate.location),
+            uncertainty_metres=estimate.location.uncertainty_metres,
+            calibrated=estimate.location.calibrated,
             probability=estimate.probability,
             place=best.entry.place,
             support=estimate.support,
@@ -48,16 +53,26 @@ def query_answer(answer: Answer, service: Service) -> QueryAnswer:
     )
 
 
+def position_of(placed: Entry | EstimatedLocation | TrackEstimate) -> dict[str, Any]:
+    """Where something is, as answers have it: the local position in an object of its own."""
+    local = None
+    if placed.frame is not None and placed.x is not None and placed.y is not None:
+        local = LocalPosition(frame=placed.frame, x=placed.x, y=placed.y, z=placed.z)
+    return {
+        "latitude": placed.latitude,
+        "longitude": placed.longitude,
+        "altitude": placed.altitude,
+        "heading": placed.heading,
+        "floor": placed.floor,
+        "local": local,
+    }
+
+
 def track_estimate(estimate: TrackEstimate) -> TrackState:
     """Where a track is."""
     location = None
-    if estimate.latitude is not None and estimate.longitude is not None and estimate.uncertainty_metres is not None:
-        location = TrackLocation(
-            latitude=estimate.latitude,
-            longitude=estimate.longitude,
-            heading=estimate.heading,
-            uncertainty_metres=estimate.uncertainty_metres,
-        )
+    if is_placed(estimate) and estimate.uncertainty_metres is not None:
+        location = TrackLocation(**position_of(estimate), uncertainty_metres=estimate.uncertainty_metres)
     return TrackState(
         status=estimate.status,
         probability=estimate.probability,
@@ -93,9 +108,7 @@ def _match(match: SearchMatch, service: Service, index: str, cells: Sequence[Cel
         similarity=round(match.similarity, 6),
         votes=None if match.votes is None else round(match.votes, 2),
         score=round(match.score, 6),
-        latitude=entry.latitude,
-        longitude=entry.longitude,
-        heading=entry.heading,
+        **position_of(entry),
         image=image_address(service, index, entry.id),
         cells=None if cells is None else [MatchedCell(**asdict(cell)) for cell in cells],
     )

@@ -1,7 +1,6 @@
 """An answer in the form that a client asks for: JSON, GeoJSON (RFC 7946) or GeoPose (OGC 21-056r11)."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from daco_serve.http.geopose import BasicQuaternion, BasicYpr, geo_position, quaternion_of, yaw_of
@@ -72,14 +71,20 @@ def render(answer: QueryAnswer, form: str) -> dict[str, Any]:
 
 
 def located(answer: QueryAnswer) -> Location:
-    """The location of an answer that is located; a pose has no words for less.
+    """The location of an answer that is located on the earth; a pose has no words for less.
 
     Raises:
         Refusal: it is not, with the reason.
     """
-    if answer.verdict == "located" and answer.location is not None:
-        return answer.location
     name = answer.index.name
+    if answer.verdict == "located" and answer.location is not None:
+        if answer.location.latitude is None:
+            raise Refusal(
+                "not_located",
+                f"The index {name} is in a local frame without an anchor, so nothing is known of the earth. Ask for"
+                " application/json to have x and y.",
+            )
+        return answer.location
     why = {
         "uncalibrated": f"Nothing says how likely an answer of the map {name} is right (daco-bench calibrate).",
         "not_on_map": f"The photograph's place is probably not in the index {name}.",
@@ -101,7 +106,7 @@ def to_geojson(answer: QueryAnswer) -> dict[str, Any]:
 def _feature(role: str, what: Location | Match) -> dict[str, Any]:
     geometry: dict[str, Any] | None = None
     if what.latitude is not None and what.longitude is not None:
-        coordinates: Sequence[float] = (what.longitude, what.latitude)
-        geometry = {"type": "Point", "coordinates": list(coordinates)}
+        coordinates = [what.longitude, what.latitude, *([] if what.altitude is None else [what.altitude])]
+        geometry = {"type": "Point", "coordinates": coordinates}
     properties = {"role": role, **what.model_dump(exclude={"latitude", "longitude"})}
     return {"type": "Feature", "geometry": geometry, "properties": properties}

@@ -2,8 +2,9 @@
 
 Frames: east, north, up at the position. The photograph's own axes are x forward, y left, z up, as in ROS (REP 103), so
 that a camera that looks east stands at the identity, and yaw turns anticlockwise from there: yaw = 90 - heading.
-Pitch and roll are not known and given as level. The height above the ellipsoid is the device's own, where it says one;
-a map has none, and OGC's form knows no missing height, so that it is else given as 0.
+Pitch and roll are not known and given as level. The height h is the altitude of the references, as they have it, where
+they have one; else the device's own, where it says one. OGC's form knows no missing height: where neither says one, h
+is 0. Our own answers say `null` there.
 """
 
 import math
@@ -25,7 +26,7 @@ LEAST_PRIOR_METRES = 100.0
 
 
 class GeoPosition(BaseModel):
-    """WGS 84, degrees; h in metres above the ellipsoid, 0 where it is not known."""
+    """WGS 84, degrees; h in metres: the altitude of the references, 0 where it is not known."""
 
     lat: float
     lon: float
@@ -164,8 +165,15 @@ def _around(latitude: float, longitude: float, accuracy: float) -> Prior:
 
 
 def geo_position(location: Location, height: float = 0.0) -> GeoPosition:
-    """The position, on the ellipsoid unless a height is known."""
-    return GeoPosition(lat=location.latitude, lon=location.longitude, h=height)
+    """The position of a location on the earth, at its altitude, or else at a height.
+
+    Raises:
+        ValueError: it is in a local frame alone.
+    """
+    if location.latitude is None or location.longitude is None:
+        raise ValueError("a location in a local frame has no GeoPose")
+    altitude = height if location.altitude is None else location.altitude
+    return GeoPosition(lat=location.latitude, lon=location.longitude, h=altitude)
 
 
 def yaw_of(heading: float | None) -> Angles:

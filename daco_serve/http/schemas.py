@@ -6,6 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from daco_serve.engine.answers import CalibrationKind, Verdict
 
+LATITUDE = "Null where the references are in a local frame that nothing ties to the earth."
+ALTITUDE = "Metres, in the datum of the references, usually above the sea; null where not known."
+HEADING = "Degrees clockwise from north; in a local frame that nothing ties to the earth, from its y axis."
+
 
 class Schema(BaseModel):
     """A model that is built when it is first used, so that importing the client is quick."""
@@ -31,6 +35,15 @@ class MatchedCell(Schema):
     strength: float = Field(ge=0, le=1, description="How much it counts among the votes.")
 
 
+class LocalPosition(Schema):
+    """Metres in a local frame, such as that of a building."""
+
+    frame: str = Field(description="Its name; local unless the references give another.")
+    x: float
+    y: float
+    z: float | None = Field(description="Upwards; null where not known.")
+
+
 class Match(Schema):
     """A reference photograph that looks like the query."""
 
@@ -46,7 +59,10 @@ class Match(Schema):
     score: float = Field(description="What it is ranked by: similarity + 0.05 votes; where not compared, similarity.")
     latitude: float | None
     longitude: float | None
-    heading: float | None = Field(description="Degrees clockwise from north.")
+    altitude: float | None = Field(default=None, description=ALTITUDE)
+    heading: float | None = Field(description=HEADING)
+    floor: str | None = Field(default=None, description="The name of the storey.")
+    local: LocalPosition | None = Field(default=None, description="Null where it has no local position.")
     image: str = Field(description="Address of the photograph on this server.")
     cells: list[MatchedCell] | None = Field(
         default=None, description="The cells that agree, the strongest first; null unless cells=true asks for them."
@@ -54,11 +70,14 @@ class Match(Schema):
 
 
 class Location(Schema):
-    """Where the place is that the answer names."""
+    """Where the place is that the answer names: on the earth, in a local frame, or in both."""
 
-    latitude: float
-    longitude: float
-    heading: float | None = Field(description="Degrees clockwise from north, where the matches have one and agree.")
+    latitude: float | None = Field(description=LATITUDE)
+    longitude: float | None = Field(description=LATITUDE)
+    altitude: float | None = Field(default=None, description=ALTITUDE)
+    heading: float | None = Field(description=f"{HEADING} Null where the matches have none, or disagree.")
+    floor: str | None = Field(default=None, description="The name of the storey.")
+    local: LocalPosition | None = Field(default=None, description="Null where the matches have no local position.")
     uncertainty_metres: float = Field(
         description="Radius around the position: if calibrated, it contains the true position in 68 of 100 cases; "
         "else an estimate from the spread of the matches."
@@ -114,7 +133,10 @@ EXAMPLE_MATCH: dict[str, JsonValue] = {
     "score": 3.9431,
     "latitude": 35.658581,
     "longitude": 139.745433,
+    "altitude": 31.2,
     "heading": 112.0,
+    "floor": None,
+    "local": None,
     "image": "/v1/references/7/image",
 }
 
@@ -135,7 +157,10 @@ class QueryAnswer(Schema):
                 "location": {
                     "latitude": 35.658579,
                     "longitude": 139.745436,
+                    "altitude": 31.2,
                     "heading": 112.0,
+                    "floor": None,
+                    "local": None,
                     "uncertainty_metres": 12.4,
                     "probability": 0.91,
                     "calibrated": True,
@@ -231,7 +256,10 @@ class ReferenceAnswer(Schema):
     place: str
     latitude: float | None
     longitude: float | None
-    heading: float | None
+    altitude: float | None = Field(default=None, description=ALTITUDE)
+    heading: float | None = Field(description=HEADING)
+    floor: str | None = Field(default=None, description="The name of the storey.")
+    local: LocalPosition | None = Field(default=None, description="Null where it has no local position.")
     width: int = Field(description="Pixels, upright.")
     height: int = Field(description="Pixels, upright.")
     image: str = Field(description="Address of the photograph on this server.")

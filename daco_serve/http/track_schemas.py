@@ -5,7 +5,16 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from daco_serve.engine.answers import TrackStatus
-from daco_serve.http.schemas import ErrorDetail, Prior, QueryAnswer, Schema
+from daco_serve.http.schemas import (
+    ALTITUDE,
+    HEADING,
+    LATITUDE,
+    ErrorDetail,
+    LocalPosition,
+    Prior,
+    QueryAnswer,
+    Schema,
+)
 
 MOST_SMOOTHED = 10_000  # frames of a track that is smoothed
 
@@ -50,11 +59,14 @@ class FrameHeader(Schema):
 
 
 class TrackLocation(Schema):
-    """Where the camera is."""
+    """Where the camera is: on the earth, in a local frame, or in both."""
 
-    latitude: float
-    longitude: float
-    heading: float | None = Field(description="Degrees clockwise from north, where the references have one and agree.")
+    latitude: float | None = Field(description=LATITUDE)
+    longitude: float | None = Field(description=LATITUDE)
+    altitude: float | None = Field(default=None, description=ALTITUDE)
+    heading: float | None = Field(description=f"{HEADING} Null where the references have none, or disagree.")
+    floor: str | None = Field(default=None, description="The name of the storey.")
+    local: LocalPosition | None = Field(default=None, description="Null where the references have no local position.")
     uncertainty_metres: float = Field(description="Radius that holds 68 % of the belief.")
 
 

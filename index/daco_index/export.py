@@ -8,7 +8,7 @@ from typing import get_type_hints
 
 import numpy as np
 
-from daco_core.errors import DacoError, MissingExtra
+from daco_core.errors import DacoError, MissingExtra, UsageError
 from daco_core.files import replace_file
 from daco_index.generations.manifest import SourceRecord
 from daco_index.references.object_stores import is_remote
@@ -24,8 +24,14 @@ def export_geojson(bundle: Bundle, file: Path) -> None:
     `path` is the file's, as seen from the source that it came from, since such files are handed on to others.
 
     Raises:
+        UsageError: all positions are in a local frame that nothing ties to the earth.
         DacoError: the file cannot be written.
     """
+    if bundle.manifest.bounds is None and bundle.manifest.with_location:
+        raise UsageError(
+            "The positions are in a local frame without an anchor, and GeoJSON has degrees: put a frame.json with the"
+            " anchor beside the photographs and run daco-index update, or export with --parquet."
+        )
     with _written_atomically(file) as fresh, fresh.open("w", encoding="utf-8") as stream:
         roots = _roots(bundle.manifest.sources)
         stream.write('{"type": "FeatureCollection", "features": [')
@@ -49,7 +55,12 @@ def export_parquet(bundle: Bundle, file: Path) -> None:
         raise MissingExtra(
             "Parquet needs pyarrow, which is not installed: pip install 'daco-serve[parquet]', or use --geojson."
         ) from error
-    types = {int: pyarrow.int64(), str: pyarrow.string(), float | None: pyarrow.float64()}
+    types = {
+        int: pyarrow.int64(),
+        str: pyarrow.string(),
+        str | None: pyarrow.string(),
+        float | None: pyarrow.float64(),
+    }
     columns = [pyarrow.field(name, types[kind]) for name, kind in get_type_hints(Entry).items()]
     descriptor = pyarrow.field("descriptor", pyarrow.list_(pyarrow.float32(), bundle.store.dimension))
     notes = {"encoder_fingerprint": bundle.manifest.encoder_fingerprint, "backbone": bundle.manifest.backbone}
@@ -79,7 +90,9 @@ def _below(path: str, roots: Iterable[str]) -> str:
 def _feature(entry: Entry, roots: Iterable[str]) -> dict[str, object]:
     properties = entry._asdict() | {"path": _below(entry.path, roots)}
     longitude, latitude = properties.pop("longitude"), properties.pop("latitude")
-    geometry = None if longitude is None else {"type": "Point", "coordinates": [longitude, latitude]}
+    altitude = properties.pop("altitude")
+    coordinates = [longitude, latitude, *([] if altitude is None else [altitude])]
+    geometry = None if longitude is None else {"type": "Point", "coordinates": coordinates}
     return {"type": "Feature", "id": properties.pop("id"), "geometry": geometry, "properties": properties}
 
 

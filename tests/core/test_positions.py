@@ -289,3 +289,28 @@ def test_a_place_that_looks_like_a_formula_is_none_in_our_table_and_is_read_back
     written = next(csv.DictReader((tmp_path / "locations.csv").open()))["place"]
     assert not written.startswith(("=", "+", "-", "@"))
     assert read_locations(tmp_path)["a.jpg"].place == place
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [(b"\0", 31.5), (b"\1", -31.5), (b"\2", 31.5), (b"\3", -31.5), (None, 31.5), ("1", -31.5)],
+)
+def test_the_altitude_in_exif_is_above_or_below(reference: object, expected: float, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    gps = {1: "N", 2: (55.0, 0.0, 0.0), 3: "E", 4: (13.0, 0.0, 0.0), 6: 31.5}
+    exif.get_ifd(0x8825).update(gps if reference is None else gps | {5: reference})
+    Image.new("RGB", (16, 12)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_positions(tmp_path)["a.jpg"].altitude == expected
+
+
+def test_altitudes_come_from_tables_and_geojson_and_are_unknown_where_nothing_says_them(tmp_path: Path) -> None:
+    bare_copies(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+    (tmp_path / "places.csv").write_text("image,lat,lon,Altitude\na.jpg,1,2,12.5\nb.jpg,1,2,\n")
+    points = [("c.jpg", [2, 1, -3.5]), ("d.jpg", [2, 1])]
+    features = [
+        {"type": "Feature", "properties": {"file": name}, "geometry": {"type": "Point", "coordinates": at}}
+        for name, at in points
+    ]
+    (tmp_path / "more.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    found = read_positions(tmp_path)
+    assert [found[name].altitude for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")] == [12.5, None, -3.5, None]

@@ -12,7 +12,7 @@ from daco_core.photographs.locations import COLUMNS as WORDS
 from daco_core.photographs.locations import write_locations
 from daco_index.generations.folders import generation_folder, read_current
 from daco_index.generations.manifest import FORMAT_VERSION
-from daco_index.search.catalog import COLUMNS
+from daco_index.search.catalog import Entry
 from daco_serve.engine.calibration import Calibration
 
 from .pages import ROOT
@@ -48,7 +48,7 @@ def test_the_catalogue_has_the_table_of_the_page(generation: Path, tmp_path: Pat
     real = sqlite3.connect(generation / "catalog.sqlite")
     query = "SELECT name, type, \"notnull\", pk FROM pragma_table_info('photograph')"
     assert described.execute(query).fetchall() == real.execute(query).fetchall()
-    assert [row[0] for row in described.execute(query)] == COLUMNS.split(", ")
+    assert [row[0] for row in described.execute(query)] == list(Entry._fields)
 
 
 def test_the_columns_of_positions_are_those_of_the_page(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The catalogue of references."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from daco_core.errors import DacoError
-from daco_index.search.catalog import Catalog, Entry
+from daco_core.photographs.locations import PhotoLocation
+from daco_index.search.catalog import LATER_COLUMNS, Catalog, Entry
 
 ENTRIES = [
     Entry(0, "/a/ø b?#.jpg", "inn", 55.5, -13.25, 359.5, 640, 480, "ab" * 32),
@@ -84,3 +86,32 @@ def test_positions_are_thinned_evenly_whichever_photographs_have_them(tmp_path: 
     latitudes = [latitude for latitude, _ in Catalog(tmp_path / "catalog.sqlite").positions(10)]
     assert len(latitudes) == 10
     assert set(np.diff(latitudes)) == {6.0}
+
+
+def test_a_catalogue_of_before_altitudes_and_frames_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.sqlite"
+    Catalog.create(file, ENTRIES)
+    connection = sqlite3.connect(file)
+    connection.execute("DROP INDEX local_position")
+    for column in LATER_COLUMNS:
+        connection.execute(f"ALTER TABLE photograph DROP COLUMN {column}")
+    connection.commit()
+    connection.close()
+    old = Catalog(file)
+    assert old.all() == sorted(ENTRIES, key=lambda entry: entry.id)
+    assert old.within(55.5, -13.25, 10) == [0]
+    assert old.within_frame("local", 0, 0, 10) == [] and old.frame_extent is None
+    assert old.near(PhotoLocation(55.5, -13.25, x=0.0, y=0.0, frame="local"), 10) == [0]
+
+
+def test_a_local_frame_has_circles_and_an_extent_of_its_own(tmp_path: Path) -> None:
+    def entry(number: int, x: float, y: float, frame: str, floor: str | None = None) -> Entry:
+        return Entry(number, f"/{number}", "", None, None, None, 1, 1, "", x=x, y=y, floor=floor, frame=frame)
+
+    entries = [entry(0, 0, 0, "hall", "1"), entry(1, 3, 4, "hall", "2"), entry(2, 0, 0, "yard"), entry(3, 6, 8, "yard")]
+    catalog = Catalog.create(tmp_path / "catalog.sqlite", entries)
+    assert catalog.all() == entries
+    assert catalog.within_frame("hall", 0, 0, 5) == [0, 1] and catalog.within_frame("hall", 0, 0, 4.9) == [0]
+    assert catalog.near(PhotoLocation(None, None, x=0.0, y=0.0, frame="hall", floor="1"), 5) == [0]
+    assert catalog.near(PhotoLocation(None, None, x=0.0, y=0.0, frame="yard"), 100) == [2, 3]
+    assert catalog.frame_extent == 5.0 and catalog.positions(10) == []

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daco_core.errors import DacoError, UsageError
+from daco_core.photographs.distances import Places, is_placed, metres_between
 from daco_core.photographs.images import UnreadableImage, open_reduced
-from daco_core.photographs.locations import PLACE_METRES, distance_metres
+from daco_core.photographs.locations import PLACE_METRES
 from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Reference, Split, find_references
@@ -31,6 +32,7 @@ FOLDS = 5
 BINS = 10
 TURNS = 4  # of the cross-validation, each with other borders between its parts: few queries' figures depend on them
 CELL_DEGREES = 0.002  # queries within about 200 m are judged together
+CELL_METRES = 200.0  # likewise in a local frame
 CLEARING_FACTOR, CELL_FACTOR = 2, 8  # of a tolerance in frames, as of 25 m: what is cleared, what is judged together
 ELSEWHERE = 0.2
 
@@ -70,7 +72,7 @@ def calibrate(
             f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}:"
             " they need positions, or the place names of the map."
         )
-    extent = map_extent(bundle.manifest.bounds)
+    extent = map_extent(bundle)
     manifest, now = bundle.manifest, datetime.now(UTC).isoformat(timespec="seconds")
 
     def fitted(part: Outcomes, held_out: HeldOut | None = None) -> Calibration:
@@ -196,7 +198,7 @@ class _Known:
     """What a map holds: the files of each place, and where each file was taken."""
 
     places: dict[str, set[str]]
-    positions: NDArray[np.float64]
+    positions: Places
     rows: dict[str, int]
 
     @classmethod
@@ -205,16 +207,15 @@ class _Known:
         places: dict[str, set[str]] = {}
         for entry in entries:
             places.setdefault(entry.place, set()).add(entry.path)
-        located = [entry for entry in entries if entry.latitude is not None]
-        positions = np.array([(entry.latitude, entry.longitude) for entry in located], dtype=np.float64).reshape(-1, 2)
-        return cls(places, positions, {entry.path: row for row, entry in enumerate(located)})
+        located = [entry for entry in entries if is_placed(entry)]
+        return cls(places, Places(located), {entry.path: row for row, entry in enumerate(located)})
 
     def shows(self, truth: Reference, rule: "Names") -> bool:
         """Whether another photograph of the map shows the place of this one."""
         itself = str(truth.path)
-        if truth.latitude is None or not len(self.positions):
+        if not is_placed(truth) or not len(self.positions):
             return any(self.places.get(place, set()) - {itself} for place in rule.alike(truth.place, self.places))
-        away = distance_metres(truth.latitude, truth.longitude or 0.0, self.positions[:, 0], self.positions[:, 1])
+        away = self.positions.metres_to(truth)
         if itself in self.rows:
             away[self.rows[itself]] = np.inf
         return bool(away.min() <= PLACE_METRES)
@@ -243,11 +244,11 @@ def _ask_twice(
 
 def _ask(truth: Reference, matches: Sequence[SearchMatch], query: int, rule: Names) -> _Asked:
     location = localize(matches).location
-    if location is None or truth.latitude is None or truth.longitude is None:
+    if location is None or not is_placed(truth):
         cluster = find_cluster(matches)
         right = cluster is not None and rule.same(cluster.members[0][0].entry.place, truth.place)
         return _Asked(_evidence(matches), right, True, np.inf, query)
-    error = float(distance_metres(truth.latitude, truth.longitude, location.latitude, location.longitude))
+    error = float(Places([location]).metres_to(truth)[0])
     return _Asked(_evidence(matches), error <= PLACE_METRES, True, error, query)
 
 
@@ -259,10 +260,9 @@ def _evidence(matches: Sequence[SearchMatch]) -> tuple[float, ...]:
 
 def _is_near(truth: Reference, match: SearchMatch, rule: Names) -> bool:
     entry = match.entry
-    if truth.latitude is None or truth.longitude is None or entry.latitude is None or entry.longitude is None:
+    if not is_placed(truth) or not is_placed(entry):
         return rule.same(truth.place, entry.place, CLEARING_FACTOR)
-    away = float(distance_metres(truth.latitude, truth.longitude, entry.latitude, entry.longitude))
-    return away <= CLEARING_METRES
+    return metres_between(truth, entry) <= CLEARING_METRES
 
 
 def _folds(truths: Sequence[Reference], turn: int, rule: Names) -> NDArray[np.int64]:
@@ -276,7 +276,9 @@ def _folds(truths: Sequence[Reference], turn: int, rule: Names) -> NDArray[np.in
 def _cell(truth: Reference, shift: float, rule: Names) -> object:
     """What names the queries that are near this one; the grid is shifted by that share of a cell."""
     if truth.latitude is None or truth.longitude is None:
-        return rule.cell(truth.place, shift)
+        if truth.frame is None or truth.x is None or truth.y is None:
+            return rule.cell(truth.place, shift)
+        return truth.frame, math.floor(truth.x / CELL_METRES + shift), math.floor(truth.y / CELL_METRES + shift)
     return math.floor(truth.latitude / CELL_DEGREES + shift), math.floor(truth.longitude / CELL_DEGREES + shift)
 
 

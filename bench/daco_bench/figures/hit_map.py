@@ -12,7 +12,8 @@ from daco_bench.recall.retrieval import Retrieval
 from daco_bench.recall.task import Task
 from daco_core.errors import UsageError
 from daco_core.figures import drawing, legend_below, plane_axes
-from daco_core.photographs.locations import EARTH_RADIUS_METRES, PhotoLocation, distance_metres
+from daco_core.photographs.distances import Places
+from daco_core.photographs.locations import EARTH_RADIUS_METRES, PhotoLocation
 
 PANEL = 5.0  # inches
 LONGEST = 3.0  # times as long as wide, a panel at most
@@ -70,7 +71,7 @@ def map_to_json(answers: Sequence[Retrieval], located: Mapping[Path, PhotoLocati
     for one in answers:
         for query in map(int, np.flatnonzero(one.answerable)):
             place, match = located[one.queries[query]], located[one.first(query)]
-            off = distance_metres(place.latitude, place.longitude, match.latitude, match.longitude)
+            off = Places([match]).metres_to(place)[0]
             found.append(
                 {
                     "method": one.method,
@@ -78,6 +79,8 @@ def map_to_json(answers: Sequence[Retrieval], located: Mapping[Path, PhotoLocati
                     "query": str(one.queries[query]),
                     "latitude": place.latitude,
                     "longitude": place.longitude,
+                    "x": place.x,
+                    "y": place.y,
                     "found": str(one.first(query)),
                     "right": bool(one.right[query, 0]),
                     "metres": round(float(off), 1),
@@ -87,9 +90,14 @@ def map_to_json(answers: Sequence[Retrieval], located: Mapping[Path, PhotoLocati
 
 
 def east_north(locations: Sequence[PhotoLocation]) -> Points:
-    """Metres east and north of the middle of all, on the plane that touches the earth there: good for a city."""
-    latitudes = np.array([location.latitude for location in locations])
-    longitudes = np.array([location.longitude for location in locations])
+    """Metres east and north of the middle of all, on the plane that touches the earth there: good for a city.
+
+    Where not all are on the earth, metres along the axes of their local frame.
+    """
+    places = Places(locations)
+    if np.isnan(places.latitude).any():
+        return np.stack([places.x - np.nanmean(places.x), places.y - np.nanmean(places.y)], axis=1)
+    latitudes, longitudes = places.latitude, places.longitude
     longitudes = (longitudes - longitudes[0] + 180) % 360  # so that the date line divides no city
     middle = (latitudes.min() + latitudes.max()) / 2, (longitudes.min() + longitudes.max()) / 2
     east = np.radians(longitudes - middle[1]) * np.cos(np.radians(middle[0]))

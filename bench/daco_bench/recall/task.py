@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval
 from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.photographs.distances import Places
 from daco_core.photographs.images import list_images, list_images_below
 from daco_core.photographs.layout import DataSet
-from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation
 from daco_core.photographs.natural_order import natural_key
 from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
@@ -192,12 +193,10 @@ def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
                 f" {side.missing[0].name} for one: recall by distance needs all."
             )
         places += [side.located[image] for image in side.images]
-    latitudes = np.array([place.latitude for place in places])
-    longitudes = np.array([place.longitude for place in places])
+    columns = Places(places)
 
     def near(asking: Rows, asked: Rows) -> NDArray[np.bool_]:
-        asking_from = latitudes[asking][:, None], longitudes[asking][:, None]
-        return np.asarray(distance_metres(*asking_from, latitudes[asked], longitudes[asked]) <= metres)
+        return columns.metres(asking, other_rows=asked) <= metres
 
     database, queries = sides
     images = [database.images, queries.images]

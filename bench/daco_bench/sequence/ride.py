@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import UsageError
-from daco_core.photographs.locations import PLACE_METRES, distance_metres
+from daco_core.photographs.distances import Places, is_placed
+from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.natural_order import natural_key
 from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Reference, Split, find_references
 from daco_index.search.bundle import Bundle
+from daco_index.search.catalog import Entry
 from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker, TrackEstimate
 from daco_serve.engine.tracking.session import CANDIDATES
 
@@ -90,33 +92,29 @@ def measure_sequence(
     truths = [truths[embedded.kept[row]] for row in order]
     if len(truths) < 2 * WINDOW:
         raise UsageError(f"{queries} has {len(truths)} frames that can be read; a ride needs {2 * WINDOW}.")
-    states = States(bundle.catalog.all())
+    references = bundle.catalog.all()
+    states = States(references)
     vectors = bundle.store.vectors(states.ids)
     ride = Ride(
         states,
         embedded.vectors[order] @ vectors.T,
-        _right(states, truths, frames),
+        _right(states, references, truths, frames),
         Motion(speed=speed, step_seconds=seconds),
         seconds,
     )
     return ride.report()
 
 
-def _right(states: States, truths: Sequence[Reference], frames: int | None) -> NDArray[np.bool_]:
+def _right(
+    states: States, references: Sequence[Entry], truths: Sequence[Reference], frames: int | None
+) -> NDArray[np.bool_]:
     """Which references are right for which frame: (frames, references)."""
     if frames is not None:
         order: NDArray[np.bool_] = np.abs(states.rank[None] - np.arange(len(truths))[:, None]) <= frames
         return order
-    if not states.has_positions or any(truth.latitude is None for truth in truths):
+    if not states.has_positions or not all(map(is_placed, truths)):
         raise UsageError("Frames or references have no positions: say with --frames within how many frames is right.")
-    near: NDArray[np.bool_] = np.array(
-        [
-            distance_metres(truth.latitude or 0.0, truth.longitude or 0.0, states.latitude, states.longitude)
-            <= PLACE_METRES
-            for truth in truths
-        ]
-    )
-    return near
+    return Places(truths).metres(np.arange(len(truths)), Places(references)) <= PLACE_METRES
 
 
 @dataclass(frozen=True)

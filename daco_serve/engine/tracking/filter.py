@@ -59,9 +59,11 @@ class TrackEstimate:
         probability: of that place (25 m around it, or 3 frames where there are no positions).
         not_on_map: probability of being off this map.
         id, place: the likeliest reference there.
-        latitude, longitude: degrees; None without positions.
+        latitude, longitude: degrees; None without positions on the earth.
         heading: degrees clockwise from north; None where not known.
         uncertainty_metres: radius that holds 68 % of the belief on the map; None without positions.
+        altitude, x, y, z, floor, frame: as an `EstimatedLocation` has them.
+        plane: metres in the plane of the states; None without positions.
     """
 
     status: TrackStatus
@@ -73,6 +75,13 @@ class TrackEstimate:
     longitude: float | None = None
     heading: float | None = None
     uncertainty_metres: float | None = None
+    altitude: float | None = None
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+    floor: str | None = None
+    frame: str | None = None
+    plane: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -271,14 +280,12 @@ class Tracker:
     def _observe(self, estimate: TrackEstimate, seconds: float) -> None:
         """Learns the velocity from one place of the track to the next; a track that is lost has none."""
         last, self._before_last = self._before_last, estimate
-        if estimate.status != "tracking" or estimate.latitude is None or estimate.longitude is None:
+        if estimate.status != "tracking" or estimate.plane is None:
             self._velocity = None
             return
-        if last is None or last.status != "tracking" or last.latitude is None or seconds <= 0:
+        if last is None or last.status != "tracking" or last.plane is None or seconds <= 0:
             return
-        east, north = self.states.metres(estimate.latitude, estimate.longitude)
-        east_before, north_before = self.states.metres(last.latitude, last.longitude or 0.0)
-        now = (east - east_before) / seconds, (north - north_before) / seconds
+        now = (estimate.plane[0] - last.plane[0]) / seconds, (estimate.plane[1] - last.plane[1]) / seconds
         if np.hypot(*now) > 2 * self.motion.speed:  # a correction, not a motion
             self._velocity = None
             return
@@ -384,13 +391,25 @@ class Tracker:
         members = members[~np.isnan(states.east[rows[members]])]
         share = weight[members] / weight[members].sum()
         east, north = float(share @ states.east[rows[members]]), float(share @ states.north[rows[members]])
-        latitude, longitude = states.degrees(east, north)
+        latitude = longitude = None
+        if not states.worlds[best]:
+            latitude, longitude = (round(degrees, 7) for degrees in states.degrees(east, north))
+        frame = states.frames[best]
+        inside = np.array([states.frames[row] == frame for row in rows[members].tolist()])
+        x, y, z = (_known_mean(states.local[rows[members], axis], share * inside) for axis in range(3))
         return replace(
             found,
-            latitude=round(latitude, 7),
-            longitude=round(longitude, 7),
+            latitude=latitude,
+            longitude=longitude,
             heading=mean_heading(states.heading[rows[members]], share),
-            uncertainty_metres=self._radius(rows, weight, anywhere, east, north),
+            uncertainty_metres=self._radius(rows, weight, anywhere, east, north, best),
+            altitude=_known_mean(states.altitude[rows[members]], share),
+            x=x,
+            y=y,
+            z=z,
+            floor=states.floors[best],
+            frame=frame,
+            plane=(east, north),
         )
 
     def _together(self, rows: Rows, others: Rows) -> NDArray[np.bool_]:
@@ -406,16 +425,17 @@ class Tracker:
         return same
 
     def _radius(
-        self, rows: Rows, weight: NDArray[np.float64], anywhere: float, east: float, north: float
+        self, rows: Rows, weight: NDArray[np.float64], anywhere: float, east: float, north: float, best: int
     ) -> float | None:
         """Metres around a point that hold 68 % of the belief on the map."""
         states = self.states
         away = np.hypot(states.east[rows] - east, states.north[rows] - north)
+        away[states.worlds[rows] != states.worlds[best]] = np.nan
         order = np.argsort(away)  # unknown ones last
         reached = np.cumsum(weight[order]) >= RADIUS_SHARE * (weight.sum() + anywhere)
         if reached.any() and np.isfinite(away[order[reached.argmax()]]):
             return round(max(LEAST_RADIUS, float(away[order[reached.argmax()]])), 1)
-        west, east_most, south, north_most = states.bounds
+        west, east_most, south, north_most = states.bounds(best)
         extent = float(np.hypot(max(east - west, east_most - east), max(north - south, north_most - north)))
         return round(extent, 1)
 
@@ -427,3 +447,11 @@ class _Later:
     rows: NDArray[np.float64]
     anywhere: float
     off: float
+
+
+def _known_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
+    """The weighted mean of what is known; None where nothing is."""
+    known = ~np.isnan(values) & (weights > 0)
+    if not known.any():
+        return None
+    return round(float(weights[known] @ values[known] / weights[known].sum()), 3)

@@ -13,6 +13,7 @@ from daco_index.search.catalog import Entry
 CELL_METRES = 25.0  # side of a cell of the grid in which neighbours are looked up
 MOST_PAIRS = 300_000  # of a state and a neighbour that one step considers, so that a step takes milliseconds
 SAMPLE = 2000  # states whose nearest neighbour tells how far apart references are
+APART_METRES = 1e8  # between worlds, farther than any two places on the earth
 LEAST_SPACING = 2.0  # metres: what positions of photographs are worth at best
 
 Rows = NDArray[np.int64]
@@ -20,6 +21,9 @@ Rows = NDArray[np.int64]
 
 class States:
     """References as states, each known by its row; positions are metres east and north of the mean position.
+
+    References that are in a local frame alone have its x and y instead, each such frame so far from the others and from
+    the earth that no motion leads there.
 
     Args:
         entries: of the references; where fewer than half of them have a position, neighbours are those that follow
@@ -34,12 +38,24 @@ class States:
         self.latitude = _column([entry.latitude for entry in entries])
         self.longitude = _column([entry.longitude for entry in entries])
         self.heading = _column([entry.heading for entry in entries])
+        self.altitude = _column([entry.altitude for entry in entries])
+        self.local = np.array([_column([entry.x, entry.y, entry.z]) for entry in entries]).reshape(-1, 3)
+        self.frames = [entry.frame for entry in entries]
+        self.floors = [entry.floor for entry in entries]
         located = ~np.isnan(self.latitude)
-        self.has_positions = bool(located.sum() * 2 > self.count)
         self._origin = (
             (float(self.latitude[located].mean()), float(self.longitude[located][0])) if located.any() else (0.0, 0.0)
         )
         self.east, self.north = metres_from(self._origin, self.latitude, self.longitude)
+        # 0 is the earth, or no position; further numbers are frames that nothing ties to it
+        self.worlds = np.zeros(self.count, dtype=np.int64)
+        names = {frame: number for number, frame in enumerate(sorted({frame for frame in self.frames if frame}), 1)}
+        for row in np.flatnonzero(~located).tolist():
+            if (frame := self.frames[row]) is not None:
+                self.worlds[row] = names[frame]
+                self.east[row] = self.local[row, 0] + names[frame] * APART_METRES
+                self.north[row] = self.local[row, 1]
+        self.has_positions = bool((~np.isnan(self.east)).sum() * 2 > self.count)
         self._paths = [entry.path for entry in entries]
 
     @cached_property
@@ -62,10 +78,6 @@ class States:
         """Latitude and longitude of a point in metres."""
         return degrees_from(self._origin, east, north)
 
-    def metres(self, latitude: float, longitude: float) -> tuple[float, float]:
-        """A point in degrees as metres east and north; `degrees` backwards."""
-        return metres_from(self._origin, latitude, longitude)
-
     @cached_property
     def spacing(self) -> float:
         """Metres from a reference to the next one elsewhere, the median over a sample of them."""
@@ -81,15 +93,11 @@ class States:
                 return float(np.median(nearest[np.isfinite(nearest)]))
         return 4 * CELL_METRES
 
-    @cached_property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """The least and greatest metres east, then north, of the references with a position."""
-        return (
-            float(np.nanmin(self.east)),
-            float(np.nanmax(self.east)),
-            float(np.nanmin(self.north)),
-            float(np.nanmax(self.north)),
-        )
+    def bounds(self, row: int) -> tuple[float, float, float, float]:
+        """The least and greatest metres east, then north, of the references that are in one world with another."""
+        same = self.worlds == self.worlds[row]
+        east, north = self.east[same], self.north[same]
+        return float(np.nanmin(east)), float(np.nanmax(east)), float(np.nanmin(north)), float(np.nanmax(north))
 
     def distances(self, rows: Rows, others: Rows) -> NDArray[np.float64]:
         """Metres between references, pair by pair."""

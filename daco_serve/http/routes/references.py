@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 
 from daco_index.search.catalog import Entry
 from daco_serve.engine.live_indexes import Live
-from daco_serve.http.answers import image_address
+from daco_serve.http.answers import image_address, position_of
 from daco_serve.http.refusals import Refusal, documented
 from daco_serve.http.routes.dependencies import IndexName, ServiceOf
 from daco_serve.http.schemas import ReferenceAnswer
@@ -33,9 +33,7 @@ def reference(id: int, service: ServiceOf, index: IndexName = None) -> Reference
     return ReferenceAnswer(
         id=entry.id,
         place=entry.place,
-        latitude=entry.latitude,
-        longitude=entry.longitude,
-        heading=entry.heading,
+        **position_of(entry),
         width=entry.width,
         height=entry.height,
         image=image_address(service, live.name, entry.id),

@@ -88,7 +88,7 @@ def search(
         }
         print(json.dumps(answer, indent=2))
     else:
-        wide_console().print(_match_table(prediction))
+        wide_console().print(_match_table(prediction, _axes(bundle)))
 
 
 def _one(bundle: "Bundle", engine: "Engine", queries: "list[Query]", k: int, rerank: int) -> "list[SearchMatch]":
@@ -120,7 +120,8 @@ def _search_set(
     references = [entry.path for entry in bundle.catalog.all()] if pairs else []
     names = SourceNames(bundle.manifest.sources)
     head: dict[str, object] = {"index": str(index), "generation": bundle.generation}
-    shown = None if as_json or out or pairs else _best_table()
+    axes = _axes(bundle)
+    shown = None if as_json or out or pairs else _best_table(axes)
     start = time.perf_counter()
     unreadable = 0
     stdout = sys.stdout if as_json else None
@@ -129,7 +130,7 @@ def _search_set(
             files.add(prediction)
             unreadable += prediction.unreadable is not None
             if shown is not None and prediction.matches:
-                shown.add_row(escape(printable(str(prediction.query.path))), *_cells(prediction.matches[0])[1:])
+                shown.add_row(escape(printable(str(prediction.query.path))), *_cells(prediction.matches[0], axes)[1:])
         if unreadable == len(queries):
             raise DacoError(f"None of the {len(queries)} photographs can be read, so nothing was written.")
     if shown is not None:
@@ -144,35 +145,41 @@ def _search_set(
     )
 
 
-def _match_table(matches: "list[SearchMatch]") -> Table:
+def _axes(bundle: "Bundle") -> tuple[str, ...]:
+    """The columns that tell positions: metres where the index is in a local frame alone, else degrees."""
+    is_local = bundle.manifest.bounds is None and bundle.manifest.with_location
+    return ("x", "y", "z") if is_local else ("latitude", "longitude")
+
+
+def _columns(axes: tuple[str, ...]) -> tuple[str, ...]:
+    return ("place", "similarity", "votes", *axes, "heading", "file")
+
+
+def _match_table(matches: "list[SearchMatch]", axes: tuple[str, ...]) -> Table:
     table = Table()
-    for name in ("rank", *COLUMNS):
+    for name in ("rank", *_columns(axes)):
         table.add_column(name, overflow="fold", justify="left" if name in ("place", "file") else "right")
     for match in matches:
-        table.add_row(*_cells(match))
+        table.add_row(*_cells(match, axes))
     return table
 
 
-def _best_table() -> Table:
+def _best_table(axes: tuple[str, ...]) -> Table:
     table = Table(title="The best match of each photograph", title_justify="left")
-    for name in ("photograph", *COLUMNS):
+    for name in ("photograph", *_columns(axes)):
         is_text = name in ("photograph", "place", "file")
         table.add_column(name, overflow="fold", justify="left" if is_text else "right")
     return table
 
 
-COLUMNS = ("place", "similarity", "votes", "latitude", "longitude", "heading", "file")
-
-
-def _cells(match: "SearchMatch") -> list[str]:
+def _cells(match: "SearchMatch", axes: tuple[str, ...]) -> list[str]:
     entry = match.entry
     return [
         str(match.rank),
         escape(printable(entry.place)),
         f"{match.similarity:.4f}",
         number(match.votes, 0),
-        number(entry.latitude, 6),
-        number(entry.longitude, 6),
+        *(number(getattr(entry, axis), 2 if "x" in axes else 6) for axis in axes),
         number(entry.heading, 0),
         escape(printable(entry.path)),
     ]

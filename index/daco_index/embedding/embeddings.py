@@ -3,13 +3,15 @@
 import itertools
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError
+from daco_core.photographs.distances import is_placed
 from daco_core.photographs.images import UnreadableImage
+from daco_core.photographs.locations import POSITION_FIELDS
 from daco_index.embedding.embed import EmbeddedFiles, embed_files
 from daco_index.embedding.embedding_cache import EmbeddingCache, Photograph
 from daco_index.embedding.engines.create import create_engine
@@ -116,20 +118,18 @@ def _entries(references: References, files: EmbeddedFiles, before: Iterable[Entr
     entries = []
     for row, photograph in zip(files.kept, files.photographs, strict=True):
         reference = references.found[row]
-        if reference.latitude is None and (seen := files.exif.get(row)) is not None:
-            reference = replace(reference, latitude=seen.latitude, longitude=seen.longitude, heading=seen.heading)
+        if not is_placed(reference) and (seen := files.exif.get(row)) is not None:
+            reference = reference.at(seen)
         known_id = ids.get((str(reference.path), photograph.sha256))
         entries.append(
             Entry(
                 id=next(fresh) if known_id is None else known_id,
                 path=str(reference.path),
                 place=reference.place,
-                latitude=reference.latitude,
-                longitude=reference.longitude,
-                heading=reference.heading,
                 width=photograph.width,
                 height=photograph.height,
                 sha256=photograph.sha256,
+                **{name: getattr(reference, name) for name in POSITION_FIELDS},
             )
         )
     return entries

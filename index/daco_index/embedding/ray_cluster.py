@@ -109,7 +109,7 @@ class EncoderCopy:
             sizes[row], hashes[row] = (photograph.width, photograph.height), photograph.sha256
         reasons = {str(error.path): error.reason for error in embedded.unreadable}
         exif = [embedded.exif.get(row) for row in range(count)]
-        places = [(one.latitude, one.longitude, one.heading) if one else (None, None, None) for one in exif]
+        places = [(one.latitude, one.longitude, one.heading, one.altitude) if one else (None,) * 4 for one in exif]
         return {
             "row": shard["row"],
             "vector": vectors,
@@ -238,5 +238,5 @@ def _running() -> Iterator[Any]:
 
 
 def _location(place: NDArray[np.float64]) -> PhotoLocation:
-    latitude, longitude, heading = place.tolist()
-    return PhotoLocation(latitude, longitude, None if np.isnan(heading) else heading)
+    latitude, longitude, heading, altitude = (None if np.isnan(one) else one for one in place.tolist())
+    return PhotoLocation(latitude, longitude, heading, altitude=altitude)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import StoreAway
+from daco_core.photographs.distances import is_placed
 from daco_index.embedding.precision_record import QueryPrecision
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import Writer, finished_generations, generation_folder
@@ -53,7 +54,7 @@ def write_manifest(
         generation=number,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         count=len(spec.entries),
-        with_location=sum(entry.latitude is not None for entry in spec.entries),
+        with_location=sum(map(is_placed, spec.entries)),
         dimension=spec.descriptors.dimension,
         index=arrangement.index,
         source=spec.provenance.source,

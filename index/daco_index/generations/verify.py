@@ -9,6 +9,7 @@ import numpy as np
 
 from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError, DamagedIndex
+from daco_core.photographs.distances import is_placed
 from daco_index.generations.folders import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import MANIFEST_FILE, Manifest, sha256_of
 from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
@@ -91,7 +92,7 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
     parts = [both[start : start + AT_ONCE] for start in range(0, len(both), AT_ONCE)]
     lengths = np.concatenate([np.zeros(0), *(np.linalg.norm(store.vectors(part), axis=1) for part in parts)])
     local_ids = LocalFile(folder / LOCAL_FILE).ids() if LOCAL_FILE in manifest.files else ids
-    located = sum(entry.latitude is not None for entry in entries)
+    located = sum(map(is_placed, entries))
     checks: list[tuple[bool, Callable[[], str]]] = [
         (encoder.fingerprint == manifest.encoder_fingerprint, lambda: "the encoder is not the one in the manifest"),
         (
@@ -130,7 +131,8 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
 
 
 def _is_sound(entry: Entry) -> bool:
-    positions = (entry.latitude is None) == (entry.longitude is None)
+    local = {entry.x is None, entry.y is None, entry.frame is None}
+    positions = (entry.latitude is None) == (entry.longitude is None) and len(local) == 1
     return positions and entry.width > 0 and entry.height > 0 and len(entry.sha256) == 64
 
 

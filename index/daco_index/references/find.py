@@ -8,7 +8,7 @@ from typing import Literal
 from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.images import SUFFIXES, list_images_below
 from daco_core.photographs.layout import SPLITS, DataSet
-from daco_core.photographs.locations import PhotoLocation
+from daco_core.photographs.locations import POSITION_FIELDS, PhotoLocation
 from daco_core.photographs.positions import locate
 from daco_index.references.object_stores import find_remote, is_remote
 
@@ -22,8 +22,8 @@ class Reference:
     Args:
         path: absolute; or the address of a file in an object store.
         place: the name of the place that it shows; several photographs may share one.
-        latitude, longitude: degrees, WGS 84; None where not known.
-        heading: degrees clockwise from north; None where not known.
+        latitude, longitude, heading, altitude, x, y, z, floor, frame: as a `PhotoLocation` has them; None where not
+            known.
     """
 
     path: Path | str
@@ -31,6 +31,20 @@ class Reference:
     latitude: float | None = None
     longitude: float | None = None
     heading: float | None = None
+    altitude: float | None = None
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+    floor: str | None = None
+    frame: str | None = None
+
+    def at(self, location: PhotoLocation) -> "Reference":
+        """The same photograph at a location, under the location's name where it has one."""
+        return Reference(
+            self.path,
+            location.place or self.place,
+            **{name: getattr(location, name) for name in POSITION_FIELDS},
+        )
 
 
 def absolute_source(source: str, data_root: Path = Path("data")) -> tuple[str, Path]:
@@ -126,6 +140,5 @@ def _folder_images(folder: Path) -> dict[Path, str]:
 
 
 def _reference(path: Path | str, place: str, location: PhotoLocation | None) -> Reference:
-    if location is None:
-        return Reference(path, place)
-    return Reference(path, location.place or place, location.latitude, location.longitude, location.heading)
+    reference = Reference(path, place)
+    return reference if location is None else reference.at(location)

@@ -10,6 +10,7 @@ import fsspec
 from PIL import Image
 
 from daco_core.errors import DacoError, MissingExtra, StoreAway
+from daco_core.photographs.frames import FRAME_FILE
 from daco_core.photographs.images import SUFFIXES, UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import names, tables
@@ -52,7 +53,8 @@ def find_remote(source: str) -> dict[str, tuple[str, PhotoLocation | None]]:
         for name in images:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
         for name, key in shown.items():
-            if _suffix(name) in TABLES and (copy / name).parent.is_dir():
+            is_table = _suffix(name) in TABLES or PurePosixPath(name).name == FRAME_FILE
+            if is_table and (copy / name).parent.is_dir():
                 files.get_file(key, str(copy / name))
         for suffix in TABLES:
             if images and files.isfile(root + suffix):

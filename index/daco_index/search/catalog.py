@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daco_core.errors import DamagedIndex
+from daco_core.photographs.distances import Placed, metres_between
 from daco_core.photographs.locations import EARTH_RADIUS_METRES, distance_metres
 
 SCHEMA = """
@@ -24,11 +25,20 @@ CREATE TABLE photograph (
     heading REAL,
     width INTEGER NOT NULL,
     height INTEGER NOT NULL,
-    sha256 TEXT NOT NULL
+    sha256 TEXT NOT NULL,
+    altitude REAL,
+    x REAL,
+    y REAL,
+    z REAL,
+    floor TEXT,
+    frame TEXT
 )
 """
+# what catalogues of earlier versions lack
+LATER_COLUMNS = ("altitude", "x", "y", "z", "floor", "frame")
 HELD = 2**17  # ids whose entries are kept in memory, 0.6 KB each: to read ten takes as long as to search among so few
 POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # older catalogues have none, and are scanned
+LOCAL_POSITIONS = "CREATE INDEX local_position ON photograph (frame, x, y) WHERE frame IS NOT NULL"
 
 
 class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's time, and a search makes many
@@ -41,6 +51,7 @@ class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's t
         heading: degrees clockwise from north; None where not known.
         width, height: pixels, upright.
         sha256: of the file's bytes.
+        altitude, x, y, z, floor, frame: as a `PhotoLocation` has them; None where not known.
     """
 
     id: int
@@ -52,9 +63,12 @@ class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's t
     width: int
     height: int
     sha256: str
-
-
-COLUMNS = ", ".join(Entry._fields)
+    altitude: float | None = None
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+    floor: str | None = None
+    frame: str | None = None
 
 
 class Catalog:
@@ -72,6 +86,11 @@ class Catalog:
             self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
             self._connection.execute(f"PRAGMA mmap_size = {2**40}")  # SQLite takes as much of it as it can
             self.count: int = self._connection.execute("SELECT count(*) FROM photograph").fetchone()[0]
+            there = {row[1] for row in self._connection.execute("PRAGMA table_info(photograph)")}
+            self._columns = ", ".join(
+                f"NULL AS {name}" if name in LATER_COLUMNS and name not in there else name for name in Entry._fields
+            )
+            self._has_frames = "frame" in there
         except sqlite3.Error as error:
             raise DamagedIndex(f"{path} is not a catalogue that can be read: {error}.") from error
 
@@ -104,6 +123,7 @@ class Catalog:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(SCHEMA)
             connection.execute(POSITIONS)
+            connection.execute(LOCAL_POSITIONS)
             holes = ", ".join("?" for _ in Entry._fields)
             with connection:
                 connection.executemany(f"INSERT INTO photograph VALUES ({holes})", entries)
@@ -118,13 +138,13 @@ class Catalog:
         if (held := self._held) is not None:
             return [entry for number in ids if 0 <= number < len(held) and (entry := held[number])]
         # as one table, so that SQLite prepares one statement, however many they are
-        query = f"SELECT {COLUMNS} FROM photograph WHERE id IN (SELECT value FROM json_each(?))"
+        query = f"SELECT {self._columns} FROM photograph WHERE id IN (SELECT value FROM json_each(?))"
         found = {entry.id: entry for entry in self._select(query, json.dumps(list(set(ids))))}
         return [found[number] for number in ids if number in found]
 
     def all(self) -> list[Entry]:
         """Every entry, by id."""
-        return self._select(f"SELECT {COLUMNS} FROM photograph ORDER BY id")
+        return self._select(f"SELECT {self._columns} FROM photograph ORDER BY id")
 
     def within(self, latitude: float, longitude: float, metres: float) -> list[int]:
         """Ids of the photographs whose position is at most that far from a point in degrees, by id."""
@@ -143,6 +163,36 @@ class Catalog:
         ids, latitudes, longitudes = (np.array(column) for column in zip(*rows, strict=True))
         away = distance_metres(latitude, longitude, latitudes, longitudes)
         return [int(number) for number in ids[away <= metres]]
+
+    def within_frame(self, frame: str, x: float, y: float, metres: float) -> list[int]:
+        """Ids of the photographs at most that far from a point in a local frame, by id; heights do not count."""
+        if not self._has_frames:
+            return []
+        rows = self._rows(
+            "SELECT id FROM photograph WHERE frame = ? AND x BETWEEN ? AND ? AND y BETWEEN ? AND ?"
+            " AND (x - ?) * (x - ?) + (y - ?) * (y - ?) <= ? ORDER BY id",
+            (frame, x - metres, x + metres, y - metres, y + metres, x, x, y, y, metres * metres),
+        )
+        return [int(number) for (number,) in rows]
+
+    def near(self, place: Placed, metres: float) -> list[int]:
+        """Ids of the photographs at most that far from a place, in its local frame or on the earth, by id."""
+        ids: list[int] = []
+        if place.latitude is not None and place.longitude is not None:
+            ids = self.within(place.latitude, place.longitude, metres)
+        if place.frame is not None and place.x is not None and place.y is not None:
+            ids = sorted({*ids, *self.within_frame(place.frame, place.x, place.y, metres)})
+        if place.floor is None:
+            return ids
+        return [entry.id for entry in self.get(ids) if metres_between(place, entry) < math.inf]
+
+    @cached_property
+    def frame_extent(self) -> float | None:
+        """Half the diagonal, in metres, of the largest local frame's box; None where there is no local frame."""
+        if not self._has_frames:
+            return None
+        boxes = "SELECT max(x) - min(x), max(y) - min(y) FROM photograph WHERE frame IS NOT NULL GROUP BY frame"
+        return max((math.hypot(*box) / 2 for box in self._rows(boxes, ())), default=None)
 
     def positions(self, most: int) -> list[tuple[float, float]]:
         """Latitude and longitude of the photographs that have them, evenly thinned to about that many."""

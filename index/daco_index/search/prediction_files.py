@@ -10,12 +10,13 @@ from typing import Any, TextIO
 from daco_core.errors import DacoError
 from daco_core.files import replace_file
 from daco_core.foreign_text import csv_cell
+from daco_core.photographs.locations import POSITION_FIELDS
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.query_set import Prediction, Query
 from daco_index.search.source_names import SourceNames, check_list_names
 
 SUFFIXES = (".csv", ".json")
-COLUMNS = ("query", "rank", "id", "place", "similarity", "votes", "latitude", "longitude", "heading", "file")
+COLUMNS = ("query", "rank", "id", "place", "similarity", "votes", *POSITION_FIELDS, "file")
 
 
 def match_values(match: SearchMatch) -> dict[str, object]:
@@ -27,9 +28,7 @@ def match_values(match: SearchMatch) -> dict[str, object]:
         "place": entry.place,
         "similarity": match.similarity,
         "votes": match.votes,
-        "latitude": entry.latitude,
-        "longitude": entry.longitude,
-        "heading": entry.heading,
+        **{name: getattr(entry, name) for name in POSITION_FIELDS},
         "file": entry.path,
     }
 
@@ -63,7 +62,7 @@ class PredictionFiles:
         for writer in self._csv:
             for row in values:
                 row |= {"query": csv_cell(str(query.path))}
-                row |= {name: csv_cell(str(row[name])) for name in ("place", "file")}
+                row |= {name: csv_cell(str(row[name] or "")) for name in ("place", "floor", "frame", "file")}
                 writer.writerow([row[name] for name in COLUMNS])
         for stream in self._pairs:
             for match in prediction.matches:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_core.photographs.distances import Places
 from daco_core.photographs.layout import PUBLISHED_DOMAINS, DataSet
-from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation
 from daco_core.photographs.pairing import pair_by_name
 from daco_core.photographs.positions import locate
 from daco_training.evaluation.recall import (
@@ -87,11 +88,9 @@ def find_validation(dataset: DataSet) -> Validation | None:
 
 
 def _within(locations: Sequence[PhotoLocation], metres: float) -> SamePlace:
-    latitudes = np.array([location.latitude for location in locations])
-    longitudes = np.array([location.longitude for location in locations])
+    places = Places(locations)
 
     def near(asking: Rows, asked: Rows) -> NDArray[np.bool_]:
-        asking_from = latitudes[asking][:, None], longitudes[asking][:, None]
-        return np.asarray(distance_metres(*asking_from, latitudes[asked], longitudes[asked]) <= metres)
+        return places.metres(asking, other_rows=asked) <= metres
 
     return near

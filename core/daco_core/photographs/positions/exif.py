@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,7 @@ UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.erro
 
 
 def read_exif(image: Path | BinaryIO) -> PhotoLocation | None:
-    """The GPS position and direction in a photograph's EXIF; None where there is none, or the file is no image.
+    """The GPS position, direction and altitude in a photograph's EXIF; None without a position, or if it is no image.
 
     The heading is GPSImgDirection as it stands: one against magnetic north is not corrected for declination.
     Latitude 0, longitude 0 is what cameras write before they have a fix, and is no position.
@@ -31,7 +32,19 @@ def read_exif(image: Path | BinaryIO) -> PhotoLocation | None:
     if abs(latitude) > 90 or abs(longitude) > 180:
         return None
     heading = _number(gps.get(ExifTags.GPS.GPSImgDirection))
-    return PhotoLocation(latitude, longitude, None if heading is None else heading % 360)
+    return PhotoLocation(latitude, longitude, None if heading is None else heading % 360, altitude=_altitude(gps))
+
+
+def _altitude(gps: Mapping[int, Any]) -> float | None:
+    """Metres above the sea, or above the ellipsoid where EXIF 3.0 says so; None where there is none."""
+    height = _number(gps.get(ExifTags.GPS.GPSAltitude))
+    if height is None:
+        return None
+    reference = gps.get(ExifTags.GPS.GPSAltitudeRef, 0)
+    # a byte: 0 and 2 are above, 1 and 3 below; some writers store the digit as text
+    digit = reference[0] if isinstance(reference, bytes) and reference else reference
+    below = str(digit) in ("1", "3", "49", "51")
+    return -abs(height) if below else height
 
 
 def _degrees(parts: Any, reference: Any, negative: str) -> float | None:

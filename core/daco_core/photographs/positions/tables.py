@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daco_core.errors import DacoError, UsageError
+from daco_core.photographs.distances import metres_between
+from daco_core.photographs.frames import find_frames, in_frame
 from daco_core.photographs.locations import (
     LOCATIONS_FILE,
     PhotoLocation,
     check_size,
-    distance_metres,
     known_columns,
     parse_location,
     read_locations,
@@ -36,7 +37,9 @@ def locate(folder: Path, images: Sequence[Path]) -> dict[Path, PhotoLocation]:
     for table in _tables(folder.absolute(), list(wanted)):
         # what lies beside the folder may name files as seen from there, or from within the folder
         bases = [table.parent] if table.parent != folder.absolute().parent else [folder.absolute(), table.parent]
-        for name, location in _read(table).items():
+        frames = find_frames(_frame_folders(table, folder.absolute()))
+        for name, bare in _read(table).items():
+            location = in_frame(bare, frames)
             found = [base / name.replace("\\", "/") for base in bases if base / name.replace("\\", "/") in wanted]
             if not found:
                 continue
@@ -63,6 +66,13 @@ def _tables(folder: Path, images: Sequence[Path]) -> list[Path]:
     ]
     beside = [folder.with_name(folder.name + suffix) for suffix in (".csv", ".geojson")]
     return inside + [path for path in beside if path.is_file()]
+
+
+def _frame_folders(table: Path, folder: Path) -> list[Path]:
+    """Where the frame of a table may be described: its folder and those above it, up to the photographs' own."""
+    if table.parent == folder.parent:
+        return [folder, table.parent]
+    return [parent for parent in (table.parent, *table.parent.parents) if parent == folder or folder in parent.parents]
 
 
 def _read(table: Path) -> dict[str, PhotoLocation]:
@@ -104,10 +114,12 @@ def read_geojson(file: Path) -> dict[str, PhotoLocation]:
             continue
         geometry = feature.get("geometry") or {}
         try:
-            longitude, latitude = geometry["coordinates"][:2]
+            longitude, latitude, *further = geometry["coordinates"]
         except (KeyError, TypeError, ValueError) as error:
             raise DacoError(f"{where}: it is not a point with a longitude and a latitude.") from error
         values = {name: properties[column] for name, column in columns.items()}
+        if further and "altitude" not in columns:
+            values["altitude"] = further[0]
         location = parse_location(values | {"latitude": latitude, "longitude": longitude}, where)
         if location is not None:
             locations[str(values["file"])] = location
@@ -115,4 +127,4 @@ def read_geojson(file: Path) -> dict[str, PhotoLocation]:
 
 
 def _metres_apart(one: PhotoLocation, other: PhotoLocation) -> float:
-    return float(distance_metres(one.latitude, one.longitude, other.latitude, other.longitude))
+    return metres_between(one, other)

@@ -14,16 +14,17 @@ those say against each other is a doubt that the command prints.
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageStat
 
 from daco_core.errors import DacoError, NotFound
+from daco_core.photographs.distances import metres_between
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.layout import PUBLISHED_DOMAINS
-from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, distance_metres, parse_location
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation, parse_location
 from daco_core.photographs.positions.exif import UNREADABLE, read_exif
 from daco_core.threads import in_threads
 from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, some
@@ -183,12 +184,11 @@ def _times_of_day(members: Sequence[_Shot], doubts: list[str]) -> tuple[_Shot, _
 def _metres_apart(one: _Shot, other: _Shot) -> float:
     if one.location is None or other.location is None:
         return 0.0
-    here, there = one.location, other.location
-    return float(distance_metres(here.latitude, here.longitude, there.latitude, there.longitude))
+    return metres_between(one.location, other.location)
 
 
 def _in_place(location: PhotoLocation | None, view: int) -> PhotoLocation | None:
     """The location under the view's name, which day and night share."""
     if location is None:
         return None
-    return PhotoLocation(location.latitude, location.longitude, location.heading, f"{view:05}")
+    return replace(location, place=f"{view:05}")
