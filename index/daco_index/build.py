@@ -1,5 +1,6 @@
-"""How an index is made: found -> embedded -> arranged -> written -> proved -> published.
+"""How an index is made: (extracted ->) found -> embedded -> arranged -> written -> proved -> published.
 
+    extraction = photographs_of(source, ...)                          extracted: the frames of a recording, if it is one
     references = references_to_build(source, ...)                     found: photographs, where each was taken
     embeddings = embed_references(references, target, encoder, ...)   embedded: catalogue entries and descriptors
     arrangement = arrange_search(spec, target, ...)                   arranged: the index that they are searched by
@@ -22,6 +23,8 @@ import numpy as np
 
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, UsageError
+from daco_core.recordings.extraction import Extraction
+from daco_core.recordings.recording import RecordingOptions
 from daco_index.embedding.embeddings import Embeddings, embed_references
 from daco_index.embedding.encoders import find_encoder
 from daco_index.embedding.options import EmbeddingOptions, LocalRequest
@@ -34,6 +37,7 @@ from daco_index.generations.specification import GenerationSpec, Target
 from daco_index.references.changes import References, references_to_build
 from daco_index.references.find import Split
 from daco_index.references.object_stores import as_source
+from daco_index.references.recordings import photographs_of
 from daco_index.search.arrangement import arrange_search
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
 from daco_index.search.index_choice import SearchOptions
@@ -56,6 +60,7 @@ class BuildOptions(EmbeddingOptions):
         data_root, split: of the source, as `find_references` takes them.
         keep: generations that stay, with the new one.
         search: how the descriptors are to be searched.
+        recording: how the frames of a source that is a recording become photographs.
         store: where the vectors go: `faiss`, a file of the index; or `milvus://host:19530/name`, a server; None for
             where the index has them already, `faiss` for a new one.
     """
@@ -66,6 +71,7 @@ class BuildOptions(EmbeddingOptions):
     split: Split = "all"
     keep: int = KEPT
     search: SearchOptions = field(default_factory=SearchOptions)
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
     store: str | None = None
 
 
@@ -84,6 +90,7 @@ class BuildReport:
         removed: ids that the generation before had and this one has not.
         seconds: from the first look at the source to the published index.
         images_per_second: embedded ones, while the source was read.
+        extraction: what became of the frames of a source that is a recording; None for any other source.
     """
 
     manifest: Manifest
@@ -96,6 +103,7 @@ class BuildReport:
     removed: int
     seconds: float
     images_per_second: float
+    extraction: Extraction | None = None
 
 
 def build_index(source: str, encoder: str, out: Path, options: BuildOptions | None = None) -> BuildReport:
@@ -106,7 +114,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     a photograph that the index held keeps its id.
 
     Args:
-        source: the photographs, as `find_references` takes them.
+        source: the photographs, as `find_references` takes them; or a recording.
         encoder: a folder, `default`, `timm:NAME` or `torchhub:REPO:ENTRY`, as `find_encoder` takes it.
 
     Raises:
@@ -116,17 +124,18 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     options = options or BuildOptions()
     store = last_store(out) if options.store is None else check_address(options.store)
     _check(store, options)
-    references = references_to_build(source, options.data_root, options.split)
     loaded = find_encoder(encoder, options.trust)
     search = options.search
     if search.factory is not None:  # an impossible index fails before anything is embedded
         search = replace(search, factory=forced_factory(search.factory, loaded.dimension))
+    extraction = photographs_of(source, out, options.recording, options.progress)
+    references = references_to_build(source, options.data_root, options.split, extraction)
     with Writer(out, options.keep) as writer:
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
             live = Bundle.open(out, options.trust)
         report = embed_and_publish(references, Target(writer, live, search, store), loaded, options)
-    return replace(report, seconds=round(time.perf_counter() - start, 3))
+    return replace(report, extraction=extraction, seconds=round(time.perf_counter() - start, 3))
 
 
 def embed_and_publish(

@@ -1,6 +1,7 @@
 """Videos are read as upright frames with their times."""
 
 import struct
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from daco_core.errors import DacoError, NotFound
+from daco_core.extras import missing_package
 from daco_core.recordings.video import Video
 
 from ..recording_files import write_video
@@ -76,6 +78,13 @@ def test_what_is_no_video_is_said_in_a_sentence(ride: Path, tmp_path: Path) -> N
         Video(cut)
     with pytest.raises(DacoError, match=r"has no video stream"):
         Video(_write_sound(tmp_path / "sound.mp4"))
+
+
+def test_without_pyav_a_sentence_names_the_extra(ride: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError) as missing:
+        Video(ride)
+    assert missing_package(missing.value) == "av is not installed, which this needs: pip install 'daco-serve[video]'."
 
 
 def test_frames_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ from daco_core.errors import DacoError, NotFound
 if TYPE_CHECKING:
     from av import VideoFrame as Picture  # PyAV's frame, before it is converted to RGB
 
-SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".3gp", ".insv"})
+SUFFIXES = frozenset(
+    (".3gp", ".avi", ".flv", ".insv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts")
+    + (".webm", ".wmv")
+)
 EARLIEST_YEAR = 1990  # of a creation time: cameras whose clock was never set write the start of their calendar
 QUARTER_TURNS = {
     90: Image.Transpose.ROTATE_90,

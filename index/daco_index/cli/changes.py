@@ -13,6 +13,7 @@ import typer
 from daco_core.console import Trust, new_app
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
+from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
 from daco_index.cli.options import (
     KEEP,
     BatchSize,
@@ -47,6 +48,11 @@ def add(
     trust: Trust = False,
     keep: Keep = KEEP,
     engine: OnEngine = EngineName.local,
+    track: Track = None,
+    every: Every = None,
+    start: Start = None,
+    offset: Offset = "0",
+    camera_yaw: CameraYaw = 0.0,
     as_json: Json = False,
 ) -> None:
     """Add photographs to an index; those that it contains are not embedded again.
@@ -54,6 +60,7 @@ def add(
     Example: daco-index add maps/demo-day photographs/north
     """
     with saying_what_is_left(index):
+        from daco_core.recordings.recording import parse_options
         from daco_index.embedding.options import EmbeddingOptions
         from daco_index.generations.change import add_photographs
 
@@ -64,6 +71,7 @@ def add(
             split.value,
             EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
             keep,
+            parse_options(track, every, start, offset, camera_yaw),
         )
     _print(index, report, as_json)
 
@@ -185,7 +193,7 @@ def saying_what_is_left(index: Path) -> Iterator[None]:
 def _print(index: Path, report: "BuildReport", as_json: bool) -> None:
     manifest = report.manifest
     if as_json:
-        print(json.dumps({"index": str(index), **asdict(report)}, indent=2))
+        print(json.dumps({"index": str(index), **asdict(report)}, indent=2, default=str))
         return
     skipped = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
     if not report.published:

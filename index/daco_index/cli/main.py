@@ -12,6 +12,7 @@ from rich.table import Table
 from daco_core.console import Trust, new_app, option, run
 from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
+from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
 from daco_index.cli import changes as change_cli
 from daco_index.cli import maintenance as keeping_cli
 from daco_index.cli import search as search_cli
@@ -98,12 +99,18 @@ def build(
     ] = False,
     gpu: GpuOption = GpuUse.auto,
     engine: OnEngine = EngineName.local,
+    track: Track = None,
+    every: Every = None,
+    start: Start = None,
+    offset: Offset = "0",
+    camera_yaw: CameraYaw = 0.0,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
 
     Positions are read from a CSV or GeoJSON file beside the photographs, else from file names such as
-    @UTM_east@UTM_north@...@.jpg, else from EXIF. The photographs are not copied.
+    @UTM_east@UTM_north@...@.jpg, else from EXIF. The photographs are not copied. Frames of a video are extracted to
+    the folder photographs in the index.
 
     The index is published atomically at the end. If the build is stopped, the previous index stays in use, and the
     same command resumes. Photographs in an existing index of the same encoder are not embedded again.
@@ -116,6 +123,7 @@ def build(
     """
     searched = SearchOptions(recall, None if memory is None else parse_size(memory), factory, gpu.value)
     with saying_what_is_left(out):
+        from daco_core.recordings.recording import parse_options
         from daco_index.build import BuildOptions, build_index
 
         options = BuildOptions(
@@ -131,11 +139,12 @@ def build(
             keep=keep,
             search=searched,
             store=store,
+            recording=parse_options(track, every, start, offset, camera_yaw),
         )
         report = build_index(source, encoder, out, options)
     manifest = report.manifest
     if as_json:
-        print(json.dumps({"index": str(out), **asdict(report)}, indent=2))
+        print(json.dumps({"index": str(out), **asdict(report)}, indent=2, default=str))
         return
     known = report.found - len(report.unreadable) - report.embedded
     reused = f"; {known} were embedded before" if known else ""

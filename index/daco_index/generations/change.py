@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from daco_core.errors import NotFound, UsageError
+from daco_core.recordings.recording import RecordingOptions
 from daco_index.build import BuildReport, embed_and_publish, publish
 from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.descriptors import Descriptors
@@ -15,6 +16,7 @@ from daco_index.generations.specification import GenerationSpec, Provenance, Tar
 from daco_index.references.changes import joined, references_to_add, references_to_update
 from daco_index.references.find import Split
 from daco_index.references.object_stores import is_remote
+from daco_index.references.recordings import photographs_of
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 
@@ -26,6 +28,7 @@ def add_photographs(
     split: Split = "all",
     options: EmbeddingOptions | None = None,
     keep: int = KEPT,
+    recording: RecordingOptions | None = None,
 ) -> BuildReport:
     """Adds the photographs of a source to an index, embedded by the index's own encoder.
 
@@ -34,8 +37,9 @@ def add_photographs(
     read now, its entry stays as it was.
 
     Args:
-        source, data_root, split: the photographs, as `find_references` takes them.
+        source, data_root, split: the photographs, as `find_references` takes them; or a recording.
         keep: generations that stay, with the new one.
+        recording: how the frames of a source that is a recording become photographs.
 
     Raises:
         DacoError: there is no complete index, or anything else that the user can put right.
@@ -43,11 +47,12 @@ def add_photographs(
     options = options or EmbeddingOptions()
     start = time.perf_counter()
     read_current(index)
-    references = references_to_add(source, data_root, split)
+    extraction = photographs_of(source, index, recording or RecordingOptions(), options.progress)
+    references = references_to_add(source, data_root, split, extraction)
     with Writer(index, keep) as writer:
         live = Bundle.open(index, options.trust)
         report = embed_and_publish(joined(references, live), Target(writer, live), live.encoder, options)
-    return replace(report, seconds=round(time.perf_counter() - start, 3))
+    return replace(report, extraction=extraction, seconds=round(time.perf_counter() - start, 3))
 
 
 def update_index(index: Path, options: EmbeddingOptions | None = None, keep: int = KEPT) -> BuildReport:

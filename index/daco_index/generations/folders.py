@@ -8,6 +8,7 @@ INDEX/generations/<n>/manifest.json.sha256
 INDEX/generations/.embedded/
                          descriptors made by a run that has not published yet; the next run resumes from them
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
+INDEX/photographs/       what was made for this index, such as the frames of a video; it belongs to no generation
 INDEX/calibration.json   how far answers can be trusted, fitted on queries; it belongs to no generation, and
                          daco-bench calibrate writes it
 INDEX/.lock              held by the one process that writes
@@ -35,6 +36,7 @@ CURRENT_FORM = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n")
 GENERATIONS = "generations"
 EMBEDDED = ".embedded"
 CALIBRATION_FILE = "calibration.json"
+PHOTOGRAPHS = "photographs"
 LOCK_FILE = ".lock"
 MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
 KEPT = 2  # the live generation and the one before it
@@ -111,6 +113,15 @@ def embedded_folder(index: Path) -> Path:
     return index / GENERATIONS / EMBEDDED
 
 
+def check_folder(index: Path) -> None:
+    """Checks that a folder holds nothing but an index, if it is there. Raises UsageError."""
+    if not index.is_dir():
+        return
+    strangers = {path.name for path in index.iterdir() if not path.name.startswith(".")}
+    if strangers - {CURRENT_FILE, GENERATIONS, CALIBRATION_FILE, PHOTOGRAPHS}:
+        raise UsageError(f"{index} holds other things than an index: name a folder of its own.")
+
+
 class Writer:
     """The one process that may change an index; use it as a context.
 
@@ -130,10 +141,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         try:
-            if self.index.is_dir():
-                strangers = {path.name for path in self.index.iterdir() if not path.name.startswith(".")}
-                if strangers - {CURRENT_FILE, GENERATIONS, CALIBRATION_FILE}:
-                    raise UsageError(f"{self.index} holds other things than an index: name a folder of its own.")
+            check_folder(self.index)
             self._generations.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.index / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daco_core.errors import UsageError
+from daco_core.recordings.extraction import Extraction
 from daco_index.generations.manifest import Manifest, SourceRecord
 from daco_index.generations.specification import Provenance
 from daco_index.references.find import Reference, Split, absolute_source, find_references
@@ -31,16 +32,25 @@ class References:
     always: bool = False
 
 
-def references_to_build(source: str, data_root: Path, split: Split) -> References:
-    """The photographs of a new index. Raises as `find_references`."""
-    found = find_references(source, data_root, split)
-    return References(found, Provenance(source, "build", (record_source(source, data_root, split),)), always=True)
+def references_to_build(source: str, data_root: Path, split: Split, extraction: Extraction | None) -> References:
+    """The photographs of a new index.
+
+    Args:
+        extraction: of the frames of a source that is a recording, which are the photographs then.
+
+    Raises:
+        As `find_references`.
+    """
+    photographs = source if extraction is None else str(extraction.folder)
+    found = find_references(photographs, data_root, split)
+    return References(found, Provenance(source, "build", (record_source(photographs, data_root, split),)), always=True)
 
 
-def references_to_add(source: str, data_root: Path, split: Split) -> References:
-    """The photographs that are to join an index, for `joined` to put beside what it holds. Raises likewise."""
-    found = find_references(source, data_root, split)
-    return References(found, Provenance(source, f"add {source}", (record_source(source, data_root, split),)))
+def references_to_add(source: str, data_root: Path, split: Split, extraction: Extraction | None) -> References:
+    """The photographs that are to join an index, for `joined` to put beside what it holds; as those of a new one."""
+    photographs = source if extraction is None else str(extraction.folder)
+    found = find_references(photographs, data_root, split)
+    return References(found, Provenance(source, f"add {source}", (record_source(photographs, data_root, split),)))
 
 
 def joined(references: References, live: Bundle) -> References:

@@ -120,9 +120,12 @@ def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
         known = ", ".join(f"{name}/{data_set.domain_names.get(folder, folder)}" for folder in data_set.domains)
         raise NotFound(f"{source} is a data set with several domains: name one of {known or 'them (it has none yet)'}.")
     if Path(source).exists():
-        raise UsageError(f"{source} is a file: name the folder of photographs that it lies in.")
+        raise UsageError(
+            f"{source} is a file, but not a video by its suffix: name the folder of photographs that it lies in."
+        )
     raise NotFound(
-        f"No reference photographs at {source}: it is neither a folder nor NAME/domain of a data set below {data_root}."
+        f"No reference photographs at {source}: it is neither a folder nor NAME/domain of a data set below {data_root},"
+        " nor a video."
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from daco_core.console import new_app, option, run, words
 from daco_core.photographs.layout import DataSet
+from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
 from daco_training.cli import prepare as prepare_cli
 from daco_training.cli.prepare import DataRoot
 
@@ -152,6 +153,29 @@ def adopt(
 
     names = [word.strip() for word in domains.split(",")][: len(folders)]
     typer.echo(carry_out(plan_folders(folders, names, val), data_root / name, link, size, partial=False))
+
+
+@app.command()
+def frames(
+    recording: Annotated[Path, typer.Argument(help="A video.")],
+    out: Annotated[Path, option("out", "Folder for the photographs; one of its own.")],
+    track: Track = None,
+    every: Every = None,
+    start: Start = None,
+    offset: Offset = "0",
+    camera_yaw: CameraYaw = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Extract frames of a recording as photographs, with their positions in locations.csv if there is a track.
+
+    Blurred frames are left out. Ctrl-C stops it; the same command resumes. daco-index build takes recordings, too.
+
+    Example: daco-data frames ride.mp4 --track ride.gpx --every 5m --out photographs/ride
+    """
+    from daco_core.recordings.recording import extract_recording, parse_options
+
+    extraction = extract_recording(recording, out, parse_options(track, every, start, offset, camera_yaw))
+    typer.echo(json.dumps(asdict(extraction), indent=2, default=str) if as_json else extraction)
 
 
 @app.command()

@@ -1,0 +1,37 @@
+"""Options of commands that take recordings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daco_core.console import option
+
+Track = Annotated[
+    Path | None,
+    typer.Option("--track", help="GPX file with the way of a video; its frames get their positions from it."),
+]
+Every = Annotated[
+    str | None,
+    typer.Option(
+        "--every",
+        help="What lies between two frames of a recording: metres such as 5m, or seconds such as 0.5s.",
+        show_default="5m with positions, else 1s",
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        help="Time of a video's first frame, such as 2026-05-01T10:00:00Z; or track, if it begins with its track.",
+        show_default="the video's creation time",
+    ),
+]
+Offset = Annotated[
+    str,
+    typer.Option("--offset", help="Correction of a video's clock, to be added: seconds, or -2h, +1h30m, ..."),
+]
+CameraYaw = Annotated[
+    float,
+    option("camera_yaw", "Degrees that the camera looks to the right of the direction of travel; 180 for backwards."),
+]

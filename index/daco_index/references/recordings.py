@@ -1,0 +1,30 @@
+"""Recordings as sources: their frames become photographs in the index's own folder, which is then the source."""
+
+import sys
+from pathlib import Path
+
+from daco_core.errors import UsageError
+from daco_core.recordings.extraction import Extraction
+from daco_core.recordings.recording import RecordingOptions, extract_recording, is_recording
+from daco_index.generations.folders import PHOTOGRAPHS, check_folder
+from daco_index.references.object_stores import is_remote
+
+
+def photographs_of(source: str, index: Path, options: RecordingOptions, progress: bool) -> Extraction | None:
+    """Makes photographs of a source that is a recording, in `INDEX/photographs`; None for any other source.
+
+    Raises:
+        UsageError: the options are for a recording, and the source is none.
+        DacoError: the recording cannot be read, or `index` is another folder than one for an index.
+    """
+    if is_remote(source) or not is_recording(Path(source)):
+        if options != RecordingOptions():
+            raise UsageError(
+                f"{source} is not a recording: leave --track, --every, --start, --offset and --camera-yaw out."
+            )
+        return None
+    check_folder(index)
+    extraction = extract_recording(Path(source), index / PHOTOGRAPHS, options, own_folder=True, progress=progress)
+    if progress:
+        print(extraction, file=sys.stderr)
+    return extraction
