@@ -5,7 +5,7 @@ import { Follower } from "./follow.js";
 import { PlaceMap } from "./map.js";
 import { Refused, ask, keepKey, showImage } from "./server.js";
 import { judge, shownMatches } from "./verdicts.js";
-import { coordinates, distance, facing, metres, percent } from "./words.js";
+import { coordinates, distance, facing, isOnEarth, metres, percent } from "./words.js";
 
 const AT_ONCE = 2; // photographs that are being looked up together
 const SHRUNK_SIDE = 2048; // pixels of a photograph that is too large to be sent as it is
@@ -129,6 +129,7 @@ function showAnswer(photograph) {
   say(judged.overline, judged.headline, judged.explanation, judged.state);
   if (location) {
     find("coordinates").textContent = coordinates(location);
+    find("open").hidden = !isOnEarth(location);
     find("open").href = `geo:${location.latitude},${location.longitude}`;
   }
   find("position").hidden = !location;
@@ -166,7 +167,7 @@ function showChance({ probability, location }) {
 function showOwn(own, location) {
   find("own").hidden = find("legend-own").hidden = !own;
   if (!own) return;
-  const off = location ? `, ${metres(distance(own, location))} from the estimate` : "";
+  const off = isOnEarth(location) ? `, ${metres(distance(own, location))} from the estimate` : "";
   find("own").textContent = `The photograph's own EXIF position: ${coordinates(own)}${off}.`;
 }
 
@@ -186,8 +187,9 @@ function matchItem(photograph, match) {
 }
 
 function whereabouts(match, location) {
-  if (match.latitude === null) return "position not known";
-  const away = location ? `${metres(distance(match, location))} away` : coordinates(match);
+  if (match.latitude === null && !match.local) return "position not known";
+  const length = location && distance(match, location);
+  const away = length !== null ? `${metres(length)} away` : coordinates(match);
   return [away, facing(match.heading)].filter(Boolean).join(", ");
 }
 
@@ -342,7 +344,7 @@ async function chooseIndex() {
 function showMap() {
   const index = indexes.find(({ name }) => name === find("index").value) ?? indexes[0];
   if (!index) return;
-  find("map").hidden = !index.located;
+  find("map").hidden = !index.bounds;
   const lacking = index.count - index.located;
   const positions = index.located ? (lacking ? `${index.located.toLocaleString()} of them with a position.` : "all with a position.") : "none with a position.";
   say("The map", index.name, `${index.count.toLocaleString()} photographs, ${positions}`);

@@ -1,7 +1,7 @@
 // Follow me: a frame of the camera each second to /v1/track; its answers in words, and as a track on the map.
 
 import { Refused, ask, currentKey } from "./server.js";
-import { coordinates, facing, metres, percent } from "./words.js";
+import { coordinates, facing, isOnEarth, metres, percent } from "./words.js";
 
 const { L } = globalThis;
 const EVERY = 1000; // milliseconds from one frame to the next
@@ -176,7 +176,7 @@ export class Follower {
     this.layer.addTo(map);
     this.here?.remove();
     this.here = null;
-    if (status !== "tracking" || !location) {
+    if (status !== "tracking" || !isOnEarth(location)) {
       this.line = null; // goes on with a gap
       return;
     }

@@ -1,6 +1,6 @@
 // The map: Leaflet over plain paper, or over tiles where the server names some; references, matches, the estimate.
 
-import { distance, metres } from "./words.js";
+import { distance, isOnEarth, metres } from "./words.js";
 
 const { L } = globalThis;
 const SVG = "http://www.w3.org/2000/svg";
@@ -48,7 +48,8 @@ export class PlaceMap {
   }
 
   /** The matches, the estimate with its radius, and the photograph's own position, each where it is known. */
-  show({ matches, location }, own, pick) {
+  show({ matches, location: estimate }, own, pick) {
+    const location = isOnEarth(estimate) ? estimate : null;
     this.found.clearLayers();
     this.pins.clear();
     this.shown = { matches, location };

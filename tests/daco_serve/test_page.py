@@ -421,3 +421,21 @@ def test_axe_finds_nothing_that_keeps_people_out(open_page: Open, server: str, p
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert faults() == []
+
+
+def test_a_map_in_a_local_frame_is_answered_in_metres_and_without_a_map(
+    open_page: Open, host: Host, photographs: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photographs, tmp_path / "hall", ignore=shutil.ignore_patterns("locations.csv"))
+    rows = "".join(f"{number}.png,2.5,{number * 10}\n" for number in range(6))
+    (tmp_path / "hall" / "poses.csv").write_text(f"file,x,y\n{rows}")
+    build_index(
+        str(tmp_path / "hall"), str(encoder_folder), tmp_path / "map", BuildOptions(device="cpu", progress=False)
+    )
+    calibrate(tmp_path / "map")
+    page = open_page(host(tmp_path / "map"))
+    choose(page, photographs / "3.png")
+    ready(page)
+    assert page.inner_text("#coordinates").startswith("x 2.50, y ")
+    assert page.is_hidden("#open") and page.is_hidden("#map")
+    assert "m away" in page.inner_text("#list")
