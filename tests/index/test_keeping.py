@@ -8,7 +8,7 @@ import pytest
 from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_index.build import BuildOptions, build_index
-from daco_index.export import export_geojson, export_parquet
+from daco_index.export.tables import export_geojson, export_parquet
 from daco_index.generations.change import remove_photographs
 from daco_index.generations.merge import merge_indexes
 from daco_index.generations.rollback import list_generations, roll_back

@@ -14,6 +14,7 @@ from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
 from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
 from daco_index.cli import changes as change_cli
+from daco_index.cli import export as export_cli
 from daco_index.cli import maintenance as keeping_cli
 from daco_index.cli import search as search_cli
 from daco_index.cli import tune as tune_cli
@@ -53,6 +54,7 @@ app = new_app("Build, search, change and check indexes of reference photographs.
 app.add_typer(search_cli.app)
 app.add_typer(change_cli.app)
 app.add_typer(keeping_cli.app)
+app.add_typer(export_cli.app)
 app.add_typer(tune_cli.app)
 
 

@@ -1,4 +1,4 @@
-"""`daco-index` verify, merge, export: parses, calls, prints; no logic."""
+"""`daco-index` verify, merge: parses, calls, prints; no logic."""
 
 import json
 from dataclasses import asdict
@@ -64,30 +64,3 @@ def merge(
         print(manifest.as_json(), end="")
     else:
         print(f"{out} is generation {manifest.generation} of {manifest.count} photographs.")
-
-
-@app.command(cls=IndexCommand)
-def export(
-    index: Index,
-    geojson: Annotated[Path | None, typer.Option(help="GeoJSON file for the catalogue.")] = None,
-    parquet: Annotated[
-        Path | None, typer.Option(help="Parquet file for catalogue and descriptors; needs daco-serve\\[parquet].")
-    ] = None,
-    trust: Trust = False,
-) -> None:
-    """Export an index for other programs.
-
-    Example: daco-index export maps/demo-day --geojson demo-day.geojson --parquet demo-day.parquet
-    """
-    from daco_index.export import export_geojson, export_parquet
-    from daco_index.search.bundle import Bundle
-
-    if geojson is None and parquet is None:
-        raise UsageError("Name what to write: --geojson FILE, --parquet FILE, or both.")
-    bundle = Bundle.open(index, trust)
-    if geojson is not None:
-        export_geojson(bundle, geojson)
-        print(f"{geojson}: {bundle.manifest.count} photographs.")
-    if parquet is not None:
-        export_parquet(bundle, parquet)
-        print(f"{parquet}: {bundle.manifest.count} photographs with their descriptors.")

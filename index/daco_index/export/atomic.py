@@ -1,0 +1,36 @@
+"""How exports are written: beside the path, then in its place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from daco_core.errors import DacoError, UsageError
+from daco_core.files import replace_file, replace_folder
+
+
+@contextmanager
+def written_file(file: Path) -> Iterator[Path]:
+    """A file to write to, which takes its place at the end; on an error nothing is left. Raises DacoError."""
+    try:
+        with replace_file(file) as fresh:
+            yield fresh
+    except OSError as error:
+        raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def written_folder(folder: Path) -> Iterator[Path]:
+    """As `written_file`, for a new or an empty folder.
+
+    Raises:
+        UsageError: the folder holds something.
+        DacoError: it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not an empty folder: name a new one.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replace_folder(folder) as fresh:
+            yield fresh
+    except OSError as error:
+        raise DacoError(f"{folder} cannot be written: {error.strerror or error}.") from error
