@@ -115,17 +115,11 @@ def _write_kapture_sensors(folder: Path, entries: Sequence[Entry], names: dict[i
     taken = [[entry.id, cameras[entry.width, entry.height], names[entry.id]] for entry in entries]
     _write_kapture(folder / "records_camera.txt", "timestamp, device_id, image_path", taken)
     if located:
+        # kapture has no word for an unknown height
+        places = ([entry.longitude, entry.latitude, entry.altitude or 0.0] for entry in located)
+        devices = (f"gnss_{cameras[entry.width, entry.height]}" for entry in located)
         positions = [
-            [
-                entry.id,
-                f"gnss_{cameras[entry.width, entry.height]}",
-                entry.longitude,
-                entry.latitude,
-                entry.altitude or 0.0,
-                0,
-                0.0,
-            ]
-            for entry in located
+            [entry.id, device, *place, 0, 0.0] for entry, device, place in zip(located, devices, places, strict=True)
         ]
         _write_kapture(folder / "records_gnss.txt", "timestamp, device_id, x, y, z, utc, dop", positions)
     for entry in entries:
