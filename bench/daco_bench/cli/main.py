@@ -10,9 +10,6 @@ from daco_bench.cli import (
     figures as bench_picture_cli,
 )
 from daco_bench.cli import (
-    prior as bench_prior_cli,
-)
-from daco_bench.cli import (
     recall as bench_recall_cli,
 )
 from daco_bench.cli import (
@@ -30,15 +27,18 @@ from daco_bench.cli import (
 from daco_bench.cli import (
     train as bench_train_cli,
 )
+from daco_bench.cli import (
+    viewpoint as bench_viewpoint_cli,
+)
 from daco_core.console import new_app, run
 
 app = new_app("Measure recall, calibration and speed, compare methods, and draw figures.")
 for commands in (
     bench_recall_cli,
     bench_reproduce_cli,
+    bench_viewpoint_cli,
     bench_picture_cli,
     bench_calibrate_cli,
-    bench_prior_cli,
     bench_search_cli,
     bench_sequence_cli,
     bench_serve_cli,

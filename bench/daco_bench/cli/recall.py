@@ -83,6 +83,7 @@ def recall(
     """
     from daco_bench.recall.comparison import Comparison, compare_answers
     from daco_bench.recall.encoders import named_engines
+    from daco_bench.recall.reranked import reranked_ranks, retrieve_reranked
     from daco_bench.recall.retrieval import DEPTH
     from daco_bench.recall.table import published_rows, recall_rows
     from daco_bench.recall.task import find_task
@@ -90,15 +91,11 @@ def recall(
     task = find_task(name, data_root, database, queries, distance, frames)
     ((label, engine),) = named_engines([encoder], device, trust).items()
     published = published_rows(name or "", rank_list(ranks or task.ranks))
-    if rerank and engine.local_grid is not None:
-        from daco_bench.recall.reranked import retrieve_reranked
-
-        ks = rank_list(ranks) if ranks else tuple(sorted({*rank_list(task.ranks), rerank}))
-        answers = retrieve_reranked(task, engine, label, max(DEPTH, *ks), rerank, small_local)
+    ks = rank_list(ranks) if ranks else reranked_ranks(rank_list(task.ranks), engine, rerank)
+    answers = retrieve_reranked(task, engine, label, max(DEPTH, *ks), rerank, small_local)
+    if len(answers) > len(task.directions):
         comparison = compare_answers(answers, ks, published, f"{label}, re-ranked")
     else:
-        ks = rank_list(ranks or task.ranks)
-        answers = task.retrieve(engine, label, max(DEPTH, *ks))
         comparison = Comparison([*recall_rows(answers, ks), *published], [])
     _print(comparison, ks, name or task.title, as_json, as_csv, as_markdown)
 

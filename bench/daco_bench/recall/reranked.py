@@ -2,13 +2,14 @@
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from daco_bench.recall.retrieval import Retrieval
 from daco_bench.recall.task import Task
@@ -25,29 +26,57 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Described:
-    """Of n images: descriptors (n, dimension), and local ones (n, cells, width), float16, in a file without a name."""
+    """Of n images: descriptors (n, dimension) and, where the encoder has them, local ones.
+
+    The local ones are (n, cells, width), float16, in a file without a name.
+    """
 
     descriptors: NDArray[np.float32]
-    local: NDArray[np.float16]
-    grid: Grid
+    local: NDArray[np.float16] | None = None
+    grid: Grid | None = None
+
+    def followed_by(self, other: "Described") -> "Described":
+        """These images, and then the others. Copies both into memory."""
+        local = None
+        if self.local is not None and other.local is not None:
+            local = np.concatenate([self.local, other.local])
+        return Described(np.concatenate([self.descriptors, other.descriptors]), local, self.grid)
 
 
-def embed_with_local(engine: Engine, files: Sequence[Path], description: str) -> Described:
-    """Both kinds of descriptors in one pass, for an encoder that has both.
+Photograph = TypeVar("Photograph")
+
+
+def describe(
+    engine: Engine,
+    photographs: Sequence[Photograph],
+    open_photograph: Callable[[Photograph], Image.Image],
+    description: str,
+    with_local: bool = True,
+) -> Described:
+    """The descriptors of photographs, and the local ones in the same pass where the encoder has them.
+
+    Args:
+        open_photograph: gives the image of a photograph; any number of threads call it.
+        description: what the progress bar says.
+        with_local: False leaves the local ones out.
 
     Raises:
         UnreadableImage: a file is not an image.
     """
-    assert engine.local_grid is not None
-    grid = Grid(*engine.local_grid)
-    descriptors = np.empty((len(files), engine.dimension), dtype=np.float32)
-    shape = (len(files), grid.cells, LOCAL_WIDTH)
-    with tempfile.TemporaryFile() as file:
-        file.truncate(max(1, 2 * math.prod(shape)))
-        local: NDArray[np.float16] = np.memmap(file, np.float16, "r+", shape=shape)
-    prepared = in_threads(lambda path: engine.prepare(open_reduced(path, engine.image_size)[0]), files, description)
+    grid = Grid(*engine.local_grid) if with_local and engine.local_grid is not None else None
+    descriptors = np.empty((len(photographs), engine.dimension), dtype=np.float32)
+    local: NDArray[np.float16] | None = None
+    if grid is not None:
+        shape = (len(photographs), grid.cells, LOCAL_WIDTH)
+        with tempfile.TemporaryFile() as file:
+            file.truncate(max(1, 2 * math.prod(shape)))
+            local = np.memmap(file, np.float16, "r+", shape=shape)
+    prepared = in_threads(lambda one: engine.prepare(open_photograph(one)), photographs, description)
     for start, batch in enumerate(iter(lambda: list(islice(prepared, BATCH)), [])):
         rows = slice(start * BATCH, start * BATCH + len(batch))
+        if local is None:
+            descriptors[rows] = engine.embed_prepared(batch)
+            continue
         embedding = engine.embed_prepared_with_local(batch)
         assert embedding.local is not None
         descriptors[rows], local[rows] = embedding.descriptors, embedding.local
@@ -59,19 +88,29 @@ def retrieve_reranked(
 ) -> list[Retrieval]:
     """The encoder's answers in each direction, and after them the same ones with the first candidates ranked again.
 
+    Without candidates, or for an encoder without local descriptors, there are only the first.
+
     Args:
         depth: answers kept for each query.
         candidates: how many are ranked again.
         small: keep half of the cells.
     """
-    described = embed_with_local(engine, task.images, method)
+    if not candidates or engine.local_grid is None:
+        return task.retrieve(engine, method, depth)
+    described = describe(engine, task.images, lambda file: open_reduced(file, engine.image_size)[0], method)
+    plain = [task.rank(described.descriptors, method, way, max(depth, candidates)) for way in task.directions]
+    return [*plain, *(rerank(answers, task, described, candidates, small) for answers in plain)]
+
+
+def reranked_ranks(ranks: Sequence[int], engine: Engine, candidates: int) -> tuple[int, ...]:
+    """The k of a table: with the number of candidates where answers are ranked again, since R@that bounds them."""
+    return tuple(sorted({*ranks, candidates})) if candidates and engine.local_grid is not None else tuple(ranks)
+
+
+def rerank(answers: Retrieval, task: Task, described: Described, candidates: int, small: bool = False) -> Retrieval:
+    """Answers with their first candidates ranked again by what is described of the task's images."""
+    assert described.local is not None and described.grid is not None
     form = LocalForm.of(described.grid, LOCAL_WIDTH, small)
-    depth = max(depth, candidates)
-    plain = [task.rank(described.descriptors, method, direction, depth) for direction in task.directions]
-    return [*plain, *(_rerank(answers, task, described, form, candidates) for answers in plain)]
-
-
-def _rerank(answers: Retrieval, task: Task, described: Described, form: LocalForm, candidates: int) -> Retrieval:
     asking, _ = task.directions[answers.direction]
     order, scores, right = answers.order.copy(), answers.scores.copy(), answers.right.copy()
     for number, row in enumerate(asking.tolist()):
