@@ -54,3 +54,13 @@ def street(count: int, size: tuple[int, int] = (160, 120)) -> list[Image.Image]:
     blocks = rng.integers(0, 255, (12, 8 * count + 16, 3), dtype=np.uint8)
     wall = Image.fromarray(blocks).resize((blocks.shape[1] * 10, 120), Image.Resampling.NEAREST)
     return [wall.crop((number * 80, 0, number * 80 + size[0], size[1])) for number in range(count)]
+
+
+def sphere_metadata(**fields: str) -> bytes:
+    """XMP that makes a picture a panorama: Google's Photo Sphere fields, as cameras write them."""
+    attributes = " ".join(f'GPano:{name}="{value}"' for name, value in fields.items())
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/"'
+        f' GPano:ProjectionType="equirectangular" {attributes}/></rdf:RDF></x:xmpmeta>'
+    ).encode()
