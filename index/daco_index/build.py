@@ -1,6 +1,5 @@
-"""How an index is made: (extracted ->) found -> embedded -> arranged -> written -> proved -> published.
+"""How an index is made: found -> embedded -> arranged -> written -> proved -> published.
 
-    extraction = photographs_of(source, ...)                          extracted: the frames of a recording, if it is one
     references = references_to_build(source, ...)                     found: photographs, where each was taken
     embeddings = embed_references(references, target, encoder, ...)   embedded: catalogue entries and descriptors
     arrangement = arrange_search(spec, target, ...)                   arranged: the index that they are searched by
@@ -24,7 +23,6 @@ import numpy as np
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, UsageError
 from daco_core.recordings.extraction import Extraction
-from daco_core.recordings.recording import RecordingOptions
 from daco_index.embedding.embeddings import Embeddings, embed_references
 from daco_index.embedding.encoders import find_encoder
 from daco_index.embedding.options import EmbeddingOptions, LocalRequest
@@ -34,10 +32,10 @@ from daco_index.generations.contents import last_store, sweep_servers, write_con
 from daco_index.generations.folders import KEPT, Writer
 from daco_index.generations.manifest import Manifest
 from daco_index.generations.specification import GenerationSpec, Target
-from daco_index.references.changes import References, references_to_build
+from daco_index.references.changes import References, SourceOptions, references_to_build
 from daco_index.references.find import Split
 from daco_index.references.object_stores import as_source
-from daco_index.references.recordings import photographs_of
+from daco_index.references.panoramas import uncut_panoramas
 from daco_index.search.arrangement import arrange_search
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
 from daco_index.search.index_choice import SearchOptions
@@ -60,7 +58,7 @@ class BuildOptions(EmbeddingOptions):
         data_root, split: of the source, as `find_references` takes them.
         keep: generations that stay, with the new one.
         search: how the descriptors are to be searched.
-        recording: how the frames of a source that is a recording become photographs.
+        source: how photographs are made of the source, and found in it.
         store: where the vectors go: `faiss`, a file of the index; or `milvus://host:19530/name`, a server; None for
             where the index has them already, `faiss` for a new one.
     """
@@ -71,7 +69,7 @@ class BuildOptions(EmbeddingOptions):
     split: Split = "all"
     keep: int = KEPT
     search: SearchOptions = field(default_factory=SearchOptions)
-    recording: RecordingOptions = field(default_factory=RecordingOptions)
+    source: SourceOptions = field(default_factory=SourceOptions)
     store: str | None = None
 
 
@@ -91,6 +89,7 @@ class BuildReport:
         seconds: from the first look at the source to the published index.
         images_per_second: embedded ones, while the source was read.
         extraction: what became of the frames of a source that is a recording; None for any other source.
+        uncut: photographs found that are as wide as panoramas are, and were embedded as they are.
     """
 
     manifest: Manifest
@@ -104,6 +103,7 @@ class BuildReport:
     seconds: float
     images_per_second: float
     extraction: Extraction | None = None
+    uncut: list[str] = field(default_factory=list)
 
 
 def build_index(source: str, encoder: str, out: Path, options: BuildOptions | None = None) -> BuildReport:
@@ -128,14 +128,13 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     search = options.search
     if search.factory is not None:  # an impossible index fails before anything is embedded
         search = replace(search, factory=forced_factory(search.factory, loaded.dimension))
-    extraction = photographs_of(source, out, options.recording, options.progress)
-    references = references_to_build(source, options.data_root, options.split, extraction)
+    references = references_to_build(source, options.data_root, options.split, out, options.source, options.progress)
     with Writer(out, options.keep) as writer:
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
             live = Bundle.open(out, options.trust)
         report = embed_and_publish(references, Target(writer, live, search, store), loaded, options)
-    return replace(report, extraction=extraction, seconds=round(time.perf_counter() - start, 3))
+    return replace(report, seconds=round(time.perf_counter() - start, 3))
 
 
 def embed_and_publish(
@@ -155,6 +154,7 @@ def embed_and_publish(
         manifest, published = live.manifest, False
     target.writer.forget_embedded()
     ids = {entry.id for entry in spec.entries}
+    looked_at = {str(reference.path) for reference in references.found}
     before = {entry.id for entry in live.catalog.all()} if live else set()
     return BuildReport(
         manifest=manifest,
@@ -167,6 +167,8 @@ def embed_and_publish(
         removed=len(before - ids),
         seconds=round(time.perf_counter() - start, 3),
         images_per_second=round(embeddings.embedded / embeddings.seconds, 2),
+        extraction=references.extraction,
+        uncut=uncut_panoramas([entry for entry in spec.entries if entry.path in looked_at]),
     )
 
 

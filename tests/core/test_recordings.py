@@ -170,6 +170,7 @@ def test_the_table_of_positions_is_one_that_people_can_read(ride: Path, tmp_path
     with (done.folder / "locations.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and rows[0]["file"] == "ride_000000.000s.jpg" and float(rows[0]["heading"]) == 90
+    assert [float(row["altitude"]) for row in rows] == pytest.approx([100.0 + second for second in range(8)], abs=0.02)
 
 
 @pytest.mark.parametrize("text", ["5", "m", "0m", "-1s", "5km", ""])

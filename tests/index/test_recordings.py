@@ -10,6 +10,7 @@ from daco_core.recordings.recording import parse_options
 from daco_index.build import BuildOptions, build_index
 from daco_index.generations.change import add_photographs, update_index
 from daco_index.generations.verify import verify_index
+from daco_index.references.changes import SourceOptions
 from daco_index.search.bundle import Bundle
 
 from ..recording_files import street, write_gpx, write_video
@@ -23,6 +24,10 @@ def ride(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ride")
     write_gpx(folder / "ride.gpx", 20)
     return write_video(folder / "ride.mp4", street(80))
+
+
+def _recording(track: Path | None, every: str) -> SourceOptions:
+    return SourceOptions(recording=parse_options(track, every, None, "0", 0.0))
 
 
 def test_one_command_makes_an_index_of_a_video_and_its_track(
@@ -42,7 +47,7 @@ def test_one_command_makes_an_index_of_a_video_and_its_track(
     assert all(Path(entry.path).is_file() and Path(entry.path).is_relative_to(out.resolve()) for entry in entries)
     assert [entry.heading for entry in entries] == pytest.approx([90.0] * 8, abs=0.1)
     assert not any(one.problems for one in verify_index(out))
-    options = BuildOptions(progress=False, recording=parse_options(track, "5m", None, "0", 0.0))
+    options = BuildOptions(progress=False, source=_recording(track, "5m"))
     again = build_index(str(ride), str(encoder_folder), out, options)
     assert again.extraction is not None and again.extraction.before and again.embedded == 0
 
@@ -50,10 +55,10 @@ def test_one_command_makes_an_index_of_a_video_and_its_track(
 def test_later_commands_go_on_from_the_frames(ride: Path, encoder_folder: Path, tmp_path: Path) -> None:
     out, quiet = tmp_path / "index", BuildOptions(progress=False)
     track = ride.with_suffix(".gpx")
-    options = BuildOptions(progress=False, recording=parse_options(track, "10m", None, "0", 0.0))
+    options = BuildOptions(progress=False, source=_recording(track, "10m"))
     assert build_index(str(ride), str(encoder_folder), out, options).manifest.count == 4
     other = write_video(tmp_path / "back.mp4", street(80)[::-1])
-    added = add_photographs(out, str(other), options=quiet, recording=parse_options(None, "4s", None, "0", 0.0))
+    added = add_photographs(out, str(other), options=quiet, source_options=_recording(None, "4s"))
     assert added.manifest.count == 6 and added.manifest.with_location == 4
     assert not update_index(out, quiet).published
     entries = Bundle.open(out).catalog.all()
@@ -64,7 +69,7 @@ def test_later_commands_go_on_from_the_frames(ride: Path, encoder_folder: Path, 
 def test_what_is_no_recording_or_no_folder_of_an_index_is_refused_before_anything_is_written(
     ride: Path, built: tuple[Path, Path], encoder_folder: Path, tmp_path: Path
 ) -> None:
-    options = BuildOptions(progress=False, recording=parse_options(None, "5s", None, "0", 0.0))
+    options = BuildOptions(progress=False, source=_recording(None, "5s"))
     with pytest.raises(UsageError, match=r"is not a recording: leave --track, --every"):
         build_index(str(built[0]), str(encoder_folder), tmp_path / "index", options)
     (tmp_path / "mine").mkdir()

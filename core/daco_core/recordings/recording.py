@@ -128,4 +128,4 @@ def along_track(track: Track, start: float, camera_yaw: float = 0.0) -> Locate:
 
 def _location(position: TrackPosition, camera_yaw: float) -> PhotoLocation:
     heading = None if position.heading is None else (position.heading + camera_yaw) % 360
-    return PhotoLocation(position.latitude, position.longitude, heading)
+    return PhotoLocation(position.latitude, position.longitude, heading, altitude=position.altitude)

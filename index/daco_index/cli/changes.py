@@ -29,6 +29,7 @@ from daco_index.cli.options import (
     SplitOption,
     Strict,
 )
+from daco_index.cli.sources import PanoramaOption, PanoramaViews, parse_source, warn_of_panoramas
 
 if TYPE_CHECKING:
     from daco_index.build import BuildReport
@@ -53,6 +54,8 @@ def add(
     start: Start = None,
     offset: Offset = "0",
     camera_yaw: CameraYaw = 0.0,
+    panorama: PanoramaOption = None,
+    panorama_views: PanoramaViews = 8,
     as_json: Json = False,
 ) -> None:
     """Add photographs to an index; those that it contains are not embedded again.
@@ -60,7 +63,6 @@ def add(
     Example: daco-index add maps/demo-day photographs/north
     """
     with saying_what_is_left(index):
-        from daco_core.recordings.recording import parse_options
         from daco_index.embedding.options import EmbeddingOptions
         from daco_index.generations.change import add_photographs
 
@@ -71,8 +73,9 @@ def add(
             split.value,
             EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
             keep,
-            parse_options(track, every, start, offset, camera_yaw),
+            parse_source(track, every, start, offset, camera_yaw, panorama, panorama_views),
         )
+    warn_of_panoramas(report, panorama)
     _print(index, report, as_json)
 
 

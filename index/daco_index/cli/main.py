@@ -40,6 +40,7 @@ from daco_index.cli.options import (
     Strict,
     wide_console,
 )
+from daco_index.cli.sources import PanoramaOption, PanoramaViews, parse_source, warn_of_panoramas
 from daco_index.reranking.local_file import LOCAL_FILE
 from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_size
 
@@ -106,6 +107,8 @@ def build(
     start: Start = None,
     offset: Offset = "0",
     camera_yaw: CameraYaw = 0.0,
+    panorama: PanoramaOption = None,
+    panorama_views: PanoramaViews = 8,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -125,7 +128,6 @@ def build(
     """
     searched = SearchOptions(recall, None if memory is None else parse_size(memory), factory, gpu.value)
     with saying_what_is_left(out):
-        from daco_core.recordings.recording import parse_options
         from daco_index.build import BuildOptions, build_index
 
         options = BuildOptions(
@@ -141,9 +143,10 @@ def build(
             keep=keep,
             search=searched,
             store=store,
-            recording=parse_options(track, every, start, offset, camera_yaw),
+            source=parse_source(track, every, start, offset, camera_yaw, panorama, panorama_views),
         )
         report = build_index(source, encoder, out, options)
+    warn_of_panoramas(report, panorama)
     manifest = report.manifest
     if as_json:
         print(json.dumps({"index": str(out), **asdict(report)}, indent=2, default=str))

@@ -6,17 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from daco_core.errors import NotFound, UsageError
-from daco_core.recordings.recording import RecordingOptions
 from daco_index.build import BuildReport, embed_and_publish, publish
 from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import KEPT, Writer, read_current
 from daco_index.generations.manifest import Manifest
 from daco_index.generations.specification import GenerationSpec, Provenance, Target
-from daco_index.references.changes import joined, references_to_add, references_to_update
+from daco_index.references.changes import SourceOptions, joined, references_to_add, references_to_update
 from daco_index.references.find import Split
 from daco_index.references.object_stores import is_remote
-from daco_index.references.recordings import photographs_of
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 
@@ -28,7 +26,7 @@ def add_photographs(
     split: Split = "all",
     options: EmbeddingOptions | None = None,
     keep: int = KEPT,
-    recording: RecordingOptions | None = None,
+    source_options: SourceOptions | None = None,
 ) -> BuildReport:
     """Adds the photographs of a source to an index, embedded by the index's own encoder.
 
@@ -39,7 +37,7 @@ def add_photographs(
     Args:
         source, data_root, split: the photographs, as `find_references` takes them; or a recording.
         keep: generations that stay, with the new one.
-        recording: how the frames of a source that is a recording become photographs.
+        source_options: how photographs are made of the source, and found in it.
 
     Raises:
         DacoError: there is no complete index, or anything else that the user can put right.
@@ -47,12 +45,11 @@ def add_photographs(
     options = options or EmbeddingOptions()
     start = time.perf_counter()
     read_current(index)
-    extraction = photographs_of(source, index, recording or RecordingOptions(), options.progress)
-    references = references_to_add(source, data_root, split, extraction)
+    references = references_to_add(source, data_root, split, index, source_options or SourceOptions(), options.progress)
     with Writer(index, keep) as writer:
         live = Bundle.open(index, options.trust)
         report = embed_and_publish(joined(references, live), Target(writer, live), live.encoder, options)
-    return replace(report, extraction=extraction, seconds=round(time.perf_counter() - start, 3))
+    return replace(report, seconds=round(time.perf_counter() - start, 3))
 
 
 def update_index(index: Path, options: EmbeddingOptions | None = None, keep: int = KEPT) -> BuildReport:
@@ -70,7 +67,7 @@ def update_index(index: Path, options: EmbeddingOptions | None = None, keep: int
     read_current(index)
     with Writer(index, keep) as writer:
         live = Bundle.open(index, options.trust)
-        references = references_to_update(index, live)
+        references = references_to_update(index, live, options.progress)
         report = embed_and_publish(references, Target(writer, live), live.encoder, options)
     return replace(report, seconds=round(time.perf_counter() - start, 3))
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from daco_core.errors import DamagedIndex
 from daco_index.embedding.precision_record import QueryPrecision, parse_query_precision
@@ -37,11 +37,24 @@ class MapBounds:
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """Where photographs were taken from, so that it can be looked at again: `find_references`'s arguments, absolute."""
+    """Where photographs were taken from, so that it can be looked at again: `find_references`'s arguments, absolute.
+
+    Args:
+        panoramas: which photographs are panoramas that are cut into views: `marked` by their metadata, `shaped` as
+            such, too, or `none`. Indexes of before there were such views have none.
+        views: of each panorama.
+    """
 
     name: str
     data_root: str
     split: Split
+    panoramas: Literal["marked", "shaped", "none"] = "none"
+    views: int = 8
+
+    @property
+    def place(self) -> tuple[str, str, Split]:
+        """Where the photographs are, whatever is made of them."""
+        return self.name, self.data_root, self.split
 
 
 @dataclass(frozen=True)

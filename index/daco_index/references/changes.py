@@ -1,14 +1,17 @@
 """What a build, an addition or an update finds: the photographs to look at, and the entries that stay unseen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from daco_core.errors import UsageError
 from daco_core.recordings.extraction import Extraction
+from daco_core.recordings.recording import RecordingOptions
 from daco_index.generations.manifest import Manifest, SourceRecord
 from daco_index.generations.specification import Provenance
 from daco_index.references.find import Reference, Split, absolute_source, find_references
+from daco_index.references.panoramas import PanoramaOptions, cut_panoramas
+from daco_index.references.recordings import photographs_of
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 
@@ -23,6 +26,7 @@ class References:
         staying: entries of the generation before that stay as they are.
         held: entries of the generation before by path, which stay if their photograph cannot be read now.
         always: publish even what equals the generation before.
+        extraction: what became of the frames of a source that is a recording; None for any other source.
     """
 
     found: Sequence[Reference]
@@ -30,27 +34,54 @@ class References:
     staying: Sequence[Entry] = ()
     held: Sequence[Entry] = ()
     always: bool = False
+    extraction: Extraction | None = None
 
 
-def references_to_build(source: str, data_root: Path, split: Split, extraction: Extraction | None) -> References:
+@dataclass(frozen=True)
+class SourceOptions:
+    """How photographs are made of a source, and found in it.
+
+    Args:
+        recording: how the frames of a source that is a recording become photographs.
+        panoramas: which photographs are cut into views.
+    """
+
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
+    panoramas: PanoramaOptions = field(default_factory=PanoramaOptions)
+
+
+def references_to_build(
+    source: str, data_root: Path, split: Split, index: Path, options: SourceOptions, progress: bool = False
+) -> References:
     """The photographs of a new index.
 
     Args:
-        extraction: of the frames of a source that is a recording, which are the photographs then.
+        source: as `find_references` takes it; or a recording, whose frames become photographs first.
+        index: its folder, where what is made of the source lies.
+        progress: show progress on stderr.
 
     Raises:
-        As `find_references`.
+        DacoError: as `find_references`, `photographs_of` and `cut_panoramas`.
     """
-    photographs = source if extraction is None else str(extraction.folder)
-    found = find_references(photographs, data_root, split)
-    return References(found, Provenance(source, "build", (record_source(photographs, data_root, split),)), always=True)
+    return replace(_find(source, "build", data_root, split, index, options, progress), always=True)
 
 
-def references_to_add(source: str, data_root: Path, split: Split, extraction: Extraction | None) -> References:
+def references_to_add(
+    source: str, data_root: Path, split: Split, index: Path, options: SourceOptions, progress: bool = False
+) -> References:
     """The photographs that are to join an index, for `joined` to put beside what it holds; as those of a new one."""
+    return _find(source, f"add {source}", data_root, split, index, options, progress)
+
+
+def _find(
+    source: str, change: str, data_root: Path, split: Split, index: Path, options: SourceOptions, progress: bool
+) -> References:
+    extraction = photographs_of(source, index, options.recording, progress)
     photographs = source if extraction is None else str(extraction.folder)
     found = find_references(photographs, data_root, split)
-    return References(found, Provenance(source, f"add {source}", (record_source(photographs, data_root, split),)))
+    record = _record(photographs, data_root, split, options)
+    found = cut_panoramas(found, index, options.panoramas, progress)
+    return References(found, Provenance(source, change, (record,)), extraction=extraction)
 
 
 def joined(references: References, live: Bundle) -> References:
@@ -61,16 +92,19 @@ def joined(references: References, live: Bundle) -> References:
     entries = live.catalog.all()
     provenance = replace(
         references.provenance,
-        source=before.source if record in before.sources else f"{before.source}, {source}",
+        source=before.source
+        if record.place in {other.place for other in before.sources}
+        else f"{before.source}, {source}",
         # a photograph is placed by the last source that has it, now and when update looks again
-        sources=(*(other for other in before.sources if other != record), record),
+        sources=(*(other for other in before.sources if other.place != record.place), record),
         left_out=tuple(path for path in before.left_out if path not in paths),
     )
     staying = [entry for entry in entries if entry.path not in paths]
-    return References(references.found, provenance, staying, [entry for entry in entries if entry.path in paths])
+    held = [entry for entry in entries if entry.path in paths]
+    return replace(references, provenance=provenance, staying=staying, held=held)
 
 
-def references_to_update(index: Path, live: Bundle) -> References:
+def references_to_update(index: Path, live: Bundle, progress: bool = False) -> References:
     """The photographs that the sources of an index hold now.
 
     Raises:
@@ -80,23 +114,24 @@ def references_to_update(index: Path, live: Bundle) -> References:
     if not manifest.sources:
         raise UsageError(f"{index} does not say where its photographs came from: name it with daco-index add.")
     left_out = set(manifest.left_out)
-    wanted = [reference for reference in _found_again(manifest) if str(reference.path) not in left_out]
+    wanted = [reference for reference in _found_again(manifest, index, progress) if str(reference.path) not in left_out]
     if not wanted:
         raise UsageError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
     provenance = Provenance(manifest.source, "update", manifest.sources, manifest.left_out)
     return References(wanted, provenance, held=live.catalog.all())
 
 
-def record_source(source: str, data_root: Path, split: Split) -> SourceRecord:
+def _record(source: str, data_root: Path, split: Split, options: SourceOptions) -> SourceRecord:
     """A source as the manifest keeps it."""
     name, root = absolute_source(source, data_root)
-    return SourceRecord(name, str(root), split)
+    return SourceRecord(name, str(root), split, options.panoramas.cut, options.panoramas.views)
 
 
-def _found_again(manifest: Manifest) -> list[Reference]:
+def _found_again(manifest: Manifest, index: Path, progress: bool) -> list[Reference]:
     """The photographs of all sources, each as the last source that has it places it."""
     found: dict[Path | str, Reference] = {}
     for record in manifest.sources:
         references = find_references(record.name, Path(record.data_root), record.split)
+        references = cut_panoramas(references, index, PanoramaOptions(record.panoramas, record.views), progress)
         found |= {reference.path: reference for reference in references}
     return list(found.values())

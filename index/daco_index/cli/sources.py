@@ -1,0 +1,57 @@
+"""Options of the commands that read sources of any kind, and what they print of them."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daco_core.console import option
+from daco_core.foreign_text import printable
+
+if TYPE_CHECKING:
+    from daco_index.build import BuildReport
+    from daco_index.references.changes import SourceOptions
+
+PanoramaOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--panorama/--no-panorama",
+        help="Cut photographs that are twice as wide as high into views, as 360-degree panoramas; or none at all.",
+        show_default="those whose metadata (XMP GPano) say that they are panoramas",
+    ),
+]
+PanoramaViews = Annotated[int, option("panorama_views", "Views of each panorama, all around.", min=1, max=72)]
+
+
+def parse_source(
+    track: Path | None,
+    every: str | None,
+    start: str | None,
+    offset: str,
+    camera_yaw: float,
+    panorama: bool | None,
+    panorama_views: int,
+) -> "SourceOptions":
+    """The options of a source as a command line has them. Raises UsageError."""
+    from daco_core.recordings.recording import parse_options
+    from daco_index.references.changes import SourceOptions
+    from daco_index.references.panoramas import PanoramaOptions
+
+    return SourceOptions(
+        recording=parse_options(track, every, start, offset, camera_yaw),
+        panoramas=PanoramaOptions("marked" if panorama is None else "shaped" if panorama else "none", panorama_views),
+    )
+
+
+def warn_of_panoramas(report: "BuildReport", panorama: bool | None = None) -> None:
+    """Says on stderr that photographs look like panoramas and were not cut, unless that was asked for."""
+    if report.uncut and panorama is None:
+        several = len(report.uncut) > 1
+        print(
+            f"Warning: {len(report.uncut)} photograph{'s are' if several else ' is'} twice as wide as high, as"
+            f" 360-degree panoramas are, and {'were' if several else 'was'} embedded uncut"
+            f" ({printable(report.uncut[0])}{', ...' if several else ''}): build with --panorama to cut into views, or"
+            " with --no-panorama if this is right.",
+            file=sys.stderr,
+        )

@@ -1,0 +1,96 @@
+"""360-degree panoramas among the references: each is replaced by perspective views of its place all around."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from daco_core.errors import DacoError, UsageError
+from daco_core.files import replace_folder
+from daco_core.foreign_text import printable
+from daco_core.photographs.images import UnreadableImage
+from daco_core.photographs.panoramas import Panorama, cut_views, looks_like_panorama, read_panorama
+from daco_core.recordings.extraction import file_state, fingerprint
+from daco_index.generations.folders import PHOTOGRAPHS, check_folder
+from daco_index.references.find import Reference
+from daco_index.search.catalog import Entry
+
+Cut = Literal["marked", "shaped", "none"]
+VIEWS = 8
+QUALITY = 92  # of the JPEG files
+
+
+@dataclass(frozen=True)
+class PanoramaOptions:
+    """Which photographs are panoramas, and how they are cut.
+
+    Args:
+        cut: `marked` for those whose metadata say so; `shaped` also for those that are twice as wide as high; `none`.
+        views: of each, evenly all around.
+    """
+
+    cut: Cut = "marked"
+    views: int = VIEWS
+
+
+def cut_panoramas(
+    references: Sequence[Reference], index: Path, options: PanoramaOptions, progress: bool
+) -> list[Reference]:
+    """The references, with the views of each panorama in its place: one place, each view with its own heading.
+
+    Views are files below `INDEX/photographs/`, and are cut once.
+
+    Raises:
+        UsageError: panoramas are to be cut that are in an object store, or `index` is another folder than an index's.
+        DacoError: the views cannot be written.
+    """
+    if options.cut == "none":
+        return list(references)
+    found: list[Reference] = []
+    cut = 0
+    for reference in tqdm(references, desc="panoramas", unit=" images", disable=not progress, delay=5, file=sys.stderr):
+        if not isinstance(reference.path, Path):
+            if options.cut == "shaped":
+                raise UsageError(f"{reference.path} is in an object store, where panoramas are not cut: copy it first.")
+            found.append(reference)
+            continue
+        panorama = read_panorama(reference.path, by_shape=options.cut == "shaped")
+        views = [] if panorama is None else _views_of(reference, reference.path, panorama, index, options.views)
+        cut += bool(views)
+        found += views or [reference]
+    if cut and progress:
+        print(f"{cut} panoramas are cut into views: {index / PHOTOGRAPHS}", file=sys.stderr)
+    return found
+
+
+def uncut_panoramas(entries: Sequence[Entry]) -> list[str]:
+    """Paths of the photographs that are as wide as panoramas, and were embedded as they are."""
+    return [entry.path for entry in entries if looks_like_panorama(entry.width, entry.height)]
+
+
+def _views_of(reference: Reference, path: Path, panorama: Panorama, index: Path, views: int) -> list[Reference]:
+    """The views of a panorama, cut if they are not there; none where it cannot be read, which embedding reports."""
+    try:
+        folder = index.resolve() / PHOTOGRAPHS / f"{path.stem}-{views}-{fingerprint(file_state(path), panorama)}"
+        if not folder.is_dir():
+            check_folder(index)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with replace_folder(folder) as fresh:
+                for yaw, view in cut_views(path, panorama, views).items():
+                    view.save(fresh / f"{path.stem}_{yaw:05.1f}.jpg", quality=QUALITY)
+    except UnreadableImage:
+        return []
+    except OSError as error:
+        raise DacoError(f"The views of {printable(str(path))} cannot be written: {error.strerror or error}.") from error
+    middle = panorama.heading if reference.heading is None else reference.heading
+    return [
+        replace(
+            reference,
+            path=file,
+            heading=None if middle is None else (middle + float(file.stem.rpartition("_")[2])) % 360,
+        )
+        for file in sorted(folder.iterdir())
+    ]
