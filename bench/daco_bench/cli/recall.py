@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +59,18 @@ def recall(
     queries: Queries = None,
     distance: Distance = None,
     frames: Frames = None,
+    protocol: Annotated[
+        str | None,
+        option(
+            "protocol",
+            "Published protocol: amstertime, eynsham, msls-val, nordland, nordland-10, pitts30k, pitts250k, sped,"
+            " st-lucia, svox-night, svox-overcast, svox-rain, svox-snow, svox-sun or tokyo247. NAME is then the folder"
+            " that VPR-datasets-downloader wrote.",
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None, option("truth", "CSV file with the columns query and reference: the right answers.")
+    ] = None,
     rerank: Annotated[
         int,
         option("rerank", "Candidates to rank again by local descriptors, where the encoder has them; 0: none.", min=0),
@@ -76,28 +88,38 @@ def recall(
     photographs with positions (@UTM_east@UTM_north@...@.jpg names, a table, or EXIF); or two traversals of a route,
     compared by frame number.
 
+    --protocol judges as papers do: the tolerance, the queries and the references of a public data set by its name, with
+    folders as VPR-datasets-downloader lays them out; the rule is printed beside the numbers. --truth takes the right
+    answers from a table.
+
     An encoder with local descriptors is measured twice, without re-ranking and with it, with paired tests and, since it
     bounds what re-ranking can find, R@20.
 
     Example: daco-bench recall --database images/test/database --queries images/test/queries
+
+    Example: daco-bench recall datasets/tokyo247 --protocol tokyo247 --encoder megaloc --trust
     """
     from daco_bench.recall.comparison import Comparison, compare_answers
     from daco_bench.recall.encoders import named_engines
+    from daco_bench.recall.protocols.chosen import choose_task
     from daco_bench.recall.reranked import reranked_ranks, retrieve_reranked
     from daco_bench.recall.retrieval import DEPTH
     from daco_bench.recall.table import published_rows, recall_rows
-    from daco_bench.recall.task import find_task
 
-    task = find_task(name, data_root, database, queries, distance, frames)
+    chosen = choose_task(name, data_root, database, queries, distance, frames, protocol, truth)
+    task = chosen.task
+    for note in chosen.notes:
+        typer.echo(note, err=True)
     ((label, engine),) = named_engines([encoder], device, trust).items()
-    published = published_rows(name or "", rank_list(ranks or task.ranks))
+    published = published_rows("" if protocol else name or "", rank_list(ranks or task.ranks))
     ks = rank_list(ranks) if ranks else reranked_ranks(rank_list(task.ranks), engine, rerank)
     answers = retrieve_reranked(task, engine, label, max(DEPTH, *ks), rerank, small_local)
     if len(answers) > len(task.directions):
         comparison = compare_answers(answers, ks, published, f"{label}, re-ranked")
     else:
         comparison = Comparison([*recall_rows(answers, ks), *published], [])
-    _print(comparison, ks, name or task.title, as_json, as_csv, as_markdown)
+    subject = task.title if name is None or protocol else name
+    _print(comparison, ks, subject, as_json, as_csv, as_markdown, {"protocol": chosen.protocol} if protocol else {})
 
 
 @app.command()
@@ -266,13 +288,20 @@ def _report(
 
 
 def _print(
-    comparison: "Comparison", ks: Sequence[int], subject: str, as_json: bool, as_csv: bool, as_markdown: bool
+    comparison: "Comparison",
+    ks: Sequence[int],
+    subject: str,
+    as_json: bool,
+    as_csv: bool,
+    as_markdown: bool,
+    more: Mapping[str, object] | None = None,
 ) -> None:
+    """Prints a comparison; `more` goes into its JSON."""
     from daco_bench.recall import comparison_files, table
     from daco_bench.report import text_table
 
     if as_json:
-        typer.echo(json.dumps(comparison_files.to_json(comparison, subject), indent=2))
+        typer.echo(json.dumps(comparison_files.to_json(comparison, subject) | dict(more or {}), indent=2))
     elif as_csv:
         typer.echo(table.to_csv(comparison.rows, ks, subject), nl=False)
     elif as_markdown:

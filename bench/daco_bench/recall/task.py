@@ -38,6 +38,7 @@ class Task:
         groups: (images,) a number that photographs of the same place share.
         ranks: the k that are usual for it, with commas.
         folders: which hold the images, at any depth, and what is known of their positions.
+        all_count: whether a query without a right answer counts, as a miss.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Task:
     groups: Rows
     ranks: str
     folders: tuple[Path, ...]
+    all_count: bool = False
 
     def retrieve(self, engine: Engine, method: str, depth: int = DEPTH) -> list[Retrieval]:
         """The encoder's answers in each direction, the first `depth` of each query.
@@ -99,8 +101,9 @@ class Task:
             best = best_first(similarities, depth)
             order[block], scores[block] = asked[best], np.take_along_axis(similarities, best, axis=1)
             right[block] = np.take_along_axis(correct, best, axis=1)
-            answerable[block] = correct.any(axis=1)
-            for number in np.flatnonzero(answerable[block]):
+            has_answer = correct.any(axis=1)
+            answerable[block] = has_answer | self.all_count
+            for number in np.flatnonzero(has_answer):
                 # query by query: a second table of this size would double the memory
                 own, same_place = similarities[number], np.flatnonzero(correct[number])
                 found = same_place[own[same_place].argmax()]
@@ -140,7 +143,10 @@ def find_task(
         sides = [_Side.of(database), _Side.of(queries)]
         if metres is not None or all(side.images and not side.missing for side in sides):
             return _distance_task(sides, PLACE_METRES if metres is None else metres)
-        if pair_by_name(_some(list_images(database), database), _some(list_images(queries), queries)) is None:
+        if (
+            pair_by_name(some_images(list_images(database), database), some_images(list_images(queries), queries))
+            is None
+        ):
             raise UsageError(
                 f"Nothing says which photographs of {queries} and {database} show the same place: they have neither"
                 f" positions nor the same names. If both are frames of one route in the order of their names, add"
@@ -186,7 +192,7 @@ def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
     """
     places = []
     for side in sides:
-        _some(side.images, side.folder)
+        some_images(side.images, side.folder)
         if side.missing:
             raise UsageError(
                 f"{len(side.missing)} of {len(side.images)} photographs of {side.folder} have no position,"
@@ -203,7 +209,7 @@ def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
     asking = np.arange(len(database.images), len(places))
     first = [asking[near(rows, asking).argmax(axis=1)] for rows in blocks(asking)]  # the first query of the same place
     groups = np.concatenate([np.arange(len(database.images)), *first])
-    return _two_folders(database.folder, queries.folder, f"within {metres:g} m", USUAL_RANKS, images, near, groups)
+    return two_folders_task(database.folder, queries.folder, f"within {metres:g} m", USUAL_RANKS, images, near, groups)
 
 
 def frames_task(database: Path, queries: Path, frames: int) -> Task:
@@ -217,11 +223,11 @@ def frames_task(database: Path, queries: Path, frames: int) -> Task:
         DacoError: a folder holds no images.
     """
     sides = [
-        sorted(_some(list_images(folder), folder), key=lambda image: natural_key(image.stem))
+        sorted(some_images(list_images(folder), folder), key=lambda image: natural_key(image.stem))
         for folder in (database, queries)
     ]
     numbers = np.concatenate([np.arange(len(side)) for side in sides])
-    return _two_folders(
+    return two_folders_task(
         database,
         queries,
         f"within {frames} frames",
@@ -251,7 +257,7 @@ class _Side:
         return [image for image in self.images if image not in self.located]
 
 
-def _two_folders(
+def two_folders_task(
     database: Path,
     queries: Path,
     rule: str,
@@ -259,14 +265,25 @@ def _two_folders(
     sides: list[list[Path]],
     correct: SamePlace,
     groups: Rows,
+    all_count: bool = False,
 ) -> Task:
+    """The photographs of one folder asked in those of another.
+
+    Args:
+        rule: what counts as right, in words.
+        sides: the images of the database, then those of the queries, which are numbered in this order.
+        correct, groups, ranks, all_count: as `Task` has them.
+    """
     images = [*sides[0], *sides[1]]
     rows = np.arange(len(images))
     ways = {f"{queries.name}->{database.name}": (rows[len(sides[0]) :], rows[: len(sides[0])])}
-    return Task(f"{queries} in {database}, {rule}", images, ways, correct, groups, ranks, (database, queries))
+    return Task(
+        f"{queries} in {database}, {rule}", images, ways, correct, groups, ranks, (database, queries), all_count
+    )
 
 
-def _some(images: list[Path], folder: Path) -> list[Path]:
+def some_images(images: list[Path], folder: Path) -> list[Path]:
+    """The images. Raises NotFound where there are none."""
     if not images:
         raise NotFound(f"{folder} holds no images.")
     return images

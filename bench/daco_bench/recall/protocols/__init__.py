@@ -1,0 +1,1 @@
+"""Whose answers are right: the published protocols of the field's data sets, and lists of right answers."""
