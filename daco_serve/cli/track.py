@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,7 +63,7 @@ def track(
     from daco_core.photographs.images import list_images_below
     from daco_core.photographs.natural_order import natural_key
     from daco_serve.client.client import Client, Refused
-    from daco_serve.client.track import TrackFrame
+    from daco_serve.client.track import Tracked, TrackFrame, final_states
     from daco_serve.http.track_schemas import MOST_SMOOTHED, FrameHeader, SmoothedTrack, TrackSettings
 
     check_suffix("--out", out, FORMS)
@@ -78,26 +78,20 @@ def track(
         )
     frames = [TrackFrame(file, FrameHeader(timestamp=number * seconds)) for number, file in enumerate(files)]
     settings = TrackSettings(speed=speed, step_seconds=seconds, drop=False, smooth=smooth, k=1)
-    used: list[int] = []
-    states: list[TrackState] = []
-    with Client(url, key, index) as client:
-        bar = tqdm(total=len(files), desc="following", unit=" frames", delay=2)
-        for answer in client.track(frames, settings):
-            if isinstance(answer, SmoothedTrack):
-                # the last ones, where the index has changed meanwhile
-                states = [*states[: len(states) - len(answer.frames)], *answer.frames]
-                continue
-            number = bar.n
-            bar.update()
+    bar = tqdm(total=len(files), desc="following", unit=" frames", delay=2)
+
+    def counted(answers: Iterable[Tracked]) -> Iterator[Tracked]:
+        for answer in answers:
             if isinstance(answer, Refused):
-                typer.echo(f"{files[number]}: {answer}", err=True)
-                continue
-            used.append(number)
-            states.append(answer.track)
-        bar.close()
-    if not used:
+                typer.echo(f"{files[bar.n]}: {answer}", err=True)
+            bar.update(not isinstance(answer, SmoothedTrack))
+            yield answer
+
+    with Client(url, key, index) as client, bar:
+        states = final_states(counted(client.track(frames, settings)))
+    rows = [(number, number * seconds, state) for number, state in enumerate(states) if not isinstance(state, Refused)]
+    if not rows:
         raise typer.Exit(1)
-    rows = list(zip(used, (number * seconds for number in used), states, strict=True))
     placed = [state.location for _, _, state in rows if state.location is not None]
     if placed and out.suffix.lower() != ".csv" and all(location.latitude is None for location in placed):
         raise UsageError(
@@ -106,7 +100,7 @@ def track(
     write_text(out, WRITERS[out.suffix.lower()](rows))
     found = sum(state.status == "tracking" for _, _, state in rows)
     typer.echo(f"{out}: {len(rows)} frames, {found} of them placed.")
-    if len(used) < len(files):
+    if len(rows) < len(files):
         raise typer.Exit(1)
 
 

@@ -34,7 +34,7 @@ from daco_serve.http.schemas import (
 
 if TYPE_CHECKING:
     from daco_serve.client.track import TrackFrame
-    from daco_serve.http.track_schemas import SmoothedTrack, TrackAnswer, TrackSettings
+    from daco_serve.http.track_schemas import SequenceAnswer, SequenceRequest, SmoothedTrack, TrackAnswer, TrackSettings
 
 TIMEOUT_SECONDS = 60.0
 PATIENCE_SECONDS = 120.0
@@ -65,7 +65,7 @@ class Unreachable(DacoError):
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
     """One request, as either client sends it; `subject` begins the sentence of an error."""
 
     method: str
@@ -113,9 +113,9 @@ class _Shared:
 
     def _query(
         self, photograph: Photograph, k: int | None, prior: Prior | None, rerank: int | None, cells: bool
-    ) -> _Request:
+    ) -> Request:
         name, content = read_photograph(photograph)
-        return _Request(
+        return Request(
             "POST", "/v1/query", self._parameters(k, prior, rerank, cells), f"{name}: " if name else "", content
         )
 
@@ -124,7 +124,7 @@ class _Shared:
         photographs: Iterable[Photograph],
         parameters: dict[str, str | int],
         limits: RequestLimits,
-    ) -> Iterator["_Request | Refused"]:
+    ) -> Iterator["Request | Refused"]:
         """Requests that the server accepts, and in their places the photographs that it would not; in order."""
         most = min(BATCH_PHOTOGRAPHS, limits.batch_photographs)
         most_bytes = min(BATCH_BYTES, limits.batch_bytes)
@@ -135,7 +135,7 @@ class _Shared:
             size = _size(photograph)
             fits = size <= largest
             if files and (not fits or len(files) == most or size > room):
-                yield _Request("POST", "/v1/query/batch", parameters, files=files)
+                yield Request("POST", "/v1/query/batch", parameters, files=files)
                 files, room = [], most_bytes
             if fits:
                 name, content = read_photograph(photograph)
@@ -146,7 +146,7 @@ class _Shared:
                 reason = f"it has {size} bytes, and the server accepts at most {largest}."
                 yield Refused(name + reason, "image_too_large", None)
         if files:
-            yield _Request("POST", "/v1/query/batch", parameters, files=files)
+            yield Request("POST", "/v1/query/batch", parameters, files=files)
 
     def _parameters(self, k: int | None, prior: Prior | None, rerank: int | None, cells: bool) -> dict[str, str | int]:
         parameters: dict[str, str | int] = {}
@@ -162,14 +162,14 @@ class _Shared:
             parameters["prior"] = f"{prior.latitude},{prior.longitude},{prior.metres}"
         return parameters
 
-    def _answer(self, request: _Request, response: httpx.Response, kind: type[Answer]) -> Answer:
+    def _answer(self, request: Request, response: httpx.Response, kind: type[Answer]) -> Answer:
         self._check(request, response)
         try:
             return kind.model_validate_json(response.content)
         except ValidationError as error:
             raise Unreachable(f"What answers at {self.url} is not a daco-serve server.") from error
 
-    def _check(self, request: _Request, response: httpx.Response) -> None:
+    def _check(self, request: Request, response: httpx.Response) -> None:
         if response.is_success:
             return
         try:
@@ -274,6 +274,24 @@ class Client(_Shared):
 
         return track(self, frames, settings)
 
+    def query_sequence(
+        self, frames: "Iterable[Photograph | TrackFrame]", settings: "SequenceRequest | None" = None
+    ) -> "SequenceAnswer":
+        """Where one camera was in each of some frames, as all of them say together.
+
+        Args:
+            frames: in their order, at most as many as the server accepts in one request (`limits().batch_photographs`);
+                `track` follows longer sequences.
+            settings: speed, and seconds between two frames; its `frames` are made of those given.
+
+        Raises: as `query`, and UsageError where there are too many frames.
+        """
+        from daco_serve.client.track import sequence_request
+        from daco_serve.http.track_schemas import SequenceAnswer
+
+        request = sequence_request(frames, settings, self.index, self.limits())
+        return self._answer(request, self._send(request), SequenceAnswer)
+
     def indexes(self) -> list[IndexAnswer]:
         """The indexes of the server. Raises as `query`."""
         return self._overview().indexes
@@ -285,7 +303,7 @@ class Client(_Shared):
         return self._limits
 
     def _overview(self) -> IndexesAnswer:
-        request = _Request("GET", "/v1/indexes", {})
+        request = Request("GET", "/v1/indexes", {})
         return self._answer(request, self._send(request), IndexesAnswer)
 
     def reference_image(self, match: Match, width: int | None = None) -> bytes:
@@ -295,7 +313,7 @@ class Client(_Shared):
         self._check(request, response)
         return response.content
 
-    def _send(self, request: _Request) -> httpx.Response:
+    def _send(self, request: Request) -> httpx.Response:
         patience = self.patience
         while True:
             try:
@@ -371,7 +389,7 @@ class AsyncClient(_Shared):
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def _answers(self, request: _Request | Refused) -> list[QueryAnswer | Refused]:
+    async def _answers(self, request: Request | Refused) -> list[QueryAnswer | Refused]:
         if isinstance(request, Refused):
             return [request]
         return list(_items(self._answer(request, await self._send(request), BatchAnswer)))
@@ -386,6 +404,16 @@ class AsyncClient(_Shared):
 
         return track_async(self, frames, settings)
 
+    async def query_sequence(
+        self, frames: "Iterable[Photograph | TrackFrame]", settings: "SequenceRequest | None" = None
+    ) -> "SequenceAnswer":
+        """As `Client.query_sequence`."""
+        from daco_serve.client.track import sequence_request
+        from daco_serve.http.track_schemas import SequenceAnswer
+
+        request = await asyncio.to_thread(sequence_request, frames, settings, self.index, await self.limits())
+        return self._answer(request, await self._send(request), SequenceAnswer)
+
     async def indexes(self) -> list[IndexAnswer]:
         """As `Client.indexes`."""
         return (await self._overview()).indexes
@@ -397,7 +425,7 @@ class AsyncClient(_Shared):
         return self._limits
 
     async def _overview(self) -> IndexesAnswer:
-        request = _Request("GET", "/v1/indexes", {})
+        request = Request("GET", "/v1/indexes", {})
         return self._answer(request, await self._send(request), IndexesAnswer)
 
     async def reference_image(self, match: Match, width: int | None = None) -> bytes:
@@ -407,7 +435,7 @@ class AsyncClient(_Shared):
         self._check(request, response)
         return response.content
 
-    async def _send(self, request: _Request) -> httpx.Response:
+    async def _send(self, request: Request) -> httpx.Response:
         patience = self.patience
         while True:
             try:
@@ -449,12 +477,12 @@ def _items(batch: BatchAnswer) -> Iterator[QueryAnswer | Refused]:
             yield Refused(f"{item.name}: {item.error.message}", item.error.code, None)
 
 
-def _image_request(match: Match, width: int | None) -> _Request:
+def _image_request(match: Match, width: int | None) -> Request:
     address = httpx.URL(match.image)
     parameters: dict[str, str | int] = dict(address.params)
     if width is not None:
         parameters["width"] = width
-    return _Request("GET", address.path, parameters)
+    return Request("GET", address.path, parameters)
 
 
 def _wait(response: httpx.Response) -> float | None:

@@ -11,10 +11,18 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
-from daco_core.errors import MissingExtra
-from daco_serve.client.client import AsyncClient, Client, Photograph, Refused, Unreachable, read_photograph
-from daco_serve.http.schemas import ErrorAnswer
-from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackFailure, TrackSettings
+from daco_core.errors import MissingExtra, UsageError
+from daco_serve.client.client import AsyncClient, Client, Photograph, Refused, Request, Unreachable, read_photograph
+from daco_serve.http.schemas import ErrorAnswer, RequestLimits
+from daco_serve.http.track_schemas import (
+    FrameHeader,
+    SequenceRequest,
+    SmoothedTrack,
+    TrackAnswer,
+    TrackFailure,
+    TrackSettings,
+    TrackState,
+)
 
 ANSWER_SECONDS = 60.0
 
@@ -86,6 +94,46 @@ async def track_async(
             if settings.smooth:
                 await connection.send('{"type": "finish"}')
                 yield await answer()
+
+
+def final_states(answers: Iterable[Tracked]) -> list[TrackState | Refused]:
+    """Of the answers to a whole track, the last word on each frame: smoothed, where that was asked for."""
+    states: list[TrackState | Refused] = []
+    for answer in answers:
+        if isinstance(answer, SmoothedTrack):
+            # the last ones, where the index has changed meanwhile
+            used = [number for number, state in enumerate(states) if isinstance(state, TrackState)]
+            for number, state in zip(used[len(used) - len(answer.frames) :], answer.frames, strict=True):
+                states[number] = state
+        else:
+            states.append(answer if isinstance(answer, Refused) else answer.track)
+    return states
+
+
+def sequence_request(
+    frames: Iterable[Photograph | TrackFrame],
+    settings: SequenceRequest | None,
+    index: str | None,
+    limits: RequestLimits,
+) -> Request:
+    """The request of `query_sequence`.
+
+    Raises:
+        UsageError: there are no frames, or too many for one request.
+    """
+    whole = [frame if isinstance(frame, TrackFrame) else TrackFrame(frame, FrameHeader()) for frame in frames]
+    if not 0 < len(whole) <= limits.batch_photographs:
+        raise UsageError(
+            f"One request has 1 to {limits.batch_photographs} frames, and not {len(whole)}; track follows longer"
+            " sequences."
+        )
+    settings = (settings or SequenceRequest()).model_copy(update={"frames": [frame.header for frame in whole]})
+    files = []
+    for frame in whole:
+        name, content = read_photograph(frame.photograph)
+        files.append(("image", (name or "photograph", content)))
+    files.append(("sequence", ("sequence.json", settings.model_dump_json(exclude_unset=True).encode())))
+    return Request("POST", "/v1/query/sequence", {} if index is None else {"index": index}, files=files)
 
 
 async def _each(

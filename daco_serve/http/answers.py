@@ -10,9 +10,10 @@ from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Answer, EstimatedLocation, IndexSummary, SearchArea
 from daco_serve.engine.service import Service
-from daco_serve.engine.tracking import TrackEstimate
+from daco_serve.engine.tracking import Odometry, TrackEstimate
+from daco_serve.engine.tracking.session import Frame
 from daco_serve.http.schemas import IndexState, LocalPosition, Location, Match, MatchedCell, Prior, QueryAnswer, Timings
-from daco_serve.http.track_schemas import TrackLocation, TrackState
+from daco_serve.http.track_schemas import FrameHeader, TrackLocation, TrackState
 
 
 def query_answer(answer: Answer, service: Service) -> QueryAnswer:
@@ -91,6 +92,12 @@ def index_state(summary: IndexSummary) -> IndexState:
 def search_area(prior: Prior | None) -> SearchArea | None:
     """Where the engine is to look."""
     return None if prior is None else SearchArea(prior.latitude, prior.longitude, prior.metres)
+
+
+def track_frame(content: bytes, header: FrameHeader) -> Frame:
+    """A frame for the engine."""
+    odometry = None if header.odometry is None else Odometry(**header.odometry.model_dump())
+    return Frame(content, header.timestamp, odometry, search_area(header.prior))
 
 
 def image_address(service: Service, index: str, reference: int) -> str:

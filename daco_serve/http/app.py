@@ -21,7 +21,8 @@ from daco_serve.engine.service import Service
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
 from daco_serve.http.refusals import Refusal, documented, envelope, forget_frames
-from daco_serve.http.routes import geopose, health, indexes, metrics, query, references, track
+from daco_serve.http.routes import geopose, health, indexes, metrics, query, references, sequence, track
+from daco_serve.http.tracking.places import Tracks
 from daco_serve.http.uploads.admission import Admission
 from daco_serve.operation.settings import ServeSettings
 from daco_serve.operation.tiles import attribution
@@ -58,8 +59,8 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     )
     app.state.service = service
     app.state.admission = Admission(settings)
-    app.state.tracks = track.Tracks(settings.max_tracks)
-    for resource in (query, indexes, references, geopose):
+    app.state.tracks = Tracks(settings.max_tracks)
+    for resource in (query, sequence, indexes, references, geopose):
         app.include_router(resource.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(health.router)

@@ -1,12 +1,15 @@
 """What a request can be refused for: one code, one status, one envelope for every error."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from daco_serve.http.schemas import ErrorAnswer, ErrorDetail
+
+Model = TypeVar("Model", bound=BaseModel)
 
 # code -> (HTTP status, the sentence that stands as its example in the OpenAPI document)
 REFUSALS: dict[str, tuple[int, str]] = {
@@ -48,6 +51,10 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "too_many_requests": (429, "No more than 120 of these in 1 minute: try again in 7 s."),
     "too_busy": (503, "The server is at its capacity: try again in a second."),
     "upload_gave_way": (503, "Others waited for this upload, which was slow or one of many: try again in a second."),
+    "track_gave_way": (
+        503,
+        "Others waited, and this client has several cameras: try again in a second.",
+    ),
     "upload_memory_full": (503, "The server holds all the bytes of photographs that it can: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),
     "index_unavailable": (
@@ -87,6 +94,20 @@ class Refusal(Exception):
     def response(self) -> JSONResponse:
         """The refusal as the server sends it."""
         return envelope(self.status, self.code, self.message, {**HEADERS.get(self.status, {}), **self.headers})
+
+
+def validated(kind: type[Model], given: Mapping[str, Any]) -> Model:
+    """What a client sent as JSON, as the schema has it.
+
+    Raises:
+        Refusal: invalid_request, with the name of the first field that is wrong.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise Refusal("invalid_request", f"{name}: {first['msg']}.") from None
 
 
 def forget_frames(error: BaseException) -> None:

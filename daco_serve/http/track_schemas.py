@@ -58,6 +58,30 @@ class FrameHeader(Schema):
     prior: Prior | None = None
 
 
+class SequenceRequest(Schema):
+    """The field `sequence` of `/v1/query/sequence`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    speed: float = Field(default=15.0, gt=0, le=1000, description="The most metres a second, without odometry.")
+    seconds: float = Field(default=1.0, gt=0, le=86400, description="Between two frames without timestamps.")
+    step_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=3600,
+        description="On a map without positions: the time in which a camera usually passes one reference.",
+    )
+    smooth: bool = Field(
+        default=True,
+        description="Whether each frame is estimated from all frames; else from the frames up to it.",
+    )
+    k: int = Field(default=1, ge=1, le=100, description="Matches in what a frame alone says.")
+    frames: list[FrameHeader] | None = Field(
+        default=None,
+        description="One for each photograph, in their order; timestamps of all of them or of none.",
+    )
+
+
 class TrackLocation(Schema):
     """Where the camera is: on the earth, in a local frame, or in both."""
 
@@ -119,3 +143,23 @@ class SmoothedTrack(Schema):
     type: Literal["finished"] = "finished"
     frames: list[TrackState]
     path: list[int | None] = Field(description="The likeliest sequence of reference photographs, by id.")
+
+
+class SequenceFrame(Schema):
+    """What became of one frame of a sequence: an estimate, or an error."""
+
+    name: str | None = Field(description="Of the file, as its sender gave it.")
+    timestamp: float | None
+    track: TrackState | None = Field(description="The estimate from all frames, or from those up to it.")
+    reference: int | None = Field(
+        description="Its reference photograph, by id, in the likeliest sequence of them; null where that is off the"
+        " map, or without `smooth`."
+    )
+    single: QueryAnswer | None = Field(description="What this frame alone says.")
+    error: ErrorDetail | None = Field(description="Why the frame was not used; the others are tracked without it.")
+
+
+class SequenceAnswer(Schema):
+    """One for each frame, in their order."""
+
+    frames: list[SequenceFrame]

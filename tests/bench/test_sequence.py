@@ -1,6 +1,7 @@
 """Promises of `daco-bench sequence`: each method is judged alike, and a sequence helps where frames are weak."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_bench.cli.main import app
-from daco_bench.sequence.ride import METHODS, Ride
+from daco_bench.sequence.ride import METHODS, Ride, measure_sequence
 from daco_index.build import BuildOptions, build_index
 from daco_index.search.catalog import Entry
 from daco_serve.engine.tracking import Motion, States
@@ -61,3 +62,15 @@ def test_the_command_reports_a_ride(frames: Path, small_encoder: Path, tmp_path:
     refused = CliRunner().invoke(app, words)
     assert refused.exit_code != 0
     assert "--frames" in str(refused.exception)
+
+
+def test_a_frame_that_cannot_be_read_does_not_shift_the_others(
+    frames: Path, small_encoder: Path, tmp_path: Path
+) -> None:
+    build_index(str(frames), str(small_encoder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
+    ridden = tmp_path / "ride"
+    shutil.copytree(frames, ridden)
+    (ridden / "3.png").write_bytes(b"rubbish")
+    report = measure_sequence(tmp_path / "map", str(ridden), frames=0, device="cpu", progress=False)
+    assert report.frames == 23
+    assert report.right["single frame"] == 1.0

@@ -4,7 +4,7 @@ import csv
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from daco_serve.client.track import TrackFrame
 from daco_serve.engine.query_embedding import Describer
 from daco_serve.engine.tracking import FrameEvidence, Odometry, States, Tracker, TrackEstimate
 from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackSettings
+from daco_serve.http.tracking import conversation
+from daco_serve.http.tracking.conversation import MOST_FAILURES
 from daco_serve.operation.keys import KeyFile
 
 from .conftest import hosted
@@ -121,6 +123,21 @@ def test_only_rubbish_ends_the_connection(own_server: str) -> None:
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1003
 
 
+def test_what_the_client_is_not_to_blame_for_does_not_end_the_connection(
+    index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph = (photographs / "1.png").read_bytes()
+    with hosted(index, rate_limit="2/minute") as address, follow(address) as track:
+        codes = [ask(track, photograph).get("error", {}).get("code") for _ in range(2 + 2 * MOST_FAILURES)]
+        assert codes == [None, None] + 2 * MOST_FAILURES * ["too_many_requests"]
+    with hosted(index) as address, follow(address) as track:
+        with monkeypatch.context() as broken:
+            broken.setattr(Describer, "prepare", fail)
+            for _ in range(2 * MOST_FAILURES):
+                assert ask(track, photograph)["error"]["code"] == "internal_error"
+        assert ask(track, photograph)["frame"] == 1
+
+
 def test_silence_and_frames_that_are_too_large_end_the_connection(own_server: str) -> None:
     with follow(own_server) as track:
         with pytest.raises(ConnectionClosed) as closed:
@@ -151,6 +168,31 @@ def test_no_more_cameras_than_allowed_are_followed_and_places_come_free(own_serv
             except InvalidStatus:
                 assert time.monotonic() < until
                 time.sleep(0.1)
+
+
+def test_who_has_several_cameras_gives_a_place_back_to_who_has_none(
+    index: Path, photographs: Path, tmp_path: Path
+) -> None:
+    keys = KeyFile(tmp_path / "keys.json")
+    fleet, robot, other = (
+        {"additional_headers": {"Authorization": f"Bearer {keys.add(name)}"}} for name in ("fleet", "robot", "other")
+    )
+    photograph = (photographs / "1.png").read_bytes()
+    with hosted(index, keys=keys.path, max_tracks=3) as address, ExitStack() as stack:
+        cameras = [stack.enter_context(follow(address, **fleet)) for _ in range(3)]
+        for camera in cameras:
+            ask(camera, photograph)
+        assert ask(stack.enter_context(follow(address, **robot)), photograph)["type"] == "answer"
+        assert json.loads(cameras[2].recv(timeout=20))["error"]["code"] == "track_gave_way"  # the newest
+        with pytest.raises(ConnectionClosed) as closed:
+            cameras[2].recv(timeout=20)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+        assert ask(cameras[0], photograph)["frame"] == 2
+        ask(stack.enter_context(follow(address, **other)), photograph)
+        assert json.loads(cameras[1].recv(timeout=20))["error"]["code"] == "track_gave_way"
+        for someone in (fleet, robot, other):  # now all have one each
+            with pytest.raises(InvalidStatus), follow(address, **someone):
+                pass
 
 
 def test_an_unknown_index_and_another_address_are_no_tracks(own_server: str) -> None:
@@ -293,6 +335,102 @@ def test_times_as_far_apart_as_numbers_can_be_do_no_harm(
             track.send(json.dumps({"type": "frame", "timestamp": timestamp}))
             assert ask(track, (photographs / "1.png").read_bytes())["type"] == "answer"
     assert times == [0, 86400, 0, 86400]
+
+
+def test_frames_with_and_without_a_time_are_not_mixed_on_one_clock(
+    own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = []
+
+    def update(tracker: Tracker, evidence: FrameEvidence, seconds: float, odometry: Odometry | None) -> TrackEstimate:
+        times.append(seconds)
+        return original(tracker, evidence, seconds, odometry)
+
+    original = Tracker.update
+    monkeypatch.setattr(Tracker, "update", update)
+    with follow(own_server) as track:
+        for timestamp in (1000.0, 1030.0, None, None, 2000.0, 2004.0):
+            if timestamp is not None:
+                track.send(json.dumps({"type": "frame", "timestamp": timestamp}))
+            ask(track, (photographs / "1.png").read_bytes())
+    assert times[:2] == [0.0, 30.0] and times[5] == 4.0
+    assert all(0 < seconds < 20 for seconds in times[2:5])  # as they arrived
+
+
+def test_a_frame_that_waits_counts_as_an_upload_until_it_is_answered(
+    index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    original = Describer.prepare
+
+    def prepare(describer: Describer, *given: Any) -> Any:
+        begun.set()
+        assert go_on.wait(20)
+        return original(describer, *given)
+
+    small = (photographs / "1.png").read_bytes()
+    large = small + bytes(400_000 - len(small))
+    sizes = {"max_upload_bytes": 500_000, "max_batch_bytes": 1_000_000, "upload_memory": 1_500_000}
+    with hosted(index, **sizes) as address, follow(address) as track, follow(address) as second:
+        before = metric(address, "daco_upload_bytes")
+        monkeypatch.setattr(Describer, "prepare", prepare)
+        track.send(large)
+        assert begun.wait(20)
+        for _ in range(3):  # of which the newest waits
+            track.send(large)
+        second.send(large)
+        wait_until(lambda: metric(address, "daco_upload_bytes") == before + 3 * len(large))
+        second.send(large)
+        time.sleep(0.2)
+        assert metric(address, "daco_upload_bytes") == before + 3 * len(large)
+        go_on.set()
+        assert json.loads(second.recv(timeout=20))["type"] == "answer"
+        assert json.loads(second.recv(timeout=20))["error"]["code"] == "upload_memory_full"
+        for _ in range(2):
+            answer = json.loads(track.recv(timeout=20))
+        assert answer["dropped"] == 2
+        wait_until(lambda: metric(address, "daco_upload_bytes") == before)
+
+
+@pytest.mark.parametrize("kind", ["killed", "slow", "rubbish", "killed while it is answered"])
+def test_a_bad_client_leaves_the_server_as_it_was(
+    index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    photograph = (photographs / "1.png").read_bytes()
+    monkeypatch.setattr(conversation, "SEND_SECONDS", 0.5)
+    with hosted(index, max_tracks=1, track_idle_seconds=1.0) as address:
+        names = ("daco_upload_bytes", "daco_queries_in_work", "daco_tracks")
+        before = [metric(address, name) for name in names]
+        track = follow(address).__enter__()
+        if kind == "killed":
+            ask(track, photograph)
+            track.socket.close()
+        elif kind == "killed while it is answered":
+            for _ in range(5):
+                track.send(photograph)
+            track.socket.close()
+        elif kind == "slow":  # half a frame, and then nothing
+            track.socket.sendall(b"\x82\xfe\xff\xff" + bytes(4) + b"half a frame")
+        else:
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    ask(track, b"rubbish")
+        wait_until(lambda: [metric(address, name) for name in names] == before)
+        with follow(address) as other:
+            assert ask(other, photograph)["track"]["status"] == "tracking"
+        assert httpx.post(f"{address}/v1/query", content=photograph).status_code == 200
+
+
+def metric(address: str, name: str) -> float:
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_the_motion_of_a_frame_that_cannot_be_used_is_not_lost(

@@ -253,3 +253,34 @@ def test_a_long_track_remembers_its_newest_frames(monkeypatch: pytest.MonkeyPatc
     assert 2 <= len(path) < 40
     assert path == list(range(140 - len(path), 140))
     assert len(tracker.smoothed()) == len(path)
+
+
+def test_a_frame_that_says_nothing_of_the_map_keeps_the_belief_that_the_camera_is_off_it() -> None:
+    tracker = Tracker(street(60))
+    for _ in range(6):
+        off = tracker.update(frame(60, others=0.3, on_map=0.03))
+    assert off.status == "not_on_map"
+    limited = FrameEvidence(np.array([110, 111, 112]), np.array([0.5, 0.5, 0.5]), limited=True)
+    assert tracker.update(limited).status == "not_on_map"
+    for number in range(6):
+        back = tracker.update(frame(60, 10 + number, on_map=0.95))
+    assert back.status == "tracking"
+
+
+@pytest.mark.parametrize("on_map", [None, 0.9])
+def test_a_prior_that_holds_one_reference_says_that_the_camera_is_there(on_map: float | None) -> None:
+    tracker = Tracker(street(60))
+    for _ in range(3):
+        tracker.update(frame(60, on_map=on_map))  # that fit every place alike
+    estimate = tracker.update(FrameEvidence(np.array([130]), np.array([0.5]), limited=True))
+    assert estimate.place == "place 30"
+    assert estimate.status == "tracking"
+
+
+def test_a_wrong_prior_does_not_carry_a_track_away() -> None:
+    tracker = Tracker(street(60), Motion(speed=15))
+    for number in range(8):
+        tracker.update(frame(60, number))
+    tracker.update(FrameEvidence(np.array([150]), np.array([0.5]), limited=True))
+    estimate = tracker.update(frame(60, 9))
+    assert position(estimate.latitude) == pytest.approx(90, abs=15)

@@ -88,7 +88,10 @@ def measure_sequence(
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
     embedded = embed_files(query_engine(bundle, device), [truth.path for truth in truths], progress=progress)
-    order = sorted(range(len(embedded.kept)), key=lambda row: natural_key(str(truths[embedded.kept[row]].path)))
+    ride_order = sorted(range(len(truths)), key=lambda number: natural_key(str(truths[number].path)))
+    rank = {number: place for place, number in enumerate(ride_order)}  # also counts frames that cannot be read
+    order = sorted(range(len(embedded.kept)), key=lambda row: rank[embedded.kept[row]])
+    numbers = np.array([rank[embedded.kept[row]] for row in order])
     truths = [truths[embedded.kept[row]] for row in order]
     if len(truths) < 2 * WINDOW:
         raise UsageError(f"{queries} has {len(truths)} frames that can be read; a ride needs {2 * WINDOW}.")
@@ -98,7 +101,7 @@ def measure_sequence(
     ride = Ride(
         states,
         embedded.vectors[order] @ vectors.T,
-        _right(states, references, truths, frames),
+        _right(states, references, truths, numbers, frames),
         Motion(speed=speed, step_seconds=seconds),
         seconds,
     )
@@ -106,11 +109,15 @@ def measure_sequence(
 
 
 def _right(
-    states: States, references: Sequence[Entry], truths: Sequence[Reference], frames: int | None
+    states: States,
+    references: Sequence[Entry],
+    truths: Sequence[Reference],
+    numbers: NDArray[np.int64],
+    frames: int | None,
 ) -> NDArray[np.bool_]:
-    """Which references are right for which frame: (frames, references)."""
+    """Which references are right for which frame: (frames, references); `numbers` are those of the frames."""
     if frames is not None:
-        order: NDArray[np.bool_] = np.abs(states.rank[None] - np.arange(len(truths))[:, None]) <= frames
+        order: NDArray[np.bool_] = np.abs(states.rank[None] - numbers[:, None]) <= frames
         return order
     if not states.has_positions or not all(map(is_placed, truths)):
         raise UsageError("Frames or references have no positions: say with --frames within how many frames is right.")

@@ -32,6 +32,7 @@ CANDIDATES = 20  # of the likeliest states, around which a place is looked for
 ELSEWHERE = 0.5  # prior of a frame's own calibration for not being on the map
 FRESH = 0.3  # share of the newest step in the velocity of a track
 MOST_RATIO = 1e3  # by which one frame alone can speak for or against the map
+PRIOR_WRONG = 0.01  # probability that the camera is not in the area that a frame's prior names
 MOST_REMEMBERED_BYTES = 256 * 2**20  # of the frames of one track; the oldest are forgotten
 
 
@@ -42,12 +43,15 @@ class FrameEvidence:
     Args:
         ids: (k,), of the references most similar to it.
         similarities: (k,), their cosines; all other references count as similar as the last of these.
-        on_map: the calibrated probability that its place is on the map at all; None where nothing is calibrated.
+        on_map: the calibrated probability that its place is on the map at all; None where nothing is calibrated, or
+            the frame says nothing about that.
+        limited: whether the references were looked for in an area only; all others are then unlikely.
     """
 
     ids: NDArray[np.int64]
     similarities: NDArray[np.float64]
     on_map: float | None = None
+    limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ class Tracker:
         self._last: _Step | None = None
         self._velocity: Velocity | None = None
         self._before_last: TrackEstimate | None = None
+        self._calibrated = False  # whether any frame so far has said how likely the camera is on the map
 
     @property
     def states_held(self) -> int:
@@ -230,7 +235,7 @@ class Tracker:
         states, motion = self.states, self.motion
         seen = states.rows_of(evidence.ids)
         before = self._last
-        calibrated = evidence.on_map is not None
+        calibrated = self._calibrated = self._calibrated or evidence.on_map is not None
         leave, enter = (motion.leave, motion.enter) if calibrated else (0.0, 1.0)
         if before is None:
             source = target = np.empty(0, dtype=np.int64)
@@ -247,7 +252,7 @@ class Tracker:
         prior = np.bincount(where[: len(target)], mass, minlength=len(rows)).astype(np.float64)
         at = where[len(target) :]
         prior[at] += anywhere / states.count
-        likelihood, floor, off_likelihood = self._likelihoods(evidence, len(rows), at)
+        likelihood, floor, off_likelihood = self._likelihoods(evidence, len(rows), at, calibrated)
         weight = prior * likelihood
         rest = anywhere * (states.count - len(seen)) / states.count * floor
         lost = off * off_likelihood
@@ -293,16 +298,18 @@ class Tracker:
         self._velocity = tuple((1 - FRESH) * old + FRESH * new for old, new in zip(kept, now, strict=True))  # type: ignore[assignment]
 
     def _likelihoods(
-        self, evidence: FrameEvidence, count: int, at: NDArray[np.int64]
+        self, evidence: FrameEvidence, count: int, at: NDArray[np.int64], calibrated: bool
     ) -> tuple[NDArray[np.float64], float, float]:
         """Of the frame at each row, at every other reference, and off the map: 1 by definition, 0 where not calibrated.
 
         exp(s / T), scaled so that its mean over the map is the ratio by which the frame's own calibration speaks for
-        being on the map.
+        being on the map; 1 for a frame that says nothing about that.
         """
         best = float(evidence.similarities.max())
         values = np.exp((evidence.similarities - best) / self._temperature)
         floor = float(values.min()) if len(values) < self.states.count else 0.0
+        if evidence.limited:
+            floor = min(floor, PRIOR_WRONG * float(values.mean()))
         mean = (values.sum() + (self.states.count - len(values)) * floor) / self.states.count
         ratio = 1.0
         if evidence.on_map is not None:
@@ -311,7 +318,7 @@ class Tracker:
             ratio = min(max(ratio, 1 / MOST_RATIO), MOST_RATIO)
         likelihood = np.full(count, floor * ratio / mean)
         likelihood[at] = values * ratio / mean
-        return likelihood, floor * ratio / mean, 0.0 if evidence.on_map is None else 1.0
+        return likelihood, floor * ratio / mean, 1.0 if calibrated else 0.0
 
     def _before(self, count: int, step: _Step, later: "_Later") -> "_Later":
         """What a frame and all after it say of the states before it (the backward pass)."""

@@ -1,5 +1,6 @@
 """How a camera moves between two frames: to which references, with which probability."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,18 @@ class Odometry:
     turn: float = 0.0
     deviation_metres: float = 1.0
     deviation_degrees: float = 5.0
+
+    def then(self, second: "Odometry") -> "Odometry":
+        """Two motions, one after the other, as one."""
+        angle = math.radians(self.turn)
+        # the second is measured in a frame that the first has turned clockwise
+        return Odometry(
+            forward=self.forward + second.forward * math.cos(angle) + second.left * math.sin(angle),
+            left=self.left - second.forward * math.sin(angle) + second.left * math.cos(angle),
+            turn=self.turn + second.turn,
+            deviation_metres=math.hypot(self.deviation_metres, second.deviation_metres),
+            deviation_degrees=math.hypot(self.deviation_degrees, second.deviation_degrees),
+        )
 
 
 @dataclass(frozen=True)

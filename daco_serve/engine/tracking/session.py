@@ -33,6 +33,32 @@ class Frame:
     area: SearchArea | None = None
 
 
+async def look_up(service: Service, live: Live, frame: Frame, began: float, client: str) -> Answer:
+    """What a frame says alone, with as many matches as a track takes in.
+
+    Raises:
+        QueryError: it cannot be answered.
+    """
+    options = QueryOptions(k=CANDIDATES, area=frame.area, rerank=service.settings.usual_rerank)
+    return await service.answer(live, frame.upload, options, began, client)
+
+
+def evidence_of(answer: Answer, frame: Frame) -> FrameEvidence:
+    """What the filter takes in of an answer."""
+    matches = sorted(answer.matches, key=lambda match: -match.similarity)
+    return FrameEvidence(
+        np.array([match.entry.id for match in matches], dtype=np.int64),
+        np.array([match.similarity for match in matches]),
+        answer.estimate.on_map if frame.area is None else None,
+        limited=frame.area is not None,
+    )
+
+
+def both(first: Odometry | None, second: Odometry | None) -> Odometry | None:
+    """Two motions, one after the other, as one; None where either is not known."""
+    return None if first is None or second is None else first.then(second)
+
+
 class TrackSession:
     """Takes frames, and answers each with the track so far and with what the frame alone says.
 
@@ -55,7 +81,7 @@ class TrackSession:
         self._remember = remember
         self._live: Live = service.choose(index)
         self._tracker: Tracker | None = None
-        self._last: float | None = None
+        self._last: tuple[float | None, float] | None = None  # timestamp and arrival of the frame before
 
     @property
     def tracker(self) -> Tracker | None:
@@ -70,19 +96,22 @@ class TrackSession:
         """
         arrived = time.perf_counter()
         live = self._service.choose(self._index)
-        options = QueryOptions(k=CANDIDATES, area=frame.area, rerank=self._service.settings.usual_rerank)
-        answer = await self._service.answer(live, frame.upload, options, arrived, self._client)
+        answer = await look_up(self._service, live, frame, arrived, self._client)
         tracker = await self._tracker_of(live)
-        matches = sorted(answer.matches, key=lambda match: -match.similarity)
-        evidence = FrameEvidence(
-            np.array([match.entry.id for match in matches], dtype=np.int64),
-            np.array([match.similarity for match in matches]),
-            answer.estimate.on_map if frame.area is None else None,
-        )
-        now = arrived if frame.timestamp is None else frame.timestamp
-        seconds = min(max(0.0, now - self._last), MOST_SECONDS) if self._last is not None else 0.0
-        self._last = now
-        return await asyncio.to_thread(tracker.update, evidence, seconds, frame.odometry), answer
+        seconds = self._seconds(frame.timestamp, arrived)
+        estimate = await asyncio.to_thread(tracker.update, evidence_of(answer, frame), seconds, frame.odometry)
+        return estimate, answer
+
+    def _seconds(self, timestamp: float | None, arrived: float) -> float:
+        """Since the frame before: on the camera's clock where both frames have its time, else on ours."""
+        last, self._last = self._last, (timestamp, arrived)
+        if last is None:
+            return 0.0
+        last_timestamp, last_arrived = last
+        seconds = arrived - last_arrived
+        if timestamp is not None and last_timestamp is not None:
+            seconds = timestamp - last_timestamp
+        return min(max(0.0, seconds), MOST_SECONDS)
 
     async def _tracker_of(self, live: Live) -> Tracker:
         """The filter over the references that answer now; it keeps its belief when a new generation does."""

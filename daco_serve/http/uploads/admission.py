@@ -122,6 +122,20 @@ class Admission:
         finally:
             self._release(place)
 
+    def hold(self, connection: HTTPConnection, size: int) -> Place:
+        """Counts bytes that wait for a place, such as a frame of a track; until `let_go`.
+
+        Raises:
+            Refusal: there is no room for them, and no upload has to give way.
+        """
+        waiting = Place(self, client_of(connection.scope))
+        self.take(waiting, size)
+        return waiting
+
+    def let_go(self, waiting: Place) -> None:
+        """Of what was held."""
+        self._release(waiting)
+
     def take(self, place: Place, size: int) -> None:
         """Counts bytes of an upload.
 

@@ -21,7 +21,7 @@ class FormFile:
 
 
 class FormReader:
-    """Takes a form's bytes as they come; `files` are whole after `finish`.
+    """Takes a form's bytes as they come; `files`, and the `fields` beside them, are whole after `finish`.
 
     Text is UTF-8, whatever a `charset` says: RFC 7578 knows none for a form, and Python's codecs have some that no
     stranger should choose. What is not UTF-8 is replaced.
@@ -62,8 +62,10 @@ class FormReader:
         self._name = bytearray()
         self._value = bytearray()
         self._file: FormFile | None = None
+        self._field: bytearray | None = None
         self._finished = False
         self.files: list[FormFile] = []
+        self.fields: dict[str, bytearray] = {}
 
     def write(self, part: bytes) -> None:
         """Takes some bytes more.
@@ -90,10 +92,11 @@ class FormReader:
     def drop(self) -> None:
         """Lets go of what has come in."""
         self.files, self._file = [], None
+        self.fields, self._field = {}, None
 
     def _begin(self) -> None:
         self._disposition = bytearray()
-        self._file = None
+        self._file = self._field = None
 
     def _begin_header(self) -> None:
         self._name, self._value = bytearray(), bytearray()
@@ -123,15 +126,18 @@ class FormReader:
         self._fields += 1
         if self._fields > MOST_FIELDS:
             raise _broken(f"Too many fields. Maximum number of fields is {MOST_FIELDS}.")
+        self._field = self.fields[_text(options[b"name"])] = bytearray()
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._file is None:
             self._count(end - start)
+            if self._field is not None:
+                self._field += memoryview(data)[start:end]
         else:
             self._file.content += memoryview(data)[start:end]
 
     def _end(self) -> None:
-        self._file = None
+        self._file = self._field = None
 
     def _finish(self) -> None:
         self._finished = True

@@ -34,7 +34,7 @@ async def read_upload(request: Request, place: Place, max_bytes: int, seconds: f
     """
     too_large = Refusal("image_too_large", f"The photograph is larger than {max_bytes} bytes: send a smaller one.")
     if _is_form(request):
-        files = await _read_form(request, place, 1, max_bytes, too_large, seconds)
+        files, _ = await _read_form(request, place, 1, max_bytes, too_large, seconds)
         data = bytes(_photographs(files)[0].content)
         if len(data) > max_bytes:
             raise too_large
@@ -79,16 +79,31 @@ async def read_uploads(
     Raises:
         Refusal: it is no form, there are none or too many, all together are too large or too slow.
     """
+    uploads, _ = await read_uploads_and_field(request, place, most, max_bytes, max_each, seconds, None)
+    return uploads
+
+
+async def read_uploads_and_field(
+    request: Request, place: Place, most: int, max_bytes: int, max_each: int, seconds: float, field: str | None
+) -> tuple[list[Upload], bytes]:
+    """As `read_uploads`; and what the form has in a further field, sent as text or as a file, empty for nothing."""
     if not _is_form(request):
         raise Refusal("bad_form", f"Send several photographs as a form: curl -F {FIELD}=@one.jpg -F {FIELD}=@two.jpg")
     too_large = Refusal("image_too_large", f"The photographs are larger than {max_bytes} bytes in all: send fewer.")
-    files = await _read_form(request, place, most, max_bytes, too_large, seconds)
-    return [_one_of_several(file, max_each) for file in _photographs(files)]
+    files, fields = await _read_form(request, place, most + (field is not None), max_bytes, too_large, seconds)
+    photographs = _photographs(files)
+    if len(photographs) > most:
+        raise Refusal("bad_form", f"Too many photographs: one request may have {most}.")
+    content = b"".join(bytes(file.content) for file in files if file.field_name == field)
+    content = content or bytes(fields.get(field or "", b""))
+    if len(content) > OTHER_BYTES:
+        raise Refusal("json_too_large", f"The field '{field}' has more than {OTHER_BYTES} bytes.")
+    return [_one_of_several(file, max_each) for file in photographs], content
 
 
 async def _read_form(
     request: Request, place: Place, most: int, max_bytes: int, too_large: Refusal, seconds: float
-) -> list[FormFile]:
+) -> tuple[list[FormFile], dict[str, bytearray]]:
     limit = max_bytes + OTHER_BYTES
     reader = FormReader(request.headers.get("content-type", ""), most)
     await _refuse_stated(request, limit, too_large)
@@ -96,7 +111,8 @@ async def _read_form(
         async with place.reading(request, seconds) as parts:
             async for part in _limited(request, parts, limit, too_large):
                 reader.write(part)
-        return reader.finish()
+        fields = reader.fields
+        return reader.finish(), fields
     except BaseException:
         reader.drop()
         raise
