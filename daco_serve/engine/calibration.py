@@ -206,14 +206,16 @@ def find_calibration(index: Path, fingerprint: str, references: int, reranks: bo
 def find_prior(fingerprint: str) -> ActiveCalibration | None:
     """What the shipped encoder's answers are judged by where an index has no calibration; None for another encoder.
 
-    It was fitted on several sets of photographs at once (`daco-bench prior`), with the evidence of a re-ranking.
-
-    Raises:
-        DacoError: the file is damaged.
+    It was fitted on several sets of photographs at once (`daco-bench prior`), with the evidence of a re-ranking. A
+    damaged file counts as none, with a line in the log.
     """
-    if not PRIOR_FILE.is_file():
+    try:
+        if not PRIOR_FILE.is_file():
+            return None
+        prior = read_calibration(PRIOR_FILE)
+    except (DacoError, OSError) as error:
+        log.error("%s Install daco-serve again: until then answers are not calibrated.", error)
         return None
-    prior = read_calibration(PRIOR_FILE)
     return ActiveCalibration("prior", prior) if prior.encoder == fingerprint else None
 
 

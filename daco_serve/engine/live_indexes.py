@@ -100,7 +100,10 @@ class Live:
 
     @cached_property
     def _states(self) -> States:
-        return States(self.bundle.catalog.all())
+        try:
+            return States(self.bundle.catalog.all())
+        except DamagedIndex as error:
+            raise unreadable(self.name) from error
 
     @property
     def summary(self) -> IndexSummary:
@@ -168,32 +171,40 @@ class ServedIndex:
         self._searching.shutdown(wait=False)
 
     def _load(self) -> bool:
-        current = read_current(self.folder)
-        if (seen := (current, _changed(self.folder / CALIBRATION_FILE))) == self._seen:
+        # once, so that nothing is of another index where a symbolic link is exchanged meanwhile
+        folder = self.folder.resolve()
+        current = read_current(folder)
+        seen = current, _changed(folder / CALIBRATION_FILE)
+        bundle = self._live.bundle if self._live is not None else None
+        if bundle is None or self._seen is None or self._seen[0] != current or bundle.changed:
+            bundle = self._open(folder, current)
+        elif seen == self._seen:
             return False
-        if self._live is not None and self._seen is not None and self._seen[0] == current:
-            bundle = self._live.bundle
-        else:
-            bundle = self._open(current)
         running = self._engines.of(bundle)
-        self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
+        calibration = calibration_of(folder, bundle, self._settings.usual_rerank)
+        bundle.catalog.get([])  # which is held in memory from then on, unless it is large
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
-        calibration = calibration_of(self.folder, bundle, self._settings.usual_rerank)
         self._live = Live(self.name, bundle, running, calibration, self._searching)
+        self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
         return True
 
-    def _open(self, current: Current) -> Bundle:
+    def _open(self, folder: Path, current: Current) -> Bundle:
         """The generation on disk; one that could not be opened is tried again in a while, as all of it is hashed."""
         if self._failed is not None and self._failed[0] == current and monotonic() < self._failed[1]:
             raise self._failed[2]
         try:
-            return Bundle.open(self.folder, self._settings.trust, self._settings.gpu)
+            return Bundle.open(folder, self._settings.trust, self._settings.gpu)
         except StoreAway:
             raise
         except DacoError as error:
             self._failed = current, monotonic() + PAUSE * self._settings.reload_seconds, error
             raise
+
+
+def unreadable(name: str) -> QueryError:
+    """What a client is told where the files of an index that answered so far cannot be read; the log says more."""
+    return QueryError("index_unavailable", f"The index {name} cannot be read: its files are damaged or were changed.")
 
 
 def _changed(file: Path) -> int:

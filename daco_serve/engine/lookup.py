@@ -37,9 +37,6 @@ def calibration_of(index: Path, bundle: Bundle, rerank: int) -> ActiveCalibratio
 
     Args:
         rerank: how many candidates its queries have ranked again; 0 for none.
-
-    Raises:
-        DacoError: a file cannot be read, or is no calibration.
     """
     manifest = bundle.manifest
     reranks = bundle.local is not None and rerank > 0
@@ -63,6 +60,7 @@ def look_up(
 
     Raises:
         StoreAway: the vectors are in a server that does not answer.
+        DamagedIndex: what has to be read of the index's files was changed, or cannot be read.
     """
     matches = bundle.search(embedding.descriptors, max(options.k, MATCHES, options.rerank), only)[0]
     searched = time.perf_counter()

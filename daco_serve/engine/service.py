@@ -10,14 +10,14 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from daco_core.encoder.preparation import Prepared
-from daco_core.errors import DacoError, StoreAway
+from daco_core.errors import DacoError, DamagedIndex, StoreAway
 from daco_index.embedding.engines.engine import Embedding
 from daco_serve.engine.answers import Answer, IndexSummary, QueryError, QueryOptions, SearchArea, StageSeconds
 from daco_serve.engine.batching import QueueFull
 from daco_serve.engine.decoder_pool import TOO_BUSY, Decoders
 from daco_serve.engine.fair_turns import FairTurns
 from daco_serve.engine.index_names import find_indexes, passed_over
-from daco_serve.engine.live_indexes import NOT_READY, Engines, Live, ServedIndex
+from daco_serve.engine.live_indexes import NOT_READY, Engines, Live, ServedIndex, unreadable
 from daco_serve.engine.lookup import Lookup, look_up
 from daco_serve.engine.references.files import ReferenceFiles
 from daco_serve.operation import metrics
@@ -87,9 +87,11 @@ class Service:
         except Exception as error:
             raise QueryError("encoder_failed", ENCODER_FAILED) from error
         try:
-            await asyncio.get_running_loop().run_in_executor(live.searching, live.bundle.store.check)
+            await asyncio.get_running_loop().run_in_executor(live.searching, live.bundle.check)
         except StoreAway as error:
             raise QueryError("store_away", STORE_AWAY) from error  # its own sentence names an address
+        except DamagedIndex as error:
+            raise unreadable(live.name) from error
 
     def load(self) -> None:
         """Takes up the live generation of every index, and what has come into a folder of indexes.
@@ -210,6 +212,9 @@ class Service:
         except StoreAway as error:
             log.error("%s", error)
             raise QueryError("store_away", STORE_AWAY) from error
+        except DamagedIndex as error:
+            log.error("%s", error)
+            raise unreadable(live.name) from error
         end = time.perf_counter()
         metrics.record_stages(
             upload=(began, start),

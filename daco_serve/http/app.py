@@ -1,6 +1,7 @@
 """Builds the FastAPI application: routes, the form of errors, headers, the page."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from daco_core.errors import DamagedIndex
 from daco_serve.engine.answers import QueryError
 from daco_serve.engine.service import Service
 from daco_serve.http.middleware import add_middleware
@@ -28,6 +30,7 @@ from daco_serve.operation.settings import ServeSettings
 from daco_serve.operation.tiles import attribution
 from daco_serve.operation.tracing import telemetry
 
+log = logging.getLogger(__name__)
 WEB = Path(__file__).parents[1] / "web"
 # the middleware asks for the key; these only tell the API's document, and the page at /docs, how it is shown
 KEY_SCHEMES = [Security(HTTPBearer(auto_error=False)), Security(APIKeyHeader(name="X-API-Key", auto_error=False))]
@@ -71,6 +74,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     add_middleware(app, settings)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(QueryError, _not_answered)
+    app.add_exception_handler(DamagedIndex, _unreadable)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -98,6 +102,12 @@ def _not_answered(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, QueryError)
     forget_frames(error)
     return Refusal(error.code, error.message).response()
+
+
+def _unreadable(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s", error)
+    forget_frames(error)
+    return Refusal("index_unavailable", "The index cannot be read: its files are damaged or were changed.").response()
 
 
 def _left(request: Request, error: Exception) -> JSONResponse:

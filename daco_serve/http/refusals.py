@@ -1,5 +1,6 @@
 """What a request can be refused for: one code, one status, one envelope for every error."""
 
+import errno
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -66,6 +67,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "encoder_failed": (503, "The encoder of the index fails: the server's log says why."),
     "internal_error": (500, "Internal error; the server's log has the details."),
 }
+NO_THREAD = "can't start new thread"  # which is all that Python says of it
+SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 # headers that go with a status: when to come again; and that what is still being sent will not be read
 HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="daco-serve"'},
@@ -108,6 +111,18 @@ def validated(kind: type[Model], given: Mapping[str, Any]) -> Model:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise Refusal("invalid_request", f"{name}: {first['msg']}.") from None
+
+
+def refusal_of_fault(error: BaseException) -> Refusal:
+    """What a client is told of an error that nothing expects: to come again, where threads, files or memory ran out."""
+    if isinstance(error, BaseExceptionGroup):
+        refusals = [refusal_of_fault(one) for one in error.exceptions]
+        return next((one for one in refusals if one.status == 500), refusals[0])
+    short_of_files = isinstance(error, OSError) and error.errno in SHORTAGES
+    short_of_threads = isinstance(error, RuntimeError) and str(error).startswith(NO_THREAD)
+    return Refusal(
+        "too_busy" if short_of_files or short_of_threads or isinstance(error, MemoryError) else "internal_error"
+    )
 
 
 def forget_frames(error: BaseException) -> None:

@@ -7,13 +7,17 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 from opentelemetry import trace
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from daco_serve.operation.count_files import CountFile
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several workers keep their counts; the library looks at it when imported
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 PHOTOGRAPHS = (1, 2, 4, 8, 16, 32, 64)
+
+values.MmapedDict = CountFile  # type: ignore[attr-defined]
 
 requests = Counter("daco_requests", "Requests answered.", ["method", "route", "status"])
 request_seconds = Histogram(
@@ -21,6 +25,8 @@ request_seconds = Histogram(
 )
 refusals = Counter("daco_refusals", "Requests refused, by the code that the client was told.", ["code"])
 faults = Counter("daco_faults", "Failures of the server's own parts: decoder, encoder.", ["part"])
+for part in ("decoder", "encoder"):
+    faults.labels(part)  # 0 from the start, and with them the file of all counters
 stage_seconds = Histogram(
     "daco_stage_seconds", "Parts of a query: upload, decode, embed, search, rerank.", ["stage"], buckets=SECONDS
 )

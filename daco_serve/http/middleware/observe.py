@@ -9,7 +9,7 @@ from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daco_serve.http.refusals import Refusal
+from daco_serve.http.refusals import refusal_of_fault
 from daco_serve.operation import metrics
 from daco_serve.operation.logs import request_id
 
@@ -52,10 +52,10 @@ class Observe:
         token = request_id.set(id)
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:
+        except Exception as error:
             log.exception("A request failed.")
             if status == 0:
-                await Refusal("internal_error").response()(scope, receive, send_with_id)
+                await refusal_of_fault(error).response()(scope, receive, send_with_id)
         finally:
             _tell(scope, status, time.perf_counter() - began)
             request_id.reset(token)

@@ -1,4 +1,4 @@
-"""The local descriptors of a generation: one file, mapped into memory, of which a query reads only its candidates.
+"""The local descriptors of a generation: one file, of which a query reads only its candidates.
 
 The file, all numbers little-endian:
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from daco_core.errors import DamagedIndex
 from daco_index.reranking.quantisation import PER_BYTE, pack, unpack
 from daco_index.reranking.voting import Grid
+from daco_index.search.held_file import HeldFile
 
 LOCAL_FILE = "local.bin"
 MAGIC = b"DACOLOC1"
@@ -96,13 +97,10 @@ class LocalFile:
             count = int(header["count"][0])
             self.form = LocalForm(Grid(rows, columns), width, kept)
             self._ids: NDArray[np.int64] = np.fromfile(path, dtype="<i8", count=count, offset=HEADER.itemsize)
-            start = HEADER.itemsize + self._ids.nbytes
-            if len(self._ids) != count or path.stat().st_size != start + count * self.form.row_bytes:
+            self.file = HeldFile(path)
+            self._start = HEADER.itemsize + self._ids.nbytes
+            if len(self._ids) != count or self.file.stamp.size != self._start + count * self.form.row_bytes:
                 raise DamagedIndex(f"{path} is not as long as its local descriptors.")
-            shape = (count, self.form.row_bytes)
-            self._rows: NDArray[np.uint8] = (
-                np.memmap(path, np.uint8, "r", start, shape) if count else np.empty(shape, np.uint8)
-            )
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"{path} cannot be read as local descriptors: {error}.") from error
 
@@ -116,14 +114,18 @@ class LocalFile:
         return self._ids
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """What it has under ids (n,): (n, row_bytes). Raises KeyError for an id that it does not hold."""
+        """What it has under ids (n,): (n, row_bytes).
+
+        Raises:
+            KeyError: it does not hold one of them.
+            DamagedIndex: the file was changed since it was opened, or cannot be read.
+        """
         places = np.searchsorted(self._ids, ids)
         there = places < self.count
         there[there] = self._ids[places[there]] == ids[there]
         if not there.all():
             raise KeyError(int(ids[~there][0]))
-        found: NDArray[np.uint8] = np.asarray(self._rows[places])
-        return found
+        return self.file.rows(self._start, self.form.row_bytes, places)
 
 
 def write_local_file(path: Path, form: LocalForm, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.uint8]]) -> None:

@@ -26,6 +26,7 @@ from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, Manifest, par
 from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
 from daco_index.reranking.rerank import VOTE_WEIGHT, LocalQuery
 from daco_index.search.catalog import Catalog, Entry
+from daco_index.search.held_file import Stamp, stamp_of
 from daco_index.search.index_choice import Gpu, worth_a_gpu
 from daco_index.search.store import VectorStore
 from daco_index.search.stores.faiss import FaissStore, candidates_file
@@ -77,6 +78,19 @@ class Bundle:
     def generation(self) -> int:
         return self.manifest.generation
 
+    @property
+    def changed(self) -> bool:
+        """Whether somebody has changed a file of it that stays open, whether or not a search would read it."""
+        files = [self.catalog.file, getattr(self.store, "file", None), self.local.file if self.local else None]
+        return any(file.changed for file in files if file is not None)
+
+    def check(self) -> None:
+        """Raises StoreAway or DamagedIndex where a search would fail now."""
+        self.store.check()
+        self.catalog.check()
+        if self.local is not None:
+            self.local.file.check()
+
     @classmethod
     def open(cls, index: Path, trust: bool = False, gpu: Gpu = "off") -> "Bundle":
         """The live generation of the index in a folder, once every byte of it has been verified.
@@ -91,6 +105,8 @@ class Bundle:
                 not the one that made its descriptors or wants consent, or it cannot be on a GPU with `on`.
         """
         on_gpu = wanted(gpu)
+        # once, so that all files are of one index, if a symbolic link is exchanged for another meanwhile
+        index = index.resolve()
         current = read_current(index)
         while True:
             try:
@@ -122,6 +138,7 @@ class Bundle:
     def _open_generation(cls, index: Path, current: Current, trust: bool) -> "Bundle":
         folder = generation_folder(index, current.generation)
         manifest = _read_manifest(index, current)
+        stamps = _stamps(folder, manifest)
         manifest.verify_files(folder)
         encoder = open_encoder(folder / ENCODER_FOLDER, trust)
         if encoder.fingerprint != manifest.encoder_fingerprint:
@@ -132,6 +149,8 @@ class Bundle:
         counts = {store.count, catalog.count, manifest.count, *([local.count] if local else [])}
         if len(counts) > 1 or store.dimension != encoder.dimension:
             raise DamagedIndex(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
+        if _stamps(folder, manifest) != stamps:
+            raise DamagedIndex(f"Files in {folder} were changed while they were read. {REMEDY}")
         quantised = folder / QUANTISED_FOLDER
         return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None, local)
 
@@ -248,6 +267,15 @@ def load_store(folder: Path, manifest: Manifest) -> VectorStore:
     store = FaissStore.load(file, candidates_file(file).name in manifest.files)
     store.tune(manifest.search.parameters)
     return store
+
+
+def _stamps(folder: Path, manifest: Manifest) -> list[Stamp]:
+    try:
+        return [stamp_of(folder / name) for name in manifest.files]
+    except OSError as error:
+        raise DamagedIndex(
+            f"The index is damaged: {error.filename} cannot be read ({error.strerror}). {REMEDY}"
+        ) from error
 
 
 def _read_manifest(index: Path, current: Current) -> Manifest:

@@ -14,6 +14,7 @@ import numpy as np
 from daco_core.errors import DamagedIndex
 from daco_core.photographs.distances import Placed, metres_between
 from daco_core.photographs.locations import EARTH_RADIUS_METRES, distance_metres
+from daco_index.search.held_file import HeldFile
 
 SCHEMA = """
 CREATE TABLE photograph (
@@ -36,6 +37,7 @@ CREATE TABLE photograph (
 """
 # what catalogues of earlier versions lack
 LATER_COLUMNS = ("altitude", "x", "y", "z", "floor", "frame")
+CACHE_KIB = 32768  # of a catalogue that is not held in memory
 HELD = 2**17  # ids whose entries are kept in memory, 0.6 KB each: to read ten takes as long as to search among so few
 POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # older catalogues have none, and are scanned
 LOCAL_POSITIONS = "CREATE INDEX local_position ON photograph (frame, x, y) WHERE frame IS NOT NULL"
@@ -74,6 +76,8 @@ class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's t
 class Catalog:
     """A finished catalogue, open for reading from any number of threads.
 
+    Every method that reads raises DamagedIndex where the file was changed since, or its disk fails.
+
     Raises:
         DacoError: the file is missing or is no catalogue.
     """
@@ -84,15 +88,22 @@ class Catalog:
             # immutable: a published generation never changes, so SQLite needs no locks and no write access
             address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
             self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-            self._connection.execute(f"PRAGMA mmap_size = {2**40}")  # SQLite takes as much of it as it can
+            self._connection.execute("PRAGMA mmap_size = 0")  # a file that is truncated must not end the process
+            self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            self.file = HeldFile(path)
             self.count: int = self._connection.execute("SELECT count(*) FROM photograph").fetchone()[0]
             there = {row[1] for row in self._connection.execute("PRAGMA table_info(photograph)")}
             self._columns = ", ".join(
                 f"NULL AS {name}" if name in LATER_COLUMNS and name not in there else name for name in Entry._fields
             )
             self._has_frames = "frame" in there
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise DamagedIndex(f"{path} is not a catalogue that can be read: {error}.") from error
+
+    def check(self) -> None:
+        """Raises DamagedIndex where `get` would read a file that was changed."""
+        if self._held is None:
+            self.file.check()
 
     @cached_property
     def _held(self) -> list[Entry | None] | None:
@@ -211,5 +222,9 @@ class Catalog:
         return [Entry._make(row) for row in self._rows(query, parameters)]
 
     def _rows(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(query, parameters).fetchall()
+        self.file.check()
+        try:
+            with self._lock:
+                return self._connection.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise DamagedIndex(f"{self.file.path} cannot be read: {error}.") from error

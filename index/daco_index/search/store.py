@@ -44,4 +44,4 @@ class VectorStore(Protocol):
         """Writes to one file what `load` needs: everything, or where it is. Raises OSError, StoreAway."""
 
     def check(self) -> None:
-        """Raises StoreAway where it would not answer a search now."""
+        """Raises StoreAway or DamagedIndex where it would not answer a search now."""

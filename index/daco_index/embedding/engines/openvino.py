@@ -73,7 +73,7 @@ class OpenVinoEngine:
             exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
             self._pooling = openvino.Core().compile_model(pooling_model(encoder), "CPU", exact)
             if precision == "int8":
-                self._compiled = openvino.Core().compile_model(openvino.Core().read_model(quantised), "CPU", settings)
+                self._compiled = openvino.Core().compile_model(_read_int8(quantised), "CPU", settings)
             else:
                 self._compiled = compiled(f"{network} backbone", lambda: backbone_model(encoder), settings)
         self.at_once: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
@@ -193,6 +193,12 @@ def _maps(encoder: StoredEncoder) -> tuple[str, ...]:
     if encoder.network is None or not encoder.network.maps:
         raise UsageError(f"{encoder.name} is a third-party network, which supports fp32 only.")
     return encoder.network.maps
+
+
+def _read_int8(file: Path | None) -> Any:
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": False})  # else the process ends where somebody truncates the file
+    return core.read_model(file)
 
 
 def _read(encoder: StoredEncoder) -> Any:

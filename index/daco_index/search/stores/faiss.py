@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daco_core.errors import DamagedIndex, UsageError
+from daco_index.search.held_file import HeldFile
 from daco_index.search.index_choice import EXACT
 from daco_index.search.stores.address import FAISS
 from daco_index.search.stores.exact import Exact, in_large_pages
@@ -38,14 +39,16 @@ class FaissStore:
     Args:
         exact: an IndexIDMap over an IndexFlatIP; `FaissStore.create` makes an empty one.
         candidates: an index of the same vectors in the same order, numbered from 0.
-        mapped: whether the exact vectors lie in a file, where they cannot grow.
+        file: the file that the exact vectors are mapped from, where they cannot grow; None where they are in memory.
     """
 
     address = FAISS
 
-    def __init__(self, exact: faiss.IndexIDMap, candidates: faiss.Index | None = None, mapped: bool = False) -> None:
+    def __init__(
+        self, exact: faiss.IndexIDMap, candidates: faiss.Index | None = None, file: HeldFile | None = None
+    ) -> None:
         self.candidates = candidates
-        self._mapped = mapped
+        self.file = file
         self._k_factor = 1
         self._searched: Any
         self._lists: Any  # the candidates' inverted file, if it is one of 4-bit codes
@@ -79,7 +82,9 @@ class FaissStore:
         if not isinstance(exact, faiss.IndexIDMap | faiss.IndexIDMap2):
             raise DamagedIndex(f"{path} is not an index of daco-index: it has no ids.")
         try:
-            return cls(exact, _read(candidates_file(path)) if candidates else None, mapped=True)
+            return cls(exact, _read(candidates_file(path)) if candidates else None, HeldFile(path))
+        except OSError as error:
+            raise DamagedIndex(f"{path} cannot be read: {error.strerror}.") from error
         except RuntimeError as error:
             raise DamagedIndex(f"{candidates_file(path)} is no index of {path.name}: {_short(error)}") from error
 
@@ -92,7 +97,7 @@ class FaissStore:
         return int(self._flat.d)
 
     def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
-        if self._mapped:
+        if self.file is not None:
             self._hold(self._copy(np.arange(self.count)))
         rows = np.ascontiguousarray(vectors, dtype=np.float32)
         self._exact.add_with_ids(rows, np.asarray(ids, dtype=np.int64))
@@ -107,6 +112,7 @@ class FaissStore:
         self._hold(staying)
 
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        self.check()
         wanted = np.ascontiguousarray(vectors, dtype=np.float32)
         width = max(k, min(WIDTH, self.count))
         if k > self.count or (self._on_gpu is not None and width > GPU_MOST):
@@ -130,6 +136,7 @@ class FaissStore:
 
     def search_exactly(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """As `search`, but every vector is compared: what the recall of candidates is measured against."""
+        self.check()
         similarities, rows = self._every.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
         return similarities, self._named(rows)
 
@@ -137,6 +144,7 @@ class FaissStore:
         return self._ids
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        self.check()
         if not len(ids):
             return np.empty((0, self.dimension), dtype=np.float32)
         wanted = np.asarray(ids, dtype=np.int64)
@@ -154,7 +162,9 @@ class FaissStore:
             _write(self.candidates, candidates_file(path))
 
     def check(self) -> None:
-        """It always answers."""
+        """Raises DamagedIndex where a search would read a mapped file that was changed: beyond its end is SIGBUS."""
+        if self.file is not None and self.candidates is not None:
+            self.file.check()
 
     def arrange(self, factory: str, like: "FaissStore | None" = None, progress: bool = True, gpu: bool = False) -> None:
         """Makes the candidate index of all vectors, or drops it for `Flat`.
@@ -236,7 +246,7 @@ class FaissStore:
         self._flat = flat
         every = faiss.rev_swig_ptr(flat.get_xb(), self.count * self.dimension).reshape(self.count, self.dimension)
         # where nothing nominates candidates, each query reads them all
-        self._every = Exact(in_large_pages(every) if self._mapped and self.candidates is None else every)
+        self._every = Exact(in_large_pages(every) if self.file is not None and self.candidates is None else every)
         self._ids: NDArray[np.int64] = faiss.vector_to_array(exact.id_map)
         # in every index of daco-index they rise, and need no order beside them
         rising = bool((self._ids[1:] > self._ids[:-1]).all())
@@ -259,7 +269,7 @@ class FaissStore:
         for start in range(0, len(rows), ADDED_AT_ONCE):
             some = rows[start : start + ADDED_AT_ONCE]
             copy.add_with_ids(self._rows(some), self._ids[some])
-        self._mapped = False
+        self.file = None
         return copy
 
     def _fill(self, candidates: faiss.Index, start: int, progress: bool) -> None:
