@@ -22,8 +22,11 @@ demo: $(MAP)/CURRENT
 	@echo "  curl -F image=@$(NIGHT) 'http://127.0.0.1:$(PORT)/v1/query?k=5'"
 	$(BIN)/daco-serve run --index $(MAP) --port $(PORT)
 
+# three photographs by night are offered on the page to try it
 $(MAP)/CURRENT: $(DEMO)/rendered
-	$(BIN)/daco-index build demo/day --data-root $(DEMO)/data --out $(MAP)
+	rm -rf $(DEMO)/samples && mkdir $(DEMO)/samples
+	cp $$(ls $(CITY)/original/domain_b/val/*.jpg | sed -n '1p;8p;15p') $(DEMO)/samples/
+	$(BIN)/daco-index build demo/day --data-root $(DEMO)/data --samples $(DEMO)/samples --out $(MAP)
 
 $(DEMO)/rendered: | $(READY)
 	$(BIN)/daco-data demo --data-root $(DEMO)/data --places 80 --size 192 --seed 1 --domains day,night

@@ -214,6 +214,8 @@ class IndexAnswer(IndexState):
     problem: str | None = Field(
         description="Why a newer generation does not answer in its place; null where there is none."
     )
+    places: int = Field(description="Places that its photographs show.")
+    place_examples: list[str] = Field(description="Names of two of them, the first and the last by name.")
 
 
 class FailedIndex(Schema):
@@ -247,6 +249,20 @@ class CoverageAnswer(Schema):
     positions: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         description="Latitude and longitude of each."
     )
+    ids: list[int] = Field(description="The reference photograph of each, for /v1/references.")
+
+
+class Sample(Schema):
+    """A photograph to try an index with."""
+
+    name: str = Field(description="A file name for it.")
+    image: str = Field(description="Address of the photograph on this server.")
+
+
+class SamplesAnswer(Schema):
+    """The photographs to try an index with."""
+
+    samples: list[Sample]
 
 
 class ReferenceAnswer(Schema):

@@ -1,17 +1,24 @@
 // The page: photographs in, each looked up with /v1/query, and one of the answers shown.
 
+import { say, sayAnswer } from "./card.js";
+import { showTheirs, showYours, startComparison } from "./comparison.js";
+import { find, flash } from "./elements.js";
 import { readPosition } from "./exif.js";
 import { Follower } from "./follow.js";
+import { askForKey } from "./key.js";
 import { PlaceMap } from "./map.js";
-import { Refused, ask, keepKey, showImage } from "./server.js";
-import { judge, shownMatches } from "./verdicts.js";
-import { coordinates, distance, facing, isOnEarth, metres, percent } from "./words.js";
+import { listMatches, markCompared } from "./matches.js";
+import { sendAccepted } from "./photographs.js";
+import { advice } from "./refusals.js";
+import { offerSamples } from "./samples.js";
+import { Refused, ask } from "./server.js";
+import { answerIn, linkTo } from "./sharing.js";
+import { badge, judge, shownMatches } from "./verdicts.js";
+import { isOnEarth } from "./words.js";
 
 const AT_ONCE = 2; // photographs that are being looked up together
-const SHRUNK_SIDE = 2048; // pixels of a photograph that is too large to be sent as it is
 const WIDE = matchMedia("(min-width: 720px)");
 
-const find = (id) => document.getElementById(id);
 const photographs = [];
 let shown = null; // the photograph whose answer is on the page
 let settings = {};
@@ -21,14 +28,18 @@ let map = null;
 // ---- photographs in ----------------------------------------------------------------------------------------------
 
 function add(files) {
-  const fresh = [...files].map((file) => ({ file, address: URL.createObjectURL(file), state: "waiting", rank: 1 }));
+  const fresh = [...files].map((file) => ({ file, name: file.name, address: URL.createObjectURL(file), state: "waiting", rank: 1 }));
   if (!fresh.length) return;
   follower.forget();
+  keep(fresh);
+  show(fresh[0]);
+  lookUpNext();
+}
+
+function keep(fresh) {
   photographs.push(...fresh);
   find("main").classList.add("busy");
   for (const photograph of fresh) addFrame(photograph);
-  show(fresh[0]);
-  lookUpNext();
 }
 
 function lookUpNext() {
@@ -39,19 +50,19 @@ function lookUpNext() {
 
 async function lookUp(photograph) {
   const turn = (photograph.turn = (photograph.turn ?? 0) + 1);
+  const parameters = new URLSearchParams({ cells: true });
+  if (find("index").value) parameters.set("index", find("index").value);
   change(photograph, "asking");
   try {
     photograph.own = await readPosition(photograph.file);
-    const form = new FormData();
-    form.append("image", await fitting(photograph.file), photograph.file.name);
-    const where = find("index").value ? `?index=${encodeURIComponent(find("index").value)}` : "";
-    const response = await ask(`/v1/query${where}`, { method: "POST", body: form }, askForKey);
+    const response = await sendAccepted(photograph.file, settings.max_upload_bytes ?? Infinity, (content) => {
+      const form = new FormData();
+      form.append("image", content, photograph.name);
+      return ask(`/v1/query?${parameters}`, { method: "POST", body: form }, askForKey);
+    });
     const answer = await response.json();
     if (photograph.turn !== turn) return; // another map was chosen meanwhile
-    photograph.answer = { ...answer, matches: shownMatches(answer) };
-    photograph.judged = judge(answer);
-    photograph.rank = answer.best?.rank ?? 1;
-    change(photograph, "done");
+    settle(photograph, answer);
   } catch (error) {
     if (photograph.turn !== turn) return;
     photograph.error = error;
@@ -59,24 +70,22 @@ async function lookUp(photograph) {
   }
 }
 
-/** The file, or a smaller form of a photograph that the server would refuse for its size. */
-async function fitting(file) {
-  if (!settings.max_upload_bytes || file.size <= settings.max_upload_bytes) return file;
-  const image = await createImageBitmap(file).catch(() => null);
-  if (!image) return file; // the server says what is wrong with it
-  const scale = Math.min(1, SHRUNK_SIDE / Math.max(image.width, image.height));
-  const canvas = new OffscreenCanvas(Math.round(image.width * scale), Math.round(image.height * scale));
-  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
+/** Gives a photograph its answer. */
+function settle(photograph, answer) {
+  photograph.answer = { ...answer, matches: shownMatches(answer) };
+  photograph.judged = judge(answer);
+  photograph.rank = answer.best?.rank ?? 1; // the comparison opens on what the location rests on
+  change(photograph, "done");
 }
 
 function change(photograph, state) {
   photograph.state = state;
   photograph.frame.dataset.state = state;
-  mark(photograph.frame, state === "done" ? photograph.judged.state : null);
-  const words = { asking: "being looked up", failed: "not found out: an error", done: photograph.judged?.summary };
-  photograph.frame.querySelector(".status").textContent = words[state] ?? "";
+  const status = photograph.frame.querySelector(".status");
+  if (state === "done") status.replaceChildren(badge(photograph.judged));
+  else status.textContent = { asking: "Looking …", failed: "Failed" }[state] ?? "Waiting";
   if (photograph === shown) show(photograph);
+  else showOthers();
 }
 
 // ---- the strip of photographs ------------------------------------------------------------------------------------
@@ -85,10 +94,12 @@ function addFrame(photograph) {
   const item = find("frame").content.firstElementChild.cloneNode(true);
   const button = (photograph.frame = item.querySelector("button"));
   const image = item.querySelector("img");
-  image.src = photograph.address;
+  if (photograph.address) image.src = photograph.address;
+  button.classList.toggle("no-picture", !photograph.address);
   image.addEventListener("error", () => button.classList.add("no-picture"));
-  item.querySelector(".name").textContent = photograph.file.name;
-  button.title = photograph.file.name;
+  item.querySelector(".name").textContent = photograph.name;
+  item.querySelector(".number").textContent = photographs.indexOf(photograph) + 1;
+  button.title = photograph.name;
   button.addEventListener("click", () => show(photograph));
   find("film").append(item);
   find("film").hidden = false;
@@ -100,148 +111,81 @@ function show(photograph) {
   shown = photograph;
   for (const { frame } of photographs) frame.ariaCurrent = frame === photograph.frame;
   const { state, answer, error } = photograph;
-  find("yours-image").src = photograph.address;
+  showYours(photograph.address);
   find("failure").hidden = state !== "failed";
-  find("compare").hidden = find("matches").hidden = !answer;
-  if (state === "failed") showFailure(photograph, error);
-  else if (answer) showAnswer(photograph);
-  else say("Looking …", "Looking", "The photograph is being compared with the map.");
-  if (!answer) map?.clear();
+  find("compare").hidden = find("matches").hidden = !answer?.matches.length;
+  showOthers();
+  if (state === "failed") return showFailure(photograph, error);
+  if (answer) return showAnswer(photograph);
+  say("Looking …", photograph.name, "The photograph is being compared with the map.");
+  map?.clear();
 }
 
 function showFailure(photograph, error) {
-  const known = error instanceof Refused;
-  find("failure-message").textContent = known ? error.message : `The page failed: ${error.message}`;
-  find("again").hidden = known && !error.retry;
+  const refusal = error instanceof Refused ? error : new Refused(`The page failed: ${error.message}`, "page", true);
+  find("failure-title").textContent = `${photograph.name} could not be looked up`;
+  find("failure-message").textContent = refusal.message;
+  find("failure-advice").textContent = advice(refusal);
+  find("failure-image").hidden = true;
+  find("failure-image").src = photograph.address; // shown where the browser can read it
+  find("again").hidden = !refusal.retry;
   find("again").onclick = () => {
     photograph.state = "waiting";
     show(photograph);
     lookUpNext();
   };
   showMap();
+  map?.clear();
 }
 
 function showAnswer(photograph) {
-  const { answer, own, judged } = photograph;
-  const { location, matches, index, timings } = answer;
-  find("timing").textContent = `${index.count.toLocaleString()} photographs in ${timings.total_ms.toFixed(0)} ms`;
-  find("list").replaceChildren(...matches.map((match) => matchItem(photograph, match)));
-  say(judged.overline, judged.headline, judged.explanation, judged.state);
-  if (location) {
-    find("coordinates").textContent = coordinates(location);
-    find("open").hidden = !isOnEarth(location);
-    find("open").href = `geo:${location.latitude},${location.longitude}`;
-  }
-  find("position").hidden = !location;
-  showChance(answer);
-  showOwn(own, location);
-  const away = map?.show(answer, own, (rank) => compare(photograph, rank)) ?? 0;
-  if (away) find("explanation").textContent += ` ${away === 1 ? "One match lies" : `${away} matches lie`} outside the map.`;
-  find("legend").hidden = false;
+  const { answer, own, judged, name } = photograph;
+  const took = answer.timings ? ` in ${answer.timings.total_ms.toFixed(0)} ms` : "";
+  find("map").hidden = !(currentIndex()?.bounds || isOnEarth(answer.location));
+  find("timing").textContent = `${answer.index.count.toLocaleString()} photographs${took}`;
+  const pick = (rank) => compare(photograph, rank);
+  listMatches(answer, pick);
+  const away = map?.show(answer, judged, own, pick) ?? 0;
+  sayAnswer(answer, judged, own, away, name);
   compare(photograph, photograph.rank);
-  find("spoken").textContent = `${photograph.file.name}: ${find("verdict").textContent}. ${find("chance-text").textContent}`;
 }
 
-/** Gives an element the colour and the mark of a state; null for none. */
-function mark(element, state) {
-  if (state) element.dataset.verdict = state;
-  else delete element.dataset.verdict;
+/** The estimates of the photographs that are not shown, numbered as in the strip. */
+function showOthers() {
+  const beside = shown?.state === "failed" ? [] : photographs; // no mark of a success beside a failure
+  const others = beside
+    .map((photograph, row) => ({ photograph, number: row + 1 }))
+    .filter(({ photograph }) => photograph !== shown && photograph.state === "done" && isOnEarth(photograph.answer.location))
+    .map(({ photograph, number }) => ({
+      number,
+      name: photograph.name,
+      location: photograph.answer.location,
+      judged: photograph.judged,
+      pick: () => show(photograph),
+    }));
+  map?.showOthers(others);
 }
-
-/** The card at the top of the map; `state` colours it and the estimate on the map. */
-function say(overline, verdict, explanation, state = null) {
-  mark(find("where"), state);
-  find("overline").textContent = overline;
-  find("verdict").textContent = verdict;
-  find("explanation").textContent = explanation;
-  find("position").hidden = find("chance").hidden = find("own").hidden = true;
-}
-
-function showChance({ probability, location }) {
-  find("chance").hidden = probability === null;
-  const within = location ? " within 25 m" : "";
-  find("chance-text").textContent = probability === null ? "" : `${percent(probability)} likely to be right${within}`;
-  find("chance-meter").value = probability ?? 0;
-}
-
-function showOwn(own, location) {
-  find("own").hidden = find("legend-own").hidden = !own;
-  if (!own) return;
-  const off = isOnEarth(location) ? `, ${metres(distance(own, location))} from the estimate` : "";
-  find("own").textContent = `The photograph's own EXIF position: ${coordinates(own)}${off}.`;
-}
-
-function matchItem(photograph, match) {
-  const item = find("match").content.firstElementChild.cloneNode(true);
-  const part = (selector) => item.querySelector(selector);
-  showImage(part("img"), resized(match.image, 480));
-  part("img").alt = "";
-  part(".rank").textContent = match.rank;
-  part(".name").append(...breakable(match.place));
-  part("meter").value = Math.max(0, match.similarity);
-  part(".similarity").textContent = `similarity ${match.similarity.toFixed(3)}`;
-  part(".hint").textContent = whereabouts(match, photograph.answer.location);
-  part(".answer-mark").hidden = match.rank !== photograph.answer.best?.rank;
-  part("button").addEventListener("click", () => compare(photograph, match.rank));
-  return item;
-}
-
-function whereabouts(match, location) {
-  if (match.latitude === null && !match.local) return "position not known";
-  const length = location && distance(match, location);
-  const away = length !== null ? `${metres(length)} away` : coordinates(match);
-  return [away, facing(match.heading)].filter(Boolean).join(", ");
-}
-
-/** A name that may be broken after its dividers, and is still copied as it is. */
-const breakable = (name) => name.split(/(?<=[_/.-])/).flatMap((part) => [part, document.createElement("wbr")]);
-
-const resized = (address, width) => `${address}${address.includes("?") ? "&" : "?"}width=${width}`;
-
-// ---- comparing ---------------------------------------------------------------------------------------------------
 
 function compare(photograph, rank) {
   const match = photograph.answer.matches.find((one) => one.rank === rank);
   if (!match) return;
   photograph.rank = rank;
-  showImage(find("theirs-image"), resized(match.image, 1280));
-  find("theirs-image").alt = `Reference photograph of ${match.place}`;
-  find("theirs-rank").textContent = rank;
-  find("theirs-place").textContent = match.place;
-  for (const [row, button] of [...find("list").querySelectorAll("button")].entries()) {
-    button.ariaPressed = photograph.answer.matches[row].rank === rank;
-  }
+  showTheirs(match);
+  markCompared(rank);
   map?.select(rank);
 }
 
-function setMode(mode) {
-  find("stage").dataset.mode = mode;
-  document.querySelector(`input[name=mode][value=${mode}]`).checked = true;
-}
-
-find("slider").addEventListener("input", ({ target }) => find("stage").style.setProperty("--split", `${target.value}%`));
-for (const radio of document.querySelectorAll("input[name=mode]")) radio.addEventListener("change", () => setMode(radio.value));
-setMode(WIDE.matches ? "beside" : "slide");
-find("yours-image").addEventListener("load", ({ target }) =>
-  find("stage").style.setProperty("--shape", target.naturalWidth / target.naturalHeight),
-);
-
-// the arrow keys walk through the matches, as they do through the options of a list
-find("list").addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  const buttons = [...find("list").querySelectorAll("button")];
-  const next = buttons[buttons.indexOf(document.activeElement) + step];
-  if (!step || !next) return;
-  event.preventDefault();
-  next.focus();
-  next.click();
-});
-
-find("copy").hidden = !navigator.clipboard;
-find("copy").addEventListener("click", async ({ target }) => {
-  await navigator.clipboard.writeText(find("coordinates").textContent);
-  target.textContent = "Copied";
-  setTimeout(() => (target.textContent = "Copy"), 1500);
+find("share").addEventListener("click", async ({ target }) => {
+  const link = linkTo(shown.answer, shown.answer.matches);
+  try {
+    if (navigator.share && navigator.maxTouchPoints > 0) return await navigator.share({ title: find("verdict").textContent, url: link });
+    await navigator.clipboard.writeText(link);
+    flash(target, "Link copied");
+  } catch (error) {
+    if (error.name === "AbortError") return; // the visitor closed the window in which to share
+    location.hash = new URL(link).hash; // no clipboard here: the address bar has the link then
+    flash(target, "The link is in the address bar");
+  }
 });
 
 // ---- ways in -----------------------------------------------------------------------------------------------------
@@ -259,6 +203,8 @@ for (const input of [find("file"), find("camera")]) {
     input.click();
   });
 }
+find("another").addEventListener("click", () => find("file").click());
+find("failure-image").addEventListener("load", ({ target }) => (target.hidden = false));
 for (const name of ["dragover", "dragleave", "drop"]) {
   // a photograph that misses the box must not replace the page
   document.addEventListener(name, (event) => {
@@ -280,74 +226,84 @@ function startOver() {
   follower.forget();
   for (const photograph of photographs.splice(0)) {
     photograph.turn = 0; // no answer to it is waited for any more
-    URL.revokeObjectURL(photograph.address);
+    if (photograph.address) URL.revokeObjectURL(photograph.address);
   }
   shown = null;
   find("film").replaceChildren();
   find("main").classList.remove("busy");
-  for (const part of ["film", "failure", "compare", "matches", "legend"]) find(part).hidden = true;
+  for (const part of ["film", "failure", "compare", "matches"]) find(part).hidden = true;
+  if (location.hash) history.replaceState(null, "", location.pathname);
+  map?.showOthers([]);
   map?.clear();
   showMap();
 }
 
 const follower = new Follower({ index: () => find("index").value, map: () => map?.map, say, askForKey });
 
-// ---- the key -----------------------------------------------------------------------------------------------------
-
-let keyAsked = null; // one dialog for all who wait for a key
-
-function askForKey(message) {
-  keyAsked ??= new Promise((answered) => {
-    const dialog = find("key-dialog");
-    if (message) find("key-message").textContent = message;
-    find("key").value = "";
-    dialog.showModal();
-    find("key-form").onsubmit = (event) => {
-      event.preventDefault();
-      keepKey(find("key").value.trim());
-      answered(true);
-      dialog.close();
-    };
-    find("key-cancel").onclick = () => dialog.close();
-    dialog.addEventListener("close", () => answered(false), { once: true });
-  }).finally(() => (keyAsked = null));
-  return keyAsked;
+/** Shows the answer that the address of the page carries. */
+function openLink() {
+  const answer = answerIn(location.hash);
+  if (!answer) return;
+  if (indexes.some(({ name }) => name === answer.index.name)) find("index").value = answer.index.name;
+  const photograph = { name: "an answer from a link", address: "", state: "waiting", rank: 1 };
+  keep([photograph]);
+  shown = photograph;
+  settle(photograph, answer);
+  find("explanation").textContent += " This answer was opened from a link, which carries its numbers but not the photograph.";
 }
+
+addEventListener("hashchange", openLink);
 
 // ---- what the server has -----------------------------------------------------------------------------------------
 
 async function start() {
+  startComparison(WIDE.matches);
   try {
     settings = await (await ask("/web/settings.json")).json();
     map = new PlaceMap(find("map"), settings);
+    map.ready.catch((error) => say("The map", "The background of the map is missing", error.message));
     const response = await ask("/v1/indexes", {}, askForKey);
     indexes = (await response.json()).indexes;
     find("index").replaceChildren(...indexes.map(({ name }) => new Option(name, name)));
     find("choice").hidden = indexes.length < 2;
+    const linked = answerIn(location.hash);
+    if (linked && indexes.some(({ name }) => name === linked.index.name)) find("index").value = linked.index.name;
     await chooseIndex();
+    openLink();
   } catch (error) {
     find("state").textContent = error.message;
     say("The map", "Nothing to look in yet", error.message);
   }
 }
 
+const currentIndex = () => indexes.find(({ name }) => name === find("index").value) ?? indexes[0];
+
 async function chooseIndex() {
-  const index = indexes.find(({ name }) => name === find("index").value) ?? indexes[0];
+  const index = currentIndex();
   if (!index) throw new Refused("The index is still being loaded: open the page again in a moment.", "not_ready", true);
-  find("state").textContent = `${index.count.toLocaleString()} reference photographs · encoder ${index.backbone}`;
+  find("state").textContent = `${index.name}: ${size(index)}`;
   showMap();
-  const response = await ask(`/v1/indexes/${encodeURIComponent(index.name)}/coverage`, {}, askForKey);
-  map.showReferences((await response.json()).positions);
+  const address = `/v1/indexes/${encodeURIComponent(index.name)}`;
+  const coverage = await (await ask(`${address}/coverage`, {}, askForKey)).json();
+  map.showReferences(coverage, index.name);
+  await offerSamples(address, add);
+}
+
+/** How much a map holds, in words. */
+function size({ count, places }) {
+  const photographs = `${count.toLocaleString()} reference photograph${count === 1 ? "" : "s"}`;
+  return `${photographs} of ${places.toLocaleString()} place${places === 1 ? "" : "s"}`;
 }
 
 /** The map by itself, as it is before anything was asked. */
 function showMap() {
-  const index = indexes.find(({ name }) => name === find("index").value) ?? indexes[0];
+  const index = currentIndex();
   if (!index) return;
   find("map").hidden = !index.bounds;
   const lacking = index.count - index.located;
-  const positions = index.located ? (lacking ? `${index.located.toLocaleString()} of them with a position.` : "all with a position.") : "none with a position.";
-  say("The map", index.name, `${index.count.toLocaleString()} photographs, ${positions}`);
+  const positions = index.located ? (lacking ? `${index.located.toLocaleString()} of them with a position` : "all with a position") : "none with a position";
+  const places = index.place_examples.length ? ` Among the places: ${index.place_examples.join(", ")}.` : "";
+  say("The map", index.name, `${size(index)}, ${positions}.${places}`);
 }
 
 find("index").addEventListener("change", async () => {
@@ -355,7 +311,7 @@ find("index").addEventListener("change", async () => {
   follower.forget();
   await chooseIndex();
   if (following) follower.start();
-  for (const photograph of photographs) {
+  for (const photograph of photographs.filter(({ file }) => file)) {
     delete photograph.answer;
     photograph.turn = (photograph.turn ?? 0) + 1;
     photograph.state = "waiting";

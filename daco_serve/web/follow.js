@@ -1,7 +1,8 @@
 // Follow me: a frame of the camera each second to /v1/track; its answers in words, and as a track on the map.
 
+import { find } from "./elements.js";
 import { Refused, ask, currentKey } from "./server.js";
-import { coordinates, facing, isOnEarth, metres, percent } from "./words.js";
+import { coordinates, facing, metres, isOnEarth, percent } from "./words.js";
 
 const { L } = globalThis;
 const EVERY = 1000; // milliseconds from one frame to the next
@@ -23,8 +24,6 @@ const CAMERA = {
 };
 const INSECURE =
   "Browsers let a page use the camera only over https, or on the machine itself (http://localhost). Open this page over https.";
-
-const find = (id) => document.getElementById(id);
 
 export class Follower {
   /**

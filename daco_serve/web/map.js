@@ -1,87 +1,135 @@
-// The map: Leaflet over plain paper, or over tiles where the server names some; references, matches, the estimate.
+// The map: the references' dots, the matches of an answer, the estimate, and the estimates of the other photographs.
 
-import { distance, isOnEarth, metres } from "./words.js";
+import { addBase } from "./basemap.js";
+import { References } from "./browsing.js";
+import { spread } from "./spreading.js";
+import { badge } from "./verdicts.js";
+import { distance, metres, isOnEarth } from "./words.js";
 
 const { L } = globalThis;
 const SVG = "http://www.w3.org/2000/svg";
 const SHOWN_METRES = 400; // matches farther off than this and than twice the uncertainty do not shrink the map
 const CLOSEST_ZOOM = 18;
-
-const Paper = L.GridLayer.extend({
-  createTile() {
-    return L.DomUtil.create("div", "paper");
-  },
-});
+const GAP = 30; // pixels between two pins
 
 export class PlaceMap {
-  constructor(element, { tiles, attribution }) {
-    this.element = element;
-    this.map = L.map(element, { zoomSnap: 0.5, attributionControl: Boolean(tiles), minZoom: 2, maxZoom: 21, worldCopyJump: true });
+  constructor(element, settings) {
+    const credited = Boolean(settings.attribution);
+    this.map = L.map(element, { zoomSnap: 0.5, attributionControl: credited, minZoom: 2, maxZoom: 21, worldCopyJump: true });
     this.map.setView([0, 0], 2);
-    if (tiles) {
-      this.map.attributionControl.setPrefix(false);
-      const credit = document.createElement("span");
-      credit.textContent = attribution;
-      L.tileLayer(tiles, { maxZoom: 21, maxNativeZoom: 19, attribution: credit.innerHTML, referrerPolicy: "strict-origin" }).addTo(this.map);
-    } else {
-      new Paper({ maxZoom: 21 }).addTo(this.map);
-    }
-    L.control.scale({ imperial: false, maxWidth: 120 }).addTo(this.map);
-    this.references = L.layerGroup().addTo(this.map);
+    this.legend = document.getElementById("legend");
+    this.references = new References(this.map);
+    this.coverage = { positions: [], ids: [], name: "" };
+    this.others = L.layerGroup().addTo(this.map);
+    this.tethers = L.layerGroup().addTo(this.map);
     this.found = L.layerGroup().addTo(this.map);
     this.pins = new Map();
-    this.dots = L.canvas({ padding: 0.3 });
+    this.numbers = []; // the estimates of the other photographs: {marker, place}
     this.shown = null;
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.showReferences(this.positions ?? []));
+    L.control.scale({ imperial: false, maxWidth: 120 }).addTo(this.map);
+    this.map.on("zoomend", () => this.spreadPins());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawReferences());
     new ResizeObserver(() => this.map.invalidateSize({ pan: false })).observe(element);
+    this.explain();
+    this.ready = addBase(this.map, settings);
   }
 
-  /** Where there are reference photographs: the base that every map of ours has. */
-  showReferences(positions) {
-    this.positions = positions;
-    this.references.clearLayers();
-    const color = getComputedStyle(this.element).getPropertyValue("color");
-    for (const position of positions) {
-      L.circleMarker(position, { renderer: this.dots, radius: 2, stroke: false, fillColor: color, fillOpacity: 0.55, interactive: false }).addTo(this.references);
-    }
-    if (!this.shown && positions.length) this.fit(positions.map(([latitude, longitude]) => ({ latitude, longitude })), 17);
+  /** Where there are reference photographs: what every map of ours has. */
+  showReferences({ positions, ids }, name) {
+    this.coverage = { positions, ids, name };
+    this.drawReferences();
+    if (!this.shown) this.fitReferences();
   }
 
-  /** The matches, the estimate with its radius, and the photograph's own position, each where it is known. */
-  show({ matches, location: estimate }, own, pick) {
-    const location = isOnEarth(estimate) ? estimate : null;
-    this.found.clearLayers();
-    this.pins.clear();
-    this.shown = { matches, location };
-    const located = matches.filter((match) => match.latitude !== null);
+  drawReferences() {
+    this.references.draw(this.coverage, this.coverage.name);
+    this.explain();
+  }
+
+  fitReferences() {
+    this.fit(this.coverage.positions.map(([latitude, longitude]) => ({ latitude, longitude })), 17);
+  }
+
+  /** The matches, the estimate with its radius, and the photograph's own position, each where it is known.
+   *  Returns how many matches lie too far off to be seen. */
+  show(answer, judged, own, pick) {
+    const { matches } = answer;
+    const location = isOnEarth(answer.location) ? answer.location : null;
+    this.empty();
+    this.shown = { location, own };
+    const located = matches.filter(isOnEarth);
     if (location) {
       L.circle(at(location), { radius: location.uncertainty_metres, className: "uncertainty", interactive: false }).addTo(this.found);
     }
-    for (const match of located.toReversed()) this.pins.set(match.rank, this.addPin(match, pick));
+    for (const match of located.toReversed()) this.pins.set(match.rank, { marker: this.addPin(match, pick), place: at(match) });
     if (own) this.addMark(own, "own", "The photograph's own position", 500);
     if (location) {
-      this.addMark(location, "here", `Estimated place, give or take ${metres(location.uncertainty_metres)}`, 1000);
+      this.addMark(location, "here", `Estimated place, give or take ${metres(location.uncertainty_metres)}`, 1000, judged);
     }
     const reach = location && Math.max(SHOWN_METRES, 2 * location.uncertainty_metres);
     const near = location ? located.filter((match) => distance(match, location) <= reach) : located;
     const ring = location ? corners(location) : [];
     this.fit([...near, ...ring, ...(own && (!location || distance(own, location) <= reach) ? [own] : [])], CLOSEST_ZOOM);
+    this.spreadPins();
+    this.explain();
     return located.length - near.length;
   }
 
+  /** The estimates of all photographs but the one that is shown, as one layer: {number, name, location, judged, pick}. */
+  showOthers(answers) {
+    this.others.clearLayers();
+    this.numbers = answers.map(({ number, name, location, judged, pick }) => {
+      const body = document.createElement("b");
+      body.className = "other";
+      body.dataset.verdict = judged.state;
+      body.textContent = number;
+      const title = `Photograph ${number}, ${name}: ${judged.label}`;
+      return { marker: this.addButton(body, title, location, pick, this.others), place: at(location) };
+    });
+    this.spreadPins();
+    this.explain();
+  }
+
   clear() {
+    this.empty();
+    this.fitReferences();
+    this.explain();
+  }
+
+  empty() {
     this.found.clearLayers();
+    this.tethers.clearLayers();
     this.pins.clear();
     this.shown = null;
-    this.showReferences(this.positions ?? []);
   }
 
   /** Marks the match that is being compared. */
   select(rank) {
-    for (const [number, pin] of this.pins) {
-      pin.getElement()?.classList.toggle("selected", number === rank);
-      pin.setZIndexOffset(number === rank ? 800 : 100 - number);
+    for (const [number, { marker }] of this.pins) {
+      marker.getElement()?.classList.toggle("selected", number === rank);
+      marker.setZIndexOffset(number === rank ? 800 : 100 - number);
     }
+  }
+
+  /** The legend names the marks that are there, and no others. */
+  explain() {
+    const there = {
+      here: Boolean(this.shown?.location),
+      own: Boolean(this.shown?.own),
+      match: this.pins.size > 0,
+      others: this.numbers.length > 0,
+      reference: this.coverage.positions.length > 0,
+    };
+    for (const line of this.legend.children) {
+      if (line.dataset.key in there) line.hidden = !there[line.dataset.key];
+    }
+    this.legend.hidden = !Object.values(there).some(Boolean);
+  }
+
+  spreadPins() {
+    const all = [...this.pins.values(), ...this.numbers];
+    const free = this.shown?.location ? at(this.shown.location) : null;
+    spread(this.map, all.map(({ marker }) => marker), all.map(({ place }) => place), this.tethers, GAP, free);
   }
 
   addPin(match, pick) {
@@ -91,18 +139,28 @@ export class PlaceMap {
     const number = document.createElement("b");
     number.textContent = match.rank;
     body.append(number);
-    const icon = L.divIcon({ html: body, className: "pin-holder", iconSize: [26, 26] });
-    const name = `Match ${match.rank}: ${match.place}`;
-    const pin = L.marker(at(match), { icon, alt: name, title: name, keyboard: true }).addTo(this.found);
-    pin.getElement().setAttribute("aria-label", name);
-    // Leaflet lets the keyboard reach a marker, but not press it
-    pin.getElement().addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && pick(match.rank));
-    return pin.on("click", () => pick(match.rank));
+    return this.addButton(body, `Match ${match.rank}: ${match.place}`, match, () => pick(match.rank), this.found);
   }
 
-  addMark(position, kind, name, zIndexOffset) {
-    const body = document.createElement("i");
-    body.className = `mark-${kind}`;
+  addButton(body, name, position, pick, layer) {
+    const icon = L.divIcon({ html: body, className: "pin-holder", iconSize: [26, 26] });
+    const marker = L.marker(at(position), { icon, alt: name, title: name, keyboard: true }).addTo(layer);
+    marker.getElement().setAttribute("aria-label", name);
+    // Leaflet lets the keyboard reach a marker, but not press it
+    marker.getElement().addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && pick());
+    return marker.on("click", pick);
+  }
+
+  addMark(position, kind, name, zIndexOffset, judged = null) {
+    const body = document.createElement("span");
+    body.className = "mark-body";
+    const ring = document.createElement("i");
+    ring.className = `mark-${kind}`;
+    body.append(ring);
+    if (judged) {
+      body.dataset.verdict = judged.state;
+      body.append(badge(judged));
+    }
     const icon = L.divIcon({ html: body, className: "mark-holder", iconSize: [40, 40] });
     L.marker(at(position), { icon, alt: name, title: name, interactive: false, keyboard: false, zIndexOffset }).addTo(this.found);
   }

@@ -4,28 +4,36 @@ import { facing, metres, percent } from "./words.js";
 
 const SURE = 0.9; // probability of being right from which on the page says "located"
 const SOURCES = {
-  self: " The probability comes from the build, which asked the map with degraded copies of its own photographs: real queries may do worse.",
   prior: " The probability comes with the encoder and was not measured on this map.",
 };
 
-/** state (located, probably, closest or absent), overline, headline, explanation, and a summary in one line. */
+/** {state, label, headline, explanation}; state is located, probably, closest or absent, label its words. */
 export function judge(answer) {
-  const { place, verdict, index, on_map: onMap, location } = answer;
+  const { place, verdict, index, on_map: onMap } = answer;
   if (verdict === "not_on_map") {
-    const explanation = `None of the ${index.count.toLocaleString()} photographs is likely to show this place (chance: ${percent(onMap)}). What comes closest is below.`;
-    return { state: "absent", overline: "No match", headline: "Not on this map", explanation, summary: "not on this map" };
+    const headline = `The map “${index.name}” does not show this place`;
+    const explanation = `None of its ${index.count.toLocaleString()} photographs is likely to show it (chance: ${percent(onMap)}). The most similar ones are listed, but they show other places.`;
+    return { state: "absent", label: "Not on this map", headline, explanation };
   }
   if (place === null) {
-    return { state: "absent", overline: "No match", headline: "Nothing to compare with", explanation: "This map holds no photographs.", summary: "no match" };
+    return { state: "absent", label: "No match", headline: "Nothing to compare with", explanation: "This map holds no photographs." };
   }
-  const named = location ? place : `Looks like ${place}`;
   const explanation = explain(answer);
-  if (verdict === "uncalibrated") {
-    const headline = `Closest match: ${place}`;
-    return { state: "closest", overline: "Not calibrated", headline, explanation, summary: `closest match, not calibrated: ${place}` };
-  }
-  const [state, overline] = surety(answer);
-  return { state, overline, headline: named, explanation, summary: `${overline.toLowerCase()}: ${place}` };
+  if (verdict === "uncalibrated") return { state: "closest", label: "Closest match, not calibrated", headline: place, explanation };
+  const [state, label] = surety(answer);
+  return { state, label, headline: place, explanation };
+}
+
+/** The mark and the words of a state, as strip, card and map show them; the colours are in answer.css. */
+export function badge({ state, label }) {
+  const element = document.createElement("span");
+  element.className = "badge";
+  element.dataset.verdict = state;
+  const sign = document.createElement("i");
+  sign.className = "sign";
+  sign.ariaHidden = true;
+  element.append(sign, label);
+  return element;
 }
 
 function surety({ probability, location }) {
@@ -40,6 +48,7 @@ function explain(answer) {
     const sure = location.calibrated ? " (68 of 100 such answers are)" : ", by how far the matches lie apart";
     const way = facing(location.heading);
     sentences.push(`Give or take ${metres(location.uncertainty_metres)}${sure}${way ? `, ${way}` : ""}.`);
+    if (location.floor) sentences.push(`Floor ${location.floor}.`);
   } else {
     sentences.push("Its position is not known.");
   }

@@ -10,22 +10,22 @@ export function metres(length) {
 
 export const percent = (share) => (share > 0.99 ? "over 99 %" : share < 0.01 ? "under 1 %" : `${Math.round(100 * share)} %`);
 
-/** Whether a position is known in degrees; that of a map in a local frame without an anchor is not. */
-export const isOnEarth = (where) => where?.latitude != null;
+/** Whether a location or a match has a position on the earth, so that a map can show it. */
+export const isOnEarth = (place) => Boolean(place) && place.latitude !== null;
 
-/** Degrees, or else metres in the local frame. */
+/** Latitude and longitude or, where only those are known, the metres of a local frame; empty where nothing is. */
 export function coordinates({ latitude, longitude, local }) {
   if (latitude !== null) return `${latitude.toFixed(6)}, ${longitude.toFixed(6)}`;
-  return `x ${local.x.toFixed(2)}, y ${local.y.toFixed(2)} m in ${local.frame}`;
+  return local ? `x ${local.x.toFixed(2)}, y ${local.y.toFixed(2)} m in ${local.frame}` : "";
 }
 
 export const facing = (heading) => (heading === null ? "" : `facing ${Math.round(heading) % 360}°`);
 
-/** Metres: along the great circle, or in the local frame of both where one has no degrees; null where nothing ties them. */
+/** Distance in metres: on a great circle or, without positions on the earth, in one local frame; else null. */
 export function distance(one, other) {
   if (!isOnEarth(one) || !isOnEarth(other)) {
-    if (!one.local || one.local.frame !== other.local?.frame) return null;
-    return Math.hypot(other.local.x - one.local.x, other.local.y - one.local.y);
+    const comparable = one.local && one.local.frame === other.local?.frame;
+    return comparable ? Math.hypot(one.local.x - other.local.x, one.local.y - other.local.y) : null;
   }
   const half = (degrees) => Math.sin((degrees * RAD) / 2) ** 2;
   const chord =

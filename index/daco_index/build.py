@@ -31,6 +31,7 @@ from daco_index.embedding.precision_record import PrecisionRequest, QueryPrecisi
 from daco_index.generations.contents import last_store, sweep_servers, write_contents, write_manifest
 from daco_index.generations.folders import KEPT, Writer
 from daco_index.generations.manifest import Manifest
+from daco_index.generations.samples import read_samples
 from daco_index.generations.specification import GenerationSpec, Target
 from daco_index.references.changes import References, SourceOptions, references_to_build
 from daco_index.references.find import Split
@@ -61,6 +62,7 @@ class BuildOptions(EmbeddingOptions):
         source: how photographs are made of the source, and found in it.
         store: where the vectors go: `faiss`, a file of the index; or `milvus://host:19530/name`, a server; None for
             where the index has them already, `faiss` for a new one.
+        samples: folder of photographs that the server's page offers to try; None for those that the index has already.
     """
 
     precision: PrecisionRequest = "auto"
@@ -71,6 +73,7 @@ class BuildOptions(EmbeddingOptions):
     search: SearchOptions = field(default_factory=SearchOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     store: str | None = None
+    samples: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     options = options or BuildOptions()
     store = last_store(out) if options.store is None else check_address(options.store)
     _check(store, options)
+    samples = None if options.samples is None else read_samples(options.samples)
     loaded = find_encoder(encoder, options.trust)
     search = options.search
     if search.factory is not None:  # an impossible index fails before anything is embedded
@@ -133,7 +137,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
             live = Bundle.open(out, options.trust)
-        report = embed_and_publish(references, Target(writer, live, search, store), loaded, options)
+        report = embed_and_publish(references, Target(writer, live, search, store, samples), loaded, options)
     return replace(report, seconds=round(time.perf_counter() - start, 3))
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from daco_serve.engine.service import Service
 from daco_serve.http.server import HttpServer
 from daco_serve.operation.settings import ServeSettings
 from daco_training.encoder.encoder import Encoder
+
+from .page_actions import CHROMIUM, OFFLINE, Host, Open
 
 Serve = Callable[..., Any]
 COMMAND = [sys.executable, "-c", "from daco_serve.cli.main import main; main()"]
@@ -162,3 +164,54 @@ def server(index: Path) -> Iterator[str]:
 def client(server: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium), so the page cannot be tried")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """Starts servers that outlive the pages: behind an answer, a page is still loading pictures."""
+    with ExitStack() as servers:
+        yield lambda index, **settings: servers.enter_context(hosted(index, **settings))
+
+
+@pytest.fixture
+def open_page(host: Host, browser: Any) -> Iterator[Open]:
+    """Opens the page of a server, `at` which it is if the address says more.
+
+    In the end, nothing may have gone wrong in it, and no other host have been asked.
+    """
+    contexts: list[Any] = []
+    troubles: list[str] = []
+
+    def open_at(address: str, troubled: bool = False, at: str | None = None, **settings: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        if not troubled:
+            page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                not request.url.startswith((at or address, "blob:", "data:")) and troubles.append(request.url)
+            ),
+        )
+        page.goto(address)
+        page.wait_for_selector("#state:has-text('reference photographs')")
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert troubles == []

@@ -11,7 +11,7 @@ from PIL import Image
 from daco_serve.operation.keys import KeyFile
 
 from .conftest import calibrate, hosted
-from .test_page import CHROMIUM, OFFLINE
+from .page_actions import CHROMIUM, OFFLINE
 
 Follow = Callable[..., Any]
 FILM_RATE = 30  # pictures a second of the browser's false camera

@@ -75,7 +75,9 @@ def test_within_finds_what_lies_in_the_circle_across_the_180th_meridian_and_at_t
     assert catalog.within(90.0, 0.0, 20) == [3, 4]
     assert catalog.within(0.0, 0.0, 3e7) == [0, 1, 2, 3, 4]
     assert catalog.within(45.0, 45.0, 100) == []
-    assert sorted(catalog.positions(most=10)) == sorted(place for place in places if place[0] is not None)
+    assert sorted(place for _, *place in catalog.positions(most=10)) == sorted(
+        [*place] for place in places if place[0] is not None
+    )
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -83,7 +85,7 @@ def test_positions_are_thinned_evenly_whichever_photographs_have_them(tmp_path: 
     located = [(float(number), 0.0) if number % 2 == first else (None, None) for number in range(60)]
     rows = [Entry(number, f"/{number}", "", *place, None, 1, 1, "") for number, place in enumerate(located)]
     Catalog.create(tmp_path / "catalog.sqlite", rows)
-    latitudes = [latitude for latitude, _ in Catalog(tmp_path / "catalog.sqlite").positions(10)]
+    latitudes = [latitude for _, latitude, _ in Catalog(tmp_path / "catalog.sqlite").positions(10)]
     assert len(latitudes) == 10
     assert set(np.diff(latitudes)) == {6.0}
 

@@ -1,14 +1,24 @@
 """`/v1/indexes`: what this server can look in."""
 
 from dataclasses import asdict
+from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from daco_serve.engine.live_indexes import Live
 from daco_serve.http.middleware.rates import limits_of
-from daco_serve.http.refusals import documented
+from daco_serve.http.refusals import Refusal, documented
 from daco_serve.http.routes.dependencies import ServiceOf
-from daco_serve.http.schemas import Bounds, CoverageAnswer, FailedIndex, IndexAnswer, IndexesAnswer, RequestLimits
+from daco_serve.http.schemas import (
+    Bounds,
+    CoverageAnswer,
+    FailedIndex,
+    IndexAnswer,
+    IndexesAnswer,
+    RequestLimits,
+    Sample,
+    SamplesAnswer,
+)
 from daco_serve.operation.settings import ServeSettings
 
 MOST_POSITIONS = 4000
@@ -30,9 +40,33 @@ async def indexes(service: ServiceOf) -> IndexesAnswer:
 @router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented("unknown_index"))
 def coverage(name: str, service: ServiceOf) -> CoverageAnswer:
     """Positions of the reference photographs, thinned to some thousands: enough to draw the map's streets."""
-    return CoverageAnswer(
-        positions=[list(place) for place in service.choose(name).bundle.catalog.positions(MOST_POSITIONS)]
+    located = service.choose(name).bundle.catalog.positions(MOST_POSITIONS)
+    return CoverageAnswer(positions=[[*place] for _, *place in located], ids=[id for id, *_ in located])
+
+
+@router.get("/{name}/samples", summary="Photographs to try an index with", responses=documented("unknown_index"))
+def samples(name: str, service: ServiceOf) -> SamplesAnswer:
+    """Those that the index was built with (`daco-index build --samples`); often none."""
+    live = service.choose(name)
+    address = f"/v1/indexes/{quote(live.name, safe='')}/samples"
+    numbers = range(1, len(live.bundle.samples) + 1)
+    return SamplesAnswer(
+        samples=[Sample(name=f"sample-{number}.jpg", image=f"{address}/{number}") for number in numbers]
     )
+
+
+@router.get(
+    "/{name}/samples/{number}",
+    summary="A photograph to try an index with",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, **documented("unknown_index", "not_found")},
+)
+def sample(name: str, number: int, service: ServiceOf) -> Response:
+    """The photograph, as a JPEG."""
+    known = service.choose(name).bundle.samples
+    if not 1 <= number <= len(known):
+        raise Refusal("not_found", f"This index has {len(known)} samples.")
+    return Response(known[number - 1], media_type="image/jpeg")
 
 
 def _limits(settings: ServeSettings) -> RequestLimits:
@@ -46,11 +80,13 @@ def _limits(settings: ServeSettings) -> RequestLimits:
 
 
 def _answer(live: Live, problem: str | None) -> IndexAnswer:
-    manifest = live.bundle.manifest
+    manifest, places = live.bundle.manifest, live.bundle.catalog.places
     return IndexAnswer(
         **asdict(live.summary),
         located=manifest.with_location,
         bounds=None if manifest.bounds is None else Bounds(**asdict(manifest.bounds)),
         created=manifest.created,
         problem=problem,
+        places=places.total,
+        place_examples=[*dict.fromkeys(name for name in (places.first, places.last) if name is not None)],
     )

@@ -100,6 +100,13 @@ def build(
     small_local: Annotated[
         bool, option("small_local", "Store the local descriptors of half of the cells: 2.1 KB per photograph.")
     ] = False,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of up to 12 photographs that the web page offers to try; copied into the index.",
+            show_default="those of the existing index, if any",
+        ),
+    ] = None,
     gpu: GpuOption = GpuUse.auto,
     engine: OnEngine = EngineName.local,
     track: Track = None,
@@ -144,6 +151,7 @@ def build(
             search=searched,
             store=store,
             source=parse_source(track, every, start, offset, camera_yaw, panorama, panorama_views),
+            samples=samples,
         )
         report = build_index(source, encoder, out, options)
     warn_of_panoramas(report, panorama)

@@ -16,6 +16,7 @@ from daco_index.embedding.precision_record import QueryPrecision
 from daco_index.generations.descriptors import Descriptors
 from daco_index.generations.folders import Writer, finished_generations, generation_folder
 from daco_index.generations.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest, bounds_of, record_files
+from daco_index.generations.samples import write_samples
 from daco_index.generations.specification import GenerationSpec, Target
 from daco_index.reranking.local_file import LOCAL_FILE, write_local_file
 from daco_index.search.arrangement import Arrangement, add_vectors
@@ -29,7 +30,7 @@ LOCAL_AT_ONCE = 4096  # photographs whose local descriptors are in memory: 16 MB
 
 
 def write_contents(number: int, folder: Path, spec: GenerationSpec, arrangement: Arrangement, target: Target) -> None:
-    """Writes vectors, local descriptors, catalogue and encoder of generation `number` into its folder.
+    """Writes vectors, local descriptors, catalogue, samples and encoder of generation `number` into its folder.
 
     Raises:
         DacoError: a server does not take the vectors.
@@ -43,6 +44,7 @@ def write_contents(number: int, folder: Path, spec: GenerationSpec, arrangement:
         store.save(folder / POINTER_FILE)
     _write_local(folder / LOCAL_FILE, spec.descriptors, ids)
     Catalog.create(folder / CATALOG_FILE, spec.entries)
+    write_samples(folder, target.samples, target.before)
     spec.encoder.copy_to(folder / ENCODER_FOLDER)
 
 

@@ -39,12 +39,14 @@ class Target:
             of queries are kept where they fit; None for none.
         search: how the descriptors are to be searched; None for how `before` is.
         store: `faiss` or the address of a Milvus server; None for where the index has its vectors already.
+        samples: JPEGs to try the index with; None for those of `before`.
     """
 
     writer: Writer
     before: Bundle | None
     search: SearchOptions | None = None
     store: str | None = None
+    samples: list[bytes] | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ VECTORS_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
 ENCODER_FOLDER = "encoder"
 QUANTISED_FOLDER = "int8"
+SAMPLES_FOLDER = "samples"
 AT_ONCE = 65536  # vectors that are held in memory beside the stores
 
 
@@ -73,6 +74,7 @@ class Bundle:
     catalog: Catalog
     quantised: Path | None = None  # the folder of the encoder's int8 form, where it has one
     local: LocalFile | None = None  # the local descriptors, where it has them
+    samples: tuple[bytes, ...] = ()  # small JPEGs to try it with; in memory, as the generation may be cleared away
 
     @property
     def generation(self) -> int:
@@ -152,7 +154,8 @@ class Bundle:
         if _stamps(folder, manifest) != stamps:
             raise DamagedIndex(f"Files in {folder} were changed while they were read. {REMEDY}")
         quantised = folder / QUANTISED_FOLDER
-        return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None, local)
+        samples = tuple((folder / name).read_bytes() for name in sorted(manifest.files) if _is_sample(name))
+        return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None, local, samples)
 
     def search(
         self,
@@ -257,6 +260,10 @@ def highest_next_id(index: Path) -> int:
         with suppress(DacoError):
             highest = max(highest, read_kept_manifest(index, generation).next_id)
     return highest
+
+
+def _is_sample(name: str) -> bool:
+    return name.startswith(f"{SAMPLES_FOLDER}/")
 
 
 def load_store(folder: Path, manifest: Manifest) -> VectorStore:

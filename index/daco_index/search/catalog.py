@@ -73,6 +73,14 @@ class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's t
     frame: str | None = None
 
 
+class Places(NamedTuple):
+    """The places of a catalogue: how many there are, and the first and the last name; None where it is empty."""
+
+    total: int
+    first: str | None
+    last: str | None
+
+
 class Catalog:
     """A finished catalogue, open for reading from any number of threads.
 
@@ -118,6 +126,11 @@ class Catalog:
         for entry in self.all():
             held[entry.id] = entry
         return held
+
+    @cached_property
+    def places(self) -> Places:
+        """How many places the photographs show, and the first and the last of them by name; read once."""
+        return Places(*self._rows("SELECT count(DISTINCT place), min(place), max(place) FROM photograph", ())[0])
 
     @classmethod
     def create(cls, path: Path, entries: Iterable[Entry]) -> "Catalog":
@@ -205,15 +218,15 @@ class Catalog:
         boxes = "SELECT max(x) - min(x), max(y) - min(y) FROM photograph WHERE frame IS NOT NULL GROUP BY frame"
         return max((math.hypot(*box) / 2 for box in self._rows(boxes, ())), default=None)
 
-    def positions(self, most: int) -> list[tuple[float, float]]:
-        """Latitude and longitude of the photographs that have them, evenly thinned to about that many."""
+    def positions(self, most: int) -> list[tuple[int, float, float]]:
+        """Id, latitude and longitude of the photographs that have a position, evenly thinned to about that many."""
         located = int(self._rows("SELECT count(*) FROM photograph WHERE latitude IS NOT NULL", ())[0][0])
         step = max(1, math.ceil(located / most))
         return [
-            (float(latitude), float(longitude))
-            for latitude, longitude in self._rows(
-                "SELECT latitude, longitude FROM (SELECT *, row_number() OVER (ORDER BY id) AS number FROM photograph"
-                " WHERE latitude IS NOT NULL) WHERE number % ? = 0",
+            (int(number), float(latitude), float(longitude))
+            for number, latitude, longitude in self._rows(
+                "SELECT id, latitude, longitude FROM (SELECT *, row_number() OVER (ORDER BY id) AS number"
+                " FROM photograph WHERE latitude IS NOT NULL) WHERE number % ? = 0",
                 (step,),
             )
         ]
