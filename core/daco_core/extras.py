@@ -29,6 +29,7 @@ EXTRAS = {
     "pymilvus": "milvus",
     "python_multipart": "cpu",
     "pythonjsonlogger": "cpu",
+    "pi_heif": "heif",
     "ray": "ray",
     "safetensors": "train",
     "starlette": "cpu",

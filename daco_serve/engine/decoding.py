@@ -15,23 +15,18 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
+from daco_core.photographs.formats import (
+    find_format,
+    foreign_kind,
+    formats_in_words,
+    pillow_formats,
+    readable_formats,
+)
 from daco_core.photographs.images import MAX_ASPECT, reduce_jpeg, to_rgb
 
-FORMATS = ("JPEG", "PNG", "WEBP")
-# how the formats that we take begin, and the ones that people send instead: (offset, bytes) to name
-TAKEN = {(0, b"\xff\xd8\xff"): "JPEG", (0, b"\x89PNG"): "PNG", (8, b"WEBP"): "WebP"}
-NOT_TAKEN = {
-    (0, b"GIF8"): "GIF",
-    (0, b"BM"): "BMP",
-    (0, b"II*\0"): "TIFF or raw",
-    (0, b"MM\0*"): "TIFF or raw",
-    (4, b"ftypheic"): "HEIC",
-    (4, b"ftypmif1"): "HEIC",
-    (4, b"ftypavif"): "AVIF",
-    (0, b"%PDF"): "PDF",
-    (0, b"<svg"): "SVG",
-}
+RAW_TAGS = (50706, 33421, 33422)  # DNGVersion; CFARepeatPatternDim and CFAPattern, of a colour filter array
 SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG, of which some bytes can ask for thousands
 MOST_SCANS = 20  # at the most pixels that are taken; of a smaller image more
 
@@ -65,7 +60,7 @@ def decode(data: bytes, max_pixels: int, size: int, square: bool) -> Image.Image
         Undecodable: it is not an image of a format we take, it is damaged, too large or too narrow.
     """
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(data), formats=pillow_formats()) as image:
             _check(image, data, max_pixels)
             reduce_jpeg(image, size)
             return _resized(to_rgb(image), size, square)
@@ -92,11 +87,14 @@ def _resized(image: Image.Image, size: int, square: bool) -> Image.Image:
 def _check(image: Image.Image, data: bytes, max_pixels: int) -> None:
     """What can be said of an image before any pixel is decoded."""
     width, height = image.size
+    # most raw files are TIFF containers, whose first picture is a thumbnail
+    if isinstance(image, TiffImageFile) and any(tag in image.tag_v2 for tag in RAW_TAGS):
+        raise _unsupported("raw (DNG)")
     if width * height > max_pixels:
         raise _too_many_pixels(f"{width} x {height} pixels are", max_pixels)
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise Undecodable("image_too_narrow", f"{width} x {height} pixels: one side is more than 16 times the other.")
-    if image.format not in ("PNG", "WEBP") and width * height * data.count(SCAN) > MOST_SCANS * max_pixels:
+    if image.format in ("JPEG", "MPO") and width * height * data.count(SCAN) > MOST_SCANS * max_pixels:
         raise Undecodable("image_too_slow", "This progressive JPEG has too many scans: save it as a baseline JPEG.")
 
 
@@ -105,20 +103,19 @@ def _too_many_pixels(what: str, most: int) -> Undecodable:
 
 
 def _complaint(data: bytes) -> Undecodable:
-    kind = _kind(data, TAKEN)
-    if kind is not None:
-        return Undecodable("image_truncated", f"The {kind} image is damaged or incomplete: send it again.")
-    foreign = _kind(data, NOT_TAKEN)
+    found = find_format(data)
+    if found is not None and found in readable_formats():
+        return Undecodable("image_truncated", f"The {found.name} image is damaged or incomplete: send it again.")
+    foreign = foreign_kind(data) if found is None else found.name
     if foreign is not None:
-        return Undecodable("unsupported_format", f"{foreign} files are not supported: send a JPEG, PNG or WebP.")
-    return Undecodable("not_an_image", "This is not an image: send a JPEG, PNG or WebP.")
+        return _unsupported(foreign)
+    return Undecodable("not_an_image", f"This is not an image: send a {formats_in_words()}.")
 
 
-def _kind(data: bytes, kinds: dict[tuple[int, bytes], str]) -> str | None:
-    for (offset, start), name in kinds.items():
-        if data.startswith(start, offset):
-            return name
-    return None
+def _unsupported(kind: str) -> Undecodable:
+    return Undecodable(
+        "unsupported_format", f"Files of the kind {kind} are not supported by this server: send a {formats_in_words()}."
+    )
 
 
 def receive(channel: socket.socket, count: int) -> bytearray:
@@ -178,6 +175,7 @@ def main(seconds: float) -> None:
         seconds: for one photograph; the process ends itself a little later, whatever it is at.
     """
     Image.init()  # all that is imported later is imported before the limits
+    pillow_formats()
     channel = socket.socket(fileno=0)
     _confine()
     _prove()

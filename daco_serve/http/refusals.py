@@ -30,8 +30,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "image_too_large": (413, "The photograph is larger than 20971520 bytes."),
     "address_too_long": (414, "The address is longer than 8192 bytes."),
     "json_too_large": (413, "The request has more than 262144 bytes beside its photographs."),
-    "not_an_image": (415, "This is not an image: send a JPEG, PNG or WebP."),
-    "unsupported_format": (415, "GIF images are not supported: send a JPEG, PNG or WebP."),
+    "not_an_image": (415, "This is not an image: send a JPEG, PNG, WebP, TIFF, BMP, AVIF or HEIC."),
+    "unsupported_format": (415, "Files of the kind GIF are not supported by this server: send a JPEG, PNG or WebP."),
     "not_acceptable": (
         406,
         "Accept names none of application/json, application/geo+json and application/geopose+json.",

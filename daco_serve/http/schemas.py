@@ -232,6 +232,7 @@ class RequestLimits(Schema):
     photograph_bytes: int = Field(description="Largest photograph.")
     batch_photographs: int = Field(description="Most photographs in one batch.")
     batch_bytes: int = Field(description="Largest batch, all its photographs together.")
+    formats: list[str] = Field(default=[], description="Media types of the photographs that it reads.")
 
 
 class IndexesAnswer(Schema):

@@ -93,6 +93,7 @@ class BuildReport:
         images_per_second: embedded ones, while the source was read.
         extraction: what became of the frames of a source that is a recording; None for any other source.
         uncut: photographs found that are as wide as panoramas are, and were embedded as they are.
+        other_files: how many files of the sources are no photographs that can be read here, by kind (`HEIC`, `MOV`).
     """
 
     manifest: Manifest
@@ -107,6 +108,7 @@ class BuildReport:
     images_per_second: float
     extraction: Extraction | None = None
     uncut: list[str] = field(default_factory=list)
+    other_files: dict[str, int] = field(default_factory=dict)
 
 
 def build_index(source: str, encoder: str, out: Path, options: BuildOptions | None = None) -> BuildReport:
@@ -173,6 +175,7 @@ def embed_and_publish(
         images_per_second=round(embeddings.embedded / embeddings.seconds, 2),
         extraction=references.extraction,
         uncut=uncut_panoramas([entry for entry in spec.entries if entry.path in looked_at]),
+        other_files=dict(references.other_files),
     )
 
 

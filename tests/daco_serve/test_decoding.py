@@ -24,6 +24,7 @@ from daco_serve.engine import decoder_pool as decoders_module
 from daco_serve.engine.answers import QueryError
 from daco_serve.engine.decoder_pool import Decoders
 from daco_serve.engine.decoding import SCAN, Undecodable, decode
+from tests.phone_files import HEIC
 
 from .conftest import hosted
 from .test_observing import samples
@@ -219,3 +220,16 @@ def test_where_memory_runs_out_a_decoder_goes_before_the_server(decoders: Decode
     decoders.decode(encoded("PNG"), 64, False)
     (decoder,) = processes(decoders)
     assert Path(f"/proc/{decoder}/oom_score_adj").read_text().strip() == "1000"
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "BMP", "AVIF", "HEIC"])
+def test_every_format_is_decoded_within_the_limits(decoders: Decoders, kind: str) -> None:
+    content = HEIC if kind == "HEIC" else encoded(kind, (48, 64))
+    assert decoders.decode(content, 48, False).size == (48, 64)
+    with pytest.raises(QueryError) as caught:
+        Decoders(seconds=20, max_pixels=1000).decode(content, 48, False)
+    assert caught.value.code == "image_too_large"
+    with pytest.raises(QueryError) as caught:
+        decoders.decode(content[: len(content) // 2], 48, False)
+    assert caught.value.code == "image_truncated"
+    assert len(processes(decoders)) == 1

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from daco_serve.http.uploads.image_header import decoding_cost, looks_like_image
+from tests.phone_files import HEIC
 
 
 def image(kind: str, size: tuple[int, int], mode: str = "RGB", **settings: object) -> bytes:
@@ -24,6 +25,9 @@ def image(kind: str, size: tuple[int, int], mode: str = "RGB", **settings: objec
         ("WEBP", "RGBA", {}, 1),
         ("WEBP", "RGB", {"lossless": True}, 1),
         ("WEBP", "RGB", {"save_all": True, "append_images": [Image.new("RGB", (640, 481))]}, 1),
+        ("TIFF", "RGB", {}, 1),
+        ("BMP", "RGB", {}, 1),
+        ("AVIF", "RGB", {}, 1),
         ("JPEG", "RGB", {}, 4),
         ("JPEG", "L", {"comment": b"x" * 60_000, "exif": b"Exif\0\0" + bytes(60_000)}, 4),
     ],
@@ -46,11 +50,12 @@ def test_padding_is_passed_over_at_once() -> None:
 
 def test_what_is_no_image_or_a_part_of_one_counts_nothing_and_does_no_harm() -> None:
     chance = random.Random(2)
-    for kind in ("JPEG", "PNG", "WEBP"):
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF"):
         whole = image(kind, (64, 48))
         for length in range(len(whole)):
             decoding_cost(whole[:length])
         for _ in range(300):
             decoding_cost(bytes(chance.choice((byte, chance.randrange(256))) for byte in whole))
+    assert decoding_cost(HEIC) == 64 * 64  # it is coded in squares of that size
     for none in (b"", b"GIF89a", b"x" * 1000, b"\xff\xd8", b"\xff\xd8" + b"\xff" * 100, bytes(50)):
         assert decoding_cost(none) == 0

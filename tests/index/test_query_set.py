@@ -80,7 +80,7 @@ def test_a_set_of_which_nothing_can_be_read_fails_and_writes_nothing(built, daco
 def test_a_set_gets_the_same_answers_in_the_same_order_as_its_photographs_one_by_one(built):
     bundle = Bundle.open(built[1])
     engine = query_engine(bundle, "cpu")
-    found = find_queries([built[0]])
+    found = find_queries([built[0]]).queries
     together = list(predict(bundle, engine.for_many(), found, 4, 20, batch_size=5, progress=False))
     alone = [next(predict(bundle, engine, [query], 4, 20, progress=False)) for query in found]
     assert [one.query for one in together] == found

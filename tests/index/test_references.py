@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from daco_core.errors import DacoError
-from daco_index.references.find import Reference, find_references
+from daco_core.errors import DacoError, NotFound
+from daco_index.references.find import Reference, find_references, look_into
 
 
 def write_photograph(path: Path, gps: dict[int, object] | None = None) -> Path:
@@ -37,6 +37,19 @@ def test_a_folder_is_taken_with_the_folders_in_it_in_a_fixed_order(tmp_path):
     found = find_references(str(tmp_path))
     assert [reference.place for reference in found] == ["a", "b/1", "b/2", "c d/é"]
     assert all(reference.path.is_absolute() and reference.path.is_file() for reference in found)
+
+
+def test_what_is_no_photograph_is_counted_by_kind(tmp_path):
+    for name in ("a.jpg", "north/b.png"):
+        write_photograph(tmp_path / name)
+    for name in ("c.mov", "north/d.MOV", "e.txt", "walk.csv"):
+        (tmp_path / name).write_text("")
+    assert look_into(str(tmp_path)).other_files == {"MOV": 2, "TXT": 1}
+    assert look_into(tmp_path.as_uri()).other_files == {"MOV": 2, "TXT": 1}
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "c.mov").write_text("")
+    with pytest.raises(NotFound, match="left out: 1 MOV"):
+        find_references(str(tmp_path / "videos"))
 
 
 def test_exif_gives_position_and_heading(tmp_path):

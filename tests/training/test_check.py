@@ -63,7 +63,7 @@ def test_every_fault_is_found_and_named(good: DataSet) -> None:
     (train / "day_00002.png").write_bytes(content[: len(content) // 2])
     shutil.copy(train / "day_00000.png", val / "day_00004.png")
     Image.open(train / "day_00003.png").save(train / "day_00007.png", compress_level=1)
-    (train / "phone.heic").write_bytes(b"...")
+    (train / "phone.dng").write_bytes(b"...")
     (train / "more").mkdir()
     twins = good.split_folder("domain_a", "train", "generated")
     (twins / "day_00003.jpg").write_bytes(b"")
@@ -77,7 +77,7 @@ def test_every_fault_is_found_and_named(good: DataSet) -> None:
             ("unreadable", "generated/domain_a/train/day_00003.jpg"),
             ("duplicate", "original/domain_a/val/day_00004.png"),
             ("duplicate", "original/domain_a/train/day_00007.png"),
-            ("ignored", "original/domain_a/train/phone.heic"),
+            ("ignored", "original/domain_a/train/phone.dng"),
             ("ignored", "original/domain_a/train/more"),
             ("no location", "original/domain_a/train/day_00007.png"),
             ("stray location", "original/domain_b/train/locations.csv"),

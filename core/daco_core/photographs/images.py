@@ -3,8 +3,10 @@
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -12,14 +14,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from daco_core.errors import DacoError
+from daco_core.photographs.formats import count_left_out, find_format, foreign_kind, pillow_formats, readable_suffixes
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 # of the longer side to the shorter: where only the shorter is fixed, a thread of pixels would grow to gigabytes, as
 # 1 x 60000 becomes 256 x 15 million
 MAX_ASPECT = 16
 REDUCED_FACTOR = 2  # so that the resizing that follows still smooths
 ORIENTATION = 0x0112  # EXIF's tag
 SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
+HEAD_BYTES = 64  # of a file, which tell its format
+NATIVE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 STREAM = re.compile(r" <_io\.\w+ object at 0x[0-9a-f]+>")  # how Pillow names what it reads from memory
 
 
@@ -63,11 +67,36 @@ def open_rgb(path: Path, shorter: int | None = None) -> Image.Image:
     Raises:
         UnreadableImage: the file is missing, not an image, truncated or too large to be one.
     """
-    with _reading(path), Image.open(path) as image:
+    with _reading(path), open_image(path) as image:
         if shorter is None:
             return to_rgb(image)
         image.draft(None, (shorter, shorter))
         return _bound_shorter_side(to_rgb(image), shorter)
+
+
+def open_image(path: Path | str, content: bytes | None = None) -> Image.Image:
+    """An image that is opened and not yet read, by Pillow and the plugins that are installed.
+
+    Args:
+        content: the bytes of the file, where they have been read already.
+
+    Raises:
+        OSError, ValueError, SyntaxError: it is no image, or of a format that needs a package which is not installed.
+    """
+    if content is not None:
+        head = content
+    else:
+        with Path(path).open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    found = find_format(head)
+    if found is not None and found.suffixes[0] not in readable_suffixes():
+        extra = f"pip install 'daco-serve[{found.extra}]'" if found.extra else "a newer Pillow reads it"
+        raise ValueError(f"{found.name} is not supported by what is installed: {extra}")
+    if (kind := foreign_kind(head)) is not None:
+        raise ValueError(f"it is a file of the kind {kind}, which is not supported")
+    # to import the plugins takes as long as to decode many a photograph of a format that Pillow reads by itself
+    formats = pillow_formats() if found is None or found.pillow not in NATIVE else [found.pillow]
+    return Image.open(path if content is None else BytesIO(content), formats=formats)
 
 
 def _bound_shorter_side(image: Image.Image, shorter: int) -> Image.Image:
@@ -88,7 +117,7 @@ def open_reduced(path: Path | str, size: int, content: bytes | None = None) -> t
     Raises:
         UnreadableImage: as `open_rgb`.
     """
-    with _reading(path), Image.open(path if content is None else BytesIO(content)) as image:
+    with _reading(path), open_image(path, content) as image:
         width, height = image.size
         if image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
             width, height = height, width
@@ -102,7 +131,7 @@ def _reading(path: Path | str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UnreadableImage(path, "there is no such file") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         reason = STREAM.sub("", str(error).replace(f" '{path}'", ""))
         raise UnreadableImage(path, reason or type(error).__name__) from error
 
@@ -119,19 +148,40 @@ def reduce_jpeg(image: Image.Image, size: int) -> None:
         image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
+@dataclass(frozen=True)
+class FolderContents:
+    """What a folder holds.
+
+    Args:
+        images: the files that can be read as images, sorted by path.
+        left_out: how many files are none, by kind; see `count_left_out`.
+    """
+
+    images: list[Path]
+    left_out: dict[str, int]
+
+
 def list_images(folder: Path) -> list[Path]:
     """The image files directly in a folder, sorted by name: the order that pairs domains."""
+    return list_folder(folder).images
+
+
+def list_folder(folder: Path) -> FolderContents:
+    """What lies directly in a folder; nothing where there is none."""
     if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+        return FolderContents([], {})
+    files = [path for path in folder.iterdir() if path.is_file()]
+    images = (path for path in files if path.suffix.lower() in readable_suffixes() and not path.name.startswith("."))
+    return FolderContents(sorted(images), count_left_out(files))
 
 
 def list_images_below(folder: Path) -> list[Path]:
-    """The image files in a folder and in all folders in it, sorted by path; folders with a leading dot are left out.
+    """The images that `list_below` finds. Raises likewise."""
+    return list_below(folder).images
+
+
+def list_below(folder: Path) -> FolderContents:
+    """What lies in a folder and in all folders in it; folders with a leading dot are left out.
 
     Raises:
         DacoError: it is not a folder, or one cannot be listed.
@@ -141,7 +191,10 @@ def list_images_below(folder: Path) -> list[Path]:
         raise DacoError(f"{error.filename} cannot be listed: {error.strerror}.") from error
 
     images: list[Path] = []
+    left_out: Counter[str] = Counter()
     for parent, children, _ in os.walk(folder, onerror=refuse):
         children[:] = [child for child in children if not child.startswith(".")]
-        images += list_images(Path(parent))
-    return sorted(images)
+        contents = list_folder(Path(parent))
+        images += contents.images
+        left_out.update(contents.left_out)
+    return FolderContents(sorted(images), dict(left_out.most_common()))

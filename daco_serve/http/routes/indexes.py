@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
+from daco_core.photographs.formats import readable_formats
 from daco_serve.engine.live_indexes import Live
 from daco_serve.http.middleware.rates import limits_of
 from daco_serve.http.refusals import Refusal, documented
@@ -76,6 +77,7 @@ def _limits(settings: ServeSettings) -> RequestLimits:
         photograph_bytes=settings.max_upload_bytes,
         batch_photographs=settings.max_images if rate is None else min(settings.max_images, rate.amount),
         batch_bytes=settings.max_batch_bytes,
+        formats=[one.media_type for one in readable_formats()],
     )
 
 

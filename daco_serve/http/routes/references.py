@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
+from daco_core.photographs.formats import FORMATS
+from daco_core.photographs.formats import media_type as media_type_of
 from daco_index.search.catalog import Entry
 from daco_serve.engine.live_indexes import Live
 from daco_serve.http.answers import image_address, position_of
@@ -15,9 +17,8 @@ from daco_serve.http.schemas import ReferenceAnswer
 
 router = APIRouter(prefix="/v1/references", tags=["references"])
 
-MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 IMAGE_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {kind: {} for kind in sorted(set(MEDIA_TYPES.values()))}, "description": "The file."}
+    200: {"content": {kind: {} for kind in sorted({one.media_type for one in FORMATS})}, "description": "The file."}
 }
 
 
@@ -68,7 +69,7 @@ async def reference_image(
         content = await service.references.thumbnail(entry, width)
         return Response(content, media_type="image/jpeg", headers=headers)
     file = await service.references.verified(entry)
-    return FileResponse(file, media_type=MEDIA_TYPES.get(file.suffix.lower()), headers=headers)
+    return FileResponse(file, media_type=media_type_of(file.suffix), headers=headers)
 
 
 def _is_known(given: list[str], tag: str) -> bool:

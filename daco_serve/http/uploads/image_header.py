@@ -2,19 +2,23 @@
 
 import struct
 
+from daco_core.photographs.formats import find_format
+
 SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG
 MOST_SEGMENTS = 1000  # that are looked at in a JPEG
 NO_FRAME = {0xC4, 0xC8, 0xCC}  # of the markers from C0 to CF these do not begin a frame
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_SHORT = 256, 257, 3
+HEIF_HEAD = 2**18  # bytes of a HEIC or AVIF file that are looked at
 JPEG_SHARE = 4  # a JPEG is decoded in a smaller form, which takes about a quarter of the time or less
 
 
 def looks_like_image(content: bytes) -> bool:
-    """Whether it begins as a JPEG, PNG or WebP does."""
-    return content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or content[8:12] == b"WEBP"
+    """Whether it begins as a file of one of the formats that we know does."""
+    return find_format(content) is not None
 
 
 def decoding_cost(content: bytes) -> int:
-    """What decoding an image is about as much work as: pixels of a PNG; 0 where this is none that is decoded.
+    """What decoding an image is about as much work as: its pixels; 0 where this is none that is decoded.
 
     A JPEG counts a quarter of its pixels, a progressive one that for each pass over them.
     """
@@ -26,6 +30,9 @@ def decoding_cost(content: bytes) -> int:
             return _webp(content)
         if content.startswith(b"\xff\xd8"):
             return _jpeg(content) * content.count(SCAN) // JPEG_SHARE
+        found = find_format(content)
+        if found is not None and found.name in OTHERS:
+            return OTHERS[found.name](content)
     except (struct.error, IndexError):  # cut off
         pass
     return 0
@@ -62,3 +69,37 @@ def _after_padding(content: bytes, at: int) -> int:
     """Where the last of a run of FF bytes stands."""
     rest = content[at : at + 65536].lstrip(b"\xff")
     return at + min(len(content) - at, 65536) - len(rest) - 1
+
+
+def _bmp(content: bytes) -> int:
+    width, height = struct.unpack_from("<ii", content, 18)
+    return int(abs(width * height))
+
+
+def _tiff(content: bytes) -> int:
+    """By the entries of the first directory."""
+    order = "<" if content.startswith(b"II") else ">"
+    (at,) = struct.unpack_from(f"{order}I", content, 4)
+    (count,) = struct.unpack_from(f"{order}H", content, at)
+    sides = {}
+    for number in range(min(count, MOST_SEGMENTS)):
+        tag, kind = struct.unpack_from(f"{order}HH", content, at + 2 + 12 * number)
+        if tag in (TIFF_WIDTH, TIFF_HEIGHT):
+            form = "H" if kind == TIFF_SHORT else "I"
+            (sides[tag],) = struct.unpack_from(f"{order}{form}", content, at + 10 + 12 * number)
+    return int(sides.get(TIFF_WIDTH, 0) * sides.get(TIFF_HEIGHT, 0))
+
+
+def _heif(content: bytes) -> int:
+    """By the largest of the boxes that tell the extent of an image, or of a tile of one."""
+    head, most, at = content[:HEIF_HEAD], 0, 0
+    for _ in range(MOST_SEGMENTS):
+        at = head.find(b"ispe", at)
+        if at < 0:
+            break
+        width, height = struct.unpack_from(">II", head, at + 8)
+        most, at = max(most, width * height), at + 4
+    return most
+
+
+OTHERS = {"BMP": _bmp, "TIFF": _tiff, "HEIC": _heif, "AVIF": _heif}

@@ -13,6 +13,7 @@ import typer
 from daco_core.console import Trust, new_app
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
+from daco_core.photographs.formats import left_out_sentence
 from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
 from daco_index.cli.options import (
     KEEP,
@@ -193,12 +194,19 @@ def saying_what_is_left(index: Path) -> Iterator[None]:
         raise typer.Exit(130) from error
 
 
+def skipped_words(report: "BuildReport") -> str:
+    """What of the sources is not in the index, to follow a count of photographs; empty where there is nothing."""
+    unreadable = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
+    others = f" ({left_out_sentence(report.other_files)})" if report.other_files else ""
+    return unreadable + others
+
+
 def _print(index: Path, report: "BuildReport", as_json: bool) -> None:
     manifest = report.manifest
     if as_json:
         print(json.dumps({"index": str(index), **asdict(report)}, indent=2, default=str))
         return
-    skipped = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
+    skipped = skipped_words(report)
     if not report.published:
         print(f"Nothing to change{skipped}: {index} stays at generation {manifest.generation}.")
         return

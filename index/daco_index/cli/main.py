@@ -18,7 +18,7 @@ from daco_index.cli import export as export_cli
 from daco_index.cli import maintenance as keeping_cli
 from daco_index.cli import search as search_cli
 from daco_index.cli import tune as tune_cli
-from daco_index.cli.changes import saying_what_is_left
+from daco_index.cli.changes import saying_what_is_left, skipped_words
 from daco_index.cli.options import (
     KEEP,
     BatchSize,
@@ -161,7 +161,7 @@ def build(
         return
     known = report.found - len(report.unreadable) - report.embedded
     reused = f"; {known} were embedded before" if known else ""
-    skipped = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
+    skipped = skipped_words(report)
     print(
         f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
         f" ({report.images_per_second:.1f} images/s{reused}).\n"

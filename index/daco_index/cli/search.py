@@ -14,13 +14,14 @@ from daco_core.console import Trust, check_suffix, new_app, number, option
 from daco_core.errors import DacoError
 from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
+from daco_core.photographs.formats import left_out_sentence
 from daco_index.cli.options import BatchSize, Device, GpuOption, GpuUse, Index, Json, Strict, wide_console
 from daco_index.reranking.rerank import CANDIDATES
 
 if TYPE_CHECKING:
     from daco_index.embedding.engines.engine import Engine
     from daco_index.search.bundle import Bundle, SearchMatch
-    from daco_index.search.query_set import Query
+    from daco_index.search.query_set import Query, QuerySet
 
 app = new_app("Look photographs up.")
 
@@ -68,13 +69,14 @@ def search(
 
     if out is not None:
         check_suffix("--out", out, (".csv", ".json"))
-    queries = find_queries(images)
+    found = find_queries(images)
+    queries = found.queries
     is_single = len(queries) == 1 and images[0].is_file() and out is None and pairs is None
     if is_single:
         open_rgb(images[0])  # a broken one fails before anything that takes seconds
     bundle = Bundle.open(index, trust, gpu.value)
     if not is_single:
-        _search_set(index, bundle, queries, k, out, pairs, batch_size, device, rerank, strict, as_json)
+        _search_set(index, bundle, found, k, out, pairs, batch_size, device, rerank, strict, as_json)
         return
     engine = query_engine(bundle, device)
     prediction = _one(bundle, engine, queries, k, rerank)
@@ -101,7 +103,7 @@ def _one(bundle: "Bundle", engine: "Engine", queries: "list[Query]", k: int, rer
 def _search_set(
     index: Path,
     bundle: "Bundle",
-    queries: "list[Query]",
+    found: "QuerySet",
     k: int,
     out: Path | None,
     pairs: Path | None,
@@ -116,10 +118,14 @@ def _search_set(
     from daco_index.search.query_set import predict
     from daco_index.search.source_names import SourceNames
 
-    engine = query_engine(bundle, device).for_many()
+    engine, queries = query_engine(bundle, device).for_many(), found.queries
     references = [entry.path for entry in bundle.catalog.all()] if pairs else []
     names = SourceNames(bundle.manifest.sources)
-    head: dict[str, object] = {"index": str(index), "generation": bundle.generation}
+    head: dict[str, object] = {
+        "index": str(index),
+        "generation": bundle.generation,
+        "other_files": found.other_files,
+    }
     axes = _axes(bundle)
     shown = None if as_json or out or pairs else _best_table(axes)
     start = time.perf_counter()
@@ -137,6 +143,7 @@ def _search_set(
         wide_console().print(shown)
     seconds = time.perf_counter() - start
     skipped = f", {unreadable} unreadable skipped" if unreadable else ""
+    skipped += f" ({left_out_sentence(found.other_files)})" if found.other_files else ""
     written = f" Written to {' and '.join(str(file) for file in (out, pairs) if file)}." if out or pairs else ""
     typer.echo(
         f"{len(queries) - unreadable} photographs looked up{skipped}, in {seconds:.1f} s"

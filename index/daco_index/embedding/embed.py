@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,7 +237,7 @@ def _decode(engine: Engine, path: Source, known: KnownEmbeddings | None) -> Deco
         str(path).encode()  # the catalogue and every answer are UTF-8
         content = read_source(path)
         digest = hashlib.sha256(content).hexdigest()
-        location = read_exif(BytesIO(content)) if isinstance(path, str) else None
+        location = read_exif(Path(path), content) if isinstance(path, str) else None
         if known is not None and (found := known.look_up(digest)) is not None:
             return found, found.photograph, location
         image, size = open_reduced(path, engine.image_size, content)

@@ -1,6 +1,7 @@
 """What a build, an addition or an update finds: the photographs to look at, and the entries that stay unseen."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from daco_core.recordings.extraction import Extraction
 from daco_core.recordings.recording import RecordingOptions
 from daco_index.generations.manifest import Manifest, SourceRecord
 from daco_index.generations.specification import Provenance
-from daco_index.references.find import Reference, Split, absolute_source, find_references
+from daco_index.references.find import Reference, SourceContents, Split, absolute_source, look_into
 from daco_index.references.panoramas import PanoramaOptions, cut_panoramas
 from daco_index.references.recordings import photographs_of
 from daco_index.search.bundle import Bundle
@@ -27,6 +28,7 @@ class References:
         held: entries of the generation before by path, which stay if their photograph cannot be read now.
         always: publish even what equals the generation before.
         extraction: what became of the frames of a source that is a recording; None for any other source.
+        other_files: how many files of the sources are no photographs that can be read here, by kind.
     """
 
     found: Sequence[Reference]
@@ -35,6 +37,7 @@ class References:
     held: Sequence[Entry] = ()
     always: bool = False
     extraction: Extraction | None = None
+    other_files: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def references_to_build(
         progress: show progress on stderr.
 
     Raises:
-        DacoError: as `find_references`, `photographs_of` and `cut_panoramas`.
+        DacoError: as `look_into`, `photographs_of` and `cut_panoramas`.
     """
     return replace(_find(source, "build", data_root, split, index, options, progress), always=True)
 
@@ -78,10 +81,11 @@ def _find(
 ) -> References:
     extraction = photographs_of(source, index, options.recording, progress)
     photographs = source if extraction is None else str(extraction.folder)
-    found = find_references(photographs, data_root, split)
+    found = look_into(photographs, data_root, split)
     record = _record(photographs, data_root, split, options)
-    found = cut_panoramas(found, index, options.panoramas, progress)
-    return References(found, Provenance(source, change, (record,)), extraction=extraction)
+    references = cut_panoramas(found.references, index, options.panoramas, progress)
+    provenance = Provenance(source, change, (record,))
+    return References(references, provenance, extraction=extraction, other_files=found.other_files)
 
 
 def joined(references: References, live: Bundle) -> References:
@@ -114,11 +118,12 @@ def references_to_update(index: Path, live: Bundle, progress: bool = False) -> R
     if not manifest.sources:
         raise UsageError(f"{index} does not say where its photographs came from: name it with daco-index add.")
     left_out = set(manifest.left_out)
-    wanted = [reference for reference in _found_again(manifest, index, progress) if str(reference.path) not in left_out]
+    found = _found_again(manifest, index, progress)
+    wanted = [reference for reference in found.references if str(reference.path) not in left_out]
     if not wanted:
         raise UsageError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
     provenance = Provenance(manifest.source, "update", manifest.sources, manifest.left_out)
-    return References(wanted, provenance, held=live.catalog.all())
+    return References(wanted, provenance, held=live.catalog.all(), other_files=found.other_files)
 
 
 def _record(source: str, data_root: Path, split: Split, options: SourceOptions) -> SourceRecord:
@@ -127,11 +132,14 @@ def _record(source: str, data_root: Path, split: Split, options: SourceOptions) 
     return SourceRecord(name, str(root), split, options.panoramas.cut, options.panoramas.views)
 
 
-def _found_again(manifest: Manifest, index: Path, progress: bool) -> list[Reference]:
+def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceContents:
     """The photographs of all sources, each as the last source that has it places it."""
     found: dict[Path | str, Reference] = {}
+    others: Counter[str] = Counter()
     for record in manifest.sources:
-        references = find_references(record.name, Path(record.data_root), record.split)
-        references = cut_panoramas(references, index, PanoramaOptions(record.panoramas, record.views), progress)
+        contents = look_into(record.name, Path(record.data_root), record.split)
+        options = PanoramaOptions(record.panoramas, record.views)
+        references = cut_panoramas(contents.references, index, options, progress)
         found |= {reference.path: reference for reference in references}
-    return list(found.values())
+        others.update(contents.other_files)
+    return SourceContents(list(found.values()), dict(others.most_common()))

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from daco_core.errors import DacoError, NotFound, UsageError
-from daco_core.photographs.images import SUFFIXES, list_images_below
+from daco_core.photographs.formats import left_out_sentence, readable_suffixes
+from daco_core.photographs.images import list_below, list_folder
 from daco_core.photographs.layout import SPLITS, DataSet
 from daco_core.photographs.locations import POSITION_FIELDS, PhotoLocation
 from daco_core.photographs.positions import locate
@@ -55,8 +56,26 @@ def absolute_source(source: str, data_root: Path = Path("data")) -> tuple[str, P
     return str(Path(source).resolve()) if is_folder else source, data_root.absolute()
 
 
+@dataclass(frozen=True)
+class SourceContents:
+    """What a source holds.
+
+    Args:
+        references: its photographs, in a fixed order.
+        other_files: how many files beside them are no photographs that can be read here, by kind.
+    """
+
+    references: list[Reference]
+    other_files: dict[str, int]
+
+
 def find_references(source: str, data_root: Path = Path("data"), split: Split = "all") -> list[Reference]:
-    """The reference photographs that a command line names, in a fixed order.
+    """The reference photographs that a command line names. Arguments and errors are those of `look_into`."""
+    return look_into(source, data_root, split).references
+
+
+def look_into(source: str, data_root: Path = Path("data"), split: Split = "all") -> SourceContents:
+    """The reference photographs that a command line names, in a fixed order, and what else is there.
 
     Args:
         source: `NAME/domain` (`tokyo/day`, `demo/domain_a`), a domain of a data set below `data_root`; or a folder of
@@ -73,26 +92,29 @@ def find_references(source: str, data_root: Path = Path("data"), split: Split = 
     if domain is not None:
         data_set, name = domain
         folder = (data_set.folder / "original" / name).absolute()
-        images = _domain_images(data_set, name, split)
+        images, other_files = _domain_images(data_set, name, split)
     else:
         _refuse_split(source, split)
         folder = Path(source).resolve()
-        images = _folder_images(folder)
+        contents = list_below(folder)
+        images = {image: image.relative_to(folder).with_suffix("").as_posix() for image in contents.images}
+        other_files = contents.left_out
     if not images:
-        raise _no_photographs(source, "" if split == "all" else f" in its split {split!r}")
+        raise _no_photographs(source, other_files, "" if split == "all" else f" in its split {split!r}")
     locations = locate(folder, list(images))
-    return [_reference(path, place, locations.get(path)) for path, place in images.items()]
+    return SourceContents([_reference(path, place, locations.get(path)) for path, place in images.items()], other_files)
 
 
-def _remote_references(source: str, split: Split) -> list[Reference]:
+def _remote_references(source: str, split: Split) -> SourceContents:
     _refuse_split(source, split)
     found = find_remote(source)
-    if not found:
-        raise _no_photographs(source)
-    return [
+    if not found.photographs:
+        raise _no_photographs(source, found.other_files)
+    references = [
         _reference(address, PurePosixPath(name).with_suffix("").as_posix(), location)
-        for address, (name, location) in found.items()
+        for address, (name, location) in found.photographs.items()
     ]
+    return SourceContents(references, found.other_files)
 
 
 def _refuse_split(source: str, split: Split) -> None:
@@ -100,8 +122,10 @@ def _refuse_split(source: str, split: Split) -> None:
         raise UsageError(f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out.")
 
 
-def _no_photographs(source: str, part: str = "") -> DacoError:
-    return NotFound(f"{source} holds no photographs{part}: none of its files ends in {', '.join(sorted(SUFFIXES))}.")
+def _no_photographs(source: str, other_files: dict[str, int], part: str = "") -> DacoError:
+    there = f" ({left_out_sentence(other_files)})" if other_files else ""
+    suffixes = ", ".join(sorted(readable_suffixes()))
+    return NotFound(f"{source} holds no photographs{part}{there}: none of its files ends in {suffixes}.")
 
 
 def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
@@ -129,17 +153,20 @@ def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
     )
 
 
-def _domain_images(data_set: DataSet, domain: str, split: Split) -> dict[Path, str]:
-    """Photograph to place: the file's stem, which pairs domains; with its split where both splits have that stem."""
+def _domain_images(data_set: DataSet, domain: str, split: Split) -> tuple[dict[Path, str], dict[str, int]]:
+    """Photograph to place, and what else is there.
+
+    The place is the file's stem, which pairs domains; with its split where both splits have that stem.
+    """
     splits = SPLITS if split == "all" else (split,)
-    found = [(part, image.absolute()) for part in splits for image in data_set.images(domain, part)]
+    folders = {part: list_folder(data_set.split_folder(domain, part)) for part in splits}
+    found = [(part, image.absolute()) for part, contents in folders.items() for image in contents.images]
     times = Counter(image.stem for _, image in found)
-    return {image: image.stem if times[image.stem] == 1 else f"{part}/{image.stem}" for part, image in found}
-
-
-def _folder_images(folder: Path) -> dict[Path, str]:
-    """Photograph to place: its path below the folder, without the suffix."""
-    return {image: image.relative_to(folder).with_suffix("").as_posix() for image in list_images_below(folder)}
+    others: Counter[str] = Counter()
+    for contents in folders.values():
+        others.update(contents.left_out)
+    places = {image: image.stem if times[image.stem] == 1 else f"{part}/{image.stem}" for part, image in found}
+    return places, dict(others.most_common())
 
 
 def _reference(path: Path | str, place: str, location: PhotoLocation | None) -> Reference:

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -10,8 +11,9 @@ import fsspec
 from PIL import Image
 
 from daco_core.errors import DacoError, MissingExtra, StoreAway
+from daco_core.photographs.formats import count_left_out, readable_suffixes
 from daco_core.photographs.frames import FRAME_FILE
-from daco_core.photographs.images import SUFFIXES, UnreadableImage, open_reduced
+from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import names, tables
 
@@ -33,8 +35,21 @@ def is_remote(source: str) -> bool:
     return "://" in source
 
 
-def find_remote(source: str) -> dict[str, tuple[str, PhotoLocation | None]]:
-    """The photographs below an address, sorted: of each its address, its path below, and its location if that is known.
+@dataclass(frozen=True)
+class RemoteContents:
+    """What lies below an address.
+
+    Args:
+        photographs: sorted: of each its address, its path below, and its location if that is known.
+        other_files: how many files beside them are no photographs that can be read here, by kind.
+    """
+
+    photographs: dict[str, tuple[str, PhotoLocation | None]]
+    other_files: dict[str, int]
+
+
+def find_remote(source: str) -> RemoteContents:
+    """The photographs below an address, and what else is there.
 
     Locations come from tables that lie there, and from file names, as those of a folder do; not yet from EXIF, which is
     seen when a photograph is read.
@@ -47,7 +62,7 @@ def find_remote(source: str) -> dict[str, tuple[str, PhotoLocation | None]]:
         files, root = fsspec.core.url_to_fs(base)
         found = {PurePosixPath(key).relative_to(root).as_posix(): key for key in files.find(root)}
         shown = {name: key for name, key in found.items() if not any(part.startswith(".") for part in name.split("/"))}
-        images = {name: key for name, key in shown.items() if _suffix(name) in SUFFIXES}
+        images = {name: key for name, key in shown.items() if _suffix(name) in readable_suffixes()}
         # tables are read by what reads those of a folder, in a copy that has nothing but them
         copy = Path(temporary) / PurePosixPath(root).name
         for name in images:
@@ -63,10 +78,11 @@ def find_remote(source: str) -> dict[str, tuple[str, PhotoLocation | None]]:
             located = tables.locate(copy, [copy / name for name in images]) if images else {}
         except DacoError as error:
             raise DacoError(str(error).replace(str(copy), base)) from error
-        return {
+        photographs = {
             f"{base}/{name}": (name, located.get(copy / name) or names.read_name(PurePosixPath(name).name))
             for name in sorted(images)
         }
+        return RemoteContents(photographs, count_left_out(shown))
 
 
 def as_source(text: str) -> Source:

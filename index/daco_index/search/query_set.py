@@ -1,6 +1,7 @@
 """A whole query set looked up in an index: embedded in batches as a build embeds, with the index loaded once."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from tqdm import tqdm
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import NotFound, UsageError
 from daco_core.foreign_text import printable
-from daco_core.photographs.images import UnreadableImage, list_images_below
+from daco_core.photographs.formats import left_out_sentence
+from daco_core.photographs.images import UnreadableImage, list_below
 from daco_core.threads import available_cores
 from daco_index.embedding.embed import decode_ahead
 from daco_index.embedding.embedding_cache import Held
@@ -48,7 +50,20 @@ class Prediction:
     unreadable: UnreadableImage | None = None
 
 
-def find_queries(sources: Sequence[Path]) -> list[Query]:
+@dataclass(frozen=True)
+class QuerySet:
+    """Photographs to look up.
+
+    Args:
+        queries: in the order in which they were named.
+        other_files: how many files of the folders are no photographs that can be read here, by kind.
+    """
+
+    queries: list[Query]
+    other_files: dict[str, int]
+
+
+def find_queries(sources: Sequence[Path]) -> QuerySet:
     """The photographs that files and folders name, those of a folder sorted by path, with the folders in it.
 
     Raises:
@@ -57,12 +72,15 @@ def find_queries(sources: Sequence[Path]) -> list[Query]:
         DacoError: a folder cannot be listed.
     """
     queries: list[Query] = []
+    others: Counter[str] = Counter()
     for source in sources:
         if source.is_dir():
-            images = list_images_below(source)
-            if not images:
-                raise NotFound(f"{source} holds no photographs.")
-            queries += [Query(image, image.relative_to(source).as_posix()) for image in images]
+            contents = list_below(source)
+            if not contents.images:
+                there = f" ({left_out_sentence(contents.left_out)})" if contents.left_out else ""
+                raise NotFound(f"{source} holds no photographs{there}.")
+            others.update(contents.left_out)
+            queries += [Query(image, image.relative_to(source).as_posix()) for image in contents.images]
         elif source.exists():
             queries.append(Query(source, source.name))
         else:
@@ -72,7 +90,7 @@ def find_queries(sources: Sequence[Path]) -> list[Query]:
         if (absolute := query.path.absolute()) in seen:
             raise UsageError(f"{query.path} is named twice: name each photograph once.")
         seen.add(absolute)
-    return queries
+    return QuerySet(queries, dict(others.most_common()))
 
 
 def predict(

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from daco_core.photographs.images import SUFFIXES, UnreadableImage, open_rgb
+from daco_core.photographs.formats import readable_suffixes
+from daco_core.photographs.images import UnreadableImage, open_rgb
 from daco_core.photographs.layout import SPLITS, DataSet
 from daco_core.photographs.locations import LOCATIONS_FILE, read_locations
 from daco_core.photographs.pairing import pair_keys
@@ -158,9 +159,13 @@ def _ignored(dataset: DataSet) -> Iterator[Problem]:
             folder = dataset.split_folder(domain, split)
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
                 hidden = path.name.startswith(".")
-                if not hidden and (path.is_dir() or path.suffix.lower() not in SUFFIXES | BESIDE or not path.exists()):
+                if not hidden and (
+                    path.is_dir() or path.suffix.lower() not in readable_suffixes() | BESIDE or not path.exists()
+                ):
                     yield Problem(
-                        "ignored", str(path), f"is not used: only {', '.join(sorted(SUFFIXES))} right here are"
+                        "ignored",
+                        str(path),
+                        f"is not used: only {', '.join(sorted(readable_suffixes()))} right here are",
                     )
 
 

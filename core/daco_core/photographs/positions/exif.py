@@ -4,24 +4,28 @@ import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from PIL import ExifTags, Image
 
+from daco_core.photographs.images import open_image
 from daco_core.photographs.locations import PhotoLocation
 
 # what Pillow raises on files that are no images, and on EXIF that is damaged
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
 
 
-def read_exif(image: Path | BinaryIO) -> PhotoLocation | None:
+def read_exif(image: Path, content: bytes | None = None) -> PhotoLocation | None:
     """The GPS position, direction and altitude in a photograph's EXIF; None without a position, or if it is no image.
 
     The heading is GPSImgDirection as it stands: one against magnetic north is not corrected for declination.
     Latitude 0, longitude 0 is what cameras write before they have a fix, and is no position.
+
+    Args:
+        content: the bytes of the file, where they have been read already.
     """
     try:
-        with Image.open(image) as opened:
+        with open_image(image, content) as opened:
             gps = opened.getexif().get_ifd(ExifTags.IFD.GPSInfo)
     except UNREADABLE:
         return None
