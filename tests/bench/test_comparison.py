@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -103,6 +104,18 @@ def test_the_best_method_is_tested_beside_the_others_and_published_rows_follow_t
     (test,) = found.tests
     assert (test.method, test.than, test.difference.points) == ("daco", "simclr", pytest.approx(80))
     assert test.difference.p == test.adjusted < 0.05
+
+
+def test_answers_ranked_again_are_tested_beside_their_own_first_stage_and_no_other() -> None:
+    plain = [answers("simclr", [False] * 9 + [True]), answers("daco", [True] * 5 + [False] * 5)]
+    again = [replace(answers(f"{one.method}, re-ranked", [True] * 10), first_stage=one.method) for one in plain]
+    found = compare_answers([plain[0], again[0], plain[1], again[1]], (1,))
+    assert [(test.method, test.than) for test in found.tests] == [
+        ("daco", "simclr"),
+        ("simclr, re-ranked", "simclr"),
+        ("daco, re-ranked", "daco"),
+    ]
+    assert found.tests[2].difference.points == pytest.approx(50)
 
 
 def test_queries_that_no_reference_answers_do_not_count() -> None:

@@ -1,7 +1,8 @@
 """`daco-bench strips`, `tsne`, `curves`, `map` and `failures`: parse, call, write the picture."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,12 @@ from daco_bench.cli.options import Benchmark, Database, Distance, Frames, Querie
 from daco_core.console import Trust, check_suffix, new_app, option
 from daco_core.errors import UsageError
 from daco_index.cli.options import DataRoot, Device
+from daco_index.reranking.rerank import CANDIDATES
 
 if TYPE_CHECKING:
     from daco_bench.recall.retrieval import Retrieval
     from daco_bench.recall.task import Task
+    from daco_index.reranking.voting import CellMatch
 
 app = new_app("Draw figures of hits and misses.")
 
@@ -45,22 +48,32 @@ def strips(
     direction: Direction = None,
     count: Annotated[int, option("count", "Number of queries.", min=1)] = 8,
     seed: Seed = 0,
+    cells: Annotated[
+        bool, option("cells", "Re-rank, and mark the cells of query and match that agree with dots of one colour.")
+    ] = False,
+    rerank: Annotated[int, option("rerank", "With --cells: candidates to rank again.", min=1)] = CANDIDATES,
     out: Annotated[Path, option("out", "Picture to write: .png or .jpg.")] = Path("strips.png"),
     device: Device = "auto",
     trust: Trust = False,
 ) -> None:
     """Draw query strips: queries and the first match of each encoder, framed green if right and red if wrong.
 
+    With --cells, encoders need local descriptors, as the one that ships has them.
+
     Example: daco-bench strips demo --encoder default --encoder imagenet=timm:tf_efficientnet_lite0
     """
-    from daco_bench.figures.strips import query_strips
+    from daco_bench.figures.strips import cell_strips, query_strips
     from daco_bench.recall.task import find_task
     from daco_core.photographs.contact_sheet import save_picture
 
     check_suffix("--out", out, IMAGES)
     task = find_task(name, data_root, database, queries, distance, frames)
-    answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
-    save_picture(query_strips(answers, count, seed), out)
+    way = _direction(task, direction)
+    if cells:
+        sheet = cell_strips(_ask_cells(task, encoder, way, rerank, device, trust), count, seed)
+    else:
+        sheet = query_strips(_ask(task, encoder, way, 1, device, trust), count, seed)
+    save_picture(sheet, out)
     _written(out)
 
 
@@ -230,6 +243,29 @@ def _ask(
     for label, engine in named_engines(sources, device, trust).items():
         vectors = task.embed(engine)
         answers += [task.rank(vectors, label, way, depth) for way in ways]
+    return answers
+
+
+def _ask_cells(
+    task: "Task", sources: Sequence[str], direction: str, candidates: int, device: str, trust: bool
+) -> "list[tuple[Retrieval, Callable[[int], list[CellMatch]]]]":
+    """The re-ranked answers of all encoders, each with what gives the matched cells of a query.
+
+    Raises:
+        DacoError: an encoder has no local descriptors.
+    """
+    from daco_bench.recall.encoders import named_engines
+    from daco_bench.recall.reranked import cells_of_first, describe, open_photograph, rerank
+
+    engines = named_engines(sources, device, trust)
+    for label, engine in engines.items():
+        if engine.local_grid is None:
+            raise UsageError(f"--cells compares local descriptors, and {label} has none.")
+    answers: list[tuple[Retrieval, Callable[[int], list[CellMatch]]]] = []
+    for label, engine in engines.items():
+        described = describe(engine, task.images, partial(open_photograph, size=engine.image_size), label)
+        found = rerank(task.rank(described.descriptors, label, direction, candidates), task, described, candidates)
+        answers.append((found, partial(cells_of_first, found, task, described)))
     return answers
 
 

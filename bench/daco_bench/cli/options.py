@@ -37,6 +37,10 @@ LearningRate = Annotated[float, option("lr", "Learning rate.")]
 Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "Random seed; the same seed gives the same runs.", min=0)]
+Rerank = Annotated[
+    int,
+    option("rerank", "Candidates to rank again by local descriptors, where the encoder has them; 0: none.", min=0),
+]
 EncoderName = Annotated[
     str, option("encoder", "default (ships with the package), folder of an encoder, timm:NAME, or torchhub:REPO:ENTRY.")
 ]

@@ -28,6 +28,7 @@ from daco_bench.cli.options import (
     Queries,
     Ranks,
     RecipeName,
+    Rerank,
     SaveRoot,
     Seed,
     Trainable,
@@ -71,10 +72,7 @@ def recall(
     truth: Annotated[
         Path | None, option("truth", "CSV file with the columns query and reference: the right answers.")
     ] = None,
-    rerank: Annotated[
-        int,
-        option("rerank", "Candidates to rank again by local descriptors, where the encoder has them; 0: none.", min=0),
-    ] = CANDIDATES,
+    rerank: Rerank = CANDIDATES,
     small_local: Annotated[bool, option("small_local", "Re-rank by half of the cells.")] = False,
     device: Device = "auto",
     trust: Trust = False,
@@ -99,25 +97,22 @@ def recall(
 
     Example: daco-bench recall datasets/tokyo247 --protocol tokyo247 --encoder megaloc --trust
     """
-    from daco_bench.recall.comparison import Comparison, compare_answers
+    from daco_bench.recall.comparison import compare_answers
     from daco_bench.recall.encoders import named_engines
     from daco_bench.recall.protocols.chosen import choose_task
     from daco_bench.recall.reranked import reranked_ranks, retrieve_reranked
     from daco_bench.recall.retrieval import DEPTH
-    from daco_bench.recall.table import published_rows, recall_rows
+    from daco_bench.recall.table import published_rows
 
     chosen = choose_task(name, data_root, database, queries, distance, frames, protocol, truth)
     task = chosen.task
     for note in chosen.notes:
         typer.echo(note, err=True)
     ((label, engine),) = named_engines([encoder], device, trust).items()
-    published = published_rows("" if protocol else name or "", rank_list(ranks or task.ranks))
-    ks = rank_list(ranks) if ranks else reranked_ranks(rank_list(task.ranks), engine, rerank)
+    ks = rank_list(ranks or task.ranks)
     answers = retrieve_reranked(task, engine, label, max(DEPTH, *ks), rerank, small_local)
-    if len(answers) > len(task.directions):
-        comparison = compare_answers(answers, ks, published, f"{label}, re-ranked")
-    else:
-        comparison = Comparison([*recall_rows(answers, ks), *published], [])
+    ks = ks if ranks else reranked_ranks(ks, answers, rerank)
+    comparison = compare_answers(answers, ks, published_rows("" if protocol else name or "", ks))
     subject = task.title if name is None or protocol else name
     _print(comparison, ks, subject, as_json, as_csv, as_markdown, {"protocol": chosen.protocol} if protocol else {})
 
@@ -139,11 +134,14 @@ def compare(
     save_root: SaveRoot = Path("result"),
     seed: Seed = 0,
     ranks: Ranks = "1,2,4,8",
+    rerank: Rerank = CANDIDATES,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
 ) -> None:
     """Train all methods with the same budget, and print their recalls and paired tests of the differences.
+
+    Encoders with local descriptors, such as those of the modern recipe, are measured without re-ranking and with it.
 
     With the published batch sizes, an iteration has 64 views for each method. Finished trainings with these settings
     are reused, and the same command resumes one that was stopped. The table is also written to the save root, as
@@ -158,8 +156,8 @@ def compare(
         recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
         save_root, seed, ks,
     )  # fmt: skip
-    answers = compare_methods(budget, words(methods))
-    _report(answers, budget, "methods", None, as_json, as_csv, as_markdown)
+    answers = compare_methods(budget, words(methods), rerank)
+    _report(answers, budget, rerank, "methods", None, as_json, as_csv, as_markdown)
 
 
 @app.command()
@@ -181,6 +179,7 @@ def translators(
     save_root: SaveRoot = Path("result/translators"),
     seed: Seed = 0,
     ranks: Ranks = "1,2,4,8",
+    rerank: Rerank = CANDIDATES,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -196,8 +195,8 @@ def translators(
         recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
         save_root, seed, ks,
     )  # fmt: skip
-    answers = compare_translators(budget, words(methods))
-    _report(answers, budget, "translators", None, as_json, as_csv, as_markdown)
+    answers = compare_translators(budget, words(methods), rerank)
+    _report(answers, budget, rerank, "translators", None, as_json, as_csv, as_markdown)
 
 
 @app.command()
@@ -212,6 +211,7 @@ def ablate(
     save_root: SaveRoot = Path("result/ablation"),
     seed: Seed = 0,
     ranks: Ranks = "1,2,4,8",
+    rerank: Rerank = CANDIDATES,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -226,8 +226,8 @@ def ablate(
     budget = _budget(
         "modern", (), data_root, name, iters, backbone, None, image_size, None, 1e-3, "auto", save_root, seed, ks
     )
-    answers = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), words(parts))
-    _report(answers, budget, "ablation", WHOLE, as_json, as_csv, as_markdown)
+    answers = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), words(parts), rerank)
+    _report(answers, budget, rerank, "ablation", WHOLE, as_json, as_csv, as_markdown)
 
 
 def _budget(
@@ -269,6 +269,7 @@ def _budget(
 def _report(
     answers: "Sequence[Retrieval]",
     budget: "TrainSettings",
+    candidates: int,
     kind: str,
     best: str | None,
     as_json: bool,
@@ -277,9 +278,10 @@ def _report(
 ) -> None:
     from daco_bench.recall.comparison import compare_answers
     from daco_bench.recall.comparison_files import write_comparison
+    from daco_bench.recall.reranked import reranked_ranks
     from daco_bench.recall.table import published_rows
 
-    ks, name = budget.ranks, budget.data_name
+    ks, name = reranked_ranks(budget.ranks, answers, candidates), budget.data_name
     comparison = compare_answers(answers, ks, published_rows(name, ks) if kind == "methods" else (), best)
     command = shlex.join(["daco-bench", *sys.argv[1:]])
     files = write_comparison(comparison, answers, ks, name, command, budget.save_root / f"{name}_{kind}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from daco_bench.cli.figures import Encoders
-from daco_bench.cli.options import Distance, Frames, Json, Markdown, Queries, rank_list
+from daco_bench.cli.options import Distance, Frames, Json, Markdown, Queries, Rerank, rank_list
 from daco_core.console import Trust, check_suffix, new_app, option
 from daco_core.errors import UsageError
 from daco_core.photographs.layout import SPLITS
@@ -36,10 +36,7 @@ def viewpoint(
     distance: Distance = None,
     frames: Frames = None,
     ranks: Annotated[str, option("ranks", "Values of k for R@k; the curves show R@1.")] = "1,5,20",
-    rerank: Annotated[
-        int,
-        option("rerank", "Candidates to rank again by local descriptors, where the encoder has them; 0: none.", min=0),
-    ] = CANDIDATES,
+    rerank: Rerank = CANDIDATES,
     out: Annotated[Path | None, option("out", "Figure to write: .svg, .png or .pdf.")] = None,
     device: Device = "auto",
     trust: Trust = False,

@@ -18,12 +18,22 @@ Colour = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class Dot:
+    """A mark on a photograph: fractions of it from the upper left, and a colour."""
+
+    x: float
+    y: float
+    colour: Colour
+
+
+@dataclass(frozen=True)
 class FramedPhotograph:
-    """One cell: a file, the colour of its frame (None for no frame), and what stands below it."""
+    """One cell: a file, the colour of its frame (None for no frame), what stands below it, and marks on it."""
 
     file: Path
     frame: Colour | None = None
     words: str = ""
+    dots: tuple[Dot, ...] = ()
 
 
 def framed_sheet(rows: Sequence[Sequence[FramedPhotograph]], titles: Sequence[str], cell: int) -> Image.Image:
@@ -54,7 +64,11 @@ def _cell(one: FramedPhotograph, image: Image.Image, width: int, height: int, wo
     cell = Image.new("RGB", (width, height + words), PAPER)
     cell.paste(one.frame or EMPTY, (0, 0, width, height))
     cell.paste(EMPTY, (FRAME, FRAME, width - FRAME, height - FRAME))
-    cell.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    left, top = (width - image.width) // 2, (height - image.height) // 2
+    cell.paste(image, (left, top))
+    for dot in one.dots:
+        middle = left + dot.x * image.width, top + dot.y * image.height
+        ImageDraw.Draw(cell).circle(middle, max(2.0, width / 64), fill=dot.colour, outline=(0, 0, 0))
     font = ImageFont.load_default(size=LETTERS)
     ImageDraw.Draw(cell).text((FRAME, height + 1), shorten(one.words, width - FRAME, font), fill=INK, font=font)
     return cell

@@ -19,12 +19,14 @@ CELL = 160  # pixels
 def report_figures(answers: Sequence[Retrieval]) -> tuple[list[str], str]:
     """The recall curves of all directions and query strips of the first one, and a sentence on what is missing.
 
+    The strips show the encoders' own answers, without those ranked again.
+
     Without matplotlib the curves are missing; the strips need nothing more than the package.
 
     Raises:
         UnreadableImage: a photograph is broken.
     """
-    first = [one for one in answers if one.direction == answers[0].direction]
+    first = [one for one in answers if one.direction == answers[0].direction and one.first_stage is None]
     strips = _to_img(query_strips(first, STRIPS, cell=CELL), "Query strips: what each method found first")
     try:
         return [to_svg(curves(answers, precision=False), "Recall curves"), strips], ""

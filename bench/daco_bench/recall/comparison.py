@@ -36,7 +36,10 @@ class Comparison:
 def compare_answers(
     answers: Sequence[Retrieval], ranks: Sequence[int], published: Sequence[RecallRow] = (), best: str | None = None
 ) -> Comparison:
-    """The rows of the answers, and tests of `best` beside each other method at the first rank.
+    """The rows of the answers, and tests at the first rank.
+
+    Tests of `best` beside each other method, as the encoders rank themselves; and of each that is ranked again beside
+    its own first stage.
 
     Args:
         best: the method that the others are tested against; None for that of the highest mean recall.
@@ -48,9 +51,12 @@ def compare_answers(
         rows += [row for row in published if row.method == f"{method} (published)"]
     rows += [row for row in published if row not in rows]
     first = min(ranks)
-    best = best or max(by_method, key=lambda method: mean_recall(by_method[method], first))
-    tests = paired_tests(by_method, [(best, method) for method in by_method if method != best], first)
-    return Comparison(rows, tests)
+    first_stages = {method: own[0].first_stage for method, own in by_method.items()}
+    alone = [method for method, first_stage in first_stages.items() if first_stage is None]
+    best = best or max(alone, key=lambda method: mean_recall(by_method[method], first))
+    pairs = [(best, method) for method in alone if method != best]
+    pairs += [(method, than) for method, than in first_stages.items() if than is not None]
+    return Comparison(rows, paired_tests(by_method, pairs, first))
 
 
 def paired_tests(

@@ -4,7 +4,9 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +21,7 @@ from daco_index.embedding.engines.engine import Engine
 from daco_index.reranking.local_file import LOCAL_WIDTH, LocalForm
 from daco_index.reranking.quantisation import rotate
 from daco_index.reranking.rerank import VOTE_WEIGHT
-from daco_index.reranking.voting import Grid, vote
+from daco_index.reranking.voting import CellMatch, Grid, matched_cells, vote
 
 BATCH = 32
 
@@ -83,6 +85,11 @@ def describe(
     return Described(descriptors, local, grid)
 
 
+def open_photograph(file: Path, size: int) -> Image.Image:
+    """A photograph as it is opened for an encoder of that size. Raises UnreadableImage."""
+    return open_reduced(file, size)[0]
+
+
 def retrieve_reranked(
     task: Task, engine: Engine, method: str, depth: int, candidates: int, small: bool = False
 ) -> list[Retrieval]:
@@ -97,14 +104,15 @@ def retrieve_reranked(
     """
     if not candidates or engine.local_grid is None:
         return task.retrieve(engine, method, depth)
-    described = describe(engine, task.images, lambda file: open_reduced(file, engine.image_size)[0], method)
+    described = describe(engine, task.images, partial(open_photograph, size=engine.image_size), method)
     plain = [task.rank(described.descriptors, method, way, max(depth, candidates)) for way in task.directions]
     return [*plain, *(rerank(answers, task, described, candidates, small) for answers in plain)]
 
 
-def reranked_ranks(ranks: Sequence[int], engine: Engine, candidates: int) -> tuple[int, ...]:
+def reranked_ranks(ranks: Sequence[int], answers: Sequence[Retrieval], candidates: int) -> tuple[int, ...]:
     """The k of a table: with the number of candidates where answers are ranked again, since R@that bounds them."""
-    return tuple(sorted({*ranks, candidates})) if candidates and engine.local_grid is not None else tuple(ranks)
+    again = any(one.first_stage for one in answers)
+    return tuple(sorted({*ranks, candidates})) if again else tuple(ranks)
 
 
 def rerank(answers: Retrieval, task: Task, described: Described, candidates: int, small: bool = False) -> Retrieval:
@@ -123,4 +131,21 @@ def rerank(answers: Retrieval, task: Task, described: Described, candidates: int
         best = np.argsort(-combined, kind="stable")
         order[number, :count], scores[number, :count] = first[best], combined[best]
         right[number, :count] = right[number, :count][best]
-    return replace(answers, method=f"{answers.method}, re-ranked", order=order, scores=scores, right=right)
+    return replace(
+        answers,
+        method=f"{answers.method}, re-ranked",
+        order=order,
+        scores=scores,
+        right=right,
+        first_stage=answers.method,
+    )
+
+
+def cells_of_first(answers: Retrieval, task: Task, described: Described, query: int) -> list[CellMatch]:
+    """The cells of the query of a number that agree with those of what was found first, the strongest first."""
+    assert described.local is not None and described.grid is not None
+    form = LocalForm.of(described.grid, LOCAL_WIDTH, small=False)
+    asking, _ = task.directions[answers.direction]
+    first = answers.order[query, :1]
+    references, _ = form.decode(form.encode(described.local[first].astype(np.float32)))
+    return matched_cells(rotate(described.local[asking[query]].astype(np.float32)), references[0], form.grid)

@@ -42,6 +42,7 @@ class Retrieval:
         answerable: (queries,) whether any photograph that was asked shows the query's place; the others do not count.
         groups: (queries,) a number that queries of the same place share; they are not independent of each other.
         nearest: the right answers, wherever they rank.
+        first_stage: the method whose first candidates were ranked again; None for the answers of an encoder itself.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Retrieval:
     answerable: NDArray[np.bool_]
     groups: NDArray[np.int64]
     nearest: Nearest
+    first_stage: str | None = None
 
     @property
     def count(self) -> int:

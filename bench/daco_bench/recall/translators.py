@@ -11,8 +11,10 @@ from daco_training.translation.generate import generate_twins
 from daco_training.translation.translator import check_translator
 
 
-def compare_translators(settings: TrainSettings, translators: Sequence[str]) -> list[Retrieval]:
+def compare_translators(settings: TrainSettings, translators: Sequence[str], candidates: int = 0) -> list[Retrieval]:
     """The answers of daco with the twins of each translator, under the same settings otherwise.
+
+    Where the encoder has local descriptors and there are candidates, these answers ranked again follow.
 
     The data set's own `generated/` is left as it is: each translator's twins go to
     `save_root/twins/TRANSLATOR/data_name/generated`, beside links to the originals.
@@ -28,4 +30,4 @@ def compare_translators(settings: TrainSettings, translators: Sequence[str]) -> 
         root = settings.save_root / "twins" / name
         generate_twins(link_data_set(DataSet(settings.data_root, settings.data_name), root), name, settings.seed)
         runs[name] = settings.but(method_name="daco", data_root=root, save_root=settings.save_root / name)
-    return [answers for name, run in runs.items() for answers in train_and_ask(run, f"daco, {name} twins")]
+    return [answers for name, run in runs.items() for answers in train_and_ask(run, f"daco, {name} twins", candidates)]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from daco_bench.recall.reranked import open_photograph
 from daco_bench.recall.task import Task, find_task, frames_task
 from daco_bench.viewpoint.warps import AMOUNTS, REFERENCE, Warp
 from daco_core.errors import NotFound, UsageError
-from daco_core.photographs.images import open_reduced, open_rgb
+from daco_core.photographs.images import open_rgb
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.pairing import pair_by_name
 from daco_training.city.make import VIEWPOINT_FOLDER
@@ -105,7 +106,7 @@ def city_trials(dataset: DataSet, split: str = "val", references: str | None = N
                 )
             trials.append(Trial(change, condition, frames_task(database, queries, 0), _open_whole))
     title = f"{dataset.name} from other viewpoints, the same place"
-    return Trials(title, trials[0].task.images[: len(dataset.images(domain, split))], _open_whole_reference, trials)
+    return Trials(title, trials[0].task.images[: len(dataset.images(domain, split))], open_photograph, trials)
 
 
 def photograph_trials(
@@ -163,9 +164,5 @@ def _open_window(file: Path, size: int) -> Image.Image:
     return REFERENCE.apply(open_rgb(file, SHARPER * size))
 
 
-def _open_whole_reference(file: Path, size: int) -> Image.Image:
-    return open_reduced(file, size)[0]
-
-
 def _open_whole(file: Path, _: int, size: int) -> Image.Image:
-    return open_reduced(file, size)[0]
+    return open_photograph(file, size)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 SKIPPED = ("interval", "tests", "machine", "descriptors", "growth", "setting")
-NAMING = ("method", "direction", "server", "name", "count", "kind", "asked", "engine")
+NAMING = ("viewpoint", "method", "direction", "server", "name", "count", "kind", "asked", "engine")
 
 
 def figures(content: Any, ends: Mapping[str, bool]) -> dict[str, float]:
