@@ -49,6 +49,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("queries", "night"):
         _take(folder / name, range(PLACES), 0.4)
     _take(folder / "more", range(PLACES, PLACES + 4), 1.0)
+    _reconstruct(folder / "hall")
     (folder / "panoramas").mkdir()
     Image.effect_noise((240, 120), 90).convert("RGB").save(
         folder / "panoramas" / "one.jpg", xmp=sphere_metadata(PoseHeadingDegrees="90")
@@ -79,6 +80,15 @@ def _take(folder: Path, numbers: range, gain: float) -> None:
         Image.fromarray(blocks.astype(np.uint8)).resize((96, 72), Image.Resampling.NEAREST).save(folder / name)
         locations[name] = PhotoLocation(WHERE[0] + number * STEP_DEGREES, WHERE[1], 90.0, f"place {number}")
     write_locations(folder, locations)
+
+
+def _reconstruct(folder: Path) -> None:
+    """Photographs with a reconstruction, of cameras one metre apart that look along its y axis."""
+    _take(folder / "images", range(4), 1.0)
+    (folder / "images" / "locations.csv").unlink()
+    poses = [[[1, 0, 0, number], [0, 0, -1, 0], [0, 1, 0, 1.5], [0, 0, 0, 1]] for number in range(4)]
+    frames = [{"file_path": f"images/{number:03d}.jpg", "transform_matrix": pose} for number, pose in enumerate(poses)]
+    (folder / "transforms.json").write_text(json.dumps({"frames": frames}))
 
 
 @pytest.fixture(scope="session")

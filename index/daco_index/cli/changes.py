@@ -30,7 +30,16 @@ from daco_index.cli.options import (
     SplitOption,
     Strict,
 )
-from daco_index.cli.sources import PanoramaOption, PanoramaViews, parse_source, warn_of_panoramas
+from daco_index.cli.sources import (
+    PanoramaOption,
+    PanoramaViews,
+    Positions,
+    Scale,
+    UpName,
+    UpOption,
+    parse_source,
+    warn_of_panoramas,
+)
 
 if TYPE_CHECKING:
     from daco_index.build import BuildReport
@@ -57,6 +66,9 @@ def add(
     camera_yaw: CameraYaw = 0.0,
     panorama: PanoramaOption = None,
     panorama_views: PanoramaViews = 8,
+    positions: Positions = None,
+    up: UpOption = UpName.auto,
+    scale: Scale = 1.0,
     as_json: Json = False,
 ) -> None:
     """Add photographs to an index; those that it contains are not embedded again.
@@ -74,7 +86,7 @@ def add(
             split.value,
             EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
             keep,
-            parse_source(track, every, start, offset, camera_yaw, panorama, panorama_views),
+            parse_source(track, every, start, offset, camera_yaw, panorama, panorama_views, positions, up, scale),
         )
     warn_of_panoramas(report, panorama)
     _print(index, report, as_json)

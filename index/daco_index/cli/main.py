@@ -40,7 +40,16 @@ from daco_index.cli.options import (
     Strict,
     wide_console,
 )
-from daco_index.cli.sources import PanoramaOption, PanoramaViews, parse_source, warn_of_panoramas
+from daco_index.cli.sources import (
+    PanoramaOption,
+    PanoramaViews,
+    Positions,
+    Scale,
+    UpName,
+    UpOption,
+    parse_source,
+    warn_of_panoramas,
+)
 from daco_index.reranking.local_file import LOCAL_FILE
 from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_size
 
@@ -116,6 +125,9 @@ def build(
     camera_yaw: CameraYaw = 0.0,
     panorama: PanoramaOption = None,
     panorama_views: PanoramaViews = 8,
+    positions: Positions = None,
+    up: UpOption = UpName.auto,
+    scale: Scale = 1.0,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -133,6 +145,9 @@ def build(
 
     Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
     """
+    source_options = parse_source(
+        track, every, start, offset, camera_yaw, panorama, panorama_views, positions, up, scale
+    )
     searched = SearchOptions(recall, None if memory is None else parse_size(memory), factory, gpu.value)
     with saying_what_is_left(out):
         from daco_index.build import BuildOptions, build_index
@@ -150,7 +165,7 @@ def build(
             keep=keep,
             search=searched,
             store=store,
-            source=parse_source(track, every, start, offset, camera_yaw, panorama, panorama_views),
+            source=source_options,
             samples=samples,
         )
         report = build_index(source, encoder, out, options)

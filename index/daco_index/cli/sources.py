@@ -1,6 +1,7 @@
 """Options of the commands that read sources of any kind, and what they print of them."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,19 @@ if TYPE_CHECKING:
     from daco_index.build import BuildReport
     from daco_index.references.changes import SourceOptions
 
+
+class UpName(StrEnum):
+    """The axes that can be upwards in a reconstruction."""
+
+    auto = "auto"
+    x = "x"
+    y = "y"
+    z = "z"
+    minus_x = "-x"
+    minus_y = "-y"
+    minus_z = "-z"
+
+
 PanoramaOption = Annotated[
     bool | None,
     typer.Option(
@@ -23,6 +37,21 @@ PanoramaOption = Annotated[
 ]
 PanoramaViews = Annotated[int, option("panorama_views", "Views of each panorama, all around.", min=1, max=72)]
 
+Positions = Annotated[
+    Path | None,
+    typer.Option(
+        "--positions",
+        help="Reconstruction with the cameras of the photographs: a COLMAP model, a folder of kapture, or a"
+        " transforms.json.",
+        show_default="one that lies with photographs that have no positions",
+    ),
+]
+UpOption = Annotated[
+    UpName,
+    typer.Option("--up", help="Axis of the reconstruction that is upwards; auto takes what most cameras say."),
+]
+Scale = Annotated[float, option("scale", "Metres in a unit of the reconstruction.", min=1e-9)]
+
 
 def parse_source(
     track: Path | None,
@@ -32,15 +61,20 @@ def parse_source(
     camera_yaw: float,
     panorama: bool | None,
     panorama_views: int,
+    positions: Path | None,
+    up: UpName,
+    scale: float,
 ) -> "SourceOptions":
     """The options of a source as a command line has them. Raises UsageError."""
     from daco_core.recordings.recording import parse_options
     from daco_index.references.changes import SourceOptions
     from daco_index.references.panoramas import PanoramaOptions
+    from daco_index.references.reconstruction import ReconstructionOptions
 
     return SourceOptions(
         recording=parse_options(track, every, start, offset, camera_yaw),
         panoramas=PanoramaOptions("marked" if panorama is None else "shaped" if panorama else "none", panorama_views),
+        reconstruction=ReconstructionOptions(None if positions is None else str(positions), up.value, scale),
     )
 
 

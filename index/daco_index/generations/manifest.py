@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from daco_core.errors import DamagedIndex
+from daco_core.photographs.reconstructions import Up
 from daco_index.embedding.precision_record import QueryPrecision, parse_query_precision
 from daco_index.references.find import Split
 from daco_index.search.catalog import Entry
@@ -43,6 +44,9 @@ class SourceRecord:
         panoramas: which photographs are panoramas that are cut into views: `marked` by their metadata, `shaped` as
             such, too, or `none`. Indexes of before there were such views have none.
         views: of each panorama.
+        positions: path of the reconstruction that places the photographs; None for what lies with them.
+        up: the axis that is upwards in it; `auto` for what most cameras say.
+        scale: metres in a unit of it.
     """
 
     name: str
@@ -50,6 +54,9 @@ class SourceRecord:
     split: Split
     panoramas: Literal["marked", "shaped", "none"] = "none"
     views: int = 8
+    positions: str | None = None
+    up: Up = "auto"
+    scale: float = 1.0
 
     @property
     def place(self) -> tuple[str, str, Split]:

@@ -12,6 +12,7 @@ from daco_index.generations.manifest import Manifest, SourceRecord
 from daco_index.generations.specification import Provenance
 from daco_index.references.find import Reference, SourceContents, Split, absolute_source, look_into
 from daco_index.references.panoramas import PanoramaOptions, cut_panoramas
+from daco_index.references.reconstruction import ReconstructionOptions, place_references
 from daco_index.references.recordings import photographs_of
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
@@ -47,10 +48,12 @@ class SourceOptions:
     Args:
         recording: how the frames of a source that is a recording become photographs.
         panoramas: which photographs are cut into views.
+        reconstruction: where their cameras are known from.
     """
 
     recording: RecordingOptions = field(default_factory=RecordingOptions)
     panoramas: PanoramaOptions = field(default_factory=PanoramaOptions)
+    reconstruction: ReconstructionOptions = field(default_factory=ReconstructionOptions)
 
 
 def references_to_build(
@@ -83,7 +86,8 @@ def _find(
     photographs = source if extraction is None else str(extraction.folder)
     found = look_into(photographs, data_root, split)
     record = _record(photographs, data_root, split, options)
-    references = cut_panoramas(found.references, index, options.panoramas, progress)
+    references = place_references(found.references, _folder(record), options.reconstruction, progress)
+    references = cut_panoramas(references, index, options.panoramas, progress)
     provenance = Provenance(source, change, (record,))
     return References(references, provenance, extraction=extraction, other_files=found.other_files)
 
@@ -129,7 +133,22 @@ def references_to_update(index: Path, live: Bundle, progress: bool = False) -> R
 def _record(source: str, data_root: Path, split: Split, options: SourceOptions) -> SourceRecord:
     """A source as the manifest keeps it."""
     name, root = absolute_source(source, data_root)
-    return SourceRecord(name, str(root), split, options.panoramas.cut, options.panoramas.views)
+    positions = options.reconstruction
+    return SourceRecord(
+        name,
+        str(root),
+        split,
+        panoramas=options.panoramas.cut,
+        views=options.panoramas.views,
+        positions=None if positions.path is None else str(Path(positions.path).resolve()),
+        up=positions.up,
+        scale=positions.scale,
+    )
+
+
+def _folder(record: SourceRecord) -> Path | None:
+    """The folder of a source that is one; a data set has tables of its own."""
+    return Path(record.name) if Path(record.name).is_absolute() else None
 
 
 def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceContents:
@@ -138,8 +157,9 @@ def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceConte
     others: Counter[str] = Counter()
     for record in manifest.sources:
         contents = look_into(record.name, Path(record.data_root), record.split)
-        options = PanoramaOptions(record.panoramas, record.views)
-        references = cut_panoramas(contents.references, index, options, progress)
+        positions = ReconstructionOptions(record.positions, record.up, record.scale)
+        references = place_references(contents.references, _folder(record), positions, progress)
+        references = cut_panoramas(references, index, PanoramaOptions(record.panoramas, record.views), progress)
         found |= {reference.path: reference for reference in references}
         others.update(contents.other_files)
     return SourceContents(list(found.values()), dict(others.most_common()))

@@ -1,0 +1,101 @@
+"""References placed by the reconstruction of another program that they were used in."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daco_core.errors import UsageError
+from daco_core.photographs.frames import FRAME_FILE, find_frames, in_frame
+from daco_core.photographs.locations import PhotoLocation
+from daco_core.photographs.reconstructions import (
+    CameraNames,
+    Up,
+    find_reconstruction,
+    place_cameras,
+    read_reconstruction,
+)
+from daco_index.references.find import Reference
+
+
+@dataclass(frozen=True)
+class ReconstructionOptions:
+    """Where the cameras of the photographs are known from.
+
+    Args:
+        path: of the reconstruction; None for one that lies with the photographs, for those without a position.
+        up: the axis that is upwards in it; `auto` for what most cameras say.
+        scale: metres in a unit of it.
+    """
+
+    path: str | None = None
+    up: Up = "auto"
+    scale: float = 1.0
+
+
+def place_references(
+    references: Sequence[Reference], folder: Path | None, options: ReconstructionOptions, progress: bool
+) -> list[Reference]:
+    """The references, those that the reconstruction knows in its local frame.
+
+    They keep the degrees that they have from elsewhere, and then the heading that belongs to them.
+
+    Args:
+        folder: of the photographs; None where they are in no folder of this machine.
+        progress: say on stderr how many photographs were placed.
+
+    Raises:
+        UsageError: the reconstruction that is named knows none of the photographs.
+        DacoError: as `read_reconstruction` and `place_cameras`.
+    """
+    named = options.path is not None
+    if not named and (folder is None or all(_is_placed(reference) for reference in references)):
+        return list(references)
+    path = Path(options.path) if options.path is not None else None if folder is None else find_reconstruction(folder)
+    if path is None:
+        return list(references)
+    cameras = place_cameras(read_reconstruction(path), options.up, options.scale)
+    holders = [path.parent if path.is_file() else path, *([] if folder is None else [folder])]
+    frames = find_frames(holders)
+    frame = None if any((holder / FRAME_FILE).is_file() for holder in holders) else _frame_name(path)
+    names = CameraNames(cameras.locations)
+    placed, count = [], 0
+    for reference in references:
+        bare = names.of(Path(reference.path)) if named or not _is_placed(reference) else None
+        if bare is not None:
+            count += 1
+            reference = _placed(reference, in_frame(replace(bare, frame=frame), frames))
+        placed.append(reference)
+    if named and not count:
+        raise UsageError(
+            f"{path} has none of the photographs: it names {next(iter(cameras.locations))}, and the first photograph"
+            f" is {references[0].path}."
+        )
+    if progress:
+        of_all = f"{count} of {len(references)} photographs"
+        print(f"{of_all} are placed by {path}, in which {cameras.up} is upwards.", file=sys.stderr)
+    return placed
+
+
+def _is_placed(reference: Reference) -> bool:
+    return reference.latitude is not None or reference.x is not None
+
+
+def _placed(reference: Reference, location: PhotoLocation) -> Reference:
+    local = replace(reference, x=location.x, y=location.y, z=location.z, frame=location.frame)
+    if location.latitude is None and reference.latitude is not None:
+        return local  # the heading is that from north, not that in the frame
+    return replace(
+        local,
+        latitude=location.latitude,
+        longitude=location.longitude,
+        altitude=location.altitude,
+        heading=location.heading,
+    )
+
+
+def _frame_name(path: Path) -> str:
+    """The name of a frame that has none: that of the folder around the reconstruction's own (`hall/sparse/0`)."""
+    folder = path.parent if path.is_file() else path
+    parts = [part for part in folder.resolve().parts[1:] if not part.isdecimal() and part != "sparse"]
+    return parts[-1] if parts else path.stem
