@@ -16,6 +16,7 @@ from PIL import Image
 from . import expected_skips
 from .forked_commands import forked_commands
 from .milvus_lite import MilvusLite
+from .milvus_standalone import MilvusStandalone
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,6 +74,18 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
     pytest.importorskip("pymilvus", reason="the extra milvus is not installed")
     try:
         server = MilvusLite(tmp_path_factory.mktemp("milvus") / "data")
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def milvus_standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusStandalone]:
+    """The server that production runs, started once; it takes half a minute."""
+    pytest.importorskip("pymilvus", reason="the extra milvus is not installed")
+    try:
+        server = MilvusStandalone(tmp_path_factory.mktemp("standalone") / "data")
     except RuntimeError as error:
         pytest.skip(str(error))
     yield server

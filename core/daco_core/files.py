@@ -71,16 +71,17 @@ def replace_folder(path: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         sync_tree(fresh)
-        if not _is_first(fresh, path) and not _exchange(fresh, path):
-            _replace_in_two_steps(fresh, path, workspace / BEFORE)
+        with _turn(path.parent):
+            if not _is_first(fresh, path) and not _exchange(fresh, path):
+                _replace_in_two_steps(fresh, path, workspace / BEFORE)
         sync(path.parent)
 
 
 def recover(path: Path) -> None:
     """Completes the replacement of a folder that a crash stopped between two renames; else changes nothing."""
-    if not path.exists() and _workspaces(path)[0].is_dir():
-        with suppress(OSError), _workspace(path):
-            pass
+    if not path.exists():
+        with suppress(OSError):
+            _clear_leftovers(path)
 
 
 def sync(path: Path) -> None:
@@ -106,9 +107,9 @@ def sync_tree(folder: Path) -> None:
 @contextmanager
 def _workspace(path: Path) -> Iterator[Path]:
     """The hidden folder of one write to a path: locked, empty, and removed at the end."""
+    _clear_leftovers(path)
     workspace, lock = _claim(path)
     try:
-        _clear(workspace, path)
         yield workspace
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
@@ -124,26 +125,51 @@ def _workspaces(path: Path) -> list[Path]:
 
 
 def _claim(path: Path) -> tuple[Path, int]:
-    """A hidden folder that no other process uses, and the descriptor that holds its lock."""
+    """A new hidden folder, and the descriptor that holds its lock."""
     for workspace in _workspaces(path):
         try:
             workspace.mkdir()
-            made = True
         except FileExistsError:
-            made = False
-        try:
-            lock = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:  # something of that name that is no folder, or another process has just removed it
             continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            claimed = _is_open(workspace, lock)
-        except OSError as error:  # in use; or the file system has no locks, and what is there may be in use
-            claimed = made and error.errno in UNSUPPORTED
-        if claimed:
+        if (lock := _lock(workspace, made=True)) is not None:
             return workspace, lock
-        os.close(lock)
     raise OSError(errno.EBUSY, "too many processes write it at the same time", str(path))
+
+
+def _lock(workspace: Path, made: bool = False) -> int | None:
+    """A descriptor that holds the lock of a hidden folder, None where another process uses it.
+
+    Args:
+        made: this process has just made it: it may have it where the file system has no locks, too.
+    """
+    try:
+        lock = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # something of that name that is no folder, or another process has just removed it
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked = _is_open(workspace, lock)
+    except OSError as error:
+        locked = made and error.errno in UNSUPPORTED
+    if locked:
+        return lock
+    os.close(lock)
+    return None
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """One writer at a time between two renames in a folder, where the file system has locks."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_open(folder: Path, descriptor: int) -> bool:
@@ -155,16 +181,24 @@ def _is_open(folder: Path, descriptor: int) -> bool:
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
-def _clear(workspace: Path, path: Path) -> None:
-    """Empties the hidden folder of what a crash left; where that was between two renames, the second one follows."""
-    if (workspace / BEFORE).is_dir() and not path.exists():
-        (workspace / path.name).rename(path)
-        sync(path.parent)
-    for leftover in workspace.iterdir():
-        if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
+def _clear_leftovers(path: Path) -> None:
+    """Removes the hidden folders of writers that crashed; where that was between two renames, the second one follows.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for workspace in _workspaces(path):
+        if not workspace.is_dir() or (lock := _lock(workspace)) is None:
+            continue
+        try:
+            if (workspace / BEFORE).is_dir():
+                with _turn(path.parent):
+                    if not path.exists():
+                        (workspace / path.name).rename(path)
+                        sync(path.parent)
+            shutil.rmtree(workspace)
+        finally:
+            os.close(lock)
 
 
 def _is_first(fresh: Path, path: Path) -> bool:

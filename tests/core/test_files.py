@@ -1,6 +1,7 @@
 """A path that is written holds its old content or its new one, whatever ends the writer; nothing is left beside it."""
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -203,11 +204,9 @@ def test_writers_of_one_path_at_once_do_not_mix(tmp_path, way):
             write_text(tmp_path / "file", str(number) * 1000)
 
     with ThreadPoolExecutor(8) as pool:
-        if way == "exchange":
-            list(pool.map(write, range(4)))
+        list(pool.map(write, range(8)))
         list(pool.map(write_file, range(4)))
-    if way == "exchange":
-        assert len(set(content(tmp_path / "cache").values())) == 1
+    assert len(set(content(tmp_path / "cache").values())) == 1
     assert len(set((tmp_path / "file").read_text())) == 1
     assert not [name for name in names(tmp_path) if name.startswith(".")]
 
@@ -230,6 +229,25 @@ def test_a_writer_that_finds_the_folder_made_meanwhile_replaces_it(tmp_path, mon
     assert looked
     assert content(folder) == {"a.txt": "new"}
     assert names(tmp_path) == ["cache"]
+
+
+def test_what_a_second_writer_left_when_it_was_killed_is_recovered_too(tmp_path):
+    """It was killed between its two renames, while another writer had the first hidden folder."""
+    first, second = tmp_path / ".thing.new", tmp_path / ".thing.new7"
+    first.mkdir()
+    (second / "thing").mkdir(parents=True)
+    (second / "thing" / "one").write_text("new")
+    (second / "before").mkdir()
+    lock = os.open(first, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    recover(tmp_path / "thing")
+    assert content(tmp_path / "thing") == {"one": "new"}
+    assert names(tmp_path) == [".thing.new", "thing"]  # the first is still in use
+    os.close(lock)
+    with replace_folder(tmp_path / "thing") as fresh:
+        (fresh / "one").write_text("newest")
+    assert content(tmp_path / "thing") == {"one": "newest"}
+    assert names(tmp_path) == ["thing"]
 
 
 def test_a_leftover_that_is_no_folder_is_left_alone(tmp_path):

@@ -52,7 +52,7 @@ def test_whoever_changes_the_file_in_place_is_noticed(held: HeldFile, change: st
         held.rows(4, 30, np.array([0]))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="takes a file of Linux that cannot be read")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_disk_that_fails_is_an_error_not_a_signal(held: HeldFile) -> None:
     failing = os.open("/proc/self/mem", os.O_RDONLY)  # EIO wherever nothing is mapped, as at its beginning
     os.dup2(failing, held.descriptor)

@@ -22,13 +22,19 @@ from ..documentation.test_extending import shown
 Stores = Callable[[], tuple[VectorStore, Callable[[Path], VectorStore]]]
 
 
+LITE, STANDALONE = "Milvus Lite", "Milvus 2.3"
+SERVERS = [LITE, pytest.param(STANDALONE, marks=pytest.mark.slow)]
+
+
 def real_address(request: pytest.FixtureRequest, name: str) -> str:
-    """A place on the Milvus named by DACO_TEST_MILVUS (`milvus://host:19530`), or else on Milvus Lite's server."""
-    given = os.environ.get("DACO_TEST_MILVUS")
-    return f"{given}/{name}" if given else request.getfixturevalue("milvus").address(name)
+    """A place on the Milvus named by DACO_TEST_MILVUS (`milvus://host:19530`), or else on the server of the test."""
+    if given := os.environ.get("DACO_TEST_MILVUS"):
+        return f"{given}/{name}"
+    server = request.getfixturevalue("milvus" if request.param == LITE else "milvus_standalone")
+    return str(server.address(name))
 
 
-@pytest.fixture(params=["faiss", "milvus", "docs/guide/extend.md"])
+@pytest.fixture(params=["faiss", *SERVERS, "docs/guide/extend.md"])
 def empty(request, tmp_path) -> tuple[Any, Callable[[Path], VectorStore]]:
     """An empty store of 8 numbers a vector, and what loads it again."""
     if request.param == "faiss":
@@ -121,7 +127,7 @@ class Generations:
         return MilvusStore.load(file)
 
 
-@pytest.fixture
+@pytest.fixture(params=SERVERS)
 def generations(request, tmp_path):
     made = Generations(real_address(request, "generations"), tmp_path)
     yield made
