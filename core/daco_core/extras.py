@@ -11,6 +11,7 @@ EXTRAS = {
     "gpxpy": "gpx",
     "h5py": "hloc",
     "hnswlib": "bench",
+    "huggingface_hub": "hf",
     "jinja2": "plot",
     "lightning": "train",
     "limits": "cpu",

@@ -77,6 +77,18 @@ def replace_folder(path: Path) -> Iterator[Path]:
         sync(path.parent)
 
 
+def link_or_copy(file: Path, to: Path) -> None:
+    """Gives a file that never changes a second name, without a copy where the file system has hard links.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    try:
+        to.hardlink_to(file)
+    except OSError:  # a file system without hard links, or another one
+        shutil.copyfile(file, to)
+
+
 def recover(path: Path) -> None:
     """Completes the replacement of a folder that a crash stopped between two renames; else changes nothing."""
     if not path.exists():

@@ -32,16 +32,23 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, name: str | Path = "default", device: str = "auto", precision: Precision = "fp32", trust: bool = False
+        cls,
+        name: str | Path = "default",
+        device: str = "auto",
+        precision: Precision = "fp32",
+        trust: bool = False,
+        image_size: int | None = None,
     ) -> "Encoder":
         """An encoder by its name.
 
         Args:
             name: `default`, the one that comes with the package; the folder of one that `daco-train` made;
-                `timm:NAME`; or `torchhub:REPO:ENTRY`.
+                `timm:NAME`; `hf:OWNER/NAME`; `onnx:PATH`; `torchhub:REPO:ENTRY`; or a short name such as `megaloc`
+                (`daco-index encoders`).
             device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
             precision: `fp32` or `bf16`. (An int8 form belongs to an index: `Index.open`.)
             trust: execute the third-party code of a `torchhub:` encoder.
+            image_size: pixels that photographs are brought to, for encoders of others.
 
         Raises:
             NotFound: there is no such encoder.
@@ -49,7 +56,7 @@ class Encoder:
             MissingExtra: it needs a package that is not installed.
             UsageError: the device or the precision is not to be had, or there is no consent.
         """
-        stored = find_encoder(str(name), trust)
+        stored = find_encoder(str(name), trust, image_size)
         return cls(stored.name, create_engine(stored, device, precision, goal="throughput"))
 
     @property

@@ -22,6 +22,7 @@ import numpy as np
 
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, UsageError
+from daco_core.files import link_or_copy
 from daco_core.recordings.extraction import Extraction
 from daco_index.embedding.embeddings import Embeddings, embed_references
 from daco_index.embedding.encoders import find_encoder
@@ -60,6 +61,8 @@ class BuildOptions(EmbeddingOptions):
         keep: generations that stay, with the new one.
         search: how the descriptors are to be searched.
         source: how photographs are made of the source, and found in it.
+        image_size: pixels that photographs are brought to, for an encoder of `timm:`, `torchhub:` or a short name; None
+            for what it is usually run at.
         store: where the vectors go: `faiss`, a file of the index; or `milvus://host:19530/name`, a server; None for
             where the index has them already, `faiss` for a new one.
         samples: folder of photographs that the server's page offers to try; None for those that the index has already.
@@ -74,6 +77,7 @@ class BuildOptions(EmbeddingOptions):
     source: SourceOptions = field(default_factory=SourceOptions)
     store: str | None = None
     samples: Path | None = None
+    image_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     store = last_store(out) if options.store is None else check_address(options.store)
     _check(store, options)
     samples = None if options.samples is None else read_samples(options.samples)
-    loaded = find_encoder(encoder, options.trust)
+    loaded = find_encoder(encoder, options.trust, options.image_size)
     search = options.search
     if search.factory is not None:  # an impossible index fails before anything is embedded
         search = replace(search, factory=forced_factory(search.factory, loaded.dimension))
@@ -207,10 +211,14 @@ def keep_precision(before: Bundle | None) -> Prove:
         if before is None:
             return QueryPrecision()
         if before.quantised is not None:
-            shutil.copytree(before.quantised, folder)
+            shutil.copytree(before.quantised, folder, copy_function=_link)
         return before.manifest.queries
 
     return prove
+
+
+def _link(file: str, to: str) -> None:
+    link_or_copy(Path(file), Path(to))
 
 
 def _prove(embeddings: Embeddings, options: EmbeddingOptions) -> Prove | None:

@@ -18,6 +18,7 @@ from daco_index.embedding.engines.openvino import OpenVinoEngine
 from daco_index.embedding.options import EmbeddingOptions
 from daco_index.generations.change import add_photographs, remove_photographs, update_index
 from daco_index.generations.folders import Writer
+from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_training.encoder.encoder import Encoder
 
@@ -323,3 +324,45 @@ def test_another_writer_is_turned_away_from_every_change(town):
             with pytest.raises(DacoError, match="being written by another process"):
                 change()
     assert read_manifest(index).generation == 1
+
+
+def encoder_files(index: Path, generation: int) -> list[Path]:
+    return sorted((index / "generations" / str(generation) / "encoder").iterdir())
+
+
+def test_generations_share_the_files_of_their_encoder_and_outlive_each_other(town, photographs, tmp_path):
+    _, index = town
+    photographs(tmp_path / "south", 3)
+    add_photographs(index, str(tmp_path / "south"), options=QUIET)
+    first, second = encoder_files(index, 1), encoder_files(index, 2)
+    assert [file.name for file in first] == ["encoder.json", "model.onnx", "model.safetensors"]
+    assert all(one.samefile(other) for one, other in zip(first, second, strict=True))
+    copy = shutil.copytree(index, tmp_path / "copy")
+    remove_photographs(index, ids=[0])
+    assert not (index / "generations" / "1").exists()
+    for folder in (index, Path(copy)):
+        assert not [problem for one in verify_index(folder) for problem in one.problems]
+        assert each_finds_itself(folder)
+    assert not encoder_files(Path(copy), 2)[0].samefile(second[0])
+
+
+def test_an_encoder_is_copied_where_there_are_no_hard_links_or_it_is_another_one(
+    town, photographs, tmp_path, monkeypatch
+):
+    _, index = town
+    photographs(tmp_path / "south", 3)
+
+    def refuse(self, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    add_photographs(index, str(tmp_path / "south"), options=QUIET)
+    for one, other in zip(encoder_files(index, 1), encoder_files(index, 2), strict=True):
+        assert not one.samefile(other) and one.read_bytes() == other.read_bytes()
+    monkeypatch.undo()
+    Encoder(EncoderConfig(backbone="test_resnet", image_size=32)).eval().save(tmp_path / "another")
+    options = BuildOptions(progress=False)
+    build_index(str(tmp_path / "north"), str(tmp_path / "another"), index, options)
+    for one, other in zip(encoder_files(index, 2), encoder_files(index, 3), strict=True):
+        assert not one.samefile(other)
+    assert each_finds_itself(index)

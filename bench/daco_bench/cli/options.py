@@ -42,7 +42,8 @@ Rerank = Annotated[
     option("rerank", "Candidates to rank again by local descriptors, where the encoder has them; 0: none.", min=0),
 ]
 EncoderName = Annotated[
-    str, option("encoder", "default (ships with the package), folder of an encoder, timm:NAME, or torchhub:REPO:ENTRY.")
+    str,
+    option("encoder", "As daco-index build takes it: default, a folder, megaloc, timm:NAME, torchhub:REPO:ENTRY, ..."),
 ]
 
 # which benchmark: a data set, or two folders (`benchmark.task.find_task`)

@@ -37,6 +37,7 @@ from daco_bench.cli.options import (
 )
 from daco_core.console import Trust, new_app, option, words
 from daco_index.cli.options import DataRoot, Device
+from daco_index.cli.options import ImageSize as EncoderImageSize
 from daco_index.reranking.rerank import CANDIDATES
 from daco_training.loop.recipe import PARTS
 
@@ -74,6 +75,7 @@ def recall(
     ] = None,
     rerank: Rerank = CANDIDATES,
     small_local: Annotated[bool, option("small_local", "Re-rank by half of the cells.")] = False,
+    image_size: EncoderImageSize = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
@@ -108,7 +110,7 @@ def recall(
     task = chosen.task
     for note in chosen.notes:
         typer.echo(note, err=True)
-    ((label, engine),) = named_engines([encoder], device, trust).items()
+    ((label, engine),) = named_engines([encoder], device, trust, image_size).items()
     ks = rank_list(ranks or task.ranks)
     answers = retrieve_reranked(task, engine, label, max(DEPTH, *ks), rerank, small_local)
     ks = ks if ranks else reranked_ranks(ks, answers, rerank)

@@ -9,13 +9,16 @@ from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.engine import Engine
 
 
-def named_engines(sources: Sequence[str], device: str = "auto", trust: bool = False) -> dict[str, Engine]:
+def named_engines(
+    sources: Sequence[str], device: str = "auto", trust: bool = False, image_size: int | None = None
+) -> dict[str, Engine]:
     """Name to the engine that `daco-index build` takes for that encoder on a device, in the order given.
 
     Args:
         sources: each `ENCODER`, as `find_encoder` knows it, or `NAME=ENCODER`. Without a name it is
             called what `label_of` says.
         trust: consent to execute third-party code.
+        image_size: as `find_encoder` takes it; None for the encoders' own.
 
     Raises:
         DacoError: there is no such encoder, or two have the same name.
@@ -23,7 +26,7 @@ def named_engines(sources: Sequence[str], device: str = "auto", trust: bool = Fa
     found: dict[str, Engine] = {}
     for source in sources:
         name, named, encoder = source.partition("=")
-        stored = find_encoder(encoder if named else source, trust)
+        stored = find_encoder(encoder if named else source, trust, image_size)
         label = name if named else label_of(stored, source)
         if label in found:
             raise UsageError(

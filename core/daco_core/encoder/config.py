@@ -16,6 +16,7 @@ MAX_DIMENSION = 65_536
 MAX_CONFIG_BYTES = 4 << 20
 HUB_PREFIX = "torchhub:"
 ONNX_PREFIX = "onnx:"
+HUGGING_FACE_PREFIX = "hf:"
 LOCAL_STRIDE = 16  # pixels of the input to a local descriptor, across and down
 
 Three = tuple[float, float, float]

@@ -1,5 +1,6 @@
 """An encoder on disk: a folder with `encoder.json`, `model.safetensors` to train on and `model.onnx` to run."""
 
+import filecmp
 import hashlib
 import shutil
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from daco_core.encoder.config import (
 )
 from daco_core.encoder.weights import fingerprint, read_weights
 from daco_core.errors import DamagedEncoder, NotFound
-from daco_core.files import recover
+from daco_core.files import link_or_copy, recover
 
 DEFAULT = "default"  # the name of the encoder that comes with the package
 SHIPPED = Path(str(files("daco_core.encoder") / "shipped"))
@@ -101,11 +102,23 @@ class StoredEncoder:
             )
         return content
 
-    def copy_to(self, folder: Path) -> None:
-        """Copies its files into a new folder. Raises OSError."""
+    def copy_to(self, folder: Path, held: Path | None = None) -> None:
+        """Copies its files into a new folder.
+
+        Args:
+            held: a folder whose files never change. Those of them that are equal are linked instead of copied, where
+                the file system has hard links.
+
+        Raises:
+            OSError: a file cannot be read or written.
+        """
         folder.mkdir(parents=True)
         for file in self.files:
-            shutil.copyfile(file, folder / file.name)
+            there = None if held is None else held / file.name
+            if there is not None and there.is_file() and _are_equal(file, there):
+                link_or_copy(there, folder / file.name)
+            else:
+                shutil.copyfile(file, folder / file.name)
 
 
 def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
@@ -163,6 +176,10 @@ def parse_network(content: dict[str, Any], file: Path) -> Network | None:
     if not isinstance(output, str) or not isinstance(outputs, dict):
         raise DamagedEncoder(f"{file} is damaged: network does not name its outputs.")
     return Network(parse_sha256(network.get("sha256"), file, "network.sha256"), output, tuple(outputs))
+
+
+def _are_equal(one: Path, other: Path) -> bool:
+    return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
 
 
 def _must_exist(file: Path) -> None:

@@ -14,6 +14,7 @@ from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
 from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
 from daco_index.cli import changes as change_cli
+from daco_index.cli import encoders as encoders_cli
 from daco_index.cli import export as export_cli
 from daco_index.cli import maintenance as keeping_cli
 from daco_index.cli import search as search_cli
@@ -27,6 +28,7 @@ from daco_index.cli.options import (
     EngineName,
     GpuOption,
     GpuUse,
+    ImageSize,
     Index,
     Json,
     Keep,
@@ -65,6 +67,7 @@ app.add_typer(search_cli.app)
 app.add_typer(change_cli.app)
 app.add_typer(keeping_cli.app)
 app.add_typer(export_cli.app)
+app.add_typer(encoders_cli.app)
 app.add_typer(tune_cli.app)
 
 
@@ -76,10 +79,12 @@ def build(
         str,
         typer.Option(
             help="default, which ships with the package; a folder saved by daco-train; timm:NAME for a network "
-            "with ImageNet weights; or, with --trust, torchhub:REPO:ENTRY for a third-party network, such as"
-            " torchhub:gmberton/MegaLoc:get_trained_model."
+            "with ImageNet weights; hf:OWNER/NAME[@REVISION] on the Hugging Face Hub (needs daco-serve\\[hf]);"
+            " onnx:PATH; or, with --trust, megaloc, boq, salad, eigenplaces, cosplace and others that daco-index"
+            " encoders lists, or torchhub:REPO:ENTRY for any third-party network."
         ),
     ] = "default",
+    image_size: ImageSize = None,
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
     batch_size: BatchSize = 16,
@@ -157,6 +162,7 @@ def build(
             device=device,
             strict=strict,
             trust=trust,
+            image_size=image_size,
             on_ray=engine is EngineName.ray,
             precision=precision.value,
             local="none" if no_local else "half" if small_local else "all",

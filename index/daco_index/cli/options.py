@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from daco_core.console import option
+from daco_core.encoder.config import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
 from daco_core.index_argument import INDEX_HELP
 
 
@@ -74,6 +75,16 @@ PrecisionOption = Annotated[
         help="Precision of queries. It is used if a test on the photographs shows a loss of at most half a point "
         "of recall; auto selects the fastest one. References are always embedded in fp32. int8 needs "
         "daco-serve\\[int8].",
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    option(
+        "image_size",
+        "Pixels that photographs are brought to, for timm:, torchhub: and public encoders.",
+        show_default="what the encoder is usually run at",
+        min=MIN_IMAGE_SIZE,
+        max=MAX_IMAGE_SIZE,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]

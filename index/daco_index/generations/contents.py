@@ -1,6 +1,5 @@
 """The fourth stage of a build: the files of a generation, and its manifest, written into a folder of their own."""
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import StoreAway
+from daco_core.files import link_or_copy
 from daco_core.photographs.distances import is_placed
 from daco_index.embedding.precision_record import QueryPrecision
 from daco_index.generations.descriptors import Descriptors
@@ -45,7 +45,8 @@ def write_contents(number: int, folder: Path, spec: GenerationSpec, arrangement:
     _write_local(folder / LOCAL_FILE, spec.descriptors, ids)
     Catalog.create(folder / CATALOG_FILE, spec.entries)
     write_samples(folder, target.samples, target.before)
-    spec.encoder.copy_to(folder / ENCODER_FOLDER)
+    live = None if target.before is None else generation_folder(target.writer.index, target.before.generation)
+    spec.encoder.copy_to(folder / ENCODER_FOLDER, None if live is None else live / ENCODER_FOLDER)
 
 
 def write_manifest(
@@ -85,10 +86,7 @@ def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, nex
     with writer.new_generation() as (number, fresh):
         for name in manifest.files:
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            try:
-                (fresh / name).hardlink_to(folder / name)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(folder / name, fresh / name)
+            link_or_copy(folder / name, fresh / name)
         again = replace(
             manifest,
             generation=number,

@@ -5,6 +5,7 @@ from pathlib import Path
 import timm
 
 from daco_core.encoder.config import EncoderConfig, is_hub
+from daco_core.encoder.preparation import Resize
 from daco_core.encoder.stored import DEFAULT, SHIPPED, TIMM_PREFIX
 from daco_core.errors import UsageError
 from daco_training.encoder.backbones import IMAGENET, load_pretrained
@@ -13,9 +14,12 @@ from daco_training.encoder.torchhub import resolve
 
 # square, and divisible by 14 and by 16, the patches of vision transformers; near 322, what DINOv2's kin are judged at
 HUB_IMAGE_SIZE = 336
+TIMM_IMAGE_SIZE = 256
 
 
-def load_encoder(source: str, trust: bool = False) -> Encoder:
+def load_encoder(
+    source: str, trust: bool = False, image_size: int | None = None, resize: Resize | None = None
+) -> Encoder:
     """The encoder that a command line names, in evaluation mode.
 
     Args:
@@ -24,6 +28,8 @@ def load_encoder(source: str, trust: bool = False) -> Encoder:
             repository (owner/name on GitHub, or a local folder) returns, a module that maps (n, 3, h, w) images,
             normalised as for ImageNet, to (n, d).
         trust: consent to execute third-party code, which encoders from torch.hub require.
+        image_size: pixels that images are brought to, of `timm:` and `torchhub:`; None for the usual size.
+        resize: how an image is brought to that size, of `torchhub:`; None for `square`.
 
     Raises:
         DacoError: there is no such encoder, or it cannot be had, or there is no consent.
@@ -31,13 +37,14 @@ def load_encoder(source: str, trust: bool = False) -> Encoder:
     if source == DEFAULT:
         return Encoder.load(SHIPPED)
     if is_hub(source):
-        return Encoder(EncoderConfig(resolve(source), image_size=HUB_IMAGE_SIZE, resize="square"), trust).eval()
+        config = EncoderConfig(resolve(source), image_size=image_size or HUB_IMAGE_SIZE, resize=resize or "square")
+        return Encoder(config, trust).eval()
     if source.startswith(TIMM_PREFIX):
-        return imagenet_encoder(source.removeprefix(TIMM_PREFIX))
+        return imagenet_encoder(source.removeprefix(TIMM_PREFIX), image_size=image_size or TIMM_IMAGE_SIZE)
     return Encoder.load(Path(source), trust)
 
 
-def imagenet_encoder(backbone: str, pooling: str = "gem", image_size: int = 256) -> Encoder:
+def imagenet_encoder(backbone: str, pooling: str = "gem", image_size: int = TIMM_IMAGE_SIZE) -> Encoder:
     """A backbone with its ImageNet weights and normaliser, untrained by us.
 
     Raises:

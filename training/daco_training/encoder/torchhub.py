@@ -1,6 +1,7 @@
 """Third-party networks from torch.hub, `torchhub:REPO:ENTRY`: their code is executed, so only with consent."""
 
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ class HubBackbone(nn.Module):
 
     Args:
         source: `torchhub:REPO:ENTRY`; REPO is `owner/name` on GitHub, with `:branch` or `:tag` if need be, or the
-            absolute path of a folder that holds a `hubconf.py`.
+            absolute path of a folder that holds a `hubconf.py`; ENTRY may have arguments, `ENTRY?ARGUMENT=VALUE&...`.
         image_size: what the network is tried on; tells d, `num_features`.
         trust: consent to running the repository's code.
 
@@ -27,6 +28,7 @@ class HubBackbone(nn.Module):
     def __init__(self, source: str, image_size: int, trust: bool) -> None:
         super().__init__()
         repository, entry = split_source(source)
+        name, arguments = split_entry(entry)
         if not trust:
             raise UsageError(
                 f"{source} executes the code of {repository} on this machine, with your permissions. If you"
@@ -35,11 +37,11 @@ class HubBackbone(nn.Module):
         try:
             # trust_repo: consent was given above, and a server cannot ask
             where = {"source": "local"} if Path(repository).is_absolute() else {"trust_repo": True, "verbose": False}
-            network = torch.hub.load(repository, entry, **where)  # type: ignore[no-untyped-call]
+            network = torch.hub.load(repository, name, **where, **arguments)  # type: ignore[no-untyped-call]
             _check(network)
             self.network: nn.Module = network.eval()
             with torch.inference_mode():
-                descriptors = self.network(torch.zeros(1, 3, image_size, image_size))
+                descriptors = self._descriptors(torch.zeros(1, 3, image_size, image_size))
         except DacoError as error:
             raise DacoError(f"{source} is not an encoder: {error}") from error
         except Exception as error:  # third-party code can fail in every way
@@ -51,8 +53,13 @@ class HubBackbone(nn.Module):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The descriptor as a feature map of one position: (n, 3, h, w) to (n, d, 1, 1)."""
-        descriptors: Tensor = self.network(images)
-        return descriptors[:, :, None, None]
+        return self._descriptors(images)[:, :, None, None]
+
+    def _descriptors(self, images: Tensor) -> Tensor:
+        """What the network gives; the first of several outputs, as BoQ gives its attention maps after it."""
+        outputs = self.network(images)
+        descriptors: Tensor = outputs[0] if isinstance(outputs, tuple | list) and outputs else outputs
+        return descriptors
 
 
 def split_source(source: str) -> tuple[str, str]:
@@ -68,6 +75,20 @@ def split_source(source: str) -> tuple[str, str]:
             f" {HUB_PREFIX}gmberton/MegaLoc:get_trained_model."
         )
     return repository, entry
+
+
+def split_entry(entry: str) -> tuple[str, dict[str, str | int]]:
+    """`entry?backbone=ResNet50&dim=512` to its name and the arguments that it is called with, whole numbers as such.
+
+    Raises:
+        DacoError: an argument has no value.
+    """
+    name, _, query = entry.partition("?")
+    try:
+        pairs = parse_qsl(query, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise UsageError(f"{entry} does not name an entry: write ENTRY or ENTRY?ARGUMENT=VALUE&...") from error
+    return name, {key: int(value) if value.isdecimal() else value for key, value in pairs}
 
 
 def resolve(source: str) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from daco_core.encoder.preparation import Prepared
+from daco_core.encoder.preparation import Prepared, Resize
 from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, UsageError
 from daco_index.embedding.encoders import kept_folder
@@ -54,9 +54,9 @@ def has_bf16() -> bool:
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
-def keep_named(source: str, trust: bool) -> StoredEncoder:
+def keep_named(source: str, trust: bool, image_size: int | None = None, resize: Resize | None = None) -> StoredEncoder:
     """The encoder that `load_encoder` gives, kept in the cache. Raises DacoError."""
-    return _keep(load_encoder(source, trust), trust)
+    return _keep(load_encoder(source, trust, image_size, resize), trust)
 
 
 def convert(encoder: StoredEncoder) -> StoredEncoder:
