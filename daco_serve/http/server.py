@@ -8,6 +8,7 @@ import uvicorn
 from daco_serve.engine.service import Service
 from daco_serve.http.app import create_app
 from daco_serve.http.protocol.limits import BoundedProtocol
+from daco_serve.http.protocol.websocket_limits import BoundedWebSocket
 from daco_serve.operation.settings import GRACE_SECONDS, ServeSettings
 
 ALIVE_SECONDS = 2  # how often the event loop says that it turns
@@ -32,11 +33,12 @@ class HttpServer(uvicorn.Server):
             if alive:
                 alive()
 
+        app = create_app(settings, service)
         super().__init__(
             uvicorn.Config(
-                create_app(settings, service),
+                app,
                 http=BoundedProtocol,
-                ws="websockets-sansio",
+                ws=BoundedWebSocket.within(app.state.admission, settings.upload_seconds),
                 ws_max_size=settings.max_upload_bytes,
                 ws_per_message_deflate=False,  # photographs are compressed, and what is not may be a bomb
                 log_config=None,

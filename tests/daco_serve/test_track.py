@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
 from daco_serve.client.track import TrackFrame
 from daco_serve.engine.query_embedding import Describer
 from daco_serve.engine.tracking import FrameEvidence, Odometry, States, Tracker, TrackEstimate
+from daco_serve.http.protocol import websocket_limits
 from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackSettings
 from daco_serve.http.tracking import conversation
 from daco_serve.http.tracking.conversation import MOST_FAILURES
@@ -380,16 +381,39 @@ def test_a_frame_that_waits_counts_as_an_upload_until_it_is_answered(
             track.send(large)
         second.send(large)
         wait_until(lambda: metric(address, "daco_upload_bytes") == before + 3 * len(large))
-        second.send(large)
-        time.sleep(0.2)
-        assert metric(address, "daco_upload_bytes") == before + 3 * len(large)
+        second.send(large)  # for which there is no room
+        with pytest.raises(ConnectionClosed) as closed:
+            second.recv(timeout=20)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
         go_on.set()
-        assert json.loads(second.recv(timeout=20))["type"] == "answer"
-        assert json.loads(second.recv(timeout=20))["error"]["code"] == "upload_memory_full"
         for _ in range(2):
             answer = json.loads(track.recv(timeout=20))
         assert answer["dropped"] == 2
         wait_until(lambda: metric(address, "daco_upload_bytes") == before)
+
+
+def test_messages_that_never_end_hold_no_more_than_uploads_may(index: Path, photographs: Path) -> None:
+    half = b"\x82\xff" + (900_000).to_bytes(8, "big") + bytes(4) + bytes(450_000)  # of a frame
+    sizes = {"max_upload_bytes": 1_000_000, "max_batch_bytes": 1_000_000, "upload_memory": 3_000_000}
+    with hosted(index, **sizes) as address, ExitStack() as stack:
+        before = metric(address, "daco_upload_bytes")
+        for _ in range(12):
+            stack.enter_context(suppress(OSError, ConnectionClosed))
+            stack.enter_context(follow(address)).socket.sendall(half)
+        time.sleep(1.2)
+        assert before < metric(address, "daco_upload_bytes") <= 3_000_000
+        with follow(address) as track:  # to whom those that have stalled give way
+            photograph = (photographs / "1.png").read_bytes()
+            assert ask(track, photograph + bytes(900_000 - len(photograph)))["type"] == "answer"
+
+
+def test_a_message_has_as_much_time_as_an_upload(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_limits, "SILENT_SECONDS", 0.3)
+    with hosted(index) as address, follow(address) as track:
+        track.socket.sendall(b"\x82\xfe\xff\xff" + bytes(4) + b"half a frame")
+        with pytest.raises(ConnectionClosed) as closed:
+            track.recv(timeout=20)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
 
 
 @pytest.mark.parametrize("kind", ["killed", "slow", "rubbish", "killed while it is answered"])

@@ -27,7 +27,7 @@ from daco_serve.http.track_schemas import (
 )
 from daco_serve.http.tracking.inbox import Arrived, Inbox
 from daco_serve.http.tracking.places import TrackPlace
-from daco_serve.http.uploads.admission import Admission, Place
+from daco_serve.http.uploads.admission import Admission
 from daco_serve.operation import metrics
 
 log = logging.getLogger("daco_serve.access")
@@ -51,7 +51,7 @@ class Conversation:
         self._index = index
         self._place = place
         self._admission: Admission = websocket.app.state.admission
-        self._inbox = Inbox(self._let_go)
+        self._inbox = Inbox()
         self._settings = TrackSettings()
         self._session: TrackSession | None = None
         self._answered = 0
@@ -100,11 +100,11 @@ class Conversation:
         """One message."""
         if content is not None:
             header, self._header = self._header or FrameHeader(), None
-            arrived = self._arrived(track_frame(content, header))
+            arrived = Arrived(track_frame(content, header), self._admission, self._websocket)
             try:
                 await self._inbox.put(arrived)
             except BaseException:
-                self._let_go(arrived.held)
+                arrived.let_go()
                 raise
             return
         try:
@@ -127,16 +127,6 @@ class Conversation:
         except Refusal as refusal:
             await self._fail(refusal)
 
-    def _arrived(self, frame: Frame) -> Arrived:
-        try:
-            return Arrived(frame, self._admission.hold(self._websocket, len(frame.upload)))
-        except Refusal as refusal:
-            return Arrived(replace(frame, upload=b""), None, refusal)
-
-    def _let_go(self, held: Place | None) -> None:
-        if held is not None:
-            self._admission.let_go(held)
-
     async def _give_way(self) -> None:
         await self._place.taken_back.wait()
         refusal = Refusal("track_gave_way")
@@ -156,6 +146,7 @@ class Conversation:
             raise _Over(NORMAL, "Finished.")
 
     async def _answer_one(self, arrived: Arrived) -> None:
+        arrived.begin()
         frame = arrived.frame
         if self._unused is not None:
             frame = replace(frame, odometry=both(self._unused.odometry, frame.odometry))
@@ -175,7 +166,7 @@ class Conversation:
             await self._fail(error, frame.timestamp)
             return
         finally:
-            self._let_go(arrived.held)
+            arrived.let_go()
         metrics.track_frames.labels("answered").inc()
         self._failures = 0
         await self._send(answer)

@@ -1,40 +1,58 @@
 """The frames of a track that have come in and wait for their turn."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from starlette.requests import HTTPConnection
 
 from daco_serve.engine.tracking.session import Frame, both
 from daco_serve.http.refusals import Refusal
-from daco_serve.http.uploads.admission import Place
+from daco_serve.http.uploads.admission import Admission, Stream
 from daco_serve.operation import metrics
 
 
-@dataclass(frozen=True)
 class Arrived:
-    """A frame that has come in.
+    """A frame that has come in; its bytes count among those of all uploads, until `let_go`.
 
     Args:
-        held: its bytes among those of all uploads; None where there was no room for them.
-        refusal: why it is refused already.
+        connection: that it came over.
+
+    Attributes:
+        refusal: why it is not to be answered; its bytes are gone then.
     """
 
-    frame: Frame
-    held: Place | None
-    refusal: Refusal | None = None
+    def __init__(self, frame: Frame, admission: Admission, connection: HTTPConnection) -> None:
+        self.frame = frame
+        self.refusal: Refusal | None = None
+        self._admission = admission
+        self._held: Stream | None = None
+        try:
+            self._held = admission.hold(connection, len(frame.upload), self._give_way)
+        except Refusal as refusal:
+            self._give_way(refusal)
+
+    def begin(self) -> None:
+        """It is its turn: it does not give way to others any more."""
+        if self._held is not None:
+            self._held.gives_way = False
+
+    def let_go(self) -> None:
+        """Nothing of it is kept."""
+        if self._held is not None:
+            self._admission.let_go(self._held)
+            self._held = None
+
+    def _give_way(self, refusal: Refusal) -> None:
+        self.frame = replace(self.frame, upload=b"")
+        self.refusal = refusal
 
 
 class Inbox:
-    """The newest frame that waits, and how many it has replaced.
+    """The newest frame that waits, and how many it has replaced."""
 
-    Args:
-        let_go: told of what was held for a frame that is replaced.
-    """
-
-    def __init__(self, let_go: Callable[[Place | None], None]) -> None:
+    def __init__(self) -> None:
         self.drops = True  # whether a newer frame replaces one that waits; else it waits for its turn
         self.dropped = 0
-        self._let_go = let_go
         self._waiting: Arrived | None = None
         self._changed = asyncio.Condition()
         self._closed = False
@@ -47,10 +65,9 @@ class Inbox:
             elif self._waiting is not None:
                 self.dropped += 1
                 metrics.track_frames.labels("dropped").inc()
-                self._let_go(self._waiting.held)
-                frame = arrived.frame
-                odometry = both(self._waiting.frame.odometry, frame.odometry)
-                arrived = replace(arrived, frame=replace(frame, odometry=odometry))
+                self._waiting.let_go()
+                odometry = both(self._waiting.frame.odometry, arrived.frame.odometry)
+                arrived.frame = replace(arrived.frame, odometry=odometry)
             self._waiting = arrived
             self._changed.notify_all()
 
@@ -63,7 +80,7 @@ class Inbox:
     def drop(self) -> None:
         """Lets go of what waits."""
         if self._waiting is not None:
-            self._let_go(self._waiting.held)
+            self._waiting.let_go()
             self._waiting = None
 
     async def next(self) -> Arrived | None:

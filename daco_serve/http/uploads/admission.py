@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import HTTPConnection, Request
@@ -91,6 +91,29 @@ class Place:
         self._deadline.reschedule(0.0)
 
 
+class Stream(Place):
+    """What a connection that stays holds, a WebSocket: of a message that comes in, or of frames that wait.
+
+    It takes none of the places, but gives way for others' bytes as an upload does.
+
+    Args:
+        end: lets go of the bytes, for a reason that the client is told.
+    """
+
+    def __init__(self, admission: "Admission", client: str, end: Callable[[Refusal], None]) -> None:
+        super().__init__(admission, client)
+        self._end = end
+        self.gives_way = False
+
+    @property
+    def uploads(self) -> bool:
+        return self.gives_way
+
+    def leave(self, refusal: Refusal) -> None:
+        self.gives_way = False
+        self._end(refusal)
+
+
 class Admission:
     """The places of one worker, and the bytes that all uploads together may hold.
 
@@ -103,6 +126,7 @@ class Admission:
         self._most_bytes = settings.upload_memory
         self.least_rate = settings.upload_rate
         self._places: set[Place] = set()
+        self._streams: set[Stream] = set()
         self._held = 0
 
     @contextmanager
@@ -122,19 +146,44 @@ class Admission:
         finally:
             self._release(place)
 
-    def hold(self, connection: HTTPConnection, size: int) -> Place:
-        """Counts bytes that wait for a place, such as a frame of a track; until `let_go`.
+    def hold(self, connection: HTTPConnection, size: int, end: Callable[[Refusal], None]) -> Stream:
+        """Counts the bytes of a frame that waits for its turn; until `let_go`.
+
+        Args:
+            end: told when it has to give way.
 
         Raises:
             Refusal: there is no room for them, and no upload has to give way.
         """
-        waiting = Place(self, client_of(connection.scope))
-        self.take(waiting, size)
+        waiting = Stream(self, client_of(connection.scope), end)
+        self.resize(waiting, size, True)
         return waiting
 
-    def let_go(self, waiting: Place) -> None:
-        """Of what was held."""
-        self._release(waiting)
+    def resize(self, stream: Stream, size: int, gives_way: bool) -> None:
+        """Counts the bytes that a stream holds now.
+
+        Args:
+            gives_way: whether it can be told to let go of them.
+
+        Raises:
+            Refusal: there is no room for them, and no other upload has to give way; nothing of it is counted any more.
+        """
+        self._streams.add(stream)
+        stream.gives_way = gives_way
+        stream.heard = time.monotonic()
+        try:
+            if size > stream.held:
+                self.take(stream, size - stream.held)
+            else:
+                self._count(size - stream.held)
+                stream.held = size
+        except Refusal:
+            self._release(stream)
+            raise
+
+    def let_go(self, stream: Stream) -> None:
+        """Of all that it holds."""
+        self._release(stream)
 
     def take(self, place: Place, size: int) -> None:
         """Counts bytes of an upload.
@@ -163,11 +212,12 @@ class Admission:
         self._send_away(leaving, Refusal("upload_gave_way", headers={"Connection": "close"}))
 
     def _make_room(self, asking: Place) -> None:
-        places, held = Counter(place.client for place in self._places), Counter[str]()
-        for place in self._places:
+        everything = [*self._places, *self._streams]
+        places, held = Counter(place.client for place in everything), Counter[str]()
+        for place in everything:
             held[place.client] += place.held
         leaving = max(
-            (place for place in self._places if place.uploads and place.held and place is not asking),
+            (place for place in everything if place.uploads and place.held and place is not asking),
             key=lambda place: (place.is_stalled, places[place.client] > 1, held[place.client], place.held),
             default=None,
         )
@@ -184,6 +234,8 @@ class Admission:
 
     def _release(self, place: Place) -> None:
         self._places.discard(place)
+        if isinstance(place, Stream):
+            self._streams.discard(place)
         self._count(-place.held)
         place.held = 0
 
