@@ -6,6 +6,7 @@ import pytest
 from daco_core.errors import DacoError, DamagedIndex
 from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
 from daco_index.reranking.quantisation import pack, rotate, rotation, unpack
+from daco_index.reranking.rerank import LocalQuery
 from daco_index.reranking.voting import SCALES, Grid, matched_cells, vote
 
 GRID = Grid(16, 16)
@@ -130,3 +131,17 @@ def test_a_file_that_is_cut_short_is_an_error_with_its_name(tmp_path, damage):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DamagedIndex, match=r"local\.bin"):
         LocalFile(file)
+
+
+def test_every_second_cell_of_a_query_votes_and_counts_as_all_would():
+    assert Grid(4, 4).every_second().tolist() == [5, 7, 8, 10]
+    assert Grid(2, 2).every_second().tolist() == [0, 3]
+    query, elsewhere = scene(1), scene(3)
+    asked = LocalQuery.of(flat(query)).compare(rotate(np.stack([flat(query), flat(elsewhere)])), GRID)
+    assert asked.votes[0] == pytest.approx(256, rel=0.02)
+    assert asked.votes[1] < 50
+    assert asked.shares[0] == pytest.approx(1, rel=0.05)
+    other = query.copy()
+    other.reshape(-1, 64)[GRID.every_second()] = elsewhere.reshape(-1, 64)[GRID.every_second()]
+    votes = LocalQuery.of(flat(other)).compare(rotate(np.stack([flat(query), flat(elsewhere)])), GRID).votes
+    assert votes[0] < 50 < votes[1], "the cells between them do not vote"

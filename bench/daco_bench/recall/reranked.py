@@ -20,8 +20,8 @@ from daco_core.threads import in_threads
 from daco_index.embedding.engines.engine import Engine
 from daco_index.reranking.local_file import LOCAL_WIDTH, LocalForm
 from daco_index.reranking.quantisation import rotate
-from daco_index.reranking.rerank import VOTE_WEIGHT
-from daco_index.reranking.voting import CellMatch, Grid, matched_cells, vote
+from daco_index.reranking.rerank import VOTE_WEIGHT, LocalQuery
+from daco_index.reranking.voting import CellMatch, Grid, matched_cells
 
 BATCH = 32
 
@@ -126,7 +126,8 @@ def rerank(answers: Retrieval, task: Task, described: Described, candidates: int
         first = first[np.isfinite(scores[number, :candidates])]  # the photograph itself has no similarity
         count = len(first)
         references, positions = form.decode(form.encode(described.local[first].astype(np.float32)))
-        votes = vote(rotate(described.local[row].astype(np.float32)), references, form.grid, positions).votes
+        query = LocalQuery.of(described.local[row].astype(np.float32))
+        votes = query.compare(references, form.grid, positions).votes
         combined = scores[number, :count] + np.float32(VOTE_WEIGHT) * votes
         best = np.argsort(-combined, kind="stable")
         order[number, :count], scores[number, :count] = first[best], combined[best]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daco_index.reranking.local_file import LocalFile
 from daco_index.reranking.quantisation import rotate
-from daco_index.reranking.voting import CellMatch, Votes, matched_cells, vote
+from daco_index.reranking.voting import CellMatch, Grid, Votes, matched_cells, vote
 
 CANDIDATES = 20  # that are compared with the query cell by cell, unless another number is asked for
 VOTE_WEIGHT = 0.05
@@ -21,7 +21,11 @@ VOTE_WEIGHT = 0.05
 
 @dataclass(frozen=True)
 class LocalQuery:
-    """A query's cells, ready to be compared: (cells, width), rotated, of length 1."""
+    """A query's cells, ready to be compared: (cells, width), rotated, of length 1.
+
+    Every second of them votes, which takes half the time and gives the recall of all. Of sets of cells that were tried,
+    those least like the rest of their photograph lose where places look alike.
+    """
 
     cells: NDArray[np.float32]
 
@@ -33,7 +37,11 @@ class LocalQuery:
     def votes(self, references: LocalFile, ids: NDArray[np.int64]) -> Votes:
         """What the references under ids (n,) get. Raises KeyError for an id without local descriptors."""
         decoded, positions = references.form.decode(references.rows(ids))
-        return vote(self.cells, decoded, references.form.grid, positions)
+        return self.compare(decoded, references.form.grid, positions)
+
+    def compare(self, references: NDArray[np.float32], grid: Grid, positions: NDArray[np.uint8] | None = None) -> Votes:
+        """What references get whose cells are there already; the arguments are those of `vote`."""
+        return vote(self.cells, references, grid, positions, grid.every_second())
 
     def matched_cells(self, references: LocalFile, number: int) -> list[CellMatch]:
         """The cells that agree with those of the reference under an id, the strongest match first."""

@@ -46,6 +46,12 @@ class Grid:
         row, column = np.divmod(np.arange(self.cells), self.columns)
         return np.stack([row - (self.rows - 1) / 2, column - (self.columns - 1) / 2], axis=1).astype(np.float32)
 
+    def every_second(self) -> NDArray[np.intp]:
+        """The black fields of a chessboard, but for the first and the last row where there are others: (m,)."""
+        row, column = np.divmod(np.arange(self.cells), self.columns)
+        inside = (row > 0) & (row < self.rows - 1) if self.rows > 2 else np.ones(self.cells, dtype=bool)
+        return np.flatnonzero(inside & ((row + column) % 2 == 0))
+
 
 @dataclass(frozen=True)
 class CellMatch:
@@ -79,6 +85,7 @@ def vote(
     references: NDArray[np.float32],
     grid: Grid,
     positions: NDArray[np.uint8] | None = None,
+    asking: NDArray[np.intp] | None = None,
 ) -> Votes:
     """The votes of references for a query.
 
@@ -86,12 +93,16 @@ def vote(
         query: (cells, width), rotated, of length 1, row by row.
         references: (n, kept, width), likewise.
         positions: (n, kept), which cells of the grid those are; None where all are there.
+        asking: (m,), the cells of the query that vote; None for all. The votes are scaled as if all did.
     """
     if not len(references):
         return Votes(np.zeros(0, np.float32), np.zeros(0, np.float32))
-    cells, weights = _match(query, references, positions)
-    votes = _planes(cells, weights, grid).max(axis=0).reshape(len(references), -1).max(axis=1)
-    return Votes(votes, votes / np.maximum(weights.sum(axis=0), np.float32(1e-6)))
+    if asking is None:
+        asking = np.arange(grid.cells)
+    cells, weights = _match(query[asking], references, positions)
+    votes = _planes(asking, cells, weights, grid).max(axis=0).reshape(len(references), -1).max(axis=1)
+    shares = votes / np.maximum(weights.sum(axis=0), np.float32(1e-6))
+    return Votes(votes * np.float32(grid.cells / len(asking)), shares)
 
 
 def matched_cells(
@@ -105,10 +116,10 @@ def matched_cells(
     Args: as `vote`, for one reference (kept, width).
     """
     cells, weights = _match(query, reference[None], None if positions is None else positions[None])
-    planes = _planes(cells, weights, grid)
+    everyone = np.arange(grid.cells)
+    planes = _planes(everyone, cells, weights, grid)
     row, scale, column = np.unravel_index(int(planes.argmax()), planes.shape)
     rows, columns = _bins(grid)
-    everyone = np.arange(grid.cells)
     away_rows = (rows[everyone, cells[:, 0], scale] - row) / BLUR_ROWS
     away_columns = (columns[everyone, cells[:, 0], scale] - column) / BLUR_COLUMNS
     nearness = np.exp(-(away_rows**2 + away_columns**2) / 2)
@@ -141,14 +152,17 @@ def _match(
     return (nearest if positions is None else positions[number, nearest].astype(np.intp)), weights
 
 
-def _planes(cells: NDArray[np.intp], weights: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+def _planes(
+    asking: NDArray[np.intp], cells: NDArray[np.intp], weights: NDArray[np.float32], grid: Grid
+) -> NDArray[np.float32]:
     """The blurred votes for each shift, of each reference at each scale: (rows, n x scales, columns)."""
     row_bins, column_bins = _bins(grid)
     rows, columns = _plane_shape(grid)
-    everyone, count = np.arange(grid.cells)[:, None], cells.shape[1]
+    count = cells.shape[1]
     planes = count * len(SCALES)
     plane = np.arange(planes, dtype=np.int32).reshape(count, len(SCALES))
-    flat = (row_bins[everyone, cells] * planes + plane) * columns + column_bins[everyone, cells]
+    voters = asking[:, None]
+    flat = (row_bins[voters, cells] * planes + plane) * columns + column_bins[voters, cells]
     sums = np.bincount(flat.ravel(), np.repeat(weights, len(SCALES)), minlength=rows * planes * columns)
     across = (sums.astype(np.float32).reshape(-1, columns) @ _blur(columns)).reshape(rows, planes, columns)
     blurred = across.copy()
