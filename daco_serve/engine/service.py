@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from PIL import Image
@@ -230,7 +231,10 @@ class Service:
             rerank=end - found.searched,
             total=end - began,
         )
-        return Answer(found.matches, found.estimate, seconds, live.summary, found.cells)
+        summary = live.summary
+        if found.estimate.verdict == "uncalibrated":  # the calibration, if any, is for the other kind of ranking
+            summary = replace(summary, calibrated=None)
+        return Answer(found.matches, found.estimate, seconds, summary, found.cells)
 
     def _prepare(self, live: Live, waiting: list[bytes], upright: Sequence[Image.Transpose]) -> Prepared:
         form, upload = live.bundle.encoder.config, waiting.pop()

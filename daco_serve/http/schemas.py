@@ -110,7 +110,8 @@ class IndexState(Schema):
     encoder: str = Field(description="Fingerprint of its encoder.")
     calibrated: CalibrationKind | None = Field(
         description="Where its probabilities come from: own, fitted on this index (daco-bench calibrate); prior,"
-        " shipped with its encoder; null: there is none, and every answer is uncalibrated."
+        " shipped with its encoder; null: there is none for such an answer, which is then uncalibrated. A calibration"
+        " that was fitted with re-ranking is none for rerank=0."
     )
     reranks: bool = Field(description="Whether it has local descriptors, by which candidates are ranked again.")
 

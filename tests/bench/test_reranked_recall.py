@@ -109,6 +109,12 @@ def test_dots_of_one_colour_lie_where_query_and_match_agree(route: Path) -> None
     described = describe(engine, task.images, lambda file: open_photograph(file, engine.image_size), "encoder")
     (way,) = task.directions
     answers = rerank(task.rank(described.descriptors, "encoder", way), task, described, 20)
+    for query, (rank, image) in enumerate(zip(answers.nearest.ranks, answers.nearest.images, strict=True)):
+        if answers.right[query, 0]:
+            assert rank == 1 and image == answers.order[query, 0]
+            assert answers.nearest.scores[query] == answers.scores[query, 0]
+        else:
+            assert rank > 1 and answers.nearest.scores[query] <= answers.scores[query, 0]
     shifts = [
         cell.query_x - cell.reference_x
         for query in np.flatnonzero(answers.right[:, 0])

@@ -74,7 +74,7 @@ def test_a_photograph_of_the_map_taken_a_little_aside_is_located_with_a_wide_rad
     assert found["verdict"] == "located" and found["probability"] > 0.5
     assert found["location"]["uncertainty_metres"] >= 15 and found["location"]["calibrated"]
     unranked = answer(address, aside, "?rerank=0")  # for which the prior has no evidence
-    assert unranked["verdict"] == "uncalibrated"
+    assert unranked["verdict"] == "uncalibrated" and unranked["index"]["calibrated"] is None
 
 
 def test_the_prior_is_of_the_encoder_beside_it_and_of_no_other() -> None:

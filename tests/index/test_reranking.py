@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daco_core.errors import DacoError, DamagedIndex
+from daco_core.errors import DacoError, DamagedIndex, UsageError
 from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
 from daco_index.reranking.quantisation import pack, rotate, rotation, unpack
 from daco_index.reranking.rerank import LocalQuery
@@ -117,6 +117,12 @@ def test_local_descriptors_come_back_from_their_file(tmp_path, small):
     assert votes.argmax() == 2 and votes[2] > 100
     with pytest.raises(KeyError):
         file.rows(np.array([4]))
+
+
+def test_half_of_more_cells_than_a_byte_can_number_cannot_be_stored():
+    with pytest.raises(UsageError, match=r"--small-local stores half of at most 256 cells.*20 x 20"):
+        LocalForm.of(Grid(20, 20), 64, small=True)
+    assert LocalForm.of(Grid(20, 20), 64).keeps_all
 
 
 def _candidates(form, file, ids):

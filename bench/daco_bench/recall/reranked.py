@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from daco_bench.recall.retrieval import Retrieval
+from daco_bench.recall.retrieval import Nearest, Retrieval
 from daco_bench.recall.task import Task
 from daco_core.photographs.images import open_reduced
 from daco_core.threads import in_threads
@@ -116,11 +116,16 @@ def reranked_ranks(ranks: Sequence[int], answers: Sequence[Retrieval], candidate
 
 
 def rerank(answers: Retrieval, task: Task, described: Described, candidates: int, small: bool = False) -> Retrieval:
-    """Answers with their first candidates ranked again by what is described of the task's images."""
+    """Answers with their first candidates ranked again by what is described of the task's images.
+
+    Scores are then those of the re-ranking, of the nearest right answers, too.
+    """
     assert described.local is not None and described.grid is not None
     form = LocalForm.of(described.grid, LOCAL_WIDTH, small)
     asking, _ = task.directions[answers.direction]
     order, scores, right = answers.order.copy(), answers.scores.copy(), answers.right.copy()
+    old = answers.nearest
+    nearest = Nearest(old.images.copy(), old.scores.copy(), old.ranks.copy())
     for number, row in enumerate(asking.tolist()):
         first = order[number, :candidates]
         first = first[np.isfinite(scores[number, :candidates])]  # the photograph itself has no similarity
@@ -132,12 +137,18 @@ def rerank(answers: Retrieval, task: Task, described: Described, candidates: int
         best = np.argsort(-combined, kind="stable")
         order[number, :count], scores[number, :count] = first[best], combined[best]
         right[number, :count] = right[number, :count][best]
+        found = np.flatnonzero(right[number, :count])
+        if len(found):  # else the nearest lies behind the candidates, where nothing has changed
+            place = found[0]
+            nearest.images[number], nearest.scores[number] = order[number, place], scores[number, place]
+            nearest.ranks[number] = place + 1
     return replace(
         answers,
         method=f"{answers.method}, re-ranked",
         order=order,
         scores=scores,
         right=right,
+        nearest=nearest,
         first_stage=answers.method,
     )
 

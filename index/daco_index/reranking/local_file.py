@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DamagedIndex
+from daco_core.errors import DamagedIndex, UsageError
 from daco_index.reranking.quantisation import PER_BYTE, pack, unpack
 from daco_index.reranking.voting import Grid
 from daco_index.search.held_file import HeldFile
@@ -57,8 +57,17 @@ class LocalForm:
 
     @classmethod
     def of(cls, grid: Grid, width: int, small: bool = False) -> "LocalForm":
-        """The form for an encoder's local descriptors; `small` keeps half of the cells."""
-        return cls(grid, width, grid.cells // SMALL_SHARE if small and grid.cells <= MOST_CELLS else grid.cells)
+        """The form for an encoder's local descriptors; `small` keeps half of the cells.
+
+        Raises:
+            UsageError: it is to keep half of more cells than a byte can tell apart.
+        """
+        if small and grid.cells > MOST_CELLS:
+            raise UsageError(
+                f"--small-local stores half of at most {MOST_CELLS} cells, and this encoder has {grid.rows} x"
+                f" {grid.columns}: leave it out to store all of them, or use --no-local."
+            )
+        return cls(grid, width, grid.cells // SMALL_SHARE if small else grid.cells)
 
     def encode(self, cells: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Local descriptors (n, cells, width) of length 1 to rows (n, row_bytes).
