@@ -12,6 +12,7 @@
 """
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,7 @@ import numpy as np
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import link_or_copy
+from daco_core.foreign_text import printable
 from daco_core.recordings.extraction import Extraction
 from daco_index.embedding.embeddings import Embeddings, embed_references
 from daco_index.embedding.encoders import find_encoder
@@ -98,6 +100,7 @@ class BuildReport:
         extraction: what became of the frames of a source that is a recording; None for any other source.
         uncut: photographs found that are as wide as panoramas are, and were embedded as they are.
         other_files: how many files of the sources are no photographs that can be read here, by kind (`HEIC`, `MOV`).
+        notes: sentences on tables of positions that do not fit, and on positions that are doubtful.
     """
 
     manifest: Manifest
@@ -113,6 +116,7 @@ class BuildReport:
     extraction: Extraction | None = None
     uncut: list[str] = field(default_factory=list)
     other_files: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def build_index(source: str, encoder: str, out: Path, options: BuildOptions | None = None) -> BuildReport:
@@ -156,6 +160,8 @@ def embed_and_publish(
         DacoError: no photograph is left, or anything else that the user can put right.
     """
     start = time.perf_counter()
+    for note in references.notes:  # before hours of embedding, which may be for nothing without them
+        print(f"Note: {printable(note)}", file=sys.stderr)
     embeddings = embed_references(references, target, encoder, options)
     spec, live = embeddings.spec, target.before
     if references.always or live is None or not spec.equals(live):
@@ -180,6 +186,7 @@ def embed_and_publish(
         extraction=references.extraction,
         uncut=uncut_panoramas([entry for entry in spec.entries if entry.path in looked_at]),
         other_files=dict(references.other_files),
+        notes=list(references.notes),
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from daco_core.errors import DacoError
 from daco_core.photographs.locations import PhotoLocation, distance_metres, read_locations, write_locations
-from daco_core.photographs.positions import read_positions
+from daco_core.photographs.positions import locate, read_positions
 from daco_core.photographs.positions.names import read_name
 from daco_core.photographs.positions.utm import BANDS, utm_to_degrees
 
@@ -293,7 +293,7 @@ def test_a_place_that_looks_like_a_formula_is_none_in_our_table_and_is_read_back
 
 @pytest.mark.parametrize(
     ("reference", "expected"),
-    [(b"\0", 31.5), (b"\1", -31.5), (b"\2", 31.5), (b"\3", -31.5), (None, 31.5), ("1", -31.5)],
+    [(b"\0", 31.5), (b"\1", -31.5), (b"\2", 31.5), (b"\3", -31.5), (None, 31.5)],
 )
 def test_the_altitude_in_exif_is_above_or_below(reference: object, expected: float, tmp_path: Path) -> None:
     exif = Image.Exif()
@@ -314,3 +314,112 @@ def test_altitudes_come_from_tables_and_geojson_and_are_unknown_where_nothing_sa
     (tmp_path / "more.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     found = read_positions(tmp_path)
     assert [found[name].altitude for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")] == [12.5, None, -3.5, None]
+
+
+SAYS = "a.jpg", PhotoLocation(55.6981667, -13.1953889, 359.5, altitude=12.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "encoding"),
+    [
+        ("p.csv", "Image Name;Latitude;Longitude;Heading;Alt\na.jpg;55,6981667;-13,1953889;359,5;12,5\n", "utf-8"),
+        ("p.csv", "FILENAME\tLAT\tLON\tBearing\tElevation\nA.JPG\t55.6981667\t-13.1953889\t359.5\t12.5\n", "utf-16"),
+        ("p.csv", "file,lat,lng,azimuth,alt\na.jpg,55.6981667,-13.1953889,359.5,12.5\n", "utf-16-le"),
+        ("p.tsv", "Source File\tGPS Latitude\tGPS Longitude\tGPSImgDirection\tGPS Altitude\n"
+         "./a.jpg\t55 deg 41' 53.40012\" N\t13 deg 11' 43.40004\" W\t359.5\t12.5\n", "utf-8"),
+        ("p.csv", "sep=;\nphoto;Latitude (deg);Longitude [°];heading;altitude\n"
+         "a;N 55° 41.890002';13:11:43.40004 W;359.5;12.5\n", "utf-8-sig"),
+        ("p.csv", "key,lat,lon,heading,altitude\na,\"55,6981667\",\"-13,1953889\",\"359,5\",\"12,5\"\n", "utf-8"),
+        ("p.json", '[{"Image": "a", "lat": 55.6981667, "lon": "-13,1953889", "heading": 359.5, "alt": 12.5}]', "utf-8"),
+        ("p.json", '{"photos": [{"file": "a.jpg", "latitude": 55.6981667, "longitude": -13.1953889, "heading": 359.5,'
+         ' "altitude": 12.5}], "version": 1}', "utf-16"),
+    ],
+)  # fmt: skip
+def test_tables_are_read_as_people_and_programs_write_them(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / name).write_text(text, encoding=encoding)
+    ((found, location),) = read_positions(tmp_path).items()
+    expected = SAYS[1]
+    assert found == SAYS[0] and (location.heading, location.altitude) == (expected.heading, expected.altitude)
+    assert location.latitude == pytest.approx(expected.latitude, abs=1e-7)
+    assert location.longitude == pytest.approx(expected.longitude, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("file,latitude,longitude\na.jpg,13 E,55 N\n", "swapped"),
+        ("file,latitude,longitude\na.jpg,139.7,35.6\n", "swapped"),
+        ("file,latitude,longitude\na.jpg,55 70 10 N,13\n", "line 2: latitude '55 70 10 N' is not"),
+        ("file,latitude,longitude\na.jpg,55,69,13,19\n", "2 more numbers"),
+        ("file,latitude,longitude\na.jpg,1,2\na.jpg,1,3\n", "line 3: 'a.jpg' has another position"),
+        ("file,x,y\na.jpg,1,\n", "it has a x and no y"),
+    ],
+)
+def test_a_row_that_cannot_be_right_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(DacoError, match=r"p\.csv, line") as caught:
+        read_positions(tmp_path)
+    assert sentence in str(caught.value)
+
+
+def notes_of(folder: Path) -> list[str]:
+    notes: list[str] = []
+    locate(folder, sorted(folder.glob("*.jpg")), notes)
+    return notes
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("latitude,longitude\n1,2\n", "no column that names the photographs"),
+        ("file,latitude\na.jpg,1\n", "it has latitude and no longitude"),
+        ("image,northing\na.jpg,1\n", "it has y and no x"),
+        ("image,caption\na.jpg,hall\n", "its column 'image' names photographs, and there is neither latitude"),
+        ("image,x,y,width,height\na.jpg,1,2,3,4\n", "taken for pixels"),
+        ("file,lat,lon\nb.jpg,1,2\nc.jpg,1,2\n", "no row names a photograph that is here; the first that does"),
+        ("file,lat,lon\na.jpg,1,2\nc.jpg,1,2\n", "1 of its 2 rows name a photograph that is here; the first that does"
+         " not says 'c.jpg'"),
+    ],
+)  # fmt: skip
+def test_a_table_that_does_not_fit_says_why(
+    tmp_path: Path, text: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / "p.csv").write_text(text)
+    (note,) = notes_of(tmp_path)
+    assert "p.csv" in note and sentence in note
+    read_positions(tmp_path)
+    assert f"Note: {note}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["name,price\nbread,3\n", "a,b\n1,2\n", ""])
+def test_a_table_about_something_else_says_nothing(tmp_path: Path, text: str) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / "p.csv").write_text(text)
+    for name, content in (
+        ("q.json", '{"poses": {"a.jpg": {"east": 1, "north": 2}}}'),
+        ("r.json", "["),
+        ("s.json", "[1]"),
+    ):
+        (tmp_path / name).write_text(content)
+    assert notes_of(tmp_path) == [] and read_positions(tmp_path) == {}
+
+
+def test_a_name_without_a_suffix_that_two_photographs_have_is_none_of_theirs(tmp_path: Path) -> None:
+    bare_copies(tmp_path, ["a.jpg", "a.png", "hall.2.jpg"])
+    (tmp_path / "p.csv").write_text("file,lat,lon\na,1,2\nhall.2,3,4\n")
+    assert read_positions(tmp_path) == {"hall.2.jpg": PhotoLocation(3.0, 4.0)}
+
+
+def test_null_island_and_swapped_pairs_are_doubted_and_kept(tmp_path: Path) -> None:
+    bare_copies(tmp_path, [f"{number}.jpg" for number in range(6)])
+    rows = ["55.70,13.20", "55.71,13.21", "55.72,13.20", "55.70,13.22", "0,0", "13.2,55.7"]
+    table = "".join(f"{number}.jpg,{row}\n" for number, row in enumerate(rows))
+    (tmp_path / "p.csv").write_text(f"file,lat,lon\n{table}")
+    nowhere, swapped = notes_of(tmp_path)
+    assert nowhere.startswith("1 of 6 positions are latitude 0, longitude 0") and "4.jpg" in nowhere
+    assert swapped.startswith("1 of 6 positions lie among the others if") and "5.jpg" in swapped
+    found = read_positions(tmp_path)
+    assert found["4.jpg"] == PhotoLocation(0.0, 0.0) and found["5.jpg"] == PhotoLocation(13.2, 55.7)

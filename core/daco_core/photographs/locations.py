@@ -1,8 +1,8 @@
 """Where photographs were taken: `locations.csv` beside the images, and distances on the earth."""
 
 import csv
-import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
 from daco_core.foreign_text import csv_cell, from_csv_cell, is_unicode
+from daco_core.photographs.coordinates import parse_coordinate
 
 LOCATIONS_FILE = "locations.csv"
 MOST_HEADER_BYTES = 65536
@@ -26,24 +27,31 @@ FURTHER = (
     "floor",
     "frame",
 )  # columns that are written only where there is something in them
+UNIT = re.compile(r"\s*[\[(].*?[\])]")
 NUMBERS = ("latitude", "longitude", "heading", "altitude", "x", "y", "z")
 NEEDED = ("file", "latitude", "longitude")
 
-# the columns of `locations.csv`, and the names that other programs' tables give them, in lower case
+# the columns of `locations.csv`, and the names that other programs' tables give them: in lower case, letters and digits
+# alone, so that `Image Name` and `image_name` are one
 COLUMNS = {
-    "file": ("file", "filename", "file_name", "image", "path", "sourcefile", "name"),
+    "file": (
+        *("file", "filename", "image", "imagename", "imagefile", "imagefilename", "imagepath", "photo", "photoname"),
+        *("photograph", "picture", "img", "imgname", "sourcefile", "path", "filepath", "name", "basename", "key"),
+    ),
     "place": ("place", "label"),
-    "latitude": ("latitude", "lat", "gpslatitude"),
-    "longitude": ("longitude", "lon", "lng", "long", "gpslongitude"),
-    "heading": ("heading", "bearing", "azimuth", "compass_angle", "gpsimgdirection"),
-    "altitude": ("altitude", "alt", "elevation", "ele", "gpsaltitude"),
+    "latitude": ("latitude", "lat", "gpslatitude", "gpslat"),
+    "longitude": ("longitude", "lon", "lng", "long", "gpslongitude", "gpslon", "gpslong", "gpslng"),
+    "heading": ("heading", "bearing", "azimuth", "compassangle", "gpsimgdirection"),
+    "altitude": ("altitude", "alt", "elevation", "ele", "gpsaltitude", "gpsalt"),
     "x": ("x", "easting", "east"),
     "y": ("y", "northing", "north"),
     "z": ("z", "up"),
     "floor": ("floor", "level", "storey"),
-    "frame": ("frame", "frame_id"),
+    "frame": ("frame", "frameid"),
 }
+COMMON_WORDS = ("name", "path", "key")  # of the column of files, which tables about anything have
 BOX = ("width", "height", "w", "h")  # x and y beside these are pixels of a picture
+POSITIONS = (("latitude", "longitude"), ("x", "y"))
 EARTH_RADIUS_METRES = 6_371_008.8  # mean radius, IUGG
 PLACE_METRES = 25.0  # as far apart as two photographs still show one place, in the benchmarks of the field
 
@@ -82,6 +90,20 @@ class PhotoLocation:
 POSITION_FIELDS = ("latitude", "longitude", "heading", "altitude", "x", "y", "z", "floor", "frame")
 
 
+@dataclass(frozen=True)
+class TableContents:
+    """What a table says of photographs.
+
+    Args:
+        locations: file name to location, in the order of the table.
+        lacking: why a table that is about photographs, or about positions, tells no positions of photographs; empty
+            for one that does, and for one that is about something else.
+    """
+
+    locations: dict[str, PhotoLocation]
+    lacking: str = ""
+
+
 def read_locations(folder: Path) -> dict[str, PhotoLocation]:
     """File name to location, from `locations.csv` in a folder of images; empty where there is none.
 
@@ -91,47 +113,100 @@ def read_locations(folder: Path) -> dict[str, PhotoLocation]:
     file = folder / LOCATIONS_FILE
     if not file.is_file():
         return {}
-    locations = read_table(file)
-    if locations is None:
-        raise UsageError(f"{file} lacks a column: its first line must name {', '.join(NEEDED)}.")
-    return locations
+    contents = read_table(file)
+    if contents is None or contents.lacking:
+        why = f" ({contents.lacking})" if contents else ""
+        raise UsageError(f"{file} lacks a column{why}: its first line must name {', '.join(NEEDED)}.")
+    return contents.locations
 
 
-def read_table(file: Path) -> dict[str, PhotoLocation] | None:
-    """File name to location, from a CSV with a header; None where the header names no files and positions.
+def read_table(file: Path) -> TableContents | None:
+    """What a table with a header says of photographs; None where the header shows that it is about something else.
 
     The columns are those of `locations.csv` or the usual other names for them (`COLUMNS`), divided by comma, semicolon
-    or tab.
-    A row without a position is left out.
+    or tab; the text is UTF-8 or UTF-16. A row without a position is left out.
 
     Raises:
-        DacoError: the file cannot be read, or a row is not numbers on the earth.
+        DacoError: the file cannot be read, a row is not numbers on the earth, or two give a file different positions.
     """
     try:
         check_size(file)
-        with file.open("rb") as raw:
+        encoding = _encoding(file)
+        with file.open(newline="", encoding=encoding, errors="replace") as stream:
             # a table of another kind is passed over without an error, whatever its encoding
-            header = raw.readline(MOST_HEADER_BYTES).decode("utf-8-sig", errors="replace")
-        delimiter = max(",;\t", key=header.count)
-        columns = known_columns(next(csv.reader([header], delimiter=delimiter), []))
-        if "file" not in columns or not ({"latitude", "longitude"} <= columns.keys() or {"x", "y"} <= columns.keys()):
-            return None
-        locations = {}
-        with file.open(newline="", encoding="utf-8-sig") as stream:
+            header, before = stream.readline(MOST_HEADER_BYTES), 0
+            delimiter = max(",;\t", key=header.count)
+            if header.lower().startswith("sep="):  # by which Excel tells itself
+                delimiter, header, before = header[4:5], stream.readline(MOST_HEADER_BYTES), 1
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        columns = known_columns(names)
+        if (lacking := _lacking(columns, names)) != "":
+            return None if lacking is None else TableContents({}, lacking)
+        locations: dict[str, PhotoLocation] = {}
+        with file.open(newline="", encoding=encoding) as stream:
+            for _ in range(before):
+                stream.readline()
             rows = csv.DictReader(stream, delimiter=delimiter)
-            for number, row in enumerate(rows, start=2):
+            for number, row in enumerate(rows, start=2 + before):
+                where = f"{file}, line {number}"
+                more: Any = row.get(None)  # type: ignore[call-overload]
+                if more and all(cell.strip().isdigit() for cell in more):
+                    raise UsageError(
+                        f"{where}: it has {len(more)} more numbers than the first line has columns: where commas divide"
+                        " the columns, numbers with decimal commas need quotation marks."
+                    )
                 values = {name: row[column] for name, column in columns.items()}
-                location = parse_location(values, f"{file}, line {number}")
+                location = parse_location(values, where)
                 if location is not None:
-                    locations[from_csv_cell(values["file"] or "")] = location
-            return locations
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                    add_location(locations, from_csv_cell(values["file"] or "").strip(), location, where)
+            return TableContents(locations)
+    except (OSError, UnicodeError, csv.Error) as error:
         raise DacoError(f"{file} cannot be read: {error}") from error
+
+
+def add_location(locations: dict[str, PhotoLocation], name: str, location: PhotoLocation, where: str) -> None:
+    """Adds what a row of a table says. Raises UsageError where another row of it gives the file another position."""
+    before = locations.setdefault(name, location)
+    if any(getattr(before, column) != getattr(location, column) for column in ("latitude", "longitude", "x", "y")):
+        raise UsageError(f"{where}: {name!r} has another position in a row before: remove one of them.")
+
+
+def _encoding(file: Path) -> str:
+    """UTF-16 where a mark or the zeros of Latin letters show it, else UTF-8. Raises OSError."""
+    with file.open("rb") as stream:
+        head = stream.read(4)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if len(head) == 4 and head[1] == head[3] == 0:
+        return "utf-16-le"
+    return "utf-16-be" if len(head) == 4 and head[0] == head[2] == 0 else "utf-8-sig"
+
+
+def _lacking(columns: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """What a table with these columns lacks; empty where it has all; None where it is about something else."""
+    complete = [pair for pair in POSITIONS if set(pair) <= columns.keys()]
+    if complete and "file" in columns:
+        return ""
+    if complete:
+        one, other = complete[0]
+        return f"it has {one} and {other}, and no column that names the photographs, such as file or image"
+    for one, other in (*POSITIONS, *((other, one) for one, other in POSITIONS)):
+        if one in columns:
+            return f"it has {one} and no {other}"
+    if "file" not in columns or _word(columns["file"]) in COMMON_WORDS:
+        return None
+    words = {_word(name) for name in names}
+    if {"x", "y"} <= words and words & set(BOX):
+        return (
+            "x and y beside width and height are taken for pixels of a picture: call them easting and northing if they"
+            " are metres"
+        )
+    return f"its column {columns['file']!r} names photographs, and there is neither latitude and longitude nor x and y"
 
 
 def known_columns(names: Iterable[str]) -> dict[str, str]:
     """Which of the names in a table stand for those of `COLUMNS`: the name there to the table's."""
-    given = {name.strip().lower().replace(" ", "_"): name for name in names if name}
+    given = {_word(name): name for name in names if name}
     if any(word in given for word in BOX):
         given = {word: name for word, name in given.items() if word not in ("x", "y", "z")}
     return {
@@ -139,6 +214,11 @@ def known_columns(names: Iterable[str]) -> dict[str, str]:
         for column, words in COLUMNS.items()
         if any(word in given for word in words)
     }
+
+
+def _word(name: str) -> str:
+    """The name of a column as `COLUMNS` has it: without spaces, signs and units (`Latitude (deg)`)."""
+    return "".join(letter for letter in UNIT.sub("", name).lower() if letter.isalnum())
 
 
 def parse_location(values: Mapping[str, object], where: str) -> PhotoLocation | None:
@@ -156,7 +236,9 @@ def parse_location(values: Mapping[str, object], where: str) -> PhotoLocation | 
     if latitude is None and numbers["x"] is None:
         return None
     if latitude is not None and longitude is not None and not (abs(latitude) <= 90 and abs(longitude) <= 180):
-        raise DacoError(f"{where}: latitude {latitude}, longitude {longitude} is not a place on the earth.")
+        swapped = abs(longitude) <= 90 and abs(latitude) <= 180
+        doubt = "; are the two swapped?" if swapped else "."
+        raise DacoError(f"{where}: latitude {latitude}, longitude {longitude} is not a place on the earth{doubt}")
     place, floor, frame = (_parse_name(name, values.get(name), where) for name in ("place", "floor", "frame"))
     direction = None if heading is None else heading % 360
     return PhotoLocation(latitude, longitude, direction, place, floor=floor, frame=frame, **numbers)
@@ -167,12 +249,9 @@ def _parse_number(name: str, value: object, where: str) -> float | None:
     if value is None or str(value).strip() == "":
         return None
     try:
-        number = float(str(value))
+        return parse_coordinate(str(value), name)
     except ValueError as error:
-        raise UsageError(f"{where}: {name} {str(value)!r} is not a number.") from error
-    if not math.isfinite(number):
-        raise UsageError(f"{where}: {name} {value} is not a finite number.")
-    return number
+        raise UsageError(f"{where}: {name} {error}.") from error
 
 
 def _parse_name(name: str, value: object, where: str) -> str | None:

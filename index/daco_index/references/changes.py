@@ -30,6 +30,7 @@ class References:
         always: publish even what equals the generation before.
         extraction: what became of the frames of a source that is a recording; None for any other source.
         other_files: how many files of the sources are no photographs that can be read here, by kind.
+        notes: sentences on tables that do not fit and on positions that are doubtful.
     """
 
     found: Sequence[Reference]
@@ -39,6 +40,7 @@ class References:
     always: bool = False
     extraction: Extraction | None = None
     other_files: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _find(
     references = place_references(found.references, _folder(record), options.reconstruction, progress)
     references = cut_panoramas(references, index, options.panoramas, progress)
     provenance = Provenance(source, change, (record,))
-    return References(references, provenance, extraction=extraction, other_files=found.other_files)
+    return References(references, provenance, extraction=extraction, other_files=found.other_files, notes=found.notes)
 
 
 def joined(references: References, live: Bundle) -> References:
@@ -127,7 +129,7 @@ def references_to_update(index: Path, live: Bundle, progress: bool = False) -> R
     if not wanted:
         raise UsageError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
     provenance = Provenance(manifest.source, "update", manifest.sources, manifest.left_out)
-    return References(wanted, provenance, held=live.catalog.all(), other_files=found.other_files)
+    return References(wanted, provenance, held=live.catalog.all(), other_files=found.other_files, notes=found.notes)
 
 
 def _record(source: str, data_root: Path, split: Split, options: SourceOptions) -> SourceRecord:
@@ -155,6 +157,7 @@ def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceConte
     """The photographs of all sources, each as the last source that has it places it."""
     found: dict[Path | str, Reference] = {}
     others: Counter[str] = Counter()
+    notes: list[str] = []
     for record in manifest.sources:
         contents = look_into(record.name, Path(record.data_root), record.split)
         positions = ReconstructionOptions(record.positions, record.up, record.scale)
@@ -162,4 +165,5 @@ def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceConte
         references = cut_panoramas(references, index, PanoramaOptions(record.panoramas, record.views), progress)
         found |= {reference.path: reference for reference in references}
         others.update(contents.other_files)
-    return SourceContents(list(found.values()), dict(others.most_common()))
+        notes += [note for note in contents.notes if note not in notes]
+    return SourceContents(list(found.values()), dict(others.most_common()), notes)

@@ -1,11 +1,13 @@
 """Where reference photographs and their positions come from."""
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.foreign_text import printable
 from daco_core.photographs.formats import left_out_sentence, readable_suffixes
 from daco_core.photographs.images import list_below, list_folder
 from daco_core.photographs.layout import SPLITS, DataSet
@@ -63,15 +65,23 @@ class SourceContents:
     Args:
         references: its photographs, in a fixed order.
         other_files: how many files beside them are no photographs that can be read here, by kind.
+        notes: sentences on tables that do not fit and on positions that are doubtful.
     """
 
     references: list[Reference]
     other_files: dict[str, int]
+    notes: list[str]
 
 
 def find_references(source: str, data_root: Path = Path("data"), split: Split = "all") -> list[Reference]:
-    """The reference photographs that a command line names. Arguments and errors are those of `look_into`."""
-    return look_into(source, data_root, split).references
+    """The reference photographs that a command line names; notes on their positions are printed on stderr.
+
+    Arguments and errors are those of `look_into`.
+    """
+    contents = look_into(source, data_root, split)
+    for note in contents.notes:
+        print(f"Note: {printable(note)}", file=sys.stderr)
+    return contents.references
 
 
 def look_into(source: str, data_root: Path = Path("data"), split: Split = "all") -> SourceContents:
@@ -101,8 +111,10 @@ def look_into(source: str, data_root: Path = Path("data"), split: Split = "all")
         other_files = contents.left_out
     if not images:
         raise _no_photographs(source, other_files, "" if split == "all" else f" in its split {split!r}")
-    locations = locate(folder, list(images))
-    return SourceContents([_reference(path, place, locations.get(path)) for path, place in images.items()], other_files)
+    notes: list[str] = []
+    locations = locate(folder, list(images), notes)
+    references = [_reference(path, place, locations.get(path)) for path, place in images.items()]
+    return SourceContents(references, other_files, notes)
 
 
 def _remote_references(source: str, split: Split) -> SourceContents:
@@ -114,7 +126,7 @@ def _remote_references(source: str, split: Split) -> SourceContents:
         _reference(address, PurePosixPath(name).with_suffix("").as_posix(), location)
         for address, (name, location) in found.photographs.items()
     ]
-    return SourceContents(references, found.other_files)
+    return SourceContents(references, found.other_files, found.notes)
 
 
 def _refuse_split(source: str, split: Split) -> None:

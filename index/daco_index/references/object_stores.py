@@ -16,8 +16,8 @@ from daco_core.photographs.frames import FRAME_FILE
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import names, tables
+from daco_core.photographs.positions.doubts import doubt
 
-TABLES = (".csv", ".geojson")
 ABSENT = "there is no such file"
 
 
@@ -42,10 +42,12 @@ class RemoteContents:
     Args:
         photographs: sorted: of each its address, its path below, and its location if that is known.
         other_files: how many files beside them are no photographs that can be read here, by kind.
+        notes: sentences on tables that do not fit and on positions that are doubtful.
     """
 
     photographs: dict[str, tuple[str, PhotoLocation | None]]
     other_files: dict[str, int]
+    notes: list[str]
 
 
 def find_remote(source: str) -> RemoteContents:
@@ -68,21 +70,24 @@ def find_remote(source: str) -> RemoteContents:
         for name in images:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
         for name, key in shown.items():
-            is_table = _suffix(name) in TABLES or PurePosixPath(name).name == FRAME_FILE
+            is_table = _suffix(name) in tables.SUFFIXES or PurePosixPath(name).name == FRAME_FILE
             if is_table and (copy / name).parent.is_dir():
                 files.get_file(key, str(copy / name))
-        for suffix in TABLES:
+        for suffix in tables.SUFFIXES:
             if images and files.isfile(root + suffix):
                 files.get_file(root + suffix, str(copy.with_name(copy.name + suffix)))
         try:
-            located = tables.locate(copy, [copy / name for name in images]) if images else {}
+            notes: list[str] = []
+            located = tables.locate(copy, [copy / name for name in images], notes) if images else {}
         except DacoError as error:
             raise DacoError(str(error).replace(str(copy), base)) from error
         photographs = {
             f"{base}/{name}": (name, located.get(copy / name) or names.read_name(PurePosixPath(name).name))
             for name in sorted(images)
         }
-        return RemoteContents(photographs, count_left_out(shown))
+        notes += doubt([(Path(name), location) for name, location in photographs.values() if location is not None])
+        said = [note.replace(str(copy), base) for note in notes]
+        return RemoteContents(photographs, count_left_out(shown), said)
 
 
 def as_source(text: str) -> Source:

@@ -1,15 +1,19 @@
-"""Positions from the CSV and GeoJSON files that lie with photographs."""
+"""Positions from the CSV, JSON and GeoJSON files that lie with photographs."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.distances import metres_between
-from daco_core.photographs.frames import find_frames, in_frame
+from daco_core.photographs.formats import FORMATS
+from daco_core.photographs.frames import FRAME_FILE, find_frames, in_frame
 from daco_core.photographs.locations import (
     LOCATIONS_FILE,
+    POSITIONS,
     PhotoLocation,
+    TableContents,
+    add_location,
     check_size,
     known_columns,
     parse_location,
@@ -17,16 +21,23 @@ from daco_core.photographs.locations import (
     read_table,
 )
 
+SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
+MOST_RECORD_BYTES = 200_000_000  # of a JSON file that is looked at: most of those beside photographs are something else
+KNOWN_SUFFIXES = frozenset(suffix for one in FORMATS for suffix in one.suffixes)
 AGREE_METRES = 1.0  # two tables that lie closer say the same
 WGS84 = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
-def locate(folder: Path, images: Sequence[Path]) -> dict[Path, PhotoLocation]:
+def locate(folder: Path, images: Sequence[Path], notes: list[str]) -> dict[Path, PhotoLocation]:
     """The images that a table lists, with their locations.
 
-    Tables are the `.csv` and `.geojson` files in `folder` and in the folders below it that lead to an image, and those
-    beside `folder` that bear its name (`walk/` and `walk.csv`). They name files relative to where they lie. A file
-    that holds no file names with positions is passed over, except `locations.csv`.
+    Tables are the `.csv`, `.tsv`, `.json` and `.geojson` files in `folder` and in the folders below it that lead to an
+    image, and those beside `folder` that bear its name (`walk/` and `walk.csv`). They name files relative to where they
+    lie. A file that holds no file names with positions is passed over, except `locations.csv`. Names are those of
+    photographs also if they lack the suffix, or differ in capitals, as long as no two photographs are meant.
+
+    Args:
+        notes: gets a sentence for each table whose columns or rows do not fit.
 
     Raises:
         DacoError: a table is broken, or two give one photograph different positions.
@@ -35,22 +46,75 @@ def locate(folder: Path, images: Sequence[Path]) -> dict[Path, PhotoLocation]:
     source: dict[Path, Path] = {}
     located: dict[Path, PhotoLocation] = {}
     for table in _tables(folder.absolute(), list(wanted)):
+        contents = _read(table)
+        if contents is None:
+            continue
+        if contents.lacking:
+            notes.append(f"{table} gives no positions: {contents.lacking}.")
         # what lies beside the folder may name files as seen from there, or from within the folder
         bases = [table.parent] if table.parent != folder.absolute().parent else [folder.absolute(), table.parent]
         frames = find_frames(_frame_folders(table, folder.absolute()))
-        for name, bare in _read(table).items():
-            location = in_frame(bare, frames)
-            found = [base / name.replace("\\", "/") for base in bases if base / name.replace("\\", "/") in wanted]
-            if not found:
+        names = _Names(wanted, bases)
+        strangers: list[str] = []
+        for name, bare in contents.locations.items():
+            image = names.find(name)
+            if image is None:
+                strangers.append(name)
                 continue
-            image = wanted[found[0]]
-            if image in located and _metres_apart(located[image], location) > AGREE_METRES:
+            location = in_frame(bare, frames)
+            if image in located and metres_between(located[image], location) > AGREE_METRES:
                 raise UsageError(
                     f"{source[image]} and {table} give {image.name} different positions: remove one of them."
                 )
             if image not in located:
                 located[image], source[image] = location, table
+        if strangers:
+            count = len(contents.locations)
+            some = f"{count - len(strangers)} of its {count} rows name" if count > len(strangers) else "no row names"
+            notes.append(f"{table}: {some} a photograph that is here; the first that does not says {strangers[0]!r}.")
     return located
+
+
+class _Names:
+    """Names in a table to photographs, exactly first, and then but for capitals and the suffix.
+
+    Args:
+        wanted: absolute path to image.
+        bases: folders that names may be relative to.
+    """
+
+    def __init__(self, wanted: Mapping[Path, Path], bases: Sequence[Path]) -> None:
+        self._wanted, self._bases = wanted, bases
+        self._alike: dict[str, Path | None] | None = None
+
+    def find(self, name: str) -> Path | None:
+        plain = name.replace("\\", "/")
+        for base in self._bases:
+            if (image := self._wanted.get(base / plain)) is not None:
+                return image
+        if self._alike is None:
+            self._alike = self._by_likeness()
+        key = plain.removeprefix("./").lower()
+        return self._alike.get(key) or self._alike.get(_without_suffix(key))
+
+    def _by_likeness(self) -> dict[str, Path | None]:
+        """Lower-case path below each base, with and without the suffix, to image; None where two have it."""
+        alike: dict[str, Path | None] = {}
+        for absolute, image in self._wanted.items():
+            keys: set[str] = set()
+            for base in self._bases:
+                if base in absolute.parents:
+                    key = absolute.relative_to(base).as_posix().lower()
+                    keys |= {key, _without_suffix(key)}
+            for key in keys:
+                alike[key] = None if key in alike else image
+        return alike
+
+
+def _without_suffix(name: str) -> str:
+    """A name without the suffix of an image; `hall.2` keeps what is none."""
+    suffix = PurePosixPath(name).suffix
+    return name.removesuffix(suffix) if suffix in KNOWN_SUFFIXES else name
 
 
 def _tables(folder: Path, images: Sequence[Path]) -> list[Path]:
@@ -62,9 +126,12 @@ def _tables(folder: Path, images: Sequence[Path]) -> list[Path]:
         path
         for parent in sorted(folders, key=lambda path: (-len(path.parts), path))
         for path in sorted(parent.iterdir())
-        if path.suffix.lower() in (".csv", ".geojson") and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES
+        and path.name != FRAME_FILE
+        and not path.name.startswith(".")
+        and path.is_file()
     ]
-    beside = [folder.with_name(folder.name + suffix) for suffix in (".csv", ".geojson")]
+    beside = [folder.with_name(folder.name + suffix) for suffix in SUFFIXES]
     return inside + [path for path in beside if path.is_file()]
 
 
@@ -75,10 +142,47 @@ def _frame_folders(table: Path, folder: Path) -> list[Path]:
     return [parent for parent in (table.parent, *table.parent.parents) if parent == folder or folder in parent.parents]
 
 
-def _read(table: Path) -> dict[str, PhotoLocation]:
+def _read(table: Path) -> TableContents | None:
     if table.name == LOCATIONS_FILE:
-        return read_locations(table.parent)
-    return (read_table(table) if table.suffix.lower() == ".csv" else read_geojson(table)) or {}
+        return TableContents(read_locations(table.parent))
+    suffix = table.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return read_table(table)
+    return TableContents(read_geojson(table)) if suffix == ".geojson" else read_records(table)
+
+
+def read_records(file: Path) -> TableContents | None:
+    """What a JSON file says of photographs, if it is GeoJSON or a list of objects; None for any other.
+
+    The objects, or those in the one list of an object, have the columns of `locations.csv`; see `read_table`.
+
+    Raises:
+        DacoError: an object names a file, and has what is no position.
+    """
+    try:
+        if file.stat().st_size > MOST_RECORD_BYTES:
+            return None
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if isinstance(content, dict) and content.get("type") == "FeatureCollection":
+        return TableContents(read_geojson(file))
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list)]
+        content = lists[0] if len(lists) == 1 else None
+    if not isinstance(content, list) or not content or not all(isinstance(row, dict) for row in content):
+        return None
+    locations: dict[str, PhotoLocation] = {}
+    for number, row in enumerate(content, start=1):
+        columns = known_columns(map(str, row))
+        if "file" not in columns or not any(set(pair) <= columns.keys() for pair in POSITIONS):
+            continue
+        values = {name: row[column] for name, column in columns.items()}
+        where = f"{file}, object {number}"
+        location = parse_location(values, where)
+        if location is not None and isinstance(values["file"], str):
+            add_location(locations, values["file"], location, where)
+    return TableContents(locations) if locations else None
 
 
 def read_geojson(file: Path) -> dict[str, PhotoLocation]:
@@ -104,7 +208,7 @@ def read_geojson(file: Path) -> dict[str, PhotoLocation]:
         raise DacoError(f"{file} is not a GeoJSON feature collection.") from error
     if not system.endswith(WGS84):
         raise DacoError(f"{file} is in {system}: save it in WGS 84 (EPSG:4326), as GeoJSON should be.")
-    locations = {}
+    locations: dict[str, PhotoLocation] = {}
     for number, (feature, properties) in enumerate(named, start=1):
         where = f"{file}, feature {number}"
         if not isinstance(properties, dict):
@@ -122,9 +226,5 @@ def read_geojson(file: Path) -> dict[str, PhotoLocation]:
             values["altitude"] = further[0]
         location = parse_location(values | {"latitude": latitude, "longitude": longitude}, where)
         if location is not None:
-            locations[str(values["file"])] = location
+            add_location(locations, str(values["file"]), location, where)
     return locations
-
-
-def _metres_apart(one: PhotoLocation, other: PhotoLocation) -> float:
-    return metres_between(one, other)

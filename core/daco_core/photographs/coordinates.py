@@ -1,0 +1,64 @@
+"""Coordinates as people and programs write them: decimal commas, and degrees, minutes and seconds."""
+
+import math
+import re
+
+NUMBER = r"\d+(?:[.,]\d+)?"
+# 55° 41' 53.4" N; N 55 41.89; 55 deg 41' 53.40" N (ExifTool); 55:41:53.4; signed too
+SEXAGESIMAL = re.compile(
+    rf"(?P<before>[NSEW])?\s*(?P<sign>[+-])?\s*(?P<degrees>{NUMBER})\s*(?:°|º|deg|d|:|\s|$)\s*"
+    rf"(?:(?P<minutes>{NUMBER})\s*(?:'|\u2032|\u2019|min|m|:|\s|$)\s*)?"
+    rf"(?:(?P<seconds>{NUMBER})\s*(?:\"|\u2033|\u201d|''|sec|s)?\s*)?"
+    rf"(?P<after>[NSEW])?",
+    re.IGNORECASE,
+)
+HEMISPHERES = {"latitude": "NS", "longitude": "EW"}
+
+
+def parse_coordinate(text: str, name: str = "") -> float:
+    """A finite number, from a text that is not empty.
+
+    Args:
+        name: `latitude` or `longitude`, which may be degrees, minutes and seconds with the letter of a hemisphere.
+
+    Raises:
+        ValueError: it is not a number; the message says so.
+    """
+    word = text.strip().replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
+    try:
+        number = float(_with_point(word))
+    except ValueError:
+        number = _parse_sexagesimal(word, text, name)
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not a finite number")
+    return number
+
+
+def _with_point(word: str) -> str:
+    """A number with a decimal comma, or with points or commas between thousands, as Python reads it."""
+    if "," not in word:
+        return word
+    if "." not in word:
+        return word.replace(",", ".") if word.count(",") == 1 else word.replace(",", "")
+    # the last of the two divides the decimals
+    thousands, decimal = (".", ",") if word.rindex(",") > word.rindex(".") else (",", ".")
+    return word.replace(thousands, "").replace(decimal, ".")
+
+
+def _parse_sexagesimal(word: str, text: str, name: str) -> float:
+    letters = HEMISPHERES.get(name)
+    found = SEXAGESIMAL.fullmatch(word) if letters else None
+    if found is None or letters is None:
+        raise ValueError(f"{text!r} is not a number")
+    degrees, minutes, seconds = (_part(found[part]) for part in ("degrees", "minutes", "seconds"))
+    letter = (found["before"] or found["after"] or "").upper()
+    if letter and letter not in letters:
+        raise ValueError(f"{text!r} ends in {letter}, so it is no {name}: are latitude and longitude swapped?")
+    if minutes >= 60 or seconds >= 60 or (found["before"] and found["after"]):
+        raise ValueError(f"{text!r} is not a number of degrees, minutes and seconds")
+    size = degrees + minutes / 60 + seconds / 3600
+    return -size if letter in ("S", "W") or found["sign"] == "-" else size
+
+
+def _part(text: str | None) -> float:
+    return float(text.replace(",", ".")) if text else 0.0
