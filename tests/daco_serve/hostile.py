@@ -524,6 +524,23 @@ def poses() -> Iterator[Hostile]:
     yield pose("10,000 readings", {"id": "1", "sensorReadings": {"cameraReadings": [{"imageBytes": "AAAA"}] * 10_000}})
 
 
+VALUES = (
+    *("", "0", "1", "-1", "-0", "+1", "1.0", "1.5", "1e2", "1e999", "nan", "inf", "-inf", "true", "false", "yes", "null"),
+    *("0x10", "1_0", "%20", "%201", "1%20", "%00", "1%00", "%0a", "%ff", "%d9%a3", "%ef%bc%93", "[]", "{}", "'", "%22", ";"),
+    *("101", "1000000", "2147483648", "9223372036854775808", "9" * 400, "9" * 5000, "0" * 3000 + "1", "1,2", "a" * 3000),
+)  # fmt: skip
+
+
+def parameters(names: tuple[str, ...] = ("k", "rerank", "cells", "index")) -> Iterator[str]:
+    """Query strings: each parameter of `/v1/query` with each value, given twice, and beside the others."""
+    for name, value in product(names, VALUES):
+        yield f"{name}={value}"
+    for name, (one, other) in product(names, (("1", "2"), ("", "1"), ("1", "x"), ("0", "-1"))):
+        yield f"{name}={one}&{name}={other}"
+    for one, other in product(("0", "1", "20", "100", "-1", "x"), ("0", "1", "true", "x")):
+        yield f"k=3&rerank={one}&cells={other}"
+
+
 def queries() -> Iterator[Hostile]:
     content = photo("PNG")
     for query in (

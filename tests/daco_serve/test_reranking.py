@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
+from daco_core.errors import DamagedIndex
 from daco_index.build import BuildOptions, build_index
+from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
+from daco_index.reranking.voting import Grid
 from daco_serve.client.client import Client, Refused
 
 from ..local_parts import draw_streets, save_grid_encoder
 from .conftest import hosted
+from .hostile import parameters
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +88,55 @@ def test_an_index_without_local_descriptors_answers_as_it_did(server: str, photo
         answer = client.query(photographs / "3.png", 2, rerank=20, cells=True)
     assert not answer.index.reranks
     assert [(match.votes, match.cells) for match in answer.matches] == [(None, None)] * 2
+
+
+def test_no_value_of_a_parameter_is_a_fault_of_the_server(address: str, streets: Path) -> None:
+    content = (streets / "001.png").read_bytes()
+    answered = 0
+    with httpx.Client(base_url=address, timeout=60) as client:
+        for query in parameters():
+            response = client.post(f"/v1/query?{query}", content=content)
+            assert response.status_code in (200, 404, 422), (query[:60], response.text)
+            if response.status_code == 200:
+                answered += 1
+                assert response.json()["matches"][0]["place"] == "001", query[:60]
+            else:
+                assert set(response.json()["error"]) == {"code", "message"}
+    assert answered > 30
+
+
+def test_local_descriptors_damaged_anywhere_are_refused_or_read_but_never_take_much_memory(tmp_path: Path) -> None:
+    """As if somebody had made the file: of a damaged one, the manifest's hash says so before it is opened."""
+    random = np.random.default_rng(0)
+    file = tmp_path / "local.bin"
+    for small in (False, True):
+        form = LocalForm.of(Grid(8, 8), 64, small)
+        cells = random.normal(size=(10, 64, 64)).astype(np.float32)
+        cells /= np.linalg.norm(cells, axis=2, keepdims=True)
+        write_local_file(file, form, np.arange(0, 20, 2), [form.encode(cells)])
+        intact = file.read_bytes()
+        refused = 0
+        for number in range(1200):
+            damaged = bytearray(intact)
+            at = int(random.integers(0, 36 if number % 2 else len(intact) - 8))
+            match number % 4:
+                case 0:
+                    damaged[at] ^= 1 << int(random.integers(8))
+                case 1:
+                    damaged[at : at + 4] = int(random.choice([0, 1, 2**31 - 1, 2**32 - 1])).to_bytes(4, "little")
+                case 2:
+                    del damaged[at:]
+                case 3:
+                    damaged[at : at + 8] = int(random.choice([0, 2**62])).to_bytes(8, "little")
+            file.unlink()
+            file.write_bytes(damaged)
+            try:
+                opened = LocalFile(file)
+            except DamagedIndex:
+                refused += 1
+                continue
+            assert len(opened.ids()) == 10 and opened.form.grid.cells <= 4096
+            assert opened.file.rows(
+                file.stat().st_size - 10 * opened.form.row_bytes, opened.form.row_bytes, np.arange(10)
+            ).any()
+        assert refused > 600

@@ -15,7 +15,8 @@ def owner_of(index: Path) -> str:
 
     The file that has it also records which file it is itself: its inode, and its device or path. In a copy of the
     folder these differ, so the copy gets a name of its own, and with it collections of its own, the first time that it
-    is written. An index that is renamed, or moved on its disk, keeps its name.
+    is written. So does a copy of hard links (`cp -al`), by its path. An index that is renamed, or moved on its disk,
+    keeps its name. A copy of a whole disk cannot be told from the disk: do not write to both.
 
     Raises:
         DacoError: the file cannot be read or written.
@@ -37,7 +38,10 @@ def _is_here(file: Path, record: list[str]) -> bool:
     """Whether a record is of the file that it stands in."""
     state = file.stat()
     inode, device, path = (*record, "", "")[:3]
-    return inode == str(state.st_ino) and (device == str(state.st_dev) or path == str(file.resolve()))
+    if inode != str(state.st_ino):
+        return False
+    # with two names, of which one may be in a copy of hard links, the path decides
+    return path == str(file.resolve()) or (device == str(state.st_dev) and state.st_nlink == 1)
 
 
 def _write(file: Path, name: str) -> str:

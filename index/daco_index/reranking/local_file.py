@@ -29,6 +29,8 @@ MAGIC = b"DACOLOC1"
 HEADER = np.dtype([("magic", "S8"), ("form", "<u4", (5,)), ("count", "<u8")])
 LOCAL_WIDTH = 64  # numbers that an engine gives for each cell
 SMALL_SHARE = 2  # the small form keeps one cell of so many
+ID_BYTES = 8
+MOST_GRID_CELLS = 2**12
 MOST_CELLS = 256  # that a byte can tell apart
 
 
@@ -104,12 +106,16 @@ class LocalFile:
                 raise DamagedIndex(f"{path} holds no local descriptors.")
             rows, columns, width, kept, _ = map(int, header["form"][0])
             count = int(header["count"][0])
+            if not (1 <= rows * columns <= MOST_GRID_CELLS and 1 <= kept <= rows * columns):
+                raise DamagedIndex(f"{path} has {kept} cells of a grid of {rows} x {columns}, which cannot be.")
+            if width == 0 or width % PER_BYTE:
+                raise DamagedIndex(f"{path} has cells of {width} numbers, which cannot be.")
             self.form = LocalForm(Grid(rows, columns), width, kept)
-            self._ids: NDArray[np.int64] = np.fromfile(path, dtype="<i8", count=count, offset=HEADER.itemsize)
             self.file = HeldFile(path)
-            self._start = HEADER.itemsize + self._ids.nbytes
-            if len(self._ids) != count or self.file.stamp.size != self._start + count * self.form.row_bytes:
+            self._start = HEADER.itemsize + count * ID_BYTES
+            if self.file.stamp.size != self._start + count * self.form.row_bytes:
                 raise DamagedIndex(f"{path} is not as long as its local descriptors.")
+            self._ids: NDArray[np.int64] = np.fromfile(path, dtype="<i8", count=count, offset=HEADER.itemsize)
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"{path} cannot be read as local descriptors: {error}.") from error
 

@@ -1,0 +1,40 @@
+"""Which of two folders is the index that keeps vectors on a server, and which is its copy."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from daco_index.generations.ownership import OWNER_FILE, owner_of
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    (tmp_path / "index").mkdir()
+    return tmp_path / "index"
+
+
+def test_an_index_keeps_its_name_also_when_it_is_renamed_or_reached_by_a_link(index: Path, tmp_path: Path) -> None:
+    name = owner_of(index)
+    assert owner_of(index) == name
+    moved = index.rename(tmp_path / "moved")
+    assert owner_of(moved) == name
+    (tmp_path / "link").symlink_to(moved)
+    assert owner_of(tmp_path / "link") == name
+
+
+def test_a_copy_gets_a_name_of_its_own(index: Path, tmp_path: Path) -> None:
+    name = owner_of(index)
+    copy = Path(shutil.copytree(index, tmp_path / "copy"))
+    assert owner_of(copy) not in ("", name)
+    assert owner_of(index) == name
+
+
+def test_a_copy_of_hard_links_gets_a_name_of_its_own_and_the_index_keeps_its_name(index: Path, tmp_path: Path) -> None:
+    name = owner_of(index)
+    copy = tmp_path / "copy"
+    shutil.copytree(index, copy, copy_function=os.link)
+    assert (copy / OWNER_FILE).samefile(index / OWNER_FILE)
+    assert owner_of(copy) != name
+    assert owner_of(index) == name
