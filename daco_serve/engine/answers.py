@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from daco_index.reranking.voting import CellMatch
     from daco_index.search.bundle import SearchMatch
+    from daco_index.search.source_names import SourceNames
 
 TrackStatus = Literal["tracking", "lost", "not_on_map"]
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
@@ -144,6 +145,7 @@ class Answer:
     """The matches of one query, the best first, and what follows from them.
 
     Args:
+        names: what the files of the matches are called.
         cells: of each match, the cells that agree with the query's; None where they were not asked for, or not
             compared.
     """
@@ -152,4 +154,5 @@ class Answer:
     estimate: Estimate
     seconds: StageSeconds
     index: IndexSummary
+    names: "SourceNames"
     cells: "Sequence[Sequence[CellMatch] | None] | None" = None

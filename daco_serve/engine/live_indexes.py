@@ -15,6 +15,7 @@ from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.generations.folders import CALIBRATION_FILE, Current, read_current
 from daco_index.search.bundle import QUANTISED_FOLDER, Bundle
+from daco_index.search.source_names import SourceNames
 from daco_serve.engine.answers import IndexSummary, QueryError
 from daco_serve.engine.batching import Batcher
 from daco_serve.engine.calibration import ActiveCalibration
@@ -104,6 +105,11 @@ class Live:
             return States(self.bundle.catalog.all())
         except DamagedIndex as error:
             raise unreadable(self.name) from error
+
+    @cached_property
+    def names(self) -> SourceNames:
+        """What the files of its references are called."""
+        return SourceNames(self.bundle.manifest.sources)
 
     @property
     def summary(self) -> IndexSummary:

@@ -234,7 +234,7 @@ class Service:
         summary = live.summary
         if found.estimate.verdict == "uncalibrated":  # the calibration, if any, is for the other kind of ranking
             summary = replace(summary, calibrated=None)
-        return Answer(found.matches, found.estimate, seconds, summary, found.cells)
+        return Answer(found.matches, found.estimate, seconds, summary, live.names, found.cells)
 
     def _prepare(self, live: Live, waiting: list[bytes], upright: Sequence[Image.Transpose]) -> Prepared:
         form, upload = live.bundle.encoder.config, waiting.pop()

@@ -8,6 +8,7 @@ from daco_core.photographs.distances import is_placed
 from daco_index.reranking.voting import CellMatch
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
+from daco_index.search.source_names import SourceNames
 from daco_serve.engine.answers import Answer, EstimatedLocation, IndexSummary, SearchArea
 from daco_serve.engine.service import Service
 from daco_serve.engine.tracking import Odometry, TrackEstimate
@@ -18,7 +19,7 @@ from daco_serve.http.track_schemas import FrameHeader, TrackLocation, TrackState
 
 def query_answer(answer: Answer, service: Service) -> QueryAnswer:
     """The answer to one query."""
-    estimate, name = answer.estimate, answer.index.name
+    estimate = answer.estimate
     best = estimate.best
     location = None
     if estimate.location is not None and best is not None:
@@ -37,10 +38,10 @@ def query_answer(answer: Answer, service: Service) -> QueryAnswer:
         probability=estimate.probability,
         support=estimate.support,
         considered=estimate.considered,
-        best=None if best is None else _match(best, service, name),
+        best=None if best is None else _match(best, service, answer),
         location=location,
         matches=[
-            _match(match, service, name, cells)
+            _match(match, service, answer, cells)
             for match, cells in zip(answer.matches, answer.cells or [None] * len(answer.matches), strict=True)
         ],
         timings=Timings(
@@ -106,7 +107,12 @@ def image_address(service: Service, index: str, reference: int) -> str:
     return address if len(service.indexes) == 1 else f"{address}?index={index}"
 
 
-def _match(match: SearchMatch, service: Service, index: str, cells: Sequence[CellMatch] | None = None) -> Match:
+def file_name(service: Service, names: SourceNames, entry: Entry) -> str | None:
+    """What answers call the file of a reference; None unless the settings allow it."""
+    return names.of(entry.path) if service.settings.name_files else None
+
+
+def _match(match: SearchMatch, service: Service, answer: Answer, cells: Sequence[CellMatch] | None = None) -> Match:
     entry = match.entry
     return Match(
         rank=match.rank,
@@ -116,7 +122,8 @@ def _match(match: SearchMatch, service: Service, index: str, cells: Sequence[Cel
         votes=None if match.votes is None else round(match.votes, 2),
         score=round(match.score, 6),
         **position_of(entry),
-        image=image_address(service, index, entry.id),
+        image=image_address(service, answer.index.name, entry.id),
+        file=file_name(service, answer.names, entry),
         cells=None if cells is None else [MatchedCell(**asdict(cell)) for cell in cells],
     )
 

@@ -22,6 +22,7 @@ from daco_serve.engine.answers import QueryError
 from daco_serve.engine.service import Service
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
+from daco_serve.http.openapi import describe_forms, operation_id
 from daco_serve.http.refusals import Refusal, documented, envelope, forget_frames
 from daco_serve.http.routes import geopose, health, indexes, metrics, query, references, sequence, track
 from daco_serve.http.tracking.places import Tracks
@@ -59,6 +60,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         docs_url=DOCS,
         redoc_url=None,
         telemetry=telemetry(),
+        generate_unique_id_function=operation_id,
     )
     app.state.service = service
     app.state.admission = Admission(settings)
@@ -71,6 +73,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/web/settings.json", partial(_page_settings, settings), include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))
+    describe_forms(app)
     add_middleware(app, settings)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(QueryError, _not_answered)

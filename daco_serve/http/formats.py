@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
+from daco_serve.http.geojson import to_geojson
 from daco_serve.http.geopose import BasicQuaternion, BasicYpr, geo_position, quaternion_of, yaw_of
 from daco_serve.http.refusals import Refusal
-from daco_serve.http.schemas import Location, Match, QueryAnswer
+from daco_serve.http.schemas import Location, QueryAnswer
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
@@ -90,23 +91,3 @@ def located(answer: QueryAnswer) -> Location:
         "not_on_map": f"The photograph's place is probably not in the index {name}.",
     }.get(answer.verdict, "None of the matches has a position.")
     raise Refusal("not_located", f"{why} Ask for application/json to see the matches.")
-
-
-def to_geojson(answer: QueryAnswer) -> dict[str, Any]:
-    """A FeatureCollection: the location first, if there is one, then the matches; without a position no geometry."""
-    features = [] if answer.location is None else [_feature("location", answer.location)]
-    return {
-        "type": "FeatureCollection",
-        "features": [*features, *(_feature("match", match) for match in answer.matches)],
-        **answer.model_dump(include={"verdict", "on_map", "place", "probability", "support", "considered"}),
-        "index": answer.index.model_dump(),
-    }
-
-
-def _feature(role: str, what: Location | Match) -> dict[str, Any]:
-    geometry: dict[str, Any] | None = None
-    if what.latitude is not None and what.longitude is not None:
-        coordinates = [what.longitude, what.latitude, *([] if what.altitude is None else [what.altitude])]
-        geometry = {"type": "Point", "coordinates": coordinates}
-    properties = {"role": role, **what.model_dump(exclude={"latitude", "longitude"})}
-    return {"type": "Feature", "geometry": geometry, "properties": properties}

@@ -64,6 +64,10 @@ class Match(Schema):
     floor: str | None = Field(default=None, description="The name of the storey.")
     local: LocalPosition | None = Field(default=None, description="Null where it has no local position.")
     image: str = Field(description="Address of the photograph on this server.")
+    file: str | None = Field(
+        default=None,
+        description="The file's path below the folder that was indexed; null unless the server names files.",
+    )
     cells: list[MatchedCell] | None = Field(
         default=None, description="The cells that agree, the strongest first; null unless cells=true asks for them."
     )
@@ -139,6 +143,7 @@ EXAMPLE_MATCH: dict[str, JsonValue] = {
     "floor": None,
     "local": None,
     "image": "/v1/references/7/image",
+    "file": None,
 }
 
 
@@ -281,6 +286,10 @@ class ReferenceAnswer(Schema):
     width: int = Field(description="Pixels, upright.")
     height: int = Field(description="Pixels, upright.")
     image: str = Field(description="Address of the photograph on this server.")
+    file: str | None = Field(
+        default=None,
+        description="The file's path below the folder that was indexed; null unless the server names files.",
+    )
 
 
 class Health(Schema):

@@ -59,6 +59,9 @@ class ServeSettings(BaseModel):
         ge=0,
     )
     max_rerank: int = setting(100, "Largest number of candidates that a request may re-rank.", ge=0)
+    name_files: bool = setting(
+        False, "Name the file of each reference in answers, as its path below the folder that was indexed.", "no"
+    )
     max_upload_bytes: int = setting(20 * 2**20, "Largest photograph that is accepted.", "20 MiB", ge=1)
     max_images: int = setting(16, "Largest number of photographs in one batch.", ge=1)
     max_batch_bytes: int = setting(64 * 2**20, "Largest size of one batch, all photographs together.", "64 MiB", ge=1)

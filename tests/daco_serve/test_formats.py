@@ -13,6 +13,7 @@ import pytest
 
 from daco_index.build import BuildOptions, build_index
 from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, QUATERNION, choose
+from daco_serve.http.geojson import FeatureCollection
 from daco_serve.http.geopose import quaternion_of, yaw_of
 
 from .conftest import calibrate, hosted
@@ -178,3 +179,25 @@ def test_an_accept_of_thousands_of_forms_is_not_parsed(client: httpx.Client, pho
         answer = client.post("/v1/query", content=content, headers={"Accept": accept})
         assert answer.status_code == status
     refused(answer, 431, "head_too_large")
+
+
+def test_answers_name_files_only_where_the_settings_say_so(
+    index: Path, client: httpx.Client, photographs: Path
+) -> None:
+    query = {"image": (photographs / "3.png").read_bytes()}
+    assert client.post("/v1/query", files=query).json()["matches"][0]["file"] is None
+    with hosted(index, name_files=True) as address, httpx.Client(base_url=address) as naming:
+        answer = naming.post("/v1/query", files=query).json()
+        best = answer["matches"][0]
+        assert best["file"] == answer["best"]["file"] == "3.png"
+        assert naming.get(f"/v1/references/{best['id']}").json()["file"] == "3.png"
+        features = naming.post("/v1/query", files=query, headers={"Accept": "application/geo+json"}).json()["features"]
+        assert features[-1]["properties"]["file"] and str(photographs) not in str(features)
+
+
+def test_geojson_is_as_its_schema_says(client: httpx.Client, photographs: Path) -> None:
+    query = {"image": (photographs / "3.png").read_bytes()}
+    answer = client.post("/v1/query", files=query, headers={"Accept": "application/geo+json"})
+    read = FeatureCollection.model_validate_json(answer.content, strict=True)
+    assert [feature.properties.role for feature in read.features][:2] == ["location", "match"]
+    assert read.model_dump(exclude_unset=True) == answer.json()

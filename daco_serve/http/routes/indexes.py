@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
 
 @router.get("", summary="The indexes to look in")
-async def indexes(service: ServiceOf) -> IndexesAnswer:
+async def list_indexes(service: ServiceOf) -> IndexesAnswer:
     """Those that answer, and why others do not; one that is still being loaded is left out."""
     known = list(service.indexes.values())
     return IndexesAnswer(
@@ -39,14 +39,14 @@ async def indexes(service: ServiceOf) -> IndexesAnswer:
 
 
 @router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented("unknown_index"))
-def coverage(name: str, service: ServiceOf) -> CoverageAnswer:
+def index_coverage(name: str, service: ServiceOf) -> CoverageAnswer:
     """Positions of the reference photographs, thinned to some thousands: enough to draw the map's streets."""
     located = service.choose(name).bundle.catalog.positions(MOST_POSITIONS)
     return CoverageAnswer(positions=[[*place] for _, *place in located], ids=[id for id, *_ in located])
 
 
 @router.get("/{name}/samples", summary="Photographs to try an index with", responses=documented("unknown_index"))
-def samples(name: str, service: ServiceOf) -> SamplesAnswer:
+def index_samples(name: str, service: ServiceOf) -> SamplesAnswer:
     """Those that the index was built with (`daco-index build --samples`); often none."""
     live = service.choose(name)
     address = f"/v1/indexes/{quote(live.name, safe='')}/samples"
@@ -62,7 +62,7 @@ def samples(name: str, service: ServiceOf) -> SamplesAnswer:
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **documented("unknown_index", "not_found")},
 )
-def sample(name: str, number: int, service: ServiceOf) -> Response:
+def index_sample(name: str, number: int, service: ServiceOf) -> Response:
     """The photograph, as a JPEG."""
     known = service.choose(name).bundle.samples
     if not 1 <= number <= len(known):

@@ -14,7 +14,10 @@ from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
 from daco_serve.http.answers import query_answer, search_area
 from daco_serve.http.formats import GEOJSON, GEOPOSE, JSON, choose, render
+from daco_serve.http.geojson import FeatureCollection
+from daco_serve.http.geopose import BasicQuaternion, BasicYpr
 from daco_serve.http.middleware.rates import count_photographs
+from daco_serve.http.openapi import reference_to
 from daco_serve.http.refusals import Refusal, documented, forget_frames
 from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, PriorGiven, ServiceOf
 from daco_serve.http.schemas import BatchAnswer, BatchItem, ErrorDetail, QueryAnswer
@@ -59,8 +62,8 @@ FORMS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The form that Accept prefers; of GeoPose, profile=basic-quaternion instead of basic-YPR.",
         "content": {
-            GEOJSON: {"schema": {"type": "object", "description": "A FeatureCollection (RFC 7946)."}},
-            GEOPOSE: {"schema": {"type": "object", "description": "Basic-YPR or Basic-Quaternion (OGC 21-056r11)."}},
+            GEOJSON: {"schema": reference_to(FeatureCollection)},
+            GEOPOSE: {"schema": {"anyOf": [reference_to(BasicYpr), reference_to(BasicQuaternion)]}},
         },
     }
 }
@@ -157,7 +160,7 @@ async def query(
     ),
     openapi_extra={"requestBody": BATCH_BODY},
 )
-async def batch(
+async def query_batch(
     request: Request, service: ServiceOf, admission: AdmissionOf, asked: Asked, live: Chosen
 ) -> BatchAnswer:
     """One answer for each photograph, in their order: what `/v1/query` would say of it, or why it was refused.

@@ -10,7 +10,7 @@ from daco_core.photographs.formats import FORMATS
 from daco_core.photographs.formats import media_type as media_type_of
 from daco_index.search.catalog import Entry
 from daco_serve.engine.live_indexes import Live
-from daco_serve.http.answers import image_address, position_of
+from daco_serve.http.answers import file_name, image_address, position_of
 from daco_serve.http.refusals import Refusal, documented
 from daco_serve.http.routes.dependencies import IndexName, ServiceOf
 from daco_serve.http.schemas import ReferenceAnswer
@@ -38,6 +38,7 @@ def reference(id: int, service: ServiceOf, index: IndexName = None) -> Reference
         width=entry.width,
         height=entry.height,
         image=image_address(service, live.name, entry.id),
+        file=file_name(service, live.names, entry),
     )
 
 

@@ -65,7 +65,7 @@ BODY = {
     ),
     openapi_extra={"requestBody": BODY},
 )
-async def sequence(request: Request, service: ServiceOf, admission: AdmissionOf, live: Chosen) -> SequenceAnswer:
+async def query_sequence(request: Request, service: ServiceOf, admission: AdmissionOf, live: Chosen) -> SequenceAnswer:
     """Where the camera was in each frame, as all frames and its motion say together.
 
     `curl -F image=@1.jpg -F image=@2.jpg -F 'sequence={"seconds": 0.5}' ADDRESS/v1/query/sequence`
