@@ -9,7 +9,10 @@ from daco_core.console import option
 
 Track = Annotated[
     Path | None,
-    typer.Option("--track", help="GPX file with the way of a video; its frames get their positions from it."),
+    typer.Option(
+        "--track",
+        help="GPX file with the way of a video, or of photographs whose EXIF has times: it gives positions.",
+    ),
 ]
 Every = Annotated[
     str | None,
@@ -29,7 +32,7 @@ Start = Annotated[
 ]
 Offset = Annotated[
     str,
-    typer.Option("--offset", help="Correction of a video's clock, to be added: seconds, or -2h, +1h30m, ..."),
+    typer.Option("--offset", help="Correction of the camera's clock, to be added: seconds, or -2h, +1h30m, ..."),
 ]
 CameraYaw = Annotated[
     float,

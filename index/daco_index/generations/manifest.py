@@ -47,6 +47,8 @@ class SourceRecord:
         positions: path of the reconstruction that places the photographs; None for what lies with them.
         up: the axis that is upwards in it; `auto` for what most cameras say.
         scale: metres in a unit of it.
+        track: a GPX file that was recorded while the photographs were taken; None for none.
+        offset, camera_yaw: seconds to add to the camera's clock, and degrees that it looks to the right of the way.
     """
 
     name: str
@@ -57,6 +59,9 @@ class SourceRecord:
     positions: str | None = None
     up: Up = "auto"
     scale: float = 1.0
+    track: str | None = None
+    offset: float = 0.0
+    camera_yaw: float = 0.0
 
     @property
     def place(self) -> tuple[str, str, Split]:

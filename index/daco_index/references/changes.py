@@ -14,6 +14,7 @@ from daco_index.references.find import Reference, SourceContents, Split, absolut
 from daco_index.references.panoramas import PanoramaOptions, cut_panoramas
 from daco_index.references.reconstruction import ReconstructionOptions, place_references
 from daco_index.references.recordings import photographs_of
+from daco_index.references.tracks import TrackOptions, place_along_track
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 
@@ -87,11 +88,18 @@ def _find(
     extraction = photographs_of(source, index, options.recording, progress)
     photographs = source if extraction is None else str(extraction.folder)
     found = look_into(photographs, data_root, split)
-    record = _record(photographs, data_root, split, options)
+    record = _record(photographs, data_root, split, options, by_track=extraction is None)
     references = place_references(found.references, _folder(record), options.reconstruction, progress)
+    references, notes = place_along_track(references, _track_of(record))
     references = cut_panoramas(references, index, options.panoramas, progress)
     provenance = Provenance(source, change, (record,))
-    return References(references, provenance, extraction=extraction, other_files=found.other_files, notes=found.notes)
+    return References(
+        references,
+        provenance,
+        extraction=extraction,
+        other_files=found.other_files,
+        notes=[*found.notes, *notes],
+    )
 
 
 def joined(references: References, live: Bundle) -> References:
@@ -132,10 +140,15 @@ def references_to_update(index: Path, live: Bundle, progress: bool = False) -> R
     return References(wanted, provenance, held=live.catalog.all(), other_files=found.other_files, notes=found.notes)
 
 
-def _record(source: str, data_root: Path, split: Split, options: SourceOptions) -> SourceRecord:
-    """A source as the manifest keeps it."""
+def _record(source: str, data_root: Path, split: Split, options: SourceOptions, by_track: bool) -> SourceRecord:
+    """A source as the manifest keeps it.
+
+    Args:
+        by_track: whether the track is that of its photographs; frames of a video have their positions already.
+    """
     name, root = absolute_source(source, data_root)
     positions = options.reconstruction
+    track = options.recording if by_track else RecordingOptions()
     return SourceRecord(
         name,
         str(root),
@@ -145,7 +158,14 @@ def _record(source: str, data_root: Path, split: Split, options: SourceOptions) 
         positions=None if positions.path is None else str(Path(positions.path).resolve()),
         up=positions.up,
         scale=positions.scale,
+        track=None if track.track is None else str(track.track.resolve()),
+        offset=track.offset,
+        camera_yaw=track.camera_yaw,
     )
+
+
+def _track_of(record: SourceRecord) -> TrackOptions:
+    return TrackOptions(record.track, record.offset, record.camera_yaw)
 
 
 def _folder(record: SourceRecord) -> Path | None:
@@ -162,8 +182,9 @@ def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceConte
         contents = look_into(record.name, Path(record.data_root), record.split)
         positions = ReconstructionOptions(record.positions, record.up, record.scale)
         references = place_references(contents.references, _folder(record), positions, progress)
+        references, said = place_along_track(references, _track_of(record))
         references = cut_panoramas(references, index, PanoramaOptions(record.panoramas, record.views), progress)
         found |= {reference.path: reference for reference in references}
         others.update(contents.other_files)
-        notes += [note for note in contents.notes if note not in notes]
+        notes += [note for note in (*contents.notes, *said) if note not in notes]
     return SourceContents(list(found.values()), dict(others.most_common()), notes)

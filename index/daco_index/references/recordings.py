@@ -14,13 +14,15 @@ def photographs_of(source: str, index: Path, options: RecordingOptions, progress
     """Makes photographs of a source that is a recording, in `INDEX/photographs`; None for any other source.
 
     Raises:
-        UsageError: the options are for a recording, and the source is none.
+        UsageError: the options are for a recording, and the source is none; a track may be of photographs, too.
         DacoError: the recording cannot be read, or `index` is another folder than one for an index.
     """
     if is_remote(source) or not is_recording(Path(source)):
-        if options != RecordingOptions():
+        by_time = RecordingOptions(track=options.track, offset=options.offset, camera_yaw=options.camera_yaw)
+        if options != (RecordingOptions() if options.track is None else by_time):
             raise UsageError(
-                f"{source} is not a recording: leave --track, --every, --start, --offset and --camera-yaw out."
+                f"{source} is not a recording: leave --every and --start out, and without --track also --offset and"
+                " --camera-yaw."
             )
         return None
     check_folder(index)

@@ -1,7 +1,17 @@
-"""Where a camera was at a time: a track of timed positions, and how it is read from a GPX file."""
+"""Where a camera was at a time: a track of timed positions, how it is read, and photographs placed along it."""
 
 from daco_core.photographs.tracks.gpx import read_gpx
 from daco_core.photographs.tracks.offset import format_offset, parse_offset
+from daco_core.photographs.tracks.placing import PlacedPhotographs, place_photographs
 from daco_core.photographs.tracks.track import Track, TrackPoint, TrackPosition
 
-__all__ = ["Track", "TrackPoint", "TrackPosition", "format_offset", "parse_offset", "read_gpx"]
+__all__ = [
+    "PlacedPhotographs",
+    "Track",
+    "TrackPoint",
+    "TrackPosition",
+    "format_offset",
+    "parse_offset",
+    "place_photographs",
+    "read_gpx",
+]
