@@ -1,8 +1,9 @@
-"""`daco-serve track`: follows a camera through a folder of frames, and writes where it went."""
+"""`daco-serve track`: follows a camera through a folder of frames or a video, and writes where it went."""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_core.console import check_suffix, option
-from daco_core.errors import MissingExtra, NotFound, UsageError
+from daco_core.errors import MissingExtra, UsageError
 from daco_core.foreign_text import csv_cell
 
 if TYPE_CHECKING:
@@ -37,9 +38,13 @@ COLUMNS = (
 
 
 def track(
-    folder: Annotated[Path, typer.Argument(help="The frames, in the natural order of their names.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of frames, in the natural order of their names, or a video file.")
+    ],
     out: Annotated[Path, option("out", "File to write: .gpx, .geojson or .csv.")],
-    seconds: Annotated[float, option("seconds", "Between two frames.", min=0.001)] = 1.0,
+    seconds: Annotated[
+        float, option("seconds", "Between two frames; of a video, one frame is taken each time.", min=0.001)
+    ] = 1.0,
     speed: Annotated[float, option("speed", "The most metres a second.", min=0.01)] = 15.0,
     smooth: Annotated[
         bool, typer.Option("--smooth/--live", help="Estimate each frame from all, or from those so far.")
@@ -53,43 +58,52 @@ def track(
         ),
     ] = None,
 ) -> None:
-    """Follow a camera through the frames in a folder, and write its track.
+    """Follow a camera through the frames in a folder or a video, and write its track.
 
-    Example: daco-serve track ride/ --out ride.gpx
+    Videos need the extra video, and .gpx files the extra gpx.
+
+    Example: daco-serve track ride.mp4 --seconds 0.5 --out ride.gpx
     """
     from tqdm import tqdm
 
     from daco_core.files import write_text
-    from daco_core.photographs.images import list_images_below
-    from daco_core.photographs.natural_order import natural_key
+    from daco_serve.cli.frame_sources import FrameSource, SourceFrame
     from daco_serve.client.client import Client, Refused
     from daco_serve.client.track import Tracked, TrackFrame, final_states
     from daco_serve.http.track_schemas import MOST_SMOOTHED, FrameHeader, SmoothedTrack, TrackSettings
 
     check_suffix("--out", out, FORMS)
-    if not folder.is_dir():
-        raise NotFound(f"{folder} is not a folder of frames.")
-    files = sorted(list_images_below(folder), key=lambda file: natural_key(str(file.relative_to(folder))))
-    if not files:
-        raise NotFound(f"{folder} holds no photographs.")
-    if smooth and len(files) > MOST_SMOOTHED:
+    frames = FrameSource(source, seconds)
+    if smooth and (frames.count or 0) > MOST_SMOOTHED:
         raise UsageError(
-            f"{folder} holds {len(files)} frames, and at most {MOST_SMOOTHED} can be smoothed: add --live."
+            f"{source} holds {frames.count} frames, and at most {MOST_SMOOTHED} can be smoothed: add --live."
         )
-    frames = [TrackFrame(file, FrameHeader(timestamp=number * seconds)) for number, file in enumerate(files)]
+    taken: list[SourceFrame] = []
+
+    def sent() -> Iterator[TrackFrame]:
+        for frame in frames:
+            taken.append(replace(frame, photograph=b""))  # of a long video, the frames are not kept
+            yield TrackFrame(frame.photograph, FrameHeader(timestamp=frame.seconds))
+
     settings = TrackSettings(speed=speed, step_seconds=seconds, drop=False, smooth=smooth, k=1)
-    bar = tqdm(total=len(files), desc="following", unit=" frames", delay=2)
+    bar = tqdm(total=frames.count, desc="following", unit=" frames", delay=2)
 
     def counted(answers: Iterable[Tracked]) -> Iterator[Tracked]:
         for answer in answers:
             if isinstance(answer, Refused):
-                typer.echo(f"{files[bar.n]}: {answer}", err=True)
+                typer.echo(f"{taken[-1].name}: {answer}", err=True)
             bar.update(not isinstance(answer, SmoothedTrack))
             yield answer
 
     with Client(url, key, index) as client, bar:
-        states = final_states(counted(client.track(frames, settings)))
-    rows = [(number, number * seconds, state) for number, state in enumerate(states) if not isinstance(state, Refused)]
+        states = final_states(counted(client.track(sent(), settings)))
+    rows = [
+        (number, round(frame.seconds, 6), state)
+        for number, (frame, state) in enumerate(zip(taken, states, strict=True))
+        if not isinstance(state, Refused)
+    ]
+    if frames.damaged:
+        typer.echo(f"{source}: {frames.damaged} packets or frames could not be decoded.", err=True)
     if not rows:
         raise typer.Exit(1)
     placed = [state.location for _, _, state in rows if state.location is not None]
@@ -100,7 +114,7 @@ def track(
     write_text(out, WRITERS[out.suffix.lower()](rows))
     found = sum(state.status == "tracking" for _, _, state in rows)
     typer.echo(f"{out}: {len(rows)} frames, {found} of them placed.")
-    if len(rows) < len(files):
+    if len(rows) < len(taken):
         raise typer.Exit(1)
 
 

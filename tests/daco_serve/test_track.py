@@ -12,6 +12,7 @@ from typing import Any
 import gpxpy
 import httpx
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -27,6 +28,7 @@ from daco_serve.http.tracking import conversation
 from daco_serve.http.tracking.conversation import MOST_FAILURES
 from daco_serve.operation.keys import KeyFile
 
+from ..recording_files import write_video
 from .conftest import hosted
 from .test_server import daco_serve, one_sentence
 
@@ -312,6 +314,20 @@ def test_the_command_writes_the_track_of_a_folder(
         latitudes = [float(row["latitude"]) for row in csv.DictReader(out.read_text().splitlines())]
     assert len(latitudes) == 4
     assert latitudes == sorted(latitudes)
+
+
+def test_the_command_writes_the_track_of_a_video(own_server: str, photographs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    pictures = [Image.open(photographs / f"{number}.png").convert("RGB") for number in range(1, 5)]
+    video = write_video(tmp_path / "ride.mp4", [picture for picture in pictures for _ in range(5)])  # half a second each
+    out = tmp_path / "ride.csv"
+    done = daco_serve("track", video, "--url", own_server, "--out", out, "--speed", 30, "--seconds", 0.5)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert [float(row["seconds"]) for row in rows] == [0, 0.5, 1, 1.5]
+    assert [row["place"] for row in rows] == ["place 1", "place 2", "place 3", "place 4"]
+    (tmp_path / "broken.mp4").write_bytes(video.read_bytes()[:300])
+    assert "cannot be read as a video" in one_sentence(daco_serve("track", tmp_path / "broken.mp4", "--out", out))
 
 
 def test_the_command_says_what_it_cannot_use(own_server: str, tmp_path: Path) -> None:

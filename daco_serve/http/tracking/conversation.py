@@ -16,7 +16,7 @@ from daco_serve.engine.tracking import Motion
 from daco_serve.engine.tracking.session import Frame, TrackSession, both
 from daco_serve.http.answers import query_answer, track_estimate, track_frame
 from daco_serve.http.middleware.rates import client_of, count_frame
-from daco_serve.http.refusals import REFUSALS, Refusal, forget_frames, validated
+from daco_serve.http.refusals import REFUSALS, Refusal, forget_frames, refusal_of_fault, validated
 from daco_serve.http.track_schemas import (
     MOST_SMOOTHED,
     FrameHeader,
@@ -157,7 +157,7 @@ class Conversation:
             await count_frame(self._websocket, frame.upload)
             answer = await self._look_up(frame)
         except Exception as fault:
-            error = fault if isinstance(fault, Refusal | QueryError) else Refusal("internal_error")
+            error = fault if isinstance(fault, Refusal | QueryError) else refusal_of_fault(fault)
             if error is not fault:
                 log.exception("A frame of a track failed.")
             forget_frames(fault)
