@@ -319,7 +319,7 @@ def test_the_command_writes_the_track_of_a_folder(
 def test_the_command_writes_the_track_of_a_video(own_server: str, photographs: Path, tmp_path: Path) -> None:
     pytest.importorskip("av")
     pictures = [Image.open(photographs / f"{number}.png").convert("RGB") for number in range(1, 5)]
-    video = write_video(tmp_path / "ride.mp4", [picture for picture in pictures for _ in range(5)])  # half a second each
+    video = write_video(tmp_path / "ride.mp4", [picture for picture in pictures for _ in range(5)])  # each 0.5 s
     out = tmp_path / "ride.csv"
     done = daco_serve("track", video, "--url", own_server, "--out", out, "--speed", 30, "--seconds", 0.5)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,8 @@ from daco_core.files import write_text
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
 from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_core.threads import available_cores
-from daco_training.city.plan import CityPlace, geography, plan_places, plan_street
+from daco_training.city.drive import DriveFrame, street_drive
+from daco_training.city.plan import SLOTS, CityPlace, geography, plan_places, plan_street
 from daco_training.city.poses import CameraPose, depth_file, write_poses
 from daco_training.city.rendering.photograph import DOMAINS, Photograph
 from daco_training.city.rendering.pool import Job, disk_error, render_all
@@ -23,6 +24,7 @@ from daco_training.city.viewpoint import Viewpoint
 FORMAT = 1  # of the pictures: a change to how the city looks counts this up, so that two looks never mix in a folder
 SETTINGS_FILE = "city.json"
 VIEWPOINT_FOLDER = "viewpoint"
+DRIVE_FOLDER = "drive"
 MIN_SIZE, MAX_SIZE = 64, 4096
 ASPECT = 4 / 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -62,6 +64,7 @@ def make_city(
     viewpoints: Sequence[Viewpoint] = (),
     depth: bool = False,
     viewpoint_splits: Sequence[str] = SPLITS,
+    drive: int = 0,
 ) -> CityReport:
     """Render the demo city into `folder`, or what is missing of it.
 
@@ -80,6 +83,7 @@ def make_city(
         viewpoints: further camera poses of each place, in all domains: `viewpoint/5m_30deg/domain_a/val/*.jpg`.
         depth: whether to write a depth map of every photograph: `depth/original/domain_a/val/*.npz`.
         viewpoint_splits: of "train" and "val", those whose places are also rendered from the viewpoints.
+        drive: along how many of the first streets a drive is rendered, too, in all domains: `drive/night/*.jpg`.
 
     Raises:
         DacoError: a setting is out of range, Mitsuba is not installed, the folder holds another city, the disk fails.
@@ -91,7 +95,7 @@ def make_city(
         raise UsageError(f"There is no split {unknown[0]!r}; choose from {', '.join(SPLITS)}.")
     plan = plan_places(places)
     try:
-        jobs = _prepare(Path(folder), settings, plan, dict.fromkeys(viewpoints), viewpoint_splits, depth)
+        jobs = _prepare(Path(folder), settings, plan, dict.fromkeys(viewpoints), viewpoint_splits, depth, drive)
     except OSError as error:
         raise disk_error(error, Path(folder)) from error
     missing = [job for job in jobs if job.missing]
@@ -148,13 +152,14 @@ def _prepare(
     viewpoints: Iterable[Viewpoint],
     viewpoint_splits: Sequence[str],
     depth: bool,
+    drive: int,
 ) -> list[Job]:
     """Write all that is known before rendering, and list every image in the order that suits the workers."""
     _claim(folder, settings)
     folders = {domain: f"domain_{letter}" for letter, domain in zip(LETTERS, settings.domains, strict=False)}
     _write(folder / DOMAIN_NAMES_FILE, {name: domain for domain, name in folders.items()})
     width, height = image_size(settings.size)
-    jobs = []
+    jobs: list[tuple[tuple[int, int, int], Job]] = []
     kinds = {"original": None, **{f"{VIEWPOINT_FOLDER}/{viewpoint.name}": viewpoint for viewpoint in viewpoints}}
     for kind, viewpoint in kinds.items():
         for domain, name in folders.items():
@@ -165,29 +170,40 @@ def _prepare(
                 photographs = {
                     f"{place.name}.jpg": Photograph(settings.seed, place, domain, viewpoint) for place in places
                 }
-                write_locations(target, {file: _location(taken) for file, taken in photographs.items()})
-                write_poses(target, {file: _camera(taken) for file, taken in photographs.items()})
+                locations = {file: _location(taken, taken.place.street) for file, taken in photographs.items()}
+                write_locations(target, locations)
+                write_poses(target, {file: _camera(taken, taken.place.street) for file, taken in photographs.items()})
                 jobs += [
-                    Job(taken, target / file, depth_file(folder, target / file) if depth else None, width, height)
+                    (
+                        (taken.place.street, settings.domains.index(domain), taken.place.slot),
+                        Job(taken, target / file, depth_file(folder, target / file) if depth else None, width, height),
+                    )
                     for file, taken in photographs.items()
                 ]
-    return sorted(
-        jobs,
-        key=lambda job: (
-            job.photograph.place.street,
-            settings.domains.index(job.photograph.domain),
-            job.photograph.place.slot,
-        ),
-    )
+    for number, domain in enumerate(settings.domains if drive else ()):
+        target = folder / DRIVE_FOLDER / domain
+        target.mkdir(parents=True, exist_ok=True)
+        frames = {
+            f"{frame.name}.jpg": frame
+            for street in range(drive)
+            for frame in street_drive(settings.seed, street, domain)
+        }
+        write_locations(target, {file: _location(frame, frame.street) for file, frame in frames.items()})
+        write_poses(target, {file: _camera(frame, frame.street) for file, frame in frames.items()})
+        jobs += [
+            ((frame.street, number, SLOTS + frame.number), Job(frame, target / file, None, width, height))
+            for file, frame in frames.items()
+        ]
+    return [job for _, job in sorted(jobs, key=lambda one: one[0])]
 
 
-def _location(taken: Photograph) -> PhotoLocation:
-    latitude, longitude, heading = geography(plan_street(taken.seed, taken.place.street), taken.pose)
-    return PhotoLocation(latitude, longitude, heading, taken.place.name)
+def _location(taken: Photograph | DriveFrame, street: int) -> PhotoLocation:
+    latitude, longitude, heading = geography(plan_street(taken.seed, street), taken.pose)
+    return PhotoLocation(latitude, longitude, heading, taken.name)
 
 
-def _camera(taken: Photograph) -> CameraPose:
-    return CameraPose.in_street(plan_street(taken.seed, taken.place.street), taken.pose)
+def _camera(taken: Photograph | DriveFrame, street: int) -> CameraPose:
+    return CameraPose.in_street(plan_street(taken.seed, street), taken.pose)
 
 
 def _claim(folder: Path, settings: _Settings) -> None:

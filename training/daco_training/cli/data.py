@@ -46,12 +46,17 @@ def demo(
         str, option("viewpoint_split", "Places to render from the viewpoints: train, val, or both.")
     ] = "train,val",
     depth: Annotated[bool, option("depth", "Also write a depth map of each photograph.")] = False,
+    drive: Annotated[
+        int, option("drive", "Also render a drive along so many of the first streets, a frame every 4 m.", min=0)
+    ] = 0,
     workers: Annotated[int, option("workers", "Processes that render; 0 for one per core.", min=0)] = 0,
 ) -> None:
     """Render the demo city into DATA_ROOT/demo: streets by day, by night and in fog, with positions and camera poses.
 
     With --viewpoint 5,30, the folders demo/viewpoint/5m_30deg/domain_a/val and so on show each place from 5 m along the
     street, with the camera turned by 30 degrees towards what the place shows.
+
+    With --drive 2, the folders demo/drive/day and so on show what a car sees that drives along the first two streets.
 
     Ctrl-C stops it; the same command resumes. Places, domains, viewpoints and depth maps can be added later.
 
@@ -61,7 +66,16 @@ def demo(
 
     viewpoints = [Viewpoint.parse(text) for text in viewpoint or ()]
     report = make_city(
-        data_root / "demo", places, size, seed, words(domains), workers, viewpoints, depth, words(viewpoint_split)
+        data_root / "demo",
+        places,
+        size,
+        seed,
+        words(domains),
+        workers,
+        viewpoints,
+        depth,
+        words(viewpoint_split),
+        drive,
     )
     typer.echo(
         f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s "

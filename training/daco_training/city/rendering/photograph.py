@@ -51,6 +51,11 @@ class Photograph:
     viewpoint: Viewpoint | None = None
 
     @property
+    def name(self) -> str:
+        """The name of its place."""
+        return self.place.name
+
+    @property
     def pose(self) -> Pose:
         if self.viewpoint is None:
             return photograph_pose(self.seed, self.place, self.domain)

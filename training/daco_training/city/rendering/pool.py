@@ -11,21 +11,32 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from daco_core.errors import DacoError
 from daco_core.files import write_bytes
 from daco_training.city.poses import write_depth
-from daco_training.city.rendering.photograph import Photograph
+
+
+class Taken(Protocol):
+    """What can be rendered: a photograph of a place, or a frame of a drive."""
+
+    def take(self, width: int, height: int) -> np.ndarray:
+        """The picture, 8-bit sRGB (height, width, 3)."""
+
+    def depth(self, width: int, height: int) -> np.ndarray:
+        """Metres along the ray of each pixel (height, width); 0 where mostly sky is seen."""
 
 
 @dataclass(frozen=True)
 class Job:
     """A photograph to render into `file`, and its depth map into `depth_file` where one is wanted."""
 
-    photograph: Photograph
+    photograph: Taken
     file: Path
     depth_file: Path | None
     width: int
