@@ -1,6 +1,6 @@
 """The drives of the demo city: frames in the order of the street, near those of the other domains, and resumable."""
 
-import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,11 @@ def test_a_drive_is_rendered_with_positions_and_resumed(tmp_path: Path) -> None:
     locations = read_locations(folder)
     places = [locations[file.name] for file in files]
     steps = [
-        distance_metres(one.latitude, one.longitude, other.latitude, other.longitude)
-        for one, other in zip(places, places[1:], strict=False)
+        distance_metres(one.latitude, one.longitude, other.latitude, other.longitude) for one, other in pairwise(places)
     ]
     assert steps == pytest.approx(len(steps) * [STEP], abs=0.4)
     before, content = files[3].stat().st_mtime_ns, files[7].read_bytes()
-    os.remove(files[7])
+    files[7].unlink()
     report = make_city(tmp_path, **settings)
     assert report.images_rendered == 1
     assert files[7].read_bytes() == content and files[3].stat().st_mtime_ns == before
