@@ -130,10 +130,11 @@ class _Worker:
         """Starts it, or tries again later where there are no files, processes or memory for it now."""
         try:
             self.start()
-        except OSError as error:
+        except Exception as error:  # also EOFError, where the process that forks was killed: the others must go on
             self._failures += 1
             self._next_start = time.monotonic() + self._pause()
-            log.error("%s cannot be started (%s).", self._name.capitalize(), error.strerror)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+            log.error("%s cannot be started (%s).", self._name.capitalize(), reason)
 
     def _pause(self) -> float:
         return min(LONGEST_PAUSE_SECONDS, 2.0 ** (self._failures - 2)) if self._failures > 1 else 0.0
@@ -191,7 +192,10 @@ class _Worker:
             self.process.kill()
             self.process.join()
         assert self.process.pid is not None
-        metrics.forget_worker(self.process.pid)
+        try:
+            metrics.forget_worker(self.process.pid)
+        except OSError as error:  # the folder of the counts was removed, or its disk fails
+            log.error("What %s had in work still counts in the metrics (%s).", self._name, error.strerror)
         steady = bool(self.summaries) and time.monotonic() - self._started > STEADY_SECONDS
         self._failures = 0 if steady else self._failures + 1
         self._next_start = time.monotonic() + self._pause()

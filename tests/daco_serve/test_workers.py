@@ -97,8 +97,17 @@ def test_an_index_that_workers_cannot_load_is_one_sentence(own_index: Path) -> N
     assert "model.safetensors" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (EOFError("unexpected EOF"), "EOFError('unexpected EOF')"),  # the process that forks was killed
+        (RuntimeError("can't start new thread"), 'RuntimeError("can\'t start new thread")'),
+        (MemoryError(), "MemoryError()"),
+    ],
+)
 def test_a_worker_that_cannot_be_replaced_now_is_tried_again_and_its_pipe_is_closed(
-    caplog: pytest.LogCaptureFixture,
+    fault: Exception, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     attempts: list[int] = []
 
@@ -108,7 +117,7 @@ def test_a_worker_that_cannot_be_replaced_now_is_tried_again_and_its_pipe_is_clo
 
         def start(self) -> None:
             attempts.append(1)
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise fault
 
     context = multiprocessing.get_context("spawn")
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -119,6 +128,32 @@ def test_a_worker_that_cannot_be_replaced_now_is_tried_again_and_its_pipe_is_clo
             worker.look_after()
         assert len(attempts) == 2  # the first at once, the next after a pause
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert "Worker 1 cannot be started (Too many open files)." in caplog.messages
-    with pytest.raises(OSError, match="Too many"):  # while the server starts, it is the reason why it does not
+    assert f"Worker 1 cannot be started ({reason})." in caplog.messages
+    with pytest.raises(type(fault)):  # while the server starts, it is the reason why it does not
         worker.start()
+
+
+def test_a_worker_is_replaced_although_its_counts_cannot_be_removed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(pid: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("daco_serve.operation.metrics.forget_worker", fail)
+    context = multiprocessing.get_context("fork")
+    with socket.socket() as listener:
+        started = mock.Mock(Pipe=context.Pipe, Process=lambda **given: context.Process(target=time.sleep, args=[60]))
+        worker = _Worker(started, ServeSettings(index=("x",)), listener, 1, "x")
+        worker.start()
+        assert worker.process is not None
+        first = worker.process
+        first.kill()
+        first.join()
+        worker._reports.close()
+        worker._reports = mock.Mock(poll=lambda: True, recv=mock.Mock(side_effect=EOFError))
+        worker.look_after()
+        assert worker.process is None and "Input/output error" in caplog.text
+        worker.look_after()
+        assert worker.process is not None and worker.process.pid != first.pid
+        worker.process.kill()
+        worker.process.join()
