@@ -28,7 +28,7 @@ from daco_serve.http.routes import geopose, health, indexes, metrics, query, ref
 from daco_serve.http.tracking.places import Tracks
 from daco_serve.http.uploads.admission import Admission
 from daco_serve.operation.settings import ServeSettings
-from daco_serve.operation.tiles import attribution
+from daco_serve.operation.tiles import TilesFile, attribution, tiles_file
 from daco_serve.operation.tracing import telemetry
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.include_router(track.router)  # whose key the middleware asks for, too; OpenAPI has no word for WebSockets
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/web/settings.json", partial(_page_settings, settings), include_in_schema=False)
+    if (map_file := tiles_file(settings.tiles)) is not None:
+        app.add_api_route("/web/map.pmtiles", partial(_map_tiles, map_file), include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))
     describe_forms(app)
     add_middleware(app, settings)
@@ -92,7 +94,20 @@ async def _page_settings(settings: ServeSettings) -> JSONResponse:
     """What the page needs to know before anybody has shown a key."""
     tiles = settings.tiles
     thanks = attribution(tiles, settings.tiles_attribution) if tiles else None
-    return JSONResponse({"tiles": tiles, "attribution": thanks, "max_upload_bytes": settings.max_upload_bytes})
+    file = tiles_file(tiles)
+    return JSONResponse(
+        {
+            "tiles": None if file else tiles,
+            "tiles_file_zoom": file.most_zoom if file else None,
+            "attribution": thanks,
+            "max_upload_bytes": settings.max_upload_bytes,
+        }
+    )
+
+
+async def _map_tiles(file: TilesFile) -> FileResponse:
+    """The page reads the parts of it that it shows, by byte ranges."""
+    return FileResponse(file.path, media_type="application/octet-stream")
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -110,9 +110,13 @@ class ServeSettings(BaseModel):
         "127.0.0.1", "Addresses and networks of proxies, separated by commas, whose X-Forwarded-For is used."
     )
     tiles: str | None = setting(
-        None, "Tile server for the map of the web page, as https://HOST/{z}/{x}/{y}.png.", "none"
+        None,
+        "Background of the web page's map: a PMTiles file, or a tile server as https://HOST/{z}/{x}/{y}.png.",
+        "none",
     )
-    tiles_attribution: str | None = setting(None, "Attribution of the tiles on the map.", "the host")
+    tiles_attribution: str | None = setting(
+        None, "Attribution of the tiles on the map.", "the host, or OpenStreetMap contributors"
+    )
     log_format: LogFormat = setting("text", "Format of the log on stderr: text or json.")
     log_level: LogLevel = setting("info", "Level of the log: debug, info, warning or error.")
 

@@ -1,25 +1,68 @@
 """Where the page's map gets its background from, and what the content policy must allow for it."""
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 SANE = re.compile("[!-~]+")
 OPENSTREETMAP = "© OpenStreetMap contributors"
+SUFFIX = ".pmtiles"
+NEITHER = "name a tile server as https://tile.example.org/{z}/{x}/{y}.png, or a file of tiles as map.pmtiles"
+HEADER_BYTES = 127
+MAGIC = b"PMTiles\x03"
+VECTOR = 1  # tile type of the format's header, https://github.com/protomaps/PMTiles/blob/main/spec/v3/spec.md
+TYPE_AT, MOST_ZOOM_AT = 99, 101
+
+
+@dataclass(frozen=True)
+class TilesFile:
+    """A file of vector tiles that this server serves itself.
+
+    Args:
+        most_zoom: of its tiles; closer in, these are enlarged.
+    """
+
+    path: Path
+    most_zoom: int
+
+
+def tiles_file(tiles: str | None) -> TilesFile | None:
+    """The file that `--tiles` names; None where it names a tile server, or nothing.
+
+    Raises:
+        ValueError: it is no PMTiles file of vector tiles that can be read.
+    """
+    if not tiles or "://" in tiles or not tiles.endswith(SUFFIX):
+        return None
+    try:
+        with Path(tiles).open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read ({error.strerror})") from error
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
+        raise ValueError("it is not a PMTiles file of version 3")
+    if header[TYPE_AT] != VECTOR:
+        raise ValueError("it holds no vector tiles, but images")
+    return TilesFile(Path(tiles).absolute(), header[MOST_ZOOM_AT])
 
 
 def check_tiles(address: str) -> str:
-    """The address of a tile server as Leaflet takes it, such as `https://tile.example.org/{z}/{x}/{y}.png`.
+    """The address of a tile server as Leaflet takes it, such as `https://tile.example.org/{z}/{x}/{y}.png`; or the path
+    of a PMTiles file.
 
     Raises:
-        ValueError: it is no such address.
+        ValueError: it is neither.
     """
+    if tiles_file(address) is not None:
+        return address
     if not SANE.fullmatch(address):  # urlsplit passes over line breaks, and the content policy must not have them
-        raise ValueError("name a tile server as https://tile.example.org/{z}/{x}/{y}.png")
+        raise ValueError(NEITHER)
     parts = urlsplit(address)
     complete = all(f"{{{name}}}" in address for name in "zxy")
     # what stands in the content policy must be one host and nothing else
     if parts.scheme not in ("http", "https") or not complete or not parts.hostname or _odd(parts.netloc):
-        raise ValueError("name a tile server as https://tile.example.org/{z}/{x}/{y}.png")
+        raise ValueError(NEITHER)
     return address
 
 
@@ -31,7 +74,8 @@ def tile_host(address: str) -> str:
 
 def attribution(address: str, given: str | None) -> str:
     """Whom the map thanks: as given, or who is known to ask for it."""
-    return given or (OPENSTREETMAP if "openstreetmap" in address else urlsplit(address).hostname or "")
+    openstreetmap = tiles_file(address) is not None or "openstreetmap" in address
+    return given or (OPENSTREETMAP if openstreetmap else urlsplit(address).hostname or "")
 
 
 def _odd(host: str) -> bool:

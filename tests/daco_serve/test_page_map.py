@@ -5,7 +5,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from .page_actions import Open, choose, loaded, ready
+import httpx
+import pytest
+
+from daco_core.errors import DacoError
+from daco_serve.http.middleware.headers import PAGE_POLICY
+from daco_serve.operation.settings import load_settings
+
+from .page_actions import Host, Open, choose, loaded, ready
+from .vector_tiles import write_land
 
 BOXES = """all => all.map(one => {
   const { x, y, width, height } = one.getBoundingClientRect();
@@ -21,6 +29,11 @@ LOWEST_DOT = """() => {
     if (data[at + 3] > 100) return [left + x / scale, top + y / scale];
   }
 }"""
+EARTH = {"light": [226, 223, 218], "dark": [31, 31, 31]}  # colours of land in the two flavours of the streets
+COLOUR = """wanted => [...document.querySelectorAll('.leaflet-tile-pane canvas')].some(canvas => {
+  const [red, green, blue] = canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data;
+  return [red, green, blue].join() === wanted.join();
+})"""
 CHANGED = "before => ![before, ''].includes(document.querySelector('.reference b').innerText)"
 
 
@@ -73,3 +86,30 @@ def test_several_answers_are_numbered_on_one_map(open_page: Open, server: str, p
 
 def numbers(page: Any) -> list[str]:
     return sorted(page.locator("#map .other").all_inner_texts())
+
+
+def test_streets_come_from_a_file_on_this_server_and_no_other_host(
+    open_page: Open, host: Host, index: Path, tmp_path: Path
+) -> None:
+    land = write_land(tmp_path / "land.pmtiles", 35.0, 139.0)
+    address = host(index, tiles=str(land))
+    page = open_page(address, color_scheme="light")
+    page.wait_for_function(COLOUR, arg=EARTH["light"])
+    assert page.inner_text(".leaflet-control-attribution") == "© OpenStreetMap contributors"
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(COLOUR, arg=EARTH["dark"])
+    answer = httpx.get(f"{address}/web/map.pmtiles", headers={"Range": "bytes=0-6"})
+    assert (answer.status_code, answer.content) == (206, b"PMTiles")
+    assert httpx.get(address).headers["content-security-policy"] == PAGE_POLICY
+
+
+def test_a_file_that_holds_no_vector_tiles_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.pmtiles").write_text("streets")
+    write_land(tmp_path / "images.pmtiles", 35.0, 139.0, tile_type=2)
+    for name, reason in (
+        ("absent.pmtiles", "No such file"),
+        ("text.pmtiles", "not a PMTiles file"),
+        ("images.pmtiles", "images"),
+    ):
+        with pytest.raises(DacoError, match=f"--tiles .*{reason}"):
+            load_settings({"index": "x", "tiles": str(tmp_path / name)})

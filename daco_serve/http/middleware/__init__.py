@@ -13,6 +13,7 @@ from daco_serve.http.middleware.rates import Rates, limits_of, storage_of
 from daco_serve.http.middleware.semantics import Semantics
 from daco_serve.operation.keys import key_ring
 from daco_serve.operation.settings import ServeSettings
+from daco_serve.operation.tiles import tiles_file
 
 
 def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
@@ -39,6 +40,8 @@ def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     app.add_middleware(Semantics)
-    app.add_middleware(Headers, tiles=settings.tiles, shared=bool(settings.cors_origins))
+    app.add_middleware(
+        Headers, tiles=None if tiles_file(settings.tiles) else settings.tiles, shared=bool(settings.cors_origins)
+    )
     app.add_middleware(Observe)
     app.add_middleware(Forwarded, trusted=settings.trusted_proxies)
