@@ -167,7 +167,7 @@ export class PlaceMap {
 
   fit(points, maxZoom) {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (points.length) this.map.fitBounds(points.map(at), { padding: [36, 36], maxZoom, animate: !still && this.shown !== null });
+    if (points.length) this.map.fitBounds(points.map(at), { padding: [68, 44], maxZoom, animate: !still && this.shown !== null });
   }
 }
 

@@ -25,7 +25,7 @@ export function drawRegions(figure, image, cells, side) {
     patch.setAttribute("height", high);
     patch.setAttribute("rx", Math.min(wide, high) / 6);
     patch.setAttribute("fill", tint(cell));
-    patch.setAttribute("fill-opacity", 0.2 + 0.4 * cell.strength);
+    patch.setAttribute("fill-opacity", 0.15 + 0.3 * cell.strength);
     patch.setAttribute("stroke", tint(cell));
     svg.append(patch);
   }
