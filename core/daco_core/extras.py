@@ -32,6 +32,7 @@ EXTRAS = {
     "pythonjsonlogger": "cpu",
     "pi_heif": "heif",
     "ray": "ray",
+    "rosbags": "robots",
     "safetensors": "train",
     "starlette": "cpu",
     "timm": "train",

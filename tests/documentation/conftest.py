@@ -15,7 +15,7 @@ from PIL import Image
 
 from daco_core.photographs.locations import PhotoLocation, write_locations
 
-from ..recording_files import sphere_metadata, street, write_gpx, write_video
+from ..recording_files import BagContents, sphere_metadata, street, write_bag, write_gpx, write_video
 from .script import PRELUDE
 
 PLACES = 24
@@ -54,6 +54,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.effect_noise((240, 120), 90).convert("RGB").save(
         folder / "panoramas" / "one.jpg", xmp=sphere_metadata(PoseHeadingDegrees="90")
     )
+    (bag,) = write_bag(folder / "bag", BagContents(satellites=["/gps/fix"])).glob("*.mcap")
+    bag.rename(folder / "drive.mcap")
     write_video(folder / "ride.mp4", street(80))
     write_gpx(folder / "ride.gpx", 20)
     for name, number in (("night.jpg", 3), ("one.jpg", 1), ("two.jpg", 2)):

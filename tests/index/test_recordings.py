@@ -13,7 +13,7 @@ from daco_index.generations.verify import verify_index
 from daco_index.references.changes import SourceOptions
 from daco_index.search.bundle import Bundle
 
-from ..recording_files import street, write_gpx, write_video
+from ..recording_files import BagContents, street, write_bag, write_gpx, write_video
 from .conftest import Command
 
 pytest.importorskip("av")
@@ -64,6 +64,17 @@ def test_later_commands_go_on_from_the_frames(ride: Path, encoder_folder: Path, 
     entries = Bundle.open(out).catalog.all()
     Path(entries[1].path).unlink()  # such as one that shows a face
     assert update_index(out, quiet).removed == 1
+
+
+def test_the_recording_of_a_robot_is_a_source_too(encoder_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rosbags")
+    out, quiet = tmp_path / "index", BuildOptions(progress=False)
+    bag = write_bag(tmp_path / "hall", BagContents(odometry=["/odom"]))
+    report = build_index(str(bag), str(encoder_folder), out, quiet)
+    assert report.extraction is not None and report.extraction.kept == 20 and not report.other_files
+    entries = Bundle.open(out).catalog.all()
+    assert {entry.frame for entry in entries} == {"hall/odom"} and entries[3].x == pytest.approx(3.0, abs=0.01)
+    assert not update_index(out, quiet).published
 
 
 def test_what_is_no_recording_or_no_folder_of_an_index_is_refused_before_anything_is_written(

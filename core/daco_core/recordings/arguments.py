@@ -11,7 +11,7 @@ Track = Annotated[
     Path | None,
     typer.Option(
         "--track",
-        help="GPX file with the way of a video, or of photographs whose EXIF has times: it gives positions.",
+        help="GPX file with the way of a recording, or of photographs whose EXIF has times: it gives positions.",
     ),
 ]
 Every = Annotated[
@@ -19,7 +19,7 @@ Every = Annotated[
     typer.Option(
         "--every",
         help="What lies between two frames of a recording: metres such as 5m, or seconds such as 0.5s.",
-        show_default="5m with positions, else 1s",
+        show_default="5m; 1m in a robot's own frame; 1s without positions",
     ),
 ]
 Start = Annotated[
@@ -37,4 +37,16 @@ Offset = Annotated[
 CameraYaw = Annotated[
     float,
     option("camera_yaw", "Degrees that the camera looks to the right of the direction of travel; 180 for backwards."),
+]
+ImageTopic = Annotated[
+    str | None,
+    option("image_topic", "Topic of the images in a robot's recording.", show_default="the only one"),
+]
+PositionTopic = Annotated[
+    str | None,
+    option(
+        "position_topic",
+        "Topic of the positions in a robot's recording.",
+        show_default="the only NavSatFix, else Odometry or pose",
+    ),
 ]

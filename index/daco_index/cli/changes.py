@@ -14,7 +14,7 @@ from daco_core.console import Trust, new_app
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
 from daco_core.photographs.formats import left_out_sentence
-from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
+from daco_core.recordings.arguments import CameraYaw, Every, ImageTopic, Offset, PositionTopic, Start, Track
 from daco_index.cli.options import (
     KEEP,
     BatchSize,
@@ -64,6 +64,8 @@ def add(
     start: Start = None,
     offset: Offset = "0",
     camera_yaw: CameraYaw = 0.0,
+    image_topic: ImageTopic = None,
+    position_topic: PositionTopic = None,
     panorama: PanoramaOption = None,
     panorama_views: PanoramaViews = 8,
     positions: Positions = None,
@@ -76,9 +78,11 @@ def add(
     Example: daco-index add maps/demo-day photographs/north
     """
     with saying_what_is_left(index):
+        from daco_core.recordings.recording import parse_options
         from daco_index.embedding.options import EmbeddingOptions
         from daco_index.generations.change import add_photographs
 
+        recording = parse_options(track, every, start, offset, camera_yaw, image_topic, position_topic)
         report = add_photographs(
             index,
             source,
@@ -86,7 +90,7 @@ def add(
             split.value,
             EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
             keep,
-            parse_source(track, every, start, offset, camera_yaw, panorama, panorama_views, positions, up, scale),
+            parse_source(recording, panorama, panorama_views, positions, up, scale),
         )
     warn_of_panoramas(report, panorama)
     _print(index, report, as_json)

@@ -12,7 +12,7 @@ from rich.table import Table
 from daco_core.console import Trust, new_app, option, run
 from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
-from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
+from daco_core.recordings.arguments import CameraYaw, Every, ImageTopic, Offset, PositionTopic, Start, Track
 from daco_index.cli import changes as change_cli
 from daco_index.cli import encoders as encoders_cli
 from daco_index.cli import export as export_cli
@@ -128,6 +128,8 @@ def build(
     start: Start = None,
     offset: Offset = "0",
     camera_yaw: CameraYaw = 0.0,
+    image_topic: ImageTopic = None,
+    position_topic: PositionTopic = None,
     panorama: PanoramaOption = None,
     panorama_views: PanoramaViews = 8,
     positions: Positions = None,
@@ -150,13 +152,12 @@ def build(
 
     Example: daco-index build demo/day --encoder result/demo_daco --out maps/demo-day
     """
-    source_options = parse_source(
-        track, every, start, offset, camera_yaw, panorama, panorama_views, positions, up, scale
-    )
     searched = SearchOptions(recall, None if memory is None else parse_size(memory), factory, gpu.value)
     with saying_what_is_left(out):
+        from daco_core.recordings.recording import parse_options
         from daco_index.build import BuildOptions, build_index
 
+        recording = parse_options(track, every, start, offset, camera_yaw, image_topic, position_topic)
         options = BuildOptions(
             batch_size=batch_size,
             device=device,
@@ -171,7 +172,7 @@ def build(
             keep=keep,
             search=searched,
             store=store,
-            source=source_options,
+            source=parse_source(recording, panorama, panorama_views, positions, up, scale),
             samples=samples,
         )
         report = build_index(source, encoder, out, options)

@@ -42,8 +42,8 @@ Source = Annotated[
     str,
     typer.Argument(
         help="The photographs: NAME/domain of a data set below the data root (tokyo/day, demo/domain_a); or any"
-        " folder, taken with the folders in it; or a video, of which frames are extracted; or an address such as"
-        " s3://BUCKET/FOLDER, which takes fsspec's package for it (s3fs, gcsfs, ...)."
+        " folder, taken with the folders in it; or a video, or a robot's recording (ROS bag, MCAP), of which frames are"
+        " extracted; or an address such as s3://BUCKET/FOLDER, which takes fsspec's package for it (s3fs, gcsfs, ...)."
     ),
 ]
 DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]

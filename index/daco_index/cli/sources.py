@@ -11,6 +11,7 @@ from daco_core.console import option
 from daco_core.foreign_text import printable
 
 if TYPE_CHECKING:
+    from daco_core.recordings.recording import RecordingOptions
     from daco_index.build import BuildReport
     from daco_index.references.changes import SourceOptions
 
@@ -54,25 +55,20 @@ Scale = Annotated[float, option("scale", "Metres in a unit of the reconstruction
 
 
 def parse_source(
-    track: Path | None,
-    every: str | None,
-    start: str | None,
-    offset: str,
-    camera_yaw: float,
+    recording: "RecordingOptions",
     panorama: bool | None,
     panorama_views: int,
     positions: Path | None,
     up: UpName,
     scale: float,
 ) -> "SourceOptions":
-    """The options of a source as a command line has them. Raises UsageError."""
-    from daco_core.recordings.recording import parse_options
+    """The options of a source as a command line has them."""
     from daco_index.references.changes import SourceOptions
     from daco_index.references.panoramas import PanoramaOptions
     from daco_index.references.reconstruction import ReconstructionOptions
 
     return SourceOptions(
-        recording=parse_options(track, every, start, offset, camera_yaw),
+        recording=recording,
         panoramas=PanoramaOptions("marked" if panorama is None else "shaped" if panorama else "none", panorama_views),
         reconstruction=ReconstructionOptions(None if positions is None else str(positions), up.value, scale),
     )

@@ -21,8 +21,8 @@ def photographs_of(source: str, index: Path, options: RecordingOptions, progress
         by_time = RecordingOptions(track=options.track, offset=options.offset, camera_yaw=options.camera_yaw)
         if options != (RecordingOptions() if options.track is None else by_time):
             raise UsageError(
-                f"{source} is not a recording: leave --every and --start out, and without --track also --offset and"
-                " --camera-yaw."
+                f"{source} is not a recording: leave --every, --start, --image-topic and --position-topic out, and"
+                " without --track also --offset and --camera-yaw."
             )
         return None
     check_folder(index)

@@ -9,7 +9,7 @@ import typer
 
 from daco_core.console import new_app, option, run, words
 from daco_core.photographs.layout import DataSet
-from daco_core.recordings.arguments import CameraYaw, Every, Offset, Start, Track
+from daco_core.recordings.arguments import CameraYaw, Every, ImageTopic, Offset, PositionTopic, Start, Track
 from daco_training.cli import prepare as prepare_cli
 from daco_training.cli.prepare import DataRoot
 
@@ -171,16 +171,18 @@ def adopt(
 
 @app.command()
 def frames(
-    recording: Annotated[Path, typer.Argument(help="A video.")],
+    recording: Annotated[Path, typer.Argument(help="A video; or a ROS bag or MCAP file of a robot.")],
     out: Annotated[Path, option("out", "Folder for the photographs; one of its own.")],
     track: Track = None,
     every: Every = None,
     start: Start = None,
     offset: Offset = "0",
     camera_yaw: CameraYaw = 0.0,
+    image_topic: ImageTopic = None,
+    position_topic: PositionTopic = None,
     as_json: AsJson = False,
 ) -> None:
-    """Extract frames of a recording as photographs, with their positions in locations.csv if there is a track.
+    """Extract frames of a recording as photographs, with their positions in locations.csv if they are known.
 
     Blurred frames are left out. Ctrl-C stops it; the same command resumes. daco-index build takes recordings, too.
 
@@ -188,7 +190,8 @@ def frames(
     """
     from daco_core.recordings.recording import extract_recording, parse_options
 
-    extraction = extract_recording(recording, out, parse_options(track, every, start, offset, camera_yaw))
+    options = parse_options(track, every, start, offset, camera_yaw, image_topic, position_topic)
+    extraction = extract_recording(recording, out, options)
     typer.echo(json.dumps(asdict(extraction), indent=2, default=str) if as_json else extraction)
 
 

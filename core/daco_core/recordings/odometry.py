@@ -1,0 +1,101 @@
+"""Where a robot was in a frame of its own, from its odometry."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daco_core.errors import UsageError
+from daco_core.photographs.locations import PhotoLocation
+from daco_core.recordings.extraction import Waypoint
+
+STILL_METRES = 0.1  # estimates of a robot at rest wander by less
+GAP_SECONDS = 5.0  # nothing is interpolated over a longer silence, unless the robot is where it was before it
+GAP_METRES = 0.5
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One pose of a robot.
+
+    Args:
+        time: seconds.
+        x, y, z: metres, z upwards.
+        heading: degrees clockwise from the y axis.
+    """
+
+    time: float
+    x: float
+    y: float
+    z: float
+    heading: float
+
+
+def heading_of(x: float, y: float, z: float, w: float) -> float:
+    """The heading of a robot (x forwards, y to its left: REP 103) whose orientation is a quaternion."""
+    east, north = 1 - 2 * (y * y + z * z), 2 * (x * y + w * z)
+    return round(math.degrees(math.atan2(east, north)), 9) % 360
+
+
+class Odometry:
+    """The poses of a robot, in the order of their times.
+
+    Args:
+        frame: name of the frame that they are in.
+
+    Raises:
+        UsageError: there are fewer than two with different times.
+    """
+
+    def __init__(self, poses: Sequence[Pose], frame: str) -> None:
+        by_time: dict[float, Pose] = {}
+        for pose in poses:
+            by_time.setdefault(pose.time, pose)
+        ordered = [by_time[time] for time in sorted(by_time)]
+        if len(ordered) < 2:
+            raise UsageError("Its odometry has fewer than two poses with different times.")
+        self._frame = frame
+        self._times = np.array([pose.time for pose in ordered])
+        self._places = np.array([(pose.x, pose.y, pose.z) for pose in ordered])
+        self._headings = np.unwrap([pose.heading for pose in ordered], period=360)
+        self._distances = np.zeros(len(ordered))
+        last = 0
+        for number in range(1, len(ordered)):
+            moved = self._apart(last, number)
+            self._distances[number] = self._distances[number - 1]
+            if moved >= STILL_METRES:
+                self._distances[number] = self._distances[last] + moved
+                last = number
+
+    @property
+    def start(self) -> float:
+        """The time of its first pose."""
+        return float(self._times[0])
+
+    @property
+    def end(self) -> float:
+        """The time of its last pose."""
+        return float(self._times[-1])
+
+    def at(self, time: float, camera_yaw: float = 0.0) -> Waypoint | None:
+        """Where it was at a time; None before its start, after its end and in a gap.
+
+        Args:
+            camera_yaw: degrees that the camera looks to the right of the robot's front.
+        """
+        if not self.start <= time <= self.end or self._is_gap(time):
+            return None
+        x, y, z = (float(np.interp(time, self._times, column)) for column in self._places.T)
+        heading = (float(np.interp(time, self._times, self._headings)) + camera_yaw) % 360
+        location = PhotoLocation(None, None, heading, x=x, y=y, z=z, frame=self._frame)
+        return Waypoint(location, float(np.interp(time, self._times, self._distances)))
+
+    def _is_gap(self, time: float) -> bool:
+        after = int(np.searchsorted(self._times, time))
+        if self._times[after] == time or self._times[after] - self._times[after - 1] <= GAP_SECONDS:
+            return False
+        return self._apart(after - 1, after) > GAP_METRES
+
+    def _apart(self, one: int, other: int) -> float:
+        return float(np.linalg.norm(self._places[other] - self._places[one]))
