@@ -1,4 +1,4 @@
-"""docs/guide/camera-poses.md as its reader follows it: a city is rendered, and poses are compared with the true ones."""
+"""docs/guide/camera-poses.md as its reader follows it: poses in a rendered city are compared with the true ones."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_the_pairs_of_an_index_lead_to_the_true_camera_poses(shell: Shell, tmp_p
     pytest.importorskip("mitsuba")
     pytest.importorskip("pycolmap")
     shown = sorted((block for kind in ("sh", "python") for block in blocks(kind) if block.tried_by == OURS), key=_line)
-    assert [block.language for block in shown] == ["sh", "sh", "python"]
+    assert [block.language for block in shown] == ["sh", "python", "sh", "python"]
     script = "\n".join(
         f"python - <<'END'\n{block.text}\nEND" if block.language == "python" else block.text for block in shown
     )
