@@ -111,20 +111,25 @@ def test_a_disk_that_hangs_or_fails_stops_neither_queries_nor_the_server(
 ) -> None:
     content = (photographs / "3.png").read_bytes()
     hangs = threading.Event()
+    failing = {
+        5: errno.EIO,
+        4: errno.EMFILE,
+    }  # a disk that fails, and no descriptors left: neither is a photograph gone
     read = files_module._matching_content
 
     def read_slowly(entry: Entry) -> bytes:
-        if entry.id == 5:
-            raise OSError(errno.EIO, "Input/output error")
+        if entry.id in failing:
+            raise OSError(failing[entry.id], os.strerror(failing[entry.id]))
         hangs.wait(30)
         return read(entry)
 
     monkeypatch.setattr(files_module, "_matching_content", read_slowly)
     monkeypatch.setattr(files_module, "SECONDS", 0.3)
     with hosted(index) as address:
-        refused(httpx.get(f"{address}/v1/references/5/image"), 503, "reference_away")
+        for number in failing:
+            refused(httpx.get(f"{address}/v1/references/{number}/image"), 503, "reference_away")
         with ThreadPoolExecutor(12) as pool:
-            asked = [pool.submit(httpx.get, f"{address}/v1/references/{n % 5}/image?width=50") for n in range(12)]
+            asked = [pool.submit(httpx.get, f"{address}/v1/references/{n % 4}/image?width=50") for n in range(12)]
             for future in asked:
                 refused(future.result(), 503, "reference_away")
         assert httpx.get(f"{address}/healthz", timeout=2).status_code == 200

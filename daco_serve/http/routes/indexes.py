@@ -23,6 +23,7 @@ from daco_serve.http.schemas import (
 from daco_serve.operation.settings import ServeSettings
 
 MOST_POSITIONS = 4000
+NOT_TO_BE_HAD = ("unknown_index", "not_ready", "index_unavailable")
 
 router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
@@ -38,14 +39,14 @@ async def list_indexes(service: ServiceOf) -> IndexesAnswer:
     )
 
 
-@router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented("unknown_index"))
+@router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented(*NOT_TO_BE_HAD))
 def index_coverage(name: str, service: ServiceOf) -> CoverageAnswer:
     """Positions of the reference photographs, thinned to some thousands: enough to draw the map's streets."""
     located = service.choose(name).bundle.catalog.positions(MOST_POSITIONS)
     return CoverageAnswer(positions=[[*place] for _, *place in located], ids=[id for id, *_ in located])
 
 
-@router.get("/{name}/samples", summary="Photographs to try an index with", responses=documented("unknown_index"))
+@router.get("/{name}/samples", summary="Photographs to try an index with", responses=documented(*NOT_TO_BE_HAD))
 def index_samples(name: str, service: ServiceOf) -> SamplesAnswer:
     """Those that the index was built with (`daco-index build --samples`); often none."""
     live = service.choose(name)
@@ -60,7 +61,7 @@ def index_samples(name: str, service: ServiceOf) -> SamplesAnswer:
     "/{name}/samples/{number}",
     summary="A photograph to try an index with",
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}, **documented("unknown_index", "not_found")},
+    responses={200: {"content": {"image/jpeg": {}}}, **documented(*NOT_TO_BE_HAD, "not_found")},
 )
 def index_sample(name: str, number: int, service: ServiceOf) -> Response:
     """The photograph, as a JPEG."""

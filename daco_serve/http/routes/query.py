@@ -157,6 +157,7 @@ async def query(
         "bad_prior",
         *FULL,
         "not_ready",
+        "index_unavailable",
     ),
     openapi_extra={"requestBody": BATCH_BODY},
 )

@@ -25,7 +25,7 @@ IMAGE_ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/{id}",
     summary="A reference photograph's place and position",
-    responses=documented("unknown_reference", "unknown_index"),
+    responses=documented("unknown_reference", "unknown_index", "not_ready", "index_unavailable"),
 )
 def reference(id: int, service: ServiceOf, index: IndexName = None) -> ReferenceAnswer:
     """What the index knows of the photograph."""
@@ -48,7 +48,15 @@ def reference(id: int, service: ServiceOf, index: IndexName = None) -> Reference
     response_class=Response,
     responses={
         **IMAGE_ANSWERS,
-        **documented("unknown_reference", "unknown_index", "reference_gone", "reference_away", "invalid_request"),
+        **documented(
+            "unknown_reference",
+            "unknown_index",
+            "reference_gone",
+            "reference_away",
+            "invalid_request",
+            "not_ready",
+            "index_unavailable",
+        ),
     },
 )
 async def reference_image(
