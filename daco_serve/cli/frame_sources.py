@@ -8,8 +8,7 @@ from pathlib import Path
 from daco_core.errors import NotFound
 from daco_core.photographs.images import list_images_below
 from daco_core.photographs.natural_order import natural_key
-from daco_core.recordings.recording import is_recording
-from daco_core.recordings.video import Video
+from daco_core.recordings.video import Video, is_video
 
 SIDE = 1024  # pixels of the longer side of a video's frame as it is sent: encoders look at less
 QUALITY = 90
@@ -50,14 +49,16 @@ class FrameSource:
         """Packets and frames of a video that could not be decoded, once all were read."""
         self.count: int | None = None
         """How many frames there are; about, for a video, and None where its file does not say."""
-        self.is_video = is_recording(path)
+        self.is_video = is_video(path)
         if self.is_video:
             with Video(path) as video:
                 if video.duration is not None:
                     self.count = int(video.duration / seconds) + 1
         else:
             if not path.is_dir():
-                raise NotFound(f"{path} is not a folder of frames, and not a video.")
+                raise NotFound(
+                    f"{path} is not a folder of frames, and not a video: daco-data frames extracts those of a ROS bag."
+                )
             self._files = sorted(list_images_below(path), key=lambda file: natural_key(str(file.relative_to(path))))
             if not self._files:
                 raise NotFound(f"{path} holds no photographs.")

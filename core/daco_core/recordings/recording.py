@@ -19,8 +19,7 @@ from daco_core.recordings.extraction import (
     file_state,
     fingerprint,
 )
-from daco_core.recordings.video import SUFFIXES as VIDEO_SUFFIXES
-from daco_core.recordings.video import Video
+from daco_core.recordings.video import Video, is_video
 
 BY_DISTANCE = Interval(5.0, "m")  # of a recording with positions on the earth
 BY_SHORT_DISTANCE = Interval(1.0, "m")  # of one with positions in a frame of its own, as indoors
@@ -67,7 +66,7 @@ def parse_options(
 
 def is_recording(path: Path) -> bool:
     """Whether a path is a recording, by its name; of a folder, by what is in it."""
-    return is_bag(path) or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES)
+    return is_bag(path) or is_video(path)
 
 
 def extract_recording(

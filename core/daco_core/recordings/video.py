@@ -58,6 +58,11 @@ class VideoFrame:
         return grey
 
 
+def is_video(path: Path) -> bool:
+    """Whether a path is a video, by its suffix."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
 class Video:
     """A video file that is open for reading; use it as a context.
 
