@@ -60,8 +60,11 @@ class BagFrame:
 def is_bag(path: Path) -> bool:
     """Whether a path is a bag: a file by its suffix, a folder by its metadata."""
     if path.is_dir():
-        metadata = path / METADATA
-        return metadata.is_file() and METADATA_MARK in metadata.read_bytes()[:4096]
+        try:
+            with (path / METADATA).open("rb") as file:
+                return METADATA_MARK in file.read(4096)
+        except OSError:
+            return False
     return path.is_file() and path.suffix.lower() in SUFFIXES
 
 
