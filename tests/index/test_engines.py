@@ -70,7 +70,7 @@ def test_an_encoder_without_a_grid_of_one_shape_has_no_local_descriptors(pooling
     assert embedding.local is None and embedding.descriptors.shape == (1, engine.dimension)
 
 
-@pytest.mark.parametrize("pooling", ["gem", "grid"])
+@pytest.mark.parametrize("pooling", ["gem", "grid", "place"])
 def test_less_than_fp32_leaves_pooling_and_norm_exact(pooling: str) -> None:
     one = encoder("test_resnet", pooling, resize="square")
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -84,7 +84,7 @@ def test_less_than_fp32_leaves_pooling_and_norm_exact(pooling: str) -> None:
             np.testing.assert_allclose(got[number], level, atol=1e-3)
         outputs = rest([level.numpy() for level in maps])
         np.testing.assert_allclose(outputs["descriptor"], one(torch.from_numpy(image)), atol=1e-5)
-        if pooling == "grid":
+        if pooling != "gem":
             np.testing.assert_allclose(outputs["local"], one.pooling.local(maps), atol=1e-5)
 
 
@@ -201,6 +201,7 @@ def test_what_has_no_form_in_onnx_falls_back_to_pytorch_with_a_warning(
         ("test_vit", "avg", "shorter"),
         ("test_vit", "gem", "square"),
         ("mobilenetv3_small_050", "grid", "square"),
+        ("test_resnet", "place", "square"),
     ],
 )
 def test_openvino_and_pytorch_agree_for_every_pooling_and_family(backbone: str, pooling: str, resize: str) -> None:

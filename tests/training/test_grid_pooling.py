@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch.nn import functional
 
 from daco_core.encoder.config import EncoderConfig
 from daco_core.errors import DacoError
 from daco_training.encoder.encoder import Encoder
-from daco_training.encoder.pooling import GridPooling
+from daco_training.encoder.pooling import GridPooling, PlacePooling
 from daco_training.encoder.whitening import whiten
 
 BACKBONE = "test_resnet"
@@ -80,6 +81,36 @@ def test_an_encoder_keeps_the_lengths_of_its_rows_and_one_from_before_there_were
     other.pooling.favour_the_middle()
     other.load_state_dict(encoder.state_dict())  # as a run that is resumed
     assert torch.equal(other(image), encoder(image))
+
+
+def test_beside_the_grid_there_is_what_the_whole_picture_shows_which_stays_when_the_picture_shifts() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig(BACKBONE, "place", 64, "square")).eval()
+    assert isinstance(encoder.pooling, PlacePooling)
+    image = torch.zeros(1, 3, 64, 64)
+    image[..., 16:48, 8:24] = torch.rand(3, 32, 16)
+    with torch.inference_mode():
+        features = [encoder.features(view) for view in (image, image.roll(32, dims=-1))]
+    cells = encoder.pooling.dimension - encoder.pooling.whole_width
+    (grid, moved_grid), (whole, moved_whole) = ([part[:, of] for part in features] for of in (
+        slice(None, cells), slice(cells, None)))  # fmt: skip
+    assert encoder.dimension == features[0].shape[1] == cells + 512
+    assert grid.norm().item() == pytest.approx(1, abs=1e-5)
+    assert whole.norm().item() == pytest.approx(encoder.pooling.share, abs=1e-5)
+    same_grid, same_whole = (functional.cosine_similarity(*pair).item() for pair in (
+        (grid, moved_grid), (whole, moved_whole)))  # fmt: skip
+    assert same_whole > same_grid + 0.02
+
+
+def test_whitening_sets_the_map_of_the_whole_picture_too(photographs: list[Path]) -> None:
+    encoder = Encoder(EncoderConfig(BACKBONE, "place", 64, "square")).eval()
+    images = torch.stack([encoder.prepare(Image.open(file).convert("RGB")) for file in photographs])
+    whiten(encoder, photographs)
+    assert isinstance(encoder.pooling, PlacePooling)
+    with torch.inference_mode():
+        rows = encoder.pooling.whole(encoder.pooling.means(encoder.feature_maps(images))).double()
+    assert rows.mean(0).norm() < 1e-3 * rows.norm(dim=1).mean()
+    assert torch.corrcoef(rows[:, :8].mT).fill_diagonal_(0).abs().max() < 0.01
 
 
 def test_layers_that_the_grid_does_not_use_are_not_kept() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from daco_core.encoder.config import EncoderConfig
 from daco_training.encoder.encoder import Encoder
-from daco_training.loop.network import ContrastiveNetwork
+from daco_training.loop.network import FEATURES, ContrastiveNetwork
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -19,7 +19,7 @@ def test_views_that_pass_together_have_their_own_statistics(backbone: str, froze
     together = copy.deepcopy(single)
     together.pass_together(rows=4)
     views = [strength * torch.randn(4, 3, 64, 64, dtype=torch.double) + strength for strength in (1, 2, 3)]
-    outputs = [network(*views, with_features=True) for network in (single, together)]
+    outputs = [network(*views, beside=FEATURES) for network in (single, together)]
     for one, other in zip(*outputs, strict=True):
         torch.testing.assert_close(one, other)
     weights = [torch.randn_like(output) for output in outputs[0]]

@@ -23,7 +23,7 @@ def views_of(places: Path, seed: int = 0, memory_share: float = 0.1, workers: in
 
 
 def one(views: TrainingViews, epoch: int, index: int) -> list[Tensor]:
-    drawn, _ = views.draw([(epoch, index)])
+    drawn, *_ = views.draw([(epoch, index)])
     return drawn
 
 
@@ -35,7 +35,7 @@ def test_views_are_the_same_whoever_reads_the_photographs_and_whether_they_are_k
     alone = list(views_of(places).stream(batches))
     helped = list(views_of(places, memory_share=memory_share, workers=workers).stream(batches))
     assert len(alone) == 4
-    for (drawn, index), (other_views, other_index) in zip(alone, helped, strict=True):
+    for (drawn, index, _), (other_views, other_index, _) in zip(alone, helped, strict=True):
         assert [view.shape for view in drawn] == [(8, 3, 32, 32)] * 4
         torch.testing.assert_close(drawn, other_views, rtol=0, atol=0)
         torch.testing.assert_close(index, other_index)
@@ -43,7 +43,7 @@ def test_views_are_the_same_whoever_reads_the_photographs_and_whether_they_are_k
 
 def test_a_view_does_not_depend_on_the_batch_it_is_in(places: Path) -> None:
     views = views_of(places)
-    together, _ = views.draw([(0, index) for index in range(6)])
+    together, *_ = views.draw([(0, index) for index in range(6)])
     for index in range(6):
         alone = one(views, 0, index)
         torch.testing.assert_close([view[0] for view in alone], [view[index] for view in together], rtol=0, atol=0)

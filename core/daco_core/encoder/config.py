@@ -59,7 +59,7 @@ class EncoderConfig:
     @property
     def local_grid(self) -> tuple[int, int] | None:
         """Rows and columns of the local descriptors; None where the pooling has none, or shapes of images differ."""
-        if self.pooling != "grid" or self.resize != "square":
+        if self.pooling not in ("grid", "place") or self.resize != "square":
             return None
         side = math.ceil(self.image_size / LOCAL_STRIDE)
         return side, side

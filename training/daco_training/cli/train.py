@@ -92,6 +92,17 @@ def train(
     ranks: Annotated[str, option("ranks", "Values of k for R@k.")] = "1,2,4,8",
     save_root: Annotated[Path, option("save_root", "Folder for encoders, results and logs.")] = Path("result"),
     lamda: Annotated[float, option("lamda", "daco: weight of the cross-domain terms of the loss.")] = 0.8,
+    dense: Annotated[
+        float,
+        option("dense", "daco: weight of the loss over cells, for grid and place pooling (not in the paper)."),
+    ] = 0.0,
+    move: Annotated[
+        float,
+        option(
+            "move",
+            "Share of the views that move the camera: turned, zoomed, a step aside or ahead (not in the paper).",
+        ),
+    ] = 0.0,
     negs: Annotated[int, option("negs", "moco: length of the queue; npid: number of negatives.")] = 4096,
     mask_copies: Annotated[
         bool,
@@ -115,7 +126,11 @@ def train(
     ] = None,
     pooling: Annotated[
         str | None,
-        option("pooling", "avg, gem, or grid, which keeps the layout of the image.", show_default="avg; modern grid"),
+        option(
+            "pooling",
+            "avg, gem, grid, which keeps the layout of the image, or place, which adds what the whole image shows.",
+            show_default="avg; modern grid",
+        ),
     ] = None,
     resize: Annotated[
         str | None,
@@ -140,6 +155,10 @@ def train(
     tail_lr: Annotated[
         float, option("tail_lr", "Learning rate of a frozen backbone's last stage; 0 keeps it frozen.")
     ] = 0.0,
+    tail_stages: Annotated[
+        int,
+        option("tail_stages", "Number of last stages that --tail_lr trains; 2 include the map that --dense uses."),
+    ] = 1,
     precision: Annotated[
         str | None,
         option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.", show_default="fp32; modern auto"),
@@ -187,6 +206,8 @@ def train(
         ranks=whole_numbers(ranks, "--ranks"),
         save_root=save_root,
         lamda=lamda,
+        dense=dense,
+        move=move,
         negs=negs,
         mask_copies=mask_copies,
         momentum=momentum,
@@ -197,6 +218,7 @@ def train(
         pretrained=pretrained,
         lr=lr,
         tail_lr=tail_lr,
+        tail_stages=tail_stages,
         precision=precision,
         compile=compile,
         nodes=nodes,

@@ -71,18 +71,18 @@ def feature_maps(backbone: nn.Module, images: Tensor, levels: int = 1) -> list[T
     return [features]
 
 
-def last_stage(backbone: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a backbone's last stage, which computes its last map from the one before.
+def last_stages(backbone: nn.Module, count: int = 1) -> list[nn.Parameter]:
+    """The parameters of a backbone's last stages: of one, those that compute its last map from the one before.
 
     Raises:
-        UsageError: timm does not name its stages.
+        UsageError: timm does not name its stages, or there are not so many.
     """
     stages = list(getattr(backbone, "feature_info", []))
-    before = f"{stages[-2]['module']}." if len(stages) > 1 else None
+    before = f"{stages[-1 - count]['module']}." if len(stages) > count else None
     named = list(backbone.named_parameters())
     rows = [row for row, (name, _) in enumerate(named) if before and name.startswith(before)]
     if not rows:
-        raise UsageError("This backbone has no named stages: train all of it, or freeze it.")
+        raise UsageError(f"This backbone has no {count} named stages after others: train all of it, or freeze it.")
     return [parameter for _, parameter in named[rows[-1] + 1 :]]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from daco_core.encoder.weights import fingerprint
 from daco_core.errors import DacoError, DamagedEncoder, UsageError
 from daco_core.files import replace_folder
 from daco_training.encoder.backbones import create_backbone, drop_unused, feature_maps
-from daco_training.encoder.pooling import create_pooling
+from daco_training.encoder.pooling import GridPooling, create_pooling
 from daco_training.encoder.torchhub import HubBackbone
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,16 @@ class Encoder(nn.Module):
         """Pooled features before the L2 norm, what a projection head takes: (n, 3, h, w) to (n, dimension)."""
         pooled: Tensor = self.pooling(self.feature_maps(images))
         return pooled
+
+    def local(self, maps: Sequence[Tensor]) -> Tensor:
+        """Local descriptors from the maps of `feature_maps`, row by row: (n, cells, width), of length 1.
+
+        Raises:
+            UsageError: the pooling has none.
+        """
+        if not isinstance(self.pooling, GridPooling):
+            raise UsageError("Local descriptors are made by pooling grid alone.")
+        return self.pooling.local(maps)
 
     def forward(self, images: Tensor) -> Tensor:
         return functional.normalize(self.features(images), dim=-1)

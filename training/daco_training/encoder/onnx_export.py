@@ -20,7 +20,7 @@ from daco_core.encoder.stored import DESCRIPTOR, LOCAL, MAP_PREFIX
 from daco_core.errors import DacoError, MissingExtra
 from daco_core.quiet import only_errors
 from daco_training.encoder.encoder import Encoder
-from daco_training.encoder.pooling import GridPooling
+from daco_training.encoder.pooling import GridPooling, PlacePooling
 
 OPSET = 17  # of 2022, the first with LayerNormalization
 INPUT = "images"
@@ -57,7 +57,10 @@ class _Network(nn.Module):
             return functional.normalize(pooling(maps), dim=-1), *maps
         fixed = self.encoder.config.resize == "square"
         grids = [functional.normalize(_grid_means(level, pooling.cells, fixed), dim=-1) for level in maps]
-        descriptor = functional.normalize(pooling.reduced(grids), dim=-1)
+        features = pooling.reduced(grids)
+        if isinstance(pooling, PlacePooling):
+            features = pooling.joined(features, pooling.means(maps))
+        descriptor = functional.normalize(features, dim=-1)
         return (descriptor, pooling.local(maps), *maps) if fixed else (descriptor, *maps)
 
 

@@ -100,14 +100,47 @@ class GridPooling(nn.Module):
         return torch.cat([(functional.normalize(cells, dim=-1) * self.lengths).flatten(1) for cells in reduced], dim=-1)
 
 
-POOLINGS: dict[str, type[AveragePooling | GeM | GridPooling]] = {
+class PlacePooling(GridPooling):
+    """The grid, and beside it what is in the picture wherever it is: (n, 2 x 16 x 64 + 512).
+
+    That part is the generalised mean over positions of both maps, each of length 1, through a linear map that whitening
+    sets as it does those of the grid. It stays what it is when the camera turns or steps aside.
+    """
+
+    whole_width = 512
+    exponent = 3.0
+    share = 0.7  # length of the whole's vector, where that of the grid's is 1
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__(channels)
+        self.whole = nn.Linear(sum(channels), self.whole_width)
+        self.dimension += self.whole_width
+
+    def means(self, maps: Sequence[Tensor]) -> Tensor:
+        """The generalised means of the maps: (n, c, h, w) each to (n, sum of c)."""
+        powers = [level.float().clamp(min=1e-6).pow(self.exponent).mean(dim=(-2, -1)) for level in maps]
+        return torch.cat([functional.normalize(power.pow(1 / self.exponent), dim=-1) for power in powers], dim=-1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        return self.joined(self.reduced(self.average(maps)), self.means(maps))
+
+    def joined(self, grid: Tensor, means: Tensor) -> Tensor:
+        """The grid's vector, of length 1, and that of the whole, of length `share`."""
+        whole = functional.normalize(self.whole(means), dim=-1)
+        return torch.cat([functional.normalize(grid, dim=-1), self.share * whole], dim=-1)
+
+
+Pooling = AveragePooling | GeM | GridPooling
+
+POOLINGS: dict[str, type[Pooling]] = {
     "avg": AveragePooling,
     "gem": GeM,
     "grid": GridPooling,
+    "place": PlacePooling,
 }
 
 
-def create_pooling(name: str, backbone: nn.Module) -> AveragePooling | GeM | GridPooling:
+def create_pooling(name: str, backbone: nn.Module) -> Pooling:
     """The pooling of that name for the feature maps of a backbone.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from daco_core.photographs.images import open_rgb
 from daco_core.threads import in_threads
 from daco_training.encoder.encoder import Encoder
-from daco_training.encoder.pooling import GridPooling
+from daco_training.encoder.pooling import GridPooling, PlacePooling
 
 POWER = 0.25  # of the variance, by which a component is divided; 0.5 would make all alike
 RIDGE = 1e-3  # of the greatest variance, added to each: the least are mostly noise
@@ -38,13 +38,19 @@ def whiten(encoder: Encoder, files: Sequence[Path], batch_size: int = 16) -> Non
     taken = files[:: max(len(files) // PHOTOGRAPHS, 1)]
     prepared = in_threads(lambda file: encoder.prepare(open_rgb(file)), taken, "whitening")
     seen: list[list[Tensor]] = []
+    wholes: list[Tensor] = []
     for batch in iter(lambda: list(islice(prepared, batch_size)), []):
         for _, alike in groupby(sorted(batch, key=attrgetter("shape")), key=attrgetter("shape")):
             images = torch.stack(list(alike)).to(device, memory_format=encoder.memory_format)
-            seen.append(pooling.average(encoder.feature_maps(images)))
+            maps = encoder.feature_maps(images)
+            seen.append(pooling.average(maps))
+            if isinstance(pooling, PlacePooling):
+                wholes.append(pooling.means(maps))
     for reduce, grids in zip(pooling.reduce, zip(*seen, strict=True), strict=True):
         assert isinstance(reduce, nn.Linear)
         _set_components(reduce, torch.cat(grids).flatten(0, 1))
+    if isinstance(pooling, PlacePooling):
+        _set_components(pooling.whole, torch.cat(wholes))
     encoder.train(training)
 
 

@@ -34,18 +34,18 @@ class RecordedNetwork:
         self._network = network
         self._step_by_step = step_by_step
         self._precision = precision
-        self._recordings: dict[tuple[bool, tuple[torch.Size, ...]], Callable[..., tuple[Tensor, ...]]] = {}
+        self._recordings: dict[tuple[str, tuple[torch.Size, ...]], Callable[..., tuple[Tensor, ...]]] = {}
         self._recordable = True
 
-    def __call__(self, *views: Tensor, with_features: bool = False) -> tuple[Tensor, ...]:
-        key = with_features, tuple(view.shape for view in views)
+    def __call__(self, *views: Tensor, beside: str = "") -> tuple[Tensor, ...]:
+        key = beside, tuple(view.shape for view in views)
         if key not in self._recordings and self._recordable:
             self._record(key, views)
         if key in self._recordings:
             return self._recordings[key](*views)
-        return self._step_by_step(*views, with_features=with_features)
+        return self._step_by_step(*views, beside=beside)
 
-    def _record(self, key: tuple[bool, tuple[torch.Size, ...]], views: tuple[Tensor, ...]) -> None:
+    def _record(self, key: tuple[str, tuple[torch.Size, ...]], views: tuple[Tensor, ...]) -> None:
         before = [buffer.clone() for buffer in self._network.buffers()]
         passes = _Passes(self._network, key[0], self._precision)
         try:
@@ -63,15 +63,13 @@ class RecordedNetwork:
 class _Passes(nn.Module):
     """The passes of a network with its number format, as they are recorded: tensors in, of 32 bits or more out."""
 
-    def __init__(
-        self, network: nn.Module, with_features: bool, precision: Callable[[], AbstractContextManager[None]]
-    ) -> None:
+    def __init__(self, network: nn.Module, beside: str, precision: Callable[[], AbstractContextManager[None]]) -> None:
         super().__init__()
         self.network = network
-        self.with_features = with_features
+        self.beside = beside
         self.precision = precision
 
     def forward(self, *views: Tensor) -> tuple[Tensor, ...]:
         with self.precision():
-            outputs = self.network(*views, with_features=self.with_features)
+            outputs = self.network(*views, beside=self.beside)
         return tuple(output.to(torch.promote_types(output.dtype, torch.float32)) for output in outputs)

@@ -9,34 +9,35 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
-from daco_training.encoder.backbones import last_stage
+from daco_training.encoder.backbones import last_stages
 from daco_training.encoder.encoder import Encoder
 from daco_training.loop.batch_norm import separate
 
 HIDDEN = 512
+FEATURES, LOCAL = "features", "local"  # what a pass may give beside the projections
 
 
 class ContrastiveNetwork(nn.Module):
     """Encoder and projection head: Linear without bias, BatchNorm, ReLU, Linear.
 
-    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; asked `with_features`, then to the encoder's
-    features (n, dimension) of each view, too. Each view has its own batch statistics, as published: it passes by
-    itself, unless `pass_together` was called.
+    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; asked for FEATURES or LOCAL `beside`, then to
+    the encoder's features (n, dimension) or local descriptors (n, cells, width) of each view, too. Each view has its
+    own batch statistics, as published: it passes by itself, unless `pass_together` was called.
 
     Args:
         direct: without a head: the projections are the descriptors.
         frozen: the backbone is not trained, and its batch norm keeps its statistics.
-        tail: of a frozen backbone the last stage is trained all the same.
+        tail: so many last stages of a frozen backbone are trained all the same.
     """
 
     def __init__(
-        self, encoder: Encoder, proj_dim: int, direct: bool = False, frozen: bool = False, tail: bool = False
+        self, encoder: Encoder, proj_dim: int, direct: bool = False, frozen: bool = False, tail: int = 0
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.frozen = frozen
         encoder.backbone.requires_grad_(not frozen)
-        self.tail = last_stage(encoder.backbone) if tail else []
+        self.tail = last_stages(encoder.backbone, tail) if tail else []
         for parameter in self.tail:
             parameter.requires_grad_()
         head = (
@@ -59,13 +60,20 @@ class ContrastiveNetwork(nn.Module):
             self.encoder.backbone.eval()
         return self
 
-    def forward(self, *views: Tensor, with_features: bool = False) -> tuple[Tensor, ...]:
+    def forward(self, *views: Tensor, beside: str = "") -> tuple[Tensor, ...]:
         batches = (torch.cat(views),) if self.together else views
-        features = tuple(self.encoder.features(batch) for batch in batches)
+        maps = [self.encoder.feature_maps(batch) for batch in batches]
+        features: tuple[Tensor, ...] = tuple(self.encoder.pooling(levels) for levels in maps)
         projections = tuple(functional.normalize(self.head(feature), dim=-1) for feature in features)
+        if not beside:
+            others: tuple[Tensor, ...] = ()
+        else:
+            others = features if beside == FEATURES else tuple(self.encoder.local(levels) for levels in maps)
         if self.together:
-            features, projections = (torch.split(rows, len(views[0])) for (rows,) in (features, projections))
-        return projections + features if with_features else projections
+            projections, others = (
+                tuple(torch.split(rows[0], len(views[0]))) if rows else () for rows in (projections, others)
+            )
+        return projections + others
 
 
 class PlainProjector:
@@ -78,7 +86,13 @@ class PlainProjector:
         return tuple(self.gather(projections) for projections in self.network(*views))
 
     def with_features(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        gathered = [self.gather(rows) for rows in self.network(*views, with_features=True)]
+        return self._beside(FEATURES, views)
+
+    def with_local(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        return self._beside(LOCAL, views)
+
+    def _beside(self, what: str, views: tuple[Tensor, ...]) -> tuple[tuple[Tensor, Tensor], ...]:
+        gathered = [self.gather(rows) for rows in self.network(*views, beside=what)]
         return tuple(zip(gathered[: len(views)], gathered[len(views) :], strict=True))
 
     def gather(self, projections: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ class TrainOptions:
     ranks: tuple[int, ...] = (1, 2, 4, 8)
     save_root: Path = Path("result")
     lamda: float = 0.8
+    dense: float = 0.0
+    move: float = 0.0
     negs: int = 4096
     mask_copies: bool = False
     momentum: float | None = None
@@ -51,6 +53,7 @@ class TrainOptions:
     pretrained: str | None = None
     lr: float = 1e-3
     tail_lr: float = 0.0
+    tail_stages: int = 1
     weight_decay: float | None = None
     precision: str | None = None
     compile: bool = False
@@ -142,7 +145,7 @@ class TrainSettings(TrainOptions):
             raise UsageError(f"--backbone {self.backbone}: a network from torch.hub cannot be trained.")
         if self.precision not in PRECISIONS:
             raise UsageError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
-        for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr"):
+        for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr", "tail_stages"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"--{name} must be above 0, not {getattr(self, name)}.")
         if self.tail_lr < 0:
@@ -155,6 +158,15 @@ class TrainSettings(TrainOptions):
             raise UsageError(f"--checkpoint_minutes must be above 0, not {self.checkpoint_minutes}.")
         if self.mask_copies and self.method_name not in ("moco", "npid"):
             raise UsageError(f"--mask_copies is for moco and npid: {self.method_name} remembers no older copies.")
+        if not 0 <= self.move <= 1:
+            raise UsageError(f"--move is a share of the views, from 0 to 1, not {self.move}.")
+        if self.move and not self.parts.views:
+            raise UsageError("--move needs the part views of the modern recipe.")
+        if self.dense < 0:
+            raise UsageError(f"--dense must be at least 0, not {self.dense}.")
+        cells = self.pooling in ("grid", "place") and self.resize == "square"
+        if self.dense and not (self.method_name == "daco" and cells):
+            raise UsageError("--dense is for --method_name daco with --pooling grid or place and --resize square.")
         if self.nodes < 1:
             raise UsageError(f"--nodes must be at least 1, not {self.nodes}.")
         if not 0 <= self.memory_share < 1:

@@ -41,12 +41,13 @@ from daco_training.loop.results import Row, result_row, write_results
 from daco_training.loop.settings import TrainOptions, TrainSettings
 from daco_training.methods import METHODS, projection_length
 from daco_training.randomness import derive_seed
-from daco_training.views.augmentation import draw_place_view, draw_view, render
+from daco_training.views.augmentation import draw_place_view, draw_view, render, sometimes_moved
 from daco_training.views.compiled import render_together
 from daco_training.views.dataset import Batch, Batches, TrainingViews
 from daco_training.views.image_store import ImageStore
 from daco_training.views.prefetch import Ahead
 
+STRIDE = 16  # of the map that local descriptors are made of
 JUST_SAVED = 30.0  # seconds: short epochs do not each write a checkpoint
 
 
@@ -126,12 +127,11 @@ class Trainer:
         torch.manual_seed(derive_seed(settings.seed))
         torch.backends.cudnn.deterministic = True  # a seed gives the same losses, at the same speed (measured)
         self.encoder = _make_encoder(settings, self.dataset)
-        if settings.parts.whitening and settings.pooling == "grid" and not resume:
+        if settings.parts.whitening and isinstance(self.encoder.pooling, GridPooling) and not resume:
             whiten(self.encoder.to(self.fabric.device), photographs)
         settings = settings.but(proj_dim=projection_length(settings, self.encoder.dimension))
-        network = ContrastiveNetwork(
-            self.encoder, settings.proj_dim, settings.direct, settings.frozen, settings.tail_lr > 0
-        )
+        tail = settings.tail_stages if settings.tail_lr > 0 else 0
+        network = ContrastiveNetwork(self.encoder, settings.proj_dim, settings.direct, settings.frozen, tail)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.fabric.world_size > 1:
             synchronise(network, self.fabric.device)
@@ -154,6 +154,8 @@ class Trainer:
             processes=self.fabric.world_size // settings.nodes,
         )
         draw = draw_place_view if settings.parts.views else draw_view
+        if settings.move:
+            draw = sometimes_moved(settings.move)
         self.views = TrainingViews(
             self.dataset,
             self.method.sources,
@@ -162,6 +164,7 @@ class Trainer:
             store,
             draw,
             render_together if settings.compile else render,
+            settings.image_size // STRIDE if settings.dense else 0,
         )
         self.validation = find_validation(self.dataset)
         self.progress = Progress()

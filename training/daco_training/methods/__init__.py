@@ -14,7 +14,7 @@ from daco_training.methods.simsiam import SimSiam
 
 # name on the command line -> constructor, given the settings, the network in training and the number of its images
 METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
-    "daco": lambda s, network, images: DaCo(s.temperature, s.lamda),
+    "daco": lambda s, network, images: DaCo(s.temperature, s.lamda, s.dense),
     "simclr": lambda s, network, images: SimCLR(s.temperature),
     "simsiam": lambda s, network, images: SimSiam(),
     "moco": lambda s, network, images: MoCo(network, s.negs, s.proj_dim, s.temperature, s.momentum, s.mask_copies),

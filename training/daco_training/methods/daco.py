@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from daco_training.methods.dense import dense_daco_loss
 from daco_training.methods.method import Method, Projector
 from daco_training.methods.simclr import nt_xent
 
@@ -46,15 +47,21 @@ class DaCo(Method):
     Args:
         temperature: divides the similarities.
         lamda: weight of the cross-domain terms.
+        dense: weight of `dense_daco_loss` beside it; 0 leaves it out.
     """
 
     sources = ("original", "original", "generated", "generated")
 
-    def __init__(self, temperature: float, lamda: float) -> None:
+    def __init__(self, temperature: float, lamda: float, dense: float = 0.0) -> None:
         super().__init__()
+        self.dense = dense
         self.temperature = temperature
         self.lamda = lamda
 
-    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
-        o1, o2, g1, g2 = project(*views)
-        return daco_loss(o1, o2, g1, g2, self.temperature, self.lamda)
+    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor, spots: Sequence[Tensor] = ()) -> Tensor:
+        if not self.dense:
+            return daco_loss(*project(*views), self.temperature, self.lamda)
+        projections, locals_ = zip(*project.with_local(*views), strict=True)
+        whole = daco_loss(*projections, self.temperature, self.lamda)
+        shown = [project.gather(points) for points in spots]
+        return whole + self.dense * dense_daco_loss(locals_, shown, self.temperature, self.lamda)

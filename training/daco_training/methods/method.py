@@ -24,6 +24,10 @@ class Projector(Protocol):
         """For each view its projections, (n, proj_dim), and the features that they are made of, (n, dimension)."""
         ...
 
+    def with_local(self, *views: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """For each view its projections, (n, proj_dim), and its local descriptors, (n, cells, width)."""
+        ...
+
     def gather(self, projections: Tensor) -> Tensor:
         """The rows of all processes, in the order of the full batch: (m, ...) to (n, ...)."""
         ...
@@ -40,13 +44,14 @@ class Method(nn.Module, ABC):
     """For each view the image that it is drawn from: the original, or its generated twin in the other domain."""
 
     @abstractmethod
-    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
+    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor, spots: Sequence[Tensor] = ()) -> Tensor:
         """The loss of one batch of n images, of which this process has m.
 
         Args:
             project: computes the projections of views.
             views: for each of `sources`, (m, 3, h, w) normalised images.
             index: (m,) the number of each training image.
+            spots: for each view what its cells show, (m, cells, 2), where a method compares cells.
 
         Returns:
             A scalar.

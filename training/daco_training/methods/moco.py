@@ -86,7 +86,7 @@ class MoCo(Method):
         self._keys: Tensor | None = None
         self._index: Tensor | None = None
 
-    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
+    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor, spots: Sequence[Tensor] = ()) -> Tensor:
         first, second = views
         (query,) = project(first)
         shuffle = torch.randperm(len(second)).to(second.device)

@@ -47,7 +47,7 @@ class NPID(Method):
         self.mask_copies = mask_copies
         self._seen: tuple[Tensor, Tensor] | None = None
 
-    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
+    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor, spots: Sequence[Tensor] = ()) -> Tensor:
         (projections,) = project(*views)
         index = project.gather(index)
         draw = torch.randint(len(self.bank), (len(index), self.negs + 1)).to(index.device)

@@ -53,6 +53,6 @@ class SimCLR(Method):
         super().__init__()
         self.temperature = temperature
 
-    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
+    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor, spots: Sequence[Tensor] = ()) -> Tensor:
         first, second = project(*views)
         return nt_xent(first, second, self.temperature)

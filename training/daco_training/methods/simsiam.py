@@ -46,6 +46,6 @@ class SimSiam(Method):
 
     sources = ("original", "original")
 
-    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor) -> Tensor:
+    def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor, spots: Sequence[Tensor] = ()) -> Tensor:
         (first, first_features), (second, second_features) = project.with_features(*views)
         return simsiam_loss(first, second, first_features, second_features)

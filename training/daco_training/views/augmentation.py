@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as tv
 from daco_training.devices import send
 from daco_training.views.conditions import Condition, apply_condition, draw_condition
 from daco_training.views.crops import crop_together
+from daco_training.views.movement import Movement, centres, draw_movement, inside, move, source_points
 
 AREA = (0.2, 1.0)  # the share of a photograph that a crop covers
 RATIO = (3 / 4, 4 / 3)  # width to height of a crop
@@ -32,6 +33,7 @@ class View:
         grey: whether the colours go, after the jitter.
         flip: whether left and right change places.
         condition: what the view is seen under, once it has its size.
+        movement: where the camera went, instead of a crop.
     """
 
     top: int
@@ -42,6 +44,7 @@ class View:
     grey: bool
     flip: bool
     condition: Condition | None = None
+    movement: Movement | None = None
 
 
 DrawView = Callable[[np.random.Generator, int, int], View]
@@ -73,6 +76,48 @@ def draw_place_view(random: np.random.Generator, height: int, width: int) -> Vie
     h = min(round(height * math.sqrt(area / ratio)), height)
     top, left = int(random.integers(height - h + 1)), int(random.integers(width - w + 1))
     return View(top, left, h, w, jitter=(), grey=False, flip=False, condition=draw_condition(random))
+
+
+def draw_moved_view(random: np.random.Generator, height: int, width: int) -> View:
+    """Draws a view of the place from elsewhere: turned, nearer, a step aside; never mirrored, under a condition."""
+    movement = draw_movement(random, height, width)
+    condition = draw_condition(random)
+    return View(0, 0, height, width, jitter=(), grey=False, flip=False, condition=condition, movement=movement)
+
+
+def sometimes_moved(share: float) -> DrawView:
+    """Draws views of the place, that share of them from elsewhere."""
+
+    def draw(random: np.random.Generator, height: int, width: int) -> View:
+        moved = random.random() < share
+        return draw_moved_view(random, height, width) if moved else draw_place_view(random, height, width)
+
+    return draw
+
+
+def spots(views: Sequence[View], shapes: Sequence[tuple[int, int]], cells: int) -> Tensor:
+    """Which spot of its photograph each cell of a view shows.
+
+    Args:
+        shapes: height and width of each view's photograph.
+        cells: along a side of a view.
+
+    Returns:
+        (n, cells^2, 2): x and y of the cells' middles, row by row, as fractions of the photograph; not a number where
+        it lies outside.
+    """
+    middles = centres(cells)
+    points = torch.empty(len(views), cells**2, 2)
+    for row, (view, (height, width)) in enumerate(zip(views, shapes, strict=True)):
+        if view.movement is None:
+            x = 1 - middles[:, 0] if view.flip else middles[:, 0]
+            points[row, :, 0] = (view.left + x * view.width) / width
+            points[row, :, 1] = (view.top + middles[:, 1] * view.height) / height
+    moved = [row for row, view in enumerate(views) if view.movement is not None]
+    if moved:
+        movements = [movement for view in views if (movement := view.movement) is not None]
+        points[moved] = source_points(movements, middles, [shapes[row] for row in moved])
+    return points.masked_fill(~inside(points)[..., None], torch.nan)
 
 
 def _draw_crop(random: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
@@ -123,6 +168,15 @@ Render = Callable[[Sequence[Tensor], Sequence[View], int, Sequence[float], Seque
 
 def cut(images: Sequence[Tensor], views: Sequence[View], size: int) -> Tensor:
     """The views' parts of their photographs, (3, h, w) each to (n, 3, size, size) float in 0..255, turned as drawn."""
+    moved = [row for row, view in enumerate(views) if view.movement is not None]
+    if moved:
+        whole = torch.empty(len(views), 3, size, size, device=images[0].device)
+        movements = [movement for view in views if (movement := view.movement) is not None]
+        whole[moved] = move([images[row] for row in moved], movements, size)
+        still = [row for row, view in enumerate(views) if view.movement is None]
+        if still:
+            whole[still] = cut([images[row] for row in still], [views[row] for row in still], size)
+        return whole
     if images[0].device.type == "cuda":
         boxes = [(view.top, view.left, view.height, view.width) for view in views]
         return crop_together(images, boxes, [view.flip for view in views], size)

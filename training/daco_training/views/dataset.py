@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,14 +16,27 @@ from daco_core.photographs.layout import DataSet
 from daco_training.devices import send
 from daco_training.methods.method import Source
 from daco_training.randomness import derive_seed
-from daco_training.views.augmentation import DrawView, Render, draw_view, render
+from daco_training.views.augmentation import DrawView, Render, draw_view, render, spots
 from daco_training.views.image_store import ImageStore
+from daco_training.views.surface import Surfaces
 
 Key = tuple[int, int]
 """(epoch, index): which training image, in which pass over the data."""
 
-Batch = tuple[list[Tensor], Tensor]
-"""The views, (n, 3, size, size) each, and which training image each row is, (n,)."""
+
+class Batch(NamedTuple):
+    """A batch as a method takes it.
+
+    Args:
+        views: (n, 3, size, size) each.
+        index: (n,) which training image each row is.
+        spots: for each view which spot of the photograph its cells show, (n, cells^2, 3), as `augmentation.spots`
+            gives them; empty unless asked for. A third number is 0, or all three are of the rendered city.
+    """
+
+    views: list[Tensor]
+    index: Tensor
+    spots: list[Tensor]
 
 
 class TrainingViews:
@@ -34,6 +48,7 @@ class TrainingViews:
         store: what reads the photographs and keeps them.
         draw_view: draws a view.
         render: makes of photographs the views that were drawn.
+        cells: along a side of a view, for which a batch says what they show; 0 for none.
 
     Raises:
         DacoError: there are no photographs, or a twin is missing that a view needs.
@@ -48,6 +63,7 @@ class TrainingViews:
         store: ImageStore,
         draw_view: DrawView = draw_view,
         render: Render = render,
+        cells: int = 0,
     ) -> None:
         self.files: dict[Source, list[Path]] = {"original": dataset.training_images()}
         if "generated" in sources:
@@ -66,6 +82,8 @@ class TrainingViews:
         self.store = store
         self._draw_view = draw_view
         self._render = render
+        self._cells = cells
+        self._surfaces = Surfaces(dataset)
 
     def __len__(self) -> int:
         return len(self.files["original"])
@@ -100,7 +118,26 @@ class TrainingViews:
         of_views = [view for column in zip(*drawn, strict=True) for view in column]
         config = self.config
         views = self._render(of_images, of_views, config.image_size, config.mean, config.std)
-        return list(torch.split(views, len(keys))), send([index for _, index in keys], torch.long, self.store.device)
+        index = send([index for _, index in keys], torch.long, self.store.device)
+        shown: list[Tensor] = []
+        if self._cells:
+            points = spots(of_views, [(image.shape[-2], image.shape[-1]) for image in of_images], self._cells)
+            shown = [part.to(self.store.device) for part in torch.split(self._in_the_city(points, keys), len(keys))]
+        return Batch(list(torch.split(views, len(keys))), index, shown)
+
+    def _in_the_city(self, points: Tensor, keys: Sequence[Key]) -> Tensor:
+        """Spots (views x n, cells^2, 2) of photographs as (..., 3): of a rendered pair those of the city itself.
+
+        An original and its twin that were rendered from two poses share points of the city, not of the picture.
+        """
+        told = torch.nn.functional.pad(points, (0, 1))
+        for row, (_, index) in enumerate(keys):
+            files = {source: files[index] for source, files in self.files.items()}
+            if all(self._surfaces.known(file) for file in files.values()):
+                for view, source in enumerate(self.sources):
+                    place = view * len(keys) + row
+                    told[place] = self._surfaces.spots(files[source], points[place])
+        return told
 
 
 class Batches:

@@ -1,0 +1,135 @@
+"""Views that move the camera: turned, zoomed, a step aside or ahead, in a street that is taken for a box.
+
+A photograph has no depth, so the street is one for all: flat ground, a row of houses on either side, and a far end
+(Horry, Anjyo, Arai, "Tour Into the Picture", SIGGRAPH 1997). A turn and a zoom are exact without it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from daco_training.translation.scene.depth import CAMERA_HEIGHT, FOCAL_SHARE, HALF_STREET, STREET_END
+
+YAW, PITCH, ROLL = 25.0, 6.0, 5.0  # degrees, at most
+ZOOM = 1.0, 1.9  # so that of two views one shows a thing up to 1.9 times as large as the other
+STEP_ASIDE, STEP_AHEAD = 3.0, 6.0  # metres, at most
+INSIDE = 0.8  # of a view, at least, lies within the photograph
+TRIES, SHRINK = 16, 0.8  # the movement becomes smaller until it is so
+LEAST_DEPTH = 0.1  # metres before the photograph's camera
+FINER = 2  # points along a pixel's side that its value is the mean of
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Where the camera of a view stands and looks, against that of the photograph.
+
+    Args:
+        yaw, pitch, roll: degrees: to the right, down, clockwise.
+        zoom: by how much larger a thing is shown.
+        aside, ahead: metres, to the right and forward.
+    """
+
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    zoom: float = 1.0
+    aside: float = 0.0
+    ahead: float = 0.0
+
+    def shrunk(self, share: float) -> "Movement":
+        """The same with all but the zoom made smaller."""
+        return Movement(*(share * value for value in (self.yaw, self.pitch, self.roll)), self.zoom, share * self.aside,
+                        share * self.ahead)  # fmt: skip
+
+
+def draw_movement(random: np.random.Generator, height: int, width: int) -> Movement:
+    """Draws a movement of which at least the share INSIDE of the view lies in a photograph of that size."""
+    movement = Movement(
+        yaw=random.uniform(-YAW, YAW),
+        pitch=random.uniform(-PITCH, PITCH),
+        roll=random.uniform(-ROLL, ROLL),
+        zoom=math.exp(random.uniform(math.log(ZOOM[0]), math.log(ZOOM[1]))),
+        aside=random.uniform(-STEP_ASIDE, STEP_ASIDE),
+        ahead=random.uniform(-STEP_AHEAD, STEP_AHEAD),
+    )
+    smaller = [movement.shrunk(SHRINK**tries) for tries in range(TRIES)]
+    points = source_points(smaller, centres(8), [(height, width)] * TRIES)
+    enough = inside(points).float().mean(1) >= INSIDE
+    enough[-1] = True
+    return smaller[int(enough.int().argmax())]
+
+
+def centres(cells: int) -> Tensor:
+    """The middles of a grid's cells, row by row, as fractions of the view from the top left: (cells^2, 2), x and y."""
+    along = (torch.arange(cells) + 0.5) / cells
+    y, x = torch.meshgrid(along, along, indexing="ij")
+    return torch.stack([x, y], dim=-1).flatten(0, 1)
+
+
+def inside(points: Tensor) -> Tensor:
+    """Which points (..., 2), as fractions, lie within the photograph: (...)."""
+    return ((points >= 0) & (points <= 1)).all(-1)
+
+
+def source_points(movements: Sequence[Movement], points: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
+    """Where in their photographs points of views lie, both as fractions from the top left.
+
+    Args:
+        movements: of n views.
+        points: (k, 2), x and y, alike for all views.
+        shapes: height and width of each photograph.
+
+    Returns:
+        (n, k, 2); not a number where the photograph's camera cannot see what the view's camera does.
+    """
+    device, dtype = points.device, torch.float32
+    numbers = torch.tensor(
+        [
+            (*map(math.radians, (move.yaw, move.pitch, move.roll)), move.zoom, move.aside, move.ahead, height, width)
+            for move, (height, width) in zip(movements, shapes, strict=True)
+        ],
+        dtype=dtype,
+    ).to(device, non_blocking=True)
+    yaw, pitch, roll, zoom, aside, ahead, height, width = numbers[..., None].unbind(1)
+    focal = FOCAL_SHARE * torch.maximum(height, width)
+    right = (points[:, 0] - 0.5) * width / (focal * zoom)
+    down = (points[:, 1] - 0.5) * height / (focal * zoom)
+    # roll about the line of sight, then pitch, then yaw
+    right, down = right * roll.cos() - down * roll.sin(), right * roll.sin() + down * roll.cos()
+    down, forward = down * pitch.cos() + pitch.sin(), pitch.cos() - down * pitch.sin()
+    right, forward = right * yaw.cos() + forward * yaw.sin(), forward * yaw.cos() - right * yaw.sin()
+    # the nearest of ground, houses and end; a ray from the middle of the street always meets one
+    far = torch.full_like(right, 1e6)
+    ground = torch.where(down > 1e-6, CAMERA_HEIGHT / down.clamp(min=1e-6), far)
+    houses = torch.where(right.abs() > 1e-6, (right.sign() * HALF_STREET - aside) / right, far)
+    end = torch.where(forward > 1e-6, (STREET_END - ahead) / forward.clamp(min=1e-6), far)
+    distance = torch.minimum(torch.minimum(ground, houses), end)
+    depth = distance * forward + ahead
+    x = 0.5 + focal * (distance * right + aside) / depth / width
+    y = 0.5 + focal * distance * down / depth / height
+    return torch.stack([x, y], dim=-1).masked_fill((depth < LEAST_DEPTH)[..., None], torch.nan)
+
+
+def move(images: Sequence[Tensor], movements: Sequence[Movement], size: int) -> Tensor:
+    """The views of moved cameras; what lies outside of a photograph is its mirror image.
+
+    Args:
+        images: for each view its photograph, (3, h, w) in 0..255.
+
+    Returns:
+        (n, 3, size, size) float in 0..255.
+    """
+    fine = centres(FINER * size).to(images[0].device)
+    shapes = [(image.shape[-2], image.shape[-1]) for image in images]
+    points = torch.nan_to_num(source_points(movements, fine, shapes), 0.5).clamp(-1, 2)
+    grids = (2 * points - 1).unflatten(1, (FINER * size, FINER * size))
+    moved = [
+        functional.grid_sample(image[None].float(), grid[None], "bilinear", "reflection", align_corners=False)
+        for image, grid in zip(images, grids, strict=True)
+    ]
+    return functional.avg_pool2d(torch.cat(moved), FINER)
