@@ -140,7 +140,8 @@ def test_a_run_has_the_losses_of_a_loop_written_from_the_description(places: Pat
     )  # fmt: skip
     trainer = Trainer(options.resolve(), "cpu", 1)
     trainer.network.train()
-    batches = [trainer.views.draw(keys) for keys in trainer.batches()]
+    drawn = [trainer.views.draw(keys) for keys in trainer.batches()]
+    batches = [(batch.views, batch.index) for batch in drawn]
     expected = list(described_losses(trainer, method, batches))
     losses = []
     for loss in trainer.steps(trainer.batches()):

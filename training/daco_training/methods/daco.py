@@ -60,8 +60,13 @@ class DaCo(Method):
 
     def loss(self, project: Projector, views: Sequence[Tensor], index: Tensor, spots: Sequence[Tensor] = ()) -> Tensor:
         if not self.dense:
-            return daco_loss(*project(*views), self.temperature, self.lamda)
-        projections, locals_ = zip(*project.with_local(*views), strict=True)
-        whole = daco_loss(*projections, self.temperature, self.lamda)
-        shown = [project.gather(points) for points in spots]
-        return whole + self.dense * dense_daco_loss(locals_, shown, self.temperature, self.lamda)
+            o1, o2, g1, g2 = project(*views)
+            return daco_loss(o1, o2, g1, g2, self.temperature, self.lamda)
+        (o1, o1_cells), (o2, o2_cells), (g1, g1_cells), (g2, g2_cells) = project.with_local(*views)
+        cells = dense_daco_loss(
+            (o1_cells, o2_cells, g1_cells, g2_cells),
+            [project.gather(points) for points in spots],
+            self.temperature,
+            self.lamda,
+        )
+        return daco_loss(o1, o2, g1, g2, self.temperature, self.lamda) + self.dense * cells
