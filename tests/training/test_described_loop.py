@@ -141,7 +141,7 @@ def test_a_run_has_the_losses_of_a_loop_written_from_the_description(places: Pat
     trainer = Trainer(options.resolve(), "cpu", 1)
     trainer.network.train()
     drawn = [trainer.views.draw(keys) for keys in trainer.batches()]
-    batches = [(batch.views, batch.index) for batch in drawn]
+    batches = [(batch.views, batch.images) for batch in drawn]
     expected = list(described_losses(trainer, method, batches))
     losses = []
     for loss in trainer.steps(trainer.batches()):

@@ -41,7 +41,7 @@ from daco_training.loop.results import Row, result_row, write_results
 from daco_training.loop.settings import TrainOptions, TrainSettings
 from daco_training.methods import METHODS, projection_length
 from daco_training.randomness import derive_seed
-from daco_training.views.augmentation import draw_place_view, draw_view, render, sometimes_moved
+from daco_training.views.augmentation import DrawView, draw_place_view, draw_view, render, sometimes_moved
 from daco_training.views.compiled import render_together
 from daco_training.views.dataset import Batch, Batches, TrainingViews
 from daco_training.views.image_store import ImageStore
@@ -153,7 +153,7 @@ class Trainer:
             settings.workers,
             processes=self.fabric.world_size // settings.nodes,
         )
-        draw = draw_place_view if settings.parts.views else draw_view
+        draw: DrawView = draw_place_view if settings.parts.views else draw_view
         if settings.move:
             draw = sometimes_moved(settings.move)
         self.views = TrainingViews(

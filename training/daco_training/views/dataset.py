@@ -29,13 +29,13 @@ class Batch(NamedTuple):
 
     Args:
         views: (n, 3, size, size) each.
-        index: (n,) which training image each row is.
+        images: (n,) which training image each row is.
         spots: for each view which spot of the photograph its cells show, (n, cells^2, 3), as `augmentation.spots`
             gives them; empty unless asked for. A third number is 0, or all three are of the rendered city.
     """
 
     views: list[Tensor]
-    index: Tensor
+    images: Tensor
     spots: list[Tensor]
 
 
@@ -118,12 +118,12 @@ class TrainingViews:
         of_views = [view for column in zip(*drawn, strict=True) for view in column]
         config = self.config
         views = self._render(of_images, of_views, config.image_size, config.mean, config.std)
-        index = send([index for _, index in keys], torch.long, self.store.device)
+        numbers = send([index for _, index in keys], torch.long, self.store.device)
         shown: list[Tensor] = []
         if self._cells:
             points = spots(of_views, [(image.shape[-2], image.shape[-1]) for image in of_images], self._cells)
             shown = [part.to(self.store.device) for part in torch.split(self._in_the_city(points, keys), len(keys))]
-        return Batch(list(torch.split(views, len(keys))), index, shown)
+        return Batch(list(torch.split(views, len(keys))), numbers, shown)
 
     def _in_the_city(self, points: Tensor, keys: Sequence[Key]) -> Tensor:
         """Spots (views x n, cells^2, 2) of photographs as (..., 3): of a rendered pair those of the city itself.

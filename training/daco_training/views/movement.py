@@ -43,8 +43,14 @@ class Movement:
 
     def shrunk(self, share: float) -> "Movement":
         """The same with all but the zoom made smaller."""
-        return Movement(*(share * value for value in (self.yaw, self.pitch, self.roll)), self.zoom, share * self.aside,
-                        share * self.ahead)  # fmt: skip
+        return Movement(
+            share * self.yaw,
+            share * self.pitch,
+            share * self.roll,
+            self.zoom,
+            share * self.aside,
+            share * self.ahead,
+        )
 
 
 def draw_movement(random: np.random.Generator, height: int, width: int) -> Movement:
@@ -127,7 +133,7 @@ def move(images: Sequence[Tensor], movements: Sequence[Movement], size: int) -> 
     fine = centres(FINER * size).to(images[0].device)
     shapes = [(image.shape[-2], image.shape[-1]) for image in images]
     points = torch.nan_to_num(source_points(movements, fine, shapes), 0.5).clamp(-1, 2)
-    grids = (2 * points - 1).unflatten(1, (FINER * size, FINER * size))
+    grids = (2 * points - 1).view(len(images), FINER * size, FINER * size, 2)
     moved = [
         functional.grid_sample(image[None].float(), grid[None], "bilinear", "reflection", align_corners=False)
         for image, grid in zip(images, grids, strict=True)

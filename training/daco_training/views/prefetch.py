@@ -38,6 +38,6 @@ class Ahead:
             batch = next(batches, None)
         at_step.wait_stream(beside)
         if batch is not None:
-            for tensor in (*batch.views, batch.index, *batch.spots):
+            for tensor in (*batch.views, batch.images, *batch.spots):
                 tensor.record_stream(at_step)  # not to be given away before the step is done with it
         return batch
