@@ -244,12 +244,14 @@ const follower = new Follower({ index: () => find("index").value, map: () => map
 function openLink() {
   const answer = answerIn(location.hash);
   if (!answer) return;
-  if (indexes.some(({ name }) => name === answer.index.name)) find("index").value = answer.index.name;
+  const known = indexes.some(({ name }) => name === answer.index.name);
+  if (known) find("index").value = answer.index.name;
   const photograph = { name: "an answer from a link", address: "", state: "waiting", rank: 1 };
   keep([photograph]);
   shown = photograph;
   settle(photograph, answer);
-  find("explanation").textContent += " This answer was opened from a link, which carries its numbers but not the photograph.";
+  const lacking = known ? "" : ` This server has no map “${answer.index.name}”, so its photographs cannot be shown.`;
+  find("explanation").textContent += ` This answer was opened from a link, which carries its numbers but not the photograph.${lacking}`;
 }
 
 addEventListener("hashchange", openLink);

@@ -166,8 +166,9 @@ def client(server: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Of one module only: while it is open, the driver's event loop runs, and no other test could start one."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt-get install chromium), so the page cannot be tried")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")

@@ -113,7 +113,7 @@ def test_what_the_server_refuses_is_said_kindly_and_the_next_photograph_works(
     choose(page, Path(__file__))
     page.wait_for_selector("#failure:not([hidden])")
     assert page.get_attribute("#failure", "role") == "alert"
-    assert page.inner_text("#failure-message") == "This is not an image: send a JPEG, PNG or WebP."
+    assert page.inner_text("#failure-message").startswith("This is not an image: send a JPEG, PNG")
     assert page.is_hidden("#again") and page.is_hidden("#matches")
     choose(page, photographs / "5.png")
     ready(page, 2)

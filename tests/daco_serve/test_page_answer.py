@@ -1,5 +1,7 @@
 """An answer on the page: compared, enlarged, shared as a link; samples to begin with; and what failed."""
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +102,16 @@ def test_a_link_opens_the_answer_again_without_the_photograph(open_page: Open, s
     assert other.locator("#map .mark-here").count() == 1
 
 
+def test_a_link_to_a_map_that_is_not_here_says_so(open_page: Open, server: str) -> None:
+    answer = {"verdict": "not_on_map", "on_map": 0.1, "support": 0, "considered": 10, "matches": []}
+    answer["index"] = {"name": "gone", "count": 9, "generation": 1}
+    fragment = base64.urlsafe_b64encode(json.dumps(answer).encode()).decode().rstrip("=")
+    page = open_page(f"{server}/#answer={fragment}", at=server)
+    ready(page)
+    assert page.inner_text("#overline") == "Not on this map"
+    assert "This server has no map “gone”" in page.inner_text("#explanation")
+
+
 @pytest.mark.parametrize(
     "fragment",
     [
@@ -137,7 +149,7 @@ def test_a_failure_names_the_file_and_offers_another_one(
     page.wait_for_selector("#film li:nth-child(2) [data-state=failed]")
     page.click("#film li:nth-child(2) button")
     assert page.inner_text("#failure-title") == "notes.jpg could not be looked up"
-    assert page.inner_text("#failure-message") == "This is not an image: send a JPEG, PNG or WebP."
+    assert page.inner_text("#failure-message").startswith("This is not an image: send a JPEG, PNG")
     assert page.inner_text("#failure-advice") == "Choose a photograph."
     # the map stays, without marks of an answer and without a legend for them
     assert page.is_visible("#map") and page.get_attribute("#where", "data-verdict") is None
@@ -157,9 +169,9 @@ def test_a_format_that_the_server_does_not_take_is_made_a_jpeg_here(
     open_page: Open, server: str, photographs: Path, tmp_path: Path
 ) -> None:
     with Image.open(photographs / "3.png") as image:
-        image.save(tmp_path / "3.bmp")
+        image.convert("RGB").save(tmp_path / "3.gif")
     page = open_page(server, troubled=True)
-    choose(page, tmp_path / "3.bmp")
+    choose(page, tmp_path / "3.gif")
     ready(page)
     assert page.inner_text("#verdict") == "place 3"
 
