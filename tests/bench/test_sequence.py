@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_bench.cli.main import app
-from daco_bench.sequence.ride import METHODS, Ride, measure_sequence
+from daco_bench.sequence.cost import measure_cost
+from daco_bench.sequence.picture import ride_sheet
+from daco_bench.sequence.ride import METHODS, Ride, open_ride
+from daco_core.errors import UsageError
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index
 from daco_index.search.catalog import Entry
 from daco_serve.engine.tracking import Motion, States
@@ -71,6 +76,50 @@ def test_a_frame_that_cannot_be_read_does_not_shift_the_others(
     ridden = tmp_path / "ride"
     shutil.copytree(frames, ridden)
     (ridden / "3.png").write_bytes(b"rubbish")
-    report = measure_sequence(tmp_path / "map", str(ridden), frames=0, device="cpu", progress=False)
+    report = open_ride(tmp_path / "map", str(ridden), frames=0, device="cpu", progress=False).report()
     assert report.frames == 23
     assert report.right["single frame"] == 1.0
+
+
+def test_nothing_is_taken_from_one_ride_into_the_next() -> None:
+    one = ride(noise=0.0)
+    there = np.arange(60) + 20 * (np.arange(60) >= 30)
+    apart = np.abs(there[:, None] - np.arange(80)[None])
+    jumped = replace(one, similarity=(0.5 + 0.2 * np.exp(-apart / 2)).astype(np.float32), right=apart <= 3)
+    for begins, is_right in (((0,), False), ((0, 30), True)):
+        answer, _ = replace(jumped, begins=begins).filtered(np.arange(60))
+        assert bool(jumped.right[30, answer[30]]) is is_right
+    report = replace(jumped, begins=(0, 30)).report()
+    assert report.settled["filter"] == report.settled["average of 10 frames"] == 1.0
+
+
+def test_a_ride_begins_where_nobody_could_have_gone(frames: Path, small_encoder: Path, tmp_path: Path) -> None:
+    ridden = tmp_path / "ride"
+    shutil.copytree(frames, ridden)
+    names = [f"{number}.png" for number in range(24)]
+    metres = [4 * number + 2000 * (number >= 12) for number in range(24)]
+    places = {name: PhotoLocation(35 + far / 111195, 139.0, 0.0, name) for name, far in zip(names, metres, strict=True)}
+    write_locations(ridden, places)
+    build_index(str(ridden), str(small_encoder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
+    opened = open_ride(tmp_path / "map", str(ridden), device="cpu", progress=False)
+    assert opened.begins == (0, 12)
+    with pytest.raises(UsageError, match="a ride needs 20"):
+        open_ride(tmp_path / "map", str(ridden), device="cpu", progress=False, every=3)
+
+
+def test_a_picture_shows_what_one_frame_alone_places_wrong(frames: Path, tmp_path: Path) -> None:
+    blind = ride(noise=0.08)
+    files = tuple(frames / f"{number % 24}.png" for number in range(80))
+    pictured = replace(blind, frame_files=files[:60], reference_files=files)
+    assert ride_sheet(pictured).height > 3 * 100
+    certain = replace(pictured, similarity=pictured.right.astype(np.float32))
+    with pytest.raises(UsageError, match="nothing to draw"):
+        ride_sheet(certain)
+
+
+def test_the_cost_of_the_filter_is_measured_while_it_follows(capsys: pytest.CaptureFixture[str]) -> None:
+    report = measure_cost(references=2000, frames=12)
+    assert 0 < report.median_ms <= report.p95_ms
+    assert 10 < report.most_states <= 1000
+    done = CliRunner().invoke(app, ["filter-cost", "--references", "500", "--frames", "10", "--json"])
+    assert json.loads(done.stdout)["references"] == 500

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from daco_bench.cli.options import Json
-from daco_core.console import Trust, new_app, option
+from daco_core.console import Trust, check_suffix, new_app, option
 from daco_core.index_argument import IndexCommand
 from daco_index.cli.options import DataRoot, Device, Index, SplitName, SplitOption
+
+IMAGES = (".png", ".jpg", ".jpeg")
 
 app = new_app("Measure recall over a sequence of frames.")
 
@@ -29,8 +31,12 @@ def sequence(
             min=0,
         ),
     ] = None,
-    seconds: Annotated[float, option("seconds", "Seconds between two frames.", min=0.001)] = 1.0,
+    seconds: Annotated[float, option("seconds", "Seconds between two frames that are used.", min=0.001)] = 1.0,
     speed: Annotated[float, option("speed", "Highest speed, in metres per second.", min=0.01)] = 15.0,
+    every: Annotated[int, option("every", "Use every Nth frame: a faster ride.", min=1)] = 1,
+    out: Annotated[
+        Path | None, option("out", "Picture to draw, .png or .jpg: frames that one frame alone places wrongly.")
+    ] = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
@@ -42,9 +48,17 @@ def sequence(
     import json
 
     from daco_bench.report.text_table import show
-    from daco_bench.sequence.ride import RECOVERY, WINDOW, lines, measure_sequence
+    from daco_bench.sequence.ride import RECOVERY, WINDOW, lines, open_ride
 
-    report = measure_sequence(index, queries, data_root, split.value, frames, seconds, speed, device, trust)
+    if out is not None:
+        check_suffix("--out", out, IMAGES)
+    ride = open_ride(index, queries, data_root, split.value, frames, seconds, speed, device, trust, every=every)
+    if out is not None:
+        from daco_bench.sequence.picture import ride_sheet
+        from daco_core.photographs.contact_sheet import save_picture
+
+        save_picture(ride_sheet(ride), out)
+    report = ride.report()
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return
@@ -57,4 +71,28 @@ def sequence(
         f"Lost in {report.lost:.0%} of the frames after the first {WINDOW}. Moved elsewhere: right again after"
         f" {RECOVERY} frames in {report.recovered:.0%} of cases. With two of three frames dropped: {report.dropped:.0%}"
         " right."
+    )
+
+
+@app.command("filter-cost")
+def filter_cost(
+    references: Annotated[int, option("references", "References of the made-up map.", min=100)] = 1_000_000,
+    frames: Annotated[int, option("frames", "Frames of the ride.", min=10)] = 200,
+    as_json: Json = False,
+) -> None:
+    """Measure what the tracking filter adds to each query, on a made-up map of many references.
+
+    Example: daco-bench filter-cost --references 1000000
+    """
+    import json
+
+    from daco_bench.sequence.cost import measure_cost
+
+    report = measure_cost(references, frames)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+        return
+    typer.echo(
+        f"{report.references} references: {report.median_ms:.2f} ms per frame (median), {report.p95_ms:.2f} ms (95 of"
+        f" 100 frames), one thread; at most {report.most_states} references held."
     )

@@ -23,6 +23,7 @@ WINDOW = 10  # frames that are averaged, and after which the filter is judged
 SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # references a frame: the speeds that the average tries
 STARTS = 20  # unknown starts, evenly over the ride
 CARRIED = 20  # times that the camera is carried elsewhere
+GAP_METRES = 100.0  # between two frames, over which nobody went: another ride begins
 RECOVERY = 10  # frames after which it is to be found again
 
 METHODS = ("single frame", "average of 10 frames", "filter", "filter, smoothed")
@@ -60,7 +61,7 @@ class SequenceReport:
         return asdict(self)
 
 
-def measure_sequence(
+def open_ride(
     index: Path,
     queries: str,
     data_root: Path = Path("data"),
@@ -71,16 +72,18 @@ def measure_sequence(
     device: str = "auto",
     trust: bool = False,
     progress: bool = True,
-) -> SequenceReport:
-    """Looks a ride up frame by frame.
+    every: int = 1,
+) -> "Ride":
+    """Looks a ride up, frame by frame; or several, where two frames are more than GAP_METRES apart.
 
     Args:
         index: of the references, which are a ride too.
         queries, data_root, split: the frames in the natural order of their names, as `find_references` takes them.
         frames: a frame is right within so many references of the one of its own number; None: within 25 m of its
             position.
-        seconds: between two frames.
+        seconds: between two frames that are used.
         speed: the most metres a second.
+        every: how many frames further the next one is that is used.
 
     Raises:
         DacoError: there is no index, a frame has no position where it needs one, or there are fewer than twice WINDOW.
@@ -93,19 +96,34 @@ def measure_sequence(
     order = sorted(range(len(embedded.kept)), key=lambda row: rank[embedded.kept[row]])
     numbers = np.array([rank[embedded.kept[row]] for row in order])
     truths = [truths[embedded.kept[row]] for row in order]
+    begins = _begins(truths)
+    used = np.concatenate([part[::every] for part in np.split(np.arange(len(truths)), begins[1:])])
+    begins = [int(np.searchsorted(used, begin)) for begin in begins]
+    order, numbers, truths = [order[row] for row in used], numbers[used], [truths[row] for row in used]
     if len(truths) < 2 * WINDOW:
         raise UsageError(f"{queries} has {len(truths)} frames that can be read; a ride needs {2 * WINDOW}.")
     references = bundle.catalog.all()
     states = States(references)
     vectors = bundle.store.vectors(states.ids)
-    ride = Ride(
+    return Ride(
         states,
         embedded.vectors[order] @ vectors.T,
         _right(states, references, truths, numbers, frames),
         Motion(speed=speed, step_seconds=seconds),
         seconds,
+        tuple(begins),
+        tuple(Path(truth.path) for truth in truths),
+        tuple(Path(entry.path) for entry in references),
     )
-    return ride.report()
+
+
+def _begins(truths: Sequence[Reference]) -> list[int]:
+    """The frames at which a ride begins."""
+    if not all(map(is_placed, truths)):
+        return [0]
+    places = Places(truths)
+    apart = places.metres(np.arange(len(truths)), places)
+    return [0, *(number for number in range(1, len(truths)) if apart[number - 1, number] > GAP_METRES)]
 
 
 def _right(
@@ -131,6 +149,8 @@ class Ride:
     Args:
         similarity: (frames, references), by the rows of `states`.
         right: likewise, whether the reference is right.
+        begins: frames at which a ride begins: no method takes anything from one into the next.
+        frame_files, reference_files: the photographs, for a picture.
     """
 
     states: States
@@ -138,24 +158,42 @@ class Ride:
     right: NDArray[np.bool_]
     motion: Motion
     seconds: float
+    begins: tuple[int, ...] = (0,)
+    frame_files: tuple[Path, ...] = ()
+    reference_files: tuple[Path, ...] = ()
 
     def report(self) -> SequenceReport:
+        """What becomes of it, by each method."""
         every = np.arange(len(self.similarity))
+        settled = np.concatenate([part[WINDOW:] for part in self.parts(every)])
         answers = dict(zip(METHODS, (self.single(), self.average(), *self.filtered(every)), strict=True))
-        starts = np.linspace(0, len(every) - WINDOW, STARTS).astype(int)
-        found = [self._found(every[start : start + WINDOW]) for start in starts.tolist()]
-        third = every[::3]
+        starts = self._starts()
+        found = [
+            self._found(every[start : start + WINDOW])
+            for start in starts[np.linspace(0, len(starts) - 1, STARTS).astype(int)].tolist()
+        ]
+        third = np.concatenate([part[::3] for part in self.parts(every)])
         answer, _ = self.filtered(third, self.seconds * 3)
+        after = np.concatenate([np.arange(len(part)) >= WINDOW // 3 for part in self.parts(third)])
         return SequenceReport(
             frames=len(every),
             right={name: self._share(answer, every) for name, answer in answers.items()},
-            settled={name: self._share(answer[WINDOW:], every[WINDOW:]) for name, answer in answers.items()},
+            settled={name: self._share(answer[settled], settled) for name, answer in answers.items()},
             by_length=[float(np.mean([row[length] for row, _ in found])) for length in range(WINDOW)],
             frames_until_found=float(np.median([first for _, first in found])),
             lost=self._lost(every),
             recovered=self._recovered(),
-            dropped=self._share(answer[WINDOW // 3 :], third[WINDOW // 3 :]),
+            dropped=self._share(answer[after], third[after]),
         )
+
+    def parts(self, frames: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """The frames of each ride."""
+        return np.split(frames, np.searchsorted(frames, self.begins[1:]))
+
+    def _starts(self) -> NDArray[np.int64]:
+        """All frames that WINDOW frames of the same ride begin with."""
+        parts = self.parts(np.arange(len(self.similarity)))
+        return np.concatenate([part[: max(0, len(part) - WINDOW + 1)] for part in parts])
 
     def single(self) -> Answer:
         """The most similar reference of each frame."""
@@ -173,7 +211,8 @@ class Ride:
         ends = np.arange(count)
         answers = []
         for frame in range(frames):
-            back = np.arange(min(WINDOW, frame + 1))
+            begin = self.begins[int(np.searchsorted(self.begins, frame, "right")) - 1]
+            back = np.arange(min(WINDOW, frame - begin + 1))
             best = np.full(count, -np.inf)
             for slope in SLOPES:
                 rows = np.rint(ends[:, None] - slope * back[None]).astype(int)
@@ -185,9 +224,13 @@ class Ride:
 
     def filtered(self, frames: NDArray[np.int64], seconds: float | None = None) -> tuple[Answer, Answer]:
         """The likeliest reference of each frame as the filter goes forward, and again once all frames are known."""
-        tracker = Tracker(self.states, self.motion, remember=True)
-        forward = [self._update(tracker, frame, seconds).id for frame in frames.tolist()]
-        return self._rows(forward), self._rows([estimate.id for estimate in tracker.smoothed()])
+        forward: list[int | None] = []
+        smoothed: list[int | None] = []
+        for part in self.parts(frames):
+            tracker = Tracker(self.states, self.motion, remember=True)
+            forward += [self._update(tracker, frame, seconds).id for frame in part.tolist()]
+            smoothed += [estimate.id for estimate in tracker.smoothed()]
+        return self._rows(forward), self._rows(smoothed)
 
     def _update(self, tracker: Tracker, frame: int, seconds: float | None = None) -> TrackEstimate:
         row = self.similarity[frame]
@@ -207,20 +250,22 @@ class Ride:
         return right, first
 
     def _lost(self, frames: NDArray[np.int64]) -> float:
-        tracker = Tracker(self.states, self.motion)
-        states = [self._update(tracker, frame).status for frame in frames.tolist()]
-        return float(np.mean([status == "lost" for status in states[WINDOW:]]))
+        states: list[str] = []
+        for part in self.parts(frames):
+            tracker = Tracker(self.states, self.motion)
+            states += [self._update(tracker, frame).status for frame in part.tolist()][WINDOW:]
+        return float(np.mean([status == "lost" for status in states]))
 
     def _recovered(self) -> float:
         """How often a track of WINDOW frames is right in the RECOVERYth frame after the camera was moved elsewhere."""
-        count = len(self.similarity)
-        half = count // 2
+        starts = self._starts()
+        half = len(starts) // 2
         found = []
-        for start in np.linspace(0, half - WINDOW, CARRIED).astype(int).tolist():
+        for number in np.linspace(0, len(starts) - half - 1, CARRIED).astype(int).tolist():
             tracker = Tracker(self.states, self.motion)
-            for frame in range(start, start + WINDOW):
+            for frame in range(starts[number], starts[number] + WINDOW):
                 self._update(tracker, frame)
-            there = min(start + half, count - RECOVERY)
+            there = int(starts[number + half])
             for frame in range(there, there + RECOVERY):
                 last = self._update(tracker, frame).id
             found.append(self._is_right(last, there + RECOVERY - 1))

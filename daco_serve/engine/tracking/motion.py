@@ -63,7 +63,7 @@ class Motion:
     """
 
     speed: float = 15.0
-    jump: float = 1e-4
+    jump: float = 1e-3
     leave: float = 0.01
     enter: float = 0.05
     steps: tuple[tuple[int, float], ...] = ((-1, 0.05), (0, 0.15), (1, 0.5), (2, 0.2), (3, 0.1))
