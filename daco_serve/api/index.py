@@ -160,9 +160,7 @@ class Index:
     def _among(self, area: SearchArea | None) -> Sequence[int] | None:
         if area is None:
             return None
-        ids = self.bundle.catalog.within(area.latitude, area.longitude, area.metres)
+        ids = area.ids(self.bundle.catalog)
         if not ids:
-            raise NotFound(
-                f"No reference photograph lies within {area.metres:g} m of {area.latitude:g}, {area.longitude:g}."
-            )
+            raise NotFound(f"No reference photograph lies {area}.")
         return ids

@@ -27,7 +27,11 @@ def query(
     index: Annotated[str | None, option("index", "Name of the index.", show_default="the server's first")] = None,
     prior: Annotated[
         str | None,
-        option("prior", "Search only within this circle: LATITUDE,LONGITUDE,METRES.", show_default="everywhere"),
+        option(
+            "prior",
+            "Search only within this circle: LATITUDE,LONGITUDE,METRES, or FRAME:X,Y,METRES in a local frame.",
+            show_default="everywhere",
+        ),
     ] = None,
     rerank: Annotated[
         int | None,
@@ -67,19 +71,17 @@ def query(
 
 
 def _prior(text: str | None) -> "Prior | None":
-    from pydantic import ValidationError
-
     from daco_serve.http.schemas import Prior
 
     if text is None:
         return None
-    parts = text.split(",")
     try:
-        if len(parts) == 3:
-            return Prior.model_validate(dict(zip(("latitude", "longitude", "metres"), parts, strict=True)))
-    except ValidationError:
-        pass
-    raise UsageError(f"--prior {text} is not LATITUDE,LONGITUDE,METRES, such as 35.6586,139.7454,200.")
+        return Prior.parse(text)
+    except ValueError as error:  # and ValidationError
+        raise UsageError(
+            f"--prior {text} is not LATITUDE,LONGITUDE,METRES, such as 35.6586,139.7454,200, nor FRAME:X,Y,METRES in a"
+            " local frame."
+        ) from error
 
 
 def _as_json(image: Path, answer: "QueryAnswer | Refused") -> dict[str, object]:

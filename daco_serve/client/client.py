@@ -159,7 +159,7 @@ class _Shared:
         if cells:
             parameters["cells"] = "true"
         if prior is not None:
-            parameters["prior"] = f"{prior.latitude},{prior.longitude},{prior.metres}"
+            parameters["prior"] = prior.as_text()
         return parameters
 
     def _answer(self, request: Request, response: httpx.Response, kind: type[Answer]) -> Answer:

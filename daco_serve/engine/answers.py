@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from daco_index.reranking.voting import CellMatch
     from daco_index.search.bundle import SearchMatch
+    from daco_index.search.catalog import Catalog
     from daco_index.search.source_names import SourceNames
 
 TrackStatus = Literal["tracking", "lost", "not_on_map"]
@@ -31,11 +32,31 @@ class QueryError(Exception):
 
 @dataclass(frozen=True)
 class SearchArea:
-    """What is known of where a query was taken: within so many metres of a point in degrees."""
+    """What is known of where a query was taken: within so many metres of a point on the earth or in a local frame.
 
-    latitude: float
-    longitude: float
+    Args:
+        latitude, longitude: degrees; None for a point in a local frame.
+        frame, x, y: name of the local frame, and metres in it; None for a point on the earth.
+    """
+
+    latitude: float | None
+    longitude: float | None
     metres: float
+    frame: str | None = None
+    x: float | None = None
+    y: float | None = None
+
+    def __str__(self) -> str:
+        if self.frame is None:
+            return f"within {self.metres:g} m of {self.latitude:g}, {self.longitude:g}"
+        return f"within {self.metres:g} m of x {self.x:g}, y {self.y:g} in the frame {self.frame!r}"
+
+    def ids(self, catalog: "Catalog") -> list[int]:
+        """The photographs of a catalogue that lie in it."""
+        if self.frame is not None and self.x is not None and self.y is not None:
+            return catalog.within_frame(self.frame, self.x, self.y, self.metres)
+        assert self.latitude is not None and self.longitude is not None
+        return catalog.within(self.latitude, self.longitude, self.metres)
 
 
 @dataclass(frozen=True)

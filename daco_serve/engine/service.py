@@ -250,11 +250,7 @@ def _search(live: Live, embedding: Embedding, options: QueryOptions) -> Lookup:
 
 
 def _within(live: Live, area: SearchArea) -> list[int]:
-    ids = live.bundle.catalog.within(area.latitude, area.longitude, area.metres)
+    ids = area.ids(live.bundle.catalog)
     if not ids:
-        raise QueryError(
-            "prior_holds_nothing",
-            f"No reference photograph of {live.name} lies within {area.metres:g} m of {area.latitude:g},"
-            f" {area.longitude:g}.",
-        )
+        raise QueryError("prior_holds_nothing", f"No reference photograph of {live.name} lies {area}.")
     return ids

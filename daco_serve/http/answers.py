@@ -92,7 +92,7 @@ def index_state(summary: IndexSummary) -> IndexState:
 
 def search_area(prior: Prior | None) -> SearchArea | None:
     """Where the engine is to look."""
-    return None if prior is None else SearchArea(prior.latitude, prior.longitude, prior.metres)
+    return None if prior is None else SearchArea(**prior.model_dump())
 
 
 def track_frame(content: bytes, header: FrameHeader) -> Frame:

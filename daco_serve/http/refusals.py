@@ -16,7 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 REFUSALS: dict[str, tuple[int, str]] = {
     "bad_k": (422, "k must be a whole number from 1 to 100."),
     "bad_rerank": (422, "rerank must be a whole number from 0 to 100."),
-    "bad_prior": (422, "prior must be latitude,longitude,metres, such as 35.6586,139.7454,200."),
+    "bad_prior": (422, "prior must be latitude,longitude,metres, such as 35.6586,139.7454,200, or frame:x,y,metres."),
     "prior_holds_nothing": (422, "No reference photograph of day lies within 200 m of 35.6586, 139.7454."),
     "no_image": (422, "The request has no photograph: send it as the field 'image' or as the body."),
     "image_truncated": (422, "The JPEG image is damaged or incomplete: send it again."),

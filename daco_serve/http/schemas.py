@@ -1,8 +1,8 @@
 """What goes out, as pydantic models with examples; angles in degrees, WGS 84, lengths in metres."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from daco_serve.engine.answers import CalibrationKind, Verdict
 
@@ -18,11 +18,44 @@ class Schema(BaseModel):
 
 
 class Prior(Schema):
-    """What is known of where the query was taken: within so many metres of a point."""
+    """What is known of where the query was taken: within so many metres of a point.
 
-    latitude: float = Field(ge=-90, le=90)
-    longitude: float = Field(ge=-180, le=180)
+    Either latitude and longitude, or frame, x and y of a point in a local frame.
+    """
+
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
     metres: float = Field(gt=0, allow_inf_nan=False)
+    frame: str | None = Field(default=None, min_length=1, max_length=200, description="Name of a local frame.")
+    x: float | None = Field(default=None, allow_inf_nan=False, description="Metres in it.")
+    y: float | None = Field(default=None, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _is_one_point(self) -> Self:
+        given = [value is not None for value in (self.latitude, self.longitude, self.frame, self.x, self.y)]
+        if given not in ([True, True, False, False, False], [False, False, True, True, True]):
+            raise ValueError("needs either latitude and longitude, or frame, x and y")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `latitude,longitude,metres` or `frame:x,y,metres`.
+
+        Raises:
+            ValueError: it is neither; a ValidationError, which is one, where a number is out of bounds.
+        """
+        frame, colon, rest = text.rpartition(":")
+        parts = rest.split(",")
+        if len(parts) != 3 or (colon and not frame):
+            raise ValueError("it is neither latitude,longitude,metres nor frame:x,y,metres")
+        names = ("x", "y", "metres") if frame else ("latitude", "longitude", "metres")
+        return cls.model_validate(dict(zip(names, parts, strict=True)) | ({"frame": frame} if frame else {}))
+
+    def as_text(self) -> str:
+        """As `parse` takes it."""
+        if self.frame is not None:
+            return f"{self.frame}:{self.x},{self.y},{self.metres}"
+        return f"{self.latitude},{self.longitude},{self.metres}"
 
 
 class MatchedCell(Schema):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from daco_bench.calibration.own import calibrate as fit_calibration
 from daco_core.errors import UsageError
 from daco_index.build import BuildOptions, build_index
-from daco_index.export import export_geojson
+from daco_index.export.tables import export_geojson
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, SearchMatch
 from daco_index.search.catalog import Entry
@@ -23,6 +23,7 @@ from daco_serve.cli.main import app
 from daco_serve.client import Client
 from daco_serve.engine.localize import localize
 from daco_serve.engine.tracking import FrameEvidence, States, Tracker
+from daco_serve.http.schemas import Prior
 
 from .conftest import calibrate, hosted
 
@@ -79,9 +80,19 @@ def test_a_map_without_degrees_answers_in_metres(photographs: Path, encoder_fold
         features = client.post("/v1/query", content=content, headers={"Accept": "application/geo+json"}).json()
         assert features["features"][0]["geometry"] is None
         assert features["features"][0]["properties"]["local"]["x"] == 2.5
+        near = client.post("/v1/query?prior=local:2.5,50,11", content=content).json()["matches"]
+        assert sorted(match["local"]["y"] for match in near) == [40.0, 50.0]
+        for prior, code in (
+            ("yard:2.5,50,11", "prior_holds_nothing"),
+            ("local:2.5,50", "bad_prior"),
+            ("local:a,b,1", "bad_prior"),
+        ):
+            refused(client.post(f"/v1/query?prior={prior}", content=content), 422, code)
         assert client.get("/v1/references/3").json()["local"]["y"] == 30.0
         with Client(address) as ours:
             found = ours.query(content).location
+            around = ours.query(content, prior=Prior(frame="local", x=2.5, y=50, metres=11), k=6).matches
+            assert len(around) == 2
             assert found is not None and found.latitude is None and found.local is not None and found.floor == "G"
         for many in ([str(photographs / "3.png")], [str(photographs / f"{number}.png") for number in (1, 3)]):
             result = CliRunner().invoke(app, ["query", *many, "--url", address])

@@ -30,21 +30,22 @@ async def _prior(
     prior: Annotated[
         str | None,
         Query(
-            description="Where to look, as latitude,longitude,metres; everywhere unless given.",
+            description="Where to look, as latitude,longitude,metres, or as frame:x,y,metres in a local frame;"
+            " everywhere unless given.",
             examples=["35.6586,139.7454,200"],
         ),
     ] = None,
 ) -> Prior | None:
     if prior is None:
         return None
-    parts = prior.split(",")
-    if len(parts) != 3:
-        raise Refusal("bad_prior")
     try:
-        return Prior.model_validate(dict(zip(("latitude", "longitude", "metres"), parts, strict=True)))
+        return Prior.parse(prior)
     except ValidationError as error:
         first = error.errors()[0]
-        raise Refusal("bad_prior", f"prior: {first['loc'][0]} {first['msg'].lower()}.") from error
+        where = f"{first['loc'][0]} " if first["loc"] else ""
+        raise Refusal("bad_prior", f"prior: {where}{first['msg'].lower()}.") from error
+    except ValueError as error:
+        raise Refusal("bad_prior") from error
 
 
 PriorGiven = Annotated[Prior | None, Depends(_prior)]

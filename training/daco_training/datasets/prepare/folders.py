@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daco_core.errors import NotFound, UsageError
-from daco_core.photographs.images import list_images_below
+from daco_core.photographs.formats import left_out_sentence
+from daco_core.photographs.images import list_below
 from daco_core.photographs.layout import SPLITS
 from daco_core.photographs.pairing import pair_keys
 from daco_core.photographs.positions import locate
@@ -42,6 +43,9 @@ def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: floa
             for name, path in files.items()
         ]
     doubts = []
+    for folder in folders:
+        if others := list_below(folder).left_out:
+            doubts.append(f"{folder}: {left_out_sentence(others)}.")
     for name, splits_of in zip(names[1:], listed[1:], strict=True):
         for split in SPLITS:
             alone = sorted(listed[0][split] ^ splits_of[split])
@@ -73,11 +77,13 @@ def _splits(folder: Path, validation: float) -> dict[str, dict[str, Path]]:
 
 def _flat(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for path in list_images_below(folder):
+    contents = list_below(folder)
+    for path in contents.images:
         name = "_".join(path.relative_to(folder).parts)
         if name in files:
             raise UsageError(f"{files[name]} and {path} would both be called {name}: rename one of them.")
         files[name] = path
     if not files:
-        raise NotFound(f"{folder} holds no photographs (jpg, png or webp).")
+        there = f" ({left_out_sentence(contents.left_out)})" if contents.left_out else ""
+        raise NotFound(f"{folder} holds no photographs{there}.")
     return files
