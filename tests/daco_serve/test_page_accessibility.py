@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from daco_index.build import BuildOptions, build_index
+from daco_serve.operation.keys import KeyFile
 
-from .conftest import calibrate
+from .conftest import calibrate, hosted
 from .page_actions import Host, Open, choose, faults, ready
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -69,6 +71,18 @@ def test_axe_finds_nothing_on_the_other_verdicts(
             assert faults(page) == [], f"{name}, {scheme}"
         page.click("#over")
     assert seen == ["probably", "absent", "closest", "closest"]
+
+
+def test_axe_finds_nothing_where_a_key_is_asked_for(browser: Any, index: Path, tmp_path: Path) -> None:
+    KeyFile(tmp_path / "keys.json").add("page")
+    with hosted(index, keys=tmp_path / "keys.json") as address:
+        page = browser.new_page(bypass_csp=True)
+        page.goto(address)
+        page.wait_for_selector("#key-dialog[open]")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert faults(page) == [], scheme
+        page.close()
 
 
 def test_the_keyboard_alone_goes_from_choosing_a_photograph_to_the_answer(
