@@ -12,7 +12,7 @@ from daco_core.photographs.images import list_images, open_rgb
 from daco_core.photographs.plane import metres_from
 from daco_core.photographs.positions import read_positions
 from daco_core.recordings.bag import Bag, is_bag
-from daco_core.recordings.odometry import Odometry, Pose, heading_of
+from daco_core.recordings.odometry import RobotPath, RobotPose, heading_of
 from daco_core.recordings.recording import extract_recording, is_recording, parse_options
 from daco_core.recordings.ros_images import RAW, decode_image
 
@@ -159,9 +159,9 @@ def test_what_is_no_bag_is_said_in_a_sentence(drive: Path, tmp_path: Path, monke
 
 def test_a_robot_that_stands_goes_no_distance_and_a_gap_has_no_positions() -> None:
     rng = np.random.default_rng(0)
-    still = [Pose(second / 10, *rng.normal(0, 0.01, 3), 350.0) for second in range(50)]
-    away = [Pose(30.0, 10.0, 0.0, 0.0, 350.0), Pose(31.0, 11.0, 0.0, 0.0, 10.0)]
-    odometry = Odometry([*still, *away], "map")
+    still = [RobotPose(second / 10, *rng.normal(0, 0.01, 3), 350.0) for second in range(50)]
+    away = [RobotPose(30.0, 10.0, 0.0, 0.0, 350.0), RobotPose(31.0, 11.0, 0.0, 0.0, 10.0)]
+    odometry = RobotPath([*still, *away], "map")
     waypoint = odometry.at(4.5)
     assert waypoint is not None and waypoint.distance == 0
     assert odometry.at(20.0) is None and odometry.at(32.0) is None
@@ -170,4 +170,4 @@ def test_a_robot_that_stands_goes_no_distance_and_a_gap_has_no_positions() -> No
     assert last.location.heading == pytest.approx(0.0)  # half way from 350 to 10
     assert (heading_of(0, 0, 0, 1), heading_of(0, 0, 0.5**0.5, 0.5**0.5)) == pytest.approx((90.0, 0.0))
     with pytest.raises(UsageError, match="fewer than two"):
-        Odometry(still[:1], "map")
+        RobotPath(still[:1], "map")

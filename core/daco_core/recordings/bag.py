@@ -14,7 +14,7 @@ from PIL import Image
 
 from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.tracks import Track, TrackPoint
-from daco_core.recordings.odometry import Odometry, Pose, heading_of
+from daco_core.recordings.odometry import RobotPath, RobotPose, heading_of
 from daco_core.recordings.ros_images import COMPRESSED, RAW, decode_image
 
 SUFFIXES = frozenset({".bag", ".mcap", ".db3"})
@@ -162,7 +162,7 @@ class Bag:
             raise UsageError(f"{self.position_topic} in {self.path} has {len(points)} positions; a track needs two.")
         return Track(points)
 
-    def odometry(self) -> Odometry:
+    def odometry(self) -> RobotPath:
         """The poses of the robot in its frame. Raises DacoError where there are fewer than two."""
         poses, frame = [], ""
         for time, message, msgtype in self._messages(self.position_topic or ""):
@@ -173,9 +173,9 @@ class Bag:
             where, turn = pose.position, pose.orientation
             numbers = (where.x, where.y, where.z, turn.x, turn.y, turn.z, turn.w)
             if all(map(math.isfinite, numbers)):
-                poses.append(Pose(time, where.x, where.y, where.z, heading_of(turn.x, turn.y, turn.z, turn.w)))
+                poses.append(RobotPose(time, where.x, where.y, where.z, heading_of(turn.x, turn.y, turn.z, turn.w)))
         frame = frame.strip("/") or "odom"
-        return Odometry(poses, frame if frame == SHARED_FRAME else f"{self.path.stem}/{frame}")
+        return RobotPath(poses, frame if frame == SHARED_FRAME else f"{self.path.stem}/{frame}")
 
     @property
     def _types(self) -> dict[str, str]:

@@ -32,7 +32,7 @@ FORMAT_VERSION = 1
 QUALITY = 92  # of the JPEG files
 
 
-class Frame(Protocol):
+class RecordedFrame(Protocol):
     """One frame of a recording, decoded when it is asked for."""
 
     @property
@@ -139,7 +139,7 @@ def extracted(folder: Path, key: str) -> Extraction | None:
 
 
 def extract_frames(
-    frames: Iterator[Frame],
+    frames: Iterator[RecordedFrame],
     folder: Path,
     recording: Path,
     key: str,

@@ -16,7 +16,7 @@ GAP_METRES = 0.5
 
 
 @dataclass(frozen=True)
-class Pose:
+class RobotPose:
     """One pose of a robot.
 
     Args:
@@ -38,7 +38,7 @@ def heading_of(x: float, y: float, z: float, w: float) -> float:
     return round(math.degrees(math.atan2(east, north)), 9) % 360
 
 
-class Odometry:
+class RobotPath:
     """The poses of a robot, in the order of their times.
 
     Args:
@@ -48,8 +48,8 @@ class Odometry:
         UsageError: there are fewer than two with different times.
     """
 
-    def __init__(self, poses: Sequence[Pose], frame: str) -> None:
-        by_time: dict[float, Pose] = {}
+    def __init__(self, poses: Sequence[RobotPose], frame: str) -> None:
+        by_time: dict[float, RobotPose] = {}
         for pose in poses:
             by_time.setdefault(pose.time, pose)
         ordered = [by_time[time] for time in sorted(by_time)]
