@@ -79,7 +79,7 @@ def build(
         str,
         typer.Option(
             help="default, which ships with the package; a folder saved by daco-train; timm:NAME for a network "
-            "with ImageNet weights; hf:OWNER/NAME[@REVISION] on the Hugging Face Hub (needs daco-serve\\[hf]);"
+            "with ImageNet weights; hf:OWNER/NAME\\[@REVISION] on the Hugging Face Hub (needs daco-serve\\[hf]);"
             " onnx:PATH; or, with --trust, megaloc, boq, salad, eigenplaces, cosplace and others that daco-index"
             " encoders lists, or torchhub:REPO:ENTRY for any third-party network."
         ),
