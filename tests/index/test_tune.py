@@ -15,7 +15,7 @@ from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle, read_manifest
 from daco_index.search.index_choice import SearchOptions
 from daco_index.search.tune import TuneOptions, tune_index
-from daco_index.search.tuning import Point, pick
+from daco_index.search.tuning import OperatingPoint, pick
 
 QUIET = TuneOptions(device="cpu", progress=False)
 
@@ -73,7 +73,7 @@ def test_photographs_that_join_leave_the_tuned_setting_as_it_is(town, photograph
 
 def test_the_fastest_that_finds_enough_is_picked_or_the_one_that_finds_most():
     tried = ((1, 0.5, 1), (2, 0.9, 3), (4, 0.95, 2), (8, 1, 9))
-    points = [Point({"nprobe": n}, recall + 0.02, recall, ms) for n, recall, ms in tried]
+    points = [OperatingPoint({"nprobe": n}, recall + 0.02, recall, ms) for n, recall, ms in tried]
     assert [pick(points, recall).parameters["nprobe"] for recall in (0.4, 0.9, 0.99)] == [1, 4, 8]
     assert pick(points[:3], 0.99).parameters["nprobe"] == 4
 

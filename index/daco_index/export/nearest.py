@@ -12,7 +12,7 @@ from daco_index.search.catalog import Entry
 ROWS = 2048  # photographs that are looked up at once
 
 
-class Pair(NamedTuple):
+class NearestPair(NamedTuple):
     """A photograph and one that it looks like; the similarity is the cosine of their descriptors."""
 
     photograph: Entry
@@ -20,7 +20,7 @@ class Pair(NamedTuple):
     similarity: float
 
 
-def nearest_pairs(bundle: Bundle, count: int) -> Iterator[Pair]:
+def nearest_pairs(bundle: Bundle, count: int) -> Iterator[NearestPair]:
     """Of each photograph, in the order of ids, the `count` others with the most similar descriptors, the best first."""
     entries = bundle.catalog.all()
     by_id = {entry.id: entry for entry in entries}
@@ -31,7 +31,7 @@ def nearest_pairs(bundle: Bundle, count: int) -> Iterator[Pair]:
                 (number, value) for number, value in zip(ids, values, strict=True) if number >= 0 and number != entry.id
             ]
             for number, value in others[:count]:
-                yield Pair(entry, by_id[number], min(value, 1.0))
+                yield NearestPair(entry, by_id[number], min(value, 1.0))
 
 
 def descriptors_of(bundle: Bundle, rows: int) -> Iterator[tuple[list[Entry], NDArray[np.float32]]]:

@@ -73,7 +73,7 @@ class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's t
     frame: str | None = None
 
 
-class Places(NamedTuple):
+class PlaceSummary(NamedTuple):
     """The places of a catalogue: how many there are, and the first and the last name; None where it is empty."""
 
     total: int
@@ -128,9 +128,9 @@ class Catalog:
         return held
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> PlaceSummary:
         """How many places the photographs show, and the first and the last of them by name; read once."""
-        return Places(*self._rows("SELECT count(DISTINCT place), min(place), max(place) FROM photograph", ())[0])
+        return PlaceSummary(*self._rows("SELECT count(DISTINCT place), min(place), max(place) FROM photograph", ())[0])
 
     @classmethod
     def create(cls, path: Path, entries: Iterable[Entry]) -> "Catalog":

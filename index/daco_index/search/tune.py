@@ -14,7 +14,17 @@ from daco_index.generations.manifest import Manifest
 from daco_index.references.find import Split, find_references
 from daco_index.search.bundle import Bundle
 from daco_index.search.stores.faiss import FaissStore
-from daco_index.search.tuning import K, Point, Queries, curve, measured, one_by_one, own_queries, pick, queries_for
+from daco_index.search.tuning import (
+    K,
+    OperatingPoint,
+    Queries,
+    curve,
+    measured,
+    one_by_one,
+    own_queries,
+    pick,
+    queries_for,
+)
 
 EXACT_ONES = 32  # queries that the exact search is timed by
 
@@ -34,8 +44,8 @@ class TuneReport:
     manifest: Manifest
     published: bool
     exact_milliseconds: float
-    points: list[Point]
-    chosen: Point
+    points: list[OperatingPoint]
+    chosen: OperatingPoint
 
 
 @dataclass(frozen=True)

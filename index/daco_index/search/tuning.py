@@ -30,7 +30,7 @@ Lookup = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray
 
 
 @dataclass(frozen=True)
-class Point:
+class OperatingPoint:
     """One setting of the search.
 
     Args:
@@ -85,11 +85,11 @@ def own_queries(store: FaissStore, count: int = SAMPLED) -> Queries:
     return queries_for(store, vectors.astype(np.float32), OWN)
 
 
-def measure(store: FaissStore, queries: Queries, parameters: dict[str, int]) -> Point:
+def measure(store: FaissStore, queries: Queries, parameters: dict[str, int]) -> OperatingPoint:
     """The recall of all queries and the median time of one, with these parameters; they stay set."""
     store.tune(parameters)
     found, milliseconds = one_by_one(store.search, queries.vectors, queries.truth.shape[1])
-    return Point(parameters, recall_of(found, queries.truth), surely(found, queries.truth), milliseconds)
+    return OperatingPoint(parameters, recall_of(found, queries.truth), surely(found, queries.truth), milliseconds)
 
 
 def one_by_one(search: Lookup, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], float]:
@@ -104,7 +104,7 @@ def one_by_one(search: Lookup, vectors: NDArray[np.float32], k: int) -> tuple[ND
     return found, 1000 * float(np.median(seconds))
 
 
-def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[Point]:
+def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[OperatingPoint]:
     """Points over the parameters of the store's index, the cheap ones first for each `k_factor`.
 
     Args:
@@ -129,7 +129,7 @@ def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[
             return
 
 
-def pick(points: Sequence[Point], recall: float) -> Point:
+def pick(points: Sequence[OperatingPoint], recall: float) -> OperatingPoint:
     """The fastest point that surely finds enough; where none does, the one that finds most."""
     enough = [point for point in points if point.surely >= recall]
     if enough:
@@ -137,7 +137,7 @@ def pick(points: Sequence[Point], recall: float) -> Point:
     return max(points, key=lambda point: (point.recall, -point.milliseconds))
 
 
-def measured(store: FaissStore, point: Point, queries: Queries) -> Measured:
+def measured(store: FaissStore, point: OperatingPoint, queries: Queries) -> Measured:
     """A point as the manifest keeps it."""
     return Measured(
         round(point.recall, 4),

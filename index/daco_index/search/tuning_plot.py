@@ -5,10 +5,12 @@ from itertools import groupby
 from pathlib import Path
 
 from daco_core.figures import curve_axes, drawing, save_figure
-from daco_index.search.tuning import Point
+from daco_index.search.tuning import OperatingPoint
 
 
-def plot_curve(points: Sequence[Point], chosen: Point, exact_milliseconds: float, title: str, file: Path) -> None:
+def plot_curve(
+    points: Sequence[OperatingPoint], chosen: OperatingPoint, exact_milliseconds: float, title: str, file: Path
+) -> None:
     """Draws recall over milliseconds, a line for each `k_factor`, the chosen point ringed; .svg, .png or .pdf.
 
     Raises:

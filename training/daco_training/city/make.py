@@ -17,7 +17,7 @@ from daco_core.threads import available_cores
 from daco_training.city.drive import DriveFrame, street_drive
 from daco_training.city.plan import SLOTS, CityPlace, geography, plan_places, plan_street
 from daco_training.city.poses import CameraPose, depth_file, write_poses
-from daco_training.city.rendering.photograph import DOMAINS, Photograph
+from daco_training.city.rendering.photograph import DOMAINS, PlacePhotograph
 from daco_training.city.rendering.pool import Job, disk_error, render_all
 from daco_training.city.viewpoint import Viewpoint
 
@@ -168,7 +168,7 @@ def _prepare(
                 target.mkdir(parents=True, exist_ok=True)
                 places = [place for place in plan if place.split == split]
                 photographs = {
-                    f"{place.name}.jpg": Photograph(settings.seed, place, domain, viewpoint) for place in places
+                    f"{place.name}.jpg": PlacePhotograph(settings.seed, place, domain, viewpoint) for place in places
                 }
                 locations = {file: _location(taken, taken.place.street) for file, taken in photographs.items()}
                 write_locations(target, locations)
@@ -197,12 +197,12 @@ def _prepare(
     return [job for _, job in sorted(jobs, key=lambda one: one[0])]
 
 
-def _location(taken: Photograph | DriveFrame, street: int) -> PhotoLocation:
+def _location(taken: PlacePhotograph | DriveFrame, street: int) -> PhotoLocation:
     latitude, longitude, heading = geography(plan_street(taken.seed, street), taken.pose)
     return PhotoLocation(latitude, longitude, heading, taken.name)
 
 
-def _camera(taken: Photograph | DriveFrame, street: int) -> CameraPose:
+def _camera(taken: PlacePhotograph | DriveFrame, street: int) -> CameraPose:
     return CameraPose.in_street(plan_street(taken.seed, street), taken.pose)
 
 

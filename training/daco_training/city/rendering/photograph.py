@@ -39,7 +39,7 @@ def develop_rendering(rendering: Rendering, domain: str, rng: np.random.Generato
 
 
 @dataclass(frozen=True)
-class Photograph:
+class PlacePhotograph:
     """One photograph of a city: of which place, in which domain, and from which viewpoint (None: the place's own).
 
     All that is made of it is a pure function of it and of the size in pixels.

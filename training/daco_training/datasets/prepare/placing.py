@@ -54,14 +54,14 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacingResult:
     """What a run did: photographs placed now, and those that were there."""
 
     made: int
     kept: int
 
 
-def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None) -> Placed:
+def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None) -> PlacingResult:
     """Carries out a plan in a data set's folder. It can be resumed; each file appears only when it is complete.
 
     Args:
@@ -98,7 +98,7 @@ def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None)
                 write_locations(parent, locations)
     except OSError as error:
         raise DacoError(f"{error.filename or folder} cannot be written: {error.strerror or error}.") from error
-    return Placed(made=len(missing), kept=len(targets) - len(missing))
+    return PlacingResult(made=len(missing), kept=len(targets) - len(missing))
 
 
 def _target(folder: Path, photograph: DownloadedPhotograph) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from daco_core.errors import UsageError
 from daco_core.photographs.layout import SPLITS
-from daco_training.datasets.prepare.placing import Placed, Plan, place
+from daco_training.datasets.prepare.placing import PlacingResult, Plan, place
 
 MOST_DOUBTS = 20
 
@@ -29,7 +29,7 @@ def carry_out(plan: Plan, folder: Path, link: bool, size: int | None, partial: b
     return _sum_up(plan, folder, place(plan, folder, link, size))
 
 
-def _sum_up(plan: Plan, folder: Path, placed: Placed) -> str:
+def _sum_up(plan: Plan, folder: Path, placed: PlacingResult) -> str:
     lines = [f"{folder}: {placed.made} photographs placed, {placed.kept} were there."]
     for domain, name in plan.domain_names.items():
         counts = ", ".join(f"{plan.count(domain, split)} {split}" for split in SPLITS)
