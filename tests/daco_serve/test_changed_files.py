@@ -137,7 +137,7 @@ class Asking:
     [
         (1, ["vectors.faiss", "local.bin"], [half]),
         pytest.param(1, FILES, CHANGES, marks=pytest.mark.slow),
-        pytest.param(2, FILES, CHANGES, marks=pytest.mark.slow),
+        pytest.param(2, ["catalog.sqlite", "vectors.faiss", "local.bin"], CHANGES, marks=pytest.mark.slow),
     ],
 )
 def test_files_changed_in_place_under_load_end_no_process_and_give_no_wrong_answer(
