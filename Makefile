@@ -41,8 +41,8 @@ SNOW := $(WORK)/data/snow
 # two trainings, with a frozen backbone and with its last stage learning: the encoder is a quarter of the way between
 encoder: $(WORK)/twins
 	set -e; for rate in 0 1e-4; do \
-	  $(BIN)/daco-train --recipe modern --precision fp32 --batch_size 32 --iters 200 --lamda 2 --tail_lr $$rate \
-	    --data_root $(WORK)/data --data_name streets --save_root $(WORK)/tail-$$rate \
+	  $(BIN)/daco-train --recipe modern --pooling place --precision fp32 --batch_size 32 --iters 200 --lamda 2 \
+	    --tail_lr $$rate --data_root $(WORK)/data --data_name streets --save_root $(WORK)/tail-$$rate \
 	    $$(test -e $(WORK)/tail-$$rate/streets_daco_last.ckpt && echo --resume); \
 	  cp $(WORK)/tail-$$rate/streets_daco_results.csv core/daco_core/encoder/shipped/log-tail-$$rate.csv; done
 	$(BIN)/daco-train average $(WORK)/tail-0/streets_daco $(WORK)/tail-1e-4/streets_daco --share 0.25 --out $(WORK)/between
