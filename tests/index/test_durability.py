@@ -368,11 +368,12 @@ def test_verify_names_a_note_of_the_hash_that_is_no_file(own_index, what, kept):
 
 @pytest.mark.parametrize("limit", [1_000, 20_000, 100_000, 1_000_000])
 def test_a_disk_that_takes_no_more_is_one_sentence_and_the_previous_index_stays(
-    built, encoder_folder, own_index, command, limit
+    built, grid_encoder, own_index, command, limit
 ):
-    # a limit on the size of files stands in for the full disk: the same failing writes, in each library in turn
+    # a limit on the size of files stands in for the full disk: the same failing writes, in each library in turn; with
+    # another encoder than before, as the files of the same one would be shared with the previous generation
     done = subprocess.run(
-        [*command, "build", built[0], "--encoder", encoder_folder, "--out", own_index],
+        [*command, "build", built[0], "--encoder", grid_encoder, "--out", own_index],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         capture_output=True,
         text=True,
