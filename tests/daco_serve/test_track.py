@@ -390,11 +390,14 @@ def test_a_frame_that_waits_counts_as_an_upload_until_it_is_answered(
     sizes = {"max_upload_bytes": 500_000, "max_batch_bytes": 1_000_000, "upload_memory": 1_500_000}
     with hosted(index, **sizes) as address, follow(address) as track, follow(address) as second:
         before = metric(address, "daco_upload_bytes")
+        dropped = 'daco_track_frames_total{outcome="dropped"}'
+        dropped_before = metric(address, dropped)
         monkeypatch.setattr(Describer, "prepare", prepare)
         track.send(large)
         assert begun.wait(20)
         for _ in range(3):  # of which the newest waits
             track.send(large)
+        wait_until(lambda: metric(address, dropped) == dropped_before + 2)
         second.send(large)
         wait_until(lambda: metric(address, "daco_upload_bytes") == before + 3 * len(large))
         second.send(large)  # for which there is no room
@@ -463,7 +466,7 @@ def test_a_bad_client_leaves_the_server_as_it_was(
 
 def metric(address: str, name: str) -> float:
     lines = httpx.get(f"{address}/metrics").text.splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
+    return float(next((line.split()[1] for line in lines if line.startswith(f"{name} ")), 0))
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
