@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.tracking import FrameEvidence, Motion, Odometry, States, Tracker
+from daco_serve.engine.tracking.filter import COMPARED_SIMILARITY, COMPARED_VOTE, likenesses
 
 METRE = 1 / 111194.93  # degrees of latitude
 
@@ -284,3 +286,12 @@ def test_a_wrong_prior_does_not_carry_a_track_away() -> None:
     tracker.update(FrameEvidence(np.array([150]), np.array([0.5]), limited=True))
     estimate = tracker.update(frame(60, 9))
     assert position(estimate.latitude) == pytest.approx(90, abs=15)
+
+
+def test_votes_count_where_references_were_compared_cell_by_cell() -> None:
+    plain = [SearchMatch(1, 0.6, None), SearchMatch(2, 0.5, None)]  # type: ignore[arg-type]
+    assert likenesses(plain).tolist() == [0.6, 0.5]
+    compared = [plain[0]._replace(votes=20.0), plain[1]._replace(votes=120.0), SearchMatch(3, 0.4, None)]  # type: ignore[arg-type]
+    first, second, rest = likenesses(compared).tolist()
+    assert second > first > rest
+    assert first - rest == pytest.approx((0.6 - 0.4) * COMPARED_SIMILARITY + 20 * COMPARED_VOTE)

@@ -11,12 +11,14 @@ from daco_core.errors import UsageError
 from daco_core.photographs.distances import Places, is_placed
 from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.natural_order import natural_key
-from daco_index.embedding.embed import embed_files
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.references.find import Reference, Split, find_references
+from daco_index.reranking.rerank import CANDIDATES as COMPARED
 from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
+from daco_index.search.query_set import Query, predict
 from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker, TrackEstimate
+from daco_serve.engine.tracking.filter import likenesses
 from daco_serve.engine.tracking.session import CANDIDATES
 
 WINDOW = 10  # frames that are averaged, and after which the filter is judged
@@ -90,12 +92,14 @@ def open_ride(
     """
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
-    embedded = embed_files(query_engine(bundle, device), [truth.path for truth in truths], progress=progress)
+    asked = [Query(Path(truth.path), str(truth.path)) for truth in truths]
+    engine = query_engine(bundle, device)
+    predictions = list(predict(bundle, engine, asked, bundle.store.count, COMPARED, progress=progress))
     ride_order = sorted(range(len(truths)), key=lambda number: natural_key(str(truths[number].path)))
     rank = {number: place for place, number in enumerate(ride_order)}  # also counts frames that cannot be read
-    order = sorted(range(len(embedded.kept)), key=lambda row: rank[embedded.kept[row]])
-    numbers = np.array([rank[embedded.kept[row]] for row in order])
-    truths = [truths[embedded.kept[row]] for row in order]
+    order = [number for number in ride_order if predictions[number].unreadable is None]
+    numbers = np.array([rank[number] for number in order])
+    truths = [truths[number] for number in order]
     begins = _begins(truths)
     used = np.concatenate([part[::every] for part in np.split(np.arange(len(truths)), begins[1:])])
     begins = [int(np.searchsorted(used, begin)) for begin in begins]
@@ -104,10 +108,14 @@ def open_ride(
         raise UsageError(f"{queries} has {len(truths)} frames that can be read; a ride needs {2 * WINDOW}.")
     references = bundle.catalog.all()
     states = States(references)
-    vectors = bundle.store.vectors(states.ids)
+    column = {number: at for at, number in enumerate(states.ids.tolist())}
+    similarity = np.full((len(order), len(column)), -1.0, dtype=np.float32)
+    for row, number in zip(similarity, order, strict=True):
+        matches = predictions[number].matches
+        row[[column[match.entry.id] for match in matches]] = likenesses(matches)
     return Ride(
         states,
-        embedded.vectors[order] @ vectors.T,
+        similarity,
         _right(states, references, truths, numbers, frames),
         Motion(speed=speed, step_seconds=seconds),
         seconds,
@@ -147,7 +155,7 @@ class Ride:
     """Frames against references.
 
     Args:
-        similarity: (frames, references), by the rows of `states`.
+        similarity: (frames, references), by the rows of `states`: `likenesses`, as the filter takes them in.
         right: likewise, whether the reference is right.
         begins: frames at which a ride begins: no method takes anything from one into the next.
         frame_files, reference_files: the photographs, for a picture.

@@ -10,6 +10,7 @@ Viterbi).
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,11 +18,14 @@ from numpy.typing import NDArray
 
 from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.plane import mean_heading
+from daco_index.search.bundle import SearchMatch
 from daco_serve.engine.answers import TrackStatus
 from daco_serve.engine.tracking.motion import Motion, Odometry, Velocity
 from daco_serve.engine.tracking.states import Rows, States
 
 TEMPERATURE = 0.05  # similarity that makes a reference e times as likely
+# where references were compared cell by cell: what their similarity counts, and what a vote is worth beside it
+COMPARED_SIMILARITY, COMPARED_VOTE = 0.5, 0.0015
 MOST_STATES = 1000
 LEAST_WEIGHT = 1e-9  # below which a state joins "anywhere"
 PLACE_FRAMES = 3  # likewise, where references have no positions but an order
@@ -42,7 +46,7 @@ class FrameEvidence:
 
     Args:
         ids: (k,), of the references most similar to it.
-        similarities: (k,), their cosines; all other references count as similar as the last of these.
+        similarities: (k,), their `likenesses`; all other references count as much as the last of these.
         on_map: the calibrated probability that its place is on the map at all; None where nothing is calibrated, or
             the frame says nothing about that.
         limited: whether the references were looked for in an area only; all others are then unlikely.
@@ -52,6 +56,17 @@ class FrameEvidence:
     similarities: NDArray[np.float64]
     on_map: float | None = None
     limited: bool = False
+
+
+def likenesses(matches: Sequence[SearchMatch]) -> NDArray[np.float64]:
+    """How much each of a frame's matches speaks for its place, (k,): its similarity, and its votes where there are any.
+
+    A vote weighs less than in the order of one query's matches, as frames that follow each other err alike.
+    """
+    similarities = np.array([match.similarity for match in matches])
+    if all(match.votes is None for match in matches):
+        return similarities
+    return COMPARED_SIMILARITY * similarities + COMPARED_VOTE * np.array([match.votes or 0.0 for match in matches])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from daco_serve.engine.answers import Answer, QueryOptions, SearchArea
 from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
-from daco_serve.engine.tracking.filter import FrameEvidence, Tracker, TrackEstimate
+from daco_serve.engine.tracking.filter import FrameEvidence, Tracker, TrackEstimate, likenesses
 from daco_serve.engine.tracking.motion import Motion, Odometry
 
 CANDIDATES = 100  # references that a frame names; all others count as similar as the last of them
@@ -45,10 +45,11 @@ async def look_up(service: Service, live: Live, frame: Frame, began: float, clie
 
 def evidence_of(answer: Answer, frame: Frame) -> FrameEvidence:
     """What the filter takes in of an answer."""
-    matches = sorted(answer.matches, key=lambda match: -match.similarity)
+    values = likenesses(answer.matches)
+    order = np.argsort(-values, kind="stable")
     return FrameEvidence(
-        np.array([match.entry.id for match in matches], dtype=np.int64),
-        np.array([match.similarity for match in matches]),
+        np.array([match.entry.id for match in answer.matches], dtype=np.int64)[order],
+        values[order],
         answer.estimate.on_map if frame.area is None else None,
         limited=frame.area is not None,
     )
