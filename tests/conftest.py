@@ -5,6 +5,7 @@ import sysconfig
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 # before anything imports PyTorch: on images this small more threads only wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,6 +20,7 @@ from .milvus_lite import MilvusLite
 from .milvus_standalone import MilvusStandalone
 
 ROOT = Path(__file__).parents[1]
+Server = TypeVar("Server", MilvusLite, MilvusStandalone)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,21 +73,20 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
     """A Milvus server for all tests that do not stop it."""
-    pytest.importorskip("pymilvus", reason="the extra milvus is not installed")
-    try:
-        server = MilvusLite(tmp_path_factory.mktemp("milvus") / "data")
-    except RuntimeError as error:
-        pytest.skip(str(error))
-    yield server
-    server.stop()
+    yield from started(MilvusLite, tmp_path_factory.mktemp("milvus") / "data")
 
 
 @pytest.fixture(scope="session")
 def milvus_standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusStandalone]:
     """The server that production runs, started once; it takes half a minute."""
+    yield from started(MilvusStandalone, tmp_path_factory.mktemp("standalone") / "data")
+
+
+def started(kind: type[Server], data: Path) -> Iterator[Server]:
+    """A server of that kind, until the tests are done with it; they are skipped where it cannot be had."""
     pytest.importorskip("pymilvus", reason="the extra milvus is not installed")
     try:
-        server = MilvusStandalone(tmp_path_factory.mktemp("standalone") / "data")
+        server = kind(data)
     except RuntimeError as error:
         pytest.skip(str(error))
     yield server

@@ -336,17 +336,23 @@ def test_the_command_says_what_it_cannot_use(own_server: str, tmp_path: Path) ->
     assert "no photographs" in one_sentence(daco_serve("track", tmp_path, "--out", "a.gpx"))
 
 
-def test_times_as_far_apart_as_numbers_can_be_do_no_harm(
-    own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    times = []
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the filter is told between frames, one for each of them."""
+    told: list[float] = []
 
     def update(tracker: Tracker, evidence: FrameEvidence, seconds: float, odometry: Odometry | None) -> TrackEstimate:
-        times.append(seconds)
+        told.append(seconds)
         return original(tracker, evidence, seconds, odometry)
 
     original = Tracker.update
     monkeypatch.setattr(Tracker, "update", update)
+    return told
+
+
+def test_times_as_far_apart_as_numbers_can_be_do_no_harm(
+    own_server: str, photographs: Path, times: list[float]
+) -> None:
     with follow(own_server) as track:
         for timestamp in (-1e308, 1e308, -1e308, -1e308 + 1e300):
             track.send(json.dumps({"type": "frame", "timestamp": timestamp}))
@@ -355,16 +361,8 @@ def test_times_as_far_apart_as_numbers_can_be_do_no_harm(
 
 
 def test_frames_with_and_without_a_time_are_not_mixed_on_one_clock(
-    own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch
+    own_server: str, photographs: Path, times: list[float]
 ) -> None:
-    times = []
-
-    def update(tracker: Tracker, evidence: FrameEvidence, seconds: float, odometry: Odometry | None) -> TrackEstimate:
-        times.append(seconds)
-        return original(tracker, evidence, seconds, odometry)
-
-    original = Tracker.update
-    monkeypatch.setattr(Tracker, "update", update)
     with follow(own_server) as track:
         for timestamp in (1000.0, 1030.0, None, None, 2000.0, 2004.0):
             if timestamp is not None:
