@@ -1,1 +1,1 @@
-"""What every other component stands on: photographs, positions, files, errors, the console. No PyTorch, no web."""
+"""What every other package builds on: photographs, positions, files, errors, the console. No PyTorch, no web."""

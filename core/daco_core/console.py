@@ -10,13 +10,13 @@ import typer
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.extras import missing_package
-from daco_core.foreign_text import printable
+from daco_core.untrusted_text import printable
 
 
 def run(app: typer.Typer) -> None:
-    """Runs a Typer app as a command: a `DacoError` is one sentence on stderr and exit code 1, Ctrl-C is 130.
+    """Runs a Typer app as a command. A `DacoError` becomes one sentence on stderr and exit code 1; Ctrl-C gives 130.
 
-    So is a package that is not installed and that an extra of daco-serve brings.
+    A missing package that an extra of daco-serve would install is reported in the same way.
     """
     command = typer.main.get_command(app)
     command.params.append(_version_option())
@@ -31,7 +31,7 @@ def run(app: typer.Typer) -> None:
 
 
 def _version_option() -> Any:
-    """`--version`, as Typer makes it of a function, for commands whose own functions do not know of it."""
+    """The option `--version`, for commands whose own functions do not have it."""
     donor = typer.Typer(add_completion=False)
 
     @donor.command()
@@ -60,20 +60,20 @@ def option(name: str, help: str, *more: str, **settings: Any) -> Any:
 
 
 def words(text: str) -> list[str]:
-    """The words of a list with commas, without the empty ones."""
+    """Splits a comma-separated list; empty items are dropped."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def number(value: float | None, decimals: int) -> str:
-    """A number as a cell of a table; `-` where there is none."""
+    """A number as a table cell; `-` if it is None."""
     return "-" if value is None else f"{value:.{decimals}f}"
 
 
 def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
-    """Checks, before the long work, that a file has one of these suffixes; `name` is the option that names it.
+    """Checks, before any long work starts, that a file has one of these suffixes.
 
     Raises:
-        DacoError: it ends in something else.
+        UsageError: it has another suffix; the message contains `name`, the option that names the file.
     """
     if file.suffix.lower() not in suffixes:
         known = " or ".join(filter(None, [", ".join(suffixes[:-1]), suffixes[-1]]))
@@ -87,5 +87,5 @@ Trust = Annotated[
 
 
 def new_app(help: str) -> typer.Typer:
-    """A Typer app as all commands have it: help without arguments, plain errors."""
+    """A Typer app with what all commands share: help if called without arguments, and errors in plain text."""
     return typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

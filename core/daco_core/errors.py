@@ -1,9 +1,9 @@
 """The errors that a caller can put right, by kind.
 
-Every one of them is a `DacoError`, and its message is one sentence for the user: what is wrong, where, and what to do.
-A command prints it and ends with exit code 1. The kinds are what a program tells apart: call differently
-(`UsageError`), name another path (`NotFound`), restore or build again (`DamagedIndex`, `DamagedEncoder`), wait and
-retry (`StoreAway`), or install something (`MissingExtra`). What is none of these is a plain `DacoError`: a full disk, a
+All of them derive from `DacoError`. The message is one sentence for the user: what is wrong, where, and what to do. A
+command prints it and ends with exit code 1. The classes are what a program can react to differently: correct the call
+(`UsageError`), name another path (`NotFound`), restore or rebuild (`DamagedIndex`, `DamagedEncoder`), wait and retry
+(`StoreAway`), or install something (`MissingExtra`). Anything else is a plain `DacoError`, such as a full disk or a
 file that cannot be read.
 """
 
@@ -17,20 +17,20 @@ class UsageError(DacoError):
 
 
 class NotFound(DacoError):
-    """A path or name leads to nothing: no index, no encoder, no data set, no photographs there."""
+    """A path or name does not exist: there is no index, encoder, data set or photograph of that name."""
 
 
 class DamagedIndex(DacoError):
-    """The files of an index are incomplete, are not those that were written, or are of a newer format."""
+    """The files of an index are incomplete, do not match their checksums, or have a newer format."""
 
 
 class DamagedEncoder(DacoError):
-    """An encoder whose files are damaged, are of a newer format, or give descriptors that are not numbers."""
+    """The files of an encoder are damaged, have a newer format, or give descriptors that are not finite."""
 
 
 class StoreAway(DacoError):
-    """A vector store, an object store or a disk does not answer now; the same call may succeed later."""
+    """A vector store, an object store or a disk does not respond now; the same call may succeed later."""
 
 
 class MissingExtra(DacoError):
-    """A package that this needs is not installed; the message says which extra to install."""
+    """A required package is not installed; the message says which extra to install."""

@@ -1,4 +1,4 @@
-"""Which extra of this project brings a package that a command does not find."""
+"""Which extra of this project installs a package that a command needs and cannot import."""
 
 EXTRAS = {
     "aiohttp": "bench",
@@ -45,10 +45,10 @@ EXTRAS = {
 
 
 def missing_package(error: ImportError) -> str | None:
-    """A sentence that says which extra brings what could not be imported; None for what none of them brings."""
+    """A sentence that says which extra installs the missing package; None if no extra does."""
     package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         return None
     extra = EXTRAS[package]
     on_gpu = ", or 'daco-serve[gpu]' for an NVIDIA GPU" if extra == "cpu" else ""
-    return f"{package} is not installed, which this needs: pip install 'daco-serve[{extra}]'{on_gpu}."
+    return f"This needs {package}, which is not installed: pip install 'daco-serve[{extra}]'{on_gpu}."

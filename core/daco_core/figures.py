@@ -1,4 +1,4 @@
-"""Drawings made with matplotlib: a figure without a display, axes that look alike, and a file written atomically."""
+"""What all plots share: figures that need no display, axes in one style, and files written atomically."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ DRAWINGS = (".svg", ".png", ".pdf")
 
 
 def drawing() -> Any:
-    """matplotlib's figure class, which needs no display. Raises MissingExtra where it is not installed."""
+    """matplotlib's `Figure` class, which needs no display. Raises MissingExtra if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -21,7 +21,7 @@ def drawing() -> Any:
 
 
 def curve_axes(axes: Any, legend: str | None = "best", **labels: Any) -> None:
-    """Finishes axes that curves are drawn on: labels and limits as `Axes.set` takes them, a pale grid, a legend."""
+    """Finishes the axes of curves: labels and limits as `Axes.set` takes them, a pale grid, a legend."""
     axes.set(**labels)
     axes.grid(True, alpha=0.3)
     if legend is not None:
@@ -29,20 +29,20 @@ def curve_axes(axes: Any, legend: str | None = "best", **labels: Any) -> None:
 
 
 def plane_axes(axes: Any, title: str, **labels: Any) -> None:
-    """Finishes axes that points of a plane are drawn on: both have one scale, and panels stay of one size."""
+    """Finishes the axes of points in a plane: both axes have the same scale, and all panels the same size."""
     axes.set(**labels)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_title(title, fontsize="medium")
 
 
 def legend_below(figure: Any, columns: int) -> None:
-    """One legend for all panels, those of the first, below them."""
+    """Puts one legend for all panels below them, with the entries of the first panel."""
     handles = figure.axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def save_figure(figure: Any, file: Path) -> None:
-    """Writes a figure in the form that the file's suffix names. Raises DacoError where that cannot be done."""
+    """Writes a figure in the format that the file's suffix names. Raises DacoError if that fails."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(file) as fresh:

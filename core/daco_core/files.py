@@ -1,12 +1,13 @@
-"""Atomic, durable writes: after a crash or a loss of power a path holds its old content or its new one, complete.
+"""Atomic, durable writes: after a crash or power failure a path holds either its old content or its new content.
 
-A new file or folder is written in a hidden folder beside the path (`.NAME.new`), synced to the disk, and renamed to the
-path; then the rename is synced too. The hidden folder is locked while it is in use, and what a killed process left of
-one is cleared by the next write to the same path. Writers of one path at the same time do not mix: the last one wins.
+A new file or folder is written in a hidden folder next to the path (`.NAME.new`), synced to the disk, and renamed to
+the path; then the rename is synced too. The hidden folder is locked while it is in use. What a killed process left
+behind is removed by the next write to the same path. If several processes write the same path at once, their files do
+not mix, and the last writer wins.
 
-A folder that exists is exchanged with the new one in one step of the file system (Linux and macOS have one for local
-disks). Where there is no such step, as on NFS, two renames follow each other; if a crash falls between them, the next
-write, or `recover`, completes the second one.
+An existing folder is exchanged with the new one in a single step of the file system (Linux and macOS have one for local
+disks). Without such a step, as on NFS, two renames follow each other. After a crash between them, the next write, or
+`recover`, completes the second one.
 """
 
 import ctypes
@@ -20,12 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-BEFORE = "before"  # the old folder, in the hidden one, while the new one takes its place
-LONGEST_NAME = 200  # bytes of a path's name that the hidden folder can repeat, as names may have 255 in all
-MOST_WRITERS = 100  # of one path at the same time
+BEFORE = "before"  # the name of the old folder, inside the hidden one, while the new one takes its place
+LONGEST_NAME = 200  # bytes of a path's name that the hidden folder's name repeats, as names are limited to 255 bytes
+MOST_WRITERS = 100  # processes that write one path at the same time
 EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2), and RENAME_SWAP of macOS's renamex_np
 HERE = -100  # AT_FDCWD on Linux
-# what file systems answer that cannot exchange two folders, or sync or lock a folder
+# the errors of file systems that cannot exchange two folders, or cannot sync or lock a folder
 UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EBADF, errno.ENOLCK, errno.EPERM}
 
 
@@ -35,16 +36,16 @@ def write_text(path: Path, text: str, mode: int = 0o666) -> None:
 
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Replaces a file by one with this content, made with the given mode (less the umask). Raises OSError."""
+    """Replaces a file by one with this content, created with the given mode (minus the umask). Raises OSError."""
     with replace_file(path) as fresh, open(fresh, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Gives a path of the same name to write a file at; when the block ends, the file replaces the one at `path`.
+    """Yields a path with the same name to write to; when the block ends, that file replaces the one at `path`.
 
-    If the block raises, or writes nothing, `path` stays as it was.
+    If the block raises, or writes nothing, `path` is unchanged.
 
     Raises:
         OSError: it cannot be written, or its folder is missing.
@@ -59,9 +60,9 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder to write into; when the block ends, it replaces the folder at `path`.
+    """Yields an empty folder to write into; when the block ends, it replaces the folder at `path`.
 
-    If the block raises, `path` stays as it was.
+    If the block raises, `path` is unchanged.
 
     Raises:
         OSError: it cannot be written, or the folder around it is missing.
@@ -78,26 +79,26 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 
 def link_or_copy(file: Path, to: Path) -> None:
-    """Gives a file that never changes a second name, without a copy where the file system has hard links.
+    """Gives a file that never changes a second name: by a hard link if the file system has them, else by a copy.
 
     Raises:
         OSError: it cannot be read or written.
     """
     try:
         to.hardlink_to(file)
-    except OSError:  # a file system without hard links, or another one
+    except OSError:  # a file system without hard links, or two different file systems
         shutil.copyfile(file, to)
 
 
 def recover(path: Path) -> None:
-    """Completes the replacement of a folder that a crash stopped between two renames; else changes nothing."""
+    """Completes the replacement of a folder if a crash interrupted it between two renames; else changes nothing."""
     if not path.exists():
         with suppress(OSError):
             _clear_leftovers(path)
 
 
 def sync(path: Path) -> None:
-    """Makes a file's content, or a folder's list of names, survive a loss of power. Raises OSError."""
+    """Makes a file's content, or a folder's list of names, survive a power failure. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -109,7 +110,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Makes a folder and all that is in it survive a loss of power. Raises OSError."""
+    """Makes a folder and everything in it survive a power failure. Raises OSError."""
     for path in folder.rglob("*"):
         if not path.is_symlink():
             sync(path)
@@ -118,7 +119,7 @@ def sync_tree(folder: Path) -> None:
 
 @contextmanager
 def _workspace(path: Path) -> Iterator[Path]:
-    """The hidden folder of one write to a path: locked, empty, and removed at the end."""
+    """The hidden folder for one write to a path: locked, empty, and removed at the end."""
     _clear_leftovers(path)
     workspace, lock = _claim(path)
     try:
@@ -129,7 +130,7 @@ def _workspace(path: Path) -> Iterator[Path]:
 
 
 def _workspaces(path: Path) -> list[Path]:
-    """The hidden folders that writers of a path use, the first one unless another process has that."""
+    """The hidden folders that writers of a path use: the first one, unless another process holds it."""
     name, encoded = path.name, os.fsencode(path.name)
     if len(encoded) > LONGEST_NAME:
         name = f"{os.fsdecode(encoded[:100])}-{hashlib.sha256(encoded).hexdigest()[:16]}"
@@ -137,7 +138,7 @@ def _workspaces(path: Path) -> list[Path]:
 
 
 def _claim(path: Path) -> tuple[Path, int]:
-    """A new hidden folder, and the descriptor that holds its lock."""
+    """Creates a hidden folder and locks it; returns it and the descriptor that holds the lock."""
     for workspace in _workspaces(path):
         try:
             workspace.mkdir()
@@ -145,18 +146,18 @@ def _claim(path: Path) -> tuple[Path, int]:
             continue
         if (lock := _lock(workspace, made=True)) is not None:
             return workspace, lock
-    raise OSError(errno.EBUSY, "too many processes write it at the same time", str(path))
+    raise OSError(errno.EBUSY, "too many processes are writing this path", str(path))
 
 
 def _lock(workspace: Path, made: bool = False) -> int | None:
-    """A descriptor that holds the lock of a hidden folder, None where another process uses it.
+    """Locks a hidden folder and returns the descriptor that holds the lock; None if another process uses it.
 
     Args:
-        made: this process has just made it: it may have it where the file system has no locks, too.
+        made: this process has just created the folder, and may use it even if the file system has no locks.
     """
     try:
         lock = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # something of that name that is no folder, or another process has just removed it
+    except OSError:  # the name is not a folder, or another process has just removed it
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -171,7 +172,7 @@ def _lock(workspace: Path, made: bool = False) -> int | None:
 
 @contextmanager
 def _turn(folder: Path) -> Iterator[None]:
-    """One writer at a time between two renames in a folder, where the file system has locks."""
+    """Lets one writer at a time do the two renames in a folder, if the file system has locks."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
@@ -185,7 +186,7 @@ def _turn(folder: Path) -> Iterator[None]:
 
 
 def _is_open(folder: Path, descriptor: int) -> bool:
-    """Whether a descriptor is of the folder that has that name now: another process may have replaced it."""
+    """Whether a descriptor belongs to the folder that has this name now: another process may have replaced it."""
     try:
         there, here = folder.stat(), os.fstat(descriptor)
     except FileNotFoundError:
@@ -194,7 +195,7 @@ def _is_open(folder: Path, descriptor: int) -> bool:
 
 
 def _clear_leftovers(path: Path) -> None:
-    """Removes the hidden folders of writers that crashed; where that was between two renames, the second one follows.
+    """Removes the hidden folders of crashed writers; after a crash between two renames, the second one is done first.
 
     Raises:
         OSError: one cannot be removed.
@@ -214,14 +215,14 @@ def _clear_leftovers(path: Path) -> None:
 
 
 def _is_first(fresh: Path, path: Path) -> bool:
-    """Gives the folder its name if no other has it, and says whether that was so."""
+    """Renames the folder to the path unless something exists there; returns whether it did."""
     if path.is_dir():
         return False
     try:
         fresh.rename(path)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.is_dir():
-            return False  # another writer was faster
+            return False  # another writer came first
         raise
     return True
 
@@ -237,7 +238,7 @@ def _replace_in_two_steps(fresh: Path, path: Path, before: Path) -> None:
 
 
 def _exchange(fresh: Path, path: Path) -> bool:
-    """Lets two paths trade places in one step; False where the system or the file system cannot."""
+    """Exchanges two paths in one step; returns False if the system or the file system cannot."""
     library = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(fresh), os.fsencode(path)
     sys.audit("os.rename", str(fresh), str(path), -1, -1)

@@ -1,4 +1,4 @@
-"""The index that a command works on, said alike everywhere: as the first argument, or with `--index`."""
+"""The index that a command works on: every command takes it as the first argument or with `--index`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +10,10 @@ INDEX_HELP = "The folder of an index; it may be given as --index instead."
 
 
 class IndexCommand(TyperCommand):
-    """A command whose first argument is the index, and which takes that as `--index` too.
+    """A command whose first argument is the index, which may be given as `--index` instead.
 
-    `daco-index add maps/mine photographs` and `daco-index add photographs --index maps/mine` are the same. Where the
-    first argument takes several indexes, `--index` may be repeated.
+    `daco-index add maps/mine photographs` and `daco-index add photographs --index maps/mine` are the same. If the first
+    argument takes several indexes, `--index` may be repeated.
     """
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -21,7 +21,7 @@ class IndexCommand(TyperCommand):
         self.params.append(_index_option())
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Puts what `--index` names where the first argument is."""
+        """Moves the values of `--index` to the position of the first argument."""
         slots = [parameter for parameter in self.params if parameter.param_type_name == "argument"]
         named, positions, rest = self._split(args)
         several = slots[0].nargs != 1
@@ -33,7 +33,7 @@ class IndexCommand(TyperCommand):
         return super().parse_args(ctx, [*named, *rest])
 
     def _split(self, args: list[str]) -> tuple[list[str], int, list[str]]:
-        """The values of `--index`, the number of arguments by position, and the words without `--index`."""
+        """Returns the values of `--index`, the number of positional arguments, and the words without `--index`."""
         taking = {
             name
             for parameter in self.params
@@ -54,7 +54,7 @@ class IndexCommand(TyperCommand):
                 named.append(value)
             elif word == "--index":
                 found = next(words, None)
-                rest += [word] if found is None else []  # the parser says that its value is missing
+                rest += [word] if found is None else []  # the parser reports that its value is missing
                 named += [] if found is None else [found]
             elif word in taking:
                 rest += [word, *([found] if (found := next(words, None)) is not None else [])]
@@ -65,7 +65,7 @@ class IndexCommand(TyperCommand):
 
 
 def _index_option() -> Any:
-    """`--index`, as Typer makes it of a function."""
+    """The option `--index` as Typer creates it, to be copied into a command."""
     donor = typer.Typer(add_completion=False)
 
     @donor.command()

@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""The size of the machine's memory."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ CONTROL_GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this machine has; of a container that is limited to less, its limit."""
+    """Bytes of memory of this machine, or the limit of its container if that is lower."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         return min(total, int(CONTROL_GROUP_LIMIT.read_text()))

@@ -1,4 +1,4 @@
-"""Threads: how many cores they may use; and one piece of work for each of many items, with progress."""
+"""The number of available cores, and parallel work on many items with progress."""
 
 import os
 from collections import deque
@@ -11,21 +11,21 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 64  # how far the threads may run ahead of who takes the results, so that a set of any size fits in memory
+AHEAD = 64  # how many results may wait for the consumer, so that any number of items fits in memory
 
 
 def available_cores() -> int:
-    """The cores that this process may run on; under taskset or in a batch job not all that the machine has."""
+    """The cores that this process may use; with taskset or in a batch job, fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], description: str, unit: str = "image"
 ) -> Iterator[Result]:
-    """`function` of each item, in the items' order; decoding and copying run side by side.
+    """Yields `function` of each item in order, computed in parallel threads.
 
-    Shows a progress bar on stderr once it takes longer than two seconds. On Ctrl-C, and when a result is an
-    exception, what was not begun is dropped.
+    Shows a progress bar on stderr after two seconds. On Ctrl-C, and when a call raises, items that have not started
+    are dropped.
     """
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor() as pool, tqdm(total=len(items), desc=description, unit=unit, delay=2) as progress:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from daco_core.console import number, option
 from daco_core.errors import UsageError
-from daco_core.foreign_text import printable
+from daco_core.untrusted_text import printable
 
 if TYPE_CHECKING:
     from daco_serve.client.client import Refused

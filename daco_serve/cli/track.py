@@ -12,7 +12,7 @@ import typer
 
 from daco_core.console import check_suffix, option
 from daco_core.errors import MissingExtra, UsageError
-from daco_core.foreign_text import csv_cell
+from daco_core.untrusted_text import csv_cell
 
 if TYPE_CHECKING:
     from daco_serve.http.track_schemas import TrackLocation, TrackState

@@ -24,8 +24,8 @@ import numpy as np
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import link_or_copy
-from daco_core.foreign_text import printable
 from daco_core.recordings.extraction import Extraction
+from daco_core.untrusted_text import printable
 from daco_index.embedding.embeddings import Embeddings, embed_references
 from daco_index.embedding.encoders import find_encoder
 from daco_index.embedding.options import EmbeddingOptions, LocalRequest

@@ -257,7 +257,7 @@ def feature(properties: object, geometry: object = None) -> dict[str, object]:
         (json.dumps({"features": [feature("a.jpg")]}), "feature 1: its properties are not an object"),
         (json.dumps({"features": [feature({"file": "a.jpg", "place": "\ud83c"})]}), "half of a character"),
         (json.dumps({"features": [feature({"file": "a.jpg", "place": ["x"]})]}), "its place is not a name"),
-        (json.dumps({"features": [feature({"file": "a.jpg", "place": "x" * 1001})]}), "more than 1000 letters"),
+        (json.dumps({"features": [feature({"file": "a.jpg", "place": "x" * 1001})]}), "more than 1000 characters"),
         (json.dumps({"features": [feature({"file": "a.jpg"}, ["x"])]}), "not a point"),
         (json.dumps({"features": [["a.jpg"]]}), "not a GeoJSON feature collection"),
         (json.dumps({"features": "abc"}), "not a GeoJSON feature collection"),
@@ -351,9 +351,9 @@ def test_tables_are_read_as_people_and_programs_write_them(tmp_path: Path, name:
         ("file,latitude,longitude\na.jpg,13 E,55 N\n", "swapped"),
         ("file,latitude,longitude\na.jpg,139.7,35.6\n", "swapped"),
         ("file,latitude,longitude\na.jpg,55 70 10 N,13\n", "line 2: latitude '55 70 10 N' is not"),
-        ("file,latitude,longitude\na.jpg,55,69,13,19\n", "2 more numbers"),
+        ("file,latitude,longitude\na.jpg,55,69,13,19\n", "2 more values"),
         ("file,latitude,longitude\na.jpg,1,2\na.jpg,1,3\n", "line 3: 'a.jpg' has another position"),
-        ("file,x,y\na.jpg,1,\n", "it has a x and no y"),
+        ("file,x,y\na.jpg,1,\n", "it has a x but no y"),
     ],
 )
 def test_a_row_that_cannot_be_right_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
@@ -373,14 +373,13 @@ def notes_of(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("latitude,longitude\n1,2\n", "no column that names the photographs"),
-        ("file,latitude\na.jpg,1\n", "it has latitude and no longitude"),
-        ("image,northing\na.jpg,1\n", "it has y and no x"),
-        ("image,caption\na.jpg,hall\n", "its column 'image' names photographs, and there is neither latitude"),
+        ("latitude,longitude\n1,2\n", "no column with the names of the photographs"),
+        ("file,latitude\na.jpg,1\n", "it has latitude, but no longitude"),
+        ("image,northing\na.jpg,1\n", "it has y, but no x"),
+        ("image,caption\na.jpg,hall\n", "its column 'image' names photographs, but it has neither latitude"),
         ("image,x,y,width,height\na.jpg,1,2,3,4\n", "taken for pixels"),
-        ("file,lat,lon\nb.jpg,1,2\nc.jpg,1,2\n", "no row names a photograph that is here; the first that does"),
-        ("file,lat,lon\na.jpg,1,2\nc.jpg,1,2\n", "1 of its 2 rows name a photograph that is here; the first that does"
-         " not says 'c.jpg'"),
+        ("file,lat,lon\nb.jpg,1,2\nc.jpg,1,2\n", "no row names a photograph in this folder; the first other name"),
+        ("file,lat,lon\na.jpg,1,2\nc.jpg,1,2\n", "only 1 of its 2 rows name a photograph"),
     ],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_says_why(
@@ -420,6 +419,6 @@ def test_null_island_and_swapped_pairs_are_doubted_and_kept(tmp_path: Path) -> N
     (tmp_path / "p.csv").write_text(f"file,lat,lon\n{table}")
     nowhere, swapped = notes_of(tmp_path)
     assert nowhere.startswith("1 of 6 positions are latitude 0, longitude 0") and "4.jpg" in nowhere
-    assert swapped.startswith("1 of 6 positions lie among the others if") and "5.jpg" in swapped
+    assert swapped.startswith("1 of 6 positions would lie among the others if") and "5.jpg" in swapped
     found = read_positions(tmp_path)
     assert found["4.jpg"] == PhotoLocation(0.0, 0.0) and found["5.jpg"] == PhotoLocation(13.2, 55.7)

@@ -121,7 +121,7 @@ def test_a_frame_that_is_not_upright_is_turned(model: Path) -> None:
     _check(place_cameras(tilted).locations)
     one = upright[0]
     disagreeing = [Camera(one.name, one.centre, one.forward, sign * one.up) for sign in (1, -1)]
-    with pytest.raises(UsageError, match="do not agree in what is upwards: give --up"):
+    with pytest.raises(UsageError, match="upward direction cannot be found"):
         place_cameras(disagreeing)
     downwards = [Camera("drone.jpg", np.zeros(3), np.array([0.1, 0.0, -0.995]), np.array([0.0, 1.0, 0.0]))]
     assert place_cameras(downwards, up="z").locations["drone.jpg"].heading is None
@@ -156,12 +156,12 @@ def test_reconstructions_are_found_where_their_programs_put_them(model: Path, tm
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("images.bin", b"\x05\0\0\0\0\0\0\0short", "not a reconstruction that can be read"),
+        ("images.bin", b"\x05\0\0\0\0\0\0\0short", "cannot be read as a reconstruction"),
         ("images.txt", b"1 2 3\n", "not an image with its pose"),
         ("images.txt", b"1 0 0 0 0 1 2 3 1 a.jpg\n\n", "quaternion is 0"),
         ("images.txt", b"# none\n", "no camera with a pose"),
         ("transforms.json", b'{"frames": [{"file_path": "a", "transform_matrix": [[1]]}]}', "4 rows and columns"),
-        ("transforms.json", b"[]", "not a reconstruction that can be read"),
+        ("transforms.json", b"[]", "cannot be read as a reconstruction"),
         ("other.txt", b"", "give a COLMAP model"),
     ],
 )

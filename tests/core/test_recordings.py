@@ -13,8 +13,8 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.images import list_images
 from daco_core.photographs.plane import metres_from
 from daco_core.photographs.positions import read_positions
-from daco_core.recordings.choice import BlurDetector, parse_interval, sharpness
 from daco_core.recordings.extraction import RECORD_FILE
+from daco_core.recordings.frame_selection import BlurDetector, parse_interval, sharpness
 from daco_core.recordings.recording import RecordingOptions, extract_recording, parse_options
 
 from ..recording_files import street, write_gpx, write_video
@@ -98,7 +98,7 @@ def test_a_track_of_another_time_is_refused_with_both_times_and_the_time_zone_th
     done = extract_recording(ride, tmp_path / "frames", _options(track, "4s", offset="-2h"), progress=False)
     assert _eastings(done.folder) == pytest.approx([0.0, 20.0], abs=0.1)
     undated = write_video(tmp_path / "undated.mp4", street(3), created=None)
-    with pytest.raises(UsageError, match="does not say when it was recorded: give --start"):
+    with pytest.raises(UsageError, match="does not contain its time of recording: give --start"):
         extract_recording(undated, tmp_path / "more", _options(track), progress=False)
     with pytest.raises(UsageError, match="'noon' is not a time"):
         extract_recording(undated, tmp_path / "more", _options(track, start="noon"), progress=False)
@@ -136,7 +136,7 @@ def test_what_was_extracted_is_not_extracted_again_and_other_settings_do_not_mix
         extract_recording(ride, first.folder, _options(every="4s"), progress=False)
     (tmp_path / "mine").mkdir()
     street(1)[0].save(tmp_path / "mine" / "own.jpg")
-    with pytest.raises(UsageError, match="holds photographs already"):
+    with pytest.raises(UsageError, match="already contains photographs"):
         extract_recording(ride, tmp_path / "mine", _options(), progress=False)
 
 

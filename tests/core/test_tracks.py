@@ -97,7 +97,7 @@ def test_a_gpx_file_is_one_track_of_its_timed_points(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("<gpx></gpx", "is not a GPX file"),
-        ('<gpx version="1.1"><trk><trkseg><trkpt lat="1" lon="2"/></trkseg></trk></gpx>', "1 track points, 0 of them"),
+        ('<gpx version="1.1"><trk><trkseg><trkpt lat="1" lon="2"/></trkseg></trk></gpx>', "1 track points, of which 0"),
     ],
 )
 def test_a_file_that_is_no_track_is_refused(text: str, sentence: str, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_without_pyav_a_sentence_names_the_extra(ride: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError) as missing:
         Video(ride)
-    assert missing_package(missing.value) == "av is not installed, which this needs: pip install 'daco-serve[video]'."
+    assert missing_package(missing.value) == "This needs av, which is not installed: pip install 'daco-serve[video]'."
 
 
 def test_frames_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_damaged_encoder_is_refused_in_one_sentence(encoder: Encoder, tmp_path
     changed = load_file(weights)
     changed["backbone.conv1.weight"][0, 0, 0, 0] += 1
     save_file(changed, weights)
-    refused("weights are not the ones")
+    refused("weights do not match the fingerprint")
     weights.write_bytes(weights.read_bytes()[:1000])
     refused("damaged")
     encoder.save(folder)
@@ -211,7 +211,7 @@ def test_a_damaged_network_is_noticed_when_it_is_read(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "copy" / "model.onnx").read_bytes())
     content[1000] ^= 1
     (tmp_path / "copy" / "model.onnx").write_bytes(content)
-    with pytest.raises(DamagedEncoder, match=r"model\.onnx is not the one that was written"):
+    with pytest.raises(DamagedEncoder, match=r"model\.onnx does not match its checksum"):
         open_encoder(tmp_path / "copy").read_network()
 
 

@@ -1,1 +1,1 @@
-"""What an encoder is on disk, and how an image is prepared for it: no PyTorch."""
+"""Encoders on disk, and how images are prepared for them. No PyTorch."""

@@ -1,4 +1,4 @@
-"""What `encoder.json` says of an encoder, checked field by field: the file may come from anybody."""
+"""The contents of `encoder.json`. Every field is checked, because the file may come from an untrusted source."""
 
 import json
 import math
@@ -17,24 +17,24 @@ MAX_CONFIG_BYTES = 4 << 20
 HUB_PREFIX = "torchhub:"
 ONNX_PREFIX = "onnx:"
 HUGGING_FACE_PREFIX = "hf:"
-LOCAL_STRIDE = 16  # pixels of the input to a local descriptor, across and down
+LOCAL_STRIDE = 16  # pixels of the input between two local descriptors, horizontally and vertically
 
 Three = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """All that makes an encoder besides its weights.
+    """Everything that defines an encoder, except its weights.
 
     Args:
-        backbone: `resnet50`, `resnet18`, or any timm model by name; `torchhub:REPO:ENTRY`, a third-party network;
-            or `onnx:NAME`, a network that is known by its ONNX file alone.
-        pooling: `avg` (published; keeps the descriptor of a third-party network), `gem` or `grid`.
-        image_size: pixels; with `resize` the rule that every image is brought to.
-        resize: `shorter` (shorter side to `image_size`, published) or `square`.
-        mean, std: the normaliser, per RGB channel, for values in 0..1.
-        training: how the encoder was trained, for people; empty if it was not.
-        recall: its validation recall, `{"a->b": {"1": 0.69, ...}, ...}` as fractions; empty if unknown.
+        backbone: `resnet50`, `resnet18`, or the name of any timm model; `torchhub:REPO:ENTRY`, a third-party network;
+            or `onnx:NAME`, a network of which only the ONNX file is known.
+        pooling: `avg` (published; keeps the descriptor of a third-party network unchanged), `gem` or `grid`.
+        image_size: the size of the input in pixels; see `resize`.
+        resize: `shorter` scales the shorter side to `image_size` (published); `square` resizes to a square.
+        mean, std: per RGB channel, to normalise values in 0..1.
+        training: how the encoder was trained, for people to read; empty if it was not trained.
+        recall: its validation recall as fractions, `{"a->b": {"1": 0.69, ...}, ...}`; empty if unknown.
     """
 
     backbone: str = "resnet50"
@@ -48,46 +48,46 @@ class EncoderConfig:
 
     @property
     def name(self) -> str:
-        """The backbone as strangers may read it, without a path of this machine."""
+        """The backbone's name for publication: without a path of this machine."""
         return public_name(self.backbone) if is_hub(self.backbone) else self.backbone
 
     @property
     def preparation(self) -> Preparation:
-        """How an image is brought into the form that the encoder takes."""
+        """How an image is prepared for the encoder."""
         return Preparation(self.image_size, self.resize, self.mean, self.std)
 
     @property
     def local_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the local descriptors; None where the pooling has none, or shapes of images differ."""
+        """Rows and columns of the local descriptors; None if the pooling has none, or if image shapes differ."""
         if self.pooling not in ("grid", "place") or self.resize != "square":
             return None
         side = math.ceil(self.image_size / LOCAL_STRIDE)
         return side, side
 
 
-FORM = ("backbone", "pooling", "image_size", "resize", "mean", "std")  # of a config, what changes a descriptor
+FORM = ("backbone", "pooling", "image_size", "resize", "mean", "std")  # the fields that affect a descriptor
 
 
 def is_hub(backbone: str) -> bool:
-    """Whether a backbone is a network from torch.hub, which is third-party code."""
+    """Whether a backbone comes from torch.hub and thus executes third-party code."""
     return backbone.startswith(HUB_PREFIX)
 
 
 def public_name(source: str) -> str:
-    """A `torchhub:` source as strangers may read it: of a local folder, its name without the path."""
+    """A `torchhub:` source for publication: a local folder is replaced by its name."""
     repository, _, entry = source.removeprefix(HUB_PREFIX).rpartition(":")
     return f"{HUB_PREFIX}{Path(repository).name}:{entry}" if Path(repository).is_absolute() else source
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a file that describes an encoder.
+    """Reads the JSON object in `encoder.json`.
 
     Raises:
-        DamagedEncoder: it cannot be read, is larger than such a file is, or is no JSON object.
+        DamagedEncoder: it cannot be read, is too large, or is not a JSON object.
     """
     try:
         if file.stat().st_size > MAX_CONFIG_BYTES:
-            raise DamagedEncoder(f"{file} is larger than the {MAX_CONFIG_BYTES >> 20} MiB that a description may have.")
+            raise DamagedEncoder(f"{file} is larger than {MAX_CONFIG_BYTES >> 20} MiB, the limit for this file.")
         content = json.loads(file.read_bytes())
     except OSError as error:
         raise DamagedEncoder(f"{file} cannot be read: {error.strerror or error}.") from error
@@ -101,16 +101,18 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def parse_config(content: dict[str, Any], file: Path) -> EncoderConfig:
-    """The config in what `encoder.json` holds; what is missing has its default, what is unknown is left out.
+    """Parses the contents of `encoder.json`. Missing fields get their defaults; unknown ones are ignored.
 
     Raises:
-        DamagedEncoder: it is of a newer format, or a field makes no sense; the sentence names it.
+        DamagedEncoder: it has a newer format, or a field is invalid; the message names the field.
     """
     version = content.get("format_version")
     if not _is_integer(version) or version < 1:
         raise _wrong(file, "format_version", "a whole number from 1", version)
     if version > FORMAT_VERSION:
-        raise DamagedEncoder(f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it.")
+        raise DamagedEncoder(
+            f"{file} has format {version}; this daco-serve reads formats up to {FORMAT_VERSION}: update daco-serve."
+        )
     known = {item.name for item in fields(EncoderConfig)}
     values = {name: value for name, value in content.items() if name in known}
     for name in ("backbone", "pooling"):
@@ -159,7 +161,7 @@ def _is_integer(value: object) -> TypeGuard[int]:
 
 
 def _is_number(value: object) -> bool:
-    # compared, as `math.isfinite` fails with a whole number that is too large for a float
+    # not `math.isfinite`, which raises an error for an integer that is too large for a float
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 

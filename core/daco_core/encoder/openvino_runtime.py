@@ -2,8 +2,8 @@
 
 import sys
 
-# It and NNCF would send statistics of their use to their makers, and ask for consent on the terminal. Where this
-# package cannot be imported both do without; so nothing of theirs may be imported before this module.
+# OpenVINO and NNCF would send usage statistics to their makers, and ask for consent on the terminal. If the telemetry
+# package cannot be imported, both work without it; so this module must be imported before anything of theirs.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402

@@ -12,17 +12,17 @@ from daco_core.photographs.images import MAX_ASPECT
 
 Resize = Literal["shorter", "square"]
 Prepared = NDArray[np.float32]
-"""A photograph as a network takes it: (3, h, w)."""
+"""A photograph as the input of a network: (3, h, w)."""
 
 
 class Preparation:
-    """The form in which validation, indexing and queries see a photograph; training's views are drawn otherwise.
+    """Prepares photographs for validation, indexing and queries. Training augments its views differently.
 
     Args:
-        size: pixels.
-        resize: `shorter` scales the shorter side to `size` and keeps the shape, as published: (3, size, w) or
-            (3, h, size). `square` squeezes to (3, size, size).
-        mean, std: the normaliser, per RGB channel, for values in 0..1.
+        size: in pixels.
+        resize: `shorter` scales the shorter side to `size` and keeps the proportions, as published: (3, size, w) or
+            (3, h, size). `square` resizes to (3, size, size).
+        mean, std: per RGB channel, to normalise values in 0..1.
     """
 
     def __init__(self, size: int, resize: Resize, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -35,7 +35,7 @@ class Preparation:
         """An RGB image as the array (3, h, w), float32.
 
         Raises:
-            DacoError: its one side is more than MAX_ASPECT times the other.
+            DacoError: one side is more than MAX_ASPECT times the other.
         """
         width, height = image.size
         if max(width, height) > MAX_ASPECT * min(width, height):

@@ -1,7 +1,7 @@
-"""Encoders of others that are known by a short name: where each comes from, and what to know before it is used.
+"""Published third-party encoders that have a short name here, with their sources, sizes and licences.
 
-Sizes are those of the weights, from the numbers of parameters that the repositories' code builds; licences are those of
-the repositories, which the weights' training data may restrict further.
+The sizes are those of the weights, computed from the number of parameters that the repositories' code creates. The
+licences are those of the repositories; the data that the weights were trained on may restrict their use further.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class PublicEncoder:
     Args:
         name: the short name.
         repository: owner/name on GitHub.
-        entry: of its `hubconf.py`, with arguments as in an address: `entry?backbone=ResNet50`.
-        dimension: of a descriptor.
-        megabytes: of the weights, about.
-        image_size: pixels of the input that its authors evaluate at.
-        resize: whether photographs are brought to a square, or keep their shape.
+        entry: of its `hubconf.py`, with arguments as in a URL: `entry?backbone=ResNet50`.
+        dimension: the length of a descriptor.
+        megabytes: the approximate size of the weights.
+        image_size: the size of the input, in pixels, at which its authors evaluate it.
+        resize: whether photographs are resized to a square, or keep their proportions.
         licence: of the repository.
         paper: where it was published.
     """

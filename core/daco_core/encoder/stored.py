@@ -20,7 +20,7 @@ from daco_core.encoder.weights import fingerprint, read_weights
 from daco_core.errors import DamagedEncoder, NotFound
 from daco_core.files import link_or_copy, recover
 
-DEFAULT = "default"  # the name of the encoder that comes with the package
+DEFAULT = "default"  # the name of the encoder that ships with the package
 SHIPPED = Path(str(files("daco_core.encoder") / "shipped"))
 TIMM_PREFIX = "timm:"
 
@@ -28,19 +28,19 @@ CONFIG_FILE = "encoder.json"
 WEIGHTS_FILE = "model.safetensors"
 NETWORK_FILE = "model.onnx"
 
-DESCRIPTOR = "descriptor"  # the ONNX output (n, dimension), length 1
-LOCAL = "local"  # (n, cells, 64), length 1
-MAP_PREFIX = "map_"  # of the feature maps (n, c, h, w) that the pooling takes, fine to coarse
+DESCRIPTOR = "descriptor"  # ONNX output, (n, dimension), of length 1
+LOCAL = "local"  # ONNX output, (n, cells, 64), of length 1
+MAP_PREFIX = "map_"  # ONNX outputs, (n, c, h, w): the feature maps that the pooling takes, fine to coarse
 
 
 @dataclass(frozen=True)
 class Network:
-    """What `encoder.json` says of `model.onnx`.
+    """What `encoder.json` states about `model.onnx`.
 
     Args:
-        sha256: of the file.
-        output: the name of the descriptor among its outputs.
-        outputs: the names of all.
+        sha256: the hash of the file.
+        output: the name of the output that is the descriptor.
+        outputs: the names of all outputs.
     """
 
     sha256: str
@@ -49,17 +49,17 @@ class Network:
 
     @property
     def maps(self) -> tuple[str, ...]:
-        """The outputs that are feature maps, fine to coarse; none in a third-party network."""
+        """The outputs that are feature maps, from fine to coarse; none for a third-party network."""
         return tuple(sorted(name for name in self.outputs if name.startswith(MAP_PREFIX)))
 
 
 @dataclass(frozen=True)
 class StoredEncoder:
-    """An encoder in its folder, verified.
+    """An encoder in its folder, whose files were verified.
 
     Args:
-        network: of its ONNX file; None where it has none, so that only PyTorch can run it.
-        trust: consent to execute third-party code, which a backbone from torch.hub needs in PyTorch.
+        network: its ONNX file; None if there is none, so that only PyTorch can run the encoder.
+        trust: consent to execute third-party code, which PyTorch needs for a backbone from torch.hub.
     """
 
     folder: Path
@@ -71,17 +71,17 @@ class StoredEncoder:
 
     @property
     def name(self) -> str:
-        """The backbone as strangers may read it, without a path of this machine."""
+        """The backbone's name for publication: without a path of this machine."""
         return self.config.name
 
     @property
     def has_weights(self) -> bool:
-        """Whether PyTorch can run and train it; not what is known by its ONNX file alone."""
+        """Whether PyTorch can run and train it; false if only its ONNX file is known."""
         return not self.config.backbone.startswith(ONNX_PREFIX)
 
     @property
     def files(self) -> list[Path]:
-        """What it consists of."""
+        """Its files."""
         names = [CONFIG_FILE, *([WEIGHTS_FILE] if self.has_weights else []), *([NETWORK_FILE] if self.network else [])]
         return [self.folder / name for name in names]
 
@@ -98,7 +98,7 @@ class StoredEncoder:
             raise DamagedEncoder(f"{file} cannot be read: {error.strerror or error}.") from error
         if self.network is None or hashlib.sha256(content).hexdigest() != self.network.sha256:
             raise DamagedEncoder(
-                f"The encoder in {self.folder} is damaged: {file.name} is not the one that was written."
+                f"The encoder in {self.folder} is damaged: {file.name} does not match its checksum in {CONFIG_FILE}."
             )
         return content
 
@@ -106,8 +106,8 @@ class StoredEncoder:
         """Copies its files into a new folder.
 
         Args:
-            held: a folder whose files never change. Those of them that are equal are linked instead of copied, where
-                the file system has hard links.
+            held: a folder whose files never change. Files in it that are equal are linked instead of copied, if the
+                file system has hard links.
 
         Raises:
             OSError: a file cannot be read or written.
@@ -122,14 +122,14 @@ class StoredEncoder:
 
 
 def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
-    """The encoder in a folder, its description and weights verified; `read_network` verifies the ONNX file.
+    """Opens the encoder in a folder and verifies its config and weights; `read_network` verifies the ONNX file.
 
     Args:
         trust: consent to execute third-party code, if PyTorch is to run an encoder from torch.hub.
 
     Raises:
-        NotFound: there is none.
-        DamagedEncoder: it is damaged, its weights are not finite, or it is of a newer format.
+        NotFound: the folder holds no encoder.
+        DamagedEncoder: it is damaged, its weights are not finite, or it has a newer format.
     """
     config_file, weights_file, network_file = (folder / name for name in (CONFIG_FILE, WEIGHTS_FILE, NETWORK_FILE))
     recover(folder)
@@ -142,7 +142,7 @@ def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
     if config.backbone.startswith(ONNX_PREFIX):
         if network is None:
             raise DamagedEncoder(
-                f"{config_file} is damaged: it names {config.backbone}, but says nothing of {NETWORK_FILE}."
+                f"{config_file} is damaged: it names {config.backbone}, but has no entry for {NETWORK_FILE}."
             )
         made_by = fingerprint(config, [(NETWORK_FILE, network.sha256.encode()), (network.output, b"")])
         return StoredEncoder(folder, config, dimension, made_by, network, trust)
@@ -156,17 +156,17 @@ def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
             f"The encoder in {folder} is broken: {broken} holds numbers that are not finite. Train it again."
         )
     made_by = fingerprint(config, ((tensor.name, tensor.widened()) for tensor in tensors))
-    if made_by != content.get("fingerprint"):  # a third-party network may itself be in 16 bits
+    if made_by != content.get("fingerprint"):  # the weights of a third-party network may be in 16 bits
         made_by = fingerprint(config, ((tensor.name, tensor.content) for tensor in tensors))
     if made_by != content.get("fingerprint"):
         raise DamagedEncoder(
-            f"The encoder in {folder} is damaged: its weights are not the ones that {CONFIG_FILE} names."
+            f"The encoder in {folder} is damaged: its weights do not match the fingerprint in {CONFIG_FILE}."
         )
     return StoredEncoder(folder, config, dimension, made_by, network, trust)
 
 
 def parse_network(content: dict[str, Any], file: Path) -> Network | None:
-    """What a description says of the ONNX file; None where it says nothing. Raises DamagedEncoder."""
+    """Parses the entry for the ONNX file; None if there is none. Raises DamagedEncoder."""
     network = content.get("network")
     if network is None:
         return None

@@ -1,4 +1,4 @@
-"""The weights of an encoder, `model.safetensors`, read without PyTorch: to check them and to tell encoders apart."""
+"""Reads the weights of an encoder, `model.safetensors`, without PyTorch: to check them, and to compute fingerprints."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from daco_core.encoder.config import FORM, EncoderConfig
 from daco_core.errors import DamagedEncoder
 
-MAX_HEADER_BYTES = 100 << 20  # as safetensors itself takes
+MAX_HEADER_BYTES = 100 << 20  # the limit of safetensors itself
 FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
 class Tensor(NamedTuple):
-    """A tensor of the file: its name, safetensors' name of its type, and its bytes."""
+    """A tensor of the file: its name, its type by safetensors' name, and its bytes."""
 
     name: str
     kind: str
@@ -27,20 +27,20 @@ class Tensor(NamedTuple):
     @property
     def is_finite(self) -> bool:
         """Whether every number is finite; always so for integers."""
-        if self.kind == "BF16":  # the upper half of a float32, whose exponent of ones means infinity or no number
+        if self.kind == "BF16":  # the upper half of a float32; an exponent of all ones means infinity or NaN
             return bool(((np.frombuffer(self.content, np.uint16) & 0x7F80) != 0x7F80).all())
         return self.kind not in FLOATS or bool(np.isfinite(np.frombuffer(self.content, FLOATS[self.kind])).all())
 
     def widened(self) -> memoryview | NDArray[np.float32]:
-        """The bytes as PyTorch holds them once loaded: 16-bit floats become 32-bit ones."""
+        """The bytes as PyTorch holds them after loading: 16-bit floats become 32-bit floats."""
         return np.frombuffer(self.content, np.float16).astype(np.float32) if self.kind == "F16" else self.content
 
 
 def read_weights(content: bytes, file: Path) -> Iterator[Tensor]:
-    """The tensors in the bytes of a `.safetensors`, by rising name.
+    """Yields the tensors in the bytes of a `.safetensors` file, sorted by name.
 
-    Source: the format as its authors describe it, https://github.com/huggingface/safetensors: eight bytes with the
-    length of a JSON header, the header, the numbers.
+    Source: the format's specification, https://github.com/huggingface/safetensors: eight bytes with the length of a
+    JSON header, the header, the numbers.
 
     Raises:
         DamagedEncoder: it is damaged.
@@ -64,10 +64,10 @@ def read_weights(content: bytes, file: Path) -> Iterator[Tensor]:
 def fingerprint(config: EncoderConfig, tensors: Iterable[tuple[str, Any]]) -> str:
     """SHA-256 over everything that affects a descriptor: equal fingerprints give equal descriptors.
 
-    Of a network from torch.hub its weights and its name count, but not its code, which others may change.
+    For a network from torch.hub, its weights and its name count. Its code does not, although others may change it.
 
     Args:
-        tensors: name and bytes of each, by rising name, as PyTorch holds them.
+        tensors: name and bytes of each tensor as PyTorch holds it, sorted by name.
     """
     digest = hashlib.sha256()
     for name in FORM:

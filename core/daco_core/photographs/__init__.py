@@ -1,1 +1,1 @@
-"""Image files to upright RGB images; where they were taken; the published folder layout."""
+"""Photographs: decoding them as upright RGB images, their positions, and the published folder layout."""

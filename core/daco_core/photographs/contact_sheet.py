@@ -1,4 +1,4 @@
-"""A labelled grid of images on one sheet, for a person to look at."""
+"""A labelled grid of images on one sheet, for people to look at."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,23 +17,23 @@ INK = (40, 40, 40)
 def contact_sheet(
     rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], cell: int = 192, height: int | None = None
 ) -> Image.Image:
-    """A sheet with one row of cells for each row of images, under one title for each column.
+    """A sheet with one row of cells for each row of images, and a title above each column.
 
-    Every image is scaled to fit its cell and keeps its shape. Rows may be shorter than the longest one.
+    Every image is scaled to fit its cell and keeps its proportions. Rows may have different lengths.
 
     Args:
         rows: the images, row by row.
-        titles: what stands over the columns; fewer titles than columns leave the rest bare.
+        titles: the text above the columns; columns beyond the last title have none.
         cell: width of a cell in pixels.
-        height: that of a cell; as its width if None.
+        height: height of a cell in pixels; None for the cell's width.
 
     Returns:
-        An RGB image; a strip of nothing but titles when there are no rows.
+        An RGB image; a strip with only the titles if there are no rows.
     """
     height = height or cell
     columns = max([len(titles), 1, *(len(row) for row in rows)])
     font = ImageFont.load_default(size=max(10, cell // 12))
-    # a title has its column's width at most, so that neighbours stay readable
+    # a title is at most as wide as its column, so that neighbouring titles do not overlap
     heads = [shorten(title, cell, font) for title in titles]
     head_height = (max(10, cell // 12) + 2 * GAP) if any(heads) else GAP
     step, down = cell + GAP, height + GAP
@@ -51,7 +51,7 @@ def contact_sheet(
 
 
 def save_picture(picture: Image.Image, file: Path) -> None:
-    """Writes a picture in the form that the file's suffix names, atomically.
+    """Writes a picture atomically, in the format that the file's suffix names.
 
     Raises:
         DacoError: it cannot be written.
@@ -65,7 +65,7 @@ def save_picture(picture: Image.Image, file: Path) -> None:
 
 
 def shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    """The text, cut with an ellipsis if it is wider than `width` pixels."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

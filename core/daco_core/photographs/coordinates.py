@@ -16,13 +16,13 @@ HEMISPHERES = {"latitude": "NS", "longitude": "EW"}
 
 
 def parse_coordinate(text: str, name: str = "") -> float:
-    """A finite number, from a text that is not empty.
+    """Parses a non-empty text as a finite number.
 
     Args:
-        name: `latitude` or `longitude`, which may be degrees, minutes and seconds with the letter of a hemisphere.
+        name: `latitude` or `longitude`: then degrees, minutes and seconds with a hemisphere's letter are allowed.
 
     Raises:
-        ValueError: it is not a number; the message says so.
+        ValueError: it is not a number; the message explains why.
     """
     word = text.strip().replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
     try:
@@ -35,12 +35,12 @@ def parse_coordinate(text: str, name: str = "") -> float:
 
 
 def _with_point(word: str) -> str:
-    """A number with a decimal comma, or with points or commas between thousands, as Python reads it."""
+    """Converts a number with a decimal comma, or with thousands separators, to Python's notation."""
     if "," not in word:
         return word
     if "." not in word:
         return word.replace(",", ".") if word.count(",") == 1 else word.replace(",", "")
-    # the last of the two divides the decimals
+    # the last of the two separates the decimals
     thousands, decimal = (".", ",") if word.rindex(",") > word.rindex(".") else (",", ".")
     return word.replace(thousands, "").replace(decimal, ".")
 
@@ -53,7 +53,7 @@ def _parse_sexagesimal(word: str, text: str, name: str) -> float:
     degrees, minutes, seconds = (_part(found[part]) for part in ("degrees", "minutes", "seconds"))
     letter = (found["before"] or found["after"] or "").upper()
     if letter and letter not in letters:
-        raise ValueError(f"{text!r} ends in {letter}, so it is no {name}: are latitude and longitude swapped?")
+        raise ValueError(f"{text!r} ends in {letter}, so it is not a {name}: are latitude and longitude swapped?")
     if minutes >= 60 or seconds >= 60 or (found["before"] and found["after"]):
         raise ValueError(f"{text!r} is not a number of degrees, minutes and seconds")
     size = degrees + minutes / 60 + seconds / 3600

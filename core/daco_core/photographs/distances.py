@@ -1,7 +1,8 @@
-"""Metres between places, on the earth or in a local frame; places that nothing ties to each other are endlessly far.
+"""Distances in metres between places, on the earth or in a local frame.
 
-Two places in one local frame are compared there, by x and y, and by z where both have it. Others are compared on the
-earth, by the great circle. Two storeys of one frame are never the same place, however near.
+Two places in the same local frame are compared there, by x and y, and by z if both have it. Others are compared on the
+earth, by the great circle. Two floors of one frame are never the same place, however near they are. Places that cannot
+be compared are infinitely far apart.
 """
 
 import math
@@ -16,7 +17,7 @@ from daco_core.photographs.plane import metres_from
 
 
 class Placed(Protocol):
-    """What has a position: a `PhotoLocation`, a reference, an entry of a catalogue, an estimate."""
+    """Anything with a position: a `PhotoLocation`, a reference, an entry of a catalogue, an estimate."""
 
     @property
     def latitude(self) -> float | None: ...
@@ -40,7 +41,7 @@ def is_placed(one: Placed) -> bool:
 
 
 def metres_between(one: Placed, other: Placed) -> float:
-    """Metres between two places that are near each other: on the earth, in the plane that touches it at the first."""
+    """Metres between two places that are close to each other: on the earth, in the tangent plane at the first."""
     if one.frame == other.frame and one.floor != other.floor and None not in (one.floor, other.floor):
         return math.inf
     if one.frame is not None and one.frame == other.frame:
@@ -53,10 +54,10 @@ def metres_between(one: Placed, other: Placed) -> float:
 
 
 class Places:
-    """Many places as columns, to compare each of some with each of others.
+    """Many places as arrays, to compute the distances between many pairs at once.
 
     Args:
-        located: in any order; those without a position are endlessly far from all.
+        located: the places, in any order. Those without a position are infinitely far from all others.
     """
 
     def __init__(self, located: Sequence[Placed]) -> None:
@@ -73,7 +74,7 @@ class Places:
         return len(self.latitude)
 
     def metres_to(self, one: Placed) -> NDArray[np.float64]:
-        """Metres from a place to each of these, (n,)."""
+        """Metres from one place to each of these, (n,)."""
         away: NDArray[np.float64] = Places([one]).metres(np.zeros(1, dtype=np.int64), self)[0]
         return away
 
@@ -83,7 +84,7 @@ class Places:
         others: "Places | None" = None,
         other_rows: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
-        """Metres between some of these and some of others (these again unless given): (rows, other rows)."""
+        """Metres between some of these and some of `others` (of these again if None): (rows, other rows)."""
         others = others or self
         theirs = np.arange(len(others)) if other_rows is None else other_rows
         away = np.asarray(

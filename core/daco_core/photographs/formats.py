@@ -1,7 +1,7 @@
-"""The one list of image formats that are read: from folders and object stores, in training, and by the server.
+"""The supported image formats, for folders and object stores, training, and the server.
 
-HEIC needs the package pi-heif (extra `heif`), which has libheif without the encoder that is under the GPL; pillow-heif
-serves as well. AVIF is part of Pillow from version 11.3 on.
+HEIC needs the package pi-heif (extra `heif`), which contains libheif without its GPL-licensed encoder; pillow-heif
+works as well. Pillow reads AVIF itself from version 11.3 on.
 """
 
 from collections import Counter
@@ -18,24 +18,24 @@ from PIL import features
 HEIF_PACKAGES = ("pi_heif", "pillow_heif")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"heif", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
-BRANDS_END = 64  # bytes of a file in which the list of its brands is looked at
-# what lies beside photographs and is read as positions, or passed over as such
+BRANDS_END = 64  # the list of a container's brands is searched in this many bytes of the file
+# files next to photographs that are read as positions, or are known to be none
 TABLES = frozenset({".csv", ".tsv", ".geojson", ".json", ".gpx"})
-# what systems leave in folders without anybody's will
+# files that operating systems create in folders by themselves
 LITTER = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """A format of images.
+    """An image format.
 
     Args:
         name: as people call it.
-        pillow: Pillow's name of the plugin that reads it.
+        pillow: the name of the Pillow plugin that reads it.
         suffixes: of its files, in lower case.
-        media_type: of its files over HTTP.
-        starts: (offset, bytes) by which its files begin, any of them.
-        extra: of this project that brings what reads it; None where Pillow does by itself.
+        media_type: its type in HTTP.
+        starts: (offset, bytes), any of which identifies a file of this format.
+        extra: the extra of this project that installs the reader; None if Pillow reads the format itself.
     """
 
     name: str
@@ -57,7 +57,7 @@ FORMATS = (
         "HEIC", "HEIF", (".heic", ".heif"), "image/heic", tuple((4, b"ftyp" + brand) for brand in HEIC_BRANDS), "heif"
     ),
 )
-# what people send and name instead
+# other names that people send
 FOREIGN = {
     (0, b"GIF8"): "GIF",
     (8, b"CR\x02\0"): "raw (CR2)",
@@ -86,21 +86,21 @@ def _is_readable(image_format: ImageFormat) -> bool:
 
 
 def readable_formats() -> tuple[ImageFormat, ...]:
-    """Those that can be read with what is installed."""
+    """The formats that the installed packages can read."""
     return tuple(one for one in FORMATS if _is_readable(one))
 
 
 @cache
 def readable_suffixes() -> frozenset[str]:
-    """Of the files that can be read with what is installed, in lower case."""
+    """The suffixes, in lower case, of files that the installed packages can read."""
     return frozenset(suffix for one in readable_formats() for suffix in one.suffixes)
 
 
 @cache
 def pillow_formats() -> tuple[str, ...]:
-    """Pillow's names of the readable formats, once the plugins that it does not have itself are registered.
+    """Registers the plugins that are not part of Pillow, and returns Pillow's names of all readable formats.
 
-    Each image is decoded by one thread: those who call have as many as there are cores.
+    The plugins decode each image in one thread, because callers already use as many threads as there are cores.
     """
     for package in HEIF_PACKAGES:
         with suppress(ImportError):
@@ -114,13 +114,13 @@ def pillow_formats() -> tuple[str, ...]:
 
 
 def find_format(content: bytes | memoryview) -> ImageFormat | None:
-    """The format that the first bytes of a file are of, readable here or not; None for any other."""
+    """The format that a file's first bytes indicate, whether it can be read here or not; None for unknown ones."""
     head = bytes(content[:BRANDS_END])
     if _kind(head, FOREIGN) is not None:
         return None
     for one in FORMATS:
         if any(head.startswith(start, offset) for offset, start in one.starts):
-            # a container of either of two: the brands that follow tell them apart
+            # a container that several formats use: the brands that follow tell them apart
             if one.name == "HEIC" and any(brand in head[16:] for brand in AVIF_BRANDS):
                 return next(other for other in FORMATS if other.name == "AVIF")
             return one
@@ -128,7 +128,7 @@ def find_format(content: bytes | memoryview) -> ImageFormat | None:
 
 
 def foreign_kind(content: bytes) -> str | None:
-    """What people call a file that is of none of the formats, by its first bytes; None where it is not known."""
+    """What people call an unsupported kind of file, by its first bytes; None if unknown."""
     return _kind(content, FOREIGN)
 
 
@@ -143,14 +143,14 @@ def formats_in_words() -> str:
 
 
 def media_type(suffix: str) -> str | None:
-    """Of a file with that suffix."""
+    """The media type for a suffix."""
     return next((one.media_type for one in FORMATS if suffix.lower() in one.suffixes), None)
 
 
 def count_left_out(names: Iterable[str | PurePath]) -> dict[str, int]:
-    """How many of some files are no photographs that can be read here, by kind: `HEIC`, `MOV`, `TXT`.
+    """Counts the files that cannot be read as photographs, by kind: `HEIC`, `MOV`, `TXT`.
 
-    Tables of positions, hidden files and what systems leave in folders do not count.
+    Tables of positions, hidden files and files that operating systems create do not count.
     """
     kinds: Counter[str] = Counter()
     for path in map(PurePath, names):
@@ -163,7 +163,7 @@ def count_left_out(names: Iterable[str | PurePath]) -> dict[str, int]:
 
 
 def left_out_sentence(kinds: Mapping[str, int]) -> str:
-    """What was left out, in words; empty where nothing was."""
+    """A sentence that says how many files were left out; empty if none were."""
     if not kinds:
         return ""
     extras = {one.name: one.extra for one in FORMATS if one.extra is not None}

@@ -1,10 +1,11 @@
-"""Local frames: metres east, north and up of a point of one's own, and the anchor that ties such a frame to the earth.
+"""Local frames: coordinates in metres (x, y, z upwards), and the anchor that places such a frame on the earth.
 
-`frame.json` beside photographs, or beside the table that places them, says what its x, y and z mean:
+`frame.json` next to photographs, or next to the table with their positions, defines what x, y and z mean:
 
     {"name": "hall", "anchor": {"latitude": 49.37751, "longitude": 10.18599, "heading": 12.5, "altitude": 310.0}}
 
-Both parts are optional. Several frames are a list of such objects. Without an anchor, a frame is metres only.
+Both parts are optional. Several frames are given as a list of such objects. Without an anchor, positions are known in
+the frame only.
 """
 
 import json
@@ -31,7 +32,7 @@ class Anchor:
     Args:
         latitude, longitude: degrees, WGS 84.
         heading: of the y axis, degrees clockwise from north; the x axis is 90 degrees clockwise from it.
-        altitude: metres, of z = 0; None where not known.
+        altitude: of z = 0, in metres; None if unknown.
     """
 
     latitude: float
@@ -40,7 +41,7 @@ class Anchor:
     altitude: float | None = None
 
     def on_earth(self, x: float, y: float, z: float = 0.0) -> tuple[float, float, float]:
-        """Latitude and longitude in degrees of a point of the frame, and its altitude, with that of the anchor or 0.
+        """Latitude, longitude (degrees) and altitude of a point of the frame; without an anchor altitude, from 0.
 
         The frame is Cartesian: x and y lie in the plane that touches the ellipsoid at the anchor.
         """
@@ -55,16 +56,16 @@ SQUARED = FLATTENING * (2 - FLATTENING)  # of the ellipsoid's eccentricity
 def _from_plane(
     latitude: float, longitude: float, altitude: float, metres: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """A point so many metres east, north and up of another, by earth-centred coordinates and back."""
+    """The point that lies so many metres east, north and up of another, computed in earth-centred coordinates."""
     phi, lamda = math.radians(latitude), math.radians(longitude)
     east, north, up = metres
     radius = EQUATOR_RADIUS_METRES / math.sqrt(1 - SQUARED * math.sin(phi) ** 2)
-    # in the meridian's plane (outwards, polewards), and beside it
+    # in the plane of the meridian (away from the axis, along the axis), and at right angles to it
     outwards = (radius + altitude + up) * math.cos(phi) - north * math.sin(phi)
     polewards = (radius * (1 - SQUARED) + altitude + up) * math.sin(phi) + north * math.cos(phi)
     from_axis = math.hypot(outwards, east)
     found = phi
-    for _ in range(6):  # each step is some hundred times as exact as the one before
+    for _ in range(6):  # each step is about a hundred times as precise as the one before
         radius = EQUATOR_RADIUS_METRES / math.sqrt(1 - SQUARED * math.sin(found) ** 2)
         found = math.atan2(polewards + SQUARED * radius * math.sin(found), from_axis)
     height = from_axis * math.cos(found) + polewards * math.sin(found)
@@ -77,10 +78,10 @@ Frames = Mapping[str, Anchor | None]
 
 
 def find_frames(folders: Iterable[Path]) -> Frames:
-    """The frames in the first `frame.json` of some folders, by name; the default one, without an anchor, where none is.
+    """The frames in the first `frame.json` of some folders, by name; the default frame, without an anchor, if none.
 
     Raises:
-        DacoError: the file cannot be read, or is not of this form.
+        DacoError: the file cannot be read, or has another structure.
     """
     file = next((folder / FRAME_FILE for folder in folders if (folder / FRAME_FILE).is_file()), None)
     return {DEFAULT_FRAME: None} if file is None else read_frames(file)
@@ -95,24 +96,24 @@ def read_frames(file: Path) -> Frames:
     frames: dict[str, Anchor | None] = {}
     for one in content if isinstance(content, list) else [content]:
         if not isinstance(one, dict) or (extra := set(one) - {"name", "anchor"}):
-            what = f"{sorted(extra)[0]!r} is no part of it" if isinstance(one, dict) else "it is no object"
+            what = f"{sorted(extra)[0]!r} is not a known key" if isinstance(one, dict) else "it is not an object"
             raise UsageError(f"{file}: {what}; a frame has a name and an anchor, both optional.")
         name = one.get("name", DEFAULT_FRAME)
         if not isinstance(name, str) or not 0 < len(name) <= MOST_FRAME_LETTERS:
-            raise UsageError(f"{file}: the name of a frame is a text of 1 to {MOST_FRAME_LETTERS} letters.")
+            raise UsageError(f"{file}: the name of a frame must be a text of 1 to {MOST_FRAME_LETTERS} characters.")
         if name in frames:
-            raise UsageError(f"{file} has two frames with the name {name!r}.")
+            raise UsageError(f"{file} has two frames named {name!r}.")
         frames[name] = None if one.get("anchor") is None else _anchor(one["anchor"], file)
     return frames
 
 
 def _anchor(given: Any, file: Path) -> Anchor:
-    needs = f"{file}: an anchor has latitude and longitude in degrees, and may have heading and altitude"
+    needs = f"{file}: an anchor needs latitude and longitude in degrees; heading and altitude are optional"
     if not isinstance(given, dict) or set(given) - set(ANCHOR_FIELDS) or not {"latitude", "longitude"} <= set(given):
         raise UsageError(f"{needs}.")
     numbers = {name: value for name, value in given.items() if value is not None}
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers.values()):
-        raise UsageError(f"{needs}, all of them numbers.")
+        raise UsageError(f"{needs}. All of them must be numbers.")
     anchor = Anchor(**numbers)
     if not (-90 <= anchor.latitude <= 90 and -180 <= anchor.longitude <= 180):
         raise UsageError(f"{file}: latitude {anchor.latitude}, longitude {anchor.longitude} is not on the earth.")
@@ -120,9 +121,10 @@ def _anchor(given: Any, file: Path) -> Anchor:
 
 
 def in_frame(location: PhotoLocation, frames: Frames) -> PhotoLocation:
-    """A location with the name of its frame, and with its place on the earth where the frame has an anchor.
+    """A location with the name of its frame, and with its position on the earth if the frame has an anchor.
 
-    Its heading is then from north. A location that has no local position, or degrees of its own, keeps them.
+    Its heading is then clockwise from north. A location without a local position, or with its own latitude and
+    longitude, is unchanged.
     """
     if location.x is None or location.y is None:
         return location

@@ -1,4 +1,4 @@
-"""Image files to upright RGB images."""
+"""Decodes image files as upright RGB images, and lists the images in folders."""
 
 import math
 import os
@@ -16,33 +16,33 @@ from PIL import Image, ImageOps
 from daco_core.errors import DacoError
 from daco_core.photographs.formats import count_left_out, find_format, foreign_kind, pillow_formats, readable_suffixes
 
-# of the longer side to the shorter: where only the shorter is fixed, a thread of pixels would grow to gigabytes, as
-# 1 x 60000 becomes 256 x 15 million
+# the longer side divided by the shorter: if only the shorter side is fixed, a very narrow image would grow to
+# gigabytes, as 1 x 60000 becomes 256 x 15 million
 MAX_ASPECT = 16
-REDUCED_FACTOR = 2  # so that the resizing that follows still smooths
-ORIENTATION = 0x0112  # EXIF's tag
-SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
-HEAD_BYTES = 64  # of a file, which tell its format
+REDUCED_FACTOR = 2  # decode at this many times the target size, so that the resizing that follows still smooths
+ORIENTATION = 0x0112  # EXIF tag
+SIDEWAYS = (5, 6, 7, 8)  # values of that tag that swap width and height
+HEAD_BYTES = 64  # the first bytes of a file, by which its format is recognised
 NATIVE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-STREAM = re.compile(r" <_io\.\w+ object at 0x[0-9a-f]+>")  # how Pillow names what it reads from memory
+STREAM = re.compile(r" <_io\.\w+ object at 0x[0-9a-f]+>")  # how Pillow refers to images in memory
 
 
 class UnreadableImage(DacoError):
-    """A file that is not an image, or is a broken one."""
+    """A file is not an image, or is damaged."""
 
     def __init__(self, path: Path | str, reason: object) -> None:
         self.path = path
-        self.reason = str(reason) or type(reason).__name__  # such as a MemoryError, which has no words
+        self.reason = str(reason) or type(reason).__name__  # some errors, such as MemoryError, have no text
         super().__init__(f"{path} cannot be read as an image: {self.reason}")
 
     def __reduce__(self) -> tuple[type["UnreadableImage"], tuple[Path | str, str]]:
-        return UnreadableImage, (self.path, self.reason)  # so that a loader's process can hand it on
+        return UnreadableImage, (self.path, self.reason)  # so that it can be sent between processes
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any mode as upright 8-bit RGB.
+    """Converts an image of any mode to upright 8-bit RGB.
 
-    Turns it as its EXIF orientation says, scales 16-bit grey by its range, and lays transparent images on white.
+    Rotates it by its EXIF orientation, scales 16-bit grey by its range, and puts transparent images on white.
 
     Raises:
         OSError, ValueError, SyntaxError: what Pillow raises when the pixels cannot be decoded.
@@ -58,14 +58,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def open_rgb(path: Path, shorter: int | None = None) -> Image.Image:
-    """The image in a file, as `to_rgb` gives it.
+    """Opens the image in a file and converts it as `to_rgb` does.
 
     Args:
-        shorter: pixels that suffice for the shorter side: a larger image is scaled down to them, a JPEG while it is
-            decoded, which is several times faster for a photograph of a camera.
+        shorter: the size of the shorter side, in pixels, that suffices. Larger images are scaled down to it; a JPEG
+            is scaled while it is decoded, which is several times faster for photographs of cameras.
 
     Raises:
-        UnreadableImage: the file is missing, not an image, truncated or too large to be one.
+        UnreadableImage: the file is missing, not an image, truncated or too large.
     """
     with _reading(path), open_image(path) as image:
         if shorter is None:
@@ -75,13 +75,13 @@ def open_rgb(path: Path, shorter: int | None = None) -> Image.Image:
 
 
 def open_image(path: Path | str, content: bytes | None = None) -> Image.Image:
-    """An image that is opened and not yet read, by Pillow and the plugins that are installed.
+    """Opens an image without decoding it, by Pillow and the installed plugins.
 
     Args:
-        content: the bytes of the file, where they have been read already.
+        content: the bytes of the file, if they have been read already.
 
     Raises:
-        OSError, ValueError, SyntaxError: it is no image, or of a format that needs a package which is not installed.
+        OSError, ValueError, SyntaxError: it is not an image, or its format needs a package that is not installed.
     """
     if content is not None:
         head = content
@@ -90,11 +90,11 @@ def open_image(path: Path | str, content: bytes | None = None) -> Image.Image:
             head = stream.read(HEAD_BYTES)
     found = find_format(head)
     if found is not None and found.suffixes[0] not in readable_suffixes():
-        extra = f"pip install 'daco-serve[{found.extra}]'" if found.extra else "a newer Pillow reads it"
-        raise ValueError(f"{found.name} is not supported by what is installed: {extra}")
+        extra = f"pip install 'daco-serve[{found.extra}]'" if found.extra else "install a newer Pillow"
+        raise ValueError(f"no installed package reads {found.name}: {extra}")
     if (kind := foreign_kind(head)) is not None:
-        raise ValueError(f"it is a file of the kind {kind}, which is not supported")
-    # to import the plugins takes as long as to decode many a photograph of a format that Pillow reads by itself
+        raise ValueError(f"files of the kind {kind} are not supported")
+    # importing the plugins takes as long as decoding many photographs in a format that Pillow reads by itself
     formats = pillow_formats() if found is None or found.pillow not in NATIVE else [found.pillow]
     return Image.open(path if content is None else BytesIO(content), formats=formats)
 
@@ -108,11 +108,11 @@ def _bound_shorter_side(image: Image.Image, shorter: int) -> Image.Image:
 
 
 def open_reduced(path: Path | str, size: int, content: bytes | None = None) -> tuple[Image.Image, tuple[int, int]]:
-    """The image in a file, as `to_rgb` gives it, of a large JPEG in a smaller form; and the width and height it has.
+    """Opens the image in a file as `to_rgb` does, a large JPEG at reduced size; and returns its full width and height.
 
     Args:
-        size: pixels that the shorter side will be resized to; the smaller form keeps twice as many.
-        content: the bytes of the file, where they have been read already.
+        size: the size, in pixels, that the shorter side will be resized to; the reduced image has at least twice that.
+        content: the bytes of the file, if they have been read already.
 
     Raises:
         UnreadableImage: as `open_rgb`.
@@ -137,24 +137,24 @@ def _reading(path: Path | str) -> Iterator[None]:
 
 
 def reduce_jpeg(image: Image.Image, size: int) -> None:
-    """Has an image that is opened and not yet read decoded at 1/2, 1/4 or 1/8, which is several times faster.
+    """Makes an opened JPEG decode at 1/2, 1/4 or 1/8 of its size, which is several times faster.
 
     Args:
-        size: pixels that the shorter side will be resized to; it is decoded with twice as many at least.
+        size: the size, in pixels, that the shorter side will be resized to; the decoded side has at least twice that.
     """
     scale = REDUCED_FACTOR * size / min(image.size)
     if scale < 1:
-        # asks libjpeg for the smallest of its scales that is no smaller than this; other formats have none
+        # asks libjpeg for the smallest scale that is not below this; other formats have no scales
         image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What a folder holds.
+    """The images in a folder, and what else is there.
 
     Args:
         images: the files that can be read as images, sorted by path.
-        left_out: how many files are none, by kind; see `count_left_out`.
+        left_out: the number of other files, by kind; see `count_left_out`.
     """
 
     images: list[Path]
@@ -167,7 +167,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def list_folder(folder: Path) -> FolderContents:
-    """What lies directly in a folder; nothing where there is none."""
+    """The images directly in a folder; empty if the folder does not exist."""
     if not folder.is_dir():
         return FolderContents([], {})
     files = [path for path in folder.iterdir() if path.is_file()]
@@ -176,15 +176,15 @@ def list_folder(folder: Path) -> FolderContents:
 
 
 def list_images_below(folder: Path) -> list[Path]:
-    """The images that `list_below` finds. Raises likewise."""
+    """The images that `list_below` finds. Raises the same errors."""
     return list_below(folder).images
 
 
 def list_below(folder: Path) -> FolderContents:
-    """What lies in a folder and in all folders in it; folders with a leading dot are left out.
+    """The images in a folder and in all folders below it, except hidden ones (with a leading dot).
 
     Raises:
-        DacoError: it is not a folder, or one cannot be listed.
+        DacoError: it is not a folder, or a folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:

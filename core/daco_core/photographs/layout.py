@@ -12,7 +12,7 @@ from daco_core.photographs.images import list_images
 
 SPLITS = ("train", "val")
 
-# what the two domains of the published data sets are called, in the order a, b
+# the names of the two domains of the published data sets, in the order a, b
 PUBLISHED_DOMAINS: dict[str, tuple[str, str]] = {
     "tokyo": ("day", "night"),
     "cityscapes": ("clear", "foggy"),
@@ -27,7 +27,7 @@ class DataSet:
     """A data set in the published layout: the folder `data_root/name`.
 
     Raises:
-        DacoError: there is no such data set.
+        NotFound: there is no such data set.
     """
 
     data_root: Path
@@ -45,12 +45,12 @@ class DataSet:
 
     @property
     def domains(self) -> list[str]:
-        """The domain folders that exist: `domain_a`, `domain_b`, and further ones in order."""
+        """The domain folders that exist: `domain_a`, `domain_b`, and further ones, in order."""
         return sorted(path.name for path in (self.folder / "original").glob("domain_*") if path.is_dir())
 
     @property
     def domain_names(self) -> dict[str, str]:
-        """Domain folder to the name people use, `{"domain_a": "day", ...}`: from `domains.json`, or as published."""
+        """Domain folder to its name, `{"domain_a": "day", ...}`: from `domains.json`, or as published."""
         file = self.folder / DOMAIN_NAMES_FILE
         if file.is_file():
             try:
@@ -65,7 +65,7 @@ class DataSet:
         """The domain folder for `domain_a` or for a name such as `day`.
 
         Raises:
-            DacoError: this data set has no such domain.
+            NotFound: this data set has no such domain.
         """
         for domain in self.domains:
             if name in (domain, self.domain_names.get(domain)):
@@ -81,10 +81,10 @@ class DataSet:
         return list_images(self.split_folder(domain, split, kind))
 
     def training_images(self) -> list[Path]:
-        """The originals of all domains that a run trains on, in the order that gives each its index.
+        """The originals of all domains used for training, in the order that defines each photograph's index.
 
         Raises:
-            DacoError: there are none.
+            NotFound: there are none.
         """
         images = [image for domain in self.domains for image in self.images(domain, "train")]
         if not images:
@@ -92,9 +92,9 @@ class DataSet:
         return images
 
     def twin(self, image: Path) -> Path:
-        """Where the generated twin of an original lies: the same path under `generated`.
+        """The path of an original's generated twin: the same path under `generated`.
 
-        The twin may carry another image suffix than the original (a data set of JPEG with twins in PNG).
+        The twin may have another image suffix than the original (for example PNG twins in a data set of JPEG files).
         """
         relative = image.relative_to(self.folder / "original")
         exact = self.folder / "generated" / relative
@@ -104,6 +104,6 @@ class DataSet:
         return min((path for path in named_alike if path.stem == exact.stem), default=exact)
 
     def fingerprint(self, images: Sequence[Path]) -> str:
-        """A hash of which photographs these are, in which order."""
+        """A hash of these photographs and their order."""
         names = "\n".join(image.relative_to(self.folder).as_posix() for image in images)
         return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()

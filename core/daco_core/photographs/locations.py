@@ -1,4 +1,4 @@
-"""Where photographs were taken: `locations.csv` beside the images, and distances on the earth."""
+"""Where photographs were taken: `locations.csv` next to the images, and distances on the earth."""
 
 import csv
 import re
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
-from daco_core.foreign_text import csv_cell, from_csv_cell, is_unicode
 from daco_core.photographs.coordinates import parse_coordinate
+from daco_core.untrusted_text import csv_cell, from_csv_cell, is_unicode
 
 LOCATIONS_FILE = "locations.csv"
 MOST_HEADER_BYTES = 65536
-MOST_TABLE_BYTES = 1_000_000_000  # of ten million photographs
+MOST_TABLE_BYTES = 1_000_000_000  # enough for ten million photographs
 MOST_PLACE_LETTERS = 1000
 FURTHER = (
     "altitude",
@@ -26,13 +26,13 @@ FURTHER = (
     "z",
     "floor",
     "frame",
-)  # columns that are written only where there is something in them
+)  # columns that are written only if one of the locations has a value
 UNIT = re.compile(r"\s*[\[(].*?[\])]")
 NUMBERS = ("latitude", "longitude", "heading", "altitude", "x", "y", "z")
 NEEDED = ("file", "latitude", "longitude")
 
-# the columns of `locations.csv`, and the names that other programs' tables give them: in lower case, letters and digits
-# alone, so that `Image Name` and `image_name` are one
+# the columns of `locations.csv`, and the names that other programs give them, in lower case with letters and digits
+# only, so that `Image Name` and `image_name` are the same
 COLUMNS = {
     "file": (
         *("file", "filename", "image", "imagename", "imagefile", "imagefilename", "imagepath", "photo", "photoname"),
@@ -49,11 +49,11 @@ COLUMNS = {
     "floor": ("floor", "level", "storey"),
     "frame": ("frame", "frameid"),
 }
-COMMON_WORDS = ("name", "path", "key")  # of the column of files, which tables about anything have
-BOX = ("width", "height", "w", "h")  # x and y beside these are pixels of a picture
+COMMON_WORDS = ("name", "path", "key")  # names of a file column that tables about anything may have
+BOX = ("width", "height", "w", "h")  # if a table has these, its x and y are pixels of a picture
 POSITIONS = (("latitude", "longitude"), ("x", "y"))
 EARTH_RADIUS_METRES = 6_371_008.8  # mean radius, IUGG
-PLACE_METRES = 25.0  # as far apart as two photographs still show one place, in the benchmarks of the field
+PLACE_METRES = 25.0  # photographs within this distance show the same place, as in the field's benchmarks
 
 
 Degrees = float | NDArray[np.float64]
@@ -61,17 +61,16 @@ Degrees = float | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PhotoLocation:
-    """Where and which way a photograph was taken: on the earth, in a local frame, or in both.
+    """Where a photograph was taken and in which direction: on the earth, in a local frame, or both.
 
     Args:
-        latitude, longitude: degrees, WGS 84; None where only the local position is known.
-        heading: degrees clockwise from north, or from the y axis of a local frame that nothing ties to the earth; None
-            where it is not known.
-        place: the place's name, or None where it has none.
-        altitude: metres, in the datum of whatever measured it; None where it is not known.
-        x, y, z: metres in a local frame, z upwards; None where there is none, z also where it is not known.
-        floor: the name of a storey; None where it is not known.
-        frame: the name of the local frame; None where there is none.
+        latitude, longitude: degrees, WGS 84; None if only the local position is known.
+        heading: degrees clockwise from north, or from the y axis of a local frame without an anchor; None if unknown.
+        place: the place's name; None if it has none.
+        altitude: metres, in the datum of whatever measured it; None if unknown.
+        x, y, z: metres in a local frame, z upwards; None if there is none; z also if unknown.
+        floor: the name of a floor; None if unknown.
+        frame: the name of the local frame; None if there is none.
     """
 
     latitude: float | None
@@ -86,18 +85,18 @@ class PhotoLocation:
     frame: str | None = None
 
 
-# the fields of a location that say where it is, not what is there; references and catalogues have them, too
+# the fields of a location that hold a position; references and catalogues have them, too
 POSITION_FIELDS = ("latitude", "longitude", "heading", "altitude", "x", "y", "z", "floor", "frame")
 
 
 @dataclass(frozen=True)
 class TableContents:
-    """What a table says of photographs.
+    """What a table contains about photographs.
 
     Args:
         locations: file name to location, in the order of the table.
-        lacking: why a table that is about photographs, or about positions, tells no positions of photographs; empty
-            for one that does, and for one that is about something else.
+        lacking: why a table that seems to be about photographs, or about positions, gives no positions of photographs;
+            empty if it does give some, or is about something else.
     """
 
     locations: dict[str, PhotoLocation]
@@ -105,10 +104,10 @@ class TableContents:
 
 
 def read_locations(folder: Path) -> dict[str, PhotoLocation]:
-    """File name to location, from `locations.csv` in a folder of images; empty where there is none.
+    """File name to location, from `locations.csv` in a folder of images; empty if there is no such file.
 
     Raises:
-        DacoError: the file cannot be read, lacks a column, or a row is not numbers on the earth.
+        DacoError: the file cannot be read, lacks a column, or a row is not a valid position.
     """
     file = folder / LOCATIONS_FILE
     if not file.is_file():
@@ -121,22 +120,22 @@ def read_locations(folder: Path) -> dict[str, PhotoLocation]:
 
 
 def read_table(file: Path) -> TableContents | None:
-    """What a table with a header says of photographs; None where the header shows that it is about something else.
+    """Reads a table with a header about photographs; None if the header shows that it is about something else.
 
-    The columns are those of `locations.csv` or the usual other names for them (`COLUMNS`), divided by comma, semicolon
-    or tab; the text is UTF-8 or UTF-16. A row without a position is left out.
+    The columns are those of `locations.csv` or common other names for them (`COLUMNS`), separated by comma, semicolon
+    or tab. The text is UTF-8 or UTF-16. Rows without a position are skipped.
 
     Raises:
-        DacoError: the file cannot be read, a row is not numbers on the earth, or two give a file different positions.
+        DacoError: the file cannot be read, a row is not a valid position, or two rows place a file differently.
     """
     try:
         check_size(file)
         encoding = _encoding(file)
         with file.open(newline="", encoding=encoding, errors="replace") as stream:
-            # a table of another kind is passed over without an error, whatever its encoding
+            # a table about something else is skipped without an error, whatever its encoding
             header, before = stream.readline(MOST_HEADER_BYTES), 0
             delimiter = max(",;\t", key=header.count)
-            if header.lower().startswith("sep="):  # by which Excel tells itself
+            if header.lower().startswith("sep="):  # Excel's mark for the separator
                 delimiter, header, before = header[4:5], stream.readline(MOST_HEADER_BYTES), 1
         names = next(csv.reader([header], delimiter=delimiter), [])
         columns = known_columns(names)
@@ -152,8 +151,8 @@ def read_table(file: Path) -> TableContents | None:
                 more: Any = row.get(None)  # type: ignore[call-overload]
                 if more and all(cell.strip().isdigit() for cell in more):
                     raise UsageError(
-                        f"{where}: it has {len(more)} more numbers than the first line has columns: where commas divide"
-                        " the columns, numbers with decimal commas need quotation marks."
+                        f"{where}: it has {len(more)} more values than the first line has columns. If the columns are"
+                        " separated by commas, numbers with decimal commas need quotation marks."
                     )
                 values = {name: row[column] for name, column in columns.items()}
                 location = parse_location(values, where)
@@ -165,14 +164,14 @@ def read_table(file: Path) -> TableContents | None:
 
 
 def add_location(locations: dict[str, PhotoLocation], name: str, location: PhotoLocation, where: str) -> None:
-    """Adds what a row of a table says. Raises UsageError where another row of it gives the file another position."""
+    """Adds a row's location. Raises UsageError if an earlier row gives the file another position."""
     before = locations.setdefault(name, location)
     if any(getattr(before, column) != getattr(location, column) for column in ("latitude", "longitude", "x", "y")):
-        raise UsageError(f"{where}: {name!r} has another position in a row before: remove one of them.")
+        raise UsageError(f"{where}: {name!r} has another position in an earlier row: remove one of them.")
 
 
 def _encoding(file: Path) -> str:
-    """UTF-16 where a mark or the zeros of Latin letters show it, else UTF-8. Raises OSError."""
+    """UTF-16 if a byte order mark, or the zero bytes of Latin letters, show it; else UTF-8. Raises OSError."""
     with file.open("rb") as stream:
         head = stream.read(4)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -183,29 +182,29 @@ def _encoding(file: Path) -> str:
 
 
 def _lacking(columns: Mapping[str, str], names: Sequence[str]) -> str | None:
-    """What a table with these columns lacks; empty where it has all; None where it is about something else."""
+    """What a table with these columns lacks; empty if nothing; None if it is about something else."""
     complete = [pair for pair in POSITIONS if set(pair) <= columns.keys()]
     if complete and "file" in columns:
         return ""
     if complete:
         one, other = complete[0]
-        return f"it has {one} and {other}, and no column that names the photographs, such as file or image"
+        return f"it has {one} and {other}, but no column with the names of the photographs, such as file or image"
     for one, other in (*POSITIONS, *((other, one) for one, other in POSITIONS)):
         if one in columns:
-            return f"it has {one} and no {other}"
+            return f"it has {one}, but no {other}"
     if "file" not in columns or _word(columns["file"]) in COMMON_WORDS:
         return None
     words = {_word(name) for name in names}
     if {"x", "y"} <= words and words & set(BOX):
         return (
-            "x and y beside width and height are taken for pixels of a picture: call them easting and northing if they"
-            " are metres"
+            "with width and height beside them, x and y are taken for pixels of a picture: call them easting and"
+            " northing if they are metres"
         )
-    return f"its column {columns['file']!r} names photographs, and there is neither latitude and longitude nor x and y"
+    return f"its column {columns['file']!r} names photographs, but it has neither latitude and longitude nor x and y"
 
 
 def known_columns(names: Iterable[str]) -> dict[str, str]:
-    """Which of the names in a table stand for those of `COLUMNS`: the name there to the table's."""
+    """Maps the names of `COLUMNS` to the table's own names for them."""
     given = {_word(name): name for name in names if name}
     if any(word in given for word in BOX):
         given = {word: name for word, name in given.items() if word not in ("x", "y", "z")}
@@ -217,21 +216,21 @@ def known_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def _word(name: str) -> str:
-    """The name of a column as `COLUMNS` has it: without spaces, signs and units (`Latitude (deg)`)."""
+    """The name of a column in the form of `COLUMNS`: without spaces, punctuation and units (`Latitude (deg)`)."""
     return "".join(letter for letter in UNIT.sub("", name).lower() if letter.isalnum())
 
 
 def parse_location(values: Mapping[str, object], where: str) -> PhotoLocation | None:
-    """The location that values under the names of `COLUMNS` hold; None where they hold no position.
+    """Parses a location from values under the names of `COLUMNS`; None if they contain no position.
 
     Raises:
-        DacoError: they are not numbers, or not a place on the earth; `where` begins the sentence.
+        DacoError: they are not numbers, or not a position on the earth; the message begins with `where`.
     """
     numbers = {name: _parse_number(name, values.get(name), where) for name in NUMBERS}
     for one, other in (("latitude", "longitude"), ("x", "y")):
         if (numbers[one] is None) != (numbers[other] is None):
             given, lacking = (other, one) if numbers[one] is None else (one, other)
-            raise UsageError(f"{where}: it has a {given} and no {lacking}.")
+            raise UsageError(f"{where}: it has a {given} but no {lacking}.")
     latitude, longitude, heading = numbers.pop("latitude"), numbers.pop("longitude"), numbers.pop("heading")
     if latitude is None and numbers["x"] is None:
         return None
@@ -245,7 +244,7 @@ def parse_location(values: Mapping[str, object], where: str) -> PhotoLocation | 
 
 
 def _parse_number(name: str, value: object, where: str) -> float | None:
-    """A finite number; None where it is empty. Raises UsageError."""
+    """A finite number; None if it is empty. Raises UsageError."""
     if value is None or str(value).strip() == "":
         return None
     try:
@@ -255,29 +254,30 @@ def _parse_number(name: str, value: object, where: str) -> float | None:
 
 
 def _parse_name(name: str, value: object, where: str) -> str | None:
-    """The name of a place, a floor or a frame; None where it is empty. Raises UsageError."""
+    """The name of a place, a floor or a frame; None if it is empty. Raises UsageError."""
     if value is not None and not isinstance(value, str | int | float):
         raise UsageError(f"{where}: its {name} is not a name.")
     text = "" if value is None else from_csv_cell(str(value))
     if not is_unicode(text):
-        raise UsageError(f"{where}: the name of its {name} has half of a character (a lone surrogate).")
+        raise UsageError(f"{where}: its {name} contains a lone surrogate, which is half of a character.")
     if len(text) > MOST_PLACE_LETTERS:
-        raise UsageError(f"{where}: the name of its {name} has more than {MOST_PLACE_LETTERS} letters.")
+        raise UsageError(f"{where}: its {name} has more than {MOST_PLACE_LETTERS} characters.")
     return text or None
 
 
 def check_size(file: Path) -> None:
-    """Checks that a table is small enough to be read into memory. Raises UsageError, OSError."""
+    """Checks that a table is small enough to be read into memory. Raises UsageError or OSError."""
     if (size := file.stat().st_size) > MOST_TABLE_BYTES:
         raise UsageError(
-            f"{file} has {size / 1e6:.0f} MB, and tables of positions may have {MOST_TABLE_BYTES / 1e6:.0f}: divide it."
+            f"{file} has {size / 1e6:.0f} MB; the limit for a table of positions is {MOST_TABLE_BYTES / 1e6:.0f} MB:"
+            " split it."
         )
 
 
 def write_locations(folder: Path, locations: dict[str, PhotoLocation]) -> None:
-    """Writes `locations.csv` into a folder of images, sorted by file name: degrees with 7 decimals (a centimetre).
+    """Writes `locations.csv` into a folder of images, sorted by file name. Degrees have 7 decimals (a centimetre).
 
-    Columns of altitudes and local positions are there if one of the locations has them.
+    Columns for altitudes and local positions are written if at least one location has them.
 
     Raises:
         OSError: it cannot be written.
@@ -302,7 +302,7 @@ def _cell(value: float | str | None) -> str:
 
 
 def distance_metres(latitude: Degrees, longitude: Degrees, other_latitude: Degrees, other_longitude: Degrees) -> Any:
-    """Great-circle distance in metres between points in degrees, by the haversine formula; arrays are broadcast."""
+    """Great-circle distance in metres between points in degrees, by the haversine formula. Arrays are broadcast."""
     phi, other_phi = np.radians(latitude), np.radians(other_latitude)
     half_phi = (other_phi - phi) / 2
     half_lambda = (np.radians(other_longitude) - np.radians(longitude)) / 2

@@ -4,5 +4,5 @@ import re
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """A key to sort names by, in which each run of digits counts as the number that it is."""
+    """A sort key for names in which each run of digits counts as a number."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]

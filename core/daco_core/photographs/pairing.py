@@ -1,4 +1,4 @@
-"""Which photographs of two domains show the same place: those of the same name, but for the domain's own word."""
+"""Pairs the photographs of two domains by file name, ignoring a prefix that names the domain."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from daco_core.photographs.natural_order import natural_key
 
 
 def pair_keys(names: Iterable[str]) -> dict[str, str]:
-    """What pairs a photograph to its file name, for the names of one domain.
+    """Maps the key that identifies a pair to the file name, for the names of one domain.
 
-    The key is the name without its suffix, and without a first word that all of the domain bear: `00001` for
-    `day_00001.jpg` where every name begins with `day_`, as the night's do with `night_`.
+    The key is the name without its suffix, and without a first word that all names of the domain share: `00001` for
+    `day_00001.jpg` if every name begins with `day_`, as those of the night domain do with `night_`.
     """
     listed = list(names)
     stems = {name: name.rpartition(".")[0] or name for name in listed}
@@ -22,9 +22,9 @@ def pair_keys(names: Iterable[str]) -> dict[str, str]:
 
 
 def pair_by_name(one: Sequence[Path], other: Sequence[Path]) -> list[tuple[Path, Path]] | None:
-    """The photographs of two folders by twos of the same name, in the natural order of the names; None if they differ.
+    """Pairs the photographs of two folders by name, in natural order; None if the two sets of names differ.
 
-    Files that differ in their suffix alone, such as `1.jpg` and `1.png` of one folder, have no partner.
+    Files of one folder that differ only in their suffix, such as `1.jpg` and `1.png`, are not paired.
     """
     sides = [{image.name: image for image in images} for images in (one, other)]
     keys = [pair_keys(side) for side in sides]

@@ -1,7 +1,7 @@
-"""360-degree panoramas (equirectangular pictures): how they are known, and the perspective views that they contain.
+"""Recognises 360-degree panoramas (equirectangular images), and cuts perspective views out of them.
 
-Google's Photo Sphere metadata (XMP, `GPano:`) say that a picture is one, where its middle points to, and which part of
-the sphere it covers: https://developers.google.com/streetview/spherical-metadata.
+Google's Photo Sphere metadata (XMP, `GPano:`) state that an image is a panorama, the direction of its middle, and the
+part of the sphere that it covers: https://developers.google.com/streetview/spherical-metadata.
 """
 
 import math
@@ -16,23 +16,23 @@ from PIL import Image
 from daco_core.photographs.images import open_rgb
 
 FIELD = re.compile(r'GPano:(\w+)(?:\s*=\s*["\']([^"\']*)["\']|>([^<]*)<)')
-XMP_KEYS = ("xmp", "XML:com.adobe.xmp")  # where Pillow puts it: of JPEG and WebP; of PNG
+XMP_KEYS = ("xmp", "XML:com.adobe.xmp")  # where Pillow puts XMP: of JPEG and WebP; of PNG
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 ASPECT_TOLERANCE = 0.01
-WIDEST = 1024  # pixels of a view
-FIELD_OF_VIEW = 75.0  # degrees across, about that of a phone's camera held sideways
-ASPECT = 4 / 3  # of a view
-LEAST_COVERED = 0.9  # of a view, by a picture that is a part of a panorama
+WIDEST = 1024  # the largest width of a view in pixels
+FIELD_OF_VIEW = 75.0  # horizontal, in degrees; about that of a phone's camera in landscape
+ASPECT = 4 / 3  # width to height of a view
+LEAST_COVERED = 0.9  # the share of a view that a partial panorama must cover
 
 
 @dataclass(frozen=True)
 class Panorama:
-    """What is known of an equirectangular picture before its pixels are read.
+    """The metadata of an equirectangular image.
 
     Args:
-        heading: of its middle, degrees clockwise from north; None where not known.
-        full: width and height in pixels of the whole sphere, of which the picture may be a part.
-        left, top: where the picture lies in it, pixels.
+        heading: of its middle, degrees clockwise from north; None if unknown.
+        full: width and height in pixels of the whole sphere, of which the image may be a part.
+        left, top: the position of the image in the sphere, in pixels.
     """
 
     heading: float | None
@@ -42,15 +42,15 @@ class Panorama:
 
 
 def looks_like_panorama(width: int, height: int) -> bool:
-    """Whether a picture is twice as wide as high, as the whole sphere is."""
+    """Whether an image is twice as wide as high, as a complete equirectangular image is."""
     return abs(width - 2 * height) <= ASPECT_TOLERANCE * width
 
 
 def read_panorama(path: Path, by_shape: bool = False) -> Panorama | None:
-    """What a picture's metadata say of the sphere; None for a picture that is no panorama, and for no picture.
+    """Reads the panorama metadata of an image file; None if it is not a panorama, or not an image.
 
     Args:
-        by_shape: take any picture that is twice as wide as high for one.
+        by_shape: treat any image that is twice as wide as high as a panorama.
     """
     try:
         with Image.open(path) as image:
@@ -64,7 +64,7 @@ def read_panorama(path: Path, by_shape: bool = False) -> Panorama | None:
         return Panorama(None, (width, height)) if by_shape and looks_like_panorama(width, height) else None
     full_width = _number(fields, "FullPanoWidthPixels") or width
     full_height = _number(fields, "FullPanoHeightPixels") or full_width / 2
-    # the fields are in pixels of the picture as it was stitched, which may have been scaled down since
+    # the fields are in pixels of the stitched image, which may have been scaled down since
     scale = width / (_number(fields, "CroppedAreaImageWidthPixels") or full_width)
     heading = _number(fields, "PoseHeadingDegrees")
     return Panorama(
@@ -76,17 +76,17 @@ def read_panorama(path: Path, by_shape: bool = False) -> Panorama | None:
 
 
 def cut_views(path: Path, panorama: Panorama, views: int) -> dict[float, Image.Image]:
-    """The perspective views of a panorama all around, at the height of the horizon.
+    """Cuts perspective views out of a panorama, evenly spaced all around and level with the horizon.
 
     Returns:
-        Degrees that a view looks to the right of the panorama's middle, to the view. Views of which the picture covers
+        The view for each direction, in degrees to the right of the panorama's middle. Views of which the image covers
         too little are left out.
 
     Raises:
-        UnreadableImage: the picture cannot be read.
+        UnreadableImage: the image cannot be read.
     """
     image = open_rgb(path)
-    # one pixel in the middle of a view is one of the panorama
+    # a pixel in the middle of a view is as large as one of the panorama
     width = round(2 * math.tan(math.radians(FIELD_OF_VIEW) / 2) * panorama.full[0] / (2 * math.pi))
     scale = min(1.0, WIDEST / width)
     if scale < 1:
@@ -107,10 +107,10 @@ def cut_views(path: Path, panorama: Panorama, views: int) -> dict[float, Image.I
 def sphere_positions(
     yaw: float, width: int, full: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where in an equirectangular picture each pixel of a level perspective view lies, in pixels: columns and rows.
+    """The position in an equirectangular image of each pixel of a level perspective view: columns and rows, in pixels.
 
     Args:
-        yaw: degrees that the view looks to the right of the picture's middle.
+        yaw: degrees from the middle of the image to the middle of the view, clockwise.
         width: of the view in pixels; the arrays are (width / ASPECT, width).
         full: width and height of the whole sphere in pixels.
     """
@@ -126,15 +126,15 @@ def sphere_positions(
 def sample(
     pixels: NDArray[np.uint8], columns: NDArray[np.float64], rows: NDArray[np.float64], around: float
 ) -> tuple[NDArray[np.uint8], float]:
-    """Colours at positions of a picture, bilinear; across its left and right edge if it goes all around.
+    """Samples an image bilinearly; across its left and right edge if it covers the full circle.
 
     Args:
         pixels: (height, width, 3).
-        columns, rows: positions in pixels, two arrays of one shape.
-        around: columns after which the sphere begins again.
+        columns, rows: positions in pixels, two arrays of the same shape.
+        around: the number of columns after which the sphere repeats.
 
     Returns:
-        The colours, black outside of the picture; and the share of them that lie in it.
+        The colours, black outside of the image; and the share of the positions that lie inside it.
     """
     height, width = pixels.shape[:2]
     columns = (columns + 0.5) % around - 0.5

@@ -1,4 +1,4 @@
-"""The plane that touches the earth at a point: metres east and north of it, and the mean of directions."""
+"""The tangent plane of the earth at a point: metres east and north of it, and means of directions."""
 
 import math
 from typing import TypeVar
@@ -8,30 +8,30 @@ from numpy.typing import NDArray
 
 from daco_core.photographs.locations import EARTH_RADIUS_METRES
 
-DEGREE_METRES = math.radians(EARTH_RADIUS_METRES)  # of latitude
-LEAST_AGREEMENT = 0.5  # length of the mean of unit vectors, below which headings contradict each other
+DEGREE_METRES = math.radians(EARTH_RADIUS_METRES)  # metres in a degree of latitude
+LEAST_AGREEMENT = 0.5  # if the mean of unit vectors is shorter than this, the headings contradict each other
 
 Number = TypeVar("Number", float, NDArray[np.float64])
 Origin = tuple[float, float]  # latitude and longitude in degrees
 
 
 def metres_from(origin: Origin, latitude: Number, longitude: Number) -> tuple[Number, Number]:
-    """Metres east and north of the origin, of one point in degrees or of arrays; across the 180th meridian too."""
+    """Metres east and north of the origin, for a point in degrees or for arrays; also across the 180th meridian."""
     turn = (longitude - origin[1] + 180) % 360 - 180
     return turn * math.cos(math.radians(origin[0])) * DEGREE_METRES, (latitude - origin[0]) * DEGREE_METRES
 
 
 def degrees_from(origin: Origin, east: float, north: float) -> tuple[float, float]:
-    """Latitude and longitude of a point so many metres east and north of the origin; `metres_from` backwards."""
-    length = DEGREE_METRES * max(math.cos(math.radians(origin[0])), 1e-9)  # at a pole east is no direction
+    """Latitude and longitude of a point so many metres east and north of the origin; the inverse of `metres_from`."""
+    length = DEGREE_METRES * max(math.cos(math.radians(origin[0])), 1e-9)  # at a pole, east is not defined
     return origin[0] + north / DEGREE_METRES, (origin[1] + east / length + 180) % 360 - 180
 
 
 def mean_heading(headings: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
-    """The weighted circular mean in degrees; None where no heading is known, or they contradict each other.
+    """The weighted circular mean in degrees; None if no heading is known, or if they contradict each other.
 
     Args:
-        headings: (n,), degrees; NaN where not known.
+        headings: (n,), degrees; NaN if unknown.
         weights: (n,).
     """
     known = ~np.isnan(headings)

@@ -1,1 +1,1 @@
-"""Recordings: videos and robots' logs, read as frames with their times."""
+"""Recordings: reads videos and robots' logs as timed frames."""

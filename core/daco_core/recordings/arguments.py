@@ -1,4 +1,4 @@
-"""Options of commands that take recordings."""
+"""The options of commands that take recordings."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,14 @@ Track = Annotated[
     Path | None,
     typer.Option(
         "--track",
-        help="GPX file with the way of a recording, or of photographs whose EXIF has times: it gives positions.",
+        help="GPX file recorded together with the video or the photographs (by EXIF time); it gives their positions.",
     ),
 ]
 Every = Annotated[
     str | None,
     typer.Option(
         "--every",
-        help="What lies between two frames of a recording: metres such as 5m, or seconds such as 0.5s.",
+        help="Interval between two frames of a recording: metres such as 5m, or seconds such as 0.5s.",
         show_default="5m; 1m in a robot's own frame; 1s without positions",
     ),
 ]
@@ -32,11 +32,11 @@ Start = Annotated[
 ]
 Offset = Annotated[
     str,
-    typer.Option("--offset", help="Correction of the camera's clock, to be added: seconds, or -2h, +1h30m, ..."),
+    typer.Option("--offset", help="Time to add to the camera's clock: seconds, or -2h, +1h30m, ..."),
 ]
 CameraYaw = Annotated[
     float,
-    option("camera_yaw", "Degrees that the camera looks to the right of the direction of travel; 180 for backwards."),
+    option("camera_yaw", "Degrees from the direction of travel to the camera's, clockwise; 180 if it looks backwards."),
 ]
 ImageTopic = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Recordings of robots: ROS 1 and ROS 2 bags, MCAP among them. Reading needs the package rosbags (extra `robots`)."""
+"""Reads robots' recordings: ROS 1 and ROS 2 bags, including MCAP. Needs the package rosbags (extra `robots`)."""
 
 import math
 import struct
@@ -21,22 +21,22 @@ SUFFIXES = frozenset({".bag", ".mcap", ".db3"})
 METADATA = "metadata.yaml"  # in the folder of a ROS 2 bag
 METADATA_MARK = b"rosbag2_bagfile_information"
 SATELLITES = "sensor_msgs/msg/NavSatFix"
-# where each kind of message has its pose
+# where the pose is in each type of message
 POSES = {
     "nav_msgs/msg/Odometry": ("pose", "pose"),
     "geometry_msgs/msg/PoseWithCovarianceStamped": ("pose", "pose"),
     "geometry_msgs/msg/PoseStamped": ("pose",),
 }
 NO_FIX = -1
-SHARED_FRAME = "map"  # means the same in each recording; others begin anew with each
-NOT_VIEWS = ("depth", "disparity", "mask", "segmentation")  # in the names of topics whose images are no photographs
-# what damaged images raise
+SHARED_FRAME = "map"  # this frame is the same in each recording; others begin anew with each
+NOT_VIEWS = ("depth", "disparity", "mask", "segmentation")  # topics with these words hold no photographs
+# what decoding a damaged image raises
 UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
 class BagFrame:
-    """One image of a bag. Its brightness has been decoded, its colours are when they are asked for.
+    """One image of a bag. Its brightness is decoded already, its colours only when they are needed.
 
     Args:
         seconds: since the first image.
@@ -69,18 +69,18 @@ def is_bag(path: Path) -> bool:
 
 
 class Bag:
-    """A bag that is open for reading; use it as a context.
+    """A bag opened for reading; use it as a context manager.
 
     Args:
         path: a `.bag`, `.mcap` or `.db3` file, or the folder of a ROS 2 bag.
-        image_topic: whose images are the frames; None for the only one.
-        position_topic: of the positions; None for the only one, of satellites before odometry.
+        image_topic: the topic whose images are the frames; None for the only one.
+        position_topic: the topic of the positions; None for the only one; satellite positions come before odometry.
 
     Raises:
         NotFound: there is no such bag, or no such topic in it.
         UsageError: it has no images, or several topics, so that one must be named.
         DacoError: it cannot be read.
-        ImportError: rosbags is not installed, which the commands report with the extra that brings it.
+        ImportError: rosbags is not installed; the commands then report the extra that installs it.
     """
 
     def __init__(self, path: Path, image_topic: str | None = None, position_topic: str | None = None) -> None:
@@ -91,12 +91,12 @@ class Bag:
             raise NotFound(f"There is no recording {path}.")
         self.path = path
         self.damaged = 0
-        """Images that could not be decoded, of those read so far."""
+        """The number of images read so far that could not be decoded."""
         self._why = ""
         try:
             self._reader: Any = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
             self._reader.open()
-        except Exception as error:  # rosbags raises many kinds on files that are damaged
+        except Exception as error:  # rosbags raises many kinds of errors on damaged files
             raise self._unreadable(error) from error
         try:
             self.image_topic = self._find_images(image_topic)
@@ -125,14 +125,14 @@ class Bag:
 
     @property
     def is_local(self) -> bool:
-        """Whether its positions are in a frame of the robot's own."""
+        """Whether its positions are in the robot's own frame."""
         return self.position_topic is not None and self._types[self.position_topic] in POSES
 
     def frames(self) -> Iterator[BagFrame]:
-        """The images in the order in which they were recorded; those that cannot be decoded are counted in `damaged`.
+        """The images in the order of recording; those that cannot be decoded are counted in `damaged`.
 
         Raises:
-            DacoError: not one of them can be decoded, or the bag is damaged.
+            DacoError: none of them can be decoded, or the bag is damaged.
         """
         first: float | None = None
         count = 0
@@ -148,10 +148,10 @@ class Bag:
             yield BagFrame(max(0.0, time - first), message, msgtype, brightness)
         if not count:
             why = self._why or "there are none"
-            raise DacoError(f"Not one image of {self.image_topic} in {self.path} can be decoded: {why}.")
+            raise DacoError(f"No image of {self.image_topic} in {self.path} can be decoded: {why}.")
 
     def track(self) -> Track:
-        """The positions of its satellite receiver. Raises DacoError where there are fewer than two."""
+        """The positions of its satellite receiver. Raises DacoError if there are fewer than two."""
         points = []
         for time, fix, _ in self._messages(self.position_topic or ""):
             if fix.status.status == NO_FIX or not (abs(fix.latitude) <= 90 and abs(fix.longitude) <= 180):
@@ -163,7 +163,7 @@ class Bag:
         return Track(points)
 
     def odometry(self) -> RobotPath:
-        """The poses of the robot in its frame. Raises DacoError where there are fewer than two."""
+        """The poses of the robot in its frame. Raises DacoError if there are fewer than two."""
         poses, frame = [], ""
         for time, message, msgtype in self._messages(self.position_topic or ""):
             frame = frame or str(message.header.frame_id)
@@ -182,7 +182,7 @@ class Bag:
         return {connection.topic: connection.msgtype for connection in self._reader.connections}
 
     def _messages(self, topic: str) -> Iterator[tuple[float, Any, str]]:
-        """The messages of a topic, each with its time and kind: that of its header, else that of the recording."""
+        """The messages of a topic, each with its time and type. The time is that of the header, else of recording."""
         wanted = [connection for connection in self._reader.connections if connection.topic == topic]
         try:
             for connection, received, raw in self._reader.messages(connections=wanted):
@@ -199,14 +199,14 @@ class Bag:
         topics = {name: kind for name, kind in self._types.items() if kind in (COMPRESSED, RAW)}
         if named is not None:
             return self._named(named, topics, "images")
-        # a camera's raw images are often recorded beside their compressed form
+        # a camera's raw images are often recorded together with their compressed form
         views = [
             name
             for name in topics
             if not any(word in name.lower() for word in NOT_VIEWS) and f"{name}/compressed" not in topics
         ]
         if not views:
-            raise UsageError(f"{self.path} has no topic of images: {self._listed(self._types)}.")
+            raise UsageError(f"{self.path} has no topic with images: {self._listed(self._types)}.")
         return self._only(views, "images", "--image-topic")
 
     def _find_positions(self, named: str | None) -> str | None:
@@ -221,13 +221,13 @@ class Bag:
 
     def _named(self, named: str, topics: dict[str, str], what: str) -> str:
         if named not in topics:
-            raise NotFound(f"{self.path} has no {what} of the topic {named}; it has {self._listed(topics)}.")
+            raise NotFound(f"{self.path} has no {what} in the topic {named}; it has {self._listed(topics)}.")
         return named
 
     def _only(self, names: list[str], what: str, option: str) -> str:
         if len(names) > 1:
             listed = self._listed({name: self._types[name] for name in names})
-            raise UsageError(f"{self.path} has several topics of {what}: name one with {option} ({listed}).")
+            raise UsageError(f"{self.path} has several topics with {what}: name one with {option} ({listed}).")
         return names[0]
 
     def _listed(self, topics: dict[str, str]) -> str:
@@ -236,4 +236,4 @@ class Bag:
     def _unreadable(self, error: Exception) -> DacoError:
         if isinstance(error, DacoError):
             return error
-        return DacoError(f"{self.path} cannot be read as a recording of a robot: {str(error) or type(error).__name__}.")
+        return DacoError(f"{self.path} cannot be read as a robot's recording: {str(error) or type(error).__name__}.")

@@ -1,4 +1,4 @@
-"""When a video began, on the clock of its track."""
+"""The time at which a video began, on the clock of its track."""
 
 import math
 from datetime import UTC, datetime
@@ -8,20 +8,20 @@ from daco_core.errors import UsageError
 from daco_core.photographs.tracks import Track, format_offset
 
 TRACK_START = "track"
-HALF_HOUR = 1800.0  # time zones differ by multiples of it, with few exceptions
+HALF_HOUR = 1800.0  # time zones differ by multiples of this, with few exceptions
 MOST_HALF_HOURS = 28
 
 
 def beginning(video: Path, created: datetime | None, start: str | None, track: Track) -> float:
-    """When a video began: seconds since 1970, UTC.
+    """The time at which a video began: seconds since 1970, UTC.
 
     Args:
-        created: as the video's file has it.
-        start: as a user has it: a time in ISO 8601 (UTC if it names no time zone), `track` for the beginning of the
+        created: the creation time in the video's file.
+        start: the user's choice: a time in ISO 8601 (UTC if it has no time zone), `track` for the beginning of the
             track, or None for `created`.
 
     Raises:
-        UsageError: `start` is no time, or there is neither.
+        UsageError: `start` is not a time, or both are missing.
     """
     if start == TRACK_START:
         return track.start
@@ -36,21 +36,21 @@ def beginning(video: Path, created: datetime | None, start: str | None, track: T
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     if created is None:
         raise UsageError(
-            f"{video} does not say when it was recorded: give --start with the time of its first frame, such as"
+            f"{video} does not contain its time of recording: give --start with the time of its first frame, such as"
             f" 2026-05-01T10:00:00Z, or --start {TRACK_START} if it begins with its track."
         )
     return created.timestamp()
 
 
 def check_overlap(video: Path, start: float, duration: float | None, file: Path, track: Track) -> None:
-    """Checks that a video and its track have some time in common.
+    """Checks that a video and its track overlap in time.
 
     Args:
         start: of the video, seconds since 1970.
-        duration: of the video in seconds; None where not known, so that only the start can be compared.
+        duration: of the video in seconds; None if unknown, so that only the start can be compared.
 
     Raises:
-        UsageError: they have none; the sentence names both times, and the offset of whole half hours that would help.
+        UsageError: they do not; the message gives both times, and an offset in half hours if one would help.
     """
     end = start + (duration or 0.0)
     if start <= track.end and (duration is None or end >= track.start):
@@ -62,7 +62,7 @@ def check_overlap(video: Path, start: float, duration: float | None, file: Path,
         best = min(fitting, key=abs)
         advice = f"if the camera's clock shows another time zone, give --offset {format_offset(best)}"
     raise UsageError(
-        f"{video} and {file} have no time in common: the video is from {_utc(start)} to {_utc(end)}, the track from"
+        f"{video} and {file} do not overlap in time: the video is from {_utc(start)} to {_utc(end)}, the track from"
         f" {_utc(track.start)} to {_utc(track.end)} (UTC): {advice}."
     )
 

@@ -1,11 +1,11 @@
-"""Frames of a recording as a folder of photographs with `locations.csv`, which every command takes.
+"""Extracts the frames of a recording to a folder of photographs with `locations.csv`, which every command takes.
 
-    ride-5m-1f3a9c2b/ride_000012.500s.jpg   a frame, by its seconds since the recording began
-    ride-5m-1f3a9c2b/locations.csv          where each was taken, if that is known
-    ride-5m-1f3a9c2b/frames.json            what they were made of and how; written last
+    ride-5m-1f3a9c2b/ride_000012.500s.jpg   a frame, named by its seconds since the recording began
+    ride-5m-1f3a9c2b/locations.csv          where each frame was taken, if known
+    ride-5m-1f3a9c2b/frames.json            the recording and the settings; written last
 
-A folder with `frames.json` is complete, and is not made again. One without is resumed: the recording is read again, and
-frames that are there already are not written again.
+A folder with `frames.json` is complete and is used as it is. Without it, extraction is resumed: the recording is read
+again, but existing frames are not written again.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file, write_text
 from daco_core.photographs.images import list_images
 from daco_core.photographs.locations import LOCATIONS_FILE, PhotoLocation, write_locations
-from daco_core.recordings.choice import LOOKED_AT_WIDTH, BlurDetector, Interval
+from daco_core.recordings.frame_selection import LOOKED_AT_WIDTH, BlurDetector, Interval
 
 RECORD_FILE = "frames.json"
 FORMAT_VERSION = 1
@@ -33,26 +33,26 @@ QUALITY = 92  # of the JPEG files
 
 
 class RecordedFrame(Protocol):
-    """One frame of a recording, decoded when it is asked for."""
+    """One frame of a recording, decoded only when needed."""
 
     @property
     def seconds(self) -> float:
-        """Since the recording began."""
+        """Seconds since the recording began."""
 
     def image(self) -> Image.Image:
-        """In RGB, upright."""
+        """The frame in RGB, upright."""
 
     def grey(self, width: int) -> NDArray[np.uint8]:
-        """Its brightness, (height, width), with about that width."""
+        """The frame's brightness, (height, width), with about this width."""
 
 
 @dataclass(frozen=True)
 class Waypoint:
-    """Where a recording was at a time.
+    """The position of a recording at a time.
 
     Args:
         location: of the camera.
-        distance: metres of the way from its start; never falls with time.
+        distance: metres along the way from its start; never decreases with time.
     """
 
     location: PhotoLocation
@@ -60,21 +60,21 @@ class Waypoint:
 
 
 Locate = Callable[[float], Waypoint | None]
-"""Where a recording was, so many seconds after its start; None where that is not known."""
+"""The position of a recording so many seconds after its start; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What became of the frames of a recording.
+    """The result of extracting the frames of a recording.
 
     Args:
-        folder: that holds the photographs.
-        read: frames that were read.
-        kept: photographs that were made of them.
-        blurred: frames left out because they are blurred, of those whose turn it was; the next sharp one was taken.
-        unlocated: frames left out because the track does not say where they were taken.
+        folder: the folder with the photographs.
+        read: number of frames read.
+        kept: number of photographs made of them.
+        blurred: frames that were due but blurred; the next sharp one was taken.
+        unlocated: frames left out because the track does not cover their time.
         damaged: frames that cannot be decoded.
-        before: it was there, complete, before this run.
+        before: whether an earlier run had completed the folder already.
     """
 
     folder: Path
@@ -98,25 +98,25 @@ class Extraction:
 
 
 def fingerprint(*parts: object) -> str:
-    """Eight letters and digits that stand for what a folder of frames is made of and how."""
+    """Eight letters and digits that identify the contents of a folder of frames: recording and settings."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
 
 
 def file_state(path: Path) -> tuple[str, list[tuple[str, int, int]]]:
-    """A file, or a folder with all its files, as it is now: absolute path, sizes, times of change. Raises OSError."""
+    """The current state of a file, or of a folder with all its files: absolute path, sizes, times. Raises OSError."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     states = [(file, file.stat()) for file in files]
     return str(path.resolve()), [(file.name, state.st_size, state.st_mtime_ns) for file, state in states]
 
 
 def extracted(folder: Path, key: str) -> Extraction | None:
-    """What an earlier run made in a folder; None where it made nothing yet, or was stopped.
+    """What an earlier run completed in a folder; None if there was none, or if it was interrupted.
 
     Args:
         key: the fingerprint of the recording and the settings.
 
     Raises:
-        UsageError: the folder holds other photographs.
+        UsageError: the folder contains other photographs.
         DacoError: its record cannot be read.
     """
     file = folder / RECORD_FILE
@@ -124,15 +124,15 @@ def extracted(folder: Path, key: str) -> Extraction | None:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["key"] != key:
             raise UsageError(
-                f"{folder} holds the frames of {record['recording']}, taken with other settings or before it was"
-                " changed: name another folder, or delete this one."
+                f"{folder} contains the frames of {record['recording']}, extracted with other settings or before the"
+                " recording was changed: name another folder, or delete this one."
             )
         if record["complete"]:
             return Extraction(folder, **record["frames"], before=True)
         return None
     except FileNotFoundError as error:
         if folder.is_dir() and list_images(folder):
-            raise UsageError(f"{folder} holds photographs already: name a folder of its own.") from error
+            raise UsageError(f"{folder} already contains photographs: name an empty or new folder.") from error
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DacoError(f"{file} cannot be read ({error}): delete {folder}.") from error
@@ -149,21 +149,21 @@ def extract_frames(
     duration: float | None = None,
     progress: bool = True,
 ) -> Extraction:
-    """Makes photographs of the frames of a recording, in a folder of their own.
+    """Writes the frames of a recording as photographs into a folder of their own.
 
     Args:
         frames: in the order of their times.
-        folder: made if it is missing; `extracted` says whether it needs to be made at all.
+        folder: created if it is missing; call `extracted` first to see whether it is complete.
         recording: the file or folder that the frames come from, for names and records.
         key: the fingerprint of the recording and the settings.
-        every: what lies between two photographs; metres only with `locate`.
-        locate: where they were taken; frames that it does not know are left out. None for no positions.
-        damaged: how many frames could not be decoded so far.
-        duration: seconds of the recording, for the progress.
+        every: the interval between two photographs; metres only with `locate`.
+        locate: gives the positions; frames without one are left out. None for no positions.
+        damaged: returns how many frames could not be decoded so far.
+        duration: seconds of the recording, for the progress bar.
         progress: show progress on stderr.
 
     Raises:
-        DacoError: a frame cannot be written; or as `frames` raises.
+        DacoError: a frame cannot be written; or what `frames` raises.
     """
     blur, due = BlurDetector(), -np.inf
     read = blurred = unlocated = 0

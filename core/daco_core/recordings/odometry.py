@@ -1,4 +1,4 @@
-"""Where a robot was in a frame of its own, from its odometry."""
+"""The path of a robot in its own frame, from its odometry."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from daco_core.errors import UsageError
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.recordings.extraction import Waypoint
 
-STILL_METRES = 0.1  # estimates of a robot at rest wander by less
-GAP_SECONDS = 5.0  # nothing is interpolated over a longer silence, unless the robot is where it was before it
+STILL_METRES = 0.1  # the estimates of a robot at rest wander by less
+GAP_SECONDS = 5.0  # longer gaps are not interpolated, unless the robot is at the same place after it
 GAP_METRES = 0.5
 
 
@@ -33,16 +33,16 @@ class RobotPose:
 
 
 def heading_of(x: float, y: float, z: float, w: float) -> float:
-    """The heading of a robot (x forwards, y to its left: REP 103) whose orientation is a quaternion."""
+    """The heading of a robot (x forward, y to its left: REP 103) from its orientation quaternion."""
     east, north = 1 - 2 * (y * y + z * z), 2 * (x * y + w * z)
     return round(math.degrees(math.atan2(east, north)), 9) % 360
 
 
 class RobotPath:
-    """The poses of a robot, in the order of their times.
+    """The poses of a robot, sorted by time.
 
     Args:
-        frame: name of the frame that they are in.
+        frame: name of the frame of the poses.
 
     Raises:
         UsageError: there are fewer than two with different times.
@@ -54,7 +54,7 @@ class RobotPath:
             by_time.setdefault(pose.time, pose)
         ordered = [by_time[time] for time in sorted(by_time)]
         if len(ordered) < 2:
-            raise UsageError("Its odometry has fewer than two poses with different times.")
+            raise UsageError("The robot's odometry has fewer than two poses with different times.")
         self._frame = frame
         self._times = np.array([pose.time for pose in ordered])
         self._places = np.array([(pose.x, pose.y, pose.z) for pose in ordered])
@@ -79,10 +79,10 @@ class RobotPath:
         return float(self._times[-1])
 
     def at(self, time: float, camera_yaw: float = 0.0) -> Waypoint | None:
-        """Where it was at a time; None before its start, after its end and in a gap.
+        """The position at a time; None before the start, after the end and in a gap.
 
         Args:
-            camera_yaw: degrees that the camera looks to the right of the robot's front.
+            camera_yaw: degrees from the robot's front to the camera's direction, clockwise.
         """
         if not self.start <= time <= self.end or self._is_gap(time):
             return None

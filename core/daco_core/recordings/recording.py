@@ -1,4 +1,4 @@
-"""Recordings of every kind to photographs with positions."""
+"""Extracts photographs with positions from recordings of all kinds."""
 
 import sys
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.tracks import Track, TrackPosition, parse_offset, read_gpx
 from daco_core.recordings.bag import Bag, is_bag
-from daco_core.recordings.choice import Interval, parse_interval
 from daco_core.recordings.clock import beginning, check_overlap
 from daco_core.recordings.extraction import (
     Extraction,
@@ -19,25 +18,26 @@ from daco_core.recordings.extraction import (
     file_state,
     fingerprint,
 )
+from daco_core.recordings.frame_selection import Interval, parse_interval
 from daco_core.recordings.video import Video, is_video
 
-BY_DISTANCE = Interval(5.0, "m")  # of a recording with positions on the earth
-BY_SHORT_DISTANCE = Interval(1.0, "m")  # of one with positions in a frame of its own, as indoors
+BY_DISTANCE = Interval(5.0, "m")  # for a recording with positions on the earth
+BY_SHORT_DISTANCE = Interval(1.0, "m")  # for one with positions in a local frame, such as indoors
 BY_TIME = Interval(1.0, "s")
 
 
 @dataclass(frozen=True)
 class RecordingOptions:
-    """How a recording becomes photographs.
+    """How a recording is converted to photographs.
 
     Args:
-        track: a GPX file with the way of the recording; None for none.
-        every: what lies between two photographs; None for 5 metres with positions on the earth, 1 metre with those in a
-            local frame, 1 second without.
-        start: when a video began: a time in ISO 8601, or `track` for the beginning of the track; None for what its file
-            says.
+        track: a GPX file that was recorded at the same time; None for none.
+        every: the interval between two photographs; None for 5 metres with positions on the earth, 1 metre with those
+            in a local frame, 1 second without positions.
+        start: when a video began: a time in ISO 8601, or `track` for the beginning of the track; None for the time in
+            its file.
         offset: seconds to add to the clock of the images.
-        camera_yaw: degrees that the camera looks to the right of the direction of travel, or of a robot's front.
+        camera_yaw: degrees from the direction of travel, or from a robot's front, to the camera's direction, clockwise.
         image_topic, position_topic: of a robot's recording; None for the only one.
     """
 
@@ -59,29 +59,29 @@ def parse_options(
     image_topic: str | None = None,
     position_topic: str | None = None,
 ) -> RecordingOptions:
-    """The options as a command line has them. Raises UsageError."""
+    """Parses the options as given on a command line. Raises UsageError."""
     interval = None if every is None else parse_interval(every)
     return RecordingOptions(track, interval, start, parse_offset(offset), camera_yaw, image_topic, position_topic)
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a path is a recording, by its name; of a folder, by what is in it."""
+    """Whether a path is a recording: a file by its name, a folder by its contents."""
     return is_bag(path) or is_video(path)
 
 
 def extract_recording(
     recording: Path, folder: Path, options: RecordingOptions, own_folder: bool = False, progress: bool = True
 ) -> Extraction:
-    """Makes photographs of the frames of a recording; what an earlier run made is not made again.
+    """Extracts photographs from a recording; the result of an earlier run with the same settings is reused.
 
     Args:
-        folder: for the photographs; or with `own_folder`, in which they get a folder of their own, named after the
-            recording and the settings, so that other settings do not touch it.
+        folder: for the photographs; or with `own_folder`, the parent of a new folder that is named after the recording
+            and the settings, so that other settings do not affect it.
         progress: show progress on stderr.
 
     Raises:
-        DacoError: the recording or its track cannot be read, they have no time in common, no frame is left, or the
-            folder holds something else.
+        DacoError: the recording or its track cannot be read, they do not overlap in time, no frame is left, or the
+            folder contains something else.
     """
     if not recording.exists():
         raise NotFound(f"There is no recording {recording}.")
@@ -94,7 +94,7 @@ def extract_recording(
 
 @dataclass(frozen=True)
 class _Target:
-    """What is to be extracted, and where to; the arguments of `extract_recording`."""
+    """A recording and its destination; see the arguments of `extract_recording`."""
 
     recording: Path
     folder: Path
@@ -103,10 +103,10 @@ class _Target:
     progress: bool
 
     def place(self, default: Interval) -> tuple[Path, str, Interval]:
-        """The folder for the photographs, the fingerprint of what they are made of, and what lies between two.
+        """The folder for the photographs, the fingerprint of recording and settings, and the interval.
 
         Raises:
-            UsageError: metres were asked for, and there are no positions.
+            UsageError: the interval is in metres, but there are no positions.
         """
         every = self.options.every or default
         if every.unit == "m" and default.unit == "s":
@@ -123,7 +123,7 @@ class _Target:
 def _extract_video(target: _Target) -> Extraction:
     path, options = target.recording, target.options
     if options.image_topic or options.position_topic:
-        raise UsageError(f"{path} is a video, which has no topics: leave --image-topic and --position-topic out.")
+        raise UsageError(f"{path} is a video, which has no topics: omit --image-topic and --position-topic.")
     folder, key, every = target.place(BY_TIME if options.track is None else BY_DISTANCE)
     if (done := extracted(folder, key)) is not None:
         return done
@@ -142,9 +142,9 @@ def _extract_video(target: _Target) -> Extraction:
 def _extract_bag(target: _Target) -> Extraction:
     path, options = target.recording, target.options
     if options.start is not None:
-        raise UsageError(f"{path} knows its times: leave --start out, and correct them with --offset.")
+        raise UsageError(f"{path} contains its times: omit --start, and correct the times with --offset.")
     if options.track is not None and options.position_topic is not None:
-        raise UsageError("--track and --position-topic both say where the recording was: leave one of them out.")
+        raise UsageError("--track and --position-topic both give the positions of the recording: omit one of them.")
     with Bag(path, options.image_topic, options.position_topic) as bag:
         on_earth = options.track is not None or (bag.position_topic is not None and not bag.is_local)
         folder, key, every = target.place(BY_DISTANCE if on_earth else BY_SHORT_DISTANCE if bag.is_local else BY_TIME)
@@ -172,10 +172,10 @@ def _locate_bag(bag: Bag, options: RecordingOptions) -> Locate | None:
 
 
 def along_track(track: Track, start: float, camera_yaw: float = 0.0) -> Locate:
-    """Where a recording that began at a time (seconds since 1970) was, from its track.
+    """The positions of a recording that began at a time (seconds since 1970), from its track.
 
     Args:
-        camera_yaw: degrees that the camera looks to the right of the direction of travel.
+        camera_yaw: degrees from the direction of travel to the camera's, clockwise.
     """
 
     def locate(seconds: float) -> Waypoint | None:

@@ -1,4 +1,4 @@
-"""Images in ROS messages: `sensor_msgs/CompressedImage` and `sensor_msgs/Image`."""
+"""Decodes images in ROS messages: `sensor_msgs/CompressedImage` and `sensor_msgs/Image`."""
 
 from io import BytesIO
 from typing import Any
@@ -9,12 +9,12 @@ from PIL import Image
 
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 RAW = "sensor_msgs/msg/Image"
-# channels in the order red, green, blue of what the encodings have
+# for each encoding, the channels in the order red, green, blue
 CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "8UC3": (2, 1, 0)}
 WIDTHS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "8UC3": 3}
-# where red lies in each two by two pixels: row, column
+# the position of red in each 2 x 2 pixels: row, column
 BAYER = {"bayer_rggb8": (0, 0), "bayer_grbg8": (0, 1), "bayer_gbrg8": (1, 0), "bayer_bggr8": (1, 1)}
-# where brightness, blue and red differences lie in each two pixels
+# the positions of brightness and of the blue and red differences in each two pixels
 YUV = {"uyvy": (1, 0, 2), "yuv422": (1, 0, 2), "yuyv": (0, 1, 3), "yuv422_yuy2": (0, 1, 3)}
 
 
@@ -22,10 +22,10 @@ def decode_image(message: Any, msgtype: str, shorter: int | None = None) -> Imag
     """The image in a message, in RGB or grey.
 
     Args:
-        shorter: pixels that suffice for the shorter side, so that a JPEG need not be decoded in full.
+        shorter: the size of the shorter side, in pixels, that suffices, so that a JPEG is decoded faster.
 
     Raises:
-        ValueError, OSError, SyntaxError: it is broken, or has another encoding.
+        ValueError, OSError, SyntaxError: it is damaged, or its encoding is not supported.
     """
     if msgtype == COMPRESSED:
         image = Image.open(BytesIO(np.asarray(message.data).tobytes()))
@@ -53,11 +53,11 @@ def _pixels(message: Any) -> NDArray[np.uint8]:
         return _half_size(rows[: height // 2 * 2, : width // 2 * 2], *BAYER[encoding])
     if encoding in YUV:
         return _from_yuv(rows[:, : width * 2].reshape(height, width // 2, 4), *YUV[encoding])
-    raise ValueError(f"images of the encoding {encoding!r} are not read")
+    raise ValueError(f"the image encoding {encoding!r} is not supported")
 
 
 def _half_size(mosaic: NDArray[np.uint8], row: int, column: int) -> NDArray[np.uint8]:
-    """One pixel of each two by two of a Bayer mosaic, whose greens are averaged; red lies at `row`, `column`."""
+    """Turns each 2 x 2 pixels of a Bayer mosaic into one, averaging its greens; red lies at `row`, `column`."""
     red, blue = mosaic[row::2, column::2], mosaic[1 - row :: 2, 1 - column :: 2]
     greens = mosaic[row::2, 1 - column :: 2].astype(np.uint16) + mosaic[1 - row :: 2, column::2]
     return np.stack([red, (greens // 2).astype(np.uint8), blue], axis=-1)

@@ -1,4 +1,4 @@
-"""The frames of a video file, with their times. Reading needs the package PyAV (extra `video`)."""
+"""Reads the frames of a video file with their times. Needs the package PyAV (extra `video`)."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +21,7 @@ SUFFIXES = frozenset(
     (".3gp", ".avi", ".flv", ".insv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts")
     + (".webm", ".wmv")
 )
-EARLIEST_YEAR = 1990  # of a creation time: cameras whose clock was never set write the start of their calendar
+EARLIEST_YEAR = 1990  # earlier creation times come from cameras whose clock was never set
 QUARTER_TURNS = {
     90: Image.Transpose.ROTATE_90,
     180: Image.Transpose.ROTATE_180,
@@ -31,11 +31,11 @@ QUARTER_TURNS = {
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """One frame. It is converted to RGB only when `image` is called, as most frames of a video are not used.
+    """One frame. It is converted to RGB only when `image` is called, because most frames of a video are not used.
 
     Args:
         seconds: since the first frame.
-        picture: as PyAV decoded it.
+        picture: the frame as PyAV decoded it.
         pixel_aspect: width of a pixel to its height.
     """
 
@@ -44,7 +44,7 @@ class VideoFrame:
     pixel_aspect: float = 1.0
 
     def image(self) -> Image.Image:
-        """The frame in RGB, upright: turned as the file says, and with square pixels."""
+        """The frame in RGB, upright (rotated as the file says) and with square pixels."""
         image: Image.Image = self.picture.to_image()
         if self.pixel_aspect != 1:
             image = image.resize((round(image.width * self.pixel_aspect), image.height))
@@ -52,7 +52,7 @@ class VideoFrame:
         return image if turn is None else image.transpose(turn)
 
     def grey(self, width: int) -> NDArray[np.uint8]:
-        """The frame's brightness, (height, width) with the frame's proportions, as it lies in the file (not turned)."""
+        """The frame's brightness, (height, width), with the frame's proportions and not rotated."""
         height = max(1, round(self.picture.height * width / self.picture.width))
         grey: NDArray[np.uint8] = self.picture.reformat(width=width, height=height, format="gray").to_ndarray()
         return grey
@@ -64,7 +64,7 @@ def is_video(path: Path) -> bool:
 
 
 class Video:
-    """A video file that is open for reading; use it as a context.
+    """A video file opened for reading; use it as a context manager.
 
     Args:
         path: of the file.
@@ -72,7 +72,7 @@ class Video:
     Raises:
         NotFound: there is no such file.
         DacoError: it is broken, or has no video stream.
-        ImportError: PyAV is not installed, which the commands report with the extra that brings it.
+        ImportError: PyAV is not installed; the commands then report the extra that installs it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class Video:
 
         self.path = path
         self.damaged = 0
-        """Packets and frames that could not be decoded, of those read so far."""
+        """The number of packets and frames read so far that could not be decoded."""
         if not path.is_file():
             raise NotFound(f"There is no video {path}.")
         try:
@@ -103,7 +103,7 @@ class Video:
 
     @property
     def created(self) -> datetime | None:
-        """When the recording began, by the camera's clock, in UTC; None where the file does not say."""
+        """When the recording began by the camera's clock, in UTC; None if the file does not say."""
         for metadata in (self._container.metadata, self._stream.metadata):
             with suppress(KeyError, ValueError):
                 time = datetime.fromisoformat(metadata["creation_time"])
@@ -114,22 +114,22 @@ class Video:
 
     @property
     def duration(self) -> float | None:
-        """Seconds, as the file says; None where it does not."""
+        """The length in seconds according to the file; None if unknown."""
         if self._stream.duration is not None:
             return float(self._stream.duration * self._stream.time_base)
         return None if self._container.duration is None else self._container.duration / 1e6
 
     def frames(self, step: float = 0.0) -> Iterator[VideoFrame]:
-        """The frames in the order of their times; may be called once.
+        """The frames in the order of their times; may be called only once.
 
         What cannot be decoded is left out and counted in `damaged`.
 
         Args:
-            step: seconds between two frames, of which the first and then the next one after each step is given;
+            step: seconds between two frames: the first frame and then the next one after each step is returned;
                 0 for all frames.
 
         Raises:
-            DacoError: not one frame can be decoded.
+            DacoError: no frame can be decoded.
         """
         first: float | None = None
         due = 0.0
@@ -146,7 +146,7 @@ class Video:
                 due = (seconds + 1e-6) // step * step + step
             yield VideoFrame(seconds, picture, aspect)
         if first is None:
-            raise DacoError(f"{self.path} cannot be read as a video: not one of its frames can be decoded.")
+            raise DacoError(f"{self.path} cannot be read as a video: none of its frames can be decoded.")
 
     def _pictures(self) -> "Iterator[Picture]":
         import av

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from daco_core.console import Trust, new_app, option, run
-from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
 from daco_core.recordings.arguments import CameraYaw, Every, ImageTopic, Offset, PositionTopic, Start, Track
+from daco_core.untrusted_text import printable
 from daco_index.cli import changes as change_cli
 from daco_index.cli import encoders as encoders_cli
 from daco_index.cli import export as export_cli

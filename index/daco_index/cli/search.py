@@ -12,9 +12,9 @@ from rich.table import Table
 
 from daco_core.console import Trust, check_suffix, new_app, number, option
 from daco_core.errors import DacoError
-from daco_core.foreign_text import printable
 from daco_core.index_argument import IndexCommand
 from daco_core.photographs.formats import left_out_sentence
+from daco_core.untrusted_text import printable
 from daco_index.cli.options import BatchSize, Device, GpuOption, GpuUse, Index, Json, Strict, wide_console
 from daco_index.reranking.rerank import CANDIDATES
 

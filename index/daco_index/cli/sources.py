@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_core.console import option
-from daco_core.foreign_text import printable
+from daco_core.untrusted_text import printable
 
 if TYPE_CHECKING:
     from daco_core.recordings.recording import RecordingOptions

@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DamagedEncoder, MissingExtra, StoreAway
-from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions.exif import read_exif
 from daco_core.threads import available_cores
+from daco_core.untrusted_text import printable
 from daco_index.embedding.embedding_cache import Held, KnownEmbeddings, Photograph
 from daco_index.embedding.engines.engine import Engine
 from daco_index.references.object_stores import Source, read_source

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, MissingExtra, StoreAway
-from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.locations import PhotoLocation
+from daco_core.untrusted_text import printable
 from daco_index.embedding.embed import EmbeddedFiles, EmbeddedSoFar, embed_files
 from daco_index.embedding.embedding_cache import EmbeddingCache, Held, Photograph
 from daco_index.embedding.engines.create import create_engine

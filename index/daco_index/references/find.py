@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from daco_core.errors import DacoError, NotFound, UsageError
-from daco_core.foreign_text import printable
 from daco_core.photographs.formats import left_out_sentence, readable_suffixes
 from daco_core.photographs.images import list_below, list_folder
 from daco_core.photographs.layout import SPLITS, DataSet
 from daco_core.photographs.locations import POSITION_FIELDS, PhotoLocation
 from daco_core.photographs.positions import locate
+from daco_core.untrusted_text import printable
 from daco_index.references.object_stores import find_remote, is_remote
 
 Split = Literal["all", "train", "val"]

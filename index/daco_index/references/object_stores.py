@@ -16,7 +16,7 @@ from daco_core.photographs.frames import FRAME_FILE
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import names, tables
-from daco_core.photographs.positions.doubts import doubt
+from daco_core.photographs.positions.plausibility import check_plausibility
 
 ABSENT = "there is no such file"
 
@@ -85,7 +85,9 @@ def find_remote(source: str) -> RemoteContents:
             f"{base}/{name}": (name, located.get(copy / name) or names.read_name(PurePosixPath(name).name))
             for name in sorted(images)
         }
-        notes += doubt([(Path(name), location) for name, location in photographs.values() if location is not None])
+        notes += check_plausibility(
+            [(Path(name), location) for name, location in photographs.values() if location is not None]
+        )
         said = [note.replace(str(copy), base) for note in notes]
         return RemoteContents(photographs, count_left_out(shown), said)
 

@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_folder
-from daco_core.foreign_text import printable
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.panoramas import Panorama, cut_views, looks_like_panorama, read_panorama
 from daco_core.recordings.extraction import file_state, fingerprint
+from daco_core.untrusted_text import printable
 from daco_index.generations.folders import PHOTOGRAPHS, check_folder
 from daco_index.references.find import Reference
 from daco_index.search.catalog import Entry

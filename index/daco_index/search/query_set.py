@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from daco_core.encoder.preparation import Prepared
 from daco_core.errors import NotFound, UsageError
-from daco_core.foreign_text import printable
 from daco_core.photographs.formats import left_out_sentence
 from daco_core.photographs.images import UnreadableImage, list_below
 from daco_core.threads import available_cores
+from daco_core.untrusted_text import printable
 from daco_index.embedding.embed import decode_ahead
 from daco_index.embedding.embedding_cache import Held
 from daco_index.embedding.engines.engine import Engine

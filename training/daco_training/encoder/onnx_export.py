@@ -18,7 +18,7 @@ from torch.nn import functional
 from daco_core.encoder.config import is_hub
 from daco_core.encoder.stored import DESCRIPTOR, LOCAL, MAP_PREFIX
 from daco_core.errors import DacoError, MissingExtra
-from daco_core.quiet import only_errors
+from daco_core.log_levels import only_errors
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling, PlacePooling
 

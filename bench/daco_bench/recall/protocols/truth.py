@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from daco_bench.recall.task import USUAL_RANKS, Task, some_images, two_folders_task
 from daco_core.errors import DacoError, UsageError
-from daco_core.foreign_text import from_csv_cell
 from daco_core.photographs.images import list_images_below
+from daco_core.untrusted_text import from_csv_cell
 from daco_training.evaluation.recall import Rows
 
 COLUMNS = ("query", "reference")

@@ -1,4 +1,4 @@
-"""Positions from the GPS fields that a camera wrote into its photographs."""
+"""Positions from the GPS fields that a camera wrote into a photograph's EXIF."""
 
 import math
 import struct
@@ -11,18 +11,18 @@ from PIL import ExifTags, Image
 from daco_core.photographs.images import open_image
 from daco_core.photographs.locations import PhotoLocation
 
-# what Pillow raises on files that are no images, and on EXIF that is damaged
+# what Pillow raises for files that are not images, and for damaged EXIF
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
 
 
 def read_exif(image: Path, content: bytes | None = None) -> PhotoLocation | None:
-    """The GPS position, direction and altitude in a photograph's EXIF; None without a position, or if it is no image.
+    """Position, direction and altitude from the GPS fields of a photograph; None if there is no position or no image.
 
-    The heading is GPSImgDirection as it stands: one against magnetic north is not corrected for declination.
-    Latitude 0, longitude 0 is what cameras write before they have a fix, and is no position.
+    The heading is GPSImgDirection unchanged: if it is relative to magnetic north, the declination is not corrected.
+    Latitude 0, longitude 0 is what cameras write before they have a fix; it is treated as no position.
 
     Args:
-        content: the bytes of the file, where they have been read already.
+        content: the bytes of the file, if they have been read already.
     """
     try:
         with open_image(image, content) as opened:
@@ -40,19 +40,19 @@ def read_exif(image: Path, content: bytes | None = None) -> PhotoLocation | None
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:
-    """Metres above the sea, or above the ellipsoid where EXIF 3.0 says so; None where there is none."""
+    """Metres above the sea, or above the ellipsoid if EXIF 3.0 says so; None if there is none."""
     height = _number(gps.get(ExifTags.GPS.GPSAltitude))
     if height is None:
         return None
     reference = gps.get(ExifTags.GPS.GPSAltitudeRef, 0)
-    # a byte: 0 and 2 are above, 1 and 3 below; some writers store the digit as text
+    # a byte: 0 and 2 mean above, 1 and 3 below; some writers store the digit as text
     digit = reference[0] if isinstance(reference, bytes) and reference else reference
     below = str(digit) in ("1", "3", "49", "51")
     return -abs(height) if below else height
 
 
 def _degrees(parts: Any, reference: Any, negative: str) -> float | None:
-    """Degrees, minutes and seconds with their N/S/E/W letter as signed degrees; None where they are no numbers."""
+    """Degrees, minutes and seconds with their N/S/E/W letter as signed degrees; None if they are not numbers."""
     if not isinstance(parts, tuple) or len(parts) != 3:
         return None
     degrees, minutes, seconds = map(_number, parts)
@@ -63,7 +63,7 @@ def _degrees(parts: Any, reference: Any, negative: str) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite float, or None: EXIF rationals may have a zero below the line."""
+    """A finite float, or None: EXIF rationals may have a denominator of zero."""
     try:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Positions from file names in the format that the field's data sets share.
+"""Positions from file names in the format that many data sets of the field use.
 
 `@UTM_east@UTM_north@UTM_zone_number@UTM_zone_letter@latitude@longitude@pano_id@tile_num@heading@pitch@roll@height@`
 `timestamp@note@.jpg`, any field possibly empty; as written by VPR-datasets-downloader (Berton et al., "Deep Visual
@@ -10,15 +10,15 @@ import math
 from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.positions.utm import utm_to_degrees
 
-FIELDS = 15  # between the first @ and the suffix; some writers stop after longitude
+FIELDS = 15  # between the first @ and the suffix; some programs stop after the longitude
 AGREE_METRES = 10.0
 
 
 def read_name(name: str) -> PhotoLocation | None:
-    """The location in a file's name; None where the name has another form or holds no position.
+    """The location in a file's name; None if the name has another form or contains no position.
 
-    UTM is the more precise of the two and is taken where it agrees with the degrees to 10 metres, or where there are
-    no degrees; otherwise the degrees count, because some sets keep other numbers in the UTM fields.
+    UTM is more precise than the degrees. It is used if both agree within 10 metres, or if there are no degrees.
+    Otherwise the degrees are used, because some data sets keep other numbers in the UTM fields.
     """
     if not name.startswith("@"):
         return None

@@ -1,4 +1,4 @@
-"""Positions from the CSV, JSON and GeoJSON files that lie with photographs."""
+"""Positions from CSV, JSON and GeoJSON files next to photographs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,25 +22,25 @@ from daco_core.photographs.locations import (
 )
 
 SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
-MOST_RECORD_BYTES = 200_000_000  # of a JSON file that is looked at: most of those beside photographs are something else
+MOST_RECORD_BYTES = 200_000_000  # larger JSON files are not examined: most next to photographs are something else
 KNOWN_SUFFIXES = frozenset(suffix for one in FORMATS for suffix in one.suffixes)
-AGREE_METRES = 1.0  # two tables that lie closer say the same
+AGREE_METRES = 1.0  # positions in two tables that differ by less are the same
 WGS84 = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
 def locate(folder: Path, images: Sequence[Path], notes: list[str]) -> dict[Path, PhotoLocation]:
-    """The images that a table lists, with their locations.
+    """The locations of the images that a table lists.
 
-    Tables are the `.csv`, `.tsv`, `.json` and `.geojson` files in `folder` and in the folders below it that lead to an
-    image, and those beside `folder` that bear its name (`walk/` and `walk.csv`). They name files relative to where they
-    lie. A file that holds no file names with positions is passed over, except `locations.csv`. Names are those of
-    photographs also if they lack the suffix, or differ in capitals, as long as no two photographs are meant.
+    Tables are the `.csv`, `.tsv`, `.json` and `.geojson` files in `folder`, in the folders between it and an image,
+    and those next to `folder` that have its name (`walk/` and `walk.csv`). They name files relative to their own
+    folder. A file without file names and positions is skipped, except `locations.csv`. A name may lack the suffix or
+    differ in capitals, as long as it can mean only one photograph.
 
     Args:
-        notes: gets a sentence for each table whose columns or rows do not fit.
+        notes: receives a sentence for each table whose columns or rows do not fit.
 
     Raises:
-        DacoError: a table is broken, or two give one photograph different positions.
+        DacoError: a table is invalid, or two tables give one photograph different positions.
     """
     wanted = {image.absolute(): image for image in images}
     source: dict[Path, Path] = {}
@@ -51,7 +51,7 @@ def locate(folder: Path, images: Sequence[Path], notes: list[str]) -> dict[Path,
             continue
         if contents.lacking:
             notes.append(f"{table} gives no positions: {contents.lacking}.")
-        # what lies beside the folder may name files as seen from there, or from within the folder
+        # a table next to the folder may name files relative to its own place, or relative to the folder
         bases = [table.parent] if table.parent != folder.absolute().parent else [folder.absolute(), table.parent]
         frames = find_frames(_frame_folders(table, folder.absolute()))
         names = _Names(wanted, bases)
@@ -70,17 +70,18 @@ def locate(folder: Path, images: Sequence[Path], notes: list[str]) -> dict[Path,
                 located[image], source[image] = location, table
         if strangers:
             count = len(contents.locations)
-            some = f"{count - len(strangers)} of its {count} rows name" if count > len(strangers) else "no row names"
-            notes.append(f"{table}: {some} a photograph that is here; the first that does not says {strangers[0]!r}.")
+            known = count - len(strangers)
+            some = f"only {known} of its {count} rows name" if known else "no row names"
+            notes.append(f"{table}: {some} a photograph in this folder; the first other name is {strangers[0]!r}.")
     return located
 
 
 class _Names:
-    """Names in a table to photographs, exactly first, and then but for capitals and the suffix.
+    """Finds photographs by the names in a table: exact names first, then ignoring capitals and the suffix.
 
     Args:
         wanted: absolute path to image.
-        bases: folders that names may be relative to.
+        bases: the folders that names may be relative to.
     """
 
     def __init__(self, wanted: Mapping[Path, Path], bases: Sequence[Path]) -> None:
@@ -98,7 +99,7 @@ class _Names:
         return self._alike.get(key) or self._alike.get(_without_suffix(key))
 
     def _by_likeness(self) -> dict[str, Path | None]:
-        """Lower-case path below each base, with and without the suffix, to image; None where two have it."""
+        """Lower-case path below each base, with and without suffix, to image; None if two images match."""
         alike: dict[str, Path | None] = {}
         for absolute, image in self._wanted.items():
             keys: set[str] = set()
@@ -112,13 +113,13 @@ class _Names:
 
 
 def _without_suffix(name: str) -> str:
-    """A name without the suffix of an image; `hall.2` keeps what is none."""
+    """A name without an image suffix; `hall.2` is unchanged."""
     suffix = PurePosixPath(name).suffix
     return name.removesuffix(suffix) if suffix in KNOWN_SUFFIXES else name
 
 
 def _tables(folder: Path, images: Sequence[Path]) -> list[Path]:
-    """The tables, those closest to the images first."""
+    """The tables, sorted so that those closest to the images come first."""
     folders = {folder}
     for image in images:
         folders.update(parent for parent in image.parents if folder in parent.parents)
@@ -136,7 +137,7 @@ def _tables(folder: Path, images: Sequence[Path]) -> list[Path]:
 
 
 def _frame_folders(table: Path, folder: Path) -> list[Path]:
-    """Where the frame of a table may be described: its folder and those above it, up to the photographs' own."""
+    """Where a table's `frame.json` may be: in its folder or a parent folder, up to that of the photographs."""
     if table.parent == folder.parent:
         return [folder, table.parent]
     return [parent for parent in (table.parent, *table.parent.parents) if parent == folder or folder in parent.parents]
@@ -152,12 +153,12 @@ def _read(table: Path) -> TableContents | None:
 
 
 def read_records(file: Path) -> TableContents | None:
-    """What a JSON file says of photographs, if it is GeoJSON or a list of objects; None for any other.
+    """Reads a JSON file about photographs: GeoJSON, or a list of objects; None for any other file.
 
-    The objects, or those in the one list of an object, have the columns of `locations.csv`; see `read_table`.
+    The objects have the columns of `locations.csv`; see `read_table`. An object with one list is read as that list.
 
     Raises:
-        DacoError: an object names a file, and has what is no position.
+        DacoError: an object names a file, but its position is invalid.
     """
     try:
         if file.stat().st_size > MOST_RECORD_BYTES:
@@ -186,13 +187,13 @@ def read_records(file: Path) -> TableContents | None:
 
 
 def read_geojson(file: Path) -> dict[str, PhotoLocation]:
-    """File name to location, from the points of a GeoJSON feature collection (RFC 7946).
+    """File name to location, from the points in a GeoJSON feature collection (RFC 7946).
 
-    A point's properties hold the file's name, and its heading and place if they are known, under the names of
-    `locations.csv`. Features that name no file are passed over.
+    The properties of a point contain the file's name, and its heading and place if known, under the names of
+    `locations.csv`. Features without a file name are skipped.
 
     Raises:
-        DacoError: it is not GeoJSON in WGS 84, or a feature with a file is not a point on the earth.
+        DacoError: it is not GeoJSON in WGS 84, or a feature with a file name is not a point on the earth.
     """
     try:
         check_size(file)
@@ -203,11 +204,11 @@ def read_geojson(file: Path) -> dict[str, PhotoLocation]:
     except (OSError, ValueError) as error:
         raise DacoError(f"{file} cannot be read: {error}") from error
     except RecursionError as error:
-        raise DacoError(f"{file} cannot be read: its values are nested too deep.") from error
+        raise DacoError(f"{file} cannot be read: its values are nested too deeply.") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise DacoError(f"{file} is not a GeoJSON feature collection.") from error
     if not system.endswith(WGS84):
-        raise DacoError(f"{file} is in {system}: save it in WGS 84 (EPSG:4326), as GeoJSON should be.")
+        raise DacoError(f"{file} uses {system}: save it in WGS 84 (EPSG:4326), as GeoJSON requires.")
     locations: dict[str, PhotoLocation] = {}
     for number, (feature, properties) in enumerate(named, start=1):
         where = f"{file}, feature {number}"

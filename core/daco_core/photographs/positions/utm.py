@@ -1,8 +1,8 @@
-"""UTM coordinates to latitude and longitude on the WGS 84 ellipsoid.
+"""Converts UTM coordinates to latitude and longitude on the WGS 84 ellipsoid.
 
-By Krueger's series to the fourth order in the third flattening, after C. F. F. Karney, "Transverse Mercator with an
+Uses Krueger's series to the fourth order in the third flattening, after C. F. F. Karney, "Transverse Mercator with an
 accuracy of a few nanometers", Journal of Geodesy 85 (2011): equations 7 and 9 to 11 for the frame, 19 to 21 for the
-latitude, 36 for the coefficients. What the series leaves out is below a hundredth of a millimetre within a zone.
+latitude, 36 for the coefficients. The truncation error is below a hundredth of a millimetre within a zone.
 """
 
 import math
@@ -12,7 +12,7 @@ EQUATOR_RADIUS_METRES = 6_378_137.0
 SCALE = 0.9996
 FALSE_EASTING = 500_000.0
 FALSE_NORTHING_SOUTH = 10_000_000.0
-BANDS = "CDEFGHJKLMNPQRSTUVWX"  # of 8 degrees each, from 80 degrees south; N is the first one north of the equator
+BANDS = "CDEFGHJKLMNPQRSTUVWX"  # 8 degrees each, from 80 degrees south; N is the first north of the equator
 
 _N = FLATTENING / (2 - FLATTENING)
 _ECCENTRICITY = math.sqrt(FLATTENING * (2 - FLATTENING))
@@ -26,12 +26,12 @@ _BETA = (
 
 
 def utm_to_degrees(easting: float, northing: float, zone: int, letter: str) -> tuple[float, float]:
-    """Latitude and longitude in degrees of a point in UTM.
+    """Latitude and longitude in degrees of a point in UTM coordinates.
 
     Args:
-        easting, northing: metres, with the false origins that UTM adds.
+        easting, northing: metres, including the false origins of UTM.
         zone: 1 to 60.
-        letter: the latitude band, C to X without I and O; only its side of the equator counts.
+        letter: the latitude band, C to X without I and O; only the hemisphere matters.
 
     Raises:
         ValueError: there is no such zone or band, or the point lies far outside any zone.

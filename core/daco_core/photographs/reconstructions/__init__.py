@@ -1,4 +1,4 @@
-"""Reconstructions of other programs: where their cameras stand, as positions of photographs in a local frame."""
+"""Reads the camera poses of other programs' reconstructions as positions of photographs in a local frame."""
 
 from daco_core.photographs.reconstructions.placement import CameraNames, Cameras, Up, place_cameras
 from daco_core.photographs.reconstructions.read import find_reconstruction, read_reconstruction

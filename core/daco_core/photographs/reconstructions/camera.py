@@ -1,4 +1,4 @@
-"""The pose of a camera, as every kind of reconstruction gives it."""
+"""The pose of a camera, in the form that all readers of reconstructions return."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Camera:
-    """Where a photograph was taken and which way, in the frame of a reconstruction.
+    """The position and orientation of a camera in the frame of a reconstruction.
 
     Args:
-        name: of the photograph, as the reconstruction has it.
-        centre: (3,), of the camera.
-        forward, up: (3,), of length 1: where it looks, and the upper edge of its picture.
+        name: of the photograph, as in the reconstruction.
+        centre: (3,), the camera's position.
+        forward, up: (3,), unit vectors: the viewing direction, and the direction of the image's upper edge.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Camera:
 
 
 def from_world(name: str, rotation: Vector, translation: Vector) -> Camera:
-    """The camera whose pose takes points of the world to it, its axes to the right, downwards and forwards.
+    """The camera for a pose that transforms world points to camera axes (right, down, forward).
 
     Args:
         rotation: (3, 3).

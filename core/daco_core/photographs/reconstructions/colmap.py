@@ -1,6 +1,6 @@
 """COLMAP's models: `images.bin` or `images.txt` (https://colmap.github.io/format.html).
 
-Read by this module and not by pycolmap, as the poses are all that is needed, and pycolmap takes 38 MB to download.
+Only the poses are needed, so this module reads them itself; pycolmap would be a download of 38 MB.
 """
 
 import struct
@@ -19,16 +19,16 @@ LONGEST_NAME = 4096
 
 
 def is_colmap(folder: Path) -> bool:
-    """Whether a folder is a model."""
+    """Whether a folder is a COLMAP model."""
     return (folder / BINARY).is_file() or (folder / TEXT).is_file()
 
 
 def read_colmap(folder: Path) -> list[Camera]:
-    """The cameras of a model; where it is there in both forms, of the binary one.
+    """The cameras of a model. If it exists in both forms, the binary one is read.
 
     Raises:
         OSError: it cannot be read.
-        ValueError, struct.error: it has another form.
+        ValueError, struct.error: it has another structure.
     """
     if (folder / BINARY).is_file():
         with (folder / BINARY).open("rb") as stream:

@@ -1,6 +1,7 @@
 """kapture's folders: `sensors/trajectories.txt` and `records_camera.txt` (https://github.com/naver/kapture).
 
-Poses take points of the world to a device, which may be a rig; those in `rigs.txt` take points of a rig to its sensors.
+Poses transform world points to a device, which may be a rig; those in `rigs.txt` transform points of a rig to its
+sensors.
 """
 
 from collections.abc import Iterator
@@ -11,13 +12,13 @@ import numpy as np
 from daco_core.photographs.reconstructions.camera import Camera, Vector, from_world, rotation_of
 
 TRAJECTORIES, RECORDS, RIGS = "trajectories.txt", "records_camera.txt", "rigs.txt"
-NESTED = 8  # a rig may be part of a rig, but hardly so deep
+NESTED = 8  # the deepest nesting of rigs in rigs that is followed
 
-Pose = tuple[Vector, Vector]  # a rotation, and a translation after it
+Pose = tuple[Vector, Vector]  # a rotation, then a translation
 
 
 def is_kapture(folder: Path) -> bool:
-    """Whether a folder is one of kapture's with poses."""
+    """Whether a folder is a kapture folder with poses."""
     return all((folder / "sensors" / name).is_file() for name in (TRAJECTORIES, RECORDS))
 
 
@@ -26,7 +27,7 @@ def read_kapture(folder: Path) -> list[Camera]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it has another form.
+        ValueError: it has another structure.
     """
     sensors = folder / "sensors"
     poses = {
@@ -64,7 +65,7 @@ def _pose_of(
 
 
 def _pose(words: list[str]) -> Pose | None:
-    """The pose in seven words; None where a part of it is left open, as kapture allows."""
+    """The pose in seven words; None if a part of it is missing, as kapture allows."""
     if not all(words):
         return None
     numbers = [float(word) for word in words]
@@ -78,5 +79,5 @@ def _rows(file: Path, columns: int) -> Iterator[list[str]]:
                 continue
             words = [word.strip() for word in line.split(",", columns - 1)]
             if len(words) != columns:
-                raise ValueError(f"{file.name}: {line.strip()[:60]!r} has not {columns} columns")
+                raise ValueError(f"{file.name}: {line.strip()[:60]!r} does not have {columns} columns")
             yield words

@@ -1,4 +1,4 @@
-"""The cameras of a reconstruction as positions in a local frame: metres, z upwards, headings clockwise from y."""
+"""Places a reconstruction's cameras in a local frame: metres, z upwards, headings clockwise from y."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ AXES = {
     "-y": (0.0, -1.0, 0.0),
     "-z": (0.0, 0.0, -1.0),
 }
-NEAR_AXIS_DEGREES = 20.0  # as people hold cameras: an axis so near to the mean of their upper edges is meant
-LEAST_AGREEMENT = 0.5  # length of the mean of the cameras' upward vectors
-LEAST_LEVEL = 0.3  # of the forward vector's length that is level: one that looks steeper has no heading
+NEAR_AXIS_DEGREES = 20.0  # an axis within this angle of the cameras' mean up vector is taken to be exactly upwards
+LEAST_AGREEMENT = 0.5  # the least length of the mean of the cameras' up vectors
+LEAST_LEVEL = 0.3  # the least horizontal part of a viewing direction; a steeper camera has no heading
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Cameras:
     """The cameras of a reconstruction in a local frame.
 
     Args:
-        locations: the name of a photograph in the reconstruction to its location; the frame has no name yet.
-        up: the axis of the reconstruction that is upwards, in words.
+        locations: name of a photograph in the reconstruction to its location; the frame has no name yet.
+        up: the axis of the reconstruction that points upwards, in words.
     """
 
     locations: dict[str, PhotoLocation]
@@ -40,17 +40,17 @@ class Cameras:
 
 
 def place_cameras(cameras: Sequence[Camera], up: Up = "auto", scale: float = 1.0) -> Cameras:
-    """The cameras in a frame whose z axis is upwards; the frame of a reconstruction in which it is so stays as it is.
+    """Places the cameras in a frame whose z axis points upwards. If that is so already, the frame is kept.
 
-    Otherwise the frame is turned by the smallest rotation that takes its upward axis to z. So the frame of COLMAP's
-    first camera (right, down, forwards) becomes right, forwards, up.
+    Otherwise the frame is rotated by the smallest rotation that takes its upward axis to z. For example, the frame of
+    COLMAP's first camera (right, down, forward) becomes right, forward, up.
 
     Args:
-        up: the axis that is upwards; `auto` for the mean of the cameras' upper edges, or an axis that is near to it.
-        scale: metres in a unit of the reconstruction.
+        up: the axis that points upwards; `auto` for the mean of the cameras' up vectors, or an axis close to it.
+        scale: metres per unit of the reconstruction.
 
     Raises:
-        UsageError: with `auto`, the cameras do not agree in what is upwards.
+        UsageError: with `auto`, the cameras' up vectors disagree.
     """
     direction, words = _upwards(cameras) if up == "auto" else (np.array(AXES[up]), up)
     turn = _turn_to_z(direction)
@@ -66,8 +66,8 @@ def _upwards(cameras: Sequence[Camera]) -> tuple[Vector, str]:
     length = float(np.linalg.norm(mean))
     if length < LEAST_AGREEMENT:
         raise UsageError(
-            "The cameras of the reconstruction do not agree in what is upwards: give --up with the axis that is, such"
-            " as z."
+            "The upward direction cannot be found, because the reconstruction's cameras disagree: name the axis with"
+            " --up, for example --up z."
         )
     mean = mean / length
     for name, axis in AXES.items():
@@ -77,7 +77,7 @@ def _upwards(cameras: Sequence[Camera]) -> tuple[Vector, str]:
 
 
 def _turn_to_z(direction: Vector) -> Vector:
-    """The smallest rotation that takes a direction to the z axis, (3, 3); about the x axis where that is not unique."""
+    """The smallest rotation that takes a direction to the z axis, (3, 3); about the x axis if that is not unique."""
     x, y, z = direction
     if z < -1 + 1e-9:
         return np.diag([1.0, -1.0, -1.0])
@@ -95,17 +95,17 @@ def _heading(forward: Vector) -> float | None:
 
 
 class CameraNames:
-    """Finds photographs by the names that a reconstruction has for them, which are paths below some folder of its own.
+    """Finds photographs by their names in a reconstruction, which are paths relative to a folder that is not known.
 
     Args:
-        locations: by name; names may lack the suffix of the file.
+        locations: by name; names may lack the file's suffix.
     """
 
     def __init__(self, locations: dict[str, PhotoLocation]) -> None:
         self._locations = {_plain(name): location for name, location in locations.items()}
 
     def of(self, path: Path) -> PhotoLocation | None:
-        """The location of a photograph: that of the longest name that its path ends in."""
+        """The location of a photograph: that of the longest name that its path ends with."""
         for parts in (path.parts, path.with_suffix("").parts):
             for start in range(len(parts)):
                 if (location := self._locations.get("/".join(parts[start:]))) is not None:

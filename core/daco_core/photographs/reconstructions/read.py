@@ -1,4 +1,4 @@
-"""Reconstructions of any kind, found and read."""
+"""Finds and reads reconstructions of all supported kinds."""
 
 import struct
 from pathlib import Path
@@ -9,16 +9,16 @@ from daco_core.photographs.reconstructions.colmap import is_colmap, read_colmap
 from daco_core.photographs.reconstructions.kapture import is_kapture, read_kapture
 from daco_core.photographs.reconstructions.transforms import NAME, is_transforms, read_transforms
 
-KINDS = "a COLMAP model (images.bin or images.txt), a folder of kapture, or a transforms.json"
+KINDS = "a COLMAP model (images.bin or images.txt), a kapture folder, or a transforms.json"
 
 
 def find_reconstruction(folder: Path) -> Path | None:
-    """The reconstruction that lies with a folder of photographs, in it or beside it; None where there is none.
+    """The reconstruction in a folder of photographs or next to it; None if there is none.
 
-    Looks where the programs put it: `sparse/0` (COLMAP), `sensors/` above `records_data` (kapture), `transforms.json`.
+    Looks where programs put them: `sparse/0` (COLMAP), `sensors/` above `records_data` (kapture), `transforms.json`.
 
     Raises:
-        UsageError: there are several models, as COLMAP makes of photographs that do not hang together.
+        UsageError: there are several models, which COLMAP creates if photographs are not connected.
     """
     for base in (folder, folder.parent):
         if (base / "sparse").is_dir() and (model := _model(base / "sparse")) is not None:
@@ -29,10 +29,10 @@ def find_reconstruction(folder: Path) -> Path | None:
 
 
 def read_reconstruction(path: Path) -> list[Camera]:
-    """The cameras of a reconstruction.
+    """Reads the cameras of a reconstruction.
 
     Args:
-        path: of its folder, or of the folder around that (`sparse/`), or of its file.
+        path: its folder, the folder that contains it (`sparse/`), or its file.
 
     Raises:
         NotFound: there is none.
@@ -46,9 +46,9 @@ def read_reconstruction(path: Path) -> list[Camera]:
     except OSError as error:
         raise DacoError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, struct.error) as error:
-        raise DacoError(f"{path} is not a reconstruction that can be read: {error}.") from error
+        raise DacoError(f"{path} cannot be read as a reconstruction: {error}.") from error
     if not cameras:
-        raise DacoError(f"{path} has no camera with a pose.")
+        raise DacoError(f"{path} contains no camera with a pose.")
     return cameras
 
 
@@ -62,16 +62,16 @@ def _read(path: Path) -> list[Camera]:
         return read_kapture(path)
     if is_transforms(path / NAME):
         return read_transforms(path / NAME)
-    raise UsageError(f"{path} is no reconstruction: give {KINDS}.")
+    raise UsageError(f"{path} is not a reconstruction: give {KINDS}.")
 
 
 def _model(folder: Path) -> Path | None:
-    """The COLMAP model in a folder, or the only one in the folders in it; None where there is none."""
+    """The COLMAP model in a folder, or the only one in its subfolders; None if there is none."""
     if is_colmap(folder):
         return folder
     inside = folder.iterdir() if folder.is_dir() else ()
     models = sorted(inner for inner in inside if inner.is_dir() and is_colmap(inner))
     if len(models) > 1:
         names = ", ".join(model.name for model in models)
-        raise UsageError(f"{folder} has several models ({names}), each in a frame of its own: name one of them.")
+        raise UsageError(f"{folder} has several models ({names}), each with its own frame: name one of them.")
     return models[0] if models else None

@@ -1,4 +1,4 @@
-"""Where a camera was at a time: a track of timed positions, how it is read, and photographs placed along it."""
+"""Tracks: reading timed positions, interpolating them, and placing photographs along them."""
 
 from daco_core.photographs.tracks.gpx import read_gpx
 from daco_core.photographs.tracks.offset import format_offset, parse_offset

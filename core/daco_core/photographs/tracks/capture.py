@@ -13,10 +13,10 @@ UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, RuntimeErro
 
 
 def read_capture_time(image: Path) -> float | None:
-    """Seconds since 1970, UTC; None where the photograph does not say it, or is none.
+    """Seconds since 1970, UTC; None if the photograph has no time, or is not an image.
 
-    From DateTimeOriginal with its time zone (OffsetTimeOriginal); else from the time of the GPS receiver, which is UTC;
-    else from DateTimeOriginal as if it were UTC, which an offset then has to correct.
+    Uses DateTimeOriginal with its time zone (OffsetTimeOriginal); else the GPS time, which is UTC; else
+    DateTimeOriginal as if it were UTC, which an offset has to correct.
     """
     try:
         with open_image(image) as opened:

@@ -1,4 +1,4 @@
-"""Tracks from GPX files, which gpxpy reads."""
+"""Reads tracks from GPX files with gpxpy."""
 
 from datetime import UTC
 from pathlib import Path
@@ -8,9 +8,9 @@ from daco_core.photographs.tracks.track import Track, TrackPoint
 
 
 def read_gpx(file: Path) -> Track:
-    """The track in a GPX file: the timed points of all its tracks and segments, by their times.
+    """The track in a GPX file: the timed points of all its tracks and segments, sorted by time.
 
-    A time without a time zone is UTC, as GPX has it.
+    Times without a time zone are UTC, as the format defines.
 
     Raises:
         MissingExtra: gpxpy is not installed.
@@ -42,7 +42,7 @@ def read_gpx(file: Path) -> Track:
     ]
     if len({point.time for point in points}) < 2:
         raise UsageError(
-            f"{file} has {len(all_points)} track points, {len(points)} of them with a time and a position on the"
-            " earth: a track needs two of different times."
+            f"{file} has {len(all_points)} track points, of which {len(points)} have a time and a position on the"
+            " earth: a track needs two with different times."
         )
     return Track(points)

@@ -1,4 +1,4 @@
-"""What has to be added to a camera's clock, as people write it: `90`, `-2h`, `1h30m`, `+00:00:12.5`."""
+"""Corrections of a camera's clock, as people write them: `90`, `-2h`, `1h30m`, `+00:00:12.5`."""
 
 import re
 
@@ -11,7 +11,7 @@ CLOCK = re.compile(r"(?P<hours>\d+):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(
 
 
 def parse_offset(text: str) -> float:
-    """Seconds, with their sign.
+    """Parses an offset to seconds, with sign.
 
     Raises:
         UsageError: it is not a duration.
@@ -26,7 +26,7 @@ def parse_offset(text: str) -> float:
 
 
 def format_offset(seconds: float) -> str:
-    """As `parse_offset` reads it: `-2h`, `+5h30m`, `+12.5s`."""
+    """The inverse of `parse_offset`: `-2h`, `+5h30m`, `+12.5s`."""
     hours, rest = divmod(abs(seconds), 3600)
     minutes, rest = divmod(rest, 60)
     parts = ((hours, "h"), (minutes, "m"), (rest, "s"))

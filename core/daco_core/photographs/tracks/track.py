@@ -1,8 +1,8 @@
-"""A track: timed positions, and what lies between them.
+"""A track: timed positions, and interpolation between them.
 
-Positions are interpolated by time in the plane that touches the earth at the track's start. Distance and heading follow
-the track's *way*: its points without those that lie closer than STILL_METRES to the last one of the way. A receiver
-that stands still reports points that jump about it, and these neither add up to a distance nor turn the heading.
+Positions are interpolated by time in the tangent plane of the earth at the track's start. Distance and heading follow
+the track's *way*: a point belongs to the way only if it lies at least STILL_METRES from the previous one of the way. A
+receiver at rest reports points that jump about it; these neither add to the distance nor turn the heading.
 """
 
 import math
@@ -17,9 +17,9 @@ from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.plane import degrees_from, metres_from
 
 STILL_METRES = 5.0  # a receiver at rest wanders by a few metres
-HEADING_METRES = 5.0  # the heading is that of the way from so far behind to so far ahead
+HEADING_METRES = 5.0  # the heading is taken between points so far behind and so far ahead
 SPEED_SECONDS = 1.0  # likewise the speed
-GAP_SECONDS = 60.0  # nothing is interpolated over a longer silence, unless the receiver stands where it stood before it
+GAP_SECONDS = 60.0  # longer gaps are not interpolated, unless the receiver is at the same place after it
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class TrackPoint:
     Args:
         time: seconds since 1970, UTC.
         latitude, longitude: degrees, WGS 84.
-        altitude: metres; None where not known.
+        altitude: metres; None if unknown.
     """
 
     time: float
@@ -40,13 +40,13 @@ class TrackPoint:
 
 @dataclass(frozen=True)
 class TrackPosition:
-    """Where the track is at a time.
+    """The interpolated state of a track at a time.
 
     Args:
         time: seconds since 1970, UTC.
         latitude, longitude: degrees, WGS 84.
-        altitude: metres; None where the track does not know it.
-        heading: of the way there, degrees clockwise from north; None where the track does not move at all.
+        altitude: metres; None if unknown.
+        heading: direction of the way there, degrees clockwise from north; None if the track does not move at all.
         speed: metres per second.
         distance: metres along the way from its start.
     """
@@ -61,7 +61,7 @@ class TrackPosition:
 
 
 class Track:
-    """Timed positions, in the order of their times; of several with one time, the first.
+    """Timed positions, sorted by time; of several points with the same time, the first is kept.
 
     Raises:
         UsageError: there are fewer than two.
@@ -102,7 +102,7 @@ class Track:
         return float(self._distances[-1])
 
     def at(self, time: float) -> TrackPosition | None:
-        """Where it is at a time; None before its start, after its end and in a gap."""
+        """The state at a time; None before the start, after the end and in a gap."""
         if not self.start <= time <= self.end or self._is_gap(time):
             return None
         east, north, altitude, distance = (
@@ -121,7 +121,7 @@ class Track:
         )
 
     def along(self, distance: float) -> TrackPosition | None:
-        """Where it is when it has first gone so many metres of its way; None beyond its length and in a gap."""
+        """The state when a distance (metres along the way) is first reached; None beyond the length and in a gap."""
         if not 0 <= distance <= self.length:
             return None
         after = int(np.searchsorted(self._distances, distance))
@@ -142,7 +142,7 @@ class Track:
         return moved > PLACE_METRES
 
     def _heading(self, distance: float) -> float | None:
-        """The direction of the way at a distance; the ends have the direction of what is next to them."""
+        """The direction of the way at a distance; the ends have the direction of the segment next to them."""
         ends = np.clip([distance - HEADING_METRES, distance + HEADING_METRES], 0.0, self.length)
         east, north = (np.interp(ends, self._way_distances, way) for way in (self._way_east, self._way_north))
         east_moved, north_moved = float(east[1] - east[0]), float(north[1] - north[0])
@@ -157,14 +157,14 @@ class Track:
 
 
 def _way(east: NDArray[np.float64], north: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The distance of each point along the way, which never falls; and which points the way turns at."""
+    """The distance of each point along the way, which never decreases; and the indices of the way's own points."""
     distances, turns = np.zeros(len(east)), [0]
     last = 0
     for number in range(1, len(east)):
         moved = math.hypot(east[number] - east[last], north[number] - north[last])
         distances[number] = max(distances[number - 1], distances[last] + moved)
         if moved >= STILL_METRES:
-            # what was gone since the last turn without leaving its neighbourhood is not counted twice
+            # movement since the last point of the way that stayed close to it is not counted twice
             distances[number] = distances[last] + moved
             last = number
             turns.append(number)

@@ -12,7 +12,7 @@ from typing import Any
 from daco_core.encoder.preparation import Prepared
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError
-from daco_core.quiet import only_errors
+from daco_core.log_levels import only_errors
 from daco_index.embedding.encoders import with_network
 
 CALIBRATION_IMAGES = 100

@@ -6,7 +6,7 @@ import pytest
 
 from daco_core.console import new_app, run
 from daco_core.errors import DacoError
-from daco_core.foreign_text import csv_cell, from_csv_cell, is_unicode, printable
+from daco_core.untrusted_text import csv_cell, from_csv_cell, is_unicode, printable
 
 
 @pytest.mark.parametrize("text", ["harbour/12", "日本 été ✓ 🏠", "a b", ""])

@@ -1,4 +1,4 @@
-"""Libraries that say too much, made quiet for a while."""
+"""Silences the messages of verbose libraries."""
 
 import logging
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def only_errors(name: str) -> Iterator[None]:
-    """Within this context the logger of this name passes errors only."""
+    """Within this context, the logger of this name reports errors only."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

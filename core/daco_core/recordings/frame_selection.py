@@ -1,4 +1,4 @@
-"""Which frames of a recording become photographs: one every so many metres or seconds, and none that is blurred."""
+"""Selects the frames of a recording that become photographs: one per interval, and none that is blurred."""
 
 import re
 import statistics
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from daco_core.errors import UsageError
 
 EVERY = re.compile(r"(\d+(?:\.\d+)?)(m|s)")
-LOOKED_AT_WIDTH = 320  # pixels of a frame whose sharpness is measured
-COMPARED = 31  # frames, with the latest, whose median a frame is compared with: a second of most videos
+LOOKED_AT_WIDTH = 320  # pixels: the width at which sharpness is measured
+COMPARED = 31  # frames, including the latest, whose median sharpness is the reference: about a second of video
 FEWEST_COMPARED = 5
-# of the median: motion blur over 1 % of a photograph's width left 0.26 to 0.46 of its sharpness, over 0.4 % 0.66 to
-# 0.72 (photographs of streets and of a walk)
+# a share of that median: motion blur over 1 % of a photograph's width left 0.26 to 0.46 of its sharpness, over 0.4 %
+# 0.66 to 0.72 (photographs of streets and of a walk)
 BLURRED = 0.4
 
 
 @dataclass(frozen=True)
 class Interval:
-    """What lies between two frames: metres of the way, or seconds."""
+    """The interval between two frames: metres of the way, or seconds."""
 
     length: float
     unit: Literal["m", "s"]
@@ -32,7 +32,7 @@ class Interval:
 
 
 def parse_interval(text: str) -> Interval:
-    """An interval as it is written: `5m` for metres, `0.5s` for seconds.
+    """Parses an interval: `5m` for metres, `0.5s` for seconds.
 
     Raises:
         UsageError: it has another form, or is 0.
@@ -44,7 +44,7 @@ def parse_interval(text: str) -> Interval:
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """The variance of an image's Laplacian (Pech-Pacheco et al., ICPR 2000), which blur lowers.
+    """The variance of an image's Laplacian (Pech-Pacheco et al., ICPR 2000), which blur reduces.
 
     Args:
         grey: (height, width), both at least 3.
@@ -55,13 +55,13 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
 
 
 class BlurDetector:
-    """Tells the frames that are blurred beside those just before them, which show almost the same."""
+    """Detects frames that are blurred in comparison with those just before them, which show almost the same."""
 
     def __init__(self) -> None:
         self._latest: deque[float] = deque(maxlen=COMPARED)
 
     def is_blurred(self, grey: NDArray[np.uint8]) -> bool:
-        """Whether a frame is; to be asked for each frame of a recording in turn, (height, width)."""
+        """Whether a frame, (height, width), is blurred. Must be called for every frame in order."""
         value = sharpness(grey)
         self._latest.append(value)
         return len(self._latest) >= FEWEST_COMPARED and value < BLURRED * statistics.median(self._latest)

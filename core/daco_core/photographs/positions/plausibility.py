@@ -1,4 +1,4 @@
-"""Positions that are doubted aloud: they are used as they are, and a sentence says how many look wrong."""
+"""Warns about positions that look wrong. They are used unchanged."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +8,13 @@ import numpy as np
 from daco_core.photographs.distances import Places
 from daco_core.photographs.locations import PhotoLocation, distance_metres
 
-FAR_METRES = 1_000_000.0  # from the middle of all, which no walk and no city is
-NEAR_METRES = 100_000.0  # of it, where a pair lies once it is swapped
+FAR_METRES = 1_000_000.0  # from the median position; no walk and no city is that large
+NEAR_METRES = 100_000.0  # from the median position, once latitude and longitude are swapped
 NULL_METRES = 1.0  # around latitude 0, longitude 0
 
 
-def doubt(located: Sequence[tuple[Path, PhotoLocation]]) -> list[str]:
-    """Sentences on positions at 0,0 and on pairs that are probably swapped."""
+def check_plausibility(located: Sequence[tuple[Path, PhotoLocation]]) -> list[str]:
+    """Warnings about positions at 0, 0, and about positions whose coordinates are probably swapped."""
     places = Places([location for _, location in located])
     earth = np.flatnonzero(~np.isnan(places.latitude))
     latitude, longitude = places.latitude[earth], places.longitude[earth]
@@ -23,8 +23,8 @@ def doubt(located: Sequence[tuple[Path, PhotoLocation]]) -> list[str]:
     if nowhere.any():
         first = located[int(earth[nowhere.argmax()])][0].name
         notes.append(
-            f"{nowhere.sum()} of {len(located)} positions are latitude 0, longitude 0, where devices without a fix are:"
-            f" {first} for one. They are used as they are."
+            f"{nowhere.sum()} of {len(located)} positions are latitude 0, longitude 0, which devices without a GPS fix"
+            f" write, for example that of {first}. They are used unchanged."
         )
     rest = ~nowhere
     if rest.sum() >= 3:
@@ -36,7 +36,7 @@ def doubt(located: Sequence[tuple[Path, PhotoLocation]]) -> list[str]:
         if swapped.any():
             first = located[int(earth[swapped.argmax()])][0].name
             notes.append(
-                f"{swapped.sum()} of {len(located)} positions lie among the others if latitude and longitude are"
-                f" swapped: {first} for one. They are used as they are."
+                f"{swapped.sum()} of {len(located)} positions would lie among the others if latitude and longitude were"
+                f" swapped, for example that of {first}. They are used unchanged."
             )
     return notes
