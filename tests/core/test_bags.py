@@ -11,9 +11,10 @@ from daco_core.extras import missing_package
 from daco_core.photographs.images import list_images, open_rgb
 from daco_core.photographs.plane import metres_from
 from daco_core.photographs.positions import read_positions
+from daco_core.recordings.arguments import RecordingArguments
 from daco_core.recordings.bag import Bag, is_bag
 from daco_core.recordings.odometry import RobotPath, RobotPose, heading_of
-from daco_core.recordings.recording import extract_recording, is_recording, parse_options
+from daco_core.recordings.recording import extract_recording, is_recording
 from daco_core.recordings.ros_images import RAW, decode_image
 
 from ..recording_files import BagContents, raw_pixels, street, write_bag, write_gpx
@@ -38,7 +39,7 @@ def _eastings(folder: Path) -> list[float]:
 
 
 def test_the_images_of_a_drive_get_the_positions_of_its_satellite_receiver(drive: Path, tmp_path: Path) -> None:
-    done = extract_recording(drive, tmp_path / "frames", parse_options(every="5m"), progress=False)
+    done = extract_recording(drive, tmp_path / "frames", RecordingArguments(every="5m").parse(), progress=False)
     assert (done.read, done.kept, done.unlocated, done.damaged) == (40, 4, 5, 0)  # the first fix has no position
     assert _eastings(done.folder) == pytest.approx([2.5, 7.5, 12.5, 17.5], abs=0.1)
     locations = read_positions(done.folder).values()
@@ -57,13 +58,13 @@ def test_every_kind_of_bag_is_read(kind: str, drive: Path, tmp_path: Path) -> No
         name = "drive.bag" if kind == "ros1" else "drive"
         bag = write_bag(tmp_path / name, BagContents(satellites=["/gps/fix"]), kind)
     assert is_bag(bag) and is_recording(bag)
-    done = extract_recording(bag, tmp_path / "frames", parse_options(every="5m"), progress=False)
+    done = extract_recording(bag, tmp_path / "frames", RecordingArguments(every="5m").parse(), progress=False)
     assert _eastings(done.folder) == pytest.approx([2.5, 7.5, 12.5, 17.5], abs=0.1)
 
 
 def test_odometry_gives_metres_in_the_robots_frame(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "hall", BagContents(odometry=["/odom"], images={"/image_raw": "bgr8"}))
-    done = extract_recording(bag, tmp_path / "frames", parse_options(camera_yaw=10), progress=False)
+    done = extract_recording(bag, tmp_path / "frames", RecordingArguments(camera_yaw=10).parse(), progress=False)
     locations = [location for _, location in sorted(read_positions(done.folder).items())]
     assert len(locations) == 20  # 20 metres, one every metre
     assert [location.x for location in locations[:3]] == pytest.approx([0.0, 1.0, 2.0], abs=0.01)
@@ -74,16 +75,16 @@ def test_odometry_gives_metres_in_the_robots_frame(tmp_path: Path) -> None:
 
 def test_a_bag_without_positions_gives_frames_by_time_or_along_a_gpx_track(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "drive", BagContents())
-    done = extract_recording(bag, tmp_path / "a", parse_options(), progress=False)
+    done = extract_recording(bag, tmp_path / "a", RecordingArguments().parse(), progress=False)
     assert done.kept == 4 and read_positions(done.folder) == {}
     track = write_gpx(tmp_path / "drive.gpx", 10)
-    done = extract_recording(bag, tmp_path / "b", parse_options(track, "10m", offset="+1"), progress=False)
+    done = extract_recording(bag, tmp_path / "b", RecordingArguments(track, "10m", offset="+1").parse(), progress=False)
     assert _eastings(done.folder) == pytest.approx([5.0, 15.0], abs=0.1)
     with pytest.raises(UsageError, match="needs positions"):
-        extract_recording(bag, tmp_path / "c", parse_options(every="1m"), progress=False)
+        extract_recording(bag, tmp_path / "c", RecordingArguments(every="1m").parse(), progress=False)
     late = write_gpx(tmp_path / "late.gpx", 10, "2026-05-02T10:00:00+00:00")
     with pytest.raises(UsageError, match="do not overlap in time"):
-        extract_recording(bag, tmp_path / "d", parse_options(late), progress=False)
+        extract_recording(bag, tmp_path / "d", RecordingArguments(late).parse(), progress=False)
 
 
 def test_topics_are_found_or_named(tmp_path: Path) -> None:
@@ -146,9 +147,9 @@ def test_what_is_no_bag_is_said_in_a_sentence(drive: Path, tmp_path: Path, monke
     with pytest.raises(DacoError, match=r"cut\.mcap cannot be read as a robot's recording"):
         Bag(cut)
     with pytest.raises(NotFound, match="no recording"):
-        extract_recording(tmp_path / "gone.bag", tmp_path / "frames", parse_options(), progress=False)
+        extract_recording(tmp_path / "gone.bag", tmp_path / "frames", RecordingArguments().parse(), progress=False)
     with pytest.raises(UsageError, match="omit --start"):
-        extract_recording(drive, tmp_path / "frames", parse_options(start="track"), progress=False)
+        extract_recording(drive, tmp_path / "frames", RecordingArguments(start="track").parse(), progress=False)
     (tmp_path / "metadata.yaml").write_text("title: a folder of photographs\n")
     assert not is_bag(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "rosbags.highlevel", None)

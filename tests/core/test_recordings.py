@@ -13,9 +13,10 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.images import list_images
 from daco_core.photographs.plane import metres_from
 from daco_core.photographs.positions import read_positions
+from daco_core.recordings.arguments import RecordingArguments
 from daco_core.recordings.extraction import RECORD_FILE
 from daco_core.recordings.frame_selection import BlurDetector, parse_interval, sharpness
-from daco_core.recordings.recording import RecordingOptions, extract_recording, parse_options
+from daco_core.recordings.recording import RecordingOptions, extract_recording
 
 from ..recording_files import street, write_gpx, write_video
 
@@ -31,7 +32,7 @@ def ride(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _options(
     track: Path | None = None, every: str | None = None, start: str | None = None, **others: str
 ) -> RecordingOptions:
-    return parse_options(track, every, start, others.get("offset", "0"), float(others.get("yaw", 0)))
+    return RecordingArguments(track, every, start, others.get("offset", "0"), float(others.get("yaw", 0))).parse()
 
 
 def _eastings(folder: Path) -> list[float]:

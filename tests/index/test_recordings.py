@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daco_core.errors import UsageError
-from daco_core.recordings.recording import parse_options
+from daco_core.recordings.arguments import RecordingArguments
 from daco_index.build import BuildOptions, build_index
 from daco_index.generations.change import add_photographs, update_index
 from daco_index.generations.verify import verify_index
@@ -27,7 +27,7 @@ def ride(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _recording(track: Path | None, every: str) -> SourceOptions:
-    return SourceOptions(recording=parse_options(track, every, None, "0", 0.0))
+    return SourceOptions(recording=RecordingArguments(track, every, None, "0", 0.0).parse())
 
 
 def test_one_command_makes_an_index_of_a_video_and_its_track(

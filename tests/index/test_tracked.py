@@ -12,7 +12,7 @@ from daco_core.photographs.locations import PhotoLocation, distance_metres
 from daco_core.photographs.plane import degrees_from
 from daco_core.photographs.tracks import place_photographs, read_gpx
 from daco_core.photographs.tracks.capture import read_capture_time
-from daco_core.recordings.recording import parse_options
+from daco_core.recordings.arguments import RecordingArguments
 from daco_index.build import BuildOptions, build_index
 from daco_index.generations.change import update_index
 from daco_index.references.changes import SourceOptions
@@ -86,7 +86,7 @@ def test_an_offset_corrects_the_clock_and_the_right_one_is_proposed(walk: Path) 
 
 
 def options(track: Path, offset: str = "0") -> BuildOptions:
-    recording = parse_options(track, None, None, offset, 0.0)
+    recording = RecordingArguments(track, None, None, offset, 0.0).parse()
     return BuildOptions(device="cpu", progress=False, source=SourceOptions(recording=recording))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from daco_core.errors import DacoError, NotFound, UsageError
 from daco_core.photographs.locations import PhotoLocation
-from daco_core.photographs.tracks import Track, TrackPosition, parse_offset, read_gpx
+from daco_core.photographs.tracks import Track, TrackPosition, read_gpx
 from daco_core.recordings.bag import Bag, is_bag
 from daco_core.recordings.clock import beginning, check_overlap
 from daco_core.recordings.extraction import (
@@ -18,7 +18,7 @@ from daco_core.recordings.extraction import (
     file_state,
     fingerprint,
 )
-from daco_core.recordings.frame_selection import Interval, parse_interval
+from daco_core.recordings.frame_selection import Interval
 from daco_core.recordings.video import Video, is_video
 
 BY_DISTANCE = Interval(5.0, "m")  # for a recording with positions on the earth
@@ -48,20 +48,6 @@ class RecordingOptions:
     camera_yaw: float = 0.0
     image_topic: str | None = None
     position_topic: str | None = None
-
-
-def parse_options(
-    track: Path | None = None,
-    every: str | None = None,
-    start: str | None = None,
-    offset: str = "0",
-    camera_yaw: float = 0.0,
-    image_topic: str | None = None,
-    position_topic: str | None = None,
-) -> RecordingOptions:
-    """Parses the options as given on a command line. Raises UsageError."""
-    interval = None if every is None else parse_interval(every)
-    return RecordingOptions(track, interval, start, parse_offset(offset), camera_yaw, image_topic, position_topic)
 
 
 def is_recording(path: Path) -> bool:

@@ -13,33 +13,20 @@ import typer
 from daco_core.console import Trust, new_app
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
+from daco_core.option_groups import with_option_groups
 from daco_core.photographs.formats import left_out_sentence
-from daco_core.recordings.arguments import CameraYaw, Every, ImageTopic, Offset, PositionTopic, Start, Track
 from daco_index.cli.options import (
     KEEP,
-    BatchSize,
     DataRoot,
-    Device,
-    EngineName,
+    EmbeddingArguments,
     Index,
     Json,
     Keep,
-    OnEngine,
     Source,
     SplitName,
     SplitOption,
-    Strict,
 )
-from daco_index.cli.sources import (
-    PanoramaOption,
-    PanoramaViews,
-    Positions,
-    Scale,
-    UpName,
-    UpOption,
-    parse_source,
-    warn_of_panoramas,
-)
+from daco_index.cli.sources import SourceArguments, warn_of_panoramas
 
 if TYPE_CHECKING:
     from daco_index.build import BuildReport
@@ -48,29 +35,16 @@ app = new_app("Change an index.")
 
 
 @app.command(cls=IndexCommand)
+@with_option_groups
 def add(
     index: Index,
     source: Source,
+    *,
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
-    batch_size: BatchSize = 16,
-    device: Device = "auto",
-    strict: Strict = False,
-    trust: Trust = False,
+    embedding: EmbeddingArguments,
     keep: Keep = KEEP,
-    engine: OnEngine = EngineName.local,
-    track: Track = None,
-    every: Every = None,
-    start: Start = None,
-    offset: Offset = "0",
-    camera_yaw: CameraYaw = 0.0,
-    image_topic: ImageTopic = None,
-    position_topic: PositionTopic = None,
-    panorama: PanoramaOption = None,
-    panorama_views: PanoramaViews = 8,
-    positions: Positions = None,
-    up: UpOption = UpName.auto,
-    scale: Scale = 1.0,
+    reading: SourceArguments,
     as_json: Json = False,
 ) -> None:
     """Add photographs to an index; those that it contains are not embedded again.
@@ -78,33 +52,20 @@ def add(
     Example: daco-index add maps/demo-day photographs/north
     """
     with saying_what_is_left(index):
-        from daco_core.recordings.recording import parse_options
-        from daco_index.embedding.options import EmbeddingOptions
         from daco_index.generations.change import add_photographs
 
-        recording = parse_options(track, every, start, offset, camera_yaw, image_topic, position_topic)
-        report = add_photographs(
-            index,
-            source,
-            data_root,
-            split.value,
-            EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray),
-            keep,
-            parse_source(recording, panorama, panorama_views, positions, up, scale),
-        )
-    warn_of_panoramas(report, panorama)
+        report = add_photographs(index, source, data_root, split.value, embedding.parse(), keep, reading.parse_source())
+    warn_of_panoramas(report, reading.panorama)
     _print(index, report, as_json)
 
 
 @app.command(cls=IndexCommand)
+@with_option_groups
 def update(
     index: Index,
-    batch_size: BatchSize = 16,
-    device: Device = "auto",
-    strict: Strict = False,
-    trust: Trust = False,
+    *,
+    embedding: EmbeddingArguments,
     keep: Keep = KEEP,
-    engine: OnEngine = EngineName.local,
     as_json: Json = False,
 ) -> None:
     """Scan the sources of an index again for new, changed and deleted files.
@@ -114,12 +75,9 @@ def update(
     Example: daco-index update maps/demo-day
     """
     with saying_what_is_left(index):
-        from daco_index.embedding.options import EmbeddingOptions
         from daco_index.generations.change import update_index
 
-        report = update_index(
-            index, EmbeddingOptions(batch_size, device, strict, trust=trust, on_ray=engine is EngineName.ray), keep
-        )
+        report = update_index(index, embedding.parse(), keep)
     _print(index, report, as_json)
 
 

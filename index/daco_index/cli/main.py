@@ -9,9 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from daco_core.console import Trust, new_app, option, run
+from daco_core.console import new_app, option, run
 from daco_core.index_argument import IndexCommand
-from daco_core.recordings.arguments import CameraYaw, Every, ImageTopic, Offset, PositionTopic, Start, Track
+from daco_core.option_groups import with_option_groups
 from daco_core.untrusted_text import printable
 from daco_index.cli import changes as change_cli
 from daco_index.cli import encoders as encoders_cli
@@ -22,9 +22,8 @@ from daco_index.cli import tune as tune_cli
 from daco_index.cli.changes import saying_what_is_left, skipped_words
 from daco_index.cli.options import (
     KEEP,
-    BatchSize,
     DataRoot,
-    Device,
+    EmbeddingArguments,
     EngineName,
     GpuOption,
     GpuUse,
@@ -32,26 +31,15 @@ from daco_index.cli.options import (
     Index,
     Json,
     Keep,
-    OnEngine,
     PrecisionName,
     PrecisionOption,
     Source,
     SplitName,
     SplitOption,
     Store,
-    Strict,
     wide_console,
 )
-from daco_index.cli.sources import (
-    PanoramaOption,
-    PanoramaViews,
-    Positions,
-    Scale,
-    UpName,
-    UpOption,
-    parse_source,
-    warn_of_panoramas,
-)
+from daco_index.cli.sources import SourceArguments, warn_of_panoramas
 from daco_index.reranking.local_file import LOCAL_FILE
 from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_size
 
@@ -72,8 +60,10 @@ app.add_typer(tune_cli.app)
 
 
 @app.command()
+@with_option_groups
 def build(
     source: Source,
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the index; an existing index is replaced.")],
     encoder: Annotated[
         str,
@@ -87,10 +77,7 @@ def build(
     image_size: ImageSize = None,
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
-    batch_size: BatchSize = 16,
-    device: Device = "auto",
-    strict: Strict = False,
-    trust: Trust = False,
+    embedding: EmbeddingArguments,
     keep: Keep = KEEP,
     memory: Annotated[
         str | None,
@@ -122,19 +109,7 @@ def build(
         ),
     ] = None,
     gpu: GpuOption = GpuUse.auto,
-    engine: OnEngine = EngineName.local,
-    track: Track = None,
-    every: Every = None,
-    start: Start = None,
-    offset: Offset = "0",
-    camera_yaw: CameraYaw = 0.0,
-    image_topic: ImageTopic = None,
-    position_topic: PositionTopic = None,
-    panorama: PanoramaOption = None,
-    panorama_views: PanoramaViews = 8,
-    positions: Positions = None,
-    up: UpOption = UpName.auto,
-    scale: Scale = 1.0,
+    reading: SourceArguments,
     as_json: Json = False,
 ) -> None:
     """Build an index of reference photographs.
@@ -154,17 +129,15 @@ def build(
     """
     searched = SearchOptions(recall, None if memory is None else parse_size(memory), factory, gpu.value)
     with saying_what_is_left(out):
-        from daco_core.recordings.recording import parse_options
         from daco_index.build import BuildOptions, build_index
 
-        recording = parse_options(track, every, start, offset, camera_yaw, image_topic, position_topic)
         options = BuildOptions(
-            batch_size=batch_size,
-            device=device,
-            strict=strict,
-            trust=trust,
+            batch_size=embedding.batch_size,
+            device=embedding.device,
+            strict=embedding.strict,
+            trust=embedding.trust,
             image_size=image_size,
-            on_ray=engine is EngineName.ray,
+            on_ray=embedding.engine is EngineName.ray,
             precision=precision.value,
             local="none" if no_local else "half" if small_local else "all",
             data_root=data_root,
@@ -172,11 +145,11 @@ def build(
             keep=keep,
             search=searched,
             store=store,
-            source=parse_source(recording, panorama, panorama_views, positions, up, scale),
+            source=reading.parse_source(),
             samples=samples,
         )
         report = build_index(source, encoder, out, options)
-    warn_of_panoramas(report, panorama)
+    warn_of_panoramas(report, reading.panorama)
     manifest = report.manifest
     if as_json:
         print(json.dumps({"index": str(out), **asdict(report)}, indent=2, default=str))

@@ -1,16 +1,20 @@
 """Arguments and options that several commands of `daco-index` take alike."""
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from daco_core.console import option
+from daco_core.console import Trust, option
 from daco_core.encoder.config import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
 from daco_core.index_argument import INDEX_HELP
+
+if TYPE_CHECKING:
+    from daco_index.embedding.options import EmbeddingOptions
 
 
 class SplitName(StrEnum):
@@ -51,14 +55,6 @@ SplitOption = Annotated[SplitName, typer.Option("--split", help="Split of the da
 BatchSize = Annotated[int, option("batch_size", "Photographs that the encoder embeds at once.", min=1)]
 Device = Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1, ...; auto uses a GPU if there is one.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail at an unreadable photograph instead of skipping it.")]
-OnEngine = Annotated[
-    EngineName,
-    typer.Option(
-        "--engine",
-        help="Where to embed: local, in this process; or ray, on the Ray cluster of RAY_ADDRESS or on all cores "
-        "of this machine (needs daco-serve\\[ray]).",
-    ),
-]
 Keep = Annotated[int, typer.Option(min=1, help="Number of generations to keep, including the new one.")]
 Store = Annotated[
     str | None,
@@ -88,6 +84,37 @@ ImageSize = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+
+
+@dataclass(frozen=True)
+class EmbeddingArguments:
+    """How the commands that embed photographs do so: an option for each field."""
+
+    batch_size: BatchSize = 16
+    device: Device = "auto"
+    strict: Strict = False
+    trust: Trust = False
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="Where to embed: local, in this process; or ray, on the Ray cluster of RAY_ADDRESS or on all cores "
+            "of this machine (needs daco-serve\\[ray]).",
+        ),
+    ] = EngineName.local
+
+    def parse(self) -> "EmbeddingOptions":
+        """The options that these words mean."""
+        from daco_index.embedding.options import EmbeddingOptions
+
+        return EmbeddingOptions(
+            batch_size=self.batch_size,
+            device=self.device,
+            strict=self.strict,
+            trust=self.trust,
+            on_ray=self.engine is EngineName.ray,
+        )
+
+
 KEEP = 2  # daco_index.generations.folders.KEPT, without its imports
 
 

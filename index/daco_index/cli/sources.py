@@ -1,6 +1,7 @@
 """Options of the commands that read sources of any kind, and what they print of them."""
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_core.console import option
+from daco_core.recordings.arguments import RecordingArguments
 from daco_core.untrusted_text import printable
 
 if TYPE_CHECKING:
-    from daco_core.recordings.recording import RecordingOptions
     from daco_index.build import BuildReport
     from daco_index.references.changes import SourceOptions
 
@@ -28,50 +29,48 @@ class UpName(StrEnum):
     minus_z = "-z"
 
 
-PanoramaOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--panorama/--no-panorama",
-        help="Cut photographs that are twice as wide as high into views, as 360-degree panoramas; or none at all.",
-        show_default="those whose metadata (XMP GPano) say that they are panoramas",
-    ),
-]
-PanoramaViews = Annotated[int, option("panorama_views", "Views of each panorama, all around.", min=1, max=72)]
+@dataclass(frozen=True)
+class SourceArguments(RecordingArguments):
+    """`SourceOptions` as a command line has them: the options for recordings, and these for photographs."""
 
-Positions = Annotated[
-    Path | None,
-    typer.Option(
-        "--positions",
-        help="Reconstruction with the cameras of the photographs: a COLMAP model, a folder of kapture, or a"
-        " transforms.json.",
-        show_default="one that lies with photographs that have no positions",
-    ),
-]
-UpOption = Annotated[
-    UpName,
-    typer.Option("--up", help="Axis of the reconstruction that is upwards; auto takes what most cameras say."),
-]
-Scale = Annotated[float, option("scale", "Metres in a unit of the reconstruction.", min=1e-9)]
+    panorama: Annotated[
+        bool | None,
+        typer.Option(
+            "--panorama/--no-panorama",
+            help="Cut photographs that are twice as wide as high into views, as 360-degree panoramas; or none at all.",
+            show_default="those whose metadata (XMP GPano) say that they are panoramas",
+        ),
+    ] = None
+    panorama_views: Annotated[int, option("panorama_views", "Views of each panorama, all around.", min=1, max=72)] = 8
+    positions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Reconstruction with the cameras of the photographs: a COLMAP model, a folder of kapture, or a"
+            " transforms.json.",
+            show_default="one that lies with photographs that have no positions",
+        ),
+    ] = None
+    up: Annotated[
+        UpName,
+        typer.Option(help="Axis of the reconstruction that is upwards; auto takes what most cameras say."),
+    ] = UpName.auto
+    scale: Annotated[float, typer.Option(help="Metres in a unit of the reconstruction.", min=1e-9)] = 1.0
 
+    def parse_source(self) -> "SourceOptions":
+        """The options that these words mean. Raises UsageError."""
+        # imported when a command runs, so that help comes at once
+        from daco_index.references.changes import SourceOptions
+        from daco_index.references.panoramas import PanoramaOptions
+        from daco_index.references.reconstruction import ReconstructionOptions
 
-def parse_source(
-    recording: "RecordingOptions",
-    panorama: bool | None,
-    panorama_views: int,
-    positions: Path | None,
-    up: UpName,
-    scale: float,
-) -> "SourceOptions":
-    """The options of a source as a command line has them."""
-    from daco_index.references.changes import SourceOptions
-    from daco_index.references.panoramas import PanoramaOptions
-    from daco_index.references.reconstruction import ReconstructionOptions
-
-    return SourceOptions(
-        recording=recording,
-        panoramas=PanoramaOptions("marked" if panorama is None else "shaped" if panorama else "none", panorama_views),
-        reconstruction=ReconstructionOptions(None if positions is None else str(positions), up.value, scale),
-    )
+        positions = None if self.positions is None else str(self.positions)
+        return SourceOptions(
+            recording=self.parse(),
+            panoramas=PanoramaOptions(
+                "marked" if self.panorama is None else "shaped" if self.panorama else "none", self.panorama_views
+            ),
+            reconstruction=ReconstructionOptions(positions, self.up.value, self.scale),
+        )
 
 
 def warn_of_panoramas(report: "BuildReport", panorama: bool | None = None) -> None:

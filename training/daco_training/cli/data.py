@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from daco_core.console import new_app, option, run, words
+from daco_core.option_groups import with_option_groups
 from daco_core.photographs.layout import DataSet
-from daco_core.recordings.arguments import CameraYaw, Every, ImageTopic, Offset, PositionTopic, Start, Track
+from daco_core.recordings.arguments import RecordingArguments
 from daco_training.cli import prepare as prepare_cli
 from daco_training.cli.prepare import DataRoot
 
@@ -170,16 +171,12 @@ def adopt(
 
 
 @app.command()
+@with_option_groups
 def frames(
     recording: Annotated[Path, typer.Argument(help="A video; or a ROS bag or MCAP file of a robot.")],
     out: Annotated[Path, option("out", "Folder for the photographs; one of its own.")],
-    track: Track = None,
-    every: Every = None,
-    start: Start = None,
-    offset: Offset = "0",
-    camera_yaw: CameraYaw = 0.0,
-    image_topic: ImageTopic = None,
-    position_topic: PositionTopic = None,
+    *,
+    sampling: RecordingArguments,
     as_json: AsJson = False,
 ) -> None:
     """Extract frames of a recording as photographs, with their positions in locations.csv if they are known.
@@ -188,10 +185,9 @@ def frames(
 
     Example: daco-data frames ride.mp4 --track ride.gpx --every 5m --out photographs/ride
     """
-    from daco_core.recordings.recording import extract_recording, parse_options
+    from daco_core.recordings.recording import extract_recording
 
-    options = parse_options(track, every, start, offset, camera_yaw, image_topic, position_topic)
-    extraction = extract_recording(recording, out, options)
+    extraction = extract_recording(recording, out, sampling.parse())
     typer.echo(json.dumps(asdict(extraction), indent=2, default=str) if as_json else extraction)
 
 
