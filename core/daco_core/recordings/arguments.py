@@ -19,7 +19,8 @@ class RecordingArguments:
     track: Annotated[
         Path | None,
         typer.Option(
-            help="GPX file recorded together with the video or the photographs (by EXIF time); it gives their positions.",
+            help="GPX file recorded together with the video or the photographs (by EXIF time); it gives their"
+            " positions.",
         ),
     ] = None
     every: Annotated[

@@ -1,15 +1,12 @@
 """The time at which a video began, on the clock of its track."""
 
-import math
 from datetime import UTC, datetime
 from pathlib import Path
 
 from daco_core.errors import UsageError
-from daco_core.photographs.tracks import Track, format_offset
+from daco_core.photographs.tracks import Track, format_offset, time_zone_shifts, utc_text
 
 TRACK_START = "track"
-HALF_HOUR = 1800.0  # time zones differ by multiples of this, with few exceptions
-MOST_HALF_HOURS = 28
 
 
 def beginning(video: Path, created: datetime | None, start: str | None, track: Track) -> float:
@@ -55,17 +52,12 @@ def check_overlap(video: Path, start: float, duration: float | None, file: Path,
     end = start + (duration or 0.0)
     if start <= track.end and (duration is None or end >= track.start):
         return
-    shifts = [half * HALF_HOUR for half in range(-MOST_HALF_HOURS, MOST_HALF_HOURS + 1)]
-    fitting = [shift for shift in shifts if start + shift >= track.start and end + shift <= track.end]
+    fitting = [shift for shift in time_zone_shifts() if start + shift >= track.start and end + shift <= track.end]
     advice = "correct the camera's clock with --offset, or give --start"
     if fitting:
         best = min(fitting, key=abs)
         advice = f"if the camera's clock shows another time zone, give --offset {format_offset(best)}"
     raise UsageError(
-        f"{video} and {file} do not overlap in time: the video is from {_utc(start)} to {_utc(end)}, the track from"
-        f" {_utc(track.start)} to {_utc(track.end)} (UTC): {advice}."
+        f"{video} and {file} do not overlap in time: the video is from {utc_text(start)} to {utc_text(end)}, the track"
+        f" from {utc_text(track.start)} to {utc_text(track.end)} (UTC): {advice}."
     )
-
-
-def _utc(time: float) -> str:
-    return datetime.fromtimestamp(math.floor(time), UTC).strftime("%Y-%m-%d %H:%M:%S")

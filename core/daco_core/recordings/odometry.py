@@ -8,6 +8,7 @@ import numpy as np
 
 from daco_core.errors import UsageError
 from daco_core.photographs.locations import PhotoLocation
+from daco_core.photographs.tracks import TimedPath, in_order
 from daco_core.recordings.extraction import Waypoint
 
 STILL_METRES = 0.1  # the estimates of a robot at rest wander by less
@@ -38,7 +39,7 @@ def heading_of(x: float, y: float, z: float, w: float) -> float:
     return round(math.degrees(math.atan2(east, north)), 9) % 360
 
 
-class RobotPath:
+class RobotPath(TimedPath):
     """The poses of a robot, sorted by time.
 
     Args:
@@ -49,15 +50,13 @@ class RobotPath:
     """
 
     def __init__(self, poses: Sequence[RobotPose], frame: str) -> None:
-        by_time: dict[float, RobotPose] = {}
-        for pose in poses:
-            by_time.setdefault(pose.time, pose)
-        ordered = [by_time[time] for time in sorted(by_time)]
+        ordered = in_order(poses)
         if len(ordered) < 2:
             raise UsageError("The robot's odometry has fewer than two poses with different times.")
+        times = np.array([pose.time for pose in ordered])
+        places = np.array([(pose.x, pose.y, pose.z) for pose in ordered])
+        super().__init__(times, places, GAP_SECONDS, GAP_METRES)
         self._frame = frame
-        self._times = np.array([pose.time for pose in ordered])
-        self._places = np.array([(pose.x, pose.y, pose.z) for pose in ordered])
         self._headings = np.unwrap([pose.heading for pose in ordered], period=360)
         self._distances = np.zeros(len(ordered))
         last = 0
@@ -68,34 +67,14 @@ class RobotPath:
                 self._distances[number] = self._distances[last] + moved
                 last = number
 
-    @property
-    def start(self) -> float:
-        """The time of its first pose."""
-        return float(self._times[0])
-
-    @property
-    def end(self) -> float:
-        """The time of its last pose."""
-        return float(self._times[-1])
-
     def at(self, time: float, camera_yaw: float = 0.0) -> Waypoint | None:
         """The position at a time; None before the start, after the end and in a gap.
 
         Args:
             camera_yaw: degrees from the robot's front to the camera's direction, clockwise.
         """
-        if not self.start <= time <= self.end or self._is_gap(time):
+        if not self.covers(time):
             return None
-        x, y, z = (float(np.interp(time, self._times, column)) for column in self._places.T)
-        heading = (float(np.interp(time, self._times, self._headings)) + camera_yaw) % 360
-        location = PhotoLocation(None, None, heading, x=x, y=y, z=z, frame=self._frame)
-        return Waypoint(location, float(np.interp(time, self._times, self._distances)))
-
-    def _is_gap(self, time: float) -> bool:
-        after = int(np.searchsorted(self._times, time))
-        if self._times[after] == time or self._times[after] - self._times[after - 1] <= GAP_SECONDS:
-            return False
-        return self._apart(after - 1, after) > GAP_METRES
-
-    def _apart(self, one: int, other: int) -> float:
-        return float(np.linalg.norm(self._places[other] - self._places[one]))
+        x, y, z, heading, distance = self._between(time, *self._places.T, self._headings, self._distances)
+        location = PhotoLocation(None, None, (heading + camera_yaw) % 360, x=x, y=y, z=z, frame=self._frame)
+        return Waypoint(location, distance)

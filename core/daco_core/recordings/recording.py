@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daco_core.errors import DacoError, NotFound, UsageError
-from daco_core.photographs.locations import PhotoLocation
-from daco_core.photographs.tracks import Track, TrackPosition, read_gpx
+from daco_core.photographs.tracks import Track, read_gpx
 from daco_core.recordings.bag import Bag, is_bag
 from daco_core.recordings.clock import beginning, check_overlap
 from daco_core.recordings.extraction import (
@@ -166,11 +165,6 @@ def along_track(track: Track, start: float, camera_yaw: float = 0.0) -> Locate:
 
     def locate(seconds: float) -> Waypoint | None:
         position = track.at(start + seconds)
-        return None if position is None else Waypoint(_location(position, camera_yaw), position.distance)
+        return None if position is None else Waypoint(position.camera(camera_yaw), position.distance)
 
     return locate
-
-
-def _location(position: TrackPosition, camera_yaw: float) -> PhotoLocation:
-    heading = None if position.heading is None else (position.heading + camera_yaw) % 360
-    return PhotoLocation(position.latitude, position.longitude, heading, altitude=position.altitude)

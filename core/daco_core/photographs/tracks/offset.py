@@ -1,12 +1,16 @@
 """Corrections of a camera's clock, as people write them: `90`, `-2h`, `1h30m`, `+00:00:12.5`."""
 
+import math
 import re
+from datetime import UTC, datetime
 
 from daco_core.errors import UsageError
 
 UNITS = re.compile(
     r"(?:(?P<hours>\d+(?:\.\d+)?)h)?(?:(?P<minutes>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<seconds>\d+(?:\.\d+)?)s?)?"
 )
+HALF_HOUR = 1800.0  # time zones differ by multiples of it, with few exceptions
+MOST_HALF_HOURS = 28
 CLOCK = re.compile(r"(?P<hours>\d+):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(?:\.\d+)?))?")
 
 
@@ -31,3 +35,13 @@ def format_offset(seconds: float) -> str:
     minutes, rest = divmod(rest, 60)
     parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
     return ("-" if seconds < 0 else "+") + ("".join(f"{part:g}{unit}" for part, unit in parts if part) or "0s")
+
+
+def time_zone_shifts() -> list[float]:
+    """The seconds by which a clock of another time zone can be off: whole half hours, ascending."""
+    return [half * HALF_HOUR for half in range(-MOST_HALF_HOURS, MOST_HALF_HOURS + 1)]
+
+
+def utc_text(time: float) -> str:
+    """A time in seconds since 1970 as people read it: `2026-05-01 10:00:00`, UTC."""
+    return datetime.fromtimestamp(math.floor(time), UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.tracks.capture import read_capture_time
-from daco_core.photographs.tracks.offset import format_offset
+from daco_core.photographs.tracks.offset import format_offset, time_zone_shifts, utc_text
 from daco_core.photographs.tracks.track import Track
 from daco_core.threads import in_threads
-
-HALF_HOUR = 1800.0  # time zones differ by multiples of this, with few exceptions
-MOST_HALF_HOURS = 28
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,7 @@ def place_photographs(
         if found is None:
             outside.append(image)
             continue
-        heading = None if found.heading is None else (found.heading + camera_yaw) % 360
-        locations[image] = PhotoLocation(found.latitude, found.longitude, heading, altitude=found.altitude)
+        locations[image] = found.camera(camera_yaw)
     without_time = [image for image, time in times.items() if time is None]
     known = [time + offset for time in times.values() if time is not None]
     advice = _advice(known, track, offset, len(locations)) if outside else ""
@@ -71,7 +66,7 @@ def place_photographs(
 
 def _advice(times: Sequence[float], track: Track, offset: float, placed: int) -> str:
     """Advises the offset, in multiples of half an hour, that puts the most photographs on the track, if it helps."""
-    shifts = [half * HALF_HOUR for half in range(-MOST_HALF_HOURS, MOST_HALF_HOURS + 1)]
+    shifts = time_zone_shifts()
     counts = {shift: sum(track.at(time + shift) is not None for time in times) for shift in shifts}
     best = max(shifts, key=lambda shift: (counts[shift], -abs(shift)))
     if counts[best] > placed:
@@ -82,10 +77,6 @@ def _advice(times: Sequence[float], track: Track, offset: float, placed: int) ->
     if placed:
         return ""
     return (
-        f"The first was taken at {_utc(min(times))}; the track lasts from {_utc(track.start)} to {_utc(track.end)}"
-        " (UTC): correct the camera's clock with --offset."
+        f"The first was taken at {utc_text(min(times))}; the track lasts from {utc_text(track.start)} to"
+        f" {utc_text(track.end)} (UTC): correct the camera's clock with --offset."
     )
-
-
-def _utc(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.errors import UsageError
-from daco_core.photographs.locations import PLACE_METRES
+from daco_core.photographs.locations import PLACE_METRES, PhotoLocation
 from daco_core.photographs.plane import degrees_from, metres_from
+from daco_core.photographs.tracks.timed_path import TimedPath, in_order
 
 STILL_METRES = 5.0  # a receiver at rest wanders by a few metres
 HEADING_METRES = 5.0  # the heading is taken between points so far behind and so far ahead
@@ -59,8 +60,13 @@ class TrackPosition:
     speed: float
     distance: float
 
+    def camera(self, yaw: float) -> PhotoLocation:
+        """Where a camera was that looks so many degrees to the right of the direction of travel."""
+        heading = None if self.heading is None else (self.heading + yaw) % 360
+        return PhotoLocation(self.latitude, self.longitude, heading, altitude=self.altitude)
 
-class Track:
+
+class Track(TimedPath):
     """Timed positions, sorted by time; of several points with the same time, the first is kept.
 
     Raises:
@@ -68,33 +74,21 @@ class Track:
     """
 
     def __init__(self, points: Iterable[TrackPoint]) -> None:
-        by_time: dict[float, TrackPoint] = {}
-        for point in points:
-            by_time.setdefault(point.time, point)
-        ordered = [by_time[time] for time in sorted(by_time)]
+        ordered = in_order(points)
         if len(ordered) < 2:
             raise UsageError("A track needs at least two positions with different times.")
         self._origin = ordered[0].latitude, ordered[0].longitude
-        self._times = np.array([point.time for point in ordered])
         self._east, self._north = metres_from(
             self._origin,
             np.array([point.latitude for point in ordered]),
             np.array([point.longitude for point in ordered]),
         )
+        times = np.array([point.time for point in ordered])
+        super().__init__(times, np.stack([self._east, self._north], axis=1), GAP_SECONDS, PLACE_METRES)
         self._altitudes = np.array([math.nan if point.altitude is None else point.altitude for point in ordered])
         self._distances, turns = _way(self._east, self._north)
         self._way_distances = self._distances[turns]
         self._way_east, self._way_north = self._east[turns], self._north[turns]
-
-    @property
-    def start(self) -> float:
-        """The time of its first position, seconds since 1970."""
-        return float(self._times[0])
-
-    @property
-    def end(self) -> float:
-        """The time of its last position."""
-        return float(self._times[-1])
 
     @property
     def length(self) -> float:
@@ -103,12 +97,10 @@ class Track:
 
     def at(self, time: float) -> TrackPosition | None:
         """The state at a time; None before the start, after the end and in a gap."""
-        if not self.start <= time <= self.end or self._is_gap(time):
+        if not self.covers(time):
             return None
-        east, north, altitude, distance = (
-            float(np.interp(time, self._times, column))
-            for column in (self._east, self._north, self._altitudes, self._distances)
-        )
+        columns = (self._east, self._north, self._altitudes, self._distances)
+        east, north, altitude, distance = self._between(time, *columns)
         latitude, longitude = degrees_from(self._origin, east, north)
         return TrackPosition(
             time=time,
@@ -130,16 +122,6 @@ class Track:
         before = after - 1
         share = (distance - self._distances[before]) / (self._distances[after] - self._distances[before])
         return self.at(float(self._times[before] + share * (self._times[after] - self._times[before])))
-
-    def _is_gap(self, time: float) -> bool:
-        after = int(np.searchsorted(self._times, time))
-        if self._times[after] == time or self._times[after] - self._times[after - 1] <= GAP_SECONDS:
-            return False
-        moved = math.hypot(
-            self._east[after] - self._east[after - 1],
-            self._north[after] - self._north[after - 1],
-        )
-        return moved > PLACE_METRES
 
     def _heading(self, distance: float) -> float | None:
         """The direction of the way at a distance; the ends have the direction of the segment next to them."""
