@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_bench.cli.options import Benchmark, Database, Distance, Frames, Queries
+from daco_bench.cli.options import BenchmarkArguments
 from daco_core.console import Trust, check_suffix, new_app, option
 from daco_core.errors import UsageError
-from daco_index.cli.options import DataRoot, Device
+from daco_core.option_groups import with_option_groups
+from daco_index.cli.options import Device
 from daco_index.reranking.rerank import CANDIDATES
 
 if TYPE_CHECKING:
@@ -37,14 +38,11 @@ IMAGES = (".png", ".jpg", ".jpeg")
 
 
 @app.command()
+@with_option_groups
 def strips(
-    name: Benchmark = None,
+    *,
+    benchmark: BenchmarkArguments,
     encoder: Encoders = ["default"],  # noqa: B006  (Typer reads it, nobody changes it)
-    data_root: DataRoot = Path("data"),
-    database: Database = None,
-    queries: Queries = None,
-    distance: Distance = None,
-    frames: Frames = None,
     direction: Direction = None,
     count: Annotated[int, option("count", "Number of queries.", min=1)] = 8,
     seed: Seed = 0,
@@ -63,11 +61,10 @@ def strips(
     Example: daco-bench strips demo --encoder default --encoder imagenet=timm:tf_efficientnet_lite0
     """
     from daco_bench.figures.strips import cell_strips, query_strips
-    from daco_bench.recall.task import find_task
     from daco_core.photographs.contact_sheet import save_picture
 
     check_suffix("--out", out, IMAGES)
-    task = find_task(name, data_root, database, queries, distance, frames)
+    task = benchmark.task()
     way = _direction(task, direction)
     if cells:
         sheet = cell_strips(_ask_cells(task, encoder, way, rerank, device, trust), count, seed)
@@ -78,14 +75,11 @@ def strips(
 
 
 @app.command()
+@with_option_groups
 def tsne(
-    name: Benchmark = None,
+    *,
+    benchmark: BenchmarkArguments,
     encoder: Encoders = ["default"],  # noqa: B006
-    data_root: DataRoot = Path("data"),
-    database: Database = None,
-    queries: Queries = None,
-    distance: Distance = None,
-    frames: Frames = None,
     seed: Seed = 0,
     out: Annotated[Path, option("out", "Picture to write: .svg, .png or .pdf.")] = Path("tsne.svg"),
     device: Device = "auto",
@@ -99,12 +93,11 @@ def tsne(
     """
     from daco_bench.figures.tsne import draw_planes, require, to_plane
     from daco_bench.recall.encoders import named_engines
-    from daco_bench.recall.task import find_task
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
     check_suffix("--out", out, DRAWINGS)
     drawing(), require()  # said before the long work
-    task = find_task(name, data_root, database, queries, distance, frames)
+    task = benchmark.task()
     way = _direction(task, None)
     planes, answers = [], []
     for label, engine in named_engines(encoder, device, trust).items():
@@ -116,14 +109,11 @@ def tsne(
 
 
 @app.command()
+@with_option_groups
 def curves(
-    name: Benchmark = None,
+    *,
+    benchmark: BenchmarkArguments,
     encoder: Encoders = ["default"],  # noqa: B006
-    data_root: DataRoot = Path("data"),
-    database: Database = None,
-    queries: Queries = None,
-    distance: Distance = None,
-    frames: Frames = None,
     last: Annotated[int, option("last", "Largest k of the recall curves.", min=1)] = 25,
     out: Annotated[Path, option("out", "Picture to write: .svg, .png or .pdf.")] = Path("curves.svg"),
     device: Device = "auto",
@@ -137,12 +127,11 @@ def curves(
     Example: daco-bench curves demo --encoder default --json
     """
     from daco_bench.figures import curves as pictures
-    from daco_bench.recall.task import find_task
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
     check_suffix("--out", out, DRAWINGS)
     drawing()
-    task = find_task(name, data_root, database, queries, distance, frames)
+    task = benchmark.task()
     answers = _ask(task, encoder, None, last, device, trust)
     save_figure(pictures.curves(answers, last), out)
     if as_json:
@@ -151,14 +140,11 @@ def curves(
 
 
 @app.command("map")
+@with_option_groups
 def hit_map(
-    name: Benchmark = None,
+    *,
+    benchmark: BenchmarkArguments,
     encoder: Encoders = ["default"],  # noqa: B006
-    data_root: DataRoot = Path("data"),
-    database: Database = None,
-    queries: Queries = None,
-    distance: Distance = None,
-    frames: Frames = None,
     direction: Direction = None,
     out: Annotated[Path, option("out", "Picture to write: .svg, .png or .pdf.")] = Path("map.svg"),
     device: Device = "auto",
@@ -172,12 +158,11 @@ def hit_map(
     Example: daco-bench map --database images/test/database --queries images/test/queries
     """
     from daco_bench.figures import hit_map as pictures
-    from daco_bench.recall.task import find_task
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
     check_suffix("--out", out, DRAWINGS)
     drawing()
-    task = find_task(name, data_root, database, queries, distance, frames)
+    task = benchmark.task()
     way = _direction(task, direction)
     located = pictures.task_locations(task)
     answers = _ask(task, encoder, way, 1, device, trust)
@@ -189,14 +174,11 @@ def hit_map(
 
 
 @app.command()
+@with_option_groups
 def failures(
-    name: Benchmark = None,
+    *,
+    benchmark: BenchmarkArguments,
     encoder: Encoders = ["default"],  # noqa: B006
-    data_root: DataRoot = Path("data"),
-    database: Database = None,
-    queries: Queries = None,
-    distance: Distance = None,
-    frames: Frames = None,
     direction: Direction = None,
     count: Annotated[int, option("count", "Number of failures of each encoder.", min=1)] = 8,
     out: Annotated[Path, option("out", "Picture to write: .png or .jpg.")] = Path("failures.png"),
@@ -209,11 +191,10 @@ def failures(
     Example: daco-bench failures demo --count 4
     """
     from daco_bench.figures.failures import failures_sheet, failures_to_json, hardest_failures
-    from daco_bench.recall.task import find_task
     from daco_core.photographs.contact_sheet import save_picture
 
     check_suffix("--out", out, IMAGES)
-    task = find_task(name, data_root, database, queries, distance, frames)
+    task = benchmark.task()
     answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
     found = [failure for one in answers for failure in hardest_failures(one, count)]
     if as_json:

@@ -1,25 +1,26 @@
 """Options that several commands of `daco-bench` take alike, and how their words are read."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daco_core.console import option, words
 from daco_core.errors import UsageError
+from daco_index.cli.options import DataRoot
 from daco_training.cli.train import whole_numbers
 from daco_training.loop.recipe import DEFAULTS
 
+if TYPE_CHECKING:
+    from daco_bench.recall.task import Task
+    from daco_training.loop.settings import TrainSettings
+
 Ranks = Annotated[str, option("ranks", "Values of k for R@k.")]
 Json = Annotated[bool, option("json", "Print JSON: recalls and their 95 % intervals, in percent.")]
-Csv = Annotated[bool, option("csv", "Print CSV with the columns of the published table.")]
 Markdown = Annotated[bool, option("markdown", "Print a Markdown table.")]
 
 Trainable = Annotated[str, typer.Argument(help="Data set below the data root, with validation photographs.")]
-RecipeName = Annotated[
-    str, option("recipe", "Training recipe: published or modern; sets the options that are not given.")
-]
-Without = Annotated[str, option("without", "Parts of the modern recipe to leave out, separated by commas: frozen, ...")]
 Iters = Annotated[
     int | None,
     option("iters", "Training iterations of each.", show_default=f"40000; modern {DEFAULTS['modern']['iters']}"),
@@ -27,14 +28,7 @@ Iters = Annotated[
 Backbone = Annotated[
     str | None, option("backbone", "Name of any timm model.", show_default="resnet50; modern tf_efficientnet_lite0")
 ]
-Pooling = Annotated[str | None, option("pooling", "avg, gem or grid.", show_default="avg; modern grid")]
 ImageSize = Annotated[int, option("image_size", "Size of a view, and of a photograph's shorter side, in pixels.")]
-Pretrained = Annotated[
-    str | None,
-    option("pretrained", "Initial weights: a file, imagenet, or none.", show_default="none; modern imagenet"),
-]
-LearningRate = Annotated[float, option("lr", "Learning rate.")]
-Precision = Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")]
 SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and logs.")]
 Seed = Annotated[int, option("seed", "Random seed; the same seed gives the same runs.", min=0)]
 Rerank = Annotated[
@@ -46,9 +40,6 @@ EncoderName = Annotated[
     option("encoder", "As daco-index build takes it: default, a folder, megaloc, timm:NAME, torchhub:REPO:ENTRY, ..."),
 ]
 
-# which benchmark: a data set, or two folders (`benchmark.task.find_task`)
-Benchmark = Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")]
-Database = Annotated[Path | None, option("database", "Instead of NAME: folder of reference photographs.")]
 Queries = Annotated[Path | None, option("queries", "Folder of query photographs.")]
 Distance = Annotated[
     float | None,
@@ -65,6 +56,78 @@ Frames = Annotated[
         min=0,
     ),
 ]
+
+
+@dataclass(frozen=True)
+class BenchmarkArguments:
+    """Which benchmark: a data set, or two folders."""
+
+    name: Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")] = None
+    data_root: DataRoot = Path("data")
+    database: Annotated[Path | None, option("database", "Instead of NAME: folder of reference photographs.")] = None
+    queries: Queries = None
+    distance: Distance = None
+    frames: Frames = None
+
+    def task(self) -> "Task":
+        """The benchmark that these words name. Raises DacoError."""
+        from daco_bench.recall.task import find_task
+
+        return find_task(self.name, self.data_root, self.database, self.queries, self.distance, self.frames)
+
+
+@dataclass(frozen=True)
+class TrainingArguments:
+    """How the encoders that are to be compared are trained, all alike."""
+
+    data_root: DataRoot = Path("data")
+    recipe: Annotated[
+        str, option("recipe", "Training recipe: published or modern; sets the options that are not given.")
+    ] = "published"
+    without: Annotated[
+        str, option("without", "Parts of the modern recipe to leave out, separated by commas: frozen, ...")
+    ] = ""
+    iters: Iters = None
+    backbone: Backbone = None
+    pooling: Annotated[str | None, option("pooling", "avg, gem or grid.", show_default="avg; modern grid")] = None
+    image_size: ImageSize = 256
+    pretrained: Annotated[
+        str | None,
+        option("pretrained", "Initial weights: a file, imagenet, or none.", show_default="none; modern imagenet"),
+    ] = None
+    lr: Annotated[float, option("lr", "Learning rate.")] = 1e-3
+    precision: Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")] = "fp32"
+    seed: Seed = 0
+
+    def settings(self, name: str, save_root: Path, ranks: str) -> "TrainSettings":
+        """The settings of the data set `name`. Raises DacoError."""
+        from daco_training.loop.settings import TrainOptions
+
+        return TrainOptions(
+            recipe=self.recipe,
+            without=tuple(words(self.without)),
+            data_root=self.data_root,
+            data_name=name,
+            iters=self.iters,
+            ranks=rank_list(ranks),
+            save_root=save_root,
+            backbone=self.backbone,
+            pooling=self.pooling,
+            image_size=self.image_size,
+            pretrained=self.pretrained,
+            lr=self.lr,
+            precision=self.precision,
+            seed=self.seed,
+        ).resolve()
+
+
+@dataclass(frozen=True)
+class TableArguments:
+    """How a comparison is printed; a table for people where nothing is asked for."""
+
+    as_json: Json = False
+    as_csv: Annotated[bool, option("csv", "Print CSV with the columns of the published table.")] = False
+    as_markdown: Markdown = False
 
 
 def rank_list(text: str) -> tuple[int, ...]:

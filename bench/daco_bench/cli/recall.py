@@ -11,31 +11,21 @@ import typer
 
 from daco_bench.cli.options import (
     Backbone,
-    Benchmark,
-    Csv,
-    Database,
-    Distance,
+    BenchmarkArguments,
     EncoderName,
-    Frames,
     ImageSize,
     Iters,
-    Json,
-    LearningRate,
-    Markdown,
-    Pooling,
-    Precision,
-    Pretrained,
-    Queries,
     Ranks,
-    RecipeName,
     Rerank,
     SaveRoot,
     Seed,
+    TableArguments,
     Trainable,
-    Without,
+    TrainingArguments,
     rank_list,
 )
 from daco_core.console import Trust, new_app, option, words
+from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import DataRoot, Device
 from daco_index.cli.options import ImageSize as EncoderImageSize
 from daco_index.reranking.rerank import CANDIDATES
@@ -50,17 +40,14 @@ app = new_app("Measure the recall of an encoder, or compare methods.")
 
 
 @app.command()
+@with_option_groups
 def recall(
+    *,
     encoder: EncoderName = "default",
-    name: Benchmark = None,
-    data_root: DataRoot = Path("data"),
+    benchmark: BenchmarkArguments,
     ranks: Annotated[
         str | None, option("ranks", "Values of k for R@k.", show_default="1,2,4,8; by distance 1,5,10,20")
     ] = None,
-    database: Database = None,
-    queries: Queries = None,
-    distance: Distance = None,
-    frames: Frames = None,
     protocol: Annotated[
         str | None,
         option(
@@ -78,9 +65,7 @@ def recall(
     image_size: EncoderImageSize = None,
     device: Device = "auto",
     trust: Trust = False,
-    as_json: Json = False,
-    as_csv: Csv = False,
-    as_markdown: Markdown = False,
+    printed: TableArguments,
 ) -> None:
     """Measure the recall of an encoder: a->b, b->a and a<->b on a data set, with the published rows if there are any.
 
@@ -106,7 +91,17 @@ def recall(
     from daco_bench.recall.retrieval import DEPTH
     from daco_bench.recall.table import published_rows
 
-    chosen = choose_task(name, data_root, database, queries, distance, frames, protocol, truth)
+    name = benchmark.name
+    chosen = choose_task(
+        name,
+        benchmark.data_root,
+        benchmark.database,
+        benchmark.queries,
+        benchmark.distance,
+        benchmark.frames,
+        protocol,
+        truth,
+    )
     task = chosen.task
     for note in chosen.notes:
         typer.echo(note, err=True)
@@ -116,30 +111,20 @@ def recall(
     ks = ks if ranks else reranked_ranks(ks, answers, rerank)
     comparison = compare_answers(answers, ks, published_rows("" if protocol else name or "", ks))
     subject = task.title if name is None or protocol else name
-    _print(comparison, ks, subject, as_json, as_csv, as_markdown, {"protocol": chosen.protocol} if protocol else {})
+    _print(comparison, ks, subject, printed, {"protocol": chosen.protocol} if protocol else {})
 
 
 @app.command()
+@with_option_groups
 def compare(
     name: Trainable,
+    *,
     methods: Annotated[str, option("methods", "Methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
-    data_root: DataRoot = Path("data"),
-    recipe: RecipeName = "published",
-    without: Without = "",
-    iters: Iters = None,
-    backbone: Backbone = None,
-    pooling: Pooling = None,
-    image_size: ImageSize = 256,
-    pretrained: Pretrained = None,
-    lr: LearningRate = 1e-3,
-    precision: Precision = "fp32",
+    training: TrainingArguments,
     save_root: SaveRoot = Path("result"),
-    seed: Seed = 0,
     ranks: Ranks = "1,2,4,8",
     rerank: Rerank = CANDIDATES,
-    as_json: Json = False,
-    as_csv: Csv = False,
-    as_markdown: Markdown = False,
+    printed: TableArguments,
 ) -> None:
     """Train all methods with the same budget, and print their recalls and paired tests of the differences.
 
@@ -153,38 +138,24 @@ def compare(
     """
     from daco_bench.recall.compare import compare_methods
 
-    ks = rank_list(ranks)
-    budget = _budget(
-        recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
-        save_root, seed, ks,
-    )  # fmt: skip
+    budget = training.settings(name, save_root, ranks)
     answers = compare_methods(budget, words(methods), rerank)
-    _report(answers, budget, rerank, "methods", None, as_json, as_csv, as_markdown)
+    _report(answers, budget, rerank, "methods", None, printed)
 
 
 @app.command()
+@with_option_groups
 def translators(
     name: Trainable,
+    *,
     methods: Annotated[
         str, option("methods", "Translators, in this order; train cut before, with daco-data translate.")
     ] = "fourier,reinhard,fog,night",
-    data_root: DataRoot = Path("data"),
-    recipe: RecipeName = "published",
-    without: Without = "",
-    iters: Iters = None,
-    backbone: Backbone = None,
-    pooling: Pooling = None,
-    image_size: ImageSize = 256,
-    pretrained: Pretrained = None,
-    lr: LearningRate = 1e-3,
-    precision: Precision = "fp32",
+    training: TrainingArguments,
     save_root: SaveRoot = Path("result/translators"),
-    seed: Seed = 0,
     ranks: Ranks = "1,2,4,8",
     rerank: Rerank = CANDIDATES,
-    as_json: Json = False,
-    as_csv: Csv = False,
-    as_markdown: Markdown = False,
+    printed: TableArguments,
 ) -> None:
     """Train daco with the twins of each translator, with the same budget, and print the recalls.
 
@@ -192,18 +163,16 @@ def translators(
     """
     from daco_bench.recall.translators import compare_translators
 
-    ks = rank_list(ranks)
-    budget = _budget(
-        recipe, words(without), data_root, name, iters, backbone, pooling, image_size, pretrained, lr, precision,
-        save_root, seed, ks,
-    )  # fmt: skip
+    budget = training.settings(name, save_root, ranks)
     answers = compare_translators(budget, words(methods), rerank)
-    _report(answers, budget, rerank, "translators", None, as_json, as_csv, as_markdown)
+    _report(answers, budget, rerank, "translators", None, printed)
 
 
 @app.command()
+@with_option_groups
 def ablate(
     name: Trainable,
+    *,
     parts: Annotated[str, option("parts", "Parts to leave out, one at a time, in this order.")] = ",".join(PARTS),
     method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
     data_root: DataRoot = Path("data"),
@@ -214,9 +183,7 @@ def ablate(
     seed: Seed = 0,
     ranks: Ranks = "1,2,4,8",
     rerank: Rerank = CANDIDATES,
-    as_json: Json = False,
-    as_csv: Csv = False,
-    as_markdown: Markdown = False,
+    printed: TableArguments,
 ) -> None:
     """Train with the full modern recipe and without each of its parts, and print the recalls.
 
@@ -224,48 +191,10 @@ def ablate(
     """
     from daco_bench.recall.ablation import WHOLE, ablate_recipe
 
-    ks = rank_list(ranks)
-    budget = _budget(
-        "modern", (), data_root, name, iters, backbone, None, image_size, None, 1e-3, "auto", save_root, seed, ks
-    )
+    training = TrainingArguments(data_root, "modern", "", iters, backbone, None, image_size, None, 1e-3, "auto", seed)
+    budget = training.settings(name, save_root, ranks)
     answers = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), words(parts), rerank)
-    _report(answers, budget, rerank, "ablation", WHOLE, as_json, as_csv, as_markdown)
-
-
-def _budget(
-    recipe: str,
-    without: Sequence[str],
-    data_root: Path,
-    name: str,
-    iters: int | None,
-    backbone: str | None,
-    pooling: str | None,
-    image_size: int,
-    pretrained: str | None,
-    lr: float,
-    precision: str,
-    save_root: Path,
-    seed: int,
-    ks: tuple[int, ...],
-) -> "TrainSettings":
-    from daco_training.loop.settings import TrainOptions
-
-    return TrainOptions(
-        recipe=recipe,
-        without=tuple(without),
-        data_root=data_root,
-        data_name=name,
-        iters=iters,
-        ranks=ks,
-        save_root=save_root,
-        backbone=backbone,
-        pooling=pooling,
-        image_size=image_size,
-        pretrained=pretrained,
-        lr=lr,
-        precision=precision,
-        seed=seed,
-    ).resolve()
+    _report(answers, budget, rerank, "ablation", WHOLE, printed)
 
 
 def _report(
@@ -274,9 +203,7 @@ def _report(
     candidates: int,
     kind: str,
     best: str | None,
-    as_json: bool,
-    as_csv: bool,
-    as_markdown: bool,
+    printed: TableArguments,
 ) -> None:
     from daco_bench.recall.comparison import compare_answers
     from daco_bench.recall.comparison_files import write_comparison
@@ -287,7 +214,7 @@ def _report(
     comparison = compare_answers(answers, ks, published_rows(name, ks) if kind == "methods" else (), best)
     command = shlex.join(["daco-bench", *sys.argv[1:]])
     files = write_comparison(comparison, answers, ks, name, command, budget.save_root / f"{name}_{kind}")
-    _print(comparison, ks, name, as_json, as_csv, as_markdown)
+    _print(comparison, ks, name, printed)
     typer.echo(f"Written to {', '.join(map(str, files))}.", err=True)
 
 
@@ -295,20 +222,18 @@ def _print(
     comparison: "Comparison",
     ks: Sequence[int],
     subject: str,
-    as_json: bool,
-    as_csv: bool,
-    as_markdown: bool,
+    printed: TableArguments,
     more: Mapping[str, object] | None = None,
 ) -> None:
     """Prints a comparison; `more` goes into its JSON."""
     from daco_bench.recall import comparison_files, table
     from daco_bench.report import text_table
 
-    if as_json:
+    if printed.as_json:
         typer.echo(json.dumps(comparison_files.to_json(comparison, subject) | dict(more or {}), indent=2))
-    elif as_csv:
+    elif printed.as_csv:
         typer.echo(table.to_csv(comparison.rows, ks, subject), nl=False)
-    elif as_markdown:
+    elif printed.as_markdown:
         typer.echo(comparison_files.to_markdown(comparison, ks))
     else:
         for title, (columns, lines) in comparison_files.tables(comparison, ks, subject).items():
