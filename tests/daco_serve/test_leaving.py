@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from daco_serve.engine.batching import Batcher
 from daco_serve.engine.service import Service
-from daco_serve.http.routes.query import unless_left
+from daco_serve.http.routes.concurrency import unless_left
 from daco_serve.operation.settings import ServeSettings
 
 

@@ -25,8 +25,9 @@ from daco_serve.http.geopose import (
 )
 from daco_serve.http.middleware.rates import count_photographs
 from daco_serve.http.refusals import Refusal, documented
+from daco_serve.http.routes.concurrency import unless_left
 from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, ServiceOf
-from daco_serve.http.routes.query import LOOKING_UP, unless_left
+from daco_serve.http.routes.query import LOOKING_UP
 from daco_serve.http.schemas import Prior
 from daco_serve.http.uploads.image_header import looks_like_image
 from daco_serve.http.uploads.read import read_body

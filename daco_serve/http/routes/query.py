@@ -1,15 +1,12 @@
 """`POST /v1/query`: a photograph in, places out; `POST /v1/query/batch`: several at once."""
 
-import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
-from daco_serve.engine.answers import QueryError, QueryOptions
+from daco_serve.engine.answers import QueryOptions
 from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
 from daco_serve.http.answers import query_answer, search_area
@@ -18,15 +15,13 @@ from daco_serve.http.geojson import FeatureCollection
 from daco_serve.http.geopose import BasicQuaternion, BasicYpr
 from daco_serve.http.middleware.rates import count_photographs
 from daco_serve.http.openapi import reference_to
-from daco_serve.http.refusals import Refusal, documented, forget_frames
+from daco_serve.http.refusals import Refusal, documented
+from daco_serve.http.routes.concurrency import answer_each, unless_left
 from daco_serve.http.routes.dependencies import AdmissionOf, IndexName, PriorGiven, ServiceOf
 from daco_serve.http.schemas import BatchAnswer, BatchItem, ErrorDetail, QueryAnswer
 from daco_serve.http.uploads.read import FIELD, Upload, read_upload, read_uploads
 
 router = APIRouter(prefix="/v1", tags=["query"])
-
-Answer = TypeVar("Answer")
-AT_ONCE = 4  # photographs of a batch that are in work together, so that it leaves room for others
 
 # the body is read by hand, to take both forms and to count while it streams, so OpenAPI is told by hand too
 PHOTOGRAPH = {"type": "string", "format": "binary", "description": "A JPEG, PNG or WebP photograph."}
@@ -169,16 +164,8 @@ async def query_batch(
     `curl -F image=@one.jpg -F image=@two.jpg ADDRESS/v1/query/batch`
     """
     began = time.perf_counter()
-    settings = service.settings
     with admission.place(request) as place:
-        uploads = await read_uploads(
-            request,
-            place,
-            settings.max_images,
-            settings.max_batch_bytes,
-            settings.max_upload_bytes,
-            settings.upload_seconds,
-        )
+        uploads, _ = await read_uploads(request, place, service.settings)
         await count_photographs(request, [upload.content for upload in uploads])
         return await unless_left(request, _answer_all(service, live, uploads, asked, began, place.client))
 
@@ -186,34 +173,16 @@ async def query_batch(
 async def _answer_all(
     service: Service, live: Live, uploads: list[Upload], asked: QueryOptions, began: float, client: str
 ) -> BatchAnswer:
-    room = asyncio.Semaphore(AT_ONCE)
+    async def look_up(number: int) -> QueryAnswer:
+        answer = await service.answer(live, uploads[number].content, asked, began, client=client)
+        return query_answer(answer, service)
 
-    async def one(upload: Upload) -> BatchItem:
-        async with room:
-            try:
-                if upload.refusal is not None:
-                    raise upload.refusal
-                answer = await service.answer(live, upload.content, asked, began, client=client)
-                return BatchItem(name=upload.name, answer=query_answer(answer, service), error=None)
-            except (Refusal, QueryError) as error:
-                forget_frames(error)
-                detail = ErrorDetail(code=error.code, message=error.message)
-                return BatchItem(name=upload.name, answer=None, error=detail)
-
-    async with asyncio.TaskGroup() as group:
-        work = [group.create_task(one(upload)) for upload in uploads]
-    return BatchAnswer(answers=[task.result() for task in work])
-
-
-async def unless_left(request: Request, answer: Coroutine[Any, Any, Answer]) -> Answer:
-    """Waits for the answer; drops the work if the client goes away first."""
-    work = asyncio.create_task(answer)
-    leaving = asyncio.ensure_future(request.receive())  # the body is read, so all that can come is the goodbye
-    try:
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise ClientDisconnect
-    finally:
-        work.cancel()
-        leaving.cancel()
+    answers = await answer_each(uploads, look_up)
+    return BatchAnswer(
+        answers=[
+            BatchItem(name=upload.name, answer=None, error=answer)
+            if isinstance(answer, ErrorDetail)
+            else BatchItem(name=upload.name, answer=answer, error=None)
+            for upload, answer in zip(uploads, answers, strict=True)
+        ]
+    )

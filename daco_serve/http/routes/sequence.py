@@ -1,6 +1,5 @@
 """`POST /v1/query/sequence`: the frames of one camera, in order, in one request; where it was in each of them."""
 
-import asyncio
 import json
 import time
 from dataclasses import replace
@@ -8,20 +7,20 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from daco_serve.engine.answers import Answer, QueryError
 from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
 from daco_serve.engine.tracking import Motion
 from daco_serve.engine.tracking.sequence import track_sequence
-from daco_serve.engine.tracking.session import Frame, look_up
+from daco_serve.engine.tracking.session import look_up
 from daco_serve.http.answers import query_answer, track_estimate, track_frame
 from daco_serve.http.middleware.rates import count_photographs
-from daco_serve.http.refusals import Refusal, documented, forget_frames, validated
+from daco_serve.http.refusals import Refusal, documented, validated
+from daco_serve.http.routes.concurrency import answer_each, unless_left
 from daco_serve.http.routes.dependencies import AdmissionOf, ServiceOf
-from daco_serve.http.routes.query import AT_ONCE, FULL, PHOTOGRAPH, Chosen, unless_left
+from daco_serve.http.routes.query import FULL, PHOTOGRAPH, Chosen
 from daco_serve.http.schemas import ErrorDetail
 from daco_serve.http.track_schemas import FrameHeader, SequenceAnswer, SequenceFrame, SequenceRequest
-from daco_serve.http.uploads.read import FIELD, Upload, read_uploads_and_field
+from daco_serve.http.uploads.read import FIELD, Upload, read_uploads
 
 router = APIRouter(prefix="/v1", tags=["query"])
 
@@ -71,18 +70,9 @@ async def query_sequence(request: Request, service: ServiceOf, admission: Admiss
     `curl -F image=@1.jpg -F image=@2.jpg -F 'sequence={"seconds": 0.5}' ADDRESS/v1/query/sequence`
     """
     began = time.perf_counter()
-    settings = service.settings
     with admission.place(request) as place:
-        uploads, content = await read_uploads_and_field(
-            request,
-            place,
-            settings.max_images,
-            settings.max_batch_bytes,
-            settings.max_upload_bytes,
-            settings.upload_seconds,
-            SETTINGS,
-        )
-        asked = _settings(content, len(uploads), settings.max_k)
+        uploads, content = await read_uploads(request, place, service.settings, SETTINGS)
+        asked = _settings(content, len(uploads), service.settings.max_k)
         await count_photographs(request, [upload.content for upload in uploads])
         return await unless_left(request, _track(service, live, uploads, asked, began, place.client))
 
@@ -116,21 +106,7 @@ async def _track(
 ) -> SequenceAnswer:
     headers = asked.frames or [FrameHeader() for _ in uploads]
     frames = [track_frame(upload.content, header) for upload, header in zip(uploads, headers, strict=True)]
-    room = asyncio.Semaphore(AT_ONCE)
-
-    async def one(upload: Upload, frame: Frame) -> Answer | ErrorDetail:
-        async with room:
-            try:
-                if upload.refusal is not None:
-                    raise upload.refusal
-                return await look_up(service, live, frame, began, client)
-            except (Refusal, QueryError) as error:
-                forget_frames(error)
-                return ErrorDetail(code=error.code, message=error.message)
-
-    async with asyncio.TaskGroup() as group:
-        work = [group.create_task(one(upload, frame)) for upload, frame in zip(uploads, frames, strict=True)]
-    found = [task.result() for task in work]
+    found = await answer_each(uploads, lambda number: look_up(service, live, frames[number], began, client))
     answers = [None if isinstance(answer, ErrorDetail) else answer for answer in found]
     motion = Motion(speed=asked.speed, step_seconds=asked.step_seconds)
     tracked = await track_sequence(live, frames, answers, motion, asked.seconds, asked.smooth)

@@ -9,6 +9,7 @@ from fastapi import Request
 from daco_serve.http.refusals import Refusal
 from daco_serve.http.uploads.admission import Place
 from daco_serve.http.uploads.form import OTHER_BYTES, FormFile, FormReader
+from daco_serve.operation.settings import ServeSettings
 
 FIELD = "image"
 DRAIN_FACTOR = 4  # how many times the limit is read and thrown away, so that a client in mid-upload hears the refusal
@@ -68,25 +69,17 @@ async def read_body(
 
 
 async def read_uploads(
-    request: Request, place: Place, most: int, max_bytes: int, max_each: int, seconds: float
-) -> list[Upload]:
+    request: Request, place: Place, settings: ServeSettings, field: str | None = None
+) -> tuple[list[Upload], bytes]:
     """The photographs in the form fields `image`, in their order; one that is too large is refused by itself.
 
     Args:
-        most: how many there may be.
-        max_bytes, max_each: of all together, and of one.
+        field: a further field, sent as text or as a file, whose content comes second; empty for nothing.
 
     Raises:
         Refusal: it is no form, there are none or too many, all together are too large or too slow.
     """
-    uploads, _ = await read_uploads_and_field(request, place, most, max_bytes, max_each, seconds, None)
-    return uploads
-
-
-async def read_uploads_and_field(
-    request: Request, place: Place, most: int, max_bytes: int, max_each: int, seconds: float, field: str | None
-) -> tuple[list[Upload], bytes]:
-    """As `read_uploads`; and what the form has in a further field, sent as text or as a file, empty for nothing."""
+    most, max_bytes, seconds = settings.max_images, settings.max_batch_bytes, settings.upload_seconds
     if not _is_form(request):
         raise Refusal("bad_form", f"Send several photographs as a form: curl -F {FIELD}=@one.jpg -F {FIELD}=@two.jpg")
     too_large = Refusal("image_too_large", f"The photographs are larger than {max_bytes} bytes in all: send fewer.")
@@ -98,7 +91,7 @@ async def read_uploads_and_field(
     content = content or bytes(fields.get(field or "", b""))
     if len(content) > OTHER_BYTES:
         raise Refusal("json_too_large", f"The field '{field}' has more than {OTHER_BYTES} bytes.")
-    return [_one_of_several(file, max_each) for file in photographs], content
+    return [_one_of_several(file, settings.max_upload_bytes) for file in photographs], content
 
 
 async def _read_form(
