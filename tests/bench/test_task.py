@@ -143,7 +143,7 @@ def test_unrelated_folders_without_positions_are_not_judged_by_the_order_of_thei
             (tmp_path / folder).mkdir(exist_ok=True)
             shutil.copy(image, tmp_path / folder / name)
     folders = {"database": tmp_path / "database", "queries": tmp_path / "queries"}
-    with pytest.raises(UsageError, match=r"neither positions nor the same names.*--frames 3"):
+    with pytest.raises(UsageError, match=r"their names are not the same, and 0 of .*--truth.*--frames 3"):
         find_task(**folders)
     assert find_task(**folders, frames=1).title.endswith("within 1 frames")
 

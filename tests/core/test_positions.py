@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import PhotoLocation, distance_metres, read_locations, write_locations
 from daco_core.photographs.positions import locate, read_positions
 from daco_core.photographs.positions.names import read_name
@@ -410,6 +410,83 @@ def test_a_name_without_a_suffix_that_two_photographs_have_is_none_of_theirs(tmp
     bare_copies(tmp_path, ["a.jpg", "a.png", "hall.2.jpg"])
     (tmp_path / "p.csv").write_text("file,lat,lon\na,1,2\nhall.2,3,4\n")
     assert read_positions(tmp_path) == {"hall.2.jpg": PhotoLocation(3.0, 4.0)}
+
+
+def test_exif_positions_that_cannot_be_used_are_counted_by_their_fault(tmp_path: Path) -> None:
+    faults = {"a": (0.0, 0.0, 0.0), "b": (0.0, 0.0, 1.0), "c": (95.0, 13.0, 0.0), "d": (55.0, 13.0, 0.0)}
+    for name, gps in faults.items():
+        picture(tmp_path / f"{name}.jpg", gps)
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (55.0, 0.0, 0.0)})
+    Image.new("RGB", (16, 12)).save(tmp_path / "e.jpg", exif=exif)
+    picture(tmp_path / "f.jpg")
+    zero, beyond, half = notes_of(tmp_path)
+    assert zero.startswith("The position in the EXIF of 2 photographs is not used: it is latitude 0, longitude 0")
+    assert "a.jpg" in zero
+    assert "EXIF of 1 photograph is not used: it is not a place on the earth (c.jpg)" in beyond
+    assert "are not two numbers (e.jpg)" in half
+    assert read_positions(tmp_path).keys() == {"d.jpg"}
+
+
+def test_what_has_a_position_from_elsewhere_is_not_complained_about(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg", (0.0, 0.0, 0.0))
+    picture(tmp_path / "@386000@6174000@99@U@@@@@@@@@@@.jpg", (55.0, 13.0, 0.0))
+    (tmp_path / "p.csv").write_text("file,latitude,longitude\na.jpg,1,2\n")
+    assert notes_of(tmp_path) == [] and len(read_positions(tmp_path)) == 2
+
+
+def test_names_whose_position_is_not_on_the_earth_are_counted(tmp_path: Path) -> None:
+    bare_copies(
+        tmp_path, ["@386000@6174000@99@U@@@@@@@@@@@.jpg", "@@@@@95@13@@@@@@@@@.jpg", "@0@0016.7@@@@@1@@@@@@@@.jpg"]
+    )
+    (note,) = notes_of(tmp_path)  # a frame number in place of UTM is no position
+    assert note.startswith("The position in the name of 2 photographs is not used")
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ("p.csv", "file,latitude,longitude\na.jpg,1,2\nb.jpg,,\nc.jpg,,\n"),
+        ("p.json", '[{"file": "a.jpg", "lat": 1, "lon": 2}, {"file": "b.jpg"}, {"file": "c.jpg", "lat": null}]'),
+    ],
+)
+def test_rows_without_a_position_are_counted(tmp_path: Path, table: str, text: str) -> None:
+    bare_copies(tmp_path, ["a.jpg", "b.jpg"])
+    (tmp_path / table).write_text(text)
+    (note,) = notes_of(tmp_path)
+    assert note.endswith(f"{table}: 2 of its 3 rows have no position; the first is 'b.jpg'.")
+
+
+def test_json_and_geojson_that_give_no_positions_say_why(tmp_path: Path) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    (tmp_path / "p.json").write_text('[{"image": "a.jpg", "lat": 1}]')
+    point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {"title": "a.jpg"}}
+    (tmp_path / "q.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [point]}))
+    lacks, unnamed = notes_of(tmp_path)
+    assert "p.json gives no positions: it has latitude, but no longitude" in lacks
+    assert "q.geojson gives no positions: none of its features names a photograph" in unnamed
+
+
+def test_half_a_position_in_json_is_an_error_as_in_a_table(tmp_path: Path) -> None:
+    bare_copies(tmp_path, ["a.jpg", "b.jpg"])
+    (tmp_path / "p.json").write_text('[{"file": "a.jpg", "lat": 1, "lon": 2}, {"file": "b.jpg", "lat": 1}]')
+    with pytest.raises(UsageError, match="object 2"):
+        notes_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [("41.5 m Above Sea Level", 41.5), ("3 m Below Sea Level", -3.0), ("38 m", 38.0), ("-2,5 metres", -2.5)],
+)
+def test_altitudes_with_their_unit_are_read_as_exiftool_writes_them(text: str, metres: float, tmp_path: Path) -> None:
+    bare_copies(tmp_path, ["a.jpg"])
+    row = {"SourceFile": "./a.jpg", "GPSLatitude": "55 deg 41' 53.75\" N", "GPSLongitude": "13 deg 11' 42.50\" E"}
+    (tmp_path / "exif.json").write_text(json.dumps([row | {"GPSAltitude": text}]))
+    (location,) = read_positions(tmp_path).values()
+    assert location.altitude == metres and location.latitude == pytest.approx(55.698264, abs=1e-6)
+    (tmp_path / "exif.json").write_text(json.dumps([row | {"GPSAltitude": "high"}]))
+    with pytest.raises(UsageError, match="altitude 'high' is not a number"):
+        read_positions(tmp_path)
 
 
 def test_null_island_and_swapped_pairs_are_doubted_and_kept(tmp_path: Path) -> None:

@@ -53,8 +53,14 @@ def test_info_prints_the_manifest_readably_and_as_it_is(built_by_command, daco_i
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["build", "nowhere", "--encoder", "{encoder}", "--out", "o"], "neither a folder nor NAME/domain"),
-        (["build", "[red] map", "--encoder", "nowhere", "--out", "o"], "nowhere holds no encoder"),
+        (
+            ["build", "nowhere", "--encoder", "{encoder}", "--out", "o"],
+            "There is no nowhere: no such folder, video or recording, and no data set",
+        ),
+        (
+            ["build", "[red] map", "--encoder", "nowhere", "--out", "o"],
+            "There is no encoder nowhere: it is neither a folder nor one of default, megaloc",
+        ),
         (["build", "[red] map", "--encoder", "{encoder}", "--out", "[red] map"], "other things than an index"),
         (["build", "[red] map", "--encoder", "{encoder}", "--out", "o", "--strict"], "broken.jpg cannot be read"),
         (["info", "nowhere"], "nowhere is not a folder"),

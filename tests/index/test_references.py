@@ -142,8 +142,8 @@ def test_a_data_set_goes_before_a_folder_and_a_folder_before_an_unknown_domain(d
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("nowhere", "neither a folder nor"),
-        ("paris/day", "neither a folder nor"),
+        ("nowhere", "no such folder, video or recording"),
+        ("paris/day", "no data set NAME/domain"),
         ("tokyo/noon", "no domain 'noon'; it has day, night"),
         ("tokyo", "name one of tokyo/day, tokyo/night"),
         ("file.png", "is a file"),

@@ -143,14 +143,13 @@ def find_task(
         sides = [_Side.of(database), _Side.of(queries)]
         if metres is not None or all(side.images and not side.missing for side in sides):
             return _distance_task(sides, PLACE_METRES if metres is None else metres)
-        if (
-            pair_by_name(some_images(list_images(database), database), some_images(list_images(queries), queries))
-            is None
-        ):
+        flat = [list_images(side.folder) for side in sides if some_images(side.images, side.folder)]
+        if not all(flat) or pair_by_name(*flat) is None:
             raise UsageError(
-                f"Nothing says which photographs of {queries} and {database} show the same place: they have neither"
-                f" positions nor the same names. If both are frames of one route in the order of their names, add"
-                f" --frames {FRAMES}."
+                f"Nothing says which photographs of {queries} and {database} show the same place: their names are not"
+                f" the same, and {' and '.join(side.positions_in_words for side in sides)}. Give positions to all, or"
+                " name the right answers with --truth; or, if both are frames of one route in the order of their"
+                f" names, add --frames {FRAMES}."
             )
     return frames_task(database, queries, FRAMES if frames is None else frames)
 
@@ -255,6 +254,13 @@ class _Side:
     def missing(self) -> list[Path]:
         """The images without a position."""
         return [image for image in self.images if image not in self.located]
+
+    @property
+    def positions_in_words(self) -> str:
+        """How many of the images have a position, and the first that has none."""
+        missing = self.missing
+        first = f" (not {missing[0].name})" if missing and self.located else ""
+        return f"{len(self.located)} of {len(self.images)} photographs of {self.folder} have a position{first}"
 
 
 def two_folders_task(

@@ -12,6 +12,11 @@ SEXAGESIMAL = re.compile(
     rf"(?P<after>[NSEW])?",
     re.IGNORECASE,
 )
+# 41 m Above Sea Level (ExifTool); 41.5 m; -3 metres
+ALTITUDE = re.compile(
+    rf"(?P<sign>[+-])?\s*(?P<size>{NUMBER})\s*(?:m|metres?|meters?)\.?\s*(?P<side>above|below)?(?:\s+sea\s+level)?",
+    re.IGNORECASE,
+)
 HEMISPHERES = {"latitude": "NS", "longitude": "EW"}
 
 
@@ -19,7 +24,8 @@ def parse_coordinate(text: str, name: str = "") -> float:
     """Parses a non-empty text as a finite number.
 
     Args:
-        name: `latitude` or `longitude`: then degrees, minutes and seconds with a hemisphere's letter are allowed.
+        name: `latitude` or `longitude`: then degrees, minutes and seconds with a hemisphere's letter are allowed; or
+            `altitude`: then metres may be named, and whether they are above or below the sea.
 
     Raises:
         ValueError: it is not a number; the message explains why.
@@ -28,7 +34,7 @@ def parse_coordinate(text: str, name: str = "") -> float:
     try:
         number = float(_with_point(word))
     except ValueError:
-        number = _parse_sexagesimal(word, text, name)
+        number = _parse_altitude(word, text) if name == "altitude" else _parse_sexagesimal(word, text, name)
     if not math.isfinite(number):
         raise ValueError(f"{text!r} is not a finite number")
     return number
@@ -43,6 +49,14 @@ def _with_point(word: str) -> str:
     # the last of the two separates the decimals
     thousands, decimal = (".", ",") if word.rindex(",") > word.rindex(".") else (",", ".")
     return word.replace(thousands, "").replace(decimal, ".")
+
+
+def _parse_altitude(word: str, text: str) -> float:
+    found = ALTITUDE.fullmatch(word)
+    if found is None:
+        raise ValueError(f"{text!r} is not a number")
+    is_below = (found["side"] or "").lower() == "below" or found["sign"] == "-"
+    return -_part(found["size"]) if is_below else _part(found["size"])
 
 
 def _parse_sexagesimal(word: str, text: str, name: str) -> float:

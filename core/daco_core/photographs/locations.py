@@ -97,10 +97,12 @@ class TableContents:
         locations: file name to location, in the order of the table.
         lacking: why a table that seems to be about photographs, or about positions, gives no positions of photographs;
             empty if it does give some, or is about something else.
+        unplaced: names in rows without a position.
     """
 
     locations: dict[str, PhotoLocation]
     lacking: str = ""
+    unplaced: Sequence[str] = ()
 
 
 def read_locations(folder: Path) -> dict[str, PhotoLocation]:
@@ -123,7 +125,7 @@ def read_table(file: Path) -> TableContents | None:
     """Reads a table with a header about photographs; None if the header shows that it is about something else.
 
     The columns are those of `locations.csv` or common other names for them (`COLUMNS`), separated by comma, semicolon
-    or tab. The text is UTF-8 or UTF-16. Rows without a position are skipped.
+    or tab. The text is UTF-8 or UTF-16. Rows without a position are skipped and counted.
 
     Raises:
         DacoError: the file cannot be read, a row is not a valid position, or two rows place a file differently.
@@ -139,9 +141,10 @@ def read_table(file: Path) -> TableContents | None:
                 delimiter, header, before = header[4:5], stream.readline(MOST_HEADER_BYTES), 1
         names = next(csv.reader([header], delimiter=delimiter), [])
         columns = known_columns(names)
-        if (lacking := _lacking(columns, names)) != "":
+        if (lacking := lacking_columns(columns, names)) != "":
             return None if lacking is None else TableContents({}, lacking)
         locations: dict[str, PhotoLocation] = {}
+        unplaced: list[str] = []
         with file.open(newline="", encoding=encoding) as stream:
             for _ in range(before):
                 stream.readline()
@@ -156,9 +159,12 @@ def read_table(file: Path) -> TableContents | None:
                     )
                 values = {name: row[column] for name, column in columns.items()}
                 location = parse_location(values, where)
+                name = from_csv_cell(values["file"] or "").strip()
                 if location is not None:
-                    add_location(locations, from_csv_cell(values["file"] or "").strip(), location, where)
-            return TableContents(locations)
+                    add_location(locations, name, location, where)
+                elif name:
+                    unplaced.append(name)
+            return TableContents(locations, unplaced=unplaced)
     except (OSError, UnicodeError, csv.Error) as error:
         raise DacoError(f"{file} cannot be read: {error}") from error
 
@@ -181,7 +187,7 @@ def _encoding(file: Path) -> str:
     return "utf-16-be" if len(head) == 4 and head[0] == head[2] == 0 else "utf-8-sig"
 
 
-def _lacking(columns: Mapping[str, str], names: Sequence[str]) -> str | None:
+def lacking_columns(columns: Mapping[str, str], names: Sequence[str]) -> str | None:
     """What a table with these columns lacks; empty if nothing; None if it is about something else."""
     complete = [pair for pair in POSITIONS if set(pair) <= columns.keys()]
     if complete and "file" in columns:

@@ -236,4 +236,8 @@ class Bag:
     def _unreadable(self, error: Exception) -> DacoError:
         if isinstance(error, DacoError):
             return error
-        return DacoError(f"{self.path} cannot be read as a robot's recording: {str(error) or type(error).__name__}.")
+        reason = str(error).rstrip(".") or type(error).__name__
+        return DacoError(
+            f"{self.path} cannot be read as a robot's recording: {reason}. If it ends in the middle, mcap recover or"
+            " rosbag reindex repairs it."
+        )

@@ -134,8 +134,9 @@ def _extract_bag(target: _Target) -> Extraction:
         on_earth = options.track is not None or (bag.position_topic is not None and not bag.is_local)
         folder, key, every = target.place(BY_DISTANCE if on_earth else BY_SHORT_DISTANCE if bag.is_local else BY_TIME)
         if target.progress:
-            positions = options.track or bag.position_topic or "nowhere"
-            print(f"{path}: images from {bag.image_topic}, positions from {positions}", file=sys.stderr)
+            source = options.track or bag.position_topic
+            positions = "no positions" if source is None else f"positions from {source}"
+            print(f"{path}: images from {bag.image_topic}, {positions}", file=sys.stderr)
         if (done := extracted(folder, key)) is not None:
             return done
         locate = _locate_bag(bag, options)

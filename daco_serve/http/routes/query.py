@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from daco_core.photographs.formats import formats_in_words, readable_formats
 from daco_serve.engine.answers import QueryOptions
 from daco_serve.engine.live_indexes import Live
 from daco_serve.engine.service import Service
@@ -24,14 +25,14 @@ from daco_serve.http.uploads.read import FIELD, Upload, read_upload, read_upload
 router = APIRouter(prefix="/v1", tags=["query"])
 
 # the body is read by hand, to take both forms and to count while it streams, so OpenAPI is told by hand too
-PHOTOGRAPH = {"type": "string", "format": "binary", "description": "A JPEG, PNG or WebP photograph."}
+PHOTOGRAPH = {"type": "string", "format": "binary", "description": f"A photograph: {formats_in_words()}."}
 FORM = {"type": "object", "properties": {FIELD: PHOTOGRAPH}, "required": [FIELD]}
 SEVERAL = {"type": "object", "properties": {FIELD: {"type": "array", "items": PHOTOGRAPH}}, "required": [FIELD]}
 BODY = {
     "required": True,
     "content": {
         "multipart/form-data": {"schema": FORM},
-        **{kind: {"schema": PHOTOGRAPH} for kind in ("image/jpeg", "image/png", "image/webp")},
+        **{kind: {"schema": PHOTOGRAPH} for kind in sorted({one.media_type for one in readable_formats()})},
     },
 }
 BATCH_BODY = {"required": True, "content": {"multipart/form-data": {"schema": SEVERAL}}}

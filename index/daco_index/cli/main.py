@@ -155,11 +155,13 @@ def build(
         print(json.dumps({"index": str(out), **asdict(report)}, indent=2, default=str))
         return
     known = report.found - len(report.unreadable) - report.embedded
-    reused = f"; {known} were embedded before" if known else ""
+    rate = f"{report.images_per_second:.1f} images/s" if report.embedded else ""
+    reused = f"{known} embedded before" if known else ""
+    details = "; ".join(filter(None, (rate, reused)))
     skipped = skipped_words(report)
     print(
         f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
-        f" ({report.images_per_second:.1f} images/s{reused}).\n"
+        f"{f' ({details})' if details else ''}.\n"
         f"{manifest.search.reason}{found_sentence(manifest.search)}\n"
         f"Queries in {manifest.queries.precision}: {manifest.queries.reason}\n"
         f"{out} is generation {manifest.generation}. Try: daco-index search PHOTOGRAPH --index {out}"

@@ -1,5 +1,6 @@
 """Encoders by their names on a command line, as folders that any engine takes."""
 
+import difflib
 import hashlib
 import json
 import logging
@@ -12,7 +13,7 @@ from daco_core.encoder.config import HUB_PREFIX, HUGGING_FACE_PREFIX, ONNX_PREFI
 from daco_core.encoder.preparation import Resize
 from daco_core.encoder.public import PUBLIC_ENCODERS
 from daco_core.encoder.stored import DEFAULT, SHIPPED, TIMM_PREFIX, StoredEncoder, open_encoder
-from daco_core.errors import DacoError, MissingExtra, UsageError
+from daco_core.errors import DacoError, MissingExtra, NotFound, UsageError
 from daco_core.files import replace_folder, write_text
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def find_encoder(source: str, trust: bool = False, image_size: int | None = None
             return keep_network(source, cache_folder() / "encoders")
         except OSError as error:
             raise DacoError(f"{source} cannot be kept in {cache_folder()}: {error.strerror or error}.") from error
+    if not Path(source).exists():
+        known = ", ".join((DEFAULT, *PUBLIC_ENCODERS))
+        near = difflib.get_close_matches(source, PUBLIC_ENCODERS, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise NotFound(f"There is no encoder {source}: it is neither a folder nor one of {known}.{meant}")
     return with_network(open_encoder(Path(source), trust))
 
 

@@ -83,7 +83,7 @@ def choose_precision(
     if not names:
         return QueryPrecision("fp32", request, "fp32 was asked for.")
     if request == "auto" and len(paths) < LEAST_REFERENCES:
-        few = f"Of {len(paths)} references, fewer than {LEAST_REFERENCES}, half a point of recall cannot be seen."
+        few = f"at least {LEAST_REFERENCES} references are needed to test whether a faster precision loses recall."
         return QueryPrecision("fp32", request, few)
     copies = _Copies(exact, paths)
     # on a GPU one photograph is embedded by a CUDA graph, which bf16 gains by and a batch step by step does not

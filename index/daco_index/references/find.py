@@ -160,8 +160,7 @@ def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
             f"{source} is a file, but not a video by its suffix: name the folder of photographs that it lies in."
         )
     raise NotFound(
-        f"No reference photographs at {source}: it is neither a folder nor NAME/domain of a data set below {data_root},"
-        " nor a video."
+        f"There is no {source}: no such folder, video or recording, and no data set NAME/domain below {data_root}."
     )
 
 

@@ -17,6 +17,7 @@ from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import names, tables
 from daco_core.photographs.positions.plausibility import check_plausibility
+from daco_core.photographs.positions.unusable import Unusable, describe_unusable
 
 ABSENT = "there is no such file"
 
@@ -81,10 +82,15 @@ def find_remote(source: str) -> RemoteContents:
             located = tables.locate(copy, [copy / name for name in images], notes) if images else {}
         except DacoError as error:
             raise DacoError(str(error).replace(str(copy), base)) from error
-        photographs = {
-            f"{base}/{name}": (name, located.get(copy / name) or names.read_name(PurePosixPath(name).name))
-            for name in sorted(images)
-        }
+        photographs: dict[str, tuple[str, PhotoLocation | None]] = {}
+        unusable: list[tuple[Path, Unusable]] = []
+        for name in sorted(images):
+            found_position = located.get(copy / name) or names.find_name_position(PurePosixPath(name).name)
+            if isinstance(found_position, Unusable):
+                unusable.append((Path(name), found_position))
+                found_position = None
+            photographs[f"{base}/{name}"] = (name, found_position)
+        notes += describe_unusable(unusable)
         notes += check_plausibility(
             [(Path(name), location) for name, location in photographs.values() if location is not None]
         )

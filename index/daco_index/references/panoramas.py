@@ -62,7 +62,8 @@ def cut_panoramas(
         cut += bool(views)
         found += views or [reference]
     if cut and progress:
-        print(f"{cut} panoramas are cut into views: {index / PHOTOGRAPHS}", file=sys.stderr)
+        what = "1 panorama is" if cut == 1 else f"{cut} panoramas are"
+        print(f"{what} cut into views: {index / PHOTOGRAPHS}", file=sys.stderr)
     return found
 
 

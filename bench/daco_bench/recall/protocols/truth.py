@@ -70,7 +70,9 @@ def _read(file: Path) -> list[tuple[int, tuple[str, str]]]:
     """The pairs of a table, each with the number of its line."""
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DacoError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
         raise DacoError(f"{file} cannot be read: {error}.") from error
     lines = text.splitlines()
     header = lines[0] if lines else ""

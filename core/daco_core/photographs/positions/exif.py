@@ -10,16 +10,23 @@ from PIL import ExifTags, Image
 
 from daco_core.photographs.images import open_image
 from daco_core.photographs.locations import PhotoLocation
+from daco_core.photographs.positions.unusable import Unusable
 
 # what Pillow raises for files that are not images, and for damaged EXIF
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
 
 
 def read_exif(image: Path, content: bytes | None = None) -> PhotoLocation | None:
+    """As `find_exif_position`, without the reasons: None if there is no position that can be used."""
+    found = find_exif_position(image, content)
+    return None if isinstance(found, Unusable) else found
+
+
+def find_exif_position(image: Path, content: bytes | None = None) -> PhotoLocation | Unusable | None:
     """Position, direction and altitude from the GPS fields of a photograph; None if there is no position or no image.
 
     The heading is GPSImgDirection unchanged: if it is relative to magnetic north, the declination is not corrected.
-    Latitude 0, longitude 0 is what cameras write before they have a fix; it is treated as no position.
+    Latitude 0, longitude 0 is what cameras write before they have a fix; it cannot be used.
 
     Args:
         content: the bytes of the file, if they have been read already.
@@ -29,12 +36,17 @@ def read_exif(image: Path, content: bytes | None = None) -> PhotoLocation | None
             gps = opened.getexif().get_ifd(ExifTags.IFD.GPSInfo)
     except UNREADABLE:
         return None
-    latitude = _degrees(gps.get(ExifTags.GPS.GPSLatitude), gps.get(ExifTags.GPS.GPSLatitudeRef), "S")
-    longitude = _degrees(gps.get(ExifTags.GPS.GPSLongitude), gps.get(ExifTags.GPS.GPSLongitudeRef), "W")
-    if latitude is None or longitude is None or (latitude, longitude) == (0, 0):
+    parts = gps.get(ExifTags.GPS.GPSLatitude), gps.get(ExifTags.GPS.GPSLongitude)
+    if parts == (None, None):
         return None
+    latitude = _degrees(parts[0], gps.get(ExifTags.GPS.GPSLatitudeRef), "S")
+    longitude = _degrees(parts[1], gps.get(ExifTags.GPS.GPSLongitudeRef), "W")
+    if latitude is None or longitude is None:
+        return Unusable("EXIF", "its latitude and longitude are not two numbers")
+    if (latitude, longitude) == (0, 0):
+        return Unusable("EXIF", "it is latitude 0, longitude 0, which cameras write before they have a fix")
     if abs(latitude) > 90 or abs(longitude) > 180:
-        return None
+        return Unusable("EXIF", "it is not a place on the earth")
     heading = _number(gps.get(ExifTags.GPS.GPSImgDirection))
     return PhotoLocation(latitude, longitude, None if heading is None else heading % 360, altitude=_altitude(gps))
 

@@ -8,6 +8,7 @@ Geo-localization Benchmark", CVPR 2022): metres with 2 decimals, degrees with 5.
 import math
 
 from daco_core.photographs.locations import PhotoLocation, distance_metres
+from daco_core.photographs.positions.unusable import Unusable
 from daco_core.photographs.positions.utm import utm_to_degrees
 
 FIELDS = 15  # between the first @ and the suffix; some programs stop after the longitude
@@ -15,6 +16,12 @@ AGREE_METRES = 10.0
 
 
 def read_name(name: str) -> PhotoLocation | None:
+    """As `find_name_position`, without the reasons: None if there is no position that can be used."""
+    found = find_name_position(name)
+    return None if isinstance(found, Unusable) else found
+
+
+def find_name_position(name: str) -> PhotoLocation | Unusable | None:
     """The location in a file's name; None if the name has another form or contains no position.
 
     UTM is more precise than the degrees. It is used if both agree within 10 metres, or if there are no degrees.
@@ -27,7 +34,9 @@ def read_name(name: str) -> PhotoLocation | None:
     utm = _utm(*fields[:4])
     position = degrees or utm
     if position is None:
-        return None
+        # without a zone, the fields of UTM often contain other numbers, such as those of frames
+        claimed = any(fields[4:6]) or (all(fields[:2]) and any(fields[2:4]))
+        return Unusable("name", "its UTM coordinates and degrees are not a place on the earth") if claimed else None
     if degrees and utm and distance_metres(*degrees, *utm) < AGREE_METRES:
         position = utm
     heading = _number(fields[8])

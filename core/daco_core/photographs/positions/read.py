@@ -8,6 +8,7 @@ from daco_core.photographs.images import list_images_below
 from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import exif, names, tables
 from daco_core.photographs.positions.plausibility import check_plausibility
+from daco_core.photographs.positions.unusable import Unusable, describe_unusable
 from daco_core.untrusted_text import printable
 
 
@@ -30,19 +31,25 @@ def locate(folder: Path, images: Sequence[Path], notes: list[str] | None = None)
 
     Args:
         folder: contains all the images, at any depth.
-        notes: receives a sentence for each table that does not fit, and for doubtful positions; if it is None, they are
-            printed on stderr.
+        notes: receives a sentence for each table that does not fit, and for positions that are doubtful or cannot be
+            used; if it is None, they are printed on stderr.
 
     Raises:
         DacoError: a table is invalid, or two tables contradict each other.
     """
     found_notes: list[str] = [] if notes is None else notes
     located = tables.locate(folder, images, found_notes)
+    unusable: list[tuple[Path, Unusable]] = []
     for image in images:
         if image not in located:
-            location = names.read_name(image.name) or exif.read_exif(image)
-            if location is not None:
-                located[image] = location
+            found = [names.find_name_position(image.name)]
+            if not isinstance(found[0], PhotoLocation):
+                found.append(exif.find_exif_position(image))
+            if isinstance(found[-1], PhotoLocation):
+                located[image] = found[-1]
+            else:
+                unusable += [(image, one) for one in found if isinstance(one, Unusable)]
+    found_notes += describe_unusable(unusable)
     found_notes += check_plausibility(list(located.items()))
     if notes is None:
         for note in found_notes:

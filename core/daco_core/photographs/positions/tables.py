@@ -16,6 +16,7 @@ from daco_core.photographs.locations import (
     add_location,
     check_size,
     known_columns,
+    lacking_columns,
     parse_location,
     read_locations,
     read_table,
@@ -49,6 +50,11 @@ def locate(folder: Path, images: Sequence[Path], notes: list[str]) -> dict[Path,
         contents = _read(table)
         if contents is None:
             continue
+        if contents.unplaced:
+            count, every = len(contents.unplaced), len(contents.unplaced) + len(contents.locations)
+            notes.append(
+                f"{table}: {count} of its {every} rows have no position; the first is {contents.unplaced[0]!r}."
+            )
         if contents.lacking:
             notes.append(f"{table} gives no positions: {contents.lacking}.")
         # a table next to the folder may name files relative to its own place, or relative to the folder
@@ -144,12 +150,13 @@ def _frame_folders(table: Path, folder: Path) -> list[Path]:
 
 
 def _read(table: Path) -> TableContents | None:
-    if table.name == LOCATIONS_FILE:
-        return TableContents(read_locations(table.parent))
     suffix = table.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return read_table(table)
-    return TableContents(read_geojson(table)) if suffix == ".geojson" else read_records(table)
+        contents = read_table(table)
+        if table.name == LOCATIONS_FILE and (contents is None or contents.lacking):
+            read_locations(table.parent)  # raises: this file is ours, so it is not passed over
+        return contents
+    return read_geojson(table) if suffix == ".geojson" else read_records(table)
 
 
 def read_records(file: Path) -> TableContents | None:
@@ -167,27 +174,36 @@ def read_records(file: Path) -> TableContents | None:
     except (OSError, ValueError, RecursionError):
         return None
     if isinstance(content, dict) and content.get("type") == "FeatureCollection":
-        return TableContents(read_geojson(file))
+        return read_geojson(file)
     if isinstance(content, dict):
         lists = [value for value in content.values() if isinstance(value, list)]
         content = lists[0] if len(lists) == 1 else None
     if not isinstance(content, list) or not content or not all(isinstance(row, dict) for row in content):
         return None
+    names = list(dict.fromkeys(str(name) for row in content for name in row))
+    columns = known_columns(names)
+    if not any(set(pair) & columns.keys() for pair in POSITIONS):
+        return None  # JSON files beside photographs are mostly about something else
+    if lacking := lacking_columns(columns, names):
+        return TableContents({}, lacking)
     locations: dict[str, PhotoLocation] = {}
+    unplaced: list[str] = []
     for number, row in enumerate(content, start=1):
         columns = known_columns(map(str, row))
-        if "file" not in columns or not any(set(pair) <= columns.keys() for pair in POSITIONS):
-            continue
         values = {name: row[column] for name, column in columns.items()}
+        if not isinstance(name := values.get("file"), str):
+            continue
         where = f"{file}, object {number}"
         location = parse_location(values, where)
-        if location is not None and isinstance(values["file"], str):
-            add_location(locations, values["file"], location, where)
-    return TableContents(locations) if locations else None
+        if location is None:
+            unplaced.append(name)
+        else:
+            add_location(locations, name, location, where)
+    return TableContents(locations, unplaced=unplaced) if locations else None
 
 
-def read_geojson(file: Path) -> dict[str, PhotoLocation]:
-    """File name to location, from the points in a GeoJSON feature collection (RFC 7946).
+def read_geojson(file: Path) -> TableContents:
+    """Reads the points in a GeoJSON feature collection (RFC 7946).
 
     The properties of a point contain the file's name, and its heading and place if known, under the names of
     `locations.csv`. Features without a file name are skipped.
@@ -228,4 +244,6 @@ def read_geojson(file: Path) -> dict[str, PhotoLocation]:
         location = parse_location(values | {"latitude": latitude, "longitude": longitude}, where)
         if location is not None:
             add_location(locations, str(values["file"]), location, where)
-    return locations
+    if named and not locations:
+        return TableContents({}, "none of its features names a photograph in a property such as file or image")
+    return TableContents(locations)

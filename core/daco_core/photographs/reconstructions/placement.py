@@ -56,7 +56,7 @@ def place_cameras(cameras: Sequence[Camera], up: Up = "auto", scale: float = 1.0
     turn = _turn_to_z(direction)
     locations = {}
     for camera in cameras:
-        x, y, z = (float(value) for value in scale * (turn @ camera.centre))
+        x, y, z = (round(float(value), 6) + 0.0 for value in scale * (turn @ camera.centre))  # -0.0 becomes 0
         locations[camera.name] = PhotoLocation(None, None, _heading(turn @ camera.forward), x=x, y=y, z=z)
     return Cameras(locations, words)
 
