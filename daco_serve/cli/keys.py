@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from daco_core.console import new_app, option
 
@@ -26,6 +24,8 @@ def add(name: Annotated[str, typer.Argument(help="Whose it is: it stands in the 
 
     Example: export DACO_KEY=$(daco-serve key add robot-3)
     """
+    from rich.console import Console
+
     file = _file(keys)
     token = file.add(name)
     Console(stderr=True, soft_wrap=True).print(
@@ -40,6 +40,9 @@ def add(name: Annotated[str, typer.Argument(help="Whose it is: it stands in the 
 @app.command("list")
 def show(keys: Keys = None) -> None:
     """List the names of the keys and when they were created."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("name", "made")
     for key in _file(keys).read():
         table.add_row(key.name, f"{key.created:%Y-%m-%d %H:%M} UTC")

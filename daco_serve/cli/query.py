@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from daco_core.console import number, option
 from daco_core.errors import UsageError
 from daco_core.untrusted_text import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from daco_serve.client.client import Refused
     from daco_serve.http.schemas import Location, Match, Prior, QueryAnswer
 
@@ -92,11 +91,16 @@ def _as_json(image: Path, answer: "QueryAnswer | Refused") -> dict[str, object]:
     return {"query": str(image), **answer.model_dump()}
 
 
-def _console() -> Console:
+def _console() -> "Console":
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
     from daco_serve.client.client import Refused
 
     assert not isinstance(answer, Refused)  # a single refusal is raised
@@ -149,6 +153,9 @@ def _position(location: "Location") -> str:
 
 
 def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refused"]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
     from daco_serve.client.client import Refused
 
     table = Table()

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "daco_"  # lets people, and programs that look for leaked secrets, see what a string is
 SECRET_BYTES = 32
-NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # pydantic takes 20 ms to compile \w
 LOOK_SECONDS = 1.0  # how soon a server notices that the file has changed
 
 

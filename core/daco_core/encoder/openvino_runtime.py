@@ -1,4 +1,4 @@
-"""OpenVINO, imported without its telemetry."""
+"""OpenVINO, imported without its telemetry and without its converter of other formats."""
 
 import sys
 
@@ -6,6 +6,13 @@ import sys
 # package cannot be imported, both work without it; so this module must be imported before anything of theirs.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
+# It imports its converter where it has one, which takes as long as all the rest. Whoever wants it may import it later.
+CONVERTER = "openvino.tools.ovc"
+sys.modules.setdefault(CONVERTER, None)  # type: ignore[arg-type]
+
 import openvino  # noqa: E402
+
+if sys.modules[CONVERTER] is None:
+    del sys.modules[CONVERTER]
 
 __all__ = ["openvino"]

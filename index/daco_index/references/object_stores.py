@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-import fsspec
 from PIL import Image
 
 from daco_core.errors import DacoError, MissingExtra, StoreAway
@@ -60,6 +59,8 @@ def find_remote(source: str) -> RemoteContents:
     Raises:
         DacoError: it cannot be listed, or a table there cannot be understood.
     """
+    import fsspec  # slow to import, and most references are files
+
     base = source.rstrip("/")
     with _speaking_of(source, "listed"), TemporaryDirectory() as temporary:
         files, root = fsspec.core.url_to_fs(base)
@@ -127,6 +128,8 @@ def read_source(source: Source) -> bytes:
 
 
 def _read_remote(address: str) -> bytes:
+    import fsspec
+
     with _speaking_of(address, "read"):
         files, key = fsspec.core.url_to_fs(address)
         try:
