@@ -34,11 +34,12 @@ def serve(settings: "ServeSettings") -> None:
 
     Example: daco-serve run --index maps/demo-day --port 8000
     """
+    gc.disable()  # what is imported from here on is kept; to look through it again and again takes a tenth of the start
     from daco_serve.engine.index_names import find_indexes
     from daco_serve.operation.logs import configure_logs
     from daco_serve.operation.systemd import notify
+    from daco_serve.operation.workers import serve_here, serve_with_workers  # says which extra is missing, if one is
 
-    gc.disable()  # what is imported from here on is kept; to look through it again and again takes a tenth of the start
     configure_logs(settings.log_format, settings.log_level)
     # what can fail, fails at once, before anything that takes seconds
     faults = [_fault(folder) for folder in find_indexes(settings.index).values()]
@@ -47,7 +48,6 @@ def serve(settings: "ServeSettings") -> None:
     _made_key(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # systemd's and Docker's way to say Ctrl-C
     with _bind(settings.host, settings.port) as listener:
-        from daco_serve.operation.workers import serve_here, serve_with_workers
 
         def announce(summaries: list["IndexSummary"]) -> None:
             gc.freeze()  # nor does a collection while it serves look through it
