@@ -22,14 +22,16 @@ from daco_serve.engine.answers import CalibrationKind
 PRIOR_FILE = SHIPPED / "prior.json"
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no prominence
 EVIDENCE = (
     "similarity",
     "margin",
     "share",
     "support",
 )  # of the best cluster; `Cluster.evidence` has them in this order
-VOTE_EVIDENCE = ("votes", "lead", "agreement")  # and these after them, where the candidates were ranked again
+# and these after them, where the candidates were ranked again
+VOTE_EVIDENCE = ("votes", "lead", "agreement", "prominence")
+LENGTHS = {1: len(VOTE_EVIDENCE) - 1, 2: len(VOTE_EVIDENCE)}  # of the vote's evidence, by format version
 RADIUS_SHARE = 0.68  # of the truth that the radius holds, as ARCore and the GeoPose Protocol have it
 RIDGE = 1.0
 MOST_GROWTH = 2.0  # a map that has become so many times larger or smaller is another map
@@ -95,6 +97,7 @@ class Calibration(_Numbers):
         right_errors: quantiles, evenly from 0 to 1, of the metres that right locations were off; empty where the
             queries have no positions.
         wrong_errors: of wrong ones, as a part of the map's extent.
+        map_similarity: of a prior, the mean `similarity_elsewhere` of the maps that it was fitted on; None if unknown.
     """
 
     format_version: int = FORMAT_VERSION
@@ -112,15 +115,32 @@ class Calibration(_Numbers):
     right_errors: list[Annotated[float, Field(ge=0)]]
     wrong_errors: list[Annotated[float, Field(ge=0)]]
     held_out: HeldOut | None
+    map_similarity: float | None = None
+
+    @property
+    def has_votes(self) -> bool:
+        """Whether it was fitted on the evidence of a re-ranking."""
+        return len(self.mean) > len(EVIDENCE)
 
     def applies(self, evidence: Sequence[float]) -> bool:
         """Whether it was fitted on evidence of this kind: with votes, or without."""
-        return len(evidence) == len(self.mean)
+        return self.has_votes == (len(evidence) > len(EVIDENCE))
+
+    def for_map(self, similarity: float | None) -> "Calibration":
+        """A prior for one map: similarities are read relative to what references of other places have in common there.
+
+        Args:
+            similarity: the map's `similarity_elsewhere`; None where it is not known, which is taken to be as usual.
+        """
+        if similarity is None or self.map_similarity is None:
+            return self
+        mean = [self.mean[0] + similarity - self.map_similarity, *self.mean[1:]]
+        return self.model_copy(update={"mean": mean, "map_similarity": similarity})
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         numbers = {len(part) for part in (self.mean, self.deviation, self.is_right.weights, self.is_on_map.weights)}
-        if numbers not in ({len(EVIDENCE)}, {len(EVIDENCE) + len(VOTE_EVIDENCE)}):
+        if numbers not in ({len(EVIDENCE)}, {len(EVIDENCE) + LENGTHS.get(self.format_version, 0)}):
             raise ValueError("its parts are not of one kind of evidence")
         if min(self.deviation) <= 0:
             raise ValueError("a deviation is not above 0")
@@ -163,7 +183,8 @@ class Calibration(_Numbers):
             raise DacoError(f"The calibration cannot be written to {file}: {error.strerror}.") from error
 
     def _standard(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        standard: NDArray[np.float64] = (evidence - np.array(self.mean)) / np.array(self.deviation)
+        known = evidence[:, : len(self.mean)]  # one of format 1 knows nothing of the last
+        standard: NDArray[np.float64] = (known - np.array(self.mean)) / np.array(self.deviation)
         return standard
 
 
@@ -195,7 +216,7 @@ def find_calibration(index: Path, fingerprint: str, references: int, reranks: bo
     if calibration.encoder != fingerprint or not 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
         log.warning("%s was fitted for another encoder or size of the map, so it is not used: fit it again.", file)
         return None
-    if len(calibration.mean) != len(EVIDENCE) + (len(VOTE_EVIDENCE) if reranks else 0):
+    if calibration.has_votes != reranks:
         log.warning(
             "%s was fitted %s re-ranking, so it is not used: fit it again.", file, "without" if reranks else "with"
         )
@@ -203,7 +224,7 @@ def find_calibration(index: Path, fingerprint: str, references: int, reranks: bo
     return ActiveCalibration("own", calibration)
 
 
-def find_prior(fingerprint: str) -> ActiveCalibration | None:
+def find_prior(fingerprint: str) -> Calibration | None:
     """What the shipped encoder's answers are judged by where an index has no calibration; None for another encoder.
 
     It was fitted on several sets of photographs at once (`daco-bench prior`), with the evidence of a re-ranking. A
@@ -216,7 +237,7 @@ def find_prior(fingerprint: str) -> ActiveCalibration | None:
     except (DacoError, OSError) as error:
         log.error("%s Install daco-serve again: until then answers are not calibrated.", error)
         return None
-    return ActiveCalibration("prior", prior) if prior.encoder == fingerprint else None
+    return prior if prior.encoder == fingerprint else None
 
 
 def read_calibration(file: Path) -> Calibration:
@@ -246,7 +267,7 @@ def map_extent(bundle: Bundle) -> float | None:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of validation queries; all arrays are (n,), evidence (n, 4), or (n, 7) with votes.
+    """What became of validation queries; all arrays are (n,), evidence (n, 4), or (n, 8) with votes.
 
     Args:
         right: whether the location was right.

@@ -9,6 +9,7 @@ import numpy as np
 from daco_core.photographs.distances import is_placed, metres_between
 from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.plane import degrees_from, mean_heading, metres_from
+from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation, Verdict
@@ -18,6 +19,8 @@ MATCHES = 10  # how many of the best matches have a say, whatever k a request as
 TEMPERATURE = 0.03  # similarity lost by which a match's say falls to 1/e; at 0.05 neighbours outvote the right place
 SCORE_TEMPERATURE = 0.25  # the same of the score, five votes, where candidates were ranked again
 FLOOR_METRES = 10.0  # what positions of photographs are usually worth, even where all matches agree
+USUAL_VOTES = 21.0  # what a photograph of another place gets, on most maps
+USUAL_COUNT = 2  # candidates with so many votes that are added to a query's own, which may be few
 LEAST_ON_MAP = 0.5  # probability that the query's place is on the map, below which the answer is that it is not
 
 
@@ -29,10 +32,12 @@ class Cluster:
         members: (match, weight), the best first; a match of similarity s weighs exp((s - best) / TEMPERATURE), and one
             of score s, where the best was ranked again, exp((s - best) / SCORE_TEMPERATURE).
         others: the rest of the matches that had a say, likewise.
+        elsewhere: the votes of all compared candidates that show another place than the best member.
     """
 
     members: list[tuple[SearchMatch, float]]
     others: list[tuple[SearchMatch, float]]
+    elsewhere: list[float]
 
     @property
     def evidence(self) -> tuple[float, ...]:
@@ -45,7 +50,9 @@ class Cluster:
         if best.votes is None:
             return plain
         votes = math.log1p(best.votes)
-        return *plain, votes, votes - math.log1p(rival.votes or 0.0), best.share or 0.0
+        background = sum(map(math.log1p, self.elsewhere)) + USUAL_COUNT * math.log1p(USUAL_VOTES)
+        prominence = votes - background / (len(self.elsewhere) + USUAL_COUNT)
+        return *plain, votes, votes - math.log1p(rival.votes or 0.0), best.share or 0.0, prominence
 
 
 def localize(
@@ -60,7 +67,8 @@ def localize(
     in 68 of 100 cases, and the place has a probability of being right.
 
     Args:
-        matches: the best first; those after the first MATCHES are not considered.
+        matches: the best first; those after the first MATCHES are not considered, but for the votes that the first
+            CANDIDATES of other places get.
         active: what evidence was worth on validation queries; None where nothing is calibrated.
         extent: half the map's diagonal in metres, which the radius of a calibration is in proportion to.
     """
@@ -105,7 +113,14 @@ def find_cluster(matches: Sequence[SearchMatch]) -> Cluster | None:
 
     members = max((around(seed) for seed in heard), key=lambda cluster: round(sum(w for _, w in cluster), 9))
     inside = {match.rank for match, _ in members}
-    return Cluster(members, [(match, weight) for match, weight in weighted if match.rank not in inside])
+    others = [(match, weight) for match, weight in weighted if match.rank not in inside]
+    best = members[0][0].entry
+    elsewhere = [
+        match.votes
+        for match in matches[:CANDIDATES]
+        if match.votes is not None and is_placed(match.entry) == is_placed(best) and not _together(best, match.entry)
+    ]
+    return Cluster(members, others, elsewhere)
 
 
 def _together(one: Entry, other: Entry) -> bool:

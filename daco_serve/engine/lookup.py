@@ -12,6 +12,7 @@ from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.engine.answers import Estimate, QueryOptions
 from daco_serve.engine.calibration import ActiveCalibration, find_calibration, find_prior, map_extent
 from daco_serve.engine.localize import MATCHES, localize
+from daco_serve.engine.references.likeness import similarity_elsewhere
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,16 @@ def calibration_of(index: Path, bundle: Bundle, rerank: int) -> ActiveCalibratio
 
     Args:
         rerank: how many candidates its queries have ranked again; 0 for none.
+
+    Raises:
+        StoreAway, DamagedIndex: the references that a prior is adapted to cannot be read.
     """
     manifest = bundle.manifest
     reranks = bundle.local is not None and rerank > 0
     own = find_calibration(index, manifest.encoder_fingerprint, manifest.count, reranks)
-    return find_prior(manifest.encoder_fingerprint) if own is None and reranks else own
+    if own is not None or not reranks or (prior := find_prior(manifest.encoder_fingerprint)) is None:
+        return own
+    return ActiveCalibration("prior", prior.for_map(similarity_elsewhere(bundle)))
 
 
 def look_up(

@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 from daco_bench.calibration.prior import Pair, area_under_curve
 from daco_bench.cli.main import app
 from daco_core.errors import UsageError
+from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index
+from daco_index.search.bundle import Bundle
 from daco_serve.engine.calibration import read_calibration
+from daco_serve.engine.references.likeness import similarity_elsewhere
 
 from ..local_parts import draw_streets, save_grid_encoder
 
@@ -23,6 +26,12 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = save_grid_encoder(root / "encoder")
     for name, count in (("north", 24), ("south", 30)):
         draw_streets(root / name, count)
+        if name == "north":  # two photographs 11 m apart, the next two a kilometre away
+            there = {
+                f"{number:03d}.png": PhotoLocation(0.01 * (number // 2) + 1e-4 * (number % 2), 0.0)
+                for number in range(24)
+            }
+            write_locations(root / name, there)
         options = BuildOptions(progress=False, device="cpu", precision="fp32")
         build_index(str(root / name), str(encoder), root / f"{name}-map", options)
     bare = BuildOptions(progress=False, device="cpu", precision="fp32", local="none")
@@ -40,9 +49,22 @@ def test_each_set_is_judged_by_a_prior_of_the_others_and_all_make_the_file(maps:
     assert all(report["queries"] == [24, 24] and report["auc"] > 0.99 for report in reports)
     assert all(report["located_present"] > 0.9 for report in reports)
     prior = read_calibration(maps / "prior.json")
-    assert len(prior.mean) == 7 and prior.is_on_map.weights[2] == prior.is_on_map.weights[3] == 0
+    assert len(prior.mean) == 8 and prior.is_on_map.weights[2] == prior.is_on_map.weights[3] == 0
+    assert prior.is_on_map.weights[7] > 0 and all(0 <= report["brier"] < 0.1 for report in reports)
+    assert prior.map_similarity == pytest.approx(similarity_elsewhere(Bundle.open(maps / "north-map")))
     assert prior.radius(1.0, 1000.0) == pytest.approx(17, abs=0.1)  # anywhere within 25 m
     assert prior.radius(0.0, 1000.0) == pytest.approx(680)  # anywhere on the map
+
+
+def test_what_references_have_in_common_is_measured_between_places_that_are_apart(maps: Path) -> None:
+    bundle = Bundle.open(maps / "north-map")
+    vectors = bundle.store.vectors(np.arange(24))
+    alike = vectors @ vectors.T
+    place = np.arange(24) // 2
+    alike[place[:, None] == place] = -1
+    assert similarity_elsewhere(bundle) == pytest.approx(alike.max(axis=1).mean(), abs=1e-5)
+    assert similarity_elsewhere(Bundle.open(maps / "south-map")) is None  # which has no positions
+    assert similarity_elsewhere(Bundle.open(maps / "bare")) is None
 
 
 def test_maps_without_local_descriptors_and_a_single_set_are_refused(maps: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,33 @@ def test_a_calibration_of_another_encoder_or_map_is_not_used(tmp_path: Path) -> 
     assert find_calibration(tmp_path, "f", 150) is not None
     assert find_calibration(tmp_path, "another", 100) is None
     assert find_calibration(tmp_path, "f", 300) is None and find_calibration(tmp_path, "f", 30) is None
+
+
+def test_a_calibration_of_the_first_format_judges_by_the_evidence_that_it_knows(tmp_path: Path) -> None:
+    seen = outcomes()
+    random = np.random.default_rng(1)
+    eight = replace(seen, evidence=np.column_stack([seen.evidence, random.normal(size=(len(seen.right), 4))]))
+    new = fitted(eight).model_dump()
+    old = {**new, "format_version": 1, "mean": new["mean"][:7], "deviation": new["deviation"][:7]}
+    old |= {name: {**new[name], "weights": new[name]["weights"][:7]} for name in ("is_right", "is_on_map")}
+    del old["map_similarity"]
+    (tmp_path / "calibration.json").write_text(json.dumps(old))
+    found = find_calibration(tmp_path, "f", 100, reranks=True)
+    assert found is not None and found.calibration.has_votes
+    evidence = eight.evidence[0, :7].tolist()
+    assert found.calibration.applies([*evidence, 5.0]) and not found.calibration.applies(evidence[:4])
+    assert found.calibration.on_map([*evidence, 5.0]) == found.calibration.on_map([*evidence, -5.0])
+    (tmp_path / "calibration.json").write_text(json.dumps({**old, "format_version": 2}))
+    assert find_calibration(tmp_path, "f", 100, reranks=True) is None  # seven are not what the second format has
+
+
+def test_a_prior_expects_more_similarity_on_a_map_whose_places_resemble_each_other() -> None:
+    usual = fitted(outcomes()).model_copy(update={"map_similarity": 0.4})
+    alike = usual.for_map(0.6)
+    evidence = outcomes().evidence[0].tolist()
+    assert alike.on_map(evidence) < usual.on_map(evidence)
+    assert alike.on_map([evidence[0] + 0.2, *evidence[1:]]) == pytest.approx(usual.on_map(evidence))
+    assert usual.for_map(None) == usual and fitted(outcomes()).for_map(0.6) == fitted(outcomes())
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,19 @@ import math
 
 import pytest
 
+from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation
-from daco_serve.engine.localize import FLOOR_METRES, TEMPERATURE, find_cluster, localize
+from daco_serve.engine.localize import (
+    FLOOR_METRES,
+    MATCHES,
+    TEMPERATURE,
+    USUAL_COUNT,
+    USUAL_VOTES,
+    find_cluster,
+    localize,
+)
 
 METRE = 1 / 111195.0802  # degrees of latitude: 180 / (pi * 6371008.8)
 
@@ -118,7 +127,7 @@ def test_where_nothing_is_calibrated_not_even_a_perfect_match_is_located() -> No
         assert estimate.location is not None and not estimate.location.calibrated
 
 
-def test_after_a_re_ranking_evidence_has_votes_their_lead_and_their_share() -> None:
+def test_after_a_re_ranking_evidence_has_votes_their_lead_their_share_and_their_prominence() -> None:
     matches = [
         match(1, 0.7, 0.0, 0.0)._replace(votes=50.0, share=0.6),
         match(2, 0.9, 0.0, METRE)._replace(votes=20.0, share=0.3),
@@ -127,7 +136,23 @@ def test_after_a_re_ranking_evidence_has_votes_their_lead_and_their_share() -> N
     cluster = find_cluster(matches)
     assert cluster is not None and cluster.members[0][0].rank == 1  # though another is more similar
     assert cluster.evidence[:2] == pytest.approx((0.7, -0.1)) and cluster.evidence[3] == 0.2
-    assert cluster.evidence[4:] == pytest.approx((math.log(51), math.log(51 / 11), 0.6))
+    assert cluster.evidence[4:7] == pytest.approx((math.log(51), math.log(51 / 11), 0.6))
+    assert cluster.elsewhere == [10.0]  # the second shows the same place
+    background = (math.log(11) + USUAL_COUNT * math.log(1 + USUAL_VOTES)) / (1 + USUAL_COUNT)
+    assert cluster.evidence[7] == pytest.approx(math.log(51) - background)
+
+
+def test_votes_stand_out_less_where_other_places_get_many_too_and_candidates_beyond_the_first_ten_count() -> None:
+    def prominence(votes: float, count: int) -> float:
+        best = match(1, 0.9, 0.0, 0.0)._replace(votes=60.0, share=0.5)
+        others = [match(rank, 0.5, rank, 0.0)._replace(votes=votes, share=0.1) for rank in range(2, 2 + count)]
+        cluster = find_cluster([best, *others])
+        assert cluster is not None
+        return cluster.evidence[7]
+
+    assert prominence(50.0, 5) < prominence(20.0, 5)
+    assert prominence(50.0, CANDIDATES - 1) < prominence(50.0, MATCHES - 1) < prominence(50.0, 0)
+    assert prominence(50.0, 30) == prominence(50.0, CANDIDATES - 1)  # however many were compared
 
 
 def test_the_location_follows_the_votes_where_there_are_any() -> None:

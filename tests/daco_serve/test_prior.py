@@ -80,6 +80,5 @@ def test_a_photograph_of_the_map_taken_a_little_aside_is_located_with_a_wide_rad
 def test_the_prior_is_of_the_encoder_beside_it_and_of_no_other() -> None:
     prior = read_calibration(PRIOR_FILE)
     assert PRIOR_FILE.parent == SHIPPED and len(prior.mean) == len(EVIDENCE) + len(VOTE_EVIDENCE)
-    found = find_prior(prior.encoder)
-    assert found is not None and found.kind == "prior"
+    assert find_prior(prior.encoder) == prior and prior.map_similarity is not None
     assert find_prior("0" * 64) is None

@@ -20,8 +20,9 @@ from daco_index.references.find import Split, find_references
 from daco_index.search.bundle import Bundle
 from daco_serve.engine.calibration import EVIDENCE, VOTE_EVIDENCE, Calibration, Outcomes, fit
 from daco_serve.engine.localize import LEAST_ON_MAP
+from daco_serve.engine.references.likeness import similarity_elsewhere
 
-OF_ANY_MAP = ("similarity", "votes", "lead", "agreement")  # evidence that does not depend on a map's density
+OF_ANY_MAP = ("similarity", "votes", "agreement", "prominence")  # evidence that does not depend on a map's density
 ELSEWHERE = 0.8  # share of queries from elsewhere: on a map that nobody has calibrated, a false alarm costs most
 PRESENT_LOCATED = 0.9  # share of queries of the map that are to be located, where false alarms are counted
 STEPS = 21  # quantiles of the errors
@@ -60,6 +61,8 @@ class SetReport:
         queries: how many were asked whose place is on the map, and how many without it.
         plain_auc, auc: area under the curve of "on the map", by evidence without votes and with them.
         right_auc: of "right within 25 m", with votes.
+        brier: mean square of the difference between the probability of "right within 25 m" and what was so, with the
+            shares of queries that the prior expects.
         located_present, located_absent: share that is located, of queries whose place is on the map and of the others.
         false_alarms: of the others, at the threshold at which PRESENT_LOCATED of the first are located.
     """
@@ -69,6 +72,7 @@ class SetReport:
     plain_auc: float
     auc: float
     right_auc: float
+    brier: float
     located_present: float
     located_absent: float
     false_alarms: float
@@ -92,7 +96,7 @@ def measure_prior(
     if len(names) < 2:
         raise UsageError("Name two sets or more: a prior is judged on a set that it was not fitted on.")
     fingerprints: set[str] = set()
-    parts: dict[str, list[Outcomes]] = {name: [] for name in names}
+    asked: list[tuple[str, Outcomes, float | None]] = []
     for pair in pairs:
         bundle = Bundle.open(pair.index)
         if bundle.local is None:
@@ -100,18 +104,23 @@ def measure_prior(
         fingerprints.add(bundle.manifest.encoder_fingerprint)
         truths = find_references(pair.queries, data_root, split)
         rule = names_rule(bundle, truths, pair.frames)
-        parts[pair.set_name].append(
-            ask(bundle, truths, query_engine(bundle, device), rule, ELSEWHERE, progress).outcomes
-        )
+        outcomes = ask(bundle, truths, query_engine(bundle, device), rule, ELSEWHERE, progress).outcomes
+        asked.append((pair.set_name, outcomes, similarity_elsewhere(bundle)))
     if len(fingerprints) > 1:
         raise UsageError("The indexes are of different encoders, so their similarities mean different things.")
+    known = [similarity for _, _, similarity in asked if similarity is not None]
+    usual = float(np.mean(known)) if known else None
+    parts: dict[str, list[Outcomes]] = {name: [] for name in names}
+    for name, outcomes, similarity in asked:
+        parts[name].append(_relative(outcomes, similarity, usual))
     sets = {name: _even(_joined(some)) for name, some in parts.items()}
     for name, outcomes in sets.items():
         if outcomes.on_map.all() or not outcomes.on_map.any():
             raise UsageError(f"Of the set {name}, no photograph shows a place of its map, or none could be elsewhere.")
     fingerprint = fingerprints.pop()
     reports = [_judge(name, sets, fingerprint) for name in names]
-    return _fit(list(sets.values()), fingerprint, ", ".join(names)), reports
+    prior = _fit(list(sets.values()), fingerprint, ", ".join(names))
+    return prior.model_copy(update={"map_similarity": usual}), reports
 
 
 def area_under_curve(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
@@ -156,6 +165,7 @@ def _judge(name: str, sets: dict[str, Outcomes], fingerprint: str) -> SetReport:
         plain_auc=round(area_under_curve(_chances(plain, unseen), present), 4),
         auc=round(area_under_curve(chances, present), 4),
         right_auc=round(area_under_curve(right, unseen.right), 4),
+        brier=round(float((unseen.weight * (right - unseen.right) ** 2).sum() / unseen.weight.sum()), 4),
         located_present=round(float((chances[present] >= LEAST_ON_MAP).mean()), 4),
         located_absent=round(float((chances[~present] >= LEAST_ON_MAP).mean()), 4),
         false_alarms=round(float((chances[~present] >= threshold).mean()), 4),
@@ -164,6 +174,15 @@ def _judge(name: str, sets: dict[str, Outcomes], fingerprint: str) -> SetReport:
 
 def _chances(calibration: Calibration, outcomes: Outcomes) -> NDArray[np.float64]:
     return np.array([calibration.on_map(row) for row in outcomes.evidence.tolist()])
+
+
+def _relative(outcomes: Outcomes, similarity: float | None, usual: float | None) -> Outcomes:
+    """The outcomes as if references of other places had as much in common on their map as on the usual one."""
+    if similarity is None or usual is None:
+        return outcomes
+    evidence = outcomes.evidence.copy()
+    evidence[:, EVIDENCE.index("similarity")] += usual - similarity
+    return replace(outcomes, evidence=evidence)
 
 
 def _even(outcomes: Outcomes) -> Outcomes:

@@ -1,1 +1,1 @@
-"""The reference photographs that a server shows: read from where they were indexed, and made smaller."""
+"""The reference photographs of an index: read from where they were indexed to be shown, and how alike they are."""

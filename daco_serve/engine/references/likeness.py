@@ -1,0 +1,44 @@
+"""How alike the references of a map are from place to place, which a similarity has to surpass to mean anything.
+
+The photographs of one map may resemble each other more than those of another: houses of one style, corridors, a city
+rendered by a program. A prior calibration, which has never seen the map, reads similarities relative to this level.
+"""
+
+import numpy as np
+
+from daco_core.photographs.distances import Places, is_placed
+from daco_index.search.bundle import Bundle
+
+SAMPLES = 100  # references that are looked up, evenly spread over the ids
+NEIGHBOURS = 200  # matches of each among which one is sought that shows another place
+APART_METRES = 50.0  # from which two references show different places
+LEAST = 20  # references with such a match, below which their mean says little
+
+
+def similarity_elsewhere(bundle: Bundle) -> float | None:
+    """The mean similarity of a reference and the one most similar to it that was taken elsewhere.
+
+    It takes as long as SAMPLES queries. None where fewer than LEAST references have a position and such a match, or the
+    map has no local descriptors, without which there is no prior.
+
+    Raises:
+        StoreAway, DamagedIndex: the index cannot be read.
+    """
+    if not bundle.manifest.with_location or bundle.local is None:
+        return None
+    ids = bundle.local.ids()
+    sample = ids[np.unique(np.linspace(0, len(ids) - 1, min(SAMPLES, len(ids))).astype(np.int64))]
+    similarities, found = bundle.store.search(bundle.store.vectors(sample), min(NEIGHBOURS, len(ids)))
+    entries = [entry for entry in bundle.catalog.get(np.union1d(sample, found).tolist()) if is_placed(entry)]
+    rows = {entry.id: row for row, entry in enumerate(entries)}
+    places = Places(entries)
+    best = []
+    for number, near, likeness in zip(sample.tolist(), found.tolist(), similarities.tolist(), strict=True):
+        known = [(rows[other], value) for other, value in zip(near, likeness, strict=True) if other in rows]
+        if number not in rows or not known:
+            continue
+        away = places.metres(np.array([rows[number]]), other_rows=np.array([row for row, _ in known]))[0]
+        elsewhere = np.flatnonzero(away > APART_METRES)
+        if len(elsewhere):
+            best.append(known[elsewhere[0]][1])
+    return float(np.mean(best)) if len(best) >= LEAST else None
