@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from daco_serve.api.encoder import Encoder
     from daco_serve.api.evaluation import Evaluation, evaluate
     from daco_serve.api.index import Index
-    from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+    from daco_serve.client import AsyncClient, Client, Refused, Unreachable
     from daco_serve.engine.answers import SearchArea
     from daco_serve.http.schemas import Prior, QueryAnswer
 
@@ -49,7 +49,7 @@ _HOMES = {
     "daco_serve.api.encoder": ("Encoder",),
     "daco_serve.api.evaluation": ("Evaluation", "evaluate"),
     "daco_serve.api.index": ("Index",),
-    "daco_serve.client.client": ("AsyncClient", "Client", "Refused", "Unreachable"),
+    "daco_serve.client": ("AsyncClient", "Client", "Refused", "Unreachable"),
     "daco_serve.engine.answers": ("SearchArea",),
     "daco_serve.http.schemas": ("Prior", "QueryAnswer"),
 }

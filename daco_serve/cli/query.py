@@ -15,7 +15,7 @@ from daco_core.untrusted_text import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from daco_serve.client.client import Refused
+    from daco_serve.client import Refused
     from daco_serve.http.schemas import Location, Match, Prior, QueryAnswer
 
 
@@ -51,7 +51,7 @@ def query(
 
     Example: daco-serve query night.jpg --k 3
     """
-    from daco_serve.client.client import Client, Refused
+    from daco_serve.client import Client, Refused
 
     with Client(url, key, index) as client:
         around = _prior(prior)
@@ -84,7 +84,7 @@ def _prior(text: str | None) -> "Prior | None":
 
 
 def _as_json(image: Path, answer: "QueryAnswer | Refused") -> dict[str, object]:
-    from daco_serve.client.client import Refused
+    from daco_serve.client import Refused
 
     if isinstance(answer, Refused):
         return {"query": str(image), "error": {"code": answer.code, "message": str(answer)}}
@@ -101,7 +101,7 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from daco_serve.client.client import Refused
+    from daco_serve.client import Refused
 
     assert not isinstance(answer, Refused)  # a single refusal is raised
     table = Table(title=escape(printable(str(image))), title_justify="left")
@@ -156,7 +156,7 @@ def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refuse
     from rich.markup import escape
     from rich.table import Table
 
-    from daco_serve.client.client import Refused
+    from daco_serve.client import Refused
 
     table = Table()
     locations = [answer.location for answer in answers if not isinstance(answer, Refused) and answer.location]

@@ -68,7 +68,7 @@ def track(
 
     from daco_core.files import write_text
     from daco_serve.cli.frame_sources import FrameSource, SourceFrame
-    from daco_serve.client.client import Client, Refused
+    from daco_serve.client import Client, Refused
     from daco_serve.client.track import Tracked, TrackFrame, final_states
     from daco_serve.http.track_schemas import MOST_SMOOTHED, FrameHeader, SmoothedTrack, TrackSettings
 

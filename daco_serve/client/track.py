@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ValidationError
 
 from daco_core.errors import MissingExtra, UsageError
-from daco_serve.client.client import AsyncClient, Client, Photograph, Refused, Request, Unreachable, read_photograph
+from daco_serve.client.protocol import ClientBase, Photograph, Refused, Request, Unreachable, read_photograph
 from daco_serve.http.schemas import ErrorAnswer, RequestLimits
 from daco_serve.http.track_schemas import (
     FrameHeader,
@@ -43,7 +43,7 @@ class TrackFrame:
 
 
 def track(
-    client: Client, frames: Iterable[Photograph | TrackFrame], settings: TrackSettings | None = None
+    client: ClientBase, frames: Iterable[Photograph | TrackFrame], settings: TrackSettings | None = None
 ) -> Iterator[Tracked]:
     """What the server says of each frame, in order, and where settings ask for it the whole track once more, smoothed.
 
@@ -72,7 +72,7 @@ def track(
 
 
 async def track_async(
-    client: AsyncClient,
+    client: ClientBase,
     frames: Iterable[Photograph | TrackFrame] | AsyncIterable[Photograph | TrackFrame],
     settings: TrackSettings | None = None,
 ) -> AsyncIterator[Tracked]:
@@ -155,7 +155,7 @@ def _websockets(name: str) -> Any:
 
 
 @contextmanager
-def _as_errors(client: Client | AsyncClient) -> Iterator[None]:
+def _as_errors(client: ClientBase) -> Iterator[None]:
     """Turns what ends a connection into the client's errors."""
     exceptions = _websockets("websockets.exceptions")
     try:
@@ -166,12 +166,12 @@ def _as_errors(client: Client | AsyncClient) -> Iterator[None]:
         raise Unreachable(f"The track at {client.url} ended: {error}.") from error
 
 
-def _address(client: Client | AsyncClient) -> str:
+def _address(client: ClientBase) -> str:
     address = "ws" + client.url.removeprefix("http") + "/v1/track"
     return address if client.index is None else f"{address}?{urlencode({'index': client.index})}"
 
 
-def _options(client: Client | AsyncClient) -> dict[str, Any]:
+def _options(client: ClientBase) -> dict[str, Any]:
     return {"additional_headers": client.headers, "compression": None, "max_size": None}
 
 

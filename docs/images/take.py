@@ -25,7 +25,7 @@ from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index
 from daco_index.generations.change import remove_photographs
 from daco_index.search.bundle import Bundle
-from daco_serve.client.client import Client
+from daco_serve.client import Client
 from daco_serve.http.schemas import QueryAnswer
 
 SHOWN = 5

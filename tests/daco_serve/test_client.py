@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from daco_core.errors import DacoError
-from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+from daco_serve.client import AsyncClient, Client, Refused, Unreachable
 from daco_serve.http.schemas import IndexesAnswer, Prior, QueryAnswer, RequestLimits
 
 from .conftest import served

@@ -12,7 +12,7 @@ from daco_core.errors import DamagedIndex
 from daco_index.build import BuildOptions, build_index
 from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
 from daco_index.reranking.voting import Grid
-from daco_serve.client.client import Client, Refused
+from daco_serve.client import Client, Refused
 
 from ..local_parts import draw_streets, save_grid_encoder
 from .conftest import hosted

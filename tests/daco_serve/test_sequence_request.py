@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from daco_core.errors import UsageError
-from daco_serve.client.client import AsyncClient, Client
+from daco_serve.client import AsyncClient, Client
 from daco_serve.client.track import TrackFrame
 from daco_serve.engine.tracking import FrameEvidence, Odometry, Tracker, TrackEstimate
 from daco_serve.http.track_schemas import FrameHeader, SequenceRequest

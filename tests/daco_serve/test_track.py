@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from daco_index.build import BuildOptions, build_index
 from daco_index.search.catalog import Entry
-from daco_serve.client.client import AsyncClient, Client, Refused, Unreachable
+from daco_serve.client import AsyncClient, Client, Refused, Unreachable
 from daco_serve.client.track import TrackFrame
 from daco_serve.engine.query_embedding import Describer
 from daco_serve.engine.tracking import FrameEvidence, Odometry, States, Tracker, TrackEstimate

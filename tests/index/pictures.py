@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from daco_core.encoder.cache import cache_folder
 from daco_core.encoder.config import EncoderConfig
 from daco_core.encoder.stored import StoredEncoder, open_encoder
-from daco_index.embedding.encoders import cache_folder
 from daco_training.encoder.encoder import Encoder
 
 SIZES = [(96, 72), (72, 96), (64, 64), (96, 72), (200, 70)]

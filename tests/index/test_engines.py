@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from daco_core.encoder.cache import cache_folder
 from daco_core.encoder.openvino_runtime import openvino
 from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, UsageError
-from daco_index.embedding.encoders import cache_folder
 from daco_index.embedding.engines.create import create_engine
 from daco_index.embedding.engines.openvino import OpenVinoEngine, backbone_model, has_bf16, pooling_model
 from daco_index.embedding.engines.pytorch import TorchEngine

@@ -3,12 +3,11 @@
 import difflib
 import hashlib
 import json
-import logging
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daco_core.encoder.cache import EXPORT_VERSION, cache_folder, kept_folder
 from daco_core.encoder.config import HUB_PREFIX, HUGGING_FACE_PREFIX, ONNX_PREFIX, parse_sha256
 from daco_core.encoder.preparation import Resize
 from daco_core.encoder.public import PUBLIC_ENCODERS
@@ -18,11 +17,6 @@ from daco_core.files import replace_folder, write_text
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-log = logging.getLogger(__name__)
-
-CACHE_VARIABLE = "DACO_CACHE"
-EXPORT_VERSION = 1  # to be raised with every change of what is exported
 
 
 def find_encoder(source: str, trust: bool = False, image_size: int | None = None) -> StoredEncoder:
@@ -135,20 +129,6 @@ def with_network(encoder: StoredEncoder) -> StoredEncoder:
     why = f"The encoder in {encoder.folder} has no model.onnx, which PyTorch could make"
     converted: StoredEncoder = pytorch(why).convert(encoder)
     return converted if converted.network else encoder
-
-
-def kept_folder(fingerprint: str) -> Path:
-    """Where the cache has an encoder in the form that engines take."""
-    return cache_folder() / "encoders" / f"{fingerprint}-{EXPORT_VERSION}"
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept: DACO_CACHE, else `daco-serve` in the user's cache."""
-    given = os.environ.get(CACHE_VARIABLE)
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "daco-serve"
 
 
 def pytorch(why: str) -> "ModuleType":

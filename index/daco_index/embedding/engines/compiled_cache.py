@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from daco_core.encoder.cache import cache_folder
 from daco_core.encoder.openvino_runtime import openvino
 from daco_core.files import write_bytes
-from daco_index.embedding.encoders import cache_folder
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from daco_core.encoder.cache import kept_folder
 from daco_core.encoder.preparation import Prepared, Resize
 from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, UsageError
-from daco_index.embedding.encoders import kept_folder
 from daco_index.embedding.engines.cuda_graphs import Recordings, Run
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.embedding.precision_record import Precision
