@@ -7,7 +7,17 @@ from daco_core.errors import DacoError, DamagedIndex, UsageError
 from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
 from daco_index.reranking.quantisation import pack, rotate, rotation, unpack
 from daco_index.reranking.rerank import LocalQuery
-from daco_index.reranking.voting import SCALES, Grid, matched_cells, vote
+from daco_index.reranking.voting import (
+    AT_ONCE,
+    BLUR_COLUMNS,
+    BLUR_ROWS,
+    SCALES,
+    TOLERANCE,
+    Grid,
+    _blur,
+    matched_cells,
+    vote,
+)
 
 GRID = Grid(16, 16)
 
@@ -79,6 +89,50 @@ def test_votes_of_many_references_are_those_of_each_alone():
     alone = [vote(query, reference[None], GRID).votes[0] for reference in references]
     assert np.allclose(together, alone, rtol=1e-4)
     assert len(vote(query, references[:0], GRID).votes) == 0
+
+
+def plain_vote(query, reference, grid, positions, asking):
+    """The vote and its share for one reference, as the formula has it: every match at every shift."""
+    similarities = query[asking] @ reference.T
+    nearest = similarities.argmax(axis=1)
+    best = similarities.max(axis=1)
+    weights = np.exp((best - similarities.max(axis=0)[nearest]) / TOLERANCE)
+    centres = grid.centres()
+    there, here = centres[positions[nearest]], centres[asking]
+    rows, columns = np.arange(-grid.rows - 1, grid.rows + 2), np.arange(-grid.columns - 1, grid.columns + 2)
+    most = 0.0
+    for scale in SCALES:
+        shifts = np.rint(there - np.float32(scale) * here)
+        shifts = np.clip(shifts, (rows[0], columns[0]), (rows[-1], columns[-1]))
+        down = rows[:, None] - shifts[:, 0]
+        across = np.exp(-(((columns[:, None] - shifts[:, 1]) / BLUR_COLUMNS) ** 2) / 2)
+        height = np.where(np.abs(down) < 3 * BLUR_ROWS, np.exp(-((down / BLUR_ROWS) ** 2) / 2), 0)
+        most = max(most, (height[:, None, :] * across[None, :, :] * weights).sum(axis=2).max())
+    return most * grid.cells / len(asking), most / weights.sum()
+
+
+@pytest.mark.parametrize("grid", [GRID, Grid(6, 10), Grid(2, 2)])
+@pytest.mark.parametrize("share", [1, 2])
+@pytest.mark.parametrize("count", [1, AT_ONCE, 2 * AT_ONCE + 1])
+def test_votes_are_those_of_the_formula(grid, share, count):
+    random = np.random.default_rng(count)
+    query = unit(random.normal(size=(grid.cells, 64)))
+    noise = random.uniform(0.1, 2, size=(count, 1, 1)) * random.normal(size=(count, grid.cells, 64))
+    moved = np.roll(query.reshape(grid.rows, grid.columns, 64), (1, -1), axis=(0, 1)).reshape(-1, 64)
+    kept = np.sort(np.argsort(random.random((count, grid.cells)), axis=1)[:, : grid.cells // share], axis=1)
+    references = np.take_along_axis(unit(moved + noise), kept[..., None], axis=1)
+    for asking in (np.arange(grid.cells), grid.every_second()):
+        expected = [plain_vote(query, *one, asking) for one in zip(references, [grid] * count, kept, strict=True)]
+        positions = None if share == 1 else kept.astype(np.uint16)
+        found = vote(query, references, grid, positions, asking)
+        assert np.allclose(np.stack([found.votes, found.shares], axis=1), expected, rtol=1e-5)
+    assert np.array_equal(vote(query, list(references), grid, positions, asking).votes, found.votes)
+
+
+def test_the_blur_holds_no_number_that_is_too_small_to_be_multiplied_fast():
+    blur = _blur(35, BLUR_COLUMNS, 35)
+    assert blur[blur > 0].min() > np.finfo(np.float32).tiny
+    assert blur[0, 12] == pytest.approx(np.exp(-18))
 
 
 def test_matched_cells_say_where_the_query_lies_in_the_reference():
