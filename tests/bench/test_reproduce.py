@@ -1,6 +1,7 @@
 """The published comparison, scaled down: who takes part, what is kept of a run, and what the report says."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,13 @@ from daco_bench.recall.comparison import Paired
 from daco_bench.recall.statistics import Difference
 from daco_bench.recall.task import validation_task
 from daco_bench.reproduction import runs as reproduction_runs
+from daco_bench.reproduction.conditions import Conditions
 from daco_bench.reproduction.contenders import find_contenders
-from daco_bench.reproduction.data import link_data_set, make_twins
+from daco_bench.reproduction.data import City, link_data_set, make_city_data, make_twins
 from daco_bench.reproduction.outcome import Outcome, load_outcome
-from daco_bench.reproduction.report import claims, join_seeds, load_outcomes, make_report, write_report
+from daco_bench.reproduction.page import claims, write_report
+from daco_bench.reproduction.plan import describe_plan, in_words, plan_of, progress, time_left
+from daco_bench.reproduction.report import join_seeds, load_outcomes, make_report
 from daco_bench.reproduction.runs import Scale, missing_runs, plan_runs, train_runs
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
@@ -50,6 +54,87 @@ def test_every_method_takes_part_with_what_explains_it() -> None:
     assert [one.name for one in find_contenders(["simclr"], [], also=[])] == ["simclr"]
 
 
+def test_more_streets_and_more_iterations_vary_the_leading_methods() -> None:
+    contenders = find_contenders(["moco", "simclr", "daco"], ["night", "rendered"], ["streets", "longer"])
+    added = [one for one in contenders if one.more_streets or one.longer]
+    assert [one.name for one in added] == [
+        "simclr, more streets", "daco, more streets", "daco, rendered twins, more streets",
+        "simclr, more iterations", "daco, more iterations", "daco, rendered twins, more iterations",
+    ]  # fmt: skip
+    assert len({one.slug for one in contenders}) == len(contenders)
+    data = (Path("data"), "city")
+    every = {(twins, more): data for twins in (None, "night", "rendered") for more in (False, True)}
+    runs = plan_runs(contenders, [0], Scale(iters=10, longer_iters=30), every, Path("out"), "cpu")
+    assert {run.contender.name: run.settings.iters for run in runs}["simclr, more iterations"] == 30
+    assert sum(run.settings.iters == 10 for run in runs) == len(contenders) - 3
+
+
+def test_conditions_are_two_that_can_be_rendered_and_know_their_published_rows() -> None:
+    pair = Conditions.parse("sunset/rainy-night")
+    assert (pair.name, pair.published, pair.twins[0]) == ("sunset-rainy-night", "synthia", "night")
+    assert (Conditions.parse("day/fog").published, Conditions.parse("day/fog").twins[0]) == ("cityscapes", "fog")
+    assert Conditions.parse("day/sunset").published is None
+    assert Conditions.parse("day/sunset").twins == ("fourier", "rendered")
+    for text in ("day", "day/day", "day/rain", "day/night/fog"):
+        with pytest.raises(UsageError, match="sunset, rainy-night"):
+            Conditions.parse(text)
+
+
+def rendered_by_hand(city: City, *conditions: str) -> None:
+    """Photographs where `make_city` would have written them."""
+    for condition in conditions:
+        for split, names in city.photographs().items():
+            folder = city.folder / condition / "original" / "domain_a" / split
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                (folder / name).write_bytes(f"{condition} {name}".encode())
+
+
+def test_cities_of_any_number_of_places_share_their_photographs(tmp_path: Path) -> None:
+    pair = Conditions("day", "fog")
+    small, large = City(tmp_path / "city", 12, 3, 64), City(tmp_path / "city", 20, 3, 64)
+    rendered_by_hand(large, "day", "fog")
+    assert small.missing("day") == small.missing("fog") == 0
+    assert small.missing("night") == 12
+    dataset = make_city_data(small, pair, tmp_path / "small")
+    more = make_city_data(large, pair, tmp_path / "large")
+    assert dataset.domain_names == {"domain_a": "day", "domain_b": "fog"}
+    assert (len(dataset.images("domain_a", "train")), len(more.images("domain_b", "train"))) == (9, 17)
+    names = [[image.name for image in one.images("domain_b", "val")] for one in (dataset, more)]
+    assert names[0] == names[1], "both are validated on the same places"
+    assert dataset.images("domain_b", "val")[0].read_text().startswith("fog ")
+    with pytest.raises(UsageError, match="another number of places"):
+        make_city_data(small, pair, tmp_path / "large")
+
+
+def test_twins_by_a_trained_translator_are_made_once_it_is_trained(places: Path, tmp_path: Path) -> None:
+    shutil.copytree(places / "places", tmp_path / "data" / "places")
+    dataset = DataSet(tmp_path / "data", "places")
+    copy = make_twins(dataset, "cut", tmp_path / "twins", cut_iters=1, device="cpu")
+    assert all(copy.twin(image).is_file() for image in copy.images("domain_a", "train"))
+    models = {file: file.stat().st_mtime_ns for file in (dataset.folder / "translation").rglob("*.pt")}
+    assert len(models) == 2
+    make_twins(dataset, "cut", tmp_path / "twins", cut_iters=1, device="cpu")
+    assert models == {file: file.stat().st_mtime_ns for file in models}, "the same call trains nothing again"
+
+
+def test_the_plan_tells_what_is_left_and_how_long_it_takes(places: Path, tmp_path: Path) -> None:
+    data = {(None, False): (places, "places")}
+    runs = plan_runs(find_contenders(["moco", "simclr"], [], also=[]), [0, 1], Scale(iters=100), data, tmp_path, "cpu")
+    assert time_left(plan_of(runs)) is None
+    text = describe_plan(plan_of(runs), {"day": 12, "night": 0}, jobs=2)
+    assert "Photographs to render: day: 12." in text
+    assert "unknown until the first run is finished" in text
+    done = outcome(places, "moco", np.eye(12))
+    settings = {name: getattr(runs[0].settings, name) for name in ("recipe", "backbone", "image_size", "precision")}
+    replace(done, settings=done.settings | settings, seconds_per_iteration=3.0).save(runs[0].file)
+    planned = plan_of(runs)
+    assert [one.state for one in planned] == ["done", "to do", "to do", "to do"]
+    assert time_left(planned, jobs=2) == 450
+    assert progress(runs[0], planned, 2) == "places, moco, seed 0: done (1 of 4 runs, about 8 min left)."
+    assert [in_words(seconds) for seconds in (40, 3700, 7500)] == ["40 s", "1 h 02 min", "2 h 05 min"]
+
+
 @pytest.mark.parametrize(
     ("methods", "twins", "also", "word"),
     [(["byol"], ["night"], [], "byol"), (["daco"], [], [], "--twins"), (["moco"], [], ["yours"], "yours")],
@@ -77,7 +162,7 @@ def test_a_run_is_trained_once_resumed_where_it_stopped_and_rejected_under_other
 ) -> None:
     contenders = find_contenders(["simclr"], [], also=[])
     scale = Scale(backbone="test_resnet", image_size=32, iters=3, val_every=2)
-    data = {None: DataSet(places, "places")}
+    data = {(None, False): (places, "places")}
     # 24 training photographs are fewer than SimCLR's published batch of 32
     runs = [
         replace(run, settings=run.settings.but(batch_size=8))
@@ -104,6 +189,10 @@ def test_a_run_is_trained_once_resumed_where_it_stopped_and_rejected_under_other
     assert [row["iteration"] for row in kept.curve] == [2, 3]
     assert kept.descriptors.shape[0] == 12
     assert kept.seed == 5
+    assert kept.training_recalls is not None
+    assert kept.training_recalls.keys() == {"a->b", "b->a", "a<->b"}
+    assert all(0 <= value <= 100 for found in kept.training_recalls.values() for value in found.values())
+    assert kept.seconds_per_iteration == kept.seconds, "one of three iterations was left"
     assert not runs[0].settings.checkpoint_file.exists()
     train_runs(runs)
     assert steps == [2], "a finished run is taken as it is"
@@ -115,7 +204,7 @@ def test_a_run_is_trained_once_resumed_where_it_stopped_and_rejected_under_other
 def test_no_further_run_begins_once_one_has_failed(
     places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = {None: DataSet(places, "places")}
+    data = {(None, False): (places, "places")}
     runs = plan_runs(find_contenders(["simclr"], [], also=[]), range(6), Scale(), data, tmp_path, "cpu")
     begun: list[int] = []
 
@@ -159,9 +248,11 @@ def test_the_report_says_what_the_tests_support_and_no_more(places: Path, tmp_pa
     ]
     assert report.losses["daco"] == (1.5, 0.75)
     assert report.seeds["daco"] == [(seed, 100.0, 40.0) for seed in (0, 1, 2)]
-    files = write_report(report, outcomes, RANKS, tmp_path / "report", "places")
+    files = write_report(report, outcomes, RANKS, tmp_path / "report", DataSet(places, "places"))
     assert all(file.stat().st_size for file in files)
     page = (tmp_path / "report" / "report.md").read_text()
+    assert {"strips.jpg", "tsne.svg", "curves.svg"} <= {file.name for file in files}
+    assert "## Recall on the training photographs" not in page, "it was not measured"
     assert "4 iterations (published: 40,000)" in page
     assert "daco (published)" in page
     assert json.loads((tmp_path / "report" / "report.json").read_text())["tests"]["claim"]

@@ -20,8 +20,8 @@ from daco_core.files import _workspaces
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import distance_metres, read_locations
 from daco_training.city import make_city
+from daco_training.city.make import USUAL_DOMAINS
 from daco_training.city.plan import Pose, geography, nominal_pose, photograph_pose, plan_places, plan_street
-from daco_training.city.rendering.photograph import DOMAINS
 from daco_training.city.rendering.weather import (
     MAX_VISIBILITY,
     MIN_VISIBILITY,
@@ -76,10 +76,23 @@ def test_every_image_is_four_by_three_at_the_asked_size(city: Path) -> None:
 
 
 def test_same_seed_same_bytes_whatever_the_workers_and_the_other_places_and_domains(city: Path, tmp_path: Path) -> None:
-    make_city(tmp_path / "demo", places=2, size=SIZE, seed=SEED, domains=DOMAINS[:2], workers=1)
+    make_city(tmp_path / "demo", places=2, size=SIZE, seed=SEED, domains=USUAL_DOMAINS[:2], workers=1)
     some, every = images(tmp_path / "demo"), images(city)
     assert len(some) == 4
     assert some == {name: every[name] for name in some}
+
+
+def test_the_places_of_a_split_are_the_same_whatever_their_number() -> None:
+    by_split = {split: [place for place in plan_places(1275, 75) if place.split == split] for split in ("train", "val")}
+    assert {split: len(places) for split, places in by_split.items()} == {"train": 1200, "val": 75}
+    assert not {place.street for place in by_split["train"]} & {place.street for place in by_split["val"]}
+    for count, validation in ((375, 75), (40, None), (2, None), (8, 7)):
+        places = plan_places(count, validation)
+        assert len(places) == count
+        for split, every in by_split.items():
+            some = [place for place in places if place.split == split]
+            assert some == every[: len(some)]
+    assert sum(place.split == "val" for place in plan_places(300)) == 75
 
 
 def test_another_seed_makes_another_city(city: Path, tmp_path: Path) -> None:
@@ -103,7 +116,8 @@ def test_different_settings_are_refused_in_one_sentence_that_names_them(city: Pa
     for change, words in (
         ({"size": 128}, "size 64 instead of 128"),
         ({"seed": 9}, "seed 3 instead of 9"),
-        ({"places": 2}, "places 4 instead of 2"),
+        ({"places": 2}, "3 places for training and 1 for validation instead of 1 and 1"),
+        ({"val_places": 2}, "3 places for training and 1 for validation instead of 2 and 2"),
         ({"domains": ["night", "day"]}, "domains day,night,fog instead of night,day"),
     ):
         asked: dict[str, Any] = {"places": PLACES, "size": SIZE, "seed": SEED, **change}
@@ -220,7 +234,7 @@ def test_neighbouring_places_are_as_far_apart_on_earth_as_in_the_plan() -> None:
 
 def test_locations_csv_holds_the_pose_of_that_very_photograph(city: Path) -> None:
     street = plan_street(SEED, 0)
-    for letter, domain in zip("abc", DOMAINS, strict=True):
+    for letter, domain in zip("abc", USUAL_DOMAINS, strict=True):
         with (city / f"original/domain_{letter}/train/locations.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [row["file"] for row in rows] == [f"street00_place{n:03d}.jpg" for n in range(3)]
@@ -245,7 +259,7 @@ def test_heading_is_the_way_the_camera_looks() -> None:
 def test_between_domains_the_camera_moves_up_to_a_metre_and_eight_degrees_and_never_stays() -> None:
     shifts, turns = [], []
     for place in plan_places(300):
-        poses = [photograph_pose(0, place, domain) for domain in DOMAINS]
+        poses = [photograph_pose(0, place, domain) for domain in USUAL_DOMAINS]
         for i, one in enumerate(poses):
             for two in poses[:i]:
                 shifts.append(math.dist((one.x, one.y, one.z), (two.x, two.y, two.z)))

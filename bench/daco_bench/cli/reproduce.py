@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from daco_core.console import new_app, option, words
+from daco_core.errors import UsageError
 
 app = new_app("The published comparison of methods, made again.")
 
@@ -25,67 +26,110 @@ def reproduce(
         str | None, typer.Argument(help="Data set below --data-root with pairs; without it a city is rendered.")
     ] = None,
     data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
-    out: Annotated[Path, option("out", "Folder for data, runs, outcomes and the report.")] = Path(
+    out: Annotated[Path, option("out", "Folder for data, runs, outcomes and the reports.")] = Path(
         "result/reproduction"
     ),
+    conditions: Annotated[
+        str,
+        option(
+            "conditions",
+            "Pairs of conditions to render and compare, such as day/night,sunset/rainy-night,day/fog: these stand"
+            " beside the published rows of Tokyo 24/7, SYNTHIA and Foggy Cityscapes.",
+        ),
+    ] = "day/night",
     methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
     twins: Annotated[
-        str, option("twins", "Twins of daco; the first are its own, others stand beside: night, fourier, rendered, ...")
-    ] = "night,fourier,rendered",
+        str | None,
+        option(
+            "twins",
+            "Twins of daco: night, fog, fourier, cut (trained first), rendered, ...; the first are its own, others are"
+            " further contenders.",
+            show_default="night or fog, as the conditions are; fourier; rendered",
+        ),
+    ] = None,
     also: Annotated[
         str,
         option(
             "also",
             "What else to train: masked, npid and moco without older copies of an image as its negatives; ours, every"
-            " method with our recipe. Empty for neither.",
+            " method with our recipe; streets, simclr and daco with more training streets; longer, both with more"
+            " iterations. Empty for nothing.",
         ),
     ] = "masked,ours",
     seeds: Annotated[str, option("seeds", "Each method is trained once with each of these seeds.")] = "0,1,2",
     backbone: Annotated[str, option("backbone", "Published: resnet50.")] = "resnet18",
     image_size: Annotated[int, option("image_size", "Pixels of a view; published: 256.", min=32)] = 96,
     iters: Annotated[int, option("iters", "Iterations of each run; published: 40000.", min=1)] = 10000,
+    longer_iters: Annotated[int, option("longer_iters", "Iterations of --also longer.", min=1)] = 20000,
     our_iters: Annotated[int, option("our_iters", "Iterations with our recipe.", min=1)] = 200,
     val_every: Annotated[int, option("val_every", "Iterations between two points of a curve.", min=1)] = 500,
     precision: Annotated[str, option("precision", "fp32 (published), bf16, fp16 or auto.")] = "fp32",
     device: Annotated[Device, option("device", "What trains.")] = Device.auto,
     jobs: Annotated[int, option("jobs", "Runs side by side, such as several on one GPU.", min=1)] = 1,
-    places: Annotated[int, option("places", "Of the rendered city; a quarter of them validates.", min=8)] = 400,
+    places: Annotated[int, option("places", "Of the rendered city, those for validation included.", min=8)] = 375,
+    val_places: Annotated[int, option("val_places", "How many of them are for validation.", min=2)] = 75,
+    more_places: Annotated[int, option("more_places", "Places of the city of --also streets.", min=8)] = 1275,
     size: Annotated[int, option("size", "Of the rendered photographs: shorter side in pixels.", min=64)] = 128,
-    beside: Annotated[str, option("beside", "Published rows to set beside: tokyo, cityscapes or synthia.")] = "tokyo",
+    cut_iters: Annotated[int, option("cut_iters", "Training steps of --twins cut, in each direction.", min=1)] = 20000,
+    beside: Annotated[
+        str | None,
+        option(
+            "beside",
+            "Published rows to set beside: tokyo, cityscapes or synthia.",
+            show_default="those of the conditions; of a data set tokyo",
+        ),
+    ] = None,
+    plan: Annotated[
+        bool, option("plan", "Only list what is to be rendered and trained, and about how long it takes.")
+    ] = False,
     report_only: Annotated[bool, option("report_only", "Train nothing; report the outcomes that are there.")] = False,
     train_only: Annotated[bool, option("train_only", "Train, and leave the report to another call.")] = False,
 ) -> None:
     """Reproduce the published comparison, scaled down: every method trained from scratch with its published settings.
 
-    Renders the data, makes the twins, trains each method with each seed, and writes OUT/report: recalls with intervals
-    beside the published ones, paired tests between daco and each method, curves and pictures. Only backbone, picture
-    size and iterations differ from the published settings, alike for all.
+    Renders the data, makes the twins, trains each method with each seed, and writes OUT/day-night/report: recalls with
+    intervals beside the published ones, paired tests between daco and each method, curves and pictures. Only backbone,
+    picture size and iterations differ from the published settings, alike for all.
 
-    Stop it with Ctrl-C; the same command resumes. Outcomes in OUT/outcomes can be brought from another machine and
-    reported here with --report-only.
+    Stop it with Ctrl-C; the same command resumes. Outcomes in OUT/day-night/outcomes can be brought from another
+    machine and reported here with --report-only.
 
-    Example: daco-bench reproduce --iters 2000 --image-size 64 --seeds 0
+    Example: daco-bench reproduce --iters 2000 --image-size 64 --seeds 0 --plan
     """
+    from daco_bench.reproduction.comparison import Comparison
+    from daco_bench.reproduction.conditions import Conditions
     from daco_bench.reproduction.contenders import find_contenders
-    from daco_bench.reproduction.data import make_city_data, make_twins
-    from daco_bench.reproduction.runs import Scale, plan_runs, train_runs
+    from daco_bench.reproduction.data import City
+    from daco_bench.reproduction.plan import describe_plan, plan_of, progress
+    from daco_bench.reproduction.runs import Scale, train_runs
     from daco_core.photographs.layout import DataSet
     from daco_training.cli.train import whole_numbers
 
-    ranks = (1, 2, 4, 8)
-    kinds = words(twins)
-    contenders = find_contenders(words(methods), kinds, words(also))
-    dataset = DataSet(data_root, name) if name else make_city_data(out / "data", places, size)
+    scale = Scale(backbone, image_size, iters, val_every, precision, our_iters, longer_iters)
+    chosen, extra = words(methods), words(also)
+    comparisons = []
+    if name:
+        contenders = find_contenders(chosen, words(twins or "night,fourier,rendered"), extra)
+        if "streets" in extra:
+            raise UsageError("--also streets renders more streets, which a data set that is there does not have.")
+        given = DataSet(data_root, name)
+        comparisons.append(Comparison(out / name, contenders, given=given, beside=beside or "tokyo"))
+    else:
+        city = City(out / "city", places, val_places, size)
+        for text in words(conditions):
+            pair = Conditions.parse(text)
+            contenders = find_contenders(chosen, words(twins) if twins else pair.twins, extra)
+            folder, published = out / pair.name, beside or pair.published
+            comparisons.append(Comparison(folder, contenders, pair, city, more_places, beside=published))
+    runs = [run for one in comparisons for run in one.runs(whole_numbers(seeds, "--seeds"), scale, device.value)]
+    if plan:
+        to_render = {condition: count for one in comparisons for condition, count in one.to_render().items()}
+        typer.echo(describe_plan(plan_of(runs), to_render, jobs))
+        return
     if not report_only:
-        data = {kind: make_twins(dataset, kind, out / "twins" / kind) for kind in kinds} | {None: dataset}
-        scale = Scale(backbone, image_size, iters, val_every, precision, our_iters)
-        runs = plan_runs(contenders, whole_numbers(seeds, "--seeds"), scale, data, out, device.value)
-        train_runs(runs, jobs)
+        for one in comparisons:
+            one.make_data(cut_iters, device.value)
+        train_runs(runs, jobs, lambda run: typer.echo(progress(run, plan_of(runs), jobs), err=True))
     if not train_only:
-        from daco_bench.reproduction.report import claims, load_outcomes, make_report, write_report
-
-        outcomes = load_outcomes(out / "outcomes")
-        report = make_report(outcomes, dataset, ranks, beside)
-        files = write_report(report, outcomes, ranks, out / "report", dataset.name)
-        supported = claims([*report.claim, *report.late, *report.bound])
-        typer.echo("\n".join([report.scale, *supported, f"Written to {', '.join(map(str, files))}."]))
+        for one in comparisons:
+            typer.echo("\n".join(one.report()))

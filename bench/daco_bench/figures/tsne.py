@@ -13,6 +13,7 @@ from daco_core.figures import drawing, legend_below, plane_axes
 
 ASKING, ASKED = "#fdae61", "#2c5f9e"
 FEWEST = 5
+COLUMNS = 3  # panels beside each other
 PERPLEXITY = 30.0  # van der Maaten's and the field's usual one
 MANY = 5000  # points from which on an SVG holds them as pixels
 
@@ -59,16 +60,22 @@ def draw_planes(
     Raises:
         DacoError: matplotlib is not installed.
     """
-    figure = drawing()(figsize=(4.8 * len(planes), 5.2), layout="constrained")
-    panels = figure.subplots(1, len(planes), squeeze=False)[0]
+    columns = min(len(planes), COLUMNS)
+    rows = -(-len(planes) // columns)
+    figure = drawing()(figsize=(4.8 * columns, 4.8 * rows + 0.4), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     names = answers[0].direction.split("->")
-    for axes, plane, one in zip(panels, planes, answers, strict=True):
+    for axes in panels[len(planes) :]:
+        axes.remove()
+    for axes, plane, one in zip(panels, planes, answers, strict=False):
         for right, colour in ((True, REFERENCE), (False, WRONG)):
             joined = one.answerable & (one.right[:, 0] == right)
             draw_lines(axes, plane[asking[joined]], plane[one.nearest.images[joined]], colour)
-        for name, rows, colour in zip(names, (asking, asked), (ASKING, ASKED), strict=True):
+        for name, chosen, colour in zip(names, (asking, asked), (ASKING, ASKED), strict=True):
             many = len(plane) > MANY
-            axes.scatter(*plane[rows].T, s=18, color=colour, linewidths=0, label=plain(name), zorder=2, rasterized=many)
+            axes.scatter(
+                *plane[chosen].T, s=18, color=colour, linewidths=0, label=plain(name), zorder=2, rasterized=many
+            )
         axes.plot([], [], color=WRONG, linewidth=0.8, label="another place found first")
         plane_axes(axes, f"{plain(one.method)}: R@1 {100 * one.recall(1):.1f}", xticks=[], yticks=[])
     legend_below(figure, columns=3)

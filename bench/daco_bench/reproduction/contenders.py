@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daco_core.errors import UsageError
 from daco_training.loop.settings import PUBLISHED_BATCH_SIZE
 
 METHODS = ("npid", "moco", "simsiam", "simclr", "daco")  # in the order of the published table
 REMEMBERING = ("npid", "moco")  # whose negatives may be older copies of the image itself
+LEADING = ("simclr", "daco")  # whose recall more streets or more iterations may still raise
+MASKED, OURS, STREETS, LONGER = "masked", "ours", "streets", "longer"
+PERFECT = "daco, rendered twins"  # what a perfect translator would reach
+ALSO = (MASKED, OURS, STREETS, LONGER)
+MORE_STREETS, MORE_ITERATIONS = ", more streets", ", more iterations"
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class Contender:
         twins: which twins daco trains with; None for the methods that need none.
         mask_copies: whether older copies of an image are left out of its negatives.
         recipe: `published`, or `modern` for ours.
+        more_streets: whether it learns from the larger city.
+        longer: whether it is trained for more iterations.
     """
 
     name: str
@@ -28,6 +35,8 @@ class Contender:
     twins: str | None = None
     mask_copies: bool = False
     recipe: str = "published"
+    more_streets: bool = False
+    longer: bool = False
 
     @property
     def slug(self) -> str:
@@ -36,31 +45,40 @@ class Contender:
 
 
 def find_contenders(
-    methods: Sequence[str], twins: Sequence[str], also: Sequence[str] = ("masked", "ours")
+    methods: Sequence[str], twins: Sequence[str], also: Sequence[str] = (MASKED, OURS)
 ) -> list[Contender]:
     """Everybody to train, the methods in the order given.
 
     Args:
         twins: of daco; the first ones are those of the contender that is called `daco`.
-        also: `masked` for npid and moco with older copies masked, `ours` for every method with our own recipe.
+        also: `masked` for npid and moco with older copies masked, `ours` for every method with our own recipe;
+            `streets` and `longer` for simclr and daco with more training streets and with more iterations.
 
     Raises:
         UsageError: there is no such method, or daco has no twins.
     """
     if unknown := [method for method in methods if method not in PUBLISHED_BATCH_SIZE]:
         raise UsageError(f"No method {unknown[0]!r}: choose {', '.join(METHODS)}.")
-    if strange := [word for word in also if word not in ("masked", "ours")]:
-        raise UsageError(f"Nothing is called {strange[0]!r} to train also: choose masked, ours.")
+    if strange := [word for word in also if word not in ALSO]:
+        raise UsageError(f"Nothing is called {strange[0]!r} to train also: choose {', '.join(ALSO)}.")
     if "daco" in methods and not twins:
         raise UsageError("daco needs twins: name some with --twins, such as night.")
     published = [Contender(method, method, twins[0] if method == "daco" else None) for method in methods]
-    remembering = [one for one in methods if one in REMEMBERING and "masked" in also]
+    remembering = [one for one in methods if one in REMEMBERING and MASKED in also]
     variants = [Contender(f"{one}, copies masked", one, None, True) for one in remembering]
     if "daco" in methods:
         variants += [Contender(f"daco, {kind} twins", "daco", kind) for kind in twins[1:]]
     modern = [
         Contender(f"{one.method}, our recipe", one.method, one.twins, recipe="modern")
         for one in published
-        if "ours" in also
+        if OURS in also
     ]
-    return published + variants + modern
+    return published + variants + _ablations(published + variants, also) + modern
+
+
+def _ablations(contenders: Sequence[Contender], also: Sequence[str]) -> list[Contender]:
+    """The leading methods, and daco with perfect twins, with more streets and with more iterations."""
+    varied = [one for one in contenders if one.name in (*LEADING, PERFECT)]
+    streets = [replace(one, name=one.name + MORE_STREETS, more_streets=True) for one in varied if STREETS in also]
+    longer = [replace(one, name=one.name + MORE_ITERATIONS, longer=True) for one in varied if LONGER in also]
+    return streets + longer

@@ -1,54 +1,128 @@
 """The photographs of the comparison, and daco's twins: a rendered city, or a data set that is there."""
 
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from daco_bench.reproduction.conditions import RENDERED, Conditions
 from daco_core.errors import DacoError, UsageError
-from daco_core.files import replace_file
-from daco_core.photographs.layout import DOMAIN_NAMES_FILE, DataSet
+from daco_core.files import replace_file, write_text
+from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS, DataSet
 from daco_core.photographs.pairing import pair_keys
 from daco_training.translation.generate import generate_twins
 from daco_training.translation.translator import check_translator
 
-CITY = "city"
-RENDERED = "rendered"  # twins: the other domain's photograph of the same place, as a perfect translator would make it
+CUT = "cut"  # twins by a translator that is trained first
 SHARED = ("original", DOMAIN_NAMES_FILE, "depth", "translation")  # what all copies of a data set share
 TWIN_SEED = 0
+CITY_SEED = 0
+CUT_CROP = 64  # pixels: photographs of 96 and 128 pixels are too small for the translator's usual crops
 
 
-def make_city_data(
-    folder: Path, places: int, size: int, seed: int = 0, domains: Sequence[str] = ("day", "night")
-) -> DataSet:
-    """The rendered city as a data set in `folder`; what is rendered already is kept.
+@dataclass(frozen=True)
+class City:
+    """How much of the city is rendered.
+
+    Args:
+        folder: receives a folder for each condition. Conditions share them, and cities of any number of places.
+        places: how many places, those for validation included.
+        val_places: how many of them are for validation, in other streets.
+        size: shorter side of a photograph, in pixels.
+        workers: processes that render; 0 for one a core.
+    """
+
+    folder: Path
+    places: int
+    val_places: int
+    size: int
+    workers: int = 0
+
+    def photographs(self) -> dict[str, list[str]]:
+        """Split to the names of its photographs, alike in every condition."""
+        from daco_training.city.plan import plan_places
+
+        plan = plan_places(self.places, self.val_places)
+        return {split: [f"{place.name}.jpg" for place in plan if place.split == split] for split in SPLITS}
+
+    def missing(self, condition: str) -> int:
+        """How many photographs of a condition are not rendered yet."""
+        original = self.folder / condition / "original" / "domain_a"
+        return sum(
+            not (original / split / name).exists() for split, names in self.photographs().items() for name in names
+        )
+
+
+def make_city_data(city: City, conditions: Conditions, folder: Path) -> DataSet:
+    """The rendered city in two conditions as a data set in `folder`; what is rendered already is kept.
 
     Raises:
-        DacoError: the folder holds another city, or Mitsuba is not installed.
+        DacoError: the folders hold another city, or Mitsuba is not installed.
     """
     from daco_training.city import make_city
 
-    make_city(folder / CITY, places, size, seed, domains)
-    return DataSet(folder, CITY)
+    target = folder / conditions.name
+    names = city.photographs()
+    for letter, condition in zip("ab", (conditions.first, conditions.second), strict=True):
+        if city.missing(condition):
+            places, val_places = _at_least(city, condition)
+            one = city.folder / condition
+            make_city(one, places, city.size, CITY_SEED, [condition], city.workers, val_places=val_places)
+        for split in SPLITS:
+            source = city.folder / condition / "original" / "domain_a" / split
+            copies = target / "original" / f"domain_{letter}" / split
+            try:
+                copies.mkdir(parents=True, exist_ok=True)
+                found = {file.name for file in copies.iterdir()}
+                if found - {*names[split]}:
+                    raise UsageError(f"{copies} holds photographs of another number of places: name another --out.")
+                for name in names[split]:
+                    if name not in found:
+                        _link_or_copy(source / name, copies / name)
+            except OSError as error:
+                raise DacoError(f"{copies} cannot be written: {error}") from error
+    domains = {"domain_a": conditions.first, "domain_b": conditions.second}
+    write_text(target / DOMAIN_NAMES_FILE, json.dumps(domains) + "\n")
+    return DataSet(folder, conditions.name)
 
 
-def make_twins(dataset: DataSet, kind: str, folder: Path) -> DataSet:
+def make_twins(dataset: DataSet, kind: str, folder: Path, cut_iters: int = 0, device: str = "auto") -> DataSet:
     """A copy of the data set, by links, in `folder` with twins of one kind; twins that are there are kept.
 
     Args:
-        kind: a translator, or `rendered`.
+        kind: a translator, or `rendered`. `cut` is trained first, in the data set's own folder.
+        cut_iters: training steps of `cut`, in each direction.
+        device: trains `cut`.
 
     Raises:
         DacoError: there is no such kind, it cannot work on this data set, or `folder` holds another data set.
+        KeyboardInterrupt: the training of `cut` was stopped; the same call resumes it.
     """
     if kind != RENDERED:
         check_translator(kind)
+    if kind == CUT:
+        train_translator(dataset, cut_iters, device)
     copy = link_data_set(dataset, folder)
     if kind == RENDERED:
         _take_partners(copy)
     else:
         generate_twins(copy, kind, TWIN_SEED)
     return copy
+
+
+def train_translator(dataset: DataSet, iters: int, device: str = "auto") -> None:
+    """Trains `cut` on a data set's training photographs, unless that is done; it is resumed where it was stopped.
+
+    Raises:
+        DacoError: there are models of other settings, or no such device.
+        KeyboardInterrupt: it was stopped.
+    """
+    from daco_training.translation.cut.train import CutSettings, is_trained, train_cut
+
+    settings = CutSettings(iterations=iters, image_size=CUT_CROP)
+    if not is_trained(dataset, settings):
+        train_cut(dataset, settings, device)
 
 
 def link_data_set(dataset: DataSet, folder: Path) -> DataSet:
@@ -69,6 +143,26 @@ def link_data_set(dataset: DataSet, folder: Path) -> DataSet:
     except OSError as error:
         raise DacoError(f"{target} cannot be made: {error}") from error
     return DataSet(folder, dataset.name)
+
+
+def _at_least(city: City, condition: str) -> tuple[int, int]:
+    """How many places, and how many for validation, to render: no fewer than are there, since a city only grows."""
+    from daco_training.city.make import read_settings
+
+    before = read_settings(city.folder / condition)
+    wanted = {split: len(names) for split, names in city.photographs().items()}
+    if before is not None:
+        wanted = {split: max(count, before.split_sizes[split]) for split, count in wanted.items()}
+    return sum(wanted.values()), wanted["val"]
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Hard links a file, or copies it where the file system has no such links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with replace_file(target) as fresh:
+            shutil.copyfile(source, fresh)
 
 
 def _take_partners(dataset: DataSet) -> None:

@@ -26,6 +26,9 @@ class Outcome:
         seconds: of training in the process that ended it.
         curve: a row for each validation: `iteration`, `train_loss`, `val_precise` and the recalls, in percent.
         descriptors: (photographs, dimension) of the encoder after the last iteration.
+        training_recalls: direction to R@k, in percent, of as many training places as there are validation places; None
+            where the training photographs are no pairs, or an earlier version made the run.
+        seconds_per_iteration: in the process that ended it; None where an earlier version made the run.
     """
 
     contender: str
@@ -35,6 +38,8 @@ class Outcome:
     seconds: float
     curve: list[dict[str, float]]
     descriptors: NDArray[np.float32]
+    training_recalls: dict[str, dict[str, float]] | None = None
+    seconds_per_iteration: float | None = None
 
     @property
     def seed(self) -> int:

@@ -1,32 +1,23 @@
-"""The comparison's report: tables beside the published one, paired tests, what they support, and pictures."""
+"""The comparison's figures: recalls beside the published ones, paired tests, losses, and what was memorised."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from daco_bench.figures.strips import query_strips
 from daco_bench.recall import table
-from daco_bench.recall.comparison import TEST_HEADER, Paired, paired_tests, test_cells, tests_to_json
+from daco_bench.recall.comparison import Paired, paired_tests
 from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval, mean_recall
-from daco_bench.recall.table import published_rows, recall_rows
+from daco_bench.recall.table import published_rows
 from daco_bench.recall.task import Task, validation_task
-from daco_bench.report.html_page import write_page
-from daco_bench.report.text_table import to_markdown
-from daco_bench.reproduction.contenders import METHODS
-from daco_bench.reproduction.curves import draw_curves
+from daco_bench.reproduction.contenders import METHODS, MORE_ITERATIONS, PERFECT
 from daco_bench.reproduction.outcome import Outcome, load_outcome
 from daco_core.errors import DacoError, UsageError
-from daco_core.photographs.contact_sheet import save_picture
 from daco_core.photographs.layout import DataSet
 
 DACO = "daco"
-BOUND = "daco, rendered twins"  # what a perfect translator would reach
 OURS = ", our recipe"
-SIGNIFICANT = 0.05
-STRIPS = 6
 
 Answers = dict[str, list[Retrieval]]
 """Contender to its answers, a Retrieval for each direction, in which all seeds follow one another."""
@@ -49,6 +40,8 @@ class Report:
         centred: contender to the recall at the first rank in each direction, in percent and the mean over seeds, as it
             is and where each domain's mean descriptor is subtracted first.
         losses: contender to the mean training loss at the first and at the last point of the curve.
+        memorised: contender to, for each direction, the recall at the first rank on training and on validation
+            photographs, in percent and the mean over seeds; without those whose runs did not measure it.
     """
 
     scale: str
@@ -62,6 +55,7 @@ class Report:
     seeds: dict[str, list[tuple[int, float, float]]]
     centred: dict[str, dict[str, tuple[float, float]]]
     losses: dict[str, tuple[float, float]]
+    memorised: dict[str, dict[str, tuple[float, float]]]
 
 
 def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
@@ -81,7 +75,8 @@ def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
     for recipe in ("published", "modern"):
         alike = [one for outcomes in found.values() for one in outcomes if one.settings["recipe"] == recipe]
         for name in ("iters", "image_size", "backbone", "precision", "val_every", "data_name"):
-            values = {one.settings[name] for one in alike}
+            longer = name == "iters"  # which contenders with more iterations have on purpose
+            values = {one.settings[name] for one in alike if not (longer and one.contender.endswith(MORE_ITERATIONS))}
             if len(values) > 1:
                 raise UsageError(f"{folder} mixes runs of several {name}: {', '.join(map(str, sorted(values)))}.")
         _check_seeds(folder, alike)
@@ -102,12 +97,12 @@ def _check_seeds(folder: Path, alike: Sequence[Outcome]) -> None:
 
 
 def make_report(
-    outcomes: Mapping[str, Sequence[Outcome]], dataset: DataSet, ranks: Sequence[int], beside: str
+    outcomes: Mapping[str, Sequence[Outcome]], dataset: DataSet, ranks: Sequence[int], beside: str | None
 ) -> Report:
     """The report of outcomes on a data set.
 
     Args:
-        beside: the published data set whose rows stand beside ours.
+        beside: the published data set whose rows stand beside ours, if one does.
 
     Raises:
         DacoError: the outcomes are of other validation photographs than the data set has.
@@ -121,13 +116,14 @@ def make_report(
     answers = {name: ask(task, name, several, max(DEPTH, *ranks)) for name, several in outcomes.items()}
     first, named = min(ranks), list(answers)
     plain = [name for name in named if "," not in name]
-    causes = [(name, name.split(",")[0]) for name in named if "," in name and not name.endswith(OURS)]
+    # what varies a contender is called after it: "daco, rendered twins" after "daco"
+    causes = [(name, name.rpartition(", ")[0]) for name in named if "," in name and not name.endswith(OURS)]
     claim = [(DACO, name) for name in plain if name != DACO and DACO in answers]
-    bound = [(BOUND, name) for name in plain if name != DACO and BOUND in answers]
+    bound = [(PERFECT, name) for name in plain if name != DACO and PERFECT in answers]
     return Report(
         describe_scale(next(iter(outcomes.values()))[0], outcomes, task),
         answers,
-        published_rows(beside, ranks),
+        published_rows(beside, ranks) if beside else [],
         paired_tests(answers, claim, first),
         paired_tests(answers, claim, max(ranks)),
         paired_tests(answers, bound, first),
@@ -150,6 +146,7 @@ def make_report(
             )
             for name, several in outcomes.items()
         },
+        {name: found for name, several in outcomes.items() if (found := _memorised(answers[name], several, first))},
     )
 
 
@@ -194,92 +191,6 @@ def describe_scale(one: Outcome, outcomes: Mapping[str, Sequence[Outcome]], task
     )
 
 
-def claims(tests_made: Sequence[Paired]) -> list[str]:
-    """What paired tests support, a sentence for each pair of contenders."""
-    sentences = []
-    for method, than, rank in dict.fromkeys((test.method, test.than, test.rank) for test in tests_made):
-        tests = [test for test in tests_made if (test.method, test.than, test.rank) == (method, than, rank)]
-        ahead = [test for test in tests if test.adjusted < SIGNIFICANT and test.difference.points > 0]
-        behind = [test for test in tests if test.adjusted < SIGNIFICANT and test.difference.points < 0]
-        words = [
-            f"{_ways(group)} {word} ({', '.join(f'{test.difference.points:+.1f}' for test in group)} points)"
-            for group, word in ((ahead, "ahead"), (behind, "behind"))
-            if group
-        ]
-        open_ways = [test for test in tests if test not in ahead and test not in behind]
-        if open_ways:
-            words.append(f"{_ways(open_ways)} not significantly different")
-        sentences.append(f"{method} beside {than}, R@{rank}: {'; '.join(words)}.")
-    return sentences
-
-
-def to_page(report: Report, ranks: Sequence[int]) -> str:
-    """The report in Markdown."""
-    plain = [name for name in report.answers if "," not in name]
-    ours = [name for name in report.answers if name.endswith(OURS)]
-    variants = [name for name in report.answers if name not in plain and name not in ours]
-    parts = [report.scale, *[f"- {sentence}" for sentence in claims([*report.claim, *report.late, *report.bound])]]
-    parts += ["## The methods with their published settings", _table(report, plain, ranks, report.published)]
-    parts += _tests(report.claim) + _tests(report.late)
-    if report.bound:
-        parts += ["## With the twins of a perfect translator", *_tests(report.bound)]
-    if variants:
-        parts += ["## Variants that explain it", _table(report, variants, ranks), *_tests(report.causes)]
-    if ours:
-        parts += ["## The methods with our recipe", _table(report, ours, ranks), *_tests(report.ours)]
-    parts += ["## Seed by seed", _seed_table(report)]
-    parts += ["## Training loss, and the offset between the domains", _centred_table(report)]
-    return "\n\n".join(parts).replace(".\n\n- ", ".\n- ") + "\n"
-
-
-def write_report(
-    report: Report, outcomes: Mapping[str, Sequence[Outcome]], ranks: Sequence[int], folder: Path, subject: str
-) -> list[Path]:
-    """Writes `report.md`, `.csv`, `.json`, the curves, strips and, where openTSNE is installed, t-SNE.
-
-    Raises:
-        DacoError: a file cannot be written, a photograph cannot be read, or matplotlib is missing.
-    """
-    import json
-
-    from daco_core.figures import save_figure
-
-    rows = [row for answers in report.answers.values() for row in recall_rows(answers, ranks)]
-    content: dict[str, Any] = {
-        "scale": report.scale,
-        "claims": claims([*report.claim, *report.late, *report.bound]),
-        "rows": table.to_json([*rows, *report.published]),
-        "tests": {
-            "claim": tests_to_json(report.claim),
-            "last_rank": tests_to_json(report.late),
-            "rendered_twins": tests_to_json(report.bound),
-            "variants": tests_to_json(report.causes),
-            "our_recipe": tests_to_json(report.ours),
-        },
-        "seeds": {name: [list(values) for values in several] for name, several in report.seeds.items()},
-        "domain_means_subtracted": report.centred,
-        "losses": report.losses,
-        "seconds": {name: [one.seconds for one in several] for name, several in outcomes.items()},
-    }
-    texts = {
-        "report.md": to_page(report, ranks),
-        "recalls.csv": table.to_csv([*rows, *report.published], ranks, subject),
-        "report.json": json.dumps(content, indent=1) + "\n",
-    }
-    files = []
-    for name, text in texts.items():
-        write_page(folder / name, text)
-        files.append(folder / name)
-    for name, suffix in (("curves", ""), ("our_recipe", OURS)):
-        chosen = {one: several for one, several in outcomes.items() if one.endswith(OURS) == bool(suffix)}
-        if chosen:
-            save_figure(draw_curves(chosen), folder / f"{name}.svg")
-            files.append(folder / f"{name}.svg")
-    plain = [answers[0] for name, answers in report.answers.items() if "," not in name]
-    save_picture(query_strips(plain, STRIPS, cell=144), folder / "strips.jpg")
-    return [*files, folder / "strips.jpg"]
-
-
 def _of_seed(task: Task, outcome: Outcome, rank: int) -> tuple[int, float, float]:
     vectors = outcome.descriptors
     last = mean_recall([task.rank(vectors, outcome.contender, way, rank) for way in task.directions], rank)
@@ -302,46 +213,18 @@ def _centred(
     return {way: (plain[way], _mean(values)) for way, values in found.items()}
 
 
-def _centred_table(report: Report) -> str:
-    ways = list(next(iter(report.centred.values())))
-    header = ["", "loss at the first point", "at the last", *ways, *[f"{way}, means subtracted" for way in ways]]
-    lines = [
-        [name, *[f"{loss:.2f}" for loss in report.losses[name]]]
-        + [f"{found[way][0]:.1f}" for way in ways]
-        + [f"{found[way][1]:.1f}" for way in ways]
-        for name, found in report.centred.items()
-    ]
-    return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
+def _memorised(
+    answers: Sequence[Retrieval], outcomes: Sequence[Outcome], rank: int
+) -> dict[str, tuple[float, float]] | None:
+    if any(one.training_recalls is None for one in outcomes):
+        return None
+    known = [one.training_recalls for one in outcomes if one.training_recalls is not None]
+    return {
+        one.direction: (_mean(of_seed[one.direction][f"R@{rank}"] for of_seed in known), 100 * one.recall(rank))
+        for one in answers
+    }
 
 
 def _mean(values: Iterable[float]) -> float:
     listed = list(values)
     return round(sum(listed) / len(listed), 2)
-
-
-def _table(
-    report: Report, names: Sequence[str], ranks: Sequence[int], published: Sequence[table.RecallRow] = ()
-) -> str:
-    rows = []
-    for name in names:
-        rows += recall_rows(report.answers[name], ranks)
-        rows += [row for row in published if row.method == f"{name} (published)"]
-    return to_markdown(table.header(ranks), [table.cells(row, ranks) for row in rows])
-
-
-def _tests(tests: Sequence[Paired]) -> list[str]:
-    return [to_markdown(TEST_HEADER, [test_cells(test) for test in tests])] if tests else []
-
-
-def _seed_table(report: Report) -> str:
-    seeds = sorted({seed for several in report.seeds.values() for seed, *_ in several})
-    header = ["mean R@1 of the directions, after the last iteration (best of the curve)", *[f"seed {s}" for s in seeds]]
-    lines = []
-    for name, several in report.seeds.items():
-        by_seed = {seed: f"{last:.1f} ({best:.1f})" for seed, last, best in several}
-        lines.append([name, *[by_seed.get(seed, "–") for seed in seeds]])  # noqa: RUF001
-    return to_markdown(header, lines, words=1)
-
-
-def _ways(tests: Sequence[Paired]) -> str:
-    return ", ".join(test.direction for test in tests)

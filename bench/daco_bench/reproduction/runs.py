@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,12 +17,21 @@ from daco_bench.reproduction.contenders import Contender
 from daco_bench.reproduction.outcome import Outcome, load_outcome
 from daco_core.errors import DacoError
 from daco_core.photographs.layout import DataSet
+from daco_core.photographs.pairing import pair_by_name
+from daco_training.encoder.encoder import Encoder
 from daco_training.evaluation.descriptors import describe_files
+from daco_training.evaluation.recall import aligned, domain_recalls
 from daco_training.evaluation.validation import Validation, find_validation
 from daco_training.loop.checkpoint import stored_settings
 from daco_training.loop.process_state import process_state_restored
 from daco_training.loop.settings import LOCAL, TrainOptions, TrainSettings
 from daco_training.loop.trainer import Trainer
+
+TrainingData = tuple[str | None, bool]
+"""Which twins, and whether of more streets."""
+
+DataFolder = tuple[Path, str]
+"""Data root and name of a data set, which may still have to be made."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Scale:
         val_every: iterations between the points of the curves.
         precision: number format; published: fp32.
         our_iters: of our recipe, which needs few.
+        longer_iters: of the contenders with more iterations.
     """
 
     backbone: str = "resnet18"
@@ -44,6 +54,7 @@ class Scale:
     val_every: int = 500
     precision: str = "fp32"
     our_iters: int = 200
+    longer_iters: int = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ def plan_runs(
     contenders: Sequence[Contender],
     seeds: Sequence[int],
     scale: Scale,
-    data: dict[str | None, DataSet],
+    data: Mapping[TrainingData, DataFolder],
     out: Path,
     accelerator: str = "auto",
     workers: int = 2,
@@ -68,20 +79,21 @@ def plan_runs(
     """All runs, seed after seed, so that the first seed of all is there early.
 
     Args:
-        data: for each kind of twins, and for None, the data set to train on.
+        data: for each kind of twins (None: without), and with more streets or not, the data set to train on.
         out: receives `runs/` and `outcomes/`.
     """
     runs = []
     for seed in seeds:
         for one in contenders:
-            dataset = data[one.twins]
+            data_root, data_name = data[one.twins, one.more_streets]
             ours = one.recipe == "modern"
+            iters = scale.longer_iters if one.longer else scale.iters
             settings = TrainOptions(
                 recipe=one.recipe,
-                data_root=dataset.data_root,
-                data_name=dataset.name,
+                data_root=data_root,
+                data_name=data_name,
                 method_name=one.method,
-                iters=scale.our_iters if ours else scale.iters,
+                iters=scale.our_iters if ours else iters,
                 backbone=None if ours else scale.backbone,
                 image_size=scale.image_size,
                 precision=scale.precision,
@@ -104,19 +116,25 @@ def missing_runs(runs: Sequence[Run]) -> list[Run]:
     missing = []
     for run in runs:
         if run.file.exists():
-            load_outcome(run.file).check_same(counting(run.settings), _hash(run.settings), run.file)
+            load_outcome(run.file).check_same(counting(run.settings), photographs_of(run.settings), run.file)
         else:
             missing.append(run)
     return missing
 
 
 def counting(settings: TrainSettings) -> dict[str, Any]:
-    """The settings that make a run what it is, as plain values."""
-    return {name: value for name, value in settings.recorded().items() if name not in LOCAL}
+    """The settings that make a run what it is, as plain values; of the training photographs their number."""
+    dataset = DataSet(settings.data_root, settings.data_name)
+    trained_on = sum(len(dataset.images(domain, "train")) for domain in dataset.domains)
+    chosen = {name: value for name, value in settings.recorded().items() if name not in LOCAL}
+    return chosen | {"training_photographs": trained_on}
 
 
-def train_runs(runs: Sequence[Run], jobs: int = 1) -> None:
+def train_runs(runs: Sequence[Run], jobs: int = 1, tell: Callable[[Run], None] = lambda run: None) -> None:
     """Trains what is missing, `jobs` runs side by side in processes of their own.
+
+    Args:
+        tell: called after each run that was finished.
 
     Raises:
         DacoError: a run cannot be made or was stopped; those that were finished are kept.
@@ -125,6 +143,7 @@ def train_runs(runs: Sequence[Run], jobs: int = 1) -> None:
     if jobs == 1 or len(missing) < 2:
         for run in missing:
             train_one(run)
+            tell(run)
         return
     try:
         # a process for each run: what one takes of a GPU's memory is free again for the next
@@ -132,12 +151,13 @@ def train_runs(runs: Sequence[Run], jobs: int = 1) -> None:
         with ProcessPoolExecutor(jobs, context, max_tasks_per_child=1) as pool:
             # no more than can run at once: what waits in the pool would be trained even after Ctrl-C or a failure
             waiting = iter(missing)
-            running = {pool.submit(train_one, run) for run in islice(waiting, jobs)}
+            running = {pool.submit(train_one, run): run for run in islice(waiting, jobs)}
             while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-                running |= {pool.submit(train_one, run) for run in islice(waiting, len(done))}
+                    tell(running.pop(future))
+                running |= {pool.submit(train_one, run): run for run in islice(waiting, len(done))}
     except BrokenProcessPool as error:
         raise DacoError("A run was killed, perhaps for want of memory: take fewer --jobs.") from error
 
@@ -154,19 +174,49 @@ def train_one(run: Run) -> None:
         settings.check_same(stored_settings(settings.checkpoint_file), settings.checkpoint_file)
     with process_state_restored():
         trainer = Trainer(settings, run.accelerator, 1, resume=stored)
-        if not trainer.run().finished:
+        trained = trainer.run()
+        if not trained.finished:
             raise DacoError("Stopped: the same command resumes it.")
         validation = _validation(settings)
         vectors = describe_files(trainer.encoder.eval(), validation.images, run.contender.name)
+        recalled = training_recalls(trainer.encoder, settings, validation.first)
     every, rows = settings.val_every, trainer.progress.rows
     curve = [{"iteration": min(every * n, settings.iters), **row} for n, row in enumerate(rows, start=1)]
     device = trainer.fabric.device
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
     seconds = round(time.monotonic() - begun, 1)
-    Outcome(run.contender.name, counting(settings), _hash(settings), named, seconds, curve, vectors.numpy()).save(
-        run.file
-    )
+    Outcome(
+        contender=run.contender.name,
+        settings=counting(settings),
+        photographs=photographs_of(settings),
+        device=named,
+        seconds=seconds,
+        curve=curve,
+        descriptors=vectors.numpy(),
+        training_recalls=recalled,
+        seconds_per_iteration=seconds / max(settings.iters - trained.begun_after, 1),
+    ).save(run.file)
     settings.checkpoint_file.unlink(missing_ok=True)  # the outcome is what is kept; a checkpoint is 130 MB
+
+
+def training_recalls(encoder: Encoder, settings: TrainSettings, places: int) -> dict[str, dict[str, float]] | None:
+    """Direction to R@k, in percent, of the first `places` training places: how well what was trained on is known.
+
+    None where the training photographs of the first two domains are no pairs of the same name.
+
+    Raises:
+        UnreadableImage: a training photograph is broken.
+    """
+    dataset = DataSet(settings.data_root, settings.data_name)
+    a, b = (dataset.images(domain, "train") for domain in dataset.domains[:2])
+    pairs = pair_by_name(a, b)
+    if not pairs:
+        return None
+    chosen = pairs[:places]
+    images = [one for one, _ in chosen] + [other for _, other in chosen]
+    vectors = describe_files(encoder.eval(), images, "training photographs").numpy()
+    recalls = domain_recalls(vectors, aligned(len(chosen)), len(chosen), settings.ranks)
+    return {way: {f"R@{k}": round(100 * value, 2) for k, value in found.items()} for way, found in recalls.items()}
 
 
 def _validation(settings: TrainSettings) -> Validation:
@@ -177,5 +227,6 @@ def _validation(settings: TrainSettings) -> Validation:
     return validation
 
 
-def _hash(settings: TrainSettings) -> str:
+def photographs_of(settings: TrainSettings) -> str:
+    """A hash of the names of the photographs that a run is validated on."""
     return DataSet(settings.data_root, settings.data_name).fingerprint(_validation(settings).images)

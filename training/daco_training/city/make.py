@@ -17,7 +17,8 @@ from daco_core.threads import available_cores
 from daco_training.city.drive import DriveFrame, street_drive
 from daco_training.city.plan import SLOTS, CityPlace, geography, plan_places, plan_street
 from daco_training.city.poses import CameraPose, depth_file, write_poses
-from daco_training.city.rendering.photograph import DOMAINS, PlacePhotograph
+from daco_training.city.rendering.conditions import DOMAINS
+from daco_training.city.rendering.photograph import PlacePhotograph
 from daco_training.city.rendering.pool import Job, disk_error, render_all
 from daco_training.city.viewpoint import Viewpoint
 
@@ -28,6 +29,7 @@ DRIVE_FOLDER = "drive"
 MIN_SIZE, MAX_SIZE = 64, 4096
 ASPECT = 4 / 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+USUAL_DOMAINS = ("day", "night", "fog")
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,21 @@ class CityReport:
 
 
 @dataclass(frozen=True)
-class _Settings:
+class CitySettings:
+    """What a city was made with; kept in its folder."""
+
     format: int
     places: int
     size: int
     seed: int
     domains: tuple[str, ...]
+    val_places: int | None = None
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """Split to how many places are of it."""
+        plan = plan_places(self.places, self.val_places)
+        return {split: sum(place.split == split for place in plan) for split in SPLITS}
 
 
 def make_city(
@@ -59,12 +70,13 @@ def make_city(
     places: int = 200,
     size: int = 256,
     seed: int = 0,
-    domains: Sequence[str] = DOMAINS,
+    domains: Sequence[str] = USUAL_DOMAINS,
     workers: int = 0,
     viewpoints: Sequence[Viewpoint] = (),
     depth: bool = False,
     viewpoint_splits: Sequence[str] = SPLITS,
     drive: int = 0,
+    val_places: int | None = None,
 ) -> CityReport:
     """Render the demo city into `folder`, or what is missing of it.
 
@@ -75,25 +87,26 @@ def make_city(
     Args:
         folder: `data_root/demo`; receives `original/domain_a/{train,val}/*.jpg` and so on, with `locations.csv` and
             `poses.json` beside them, and `domains.json`.
-        places: how many places, 2 or more; every fourth is for validation, in streets of its own.
+        places: how many places, 2 or more; those for validation are in streets of their own.
         size: the images' shorter side in pixels; they are 4:3 landscape.
         seed: which city, 0 or more.
-        domains: of "day", "night", "fog"; the first becomes `domain_a`, the next `domain_b`.
+        domains: of `DOMAINS`, such as "day", "night", "fog"; the first becomes `domain_a`, the next `domain_b`.
         workers: processes; 0 for one a core.
         viewpoints: further camera poses of each place, in all domains: `viewpoint/5m_30deg/domain_a/val/*.jpg`.
         depth: whether to write a depth map of every photograph: `depth/original/domain_a/val/*.npz`.
         viewpoint_splits: of "train" and "val", those whose places are also rendered from the viewpoints.
         drive: along how many of the first streets a drive is rendered, too, in all domains: `drive/night/*.jpg`.
+        val_places: how many of the places are for validation; None: every fourth.
 
     Raises:
         DacoError: a setting is out of range, Mitsuba is not installed, the folder holds another city, the disk fails.
         KeyboardInterrupt: stopped by Ctrl-C; all images on disk are complete, and the same call resumes.
     """
-    settings = _Settings(FORMAT, places, size, seed, tuple(domains))
+    settings = CitySettings(FORMAT, places, size, seed, tuple(domains), val_places)
     _check(settings, workers)
     if unknown := sorted({*viewpoint_splits} - {*SPLITS}):
         raise UsageError(f"There is no split {unknown[0]!r}; choose from {', '.join(SPLITS)}.")
-    plan = plan_places(places)
+    plan = plan_places(places, val_places)
     try:
         jobs = _prepare(Path(folder), settings, plan, dict.fromkeys(viewpoints), viewpoint_splits, depth, drive)
     except OSError as error:
@@ -123,9 +136,13 @@ def image_size(size: int) -> tuple[int, int]:
     return round(size * ASPECT), size
 
 
-def _check(settings: _Settings, workers: int) -> None:
+def _check(settings: CitySettings, workers: int) -> None:
     if settings.places < 2:
         raise UsageError(f"A city needs 2 places or more, one to train on and one to validate; got {settings.places}.")
+    if settings.val_places is not None and not 1 <= settings.val_places < settings.places:
+        raise UsageError(
+            f"Of {settings.places} places, 1 to {settings.places - 1} can be for validation; got {settings.val_places}."
+        )
     if not MIN_SIZE <= settings.size <= MAX_SIZE:
         raise UsageError(f"The image size must be between {MIN_SIZE} and {MAX_SIZE} pixels; got {settings.size}.")
     if settings.seed < 0:
@@ -147,7 +164,7 @@ def _check(settings: _Settings, workers: int) -> None:
 
 def _prepare(
     folder: Path,
-    settings: _Settings,
+    settings: CitySettings,
     plan: list[CityPlace],
     viewpoints: Iterable[Viewpoint],
     viewpoint_splits: Sequence[str],
@@ -206,22 +223,36 @@ def _camera(taken: PlacePhotograph | DriveFrame, street: int) -> CameraPose:
     return CameraPose.in_street(plan_street(taken.seed, street), taken.pose)
 
 
-def _claim(folder: Path, settings: _Settings) -> None:
-    """Note the settings in the folder, or refuse one whose images were made with others."""
+def read_settings(folder: Path) -> CitySettings | None:
+    """The settings that a city in a folder was made with; None where there is no city.
+
+    Raises:
+        DacoError: their record is damaged.
+    """
     record = folder / SETTINGS_FILE
-    if record.exists():
-        try:
-            found = json.loads(record.read_text())
-            old = _Settings(**{**found, "domains": tuple(found["domains"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise DacoError(f"{record} is damaged: remove {folder} and render the city again.") from error
+    if not record.exists():
+        return None
+    try:
+        found = json.loads(record.read_text())
+        return CitySettings(**{**found, "domains": tuple(found["domains"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise DacoError(f"{record} is damaged: remove {folder} and render the city again.") from error
+
+
+def _claim(folder: Path, settings: CitySettings) -> None:
+    """Note the settings in the folder, or refuse one whose images were made with others."""
+    old = read_settings(folder)
+    if old is not None:
         differences = [
             f"{name} {getattr(old, name)} instead of {getattr(settings, name)}"
             for name in ("format", "size", "seed")
             if getattr(old, name) != getattr(settings, name)
         ]
-        if old.places > settings.places:
-            differences.append(f"places {old.places} instead of {settings.places}, and a city can only grow")
+        was_split, now_split = old.split_sizes, settings.split_sizes
+        if any(was_split[split] > now_split[split] for split in SPLITS):
+            was = f"{was_split['train']} places for training and {was_split['val']} for validation"
+            now = f"{now_split['train']} and {now_split['val']}"
+            differences.append(f"{was} instead of {now}, and a city can only grow")
         if settings.domains[: len(old.domains)] != old.domains:
             was, now = ",".join(old.domains), ",".join(settings.domains)
             differences.append(f"domains {was} instead of {now}, and further ones can only follow those")
@@ -233,7 +264,7 @@ def _claim(folder: Path, settings: _Settings) -> None:
     elif (folder / "original").exists():
         raise UsageError(f"{folder} holds images that are not a demo city: use another folder, or remove it first.")
     folder.mkdir(parents=True, exist_ok=True)
-    _write(record, asdict(settings))
+    _write(folder / SETTINGS_FILE, asdict(settings))
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The plan of the demo city: which places there are, where they lie on earth, and where each camera stood."""
 
+import itertools
 import math
 import zlib
 from dataclasses import dataclass
@@ -85,23 +86,29 @@ class Street:
     bearing: float
 
 
-def plan_places(count: int) -> list[CityPlace]:
-    """The first `count` places: every fourth is for validation, in streets of its own.
+def plan_places(count: int, validation: int | None = None) -> list[CityPlace]:
+    """`count` places, of which `validation` are for validation, in streets of their own; None: every fourth.
 
-    The n-th place is the same whatever the count, so a city can grow without a change to the images it has.
+    The n-th place of a split is the same whatever the counts, so a city can grow without a change to its images.
     """
-    places = []
-    for n in range(count):
-        if n % 4 == 1:
+    left = {"val": (count + 2) // 4 if validation is None else validation}
+    left["train"] = count - left["val"]
+    places: list[CityPlace] = []
+    for n in itertools.count():
+        if len(places) == count:
+            return places
+        split = "val" if n % 4 == 1 else "train"
+        if not left[split]:
+            continue
+        left[split] -= 1
+        if split == "val":
             ordinal = n // 4
-            places.append(CityPlace(street=4 * (ordinal // SLOTS) + 1, slot=ordinal % SLOTS, split="val"))
+            places.append(CityPlace(4 * (ordinal // SLOTS) + 1, ordinal % SLOTS, split))
         else:
             ordinal = 3 * (n // 4) + (0, 0, 1, 2)[n % 4]
             group = ordinal // SLOTS
-            places.append(
-                CityPlace(street=4 * (group // 3) + (0, 2, 3)[group % 3], slot=ordinal % SLOTS, split="train")
-            )
-    return places
+            places.append(CityPlace(4 * (group // 3) + (0, 2, 3)[group % 3], ordinal % SLOTS, split))
+    raise AssertionError("the numbers do not end")
 
 
 def plan_street(seed: int, street: int) -> Street:

@@ -27,13 +27,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout inste
 @app.command()
 def demo(
     data_root: DataRoot = Path("data"),
-    places: Annotated[
-        int, option("places", "Number of places; about a quarter of them are for validation.", min=2)
-    ] = 200,
+    places: Annotated[int, option("places", "Number of places, those for validation included.", min=2)] = 200,
+    val_places: Annotated[
+        int | None, option("val_places", "How many of them are for validation.", show_default="every fourth", min=1)
+    ] = None,
     size: Annotated[int, option("size", "Shorter side of a photograph, in pixels.", min=64)] = 256,
     seed: Annotated[int, option("seed", "Random seed; the same seed gives the same city, byte for byte.", min=0)] = 0,
     domains: Annotated[
-        str, option("domains", "Conditions to render, in this order: day, night, fog.")
+        str, option("domains", "Conditions to render, in this order: day, night, fog, sunset, rainy-night.")
     ] = "day,night,fog",
     viewpoint: Annotated[
         list[str] | None,
@@ -52,7 +53,7 @@ def demo(
     ] = 0,
     workers: Annotated[int, option("workers", "Processes that render; 0 for one per core.", min=0)] = 0,
 ) -> None:
-    """Render the demo city into DATA_ROOT/demo: streets by day, by night and in fog, with positions and camera poses.
+    """Render the demo city into DATA_ROOT/demo: the same streets in each condition, with positions and camera poses.
 
     With --viewpoint 5,30, the folders demo/viewpoint/5m_30deg/domain_a/val and so on show each place from 5 m along the
     street, with the camera turned by 30 degrees towards what the place shows.
@@ -77,6 +78,7 @@ def demo(
         depth,
         words(viewpoint_split),
         drive,
+        val_places,
     )
     typer.echo(
         f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s "

@@ -69,11 +69,13 @@ class TrainReport:
         iterations: done in all.
         finished: whether these are all of the run.
         speaks: whether this process reports to the user; of several processes only one does.
+        begun_after: the iterations that a run which was resumed had before.
     """
 
     iterations: int
     finished: bool
     speaks: bool = True
+    begun_after: int = 0
 
 
 def train(
@@ -176,6 +178,7 @@ class Trainer:
         self._make_folders()
         if self.resume:
             self._restore()
+        begun_after = self.progress.iteration
         if self.validation is None:
             self._say(
                 "Recall is left out, and the encoder kept is the last epoch's: no validation photographs are pairs or "
@@ -206,7 +209,7 @@ class Trainer:
         finished = self.progress.iteration >= self.settings.iters
         if finished and self.fabric.is_global_zero:
             self._complete_encoder()
-        return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero)
+        return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero, begun_after)
 
     def steps(self, batches: Batches) -> Iterator[float]:
         """A training step for each batch: its loss."""

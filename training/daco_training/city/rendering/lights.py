@@ -1,6 +1,7 @@
-"""The lights of a street: sun and sky by day, an overcast sky in fog, lamps and lit windows at night."""
+"""The lights of a street: sun and sky by day and at sunset, an overcast sky in fog, lamps and windows at night."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,24 @@ LAMP_INTENSITY = 300.0  # radiance times square metres
 LAMP_REACH = 48.0  # metres: a lamp farther than this from the camera lights nothing
 LOOK_AHEAD = 9.0  # metres from the camera to what it looks at
 NEAR = 12.0  # metres: how fast a light's chance to be sampled falls with its distance from the view
+NIGHT_SKY = [0.011, 0.010, 0.013]  # radiance
+RAIN_SKY = [0.030, 0.026, 0.022]  # low clouds, lit from the town below
+
+
+@dataclass(frozen=True)
+class Sun:
+    """Where the sun may stand, in degrees, how hazy the air is, and which share of its light clouds let through."""
+
+    elevation: tuple[float, float]
+    azimuth: tuple[float, float]
+    turbidity: tuple[float, float]
+    scale: tuple[float, float]
+
+
+SUN = {
+    "day": Sun((22.0, 58.0), (95.0, 265.0), (2.2, 6.0), (0.25, 1.0)),
+    "sunset": Sun((4.0, 14.0), (235.0, 305.0), (3.0, 7.0), (0.6, 1.5)),
+}
 
 
 def _chance(light: np.ndarray, pose: Pose) -> float:
@@ -34,13 +53,15 @@ def weigh_windows(shapes: dict[str, Any], pose: Pose) -> None:
 def street_lights(seed: int, street: int, domain: str, pose: Pose) -> dict[str, Any]:
     """Mitsuba's descriptions, by name, of the lights of a street in a domain that matter to a view.
 
-    By day the sun stands between east and west through south, 22 to 58 degrees high; in fog the sky is the CIE's
-    overcast one, three times as bright at the zenith as at the horizon (Moon and Spencer 1942).
+    By day the sun stands between east and west through south, 22 to 58 degrees high; at sunset about west, 4 to 14
+    degrees high, in hazier air. In fog the sky is the CIE's overcast one, three times as bright at the zenith as at the
+    horizon (Moon and Spencer 1942).
     """
     mi = mitsuba()
     rng = stream(seed, f"light by {domain}", street)
-    if domain == "day":
-        elevation, azimuth = math.radians(rng.uniform(22.0, 58.0)), rng.uniform(95.0, 265.0)
+    if domain in SUN:
+        sun = SUN[domain]
+        elevation, azimuth = math.radians(rng.uniform(*sun.elevation)), rng.uniform(*sun.azimuth)
         around = math.radians(plan_street(seed, street).bearing - azimuth)
         flat = math.cos(elevation)
         direction = [flat * math.cos(around), flat * math.sin(around), math.sin(elevation)]
@@ -48,9 +69,9 @@ def street_lights(seed: int, street: int, domain: str, pose: Pose) -> dict[str, 
             "sky": {
                 "type": "sunsky",
                 "sun_direction": direction,
-                "turbidity": float(rng.uniform(2.2, 6.0)),
+                "turbidity": float(rng.uniform(*sun.turbidity)),
                 "albedo": 0.2,
-                "sun_scale": float(rng.uniform(0.25, 1.0)),
+                "sun_scale": float(rng.uniform(*sun.scale)),
             }
         }
     if domain == "fog":
@@ -74,5 +95,5 @@ def street_lights(seed: int, street: int, domain: str, pose: Pose) -> dict[str, 
             "beam_width": 55.0,
             "sampling_weight": _chance(np.array(lamp.position), pose),
         }
-    glow = [0.011, 0.010, 0.013]
+    glow = RAIN_SKY if domain == "rainy-night" else NIGHT_SKY
     return {**lights, "sky": {"type": "constant", "radiance": {"type": "rgb", "value": glow}, "sampling_weight": 0.4}}

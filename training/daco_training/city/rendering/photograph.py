@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from daco_training.city.plan import CityPlace, Pose, photograph_pose, stream
-from daco_training.city.rendering import weather
+from daco_training.city.rendering import rain, weather
 from daco_training.city.rendering.scene import Rendering, render, render_depth
 from daco_training.city.viewpoint import Viewpoint, viewpoint_pose
 
-DOMAINS = ("day", "night", "fog")
+SUNSET_TINT = np.array([1.24, 1.0, 0.74])  # of a camera that is balanced for the day
+RAIN_VISIBILITY = 150.0, 600.0  # metres: in steady rain
 
 
 def develop_rendering(rendering: Rendering, domain: str, rng: np.random.Generator) -> np.ndarray:
@@ -26,6 +27,21 @@ def develop_rendering(rendering: Rendering, domain: str, rng: np.random.Generato
         )
         image = weather.expose(radiance * balance, 0.32, rng.normal(0.0, 0.3))
         image = weather.add_sensor_noise(image, rng, rng.uniform(3000, 9000), 4.0)
+    elif domain == "sunset":
+        # the camera's balance stays that of daylight, so that the low sun is orange
+        image = weather.expose(radiance * balance * SUNSET_TINT, 0.11, rng.normal(0.0, 0.35))
+        image = weather.add_glare(image, rng.uniform(0.02, 0.06), height / 60)
+        image = weather.add_sensor_noise(image, rng, rng.uniform(2000, 8000), 4.0)
+    elif domain == "rainy-night":
+        level = rng.uniform(0.6, 1.4) * float((radiance @ weather.LUMINANCE).mean())
+        visibility = rng.uniform(*RAIN_VISIBILITY)
+        airlight = level * np.array([1.0, 0.93, 0.84])
+        radiance = weather.add_fog(radiance, rendering.distance, rendering.coverage, visibility, airlight)
+        image = weather.expose(rain.add_rain(radiance, rng) * balance, 0.05, rng.normal(0.0, 0.4))
+        image = weather.add_glare(image, rng.uniform(0.08, 0.16), height / 70)  # wet lenses spread more light
+        image = weather.add_sensor_noise(
+            image, rng, np.exp(rng.uniform(np.log(250), np.log(1500))), rng.uniform(2.0, 5.0)
+        )
     elif domain == "night":
         image = weather.expose(radiance * balance, 0.045, rng.normal(0.0, 0.4))
         image = weather.add_glare(image, rng.uniform(0.04, 0.1), height / 100)

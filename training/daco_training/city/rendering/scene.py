@@ -8,11 +8,11 @@ import numpy as np
 
 from daco_training.city.plan import Pose
 from daco_training.city.poses import HORIZONTAL_VIEW
+from daco_training.city.rendering.conditions import CONDITIONS
 from daco_training.city.rendering.denoise import Guides, denoise
 from daco_training.city.rendering.lights import street_lights, weigh_windows
 from daco_training.city.rendering.shapes import guide_scene, mitsuba, street_shapes
 
-SAMPLES = {"day": 6, "night": 8, "fog": 6}  # paths a pixel, an even number
 GUIDE_SAMPLES = 4
 DEPTH_SAMPLES = 8
 BOUNCES = 3
@@ -35,21 +35,22 @@ def _lasting_scene(seed: int, street: int, domain: str) -> Any:
     return mitsuba().load_dict({"type": "scene", **world})
 
 
-def _night_scene(seed: int, street: int, pose: Pose) -> Any:
+def _dark_scene(seed: int, street: int, domain: str, pose: Pose) -> Any:
     """The scene of a view at night: only the lamps near it shine."""
-    shapes = street_shapes(seed, street, "night")
+    shapes = street_shapes(seed, street, domain)
     weigh_windows(shapes, pose)
-    return mitsuba().load_dict({"type": "scene", **shapes, **street_lights(seed, street, "night", pose)})
+    return mitsuba().load_dict({"type": "scene", **shapes, **street_lights(seed, street, domain, pose)})
 
 
 def render(
     seed: int, street: int, domain: str, pose: Pose, width: int, height: int, sampler: np.random.Generator
 ) -> Rendering:
-    """Render a street as it is in a domain ("day", "night" or "fog"), `width` by `height` pixels."""
-    scene = _night_scene(seed, street, pose) if domain == "night" else _lasting_scene(seed, street, domain)
+    """Render a street as it is in a domain of `CONDITIONS`, `width` by `height` pixels."""
+    condition = CONDITIONS[domain]
+    scene = _dark_scene(seed, street, domain, pose) if condition.dark else _lasting_scene(seed, street, domain)
     guide = guide_scene(seed, street, domain)
     sampler_seed = int(sampler.integers(2**31))
-    return trace(scene, guide, pose, width, height, SAMPLES[domain], sampler_seed, sky_shows=domain != "fog")
+    return trace(scene, guide, pose, width, height, condition.samples, sampler_seed, condition.sky_shows)
 
 
 def trace(

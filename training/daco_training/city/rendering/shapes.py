@@ -1,4 +1,4 @@
-"""Turns a street's faces and textures into Mitsuba shapes, as they are by day, at night and in fog."""
+"""Turns a street's faces and textures into Mitsuba shapes, as they are in each condition."""
 
 import importlib
 from functools import lru_cache
@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from daco_training.city.plan import STREET_LENGTH
+from daco_training.city.plan import STREET_LENGTH, stream
+from daco_training.city.rendering.conditions import CONDITIONS
 from daco_training.city.streets.geometry import Part, Soup
+from daco_training.city.streets.ground import wet_roughness
 from daco_training.city.streets.street import build_street, light_windows, park_cars
 
 GLOW_CHUNK = 12.0  # metres
 GLASS = "glass_"
 LAMP_RADIANCE, SIGN_RADIANCE = 6.0, 2.5  # of lamp heads and blade signs at night
+WATER_SPECULAR = 0.5  # of Mitsuba's principled material: 0.25 is an index of refraction of 1.33
+WET_POWER = 1.35  # of 8-bit sRGB: a wet ground reflects about half as much diffuse light (Lekner and Dorf 1988)
 
 
 @lru_cache(maxsize=1)
@@ -32,10 +36,20 @@ def _two_sided(inner: dict[str, Any]) -> dict[str, Any]:
     return {"type": "twosided", "inner": inner}
 
 
-def _material(name: str, street: dict[str, Any]) -> dict[str, Any]:
+def _material(name: str, street: dict[str, Any], wet: bool = False) -> dict[str, Any]:
+    """A material's description by Mitsuba; what is wet is darker, for the water leads light into it, and reflects."""
     colour = {"type": "mesh_attribute", "name": "vertex_color"}
     if name == "facade":
         return _two_sided({"type": "diffuse", "reflectance": street["facades"]})
+    if name == "ground" and wet:
+        return _two_sided(
+            {
+                "type": "principled",
+                "base_color": street["wet_ground"],
+                "roughness": street["puddles"],
+                "specular": WATER_SPECULAR,
+            }
+        )
     if name == "ground":
         return _two_sided({"type": "diffuse", "reflectance": street["ground"]})
     if name == "glass":
@@ -109,19 +123,32 @@ def _textures(seed: int, street: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
+def _wet_textures(seed: int, street: int) -> dict[str, Any]:
+    """The ground in rain: its colour darkened, and how rough its water lies, smooth in puddles."""
+    mi = mitsuba()
+    ground = build_street(seed, street).ground
+    rough = wet_roughness(stream(seed, "puddles", street), ground.shape[:2]).astype(np.float32)
+    dark = np.asarray(((ground / 255.0) ** WET_POWER) * 255.0, np.uint8)
+    return {
+        "wet_ground": mi.load_dict({"type": "bitmap", "bitmap": mi.Bitmap(dark), "raw": False}),
+        "puddles": mi.load_dict({"type": "bitmap", "bitmap": mi.Bitmap(rough[..., None]), "raw": True}),
+    }
+
+
+@lru_cache(maxsize=2)
 def street_shapes(seed: int, street: int, domain: str) -> dict[str, Any]:
     """The street's shapes as they are in a domain. All photographs of a worker in that street share them."""
     model = build_street(seed, street)
-    textures = _textures(seed, street)
-    night = domain == "night"
+    condition = CONDITIONS[domain]
+    textures = _textures(seed, street) | (_wet_textures(seed, street) if condition.wet else {})
     shapes = {}
     for name, part in model.parts.items():
         emitter: dict[str, Any] | None = None
-        bsdf = _material(name, textures)
-        if night and name == "glass":
+        bsdf = _material(name, textures, condition.wet)
+        if condition.dark and name == "glass":
             shapes.update(_lit_glass(part, light_windows(seed, street, domain, model), model.facades))
             continue
-        if night and name in ("lamp", "sign"):
+        if condition.dark and name in ("lamp", "sign"):
             strength = LAMP_RADIANCE if name == "lamp" else SIGN_RADIANCE
             part = Part(part.vertices, part.faces, part.uv, part.colours * strength)
             radiance = {"type": "mesh_attribute", "name": "vertex_color"}

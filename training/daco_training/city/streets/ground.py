@@ -8,6 +8,8 @@ from daco_training.city.streets.geometry import Soup
 
 TEXELS = 14  # texture pixels per metre
 KERB = 0.12  # metres
+SMOOTHEST, ROUGHEST = 0.08, 0.35  # roughness of water: of a puddle in rain, and of a wet road
+PUDDLE_LEVEL = 0.3  # of noise with a standard deviation of about 1: about a third of the ground is under puddles
 
 
 def paint_ground(rng: np.random.Generator, length: float, road: float, pavement: float) -> np.ndarray:
@@ -65,6 +67,13 @@ def paint_ground(rng: np.random.Generator, length: float, road: float, pavement:
             for row in np.arange(edge + 4, shape[0] - edge - 8, 1.0 * TEXELS):
                 draw.rectangle((left, row, left + 3 * TEXELS, row + 0.5 * TEXELS), fill=(paint, paint, paint))
     return np.array(image)
+
+
+def wet_roughness(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """How rough the water on the ground lies, (across, along), from above: smooth in puddles, rough on bare asphalt."""
+    level = soft_noise(rng, shape, 40) + 0.35 * soft_noise(rng, shape, 6)
+    puddle = 1.0 / (1.0 + np.exp(-6.0 * (level - PUDDLE_LEVEL)))
+    return np.asarray(SMOOTHEST + (ROUGHEST - SMOOTHEST) * (1.0 - puddle))
 
 
 def lay_ground(soup: Soup, start: float, end: float, road: float, pavement: float) -> None:

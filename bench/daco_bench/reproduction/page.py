@@ -1,0 +1,177 @@
+"""The report as a page: what the tests support in sentences, tables beside the published ones, and pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from daco_bench.figures import tsne
+from daco_bench.figures.strips import query_strips
+from daco_bench.recall import table
+from daco_bench.recall.comparison import TEST_HEADER, Paired, test_cells, tests_to_json
+from daco_bench.recall.table import recall_rows
+from daco_bench.recall.task import Task, validation_task
+from daco_bench.report.html_page import write_page
+from daco_bench.report.text_table import to_markdown
+from daco_bench.reproduction.contenders import PERFECT
+from daco_bench.reproduction.curves import draw_curves
+from daco_bench.reproduction.outcome import Outcome
+from daco_bench.reproduction.report import OURS, Report
+from daco_core.errors import MissingExtra
+from daco_core.photographs.contact_sheet import save_picture
+from daco_core.photographs.layout import DataSet
+
+SIGNIFICANT = 0.05
+STRIPS = 6
+
+
+def claims(tests_made: Sequence[Paired]) -> list[str]:
+    """What paired tests support, a sentence for each pair of contenders."""
+    sentences = []
+    for method, than, rank in dict.fromkeys((test.method, test.than, test.rank) for test in tests_made):
+        tests = [test for test in tests_made if (test.method, test.than, test.rank) == (method, than, rank)]
+        ahead = [test for test in tests if test.adjusted < SIGNIFICANT and test.difference.points > 0]
+        behind = [test for test in tests if test.adjusted < SIGNIFICANT and test.difference.points < 0]
+        words = [
+            f"{_ways(group)} {word} ({', '.join(f'{test.difference.points:+.1f}' for test in group)} points)"
+            for group, word in ((ahead, "ahead"), (behind, "behind"))
+            if group
+        ]
+        open_ways = [test for test in tests if test not in ahead and test not in behind]
+        if open_ways:
+            words.append(f"{_ways(open_ways)} not significantly different")
+        sentences.append(f"{method} beside {than}, R@{rank}: {'; '.join(words)}.")
+    return sentences
+
+
+def to_page(report: Report, ranks: Sequence[int]) -> str:
+    """The report in Markdown."""
+    plain = [name for name in report.answers if "," not in name]
+    ours = [name for name in report.answers if name.endswith(OURS)]
+    variants = [name for name in report.answers if name not in plain and name not in ours]
+    parts = [report.scale, *[f"- {sentence}" for sentence in claims([*report.claim, *report.late, *report.bound])]]
+    parts += ["## The methods with their published settings", _table(report, plain, ranks, report.published)]
+    parts += _tests(report.claim) + _tests(report.late)
+    if report.bound:
+        parts += ["## With the twins of a perfect translator", *_tests(report.bound)]
+    if variants:
+        parts += ["## Variants that explain it", _table(report, variants, ranks), *_tests(report.causes)]
+    if ours:
+        parts += ["## The methods with our recipe", _table(report, ours, ranks), *_tests(report.ours)]
+    if report.memorised:
+        parts += ["## Recall on the training photographs", _memorised_table(report, min(ranks))]
+    parts += ["## Seed by seed", _seed_table(report)]
+    parts += ["## Training loss, and the offset between the domains", _centred_table(report)]
+    return "\n\n".join(parts).replace(".\n\n- ", ".\n- ") + "\n"
+
+
+def write_report(
+    report: Report, outcomes: Mapping[str, Sequence[Outcome]], ranks: Sequence[int], folder: Path, dataset: DataSet
+) -> list[Path]:
+    """Writes `report.md`, `.csv`, `.json`, the curves, strips and, where openTSNE is installed, t-SNE.
+
+    Raises:
+        DacoError: a file cannot be written, a photograph cannot be read, or matplotlib is missing.
+    """
+    from daco_core.figures import save_figure
+
+    task = validation_task(dataset)
+    rows = [row for answers in report.answers.values() for row in recall_rows(answers, ranks)]
+    content: dict[str, Any] = {
+        "scale": report.scale,
+        "claims": claims([*report.claim, *report.late, *report.bound]),
+        "rows": table.to_json([*rows, *report.published]),
+        "tests": {
+            "claim": tests_to_json(report.claim),
+            "last_rank": tests_to_json(report.late),
+            "rendered_twins": tests_to_json(report.bound),
+            "variants": tests_to_json(report.causes),
+            "our_recipe": tests_to_json(report.ours),
+        },
+        "seeds": {name: [list(values) for values in several] for name, several in report.seeds.items()},
+        "domain_means_subtracted": report.centred,
+        "training_recalls": report.memorised,
+        "losses": report.losses,
+        "seconds": {name: [one.seconds for one in several] for name, several in outcomes.items()},
+    }
+    texts = {
+        "report.md": to_page(report, ranks),
+        "recalls.csv": table.to_csv([*rows, *report.published], ranks, dataset.name),
+        "report.json": json.dumps(content, indent=1) + "\n",
+    }
+    files = []
+    for name, text in texts.items():
+        write_page(folder / name, text)
+        files.append(folder / name)
+    for name, suffix in (("curves", ""), ("our_recipe", OURS)):
+        chosen = {one: several for one, several in outcomes.items() if one.endswith(OURS) == bool(suffix)}
+        if chosen:
+            save_figure(draw_curves(chosen), folder / f"{name}.svg")
+            files.append(folder / f"{name}.svg")
+    shown = [name for name in report.answers if "," not in name or name == PERFECT]
+    save_picture(query_strips([report.answers[name][0] for name in shown], STRIPS, cell=144), folder / "strips.jpg")
+    files.append(folder / "strips.jpg")
+    if (figure := _draw_planes(task, {name: outcomes[name][0] for name in shown})) is not None:
+        save_figure(figure, folder / "tsne.svg")
+        files.append(folder / "tsne.svg")
+    return files
+
+
+def _draw_planes(task: Task, shown: Mapping[str, Outcome]) -> Any | None:
+    """t-SNE of the first seed's descriptors, a panel for each contender; None where openTSNE is not installed."""
+    try:
+        tsne.require()
+    except MissingExtra:
+        return None
+    way = next(iter(task.directions))
+    answers = [task.rank(one.descriptors, name, way) for name, one in shown.items()]
+    return tsne.draw_planes([tsne.to_plane(one.descriptors) for one in shown.values()], answers, *task.directions[way])
+
+
+def _centred_table(report: Report) -> str:
+    ways = list(next(iter(report.centred.values())))
+    header = ["", "loss at the first point", "at the last", *ways, *[f"{way}, means subtracted" for way in ways]]
+    lines = [
+        [name, *[f"{loss:.2f}" for loss in report.losses[name]]]
+        + [f"{found[way][0]:.1f}" for way in ways]
+        + [f"{found[way][1]:.1f}" for way in ways]
+        for name, found in report.centred.items()
+    ]
+    return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
+
+
+def _memorised_table(report: Report, rank: int) -> str:
+    ways = list(next(iter(report.memorised.values())))
+    header = [f"R@{rank}", *[f"{way}, {kind}" for way in ways for kind in ("training", "validation")]]
+    lines = [
+        [name, *[f"{value:.1f}" for way in ways for value in found[way]]] for name, found in report.memorised.items()
+    ]
+    return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
+
+
+def _table(
+    report: Report, names: Sequence[str], ranks: Sequence[int], published: Sequence[table.RecallRow] = ()
+) -> str:
+    rows = []
+    for name in names:
+        rows += recall_rows(report.answers[name], ranks)
+        rows += [row for row in published if row.method == f"{name} (published)"]
+    return to_markdown(table.header(ranks), [table.cells(row, ranks) for row in rows])
+
+
+def _tests(tests: Sequence[Paired]) -> list[str]:
+    return [to_markdown(TEST_HEADER, [test_cells(test) for test in tests])] if tests else []
+
+
+def _seed_table(report: Report) -> str:
+    seeds = sorted({seed for several in report.seeds.values() for seed, *_ in several})
+    header = ["mean R@1 of the directions, after the last iteration (best of the curve)", *[f"seed {s}" for s in seeds]]
+    lines = []
+    for name, several in report.seeds.items():
+        by_seed = {seed: f"{last:.1f} ({best:.1f})" for seed, last, best in several}
+        lines.append([name, *[by_seed.get(seed, "–") for seed in seeds]])  # noqa: RUF001
+    return to_markdown(header, lines, words=1)
+
+
+def _ways(tests: Sequence[Paired]) -> str:
+    return ", ".join(test.direction for test in tests)

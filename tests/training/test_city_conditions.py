@@ -1,0 +1,63 @@
+"""The conditions of the demo city beside day, night and fog: sunset, and a rainy night."""
+
+import numpy as np
+import pytest
+
+from daco_core.errors import UsageError
+from daco_training.city import make_city
+from daco_training.city.plan import CityPlace
+from daco_training.city.rendering.conditions import DOMAINS
+from daco_training.city.rendering.photograph import PlacePhotograph
+from daco_training.city.rendering.rain import add_rain
+from daco_training.city.rendering.weather import LUMINANCE
+from daco_training.city.streets.ground import ROUGHEST, SMOOTHEST, wet_roughness
+
+PLACE = CityPlace(2, 5, "train")
+WIDTH, HEIGHT = 85, 64
+
+
+def test_streaks_of_rain_are_as_bright_as_the_light_around_them_and_hide_little() -> None:
+    dark = np.full((64, 80, 3), 0.01)
+    lit = dark.copy()
+    lit[:, 40:] = 1.0  # the right half is a lit street
+    rained = add_rain(lit, np.random.default_rng(0))
+    change = np.abs(rained - lit) @ LUMINANCE
+    assert 0.05 < (change > 1e-4).mean() < 0.9, "some of the picture is seen between the drops"
+    assert change[:, 60:].mean() > 20 * change[:, :10].mean(), "drops in the dark do not shine"
+    assert rained.min() > 0
+    assert (add_rain(lit, np.random.default_rng(0)) == rained).all()
+    assert (add_rain(lit, np.random.default_rng(1)) != rained).any()
+
+
+def test_streaks_are_longer_than_wide_and_fall() -> None:
+    mask = add_rain(np.full((96, 96, 3), 1.0), np.random.default_rng(3))[..., 1] - 1.0
+    down, across = (
+        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in ((mask[2:], mask[:-2]), (mask[:, 2:], mask[:, :-2]))
+    )
+    assert down > across + 0.2
+
+
+def test_water_lies_smooth_in_puddles_and_rough_between_them() -> None:
+    rough = wet_roughness(np.random.default_rng(0), (200, 900))
+    assert SMOOTHEST <= rough.min() < SMOOTHEST + 0.05
+    assert ROUGHEST - 0.05 < rough.max() <= ROUGHEST
+    assert 0.15 < (rough < (SMOOTHEST + ROUGHEST) / 2).mean() < 0.6
+
+
+def test_an_unknown_condition_is_one_sentence_that_names_those_there_are(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UsageError, match="day, night, fog, sunset, rainy-night"):
+        make_city(tmp_path / "demo", places=2, domains=["rain"])
+
+
+@pytest.mark.slow
+def test_sunset_is_warmer_than_day_and_a_wet_road_mirrors_what_shines() -> None:
+    pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
+    taken = {domain: PlacePhotograph(0, PLACE, domain).take(WIDTH, HEIGHT).astype(float) for domain in DOMAINS}
+    warmth = {domain: image[..., 0].mean() / image[..., 2].mean() for domain, image in taken.items()}
+    assert warmth["sunset"] > 1.15 * warmth["day"]
+    brightness = {domain: image.mean() for domain, image in taken.items()}
+    assert brightness["rainy-night"] < 0.7 * brightness["sunset"]
+    again = PlacePhotograph(0, PLACE, "rainy-night").take(WIDTH, HEIGHT)
+    assert (again == taken["rainy-night"]).all(), "a photograph is a function of its place and condition"
+    road = np.s_[-HEIGHT // 5 :]
+    assert np.ptp(taken["rainy-night"][road] @ LUMINANCE) > 1.2 * np.ptp(taken["night"][road] @ LUMINANCE)

@@ -1,0 +1,30 @@
+"""The conditions in which the demo city can be rendered."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What sets a condition apart, beside its lights (`lights.py`) and its camera (`photograph.py`).
+
+    Args:
+        samples: paths a pixel, an even number.
+        dark: whether street lamps, windows and signs shine.
+        wet: whether rain lies on the ground and the cars, and falls before the camera.
+        sky_shows: whether the sky is seen; in fog there is air in its place.
+    """
+
+    samples: int
+    dark: bool = False
+    wet: bool = False
+    sky_shows: bool = True
+
+
+CONDITIONS = {
+    "day": Condition(samples=6),
+    "night": Condition(samples=8, dark=True),
+    "fog": Condition(samples=6, sky_shows=False),
+    "sunset": Condition(samples=8),
+    "rainy-night": Condition(samples=16, dark=True, wet=True),
+}
+DOMAINS = tuple(CONDITIONS)
