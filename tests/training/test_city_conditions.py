@@ -1,5 +1,7 @@
 """The conditions of the demo city beside day, night and fog: sunset, and a rainy night."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,11 +32,12 @@ def test_streaks_of_rain_are_as_bright_as_the_light_around_them_and_hide_little(
 
 
 def test_streaks_are_longer_than_wide_and_fall() -> None:
-    mask = add_rain(np.full((96, 96, 3), 1.0), np.random.default_rng(3))[..., 1] - 1.0
-    down, across = (
-        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in ((mask[2:], mask[:-2]), (mask[:, 2:], mask[:, :-2]))
-    )
-    assert down > across + 0.2
+    down, across = [], []
+    for seed in range(5):  # the wind of one picture may be strong
+        mask = add_rain(np.full((160, 160, 3), 1.0), np.random.default_rng(seed))[..., 1] - 1.0
+        for found, one, next_one in ((down, mask[1:], mask[:-1]), (across, mask[:, 1:], mask[:, :-1])):
+            found.append(np.corrcoef(one.ravel(), next_one.ravel())[0, 1])
+    assert np.mean(down) > np.mean(across) + 0.4
 
 
 def test_water_lies_smooth_in_puddles_and_rough_between_them() -> None:
@@ -44,7 +47,7 @@ def test_water_lies_smooth_in_puddles_and_rough_between_them() -> None:
     assert 0.15 < (rough < (SMOOTHEST + ROUGHEST) / 2).mean() < 0.6
 
 
-def test_an_unknown_condition_is_one_sentence_that_names_those_there_are(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_an_unknown_condition_is_one_sentence_that_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="day, night, fog, sunset, rainy-night"):
         make_city(tmp_path / "demo", places=2, domains=["rain"])
 
