@@ -96,10 +96,10 @@ def reproduce(
 
     Example: daco-bench reproduce --iters 2000 --image-size 64 --seeds 0 --plan
     """
-    from daco_bench.reproduction.comparison import Comparison
     from daco_bench.reproduction.conditions import Conditions
     from daco_bench.reproduction.contenders import find_contenders
     from daco_bench.reproduction.data import City
+    from daco_bench.reproduction.method_comparison import MethodComparison
     from daco_bench.reproduction.plan import describe_plan, plan_of, progress
     from daco_bench.reproduction.runs import Scale, train_runs
     from daco_core.photographs.layout import DataSet
@@ -113,14 +113,14 @@ def reproduce(
         if "streets" in extra:
             raise UsageError("--also streets renders more streets, which a data set that is there does not have.")
         given = DataSet(data_root, name)
-        comparisons.append(Comparison(out / name, contenders, given=given, beside=beside or "tokyo"))
+        comparisons.append(MethodComparison(out / name, contenders, given=given, beside=beside or "tokyo"))
     else:
         city = City(out / "city", places, val_places, size)
         for text in words(conditions):
             pair = Conditions.parse(text)
             contenders = find_contenders(chosen, words(twins) if twins else pair.twins, extra)
             folder, published = out / pair.name, beside or pair.published
-            comparisons.append(Comparison(folder, contenders, pair, city, more_places, beside=published))
+            comparisons.append(MethodComparison(folder, contenders, pair, city, more_places, beside=published))
     runs = [run for one in comparisons for run in one.runs(whole_numbers(seeds, "--seeds"), scale, device.value)]
     if plan:
         to_render = {condition: count for one in comparisons for condition, count in one.to_render().items()}

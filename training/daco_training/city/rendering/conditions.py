@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Condition:
+class CityCondition:
     """What sets a condition apart, beside its lights (`lights.py`) and its camera (`photograph.py`).
 
     Args:
@@ -21,10 +21,10 @@ class Condition:
 
 
 CONDITIONS = {
-    "day": Condition(samples=6),
-    "night": Condition(samples=8, dark=True),
-    "fog": Condition(samples=6, sky_shows=False),
-    "sunset": Condition(samples=8),
-    "rainy-night": Condition(samples=16, dark=True, wet=True),
+    "day": CityCondition(samples=6),
+    "night": CityCondition(samples=8, dark=True),
+    "fog": CityCondition(samples=6, sky_shows=False),
+    "sunset": CityCondition(samples=8),
+    "rainy-night": CityCondition(samples=16, dark=True, wet=True),
 }
 DOMAINS = tuple(CONDITIONS)

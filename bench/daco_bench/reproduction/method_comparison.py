@@ -17,7 +17,7 @@ USUAL, LARGER = "data", "data_more_streets"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """A comparison, on two conditions of the rendered city or on a data set that is there.
 
     Args:
