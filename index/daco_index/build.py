@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from daco_index.embedding.options import EmbeddingOptions, LocalRequest
 from daco_index.embedding.precision import ReferenceSample, check_precision, choose_precision
 from daco_index.embedding.precision_record import PrecisionRequest, QueryPrecision
 from daco_index.generations.contents import last_store, sweep_servers, write_contents, write_manifest
-from daco_index.generations.folders import KEPT, Writer
+from daco_index.generations.folders import CURRENT_FILE, KEPT, Writer
 from daco_index.generations.manifest import Manifest
 from daco_index.generations.samples import read_samples
 from daco_index.generations.specification import GenerationSpec, Target
@@ -142,8 +143,11 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     search = options.search
     if search.factory is not None:  # an impossible index fails before anything is embedded
         search = replace(search, factory=forced_factory(search.factory, loaded.dimension))
-    references = references_to_build(source, options.data_root, options.split, out, options.source, options.progress)
+    find = partial(references_to_build, source, options.data_root, options.split, out, options.source, options.progress)
+    # a source that does not exist must create no index; in an existing one, the lock keeps the frames that are found
+    references = None if (out / CURRENT_FILE).exists() else find()
     with Writer(out, options.keep) as writer:
+        references = find() if references is None else references
         live = None
         with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
             live = Bundle.open(out, options.trust)

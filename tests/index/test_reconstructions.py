@@ -22,7 +22,7 @@ from .conftest import Command, Photographs
 QUIET = BuildOptions(progress=False)
 
 
-def _options(path: Path, scale: float = 1.0) -> BuildOptions:
+def _options(path: Path, scale: float | None = 1.0) -> BuildOptions:
     positions = ReconstructionOptions(str(path), "z", scale)
     return BuildOptions(progress=False, source=SourceOptions(reconstruction=positions))
 
@@ -97,6 +97,40 @@ def test_degrees_that_photographs_have_stay_beside_the_local_position(
     assert {entry.x for entry in _entries(index)} == {None}  # nobody asked for the reconstruction, and none was needed
     build_index(str(images), str(encoder_folder), index, _options(tmp_path))
     assert [(entry.x, entry.latitude, entry.heading) for entry in _entries(index)] == [(0, 50, 45), (1, 50, 45)]
+
+
+def test_positions_on_the_earth_give_the_unit_and_tie_the_frame_to_it(
+    encoder_folder: Path, photographs: Photographs, tmp_path: Path, daco_index: Command
+) -> None:
+    images, index = tmp_path / "hall" / "images", tmp_path / "index"
+    photographs(images, 6)
+    names = [f"{number:03d}.png" for number in range(6)]
+    _write_transforms(tmp_path / "hall" / "transforms.json", names)
+    metre = math.degrees(1 / 6.33544e6)  # of latitude, at the equator; a unit is 3 m, and x is to the north
+    known = {name: PhotoLocation(3 * number * metre, 10.0) for number, name in enumerate(names[:5])}
+    write_locations(images, known)
+    command = ("build", images, "--positions", tmp_path / "hall" / "transforms.json", "--encoder", encoder_folder)
+    done = daco_index(*command, "--out", index)
+    assert done.returncode == 0, done.stderr
+    assert "By the known positions of 5 of 5 photographs, a unit of it is 3" in done.stderr
+    assert "is taken for a metre" not in done.stderr
+    entries = list(_entries(index))
+    assert [entry.x for entry in entries] == pytest.approx([3 * number for number in range(6)], rel=0.01)
+    assert entries[5].latitude == pytest.approx(15 * metre, rel=0.01)  # which has no position of its own
+    assert all(entry.heading == pytest.approx(270, abs=0.1) for entry in entries)  # y is to the west
+    assert not update_index(index, QUIET).published
+
+
+def test_a_unit_that_nothing_shows_is_said_to_be_taken_for_a_metre(
+    encoder_folder: Path, photographs: Photographs, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    photographs(images, 2)
+    _write_transforms(tmp_path / "transforms.json", ["000.png", "001.png"])
+    for index, scale, notes in (("a", None, 1), ("b", 1.0, 0)):
+        report = build_index(str(images), str(encoder_folder), tmp_path / index, _options(tmp_path, scale))
+        assert len(report.notes) == notes and all("a unit of it is taken for a metre" in note for note in report.notes)
+        assert [entry.x for entry in _entries(tmp_path / index)] == [0, 1]
 
 
 def test_a_reconstruction_of_other_photographs_is_refused(

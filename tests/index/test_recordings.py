@@ -1,6 +1,7 @@
 """A video is a source as a folder of photographs is one: built, added, updated, verified, shown."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from daco_core.errors import UsageError
 from daco_core.recordings.arguments import RecordingArguments
 from daco_index.build import BuildOptions, build_index
-from daco_index.generations.change import add_photographs, update_index
+from daco_index.generations.change import add_photographs, remove_photographs, update_index
+from daco_index.generations.rollback import roll_back
 from daco_index.generations.verify import verify_index
 from daco_index.references.changes import SourceOptions
 from daco_index.search.bundle import Bundle
@@ -64,6 +66,77 @@ def test_later_commands_go_on_from_the_frames(ride: Path, encoder_folder: Path, 
     entries = Bundle.open(out).catalog.all()
     Path(entries[1].path).unlink()  # such as one that shows a face
     assert update_index(out, quiet).removed == 1
+
+
+def _made(index: Path) -> set[str]:
+    """What each folder of frames or views is made of and how."""
+    return {path.name.rpartition("-")[0] for path in (index / "photographs").iterdir()}
+
+
+def _build_every(every: str, ride: Path, encoder_folder: Path, out: Path) -> None:
+    options = BuildOptions(progress=False, source=_recording(None, every))
+    build_index(str(ride), str(encoder_folder), out, options)
+
+
+def test_frames_are_deleted_with_the_last_generation_that_uses_them(
+    ride: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "index"
+    for every in ("4s", "6s"):
+        _build_every(every, ride, encoder_folder, out)
+    (out / "photographs" / "stopped-5s-00000000").mkdir()  # of a build that was stopped, which resumes
+    assert _made(out) == {"ride-4s", "ride-6s", "stopped-5s"}  # the generation before can be restored
+    roll_back(out)  # generation 3 has the frames of the first, which is deleted
+    assert _made(out) == {"ride-4s", "ride-6s", "stopped-5s"}
+    _build_every("7s", ride, encoder_folder, out)
+    assert _made(out) == {"ride-4s", "ride-7s", "stopped-5s"}
+    frames = [entry.path for entry in Bundle.open(out).catalog.all()]
+    remove_photographs(out, paths=frames[:1])
+    assert _made(out) == {"ride-7s", "stopped-5s"} and all(Path(frame).is_file() for frame in frames)
+    assert not any(one.problems for one in verify_index(out))
+
+
+@pytest.mark.parametrize("stage", ["renamed", "photographs", "generation"])
+def test_a_kill_while_old_frames_are_deleted_leaves_nothing_half_deleted(
+    stage: str, ride: Path, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "index"
+    for every in ("4s", "6s"):
+        _build_every(every, ride, encoder_folder, out)
+    remove_tree, rename = shutil.rmtree, Path.rename
+
+    def kill_while_removing(path: Path, ignore_errors: bool = False) -> None:
+        if (".ride-4s" if stage == "photographs" else ".1.removed") in Path(path).name and stage != "renamed":
+            (Path(path) / "manifest.json").unlink(missing_ok=True)
+            raise KeyboardInterrupt
+        remove_tree(path, ignore_errors=ignore_errors)
+
+    def kill_after_renaming(path: Path, target: Path) -> Path:
+        moved = rename(path, target)
+        if stage == "renamed" and Path(target).name == ".1.removed":
+            raise KeyboardInterrupt
+        return moved
+
+    with monkeypatch.context() as killing:
+        killing.setattr(shutil, "rmtree", kill_while_removing)
+        killing.setattr(Path, "rename", kill_after_renaming)
+        with pytest.raises(KeyboardInterrupt):
+            _build_every("7s", ride, encoder_folder, out)
+    assert not any(one.problems for one in verify_index(out)) and Bundle.open(out).manifest.generation == 3
+    assert not update_index(out, BuildOptions(progress=False)).published  # and finishes the deletion
+    assert _made(out) == {"ride-6s", "ride-7s"}
+    assert not list((out / "generations").glob(".*.removed"))
+
+
+def test_frames_stay_if_a_generation_that_may_use_them_cannot_be_read(
+    ride: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "index"
+    for every in ("4s", "6s"):
+        _build_every(every, ride, encoder_folder, out)
+    (out / "generations" / "2" / "manifest.json").write_text("rubbish")
+    _build_every("7s", ride, encoder_folder, out)
+    assert _made(out) == {"ride-4s", "ride-6s", "ride-7s"}
 
 
 def test_the_recording_of_a_robot_is_a_source_too(encoder_folder: Path, tmp_path: Path) -> None:

@@ -54,7 +54,14 @@ class SourceArguments(RecordingArguments):
         UpName,
         typer.Option(help="Axis of the reconstruction that is upwards; auto takes what most cameras say."),
     ] = UpName.auto
-    scale: Annotated[float, typer.Option(help="Metres in a unit of the reconstruction.", min=1e-9)] = 1.0
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Metres in a unit of the reconstruction.",
+            min=1e-9,
+            show_default="estimated by photographs with positions, else 1",
+        ),
+    ] = None
 
     def parse_source(self) -> "SourceOptions":
         """The options that these words mean. Raises UsageError."""

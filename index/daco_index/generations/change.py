@@ -45,8 +45,9 @@ def add_photographs(
     options = options or EmbeddingOptions()
     start = time.perf_counter()
     read_current(index)
-    references = references_to_add(source, data_root, split, index, source_options or SourceOptions(), options.progress)
+    sources = source_options or SourceOptions()
     with Writer(index, keep) as writer:
+        references = references_to_add(source, data_root, split, index, sources, options.progress)
         live = Bundle.open(index, options.trust)
         report = embed_and_publish(joined(references, live), Target(writer, live), live.encoder, options)
     return replace(report, seconds=round(time.perf_counter() - start, 3))

@@ -20,8 +20,8 @@ from daco_index.generations.samples import write_samples
 from daco_index.generations.specification import GenerationSpec, Target
 from daco_index.reranking.local_file import LOCAL_FILE, write_local_file
 from daco_index.search.arrangement import Arrangement, add_vectors
-from daco_index.search.bundle import CATALOG_FILE, ENCODER_FOLDER, VECTORS_FILE
-from daco_index.search.catalog import Catalog
+from daco_index.search.bundle import ENCODER_FOLDER, VECTORS_FILE
+from daco_index.search.catalog import CATALOG_FILE, Catalog
 from daco_index.search.stores.address import FAISS, MilvusAddress
 from daco_index.search.stores.connection import Connection
 from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore, Pointer, pointers, sweep

@@ -8,7 +8,8 @@ INDEX/generations/<n>/manifest.json.sha256
 INDEX/generations/.embedded/
                          descriptors made by a run that has not published yet; the next run resumes from them
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
-INDEX/photographs/       what was made for this index, such as the frames of a video; it belongs to no generation
+INDEX/photographs/       what was made for this index, such as the frames of a video: a folder for each recording or
+                         panorama, deleted with the last generation that uses it
 INDEX/calibration.json   how far answers can be trusted, fitted on queries; it belongs to no generation, and
                          daco-bench calibrate writes it
 INDEX/.lock              held by the one process that writes
@@ -30,6 +31,7 @@ from daco_core.errors import DacoError, DamagedIndex, NotFound, StoreAway, Usage
 from daco_core.files import sync, sync_tree, write_text
 from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, sha256_of
 from daco_index.generations.ownership import owner_of
+from daco_index.references.unused_photographs import REMOVED, delete_unused, finish_deletion
 
 CURRENT_FILE = "CURRENT"
 CURRENT_FORM = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n")
@@ -37,6 +39,7 @@ GENERATIONS = "generations"
 EMBEDDED = ".embedded"
 CALIBRATION_FILE = "calibration.json"
 PHOTOGRAPHS = "photographs"
+UNPUBLISHED = ".unpublished"  # the end of the name of a generation that is being deleted and that was never published
 LOCK_FILE = ".lock"
 MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
 KEPT = 2  # the live generation and the one before it
@@ -261,29 +264,39 @@ class Writer:
 
     def _clear(self) -> None:
         """Removes what a crash left: half-written folders, and a finished generation that was never published."""
+        finish_deletion(self.index / PHOTOGRAPHS)
         for path in self._generations.glob(".*"):
             if path.name != EMBEDDED and not _is_in_use(path):
+                if path.name.endswith(REMOVED):
+                    self._delete_photographs(path)
                 shutil.rmtree(path, ignore_errors=True)
         live = self._live()
         if live is not None:
             for number in finished_generations(self.index):
                 if number > live:
-                    self._remove(number)
+                    self._remove(number, was_published=False)  # the same command resumes, with the same frames
 
     def _prune(self, live: int) -> None:
         for number in finished_generations(self.index)[: -self._keep]:
             if number != live:
                 self._remove(number)
 
-    def _remove(self, number: int) -> None:
+    def _remove(self, number: int, was_published: bool = True) -> None:
         folder = generation_folder(self.index, number)
         if _is_in_use(folder):
             return
         # renamed first, so that no crash leaves half a generation under its number
-        doomed = self._generations / f".{number}.removed"
+        doomed = self._generations / f".{number}{REMOVED if was_published else UNPUBLISHED}"
         with suppress(OSError):
             folder.rename(doomed)
+            if was_published:
+                self._delete_photographs(doomed)  # before its manifest, which after a crash still says which they are
             shutil.rmtree(doomed, ignore_errors=True)
+
+    def _delete_photographs(self, going: Path) -> None:
+        """Deletes the photographs that were made for a generation that is being deleted, if no other one uses them."""
+        staying = [generation_folder(self.index, number) for number in finished_generations(self.index)]
+        delete_unused(self.index / PHOTOGRAPHS, going, staying)
 
     def _unlock(self) -> None:
         if self._lock >= 0:

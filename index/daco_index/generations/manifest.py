@@ -46,7 +46,7 @@ class SourceRecord:
         views: of each panorama.
         positions: path of the reconstruction that places the photographs; None for what lies with them.
         up: the axis that is upwards in it; `auto` for what most cameras say.
-        scale: metres in a unit of it.
+        scale: metres in a unit of it; None to estimate it by photographs whose positions are known.
         track: a GPX file that was recorded while the photographs were taken; None for none.
         offset, camera_yaw: seconds to add to the camera's clock, and degrees that it looks to the right of the way.
     """
@@ -58,7 +58,7 @@ class SourceRecord:
     views: int = 8
     positions: str | None = None
     up: Up = "auto"
-    scale: float = 1.0
+    scale: float | None = 1.0
     track: str | None = None
     offset: float = 0.0
     camera_yaw: float = 0.0

@@ -13,8 +13,8 @@ from daco_core.photographs.distances import is_placed
 from daco_index.generations.folders import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import MANIFEST_FILE, Manifest, sha256_of
 from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
-from daco_index.search.bundle import AT_ONCE, CATALOG_FILE, ENCODER_FOLDER, load_store, read_kept_manifest
-from daco_index.search.catalog import Catalog, Entry
+from daco_index.search.bundle import AT_ONCE, ENCODER_FOLDER, load_store, read_kept_manifest
+from daco_index.search.catalog import CATALOG_FILE, Catalog, Entry
 
 SHOWN = 5  # ids that a sentence names
 

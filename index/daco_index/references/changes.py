@@ -89,8 +89,8 @@ def _find(
     photographs = source if extraction is None else str(extraction.folder)
     found = look_into(photographs, data_root, split)
     record = _record(photographs, data_root, split, options, by_track=extraction is None)
-    references = place_references(found.references, _folder(record), options.reconstruction, progress)
-    references, notes = place_along_track(references, _track_of(record))
+    references, on_track = place_along_track(found.references, _track_of(record))
+    references, on_unit = place_references(references, _folder(record), options.reconstruction, progress)
     references = cut_panoramas(references, index, options.panoramas, progress)
     provenance = Provenance(source, change, (record,))
     return References(
@@ -98,7 +98,7 @@ def _find(
         provenance,
         extraction=extraction,
         other_files=found.other_files,
-        notes=[*found.notes, *notes],
+        notes=[*found.notes, *on_unit, *on_track],
     )
 
 
@@ -181,10 +181,10 @@ def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceConte
     for record in manifest.sources:
         contents = look_into(record.name, Path(record.data_root), record.split)
         positions = ReconstructionOptions(record.positions, record.up, record.scale)
-        references = place_references(contents.references, _folder(record), positions, progress)
-        references, said = place_along_track(references, _track_of(record))
+        references, on_track = place_along_track(contents.references, _track_of(record))
+        references, on_unit = place_references(references, _folder(record), positions, progress)
         references = cut_panoramas(references, index, PanoramaOptions(record.panoramas, record.views), progress)
         found |= {reference.path: reference for reference in references}
         others.update(contents.other_files)
-        notes += [note for note in (*contents.notes, *said) if note not in notes]
+        notes += [note for note in (*contents.notes, *on_unit, *on_track) if note not in notes]
     return SourceContents(list(found.values()), dict(others.most_common()), notes)

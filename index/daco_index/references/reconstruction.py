@@ -15,6 +15,7 @@ from daco_core.photographs.reconstructions import (
     place_cameras,
     read_reconstruction,
 )
+from daco_core.photographs.reconstructions.alignment import align
 from daco_index.references.find import Reference
 
 
@@ -25,20 +26,21 @@ class ReconstructionOptions:
     Args:
         path: of the reconstruction; None for one that lies with the photographs, for those without a position.
         up: the axis that is upwards in it; `auto` for what most cameras say.
-        scale: metres in a unit of it.
+        scale: metres in a unit of it; None to estimate it by the photographs whose positions are known.
     """
 
     path: str | None = None
     up: Up = "auto"
-    scale: float = 1.0
+    scale: float | None = None
 
 
 def place_references(
     references: Sequence[Reference], folder: Path | None, options: ReconstructionOptions, progress: bool
-) -> list[Reference]:
-    """The references, those that the reconstruction knows in its local frame.
+) -> tuple[list[Reference], list[str]]:
+    """The references, those that the reconstruction knows in its local frame; and notes on its unit.
 
-    They keep the degrees that they have from elsewhere, and then the heading that belongs to them.
+    They keep the degrees that they have from elsewhere, and then the heading that belongs to them; unless enough of
+    them have such positions that the frame can be aligned with the earth.
 
     Args:
         folder: of the photographs; None where they are in no folder of this machine.
@@ -50,15 +52,28 @@ def place_references(
     """
     named = options.path is not None
     if not named and (folder is None or all(_is_placed(reference) for reference in references)):
-        return list(references)
+        return list(references), []
     path = Path(options.path) if options.path is not None else None if folder is None else find_reconstruction(folder)
     if path is None:
-        return list(references)
-    cameras = place_cameras(read_reconstruction(path), options.up, options.scale)
+        return list(references), []
+    cameras = place_cameras(read_reconstruction(path), options.up, options.scale or 1.0)
     holders = [path.parent if path.is_file() else path, *([] if folder is None else [folder])]
     frames = find_frames(holders)
     frame = None if any((holder / FRAME_FILE).is_file() for holder in holders) else _frame_name(path)
     names = CameraNames(cameras.locations)
+    said = ""
+    if options.scale is None:
+        aligned = align(_known_twice(references, names))
+        if aligned is not None:
+            cameras = cameras.scaled(aligned.scale)
+            names = CameraNames(cameras.locations)
+            said = (
+                f" By the known positions of {aligned.agreeing} of {aligned.known} photographs, a unit of it is"
+                f" {aligned.scale:.4g} m, with a median deviation of {aligned.deviation:.2g} m."
+            )
+            if not any(frames.values()):  # an anchor that was given goes before
+                frame = frame or next(iter(frames))
+                frames = {frame: aligned.anchor}
     placed, count = [], 0
     for reference in references:
         bare = names.of(Path(reference.path)) if named or not _is_placed(reference) else None
@@ -73,8 +88,25 @@ def place_references(
         )
     if progress:
         of_all = f"{count} of {len(references)} photographs"
-        print(f"{of_all} are placed by {path}, in which {cameras.up} is upwards.", file=sys.stderr)
-    return placed
+        print(f"{of_all} are placed by {path}, in which {cameras.up} is upwards.{said}", file=sys.stderr)
+    is_assumed = options.scale is None and not said and count
+    return placed, [_assumption(path)] if is_assumed else []
+
+
+def _known_twice(references: Sequence[Reference], names: CameraNames) -> list[tuple[PhotoLocation, PhotoLocation]]:
+    """The locations in the reconstruction and on the earth, of photographs that have both."""
+    known = []
+    for reference in references:
+        if reference.latitude is not None and (local := names.of(Path(reference.path))) is not None:
+            known.append((local, PhotoLocation(reference.latitude, reference.longitude, altitude=reference.altitude)))
+    return known
+
+
+def _assumption(path: Path) -> str:
+    return (
+        f"{path}: a unit of it is taken for a metre, as too few photographs have positions on the earth that show its"
+        " scale. If this is wrong, give --scale with the metres of a unit; if it is right, --scale 1."
+    )
 
 
 def _is_placed(reference: Reference) -> bool:

@@ -25,7 +25,7 @@ from daco_index.generations.folders import (
 from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest
 from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
 from daco_index.reranking.rerank import VOTE_WEIGHT, LocalQuery
-from daco_index.search.catalog import Catalog, Entry
+from daco_index.search.catalog import CATALOG_FILE, Catalog, Entry
 from daco_index.search.held_file import Stamp, stamp_of
 from daco_index.search.index_choice import Gpu, worth_a_gpu
 from daco_index.search.store import VectorStore
@@ -34,7 +34,6 @@ from daco_index.search.stores.gpu import wanted
 from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore
 
 VECTORS_FILE = "vectors.faiss"
-CATALOG_FILE = "catalog.sqlite"
 ENCODER_FOLDER = "encoder"
 QUANTISED_FOLDER = "int8"
 SAMPLES_FOLDER = "samples"

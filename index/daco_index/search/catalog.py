@@ -37,6 +37,7 @@ CREATE TABLE photograph (
 """
 # what catalogues of earlier versions lack
 LATER_COLUMNS = ("altitude", "x", "y", "z", "floor", "frame")
+CATALOG_FILE = "catalog.sqlite"  # of a generation
 CACHE_KIB = 32768  # of a catalogue that is not held in memory
 HELD = 2**17  # ids whose entries are kept in memory, 0.6 KB each: to read ten takes as long as to search among so few
 POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # older catalogues have none, and are scanned
@@ -169,6 +170,13 @@ class Catalog:
     def all(self) -> list[Entry]:
         """Every entry, by id."""
         return self._select(f"SELECT {self._columns} FROM photograph ORDER BY id")
+
+    def paths_below(self, folder: str) -> list[str]:
+        """The paths of the photographs in a folder and the folders in it."""
+        start, end = f"{folder}/", f"{folder}0"  # 0 follows / in UTF-8
+        return [
+            str(path) for (path,) in self._rows("SELECT path FROM photograph WHERE path > ? AND path < ?", (start, end))
+        ]
 
     def within(self, latitude: float, longitude: float, metres: float) -> list[int]:
         """Ids of the photographs whose position is at most that far from a point in degrees, by id."""

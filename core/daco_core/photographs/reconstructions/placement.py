@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -37,6 +37,16 @@ class Cameras:
 
     locations: dict[str, PhotoLocation]
     up: str
+
+    def scaled(self, scale: float) -> "Cameras":
+        """The same cameras, with a unit of so many metres."""
+        return Cameras(
+            {
+                name: replace(at, x=scale * (at.x or 0.0), y=scale * (at.y or 0.0), z=scale * (at.z or 0.0))
+                for name, at in self.locations.items()
+            },
+            self.up,
+        )
 
 
 def place_cameras(cameras: Sequence[Camera], up: Up = "auto", scale: float = 1.0) -> Cameras:
