@@ -222,7 +222,7 @@ def test_a_photograph_that_was_rewritten_gets_a_new_id_once_it_can_be_read(town,
 def test_a_source_that_is_gone_empties_nothing(town):
     north, index = town
     north.rename(north.with_name("elsewhere"))
-    with pytest.raises(DacoError, match="neither a folder"):
+    with pytest.raises(DacoError, match="no such folder"):
         update_index(index, QUIET)
     assert len(by_path(index)) == 8
 
