@@ -73,9 +73,11 @@ class ClientBase:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"{url} is not the address of a server: it begins with http:// or https://.")
         try:
-            httpx.URL(url)
+            host = httpx.URL(url).host
         except httpx.InvalidURL as error:
             raise UsageError(f"{url} is not the address of a server: {error}.") from error
+        if not host:
+            raise UsageError(f"{url} is not the address of a server: it names no host.")
         if key and not (key.isascii() and key.isprintable()):
             raise UsageError("The key has characters that no key has: copy it again.")
         self.url = url.rstrip("/")

@@ -124,7 +124,11 @@ def test_what_is_refused_says_which_code_and_what_is_no_server_says_so(server: s
     assert (refused.value.code, refused.value.status) == ("unknown_index", 404)
     with Client("http://127.0.0.1:1") as client, pytest.raises(Unreachable, match="daco-serve run"):
         client.indexes()
-    for address, reason in (("127.0.0.1:8000", "it begins with http://"), ("http://localhost:80a0", "Invalid port")):
+    for address, reason in (
+        ("127.0.0.1:8000", "it begins with http://"),
+        ("http://localhost:80a0", "Invalid port"),
+        ("http://", "it names no host"),
+    ):
         with pytest.raises(DacoError, match=f"not the address of a server: {reason}"):
             Client(address)
     for key in ("clé", "two\nlines"):
