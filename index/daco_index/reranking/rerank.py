@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daco_index.reranking.local_file import LocalFile
 from daco_index.reranking.quantisation import rotate
-from daco_index.reranking.voting import CellMatch, Grid, Votes, matched_cells, vote
+from daco_index.reranking.voting import AT_ONCE, CellMatch, Grid, Votes, matched_cells, vote, vote_in_parts
 
 CANDIDATES = 20  # that are compared with the query cell by cell, unless another number is asked for
 VOTE_WEIGHT = 0.05
@@ -36,8 +36,10 @@ class LocalQuery:
 
     def votes(self, references: LocalFile, ids: NDArray[np.int64]) -> Votes:
         """What the references under ids (n,) get. Raises KeyError for an id without local descriptors."""
-        decoded, positions = references.form.decode(references.rows(ids))
-        return self.compare(decoded, references.form.grid, positions)
+        form, rows = references.form, references.rows(ids)
+        # decoded a few at a time, so that they are compared while they are in the core's cache
+        parts = (form.decode(rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE))
+        return vote_in_parts(self.cells, parts, form.grid, form.grid.every_second())
 
     def compare(self, references: NDArray[np.float32], grid: Grid, positions: NDArray[np.uint8] | None = None) -> Votes:
         """What references get whose cells are there already; the arguments are those of `vote`."""

@@ -18,7 +18,7 @@ the map that the global one is pooled of are DELG's (Cao, Araujo, Sim, ECCV 2020
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,9 +31,6 @@ BLUR_ROWS, BLUR_COLUMNS = 0.8, 2.0  # standard deviations in cells: cameras turn
 LEAST_STRENGTH = 0.1  # from which a match is reported as one of those that agree
 AT_ONCE = 5  # references whose similarities are computed together: half a megabyte, which a core's cache holds
 NEGLIGIBLE = 1e-20  # below which the blur is 0: a product with the smallest floats takes a hundred times as long
-
-Cells = NDArray[np.float32]
-"""The cells of one photograph: (kept, width), rotated, of length 1."""
 
 
 @dataclass(frozen=True)
@@ -85,36 +82,52 @@ class Votes:
 
 
 def vote(
-    query: Cells,
-    references: Sequence[Cells] | NDArray[np.float32],
+    query: NDArray[np.float32],
+    references: NDArray[np.float32],
     grid: Grid,
-    positions: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None = None,
+    positions: NDArray[np.uint8] | None = None,
     asking: NDArray[np.intp] | None = None,
 ) -> Votes:
     """The votes of references for a query.
 
     Args:
-        query: (cells, width), row by row.
-        references: n times (kept, width).
-        positions: n times (kept,), which cells of the grid those are; None where all are there.
+        query: (cells, width), rotated, of length 1, row by row.
+        references: (n, kept, width), likewise.
+        positions: (n, kept), which cells of the grid those are; None where all are there.
         asking: (m,), the cells of the query that vote; None for all. The votes are scaled as if all did.
     """
-    if not len(references):
-        return Votes(np.zeros(0, np.float32), np.zeros(0, np.float32))
+    parts = (
+        (references[some], None if positions is None else positions[some])
+        for some in (slice(start, start + AT_ONCE) for start in range(0, len(references), AT_ONCE))
+    )
+    return vote_in_parts(query, parts, grid, asking)
+
+
+def vote_in_parts(
+    query: NDArray[np.float32],
+    parts: Iterable[tuple[NDArray[np.float32], NDArray[np.uint8] | None]],
+    grid: Grid,
+    asking: NDArray[np.intp] | None = None,
+) -> Votes:
+    """As `vote`, of references and positions that come a few at a time, best AT_ONCE."""
     if asking is None:
         asking = np.arange(grid.cells)
-    cells, weights = _match(query[asking], references, positions)
+    voters = query[asking]
+    matches = [_match(voters, *part) for part in parts]
+    if not matches:
+        return Votes(np.zeros(0, np.float32), np.zeros(0, np.float32))
+    cells, weights = (np.concatenate(several) for several in zip(*matches, strict=True))
     rows, columns = _plane_shape(grid)
     planes = _planes(asking, cells, weights, grid).reshape(columns, -1)
     # along the longest rows first, which is several times as fast
-    votes = planes.max(axis=0).reshape(rows, -1).max(axis=0).reshape(len(references), -1).max(axis=1)
+    votes = planes.max(axis=0).reshape(rows, -1).max(axis=0).reshape(len(cells), -1).max(axis=1)
     shares = votes / np.maximum(weights.sum(axis=1), np.float32(1e-6))
     return Votes(votes * np.float32(grid.cells / len(asking)), shares)
 
 
 def matched_cells(
-    query: Cells,
-    reference: Cells,
+    query: NDArray[np.float32],
+    reference: NDArray[np.float32],
     grid: Grid,
     positions: NDArray[np.uint8] | None = None,
 ) -> list[CellMatch]:
@@ -122,7 +135,7 @@ def matched_cells(
 
     Args: as `vote`, for one reference (kept, width).
     """
-    cells, weights = _match(query, [reference], None if positions is None else [positions])
+    cells, weights = _match(query, reference[None], None if positions is None else positions[None])
     everyone = np.arange(grid.cells)
     field, scale = divmod(int(_planes(everyone, cells, weights, grid).argmax()), len(SCALES))
     rows, _ = _plane_shape(grid)
@@ -146,29 +159,17 @@ def _middle(grid: Grid, cell: int) -> tuple[float, float]:
 
 
 def _match(
-    query: NDArray[np.float32],
-    references: Sequence[Cells] | NDArray[np.float32],
-    positions: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
+    query: NDArray[np.float32], references: NDArray[np.float32], positions: NDArray[np.uint8] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """The cell of each reference that fits each of the query's (m, width) best, and the match's weight: (n, m) both."""
-    count, kept, asked = len(references), len(references[0]), len(query)
-    cells = np.empty((count, asked), dtype=np.intp)
-    weights = np.empty((count, asked), dtype=np.float32)
-    room = np.empty((min(AT_ONCE, count), asked, kept), dtype=np.float32)
-    starts = kept * np.arange(len(room) * asked).reshape(len(room), asked)  # of each query cell's similarities
-    for start in range(0, count, AT_ONCE):
-        some = slice(start, min(start + AT_ONCE, count))
-        number = some.stop - start
-        similarities = room[:number]
-        for reference, product in zip(references[some], similarities, strict=True):
-            np.matmul(query, reference.T, out=product)
-        nearest = cells[some] = similarities.argmax(axis=2)
-        best_other_way = similarities.max(axis=1).take(nearest + kept * np.arange(number)[:, None])
-        weights[some] = similarities.take(nearest + starts[:number]) - best_other_way
-    np.exp(weights / np.float32(TOLERANCE), out=weights)
-    if positions is not None:
-        cells = np.take_along_axis(np.asarray(positions), cells, axis=1).astype(np.intp)
-    return cells, weights
+    count, kept, _ = references.shape
+    similarities = query @ references.transpose(0, 2, 1)
+    cells = similarities.argmax(axis=2)
+    # `take` from all of it at once: `take_along_axis` needs several times as long
+    best = similarities.take(cells + kept * np.arange(cells.size).reshape(cells.shape))
+    best_other_way = similarities.max(axis=1).take(cells + kept * np.arange(count)[:, None])
+    weights: NDArray[np.float32] = np.exp((best - best_other_way) / np.float32(TOLERANCE))
+    return (cells if positions is None else np.take_along_axis(positions, cells, axis=1).astype(np.intp)), weights
 
 
 def _planes(

@@ -216,13 +216,16 @@ class Bundle:
         if self.local is None or not count:
             return list(matches)
         first = matches[:count]
-        votes = query.votes(self.local, np.array([match.entry.id for match in first], dtype=np.int64))
+        found = query.votes(self.local, np.array([match.entry.id for match in first], dtype=np.int64))
         scored = [
-            match._replace(votes=number, share=share)
-            for match, number, share in zip(first, votes.votes.tolist(), votes.shares.tolist(), strict=True)
+            SearchMatch(match.rank, match.similarity, match.entry, votes, share)
+            for match, votes, share in zip(first, found.votes.tolist(), found.shares.tolist(), strict=True)
         ]
         scored.sort(key=lambda match: -match.score)
-        return [match._replace(rank=rank) for rank, match in enumerate([*scored, *matches[count:]], start=1)]
+        return [
+            SearchMatch(rank, match.similarity, match.entry, match.votes, match.share)
+            for rank, match in enumerate([*scored, *matches[count:]], start=1)
+        ]
 
     def _search_among(
         self, vectors: NDArray[np.float32], k: int, only: NDArray[np.int64]
