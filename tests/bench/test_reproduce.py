@@ -103,6 +103,8 @@ def test_cities_of_any_number_of_places_share_their_photographs(tmp_path: Path) 
     names = [[image.name for image in one.images("domain_b", "val")] for one in (dataset, more)]
     assert names[0] == names[1], "both are validated on the same places"
     assert dataset.images("domain_b", "val")[0].read_text().startswith("fog ")
+    shutil.rmtree(tmp_path / "city")
+    assert make_city_data(small, pair, tmp_path / "small").images("domain_a", "val"), "all are in the data set"
     with pytest.raises(UsageError, match="another number of places"):
         make_city_data(small, pair, tmp_path / "large")
 
@@ -116,6 +118,11 @@ def test_twins_by_a_trained_translator_are_made_once_it_is_trained(places: Path,
     assert len(models) == 2
     make_twins(dataset, "cut", tmp_path / "twins", cut_iters=1, device="cpu")
     assert models == {file: file.stat().st_mtime_ns for file in models}, "the same call trains nothing again"
+    twins = {file: file.read_bytes() for file in (copy.folder / "generated").rglob("*.jpg")}
+    shutil.rmtree(dataset.folder / "translation")
+    make_twins(dataset, "cut", tmp_path / "twins", cut_iters=1, device="cpu")
+    assert not (dataset.folder / "translation").exists(), "twins brought from elsewhere need no networks"
+    assert twins == {file: file.read_bytes() for file in twins}
 
 
 def test_the_plan_tells_what_is_left_and_how_long_it_takes(places: Path, tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ def reproduce(
     plan: Annotated[
         bool, option("plan", "Only list what is to be rendered and trained, and about how long it takes.")
     ] = False,
+    data_only: Annotated[
+        bool, option("data_only", "Only render and make twins, so that another machine can train on OUT.")
+    ] = False,
     report_only: Annotated[bool, option("report_only", "Train nothing; report the outcomes that are there.")] = False,
     train_only: Annotated[bool, option("train_only", "Train, and leave the report to another call.")] = False,
 ) -> None:
@@ -129,6 +132,8 @@ def reproduce(
     if not report_only:
         for one in comparisons:
             one.make_data(cut_iters, device.value)
+        if data_only:
+            return
         train_runs(runs, jobs, lambda run: typer.echo(progress(run, plan_of(runs), jobs), err=True))
     if not train_only:
         for one in comparisons:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file, write_text
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS, DataSet
 from daco_core.photographs.pairing import pair_keys
+from daco_training.translation.cut.checkpoint import model_folder
 from daco_training.translation.generate import generate_twins
 from daco_training.translation.translator import check_translator
 
@@ -57,31 +59,25 @@ class City:
 def make_city_data(city: City, conditions: Conditions, folder: Path) -> DataSet:
     """The rendered city in two conditions as a data set in `folder`; what is rendered already is kept.
 
+    A data set that is complete needs the folders of the city no more.
+
     Raises:
         DacoError: the folders hold another city, or Mitsuba is not installed.
     """
-    from daco_training.city import make_city
-
     target = folder / conditions.name
     names = city.photographs()
     for letter, condition in zip("ab", (conditions.first, conditions.second), strict=True):
-        if city.missing(condition):
-            places, val_places = _at_least(city, condition)
-            one = city.folder / condition
-            make_city(one, places, city.size, CITY_SEED, [condition], city.workers, val_places=val_places)
-        for split in SPLITS:
-            source = city.folder / condition / "original" / "domain_a" / split
-            copies = target / "original" / f"domain_{letter}" / split
-            try:
-                copies.mkdir(parents=True, exist_ok=True)
-                found = {file.name for file in copies.iterdir()}
-                if found - {*names[split]}:
-                    raise UsageError(f"{copies} holds photographs of another number of places: name another --out.")
-                for name in names[split]:
-                    if name not in found:
-                        _link_or_copy(source / name, copies / name)
-            except OSError as error:
-                raise DacoError(f"{copies} cannot be written: {error}") from error
+        original = target / "original" / f"domain_{letter}"
+        try:
+            missing = {split: _missing_copies(original / split, names[split]) for split in SPLITS}
+            if any(missing.values()):
+                _render(city, condition)
+            for split, lacking in missing.items():
+                for name in lacking:
+                    source = city.folder / condition / "original" / "domain_a" / split / name
+                    _link_or_copy(source, original / split / name)
+        except OSError as error:
+            raise DacoError(f"{original} cannot be written: {error}") from error
     domains = {"domain_a": conditions.first, "domain_b": conditions.second}
     write_text(target / DOMAIN_NAMES_FILE, json.dumps(domains) + "\n")
     return DataSet(folder, conditions.name)
@@ -91,7 +87,8 @@ def make_twins(dataset: DataSet, kind: str, folder: Path, cut_iters: int = 0, de
     """A copy of the data set, by links, in `folder` with twins of one kind; twins that are there are kept.
 
     Args:
-        kind: a translator, or `rendered`. `cut` is trained first, in the data set's own folder.
+        kind: a translator, or `rendered`. `cut` is trained first, in the data set's own folder; twins that were brought
+            from another machine, without the trained networks, are taken as they are.
         cut_iters: training steps of `cut`, in each direction.
         device: trains `cut`.
 
@@ -101,9 +98,12 @@ def make_twins(dataset: DataSet, kind: str, folder: Path, cut_iters: int = 0, de
     """
     if kind != RENDERED:
         check_translator(kind)
-    if kind == CUT:
+    carried = kind == CUT and not model_folder(dataset).exists() and _has_twins(dataset, folder)
+    if kind == CUT and not carried:
         train_translator(dataset, cut_iters, device)
     copy = link_data_set(dataset, folder)
+    if carried:
+        return copy
     if kind == RENDERED:
         _take_partners(copy)
     else:
@@ -145,15 +145,37 @@ def link_data_set(dataset: DataSet, folder: Path) -> DataSet:
     return DataSet(folder, dataset.name)
 
 
-def _at_least(city: City, condition: str) -> tuple[int, int]:
-    """How many places, and how many for validation, to render: no fewer than are there, since a city only grows."""
-    from daco_training.city.make import read_settings
+def _has_twins(dataset: DataSet, folder: Path) -> bool:
+    """Whether `folder` holds a twin of every training photograph of the data set."""
+    generated = folder / dataset.name / "generated"
+    return all(
+        (generated / domain / "train" / image.name).is_file()
+        for domain in dataset.domains
+        for image in dataset.images(domain, "train")
+    )
 
-    before = read_settings(city.folder / condition)
+
+def _missing_copies(folder: Path, names: Sequence[str]) -> list[str]:
+    """The names that a folder lacks; rejects a folder with others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {file.name for file in folder.iterdir()}
+    if found - {*names}:
+        raise UsageError(f"{folder} holds photographs of another number of places: name another --out.")
+    return [name for name in names if name not in found]
+
+
+def _render(city: City, condition: str) -> None:
+    """Renders what a condition lacks, in a city of no fewer places than are there, since a city only grows."""
+    from daco_training.city.make import make_city, read_settings
+
+    if not city.missing(condition):
+        return
+    folder = city.folder / condition
     wanted = {split: len(names) for split, names in city.photographs().items()}
-    if before is not None:
+    if (before := read_settings(folder)) is not None:
         wanted = {split: max(count, before.split_sizes[split]) for split, count in wanted.items()}
-    return sum(wanted.values()), wanted["val"]
+    places = sum(wanted.values())
+    make_city(folder, places, city.size, CITY_SEED, [condition], city.workers, val_places=wanted["val"])
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
