@@ -79,7 +79,7 @@ def test_the_image_size_of_a_network_of_others_may_be_chosen(hub: Path) -> None:
     assert find_encoder("tiny", True, 28).config.image_size == 28
     assert find_encoder("tiny", True).config.image_size == 42
     assert find_encoder("torchhub:someone/tiny:main:get_trained_tiny?backbone_name=dinov2", True, 56).dimension == 4
-    with pytest.raises(UsageError, match="image size of its own"):
+    with pytest.raises(UsageError, match="fixed image size"):
         find_encoder("default", image_size=64)
 
 

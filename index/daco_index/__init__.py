@@ -1,1 +1,1 @@
-"""Encoder and reference photographs in, map out."""
+"""Indexes: embeds reference photographs with an encoder, stores and searches their descriptors."""

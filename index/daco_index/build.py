@@ -1,13 +1,13 @@
 """How an index is made: found -> embedded -> arranged -> written -> proved -> published.
 
-    references = references_to_build(source, ...)                     found: photographs, where each was taken
+    references = references_to_build(source, ...)                     found: photographs and their positions
     embeddings = embed_references(references, target, encoder, ...)   embedded: catalogue entries and descriptors
-    arrangement = arrange_search(spec, target, ...)                   arranged: the index that they are searched by
+    arrangement = arrange_search(spec, target, ...)                   arranged: the search index of the descriptors
     write_contents(number, folder, spec, arrangement, target)         written: the files of a new generation
     queries = prove(folder)                                           proved: the fastest precision of queries
     leaving `writer.new_generation()`                                 published: CURRENT names the new generation
 
-`build_index` below goes through all of them. `add` and `update` find other references and then do the same; `remove`,
+`build_index` below goes through all stages. `add` and `update` find other references and then do the same; `remove`,
 `merge` and `rollback` have all descriptors already, and begin with `publish`.
 """
 
@@ -50,25 +50,25 @@ from daco_index.search.stores.faiss import forced_factory
 from daco_index.search.stores.milvus import pointers
 
 Prove = Callable[[Path], QueryPrecision]
-"""Chooses the precision of queries; what that needs goes into the folder that it is given, made if it is missing."""
+"""Chooses the precision of queries, and writes what that needs into the given folder, which is created if missing."""
 
 
 @dataclass(frozen=True)
 class BuildOptions(EmbeddingOptions):
-    """How to build an index; `EmbeddingOptions` has the other half.
+    """How to build an index; see also `EmbeddingOptions`.
 
     Args:
-        precision: of queries, if it is proved to find as much.
-        local: which local descriptors to keep, for re-ranking, where the encoder gives them.
+        precision: for queries; it is used if a test shows that it finds as much as fp32.
+        local: which local descriptors to keep for re-ranking, if the encoder computes any.
         data_root, split: of the source, as `find_references` takes them.
-        keep: generations that stay, with the new one.
+        keep: number of generations to keep, including the new one.
         search: how the descriptors are to be searched.
-        source: how photographs are made of the source, and found in it.
-        image_size: pixels that photographs are brought to, for an encoder of `timm:`, `torchhub:` or a short name; None
-            for what it is usually run at.
-        store: where the vectors go: `faiss`, a file of the index; or `milvus://host:19530/name`, a server; None for
-            where the index has them already, `faiss` for a new one.
-        samples: folder of photographs that the server's page offers to try; None for those that the index has already.
+        source: how photographs are read from the source.
+        image_size: pixels that photographs are resized to, for an encoder of `timm:`, `torchhub:` or a short name; None
+            for the encoder's usual size.
+        store: where the vectors are stored: `faiss`, a file of the index, or `milvus://host:19530/name`, a server; None
+            for the store of the existing index, `faiss` for a new one.
+        samples: folder of photographs that the server's page offers to try; None for those of the existing index.
     """
 
     precision: PrecisionRequest = "auto"
@@ -85,23 +85,23 @@ class BuildOptions(EmbeddingOptions):
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build, an addition or an update did.
+    """The result of a build, an addition or an update.
 
     Args:
         manifest: of the live generation.
-        published: false where there was nothing to change, so that no generation was written.
+        published: false if there was nothing to change, so that no generation was written.
         found: photographs in the source.
-        unreadable: files that could not be read, each with why.
-        kept: those of them that the index held before, and still holds as they were.
-        embedded: photographs that went through the encoder; the descriptors of the others were known.
-        added: photographs that got a new id, those among them whose file has another content than before.
-        removed: ids that the generation before had and this one has not.
-        seconds: from the first look at the source to the published index.
-        images_per_second: embedded ones, while the source was read.
-        extraction: what became of the frames of a source that is a recording; None for any other source.
-        uncut: photographs found that are as wide as panoramas are, and were embedded as they are.
-        other_files: how many files of the sources are no photographs that can be read here, by kind (`HEIC`, `MOV`).
-        notes: sentences on tables of positions that do not fit, and on positions that are doubtful.
+        unreadable: files that could not be read, each with its error.
+        kept: those unreadable files whose entries in the previous generation are kept.
+        embedded: number of photographs that the encoder embedded; the descriptors of the others were known.
+        added: number of photographs with a new id, including those whose file changed its content.
+        removed: ids of the previous generation that are not in this one.
+        seconds: from the start of the scan to the published index.
+        images_per_second: of the embedded photographs, while the source was read.
+        extraction: the result of extracting frames, if the source is a recording; None for any other source.
+        uncut: photographs that have the proportions of panoramas and were embedded uncut.
+        other_files: number of files of the sources that cannot be read as photographs, by kind (`HEIC`, `MOV`).
+        notes: sentences about tables of positions that do not fit, and about doubtful positions.
     """
 
     manifest: Manifest
@@ -123,16 +123,16 @@ class BuildReport:
 def build_index(source: str, encoder: str, out: Path, options: BuildOptions | None = None) -> BuildReport:
     """Builds the index of a set of photographs and publishes it in the folder `out` as a new generation.
 
-    Until it is published, and if the build fails or is stopped, the previous index in `out` stays in use. Descriptors
-    that the same encoder made before, for the index in `out` or in a build of it that was stopped, are not made again;
-    a photograph that the index held keeps its id.
+    Until it is published, and if the build fails or is interrupted, the previous index in `out` stays in use.
+    Descriptors of the same encoder, in the index in `out` or from an interrupted build of it, are reused; a photograph
+    that is in the index keeps its id.
 
     Args:
         source: the photographs, as `find_references` takes them; or a recording.
         encoder: a folder, `default`, `timm:NAME` or `torchhub:REPO:ENTRY`, as `find_encoder` takes it.
 
     Raises:
-        DacoError: anything that the user can put right; UnreadableImage with `strict`.
+        DacoError: the user can correct the cause; UnreadableImage with `strict`.
     """
     start = time.perf_counter()
     options = options or BuildOptions()
@@ -149,7 +149,7 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
     with Writer(out, options.keep) as writer:
         references = find() if references is None else references
         live = None
-        with suppress(DacoError):  # none yet, or a damaged one that this build is to mend
+        with suppress(DacoError):  # there is no index yet, or it is damaged and this build will repair it
             live = Bundle.open(out, options.trust)
         report = embed_and_publish(references, Target(writer, live, search, store, samples), loaded, options)
     return replace(report, seconds=round(time.perf_counter() - start, 3))
@@ -158,13 +158,13 @@ def build_index(source: str, encoder: str, out: Path, options: BuildOptions | No
 def embed_and_publish(
     references: References, target: Target, encoder: StoredEncoder, options: EmbeddingOptions
 ) -> BuildReport:
-    """All that follows once the photographs are found; photographs whose content is known are not embedded again.
+    """All stages after the photographs are found. Photographs with a known content are not embedded again.
 
     Raises:
-        DacoError: no photograph is left, or anything else that the user can put right.
+        DacoError: no photograph is left, or the user can correct the cause.
     """
     start = time.perf_counter()
-    for note in references.notes:  # before hours of embedding, which may be for nothing without them
+    for note in references.notes:  # before hours of embedding, which may be useless without positions
         print(f"Note: {printable(note)}", file=sys.stderr)
     embeddings = embed_references(references, target, encoder, options)
     spec, live = embeddings.spec, target.before
@@ -195,14 +195,14 @@ def embed_and_publish(
 
 
 def publish(spec: GenerationSpec, target: Target, prove: Prove | None = None, progress: bool = False) -> Manifest:
-    """Arranges, writes, verifies and publishes a generation; until then, and if it fails, the previous one stays.
+    """Arranges, writes, verifies and publishes a generation; until then, and on failure, the previous one stays in use.
 
     Args:
-        prove: chooses the precision of queries; None for that of the generation before.
+        prove: chooses the precision of queries; None to keep that of the previous generation.
 
     Raises:
-        DacoError: the descriptors are not finite numbers, the index that was asked for cannot be made of them, or the
-            disk is full or cannot be written.
+        DacoError: the descriptors are not finite, the requested index cannot be built from them, or the disk is full
+            or cannot be written.
     """
     used = pointers(target.writer.index)
     arrangement = arrange_search(spec, target, target.store or last_store(target.writer.index), progress)
@@ -216,7 +216,7 @@ def publish(spec: GenerationSpec, target: Target, prove: Prove | None = None, pr
 
 
 def keep_precision(before: Bundle | None) -> Prove:
-    """The precision that queries of another generation have, with what it needs; fp32 where there is none."""
+    """Keeps the precision that queries of another generation have, with the files it needs; fp32 without one."""
 
     def prove(folder: Path) -> QueryPrecision:
         if before is None:
@@ -233,7 +233,7 @@ def _link(file: str, to: str) -> None:
 
 
 def _prove(embeddings: Embeddings, options: EmbeddingOptions) -> Prove | None:
-    """The precision that was asked for, proved on the photographs that were embedded; None where none was."""
+    """Tests the requested precision on the photographs that were embedded; None if none was requested."""
     if options.precision is None:
         return None
     spec = embeddings.spec
@@ -254,13 +254,13 @@ def _prove(embeddings: Embeddings, options: EmbeddingOptions) -> Prove | None:
 
 
 def _check(store: str, options: BuildOptions) -> None:
-    """Refuses what cannot be had before anything is embedded."""
+    """Rejects impossible options, and a server that does not respond, before anything is embedded."""
     check_precision(options.precision, options.device)
     if store == FAISS:
         return
     if options.search not in (SearchOptions(), SearchOptions(gpu="off")):
         raise UsageError(
-            f"{store} searches by the index that its address names (?index=HNSW): leave --index, --memory,"
-            " --recall and --gpu on out."
+            f"{store} is searched by the index in its address (?index=HNSW): omit --index, --memory, --recall and"
+            " --gpu on."
         )
-    Connection(MilvusAddress.parse(store)).reach()  # one that is away is better known before all is embedded
+    Connection(MilvusAddress.parse(store)).reach()  # fails before all is embedded if the server is away

@@ -133,7 +133,7 @@ def test_recall_of_an_index_is_that_of_its_encoder(
 def test_recall_needs_photographs_positions_and_ranks(
     encoder: daco_serve.Encoder, photographs: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(daco_serve.NotFound, match="holds no photographs"):
+    with pytest.raises(daco_serve.NotFound, match="contains no photographs"):
         daco_serve.evaluate(photographs, tmp_path, encoder)
     Image.new("RGB", (80, 60)).save(tmp_path / "nowhere.png")
     with pytest.raises(daco_serve.UsageError, match=r"1 of 1 photographs .* have no position"):

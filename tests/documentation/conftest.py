@@ -65,9 +65,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Encoder(EncoderConfig(backbone="test_resnet", image_size=64)).eval().save(town)
     for name in ("day", "a", "b", "mine", "town"):
         built = folder / "maps" / name
-        wishes = SearchOptions(factory="HNSW8,SQ8") if name == "mine" else SearchOptions()
+        options = SearchOptions(factory="HNSW8,SQ8") if name == "mine" else SearchOptions()
         build_index(
-            str(folder / "photographs"), str(town), built, BuildOptions(progress=False, device="cpu", search=wishes)
+            str(folder / "photographs"), str(town), built, BuildOptions(progress=False, device="cpu", search=options)
         )
     return folder
 

@@ -58,7 +58,7 @@ def test_descriptors_of_another_length_are_refused(bundle):
 def test_a_match_that_the_catalogue_does_not_know_is_refused_not_mistaken(bundle, vectors):
     one_more = FaissStore.create(bundle.store.dimension)
     one_more.add(np.vstack([vectors[:1], vectors]), np.arange(len(vectors) + 1))
-    with pytest.raises(DacoError, match="catalogue does not know"):
+    with pytest.raises(DacoError, match="not in the catalogue"):
         replace(bundle, store=one_more).search(vectors[-1:], 1)
 
 
@@ -74,7 +74,7 @@ def test_the_manifest_says_what_was_built(built, encoder_folder):
     folder = built[1] / "generations" / "1"
     content = json.loads((folder / "manifest.json").read_text())
     encoder = open_encoder(encoder_folder)
-    assert content["format_version"] == 3
+    assert content["format_version"] == 4
     assert content["generation"] == 1
     assert content["count"] == 12
     assert content["dimension"] == encoder.dimension

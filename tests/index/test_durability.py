@@ -199,7 +199,7 @@ def test_an_encoder_that_did_not_make_the_descriptors_is_refused(own_index):
     file = own_index / "generations" / "1" / "manifest.json"
     file.write_text(file.read_text().replace(read_manifest(own_index).encoder_fingerprint, "0" * 64))
     (own_index / "CURRENT").write_text(f"1 {sha256_of(file)}\n")
-    with pytest.raises(DacoError, match="is not the encoder that made this index"):
+    with pytest.raises(DacoError, match="is not the encoder of this index"):
         Bundle.open(own_index)
 
 
@@ -285,7 +285,7 @@ def sync_that_fails(monkeypatch):
 
 def test_a_disk_that_fails_after_the_last_rename_is_said_to_be_so(own_index, sync_that_fails):
     sync_that_fails(own_index.name)
-    with pytest.raises(DacoError, match=r"Generation 2 of .* is published and answers now.*Input/output error"):
+    with pytest.raises(DacoError, match=r"Generation 2 of .* is published and in use.*Input/output error"):
         remove_photographs(own_index, ids=[1])
     bundle = Bundle.open(own_index)
     assert (bundle.generation, bundle.catalog.count) == (2, 11)
@@ -309,7 +309,7 @@ def test_a_generation_that_may_be_live_is_not_removed_where_current_cannot_be_re
         descriptors = Descriptors(live.store.dimension)
         descriptors.hold([entry.id for entry in staying], live.store)
         spec = GenerationSpec(Provenance("a", "remove 1", ()), live.encoder, staying, descriptors, 12)
-        with pytest.raises(DacoError, match="cannot be read whether generation 2 or 1 answers"):
+        with pytest.raises(DacoError, match="generation 2 or 1 is in use cannot be read"):
             target = Target(writer, live)
             patch.setattr(Path, "read_bytes", unreadable)
             publish(spec, target)

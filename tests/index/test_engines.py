@@ -185,8 +185,8 @@ def test_what_has_no_form_in_onnx_falls_back_to_pytorch_with_a_warning(
     caplog.set_level(logging.WARNING, logger.name)
     engine = create_engine(of_before, "cpu")
     assert engine.description == "PyTorch fp32 on cpu"
-    assert "PyTorch takes its place" in caplog.text
-    with pytest.raises(UsageError, match="does not compute in bf16"):
+    assert "using PyTorch instead" in caplog.text
+    with pytest.raises(UsageError, match="does not support bf16"):
         create_engine(of_before, "cpu", "bf16")
     np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-5)
 
@@ -246,5 +246,5 @@ def test_nothing_is_reported_to_the_makers_of_openvino() -> None:
 def test_what_a_device_does_not_compute_in_is_one_sentence() -> None:
     with pytest.raises(DacoError, match="--precision int8"):
         create_engine(stored(encoder()), "cpu", "int8")
-    with pytest.raises(DacoError, match="does not compute in bf16"):
+    with pytest.raises(DacoError, match="does not support bf16"):
         TorchEngine(encoder(), torch.device("cpu"), "bf16")

@@ -23,7 +23,7 @@ def test_a_rollback_is_a_new_generation_and_twice_is_back_again(own_index):
     assert Bundle.open(own_index).store.count == 12
     assert roll_back(own_index).count == 11
     assert [(one.generation, one.live) for one in list_generations(own_index)] == [(3, False), (4, True)]
-    with pytest.raises(DacoError, match="cannot go back to generation 9"):
+    with pytest.raises(DacoError, match="has no older generation 9"):
         roll_back(own_index, 9)
 
 

@@ -85,15 +85,15 @@ def test_going_back_takes_the_precision_of_queries_along(town, photographs, tmp_
     _, index = town
     photographs(tmp_path / "south", 2, suffix=".jpg")
     add_photographs(index, str(tmp_path / "south"), options=replace(QUIET, precision="fp32"))
-    assert [Bundle.open_kept(index, number).manifest.queries.wanted for number in (1, 2)] == ["auto", "fp32"]
-    assert roll_back(index, 1).queries.wanted == "auto"
+    assert [Bundle.open_kept(index, number).manifest.queries.requested for number in (1, 2)] == ["auto", "fp32"]
+    assert roll_back(index, 1).queries.requested == "auto"
 
 
 def test_search_options_that_milvus_would_ignore_are_rejected(town, encoder_folder):
     north, index = town
-    for wishes in (SearchOptions(factory="Flat"), SearchOptions(recall=1.0), SearchOptions(memory=10**6)):
-        with pytest.raises(DacoError, match="leave --index, --memory, --recall and --gpu on out"):
-            build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False, search=wishes))
+    for options in (SearchOptions(factory="Flat"), SearchOptions(recall=1.0), SearchOptions(memory=10**6)):
+        with pytest.raises(DacoError, match="omit --index, --memory, --recall and --gpu on"):
+            build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False, search=options))
 
 
 def test_an_addition_moves_only_what_is_new(town, photographs, tmp_path, monkeypatch):
@@ -241,7 +241,7 @@ def test_writes_wait_out_a_server_that_comes_back_and_reads_say_that_it_is_away(
     comes_back.start()
     begun.remove(np.array([3, 4]))
     comes_back.join()
-    assert "Trying again for" in capsys.readouterr().err
+    assert "Retrying for" in capsys.readouterr().err
     remove_photographs(tmp_path / "index", ids=[3])
     bundle.store.check()
     assert answers(tmp_path / "index") == names(0, 1, 2, 4, 5, 6, 7)

@@ -66,7 +66,7 @@ def test_an_index_is_built_with_it_and_carries_it(tmp_path: Path, photographs: P
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [
-        ({"sha256": "0" * 64}, DamagedEncoder, "is not the file whose SHA-256"),
+        ({"sha256": "0" * 64}, DamagedEncoder, "does not have the SHA-256"),
         ({"image_size": 60000}, DamagedEncoder, "image_size must be"),
         ({"std": [0, 1, 1]}, DamagedEncoder, "std must be three positive"),
         ({"descriptor": ["embeddings"]}, DamagedEncoder, "descriptor must be the name"),

@@ -101,7 +101,7 @@ def test_what_costs_too_much_is_not_taken_and_the_manifest_says_why(encoder_fold
         str(tmp_path / "p"), str(encoder_folder), tmp_path / "i", BuildOptions(progress=False, precision="int8")
     )
     queries = report.manifest.queries
-    assert (queries.precision, queries.wanted) == ("fp32", "int8")
+    assert (queries.precision, queries.requested) == ("fp32", "int8")
     assert "int8 costs" in queries.reason
     assert not (tmp_path / "i" / "generations" / "1" / "int8").exists()
     assert query_engine(Bundle.open(tmp_path / "i"), "cpu").description == "OpenVINO fp32"

@@ -93,7 +93,7 @@ def test_a_set_gets_the_same_answers_in_the_same_order_as_its_photographs_one_by
 def test_queries_are_named_once_and_must_be_there(queries, tmp_path):
     with pytest.raises(NotFound, match="no photograph or folder"):
         find_queries([tmp_path / "nowhere"])
-    with pytest.raises(NotFound, match="holds no photographs"):
+    with pytest.raises(NotFound, match="contains no photographs"):
         find_queries([tmp_path])
     with pytest.raises(UsageError, match="named twice"):
         find_queries([queries, queries / "north" / "q0.png"])

@@ -154,11 +154,11 @@ def test_what_is_no_recording_or_no_folder_of_an_index_is_refused_before_anythin
     ride: Path, built: tuple[Path, Path], encoder_folder: Path, tmp_path: Path
 ) -> None:
     options = BuildOptions(progress=False, source=_recording(None, "5s"))
-    with pytest.raises(UsageError, match=r"is not a recording: leave --every"):
+    with pytest.raises(UsageError, match=r"is not a recording: omit --every"):
         build_index(str(built[0]), str(encoder_folder), tmp_path / "index", options)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("Dear")
-    with pytest.raises(UsageError, match="holds other things than an index"):
+    with pytest.raises(UsageError, match="contains other files than an index"):
         build_index(str(ride), str(encoder_folder), tmp_path / "mine", options)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
     assert not (tmp_path / "index").exists()

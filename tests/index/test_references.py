@@ -147,7 +147,7 @@ def test_a_data_set_goes_before_a_folder_and_a_folder_before_an_unknown_domain(d
         ("tokyo/noon", "no domain 'noon'; it has day, night"),
         ("tokyo", "name one of tokyo/day, tokyo/night"),
         ("file.png", "is a file"),
-        ("empty", "holds no photographs"),
+        ("empty", "contains no photographs"),
     ],
 )
 def test_a_source_that_is_none_is_one_sentence(data_root, tmp_path, monkeypatch, source, sentence):

@@ -74,7 +74,7 @@ def test_an_index_of_an_object_store_follows_it(bucket, encoder_folder, tmp_path
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("memory://nowhere", "holds no photographs"),
+        ("memory://nowhere", "contains no photographs"),
         ("nostore://x/y", "nostore://x/y cannot be listed: .*nostore"),
         ("s3://bucket/x", "s3fs"),
     ],

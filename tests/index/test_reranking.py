@@ -173,7 +173,7 @@ def test_local_descriptors_come_back_from_their_file(tmp_path, small):
 
 
 def test_half_of_more_cells_than_a_byte_can_number_cannot_be_stored():
-    with pytest.raises(UsageError, match=r"--small-local stores half of at most 256 cells.*20 x 20"):
+    with pytest.raises(UsageError, match=r"--small-local supports at most 256 cells.*20 x 20"):
         LocalForm.of(Grid(20, 20), 64, small=True)
     assert LocalForm.of(Grid(20, 20), 64).keeps_all
 

@@ -29,7 +29,7 @@ PLENTY = SearchOptions(memory=16 * GB)
 
 
 @pytest.mark.parametrize(
-    ("count", "dimension", "wishes", "factory"),
+    ("count", "dimension", "options", "factory"),
     [
         (100, 256, PLENTY, EXACT),
         (2000, 2048, SearchOptions(memory=1), EXACT),  # too few to train anything on
@@ -46,13 +46,13 @@ PLENTY = SearchOptions(memory=16 * GB)
         (1_000_000, 256, SearchOptions(factory="HNSW32,SQ8"), "HNSW32,SQ8"),
     ],
 )
-def test_the_index_goes_by_count_dimension_and_memory(count, dimension, wishes, factory):
-    choice = choose(count, dimension, wishes)
+def test_the_index_goes_by_count_dimension_and_memory(count, dimension, options, factory):
+    choice = choose(count, dimension, options)
     assert choice.factory == factory
     assert choice.reason.endswith(".")
     if factory != EXACT:
         assert check_factory(factory, dimension).d == dimension
-    if wishes.factory is None:
+    if options.factory is None:
         assert str(count) in choice.reason
 
 
@@ -71,8 +71,8 @@ def test_a_gpu_compares_more_and_gets_codes_that_it_has(count, dimension, factor
 
 
 def test_memory_that_is_short_is_said_with_what_it_takes():
-    assert "992 MiB, of 100 MiB that are given" in choose(1_000_000, 256, SearchOptions(memory=100 * 2**20)).reason
-    assert "the least there is" in choose(1_000_000, 256, SearchOptions(memory=2**20)).reason
+    assert "992 MiB of the allowed 100 MiB" in choose(1_000_000, 256, SearchOptions(memory=100 * 2**20)).reason
+    assert "the least possible" in choose(1_000_000, 256, SearchOptions(memory=2**20)).reason
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_is_no_size_is_refused(text):
         parse_size(text)
 
 
-def test_a_trained_index_is_kept_until_the_count_doubles_or_halves_or_the_wishes_change():
+def test_a_trained_index_is_kept_until_the_count_doubles_or_halves_or_the_options_change():
     before = Search("", PLENTY, trained_on=200_000)
     fits = [count for count in (90_000, 110_000, 390_000, 410_000) if still_fits(before, "IVF2048", count, 256, PLENTY)]
     assert fits == [110_000, 390_000]
@@ -128,7 +128,7 @@ def test_a_recall_that_the_index_cannot_reach_is_said():
     store.add(clustered(3000), np.arange(3000))
     _, search = arrange(store, SearchOptions(recall=0.999, factory="PQ1x2"), progress=False)
     assert "of the exact ten best, not the 99.9 % asked for, in" in found_sentence(search)
-    assert "asked for" not in found_sentence(replace(search, wishes=SearchOptions(recall=0.0)))
+    assert "requested" not in found_sentence(replace(search, requested=SearchOptions(recall=0.0)))
 
 
 FORCED = SearchOptions(factory="IDMap2,HNSW8,SQ8")
@@ -176,12 +176,12 @@ def test_descriptors_are_the_same_to_the_bit_after_many_changes(town, photograph
 
 def test_the_index_goes_exact_and_back_without_embedding(town, encoder_folder):
     north, index = town
-    for wishes, factory in (
+    for options, factory in (
         (SearchOptions(), EXACT),
         (SearchOptions(factory="IVF2,SQ8"), "IVF2,SQ8"),
         (SearchOptions(recall=1), EXACT),
     ):
-        report = build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False, search=wishes))
+        report = build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False, search=options))
         assert (report.embedded, report.manifest.index) == (0, factory)
         assert ("vectors.candidates.faiss" in report.manifest.files) == (factory != EXACT)
         assert len(descriptors(index)) == 40
@@ -227,11 +227,24 @@ def test_an_index_of_format_two_opens_and_changes(own_index):
     assert read_current(own_index).generation == 3
 
 
+def test_an_index_of_format_three_has_other_names_for_what_was_requested(own_index):
+    folder = own_index / "generations" / "1"
+    now = read_manifest(own_index)
+    content = json.loads((folder / "manifest.json").read_text())
+    content["format_version"] = 3
+    content["search"]["wishes"] = content["search"].pop("requested")
+    content["queries"]["wanted"] = content["queries"].pop("requested")
+    (folder / "manifest.json").write_text(json.dumps(content))
+    (own_index / "CURRENT").write_text(f"1 {sha256_of(folder / 'manifest.json')}\n")
+    old = read_manifest(own_index)
+    assert (old.search, old.queries) == (now.search, now.queries)
+
+
 def test_an_impossible_index_is_refused_before_anything_is_embedded(town, encoder_folder, tmp_path):
     build = ["build", str(town[0]), "--encoder", str(encoder_folder), "--out", str(tmp_path / "none")]
     for arguments, sentence in (
-        (["--index", "HNSQ32"], "FAISS makes no index 'HNSQ32' for descriptors of 96 numbers"),
-        (["--memory", "lots"], "'lots' is no size of memory"),
+        (["--index", "HNSQ32"], "FAISS cannot build an index 'HNSQ32' for descriptors of 96 numbers"),
+        (["--memory", "lots"], "'lots' is not a size of memory"),
     ):
         done = CliRunner().invoke(app, [*build, *arguments])
         assert isinstance(done.exception, DacoError)
@@ -242,5 +255,5 @@ def test_an_impossible_index_is_refused_before_anything_is_embedded(town, encode
 def test_info_says_which_index_it_is_and_why(town):
     said = " ".join(CliRunner().invoke(app, ["info", str(town[1])]).stdout.split())
     assert "FAISS HNSW8,SQ8" in said
-    assert "HNSW8,SQ8 as --index says. With efSearch" in said
+    assert "HNSW8,SQ8, as requested with --index. With efSearch" in said
     assert "% of the exact ten best" in said

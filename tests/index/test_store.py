@@ -137,7 +137,7 @@ def test_the_index_in_memory_is_smaller_than_the_vectors(store, vectors):
 
 @pytest.mark.parametrize("factory", ["nonsense", "", "IVF64,PQ7", "IVFx,Flat", "PQ16x4fs,"])
 def test_an_index_that_faiss_does_not_know_is_refused_with_examples(factory):
-    with pytest.raises(DacoError, match=r"FAISS makes no index .* Examples: Flat, HNSW32"):
+    with pytest.raises(DacoError, match=r"FAISS cannot build an index .* Examples: Flat, HNSW32"):
         check_factory(factory, 64)
 
 
@@ -145,7 +145,7 @@ def test_an_index_that_faiss_does_not_know_is_refused_with_examples(factory):
 def test_too_few_vectors_to_train_an_index_are_refused(factory, vectors):
     store = FaissStore.create(16)
     store.add(vectors[:10], np.arange(10))
-    with pytest.raises(DacoError, match=f"10 descriptors of 16 numbers do not make an index {factory}: "):
+    with pytest.raises(DacoError, match=f"An index {factory} cannot be built from 10 descriptors of 16 numbers: "):
         store.arrange(factory)
     np.testing.assert_array_equal(store.search(vectors[:10], 1)[1][:, 0], np.arange(10))
 

@@ -25,9 +25,9 @@ def town(encoder_folder, photographs, tmp_path):
     """80 photographs in an index of 8 clusters, and 20 others to look up."""
     photographs(tmp_path / "day", 80)
     photographs(tmp_path / "night", 20)
-    wishes = SearchOptions(factory="IVF8,SQ4")
+    options = SearchOptions(factory="IVF8,SQ4")
     build_index(
-        str(tmp_path / "day"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False, search=wishes)
+        str(tmp_path / "day"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False, search=options)
     )
     return tmp_path
 
@@ -40,7 +40,7 @@ def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(
     search = bundle.manifest.search
     assert (bundle.generation, bundle.manifest.change) == (2, "tune")
     assert search.parameters == report.chosen.parameters
-    assert search.wishes.recall == 0.9
+    assert search.requested.recall == 0.9
     assert search.measured is not None
     assert search.measured.query_source == f"the photographs of {town / 'night'}"
     assert search.measured.queries == 20
@@ -68,7 +68,7 @@ def test_photographs_that_join_leave_the_tuned_setting_as_it_is(town, photograph
     photographs(town / "more", 7)
     add_photographs(town / "index", str(town / "more"), options=QUIET)
     search = read_manifest(town / "index").search
-    assert (search.parameters, search.wishes.recall) == (chosen.parameters, 0.5)
+    assert (search.parameters, search.requested.recall) == (chosen.parameters, 0.5)
 
 
 def test_the_fastest_that_finds_enough_is_picked_or_the_one_that_finds_most():

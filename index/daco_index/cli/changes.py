@@ -153,7 +153,7 @@ def generations(index: Index, as_json: Json = False) -> None:
 
 @contextmanager
 def saying_what_is_left(index: Path) -> Iterator[None]:
-    """Turns Ctrl-C into a sentence on what answers now, and exit code 130."""
+    """Turns Ctrl-C into a sentence about the state of the index, and exit code 130."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -163,13 +163,14 @@ def saying_what_is_left(index: Path) -> Iterator[None]:
             state = f"{index} is intact, at generation {read_current(index).generation}"
         except DacoError:
             state = f"there is no index in {index} yet"
-        kept = " What was embedded is kept for the next run of this command." if embedded_folder(index).exists() else ""
+        resumable = embedded_folder(index).exists()
+        kept = " Completed embeddings are kept for the next run of this command." if resumable else ""
         print(f"\nStopped; {state}.{kept}", file=sys.stderr)
         raise typer.Exit(130) from error
 
 
 def skipped_words(report: "BuildReport") -> str:
-    """What of the sources is not in the index, to follow a count of photographs; empty where there is nothing."""
+    """Which files of the sources are not in the index, to follow a count of photographs; empty if there are none."""
     unreadable = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
     others = f" ({left_out_sentence(report.other_files)})" if report.other_files else ""
     return unreadable + others

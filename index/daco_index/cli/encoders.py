@@ -13,7 +13,7 @@ from daco_core.encoder.public import PUBLIC_ENCODERS
 from daco_core.errors import UsageError
 from daco_index.cli.options import ImageSize, Json, wide_console
 
-app = new_app("Know the encoders.")
+app = new_app("List and save public encoders.")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from daco_core.errors import UsageError
 from daco_core.index_argument import IndexCommand
 from daco_index.cli.options import Index
 
-app = new_app("Hand an index on.")
+app = new_app("Export an index.")
 
 
 @app.command(cls=IndexCommand)

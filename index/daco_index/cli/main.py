@@ -46,7 +46,7 @@ from daco_index.search.index_choice import RECALL, Search, SearchOptions, parse_
 if TYPE_CHECKING:
     from daco_index.generations.manifest import Manifest
 
-# the library (PyTorch, FAISS) is imported by the commands that need it, so that help comes at once
+# PyTorch and FAISS are imported only by the commands that need them, so that help appears quickly
 
 app = new_app("Build, search, change and check indexes of reference photographs.")
 
@@ -192,12 +192,16 @@ def main() -> None:
 
 
 def found_sentence(search: Search) -> str:
-    """What a search was measured to find, and whether that was asked for; empty where it was not measured."""
+    """The measured recall of a search, and whether it reaches the requested one; empty if it was not measured."""
     measured = search.measured
     if measured is None:
         return ""
     parameters = ", ".join(f"{name} {value}" for name, value in search.parameters.items())
-    missed = "" if measured.recall >= search.wishes.recall else f", not the {100 * search.wishes.recall:g} % asked for,"
+    missed = (
+        ""
+        if measured.recall >= search.requested.recall
+        else f", not the {100 * search.requested.recall:g} % asked for,"
+    )
     return (
         f" With {parameters} it finds {100 * measured.recall:.1f} % of the exact ten best{missed} in"
         f" {measured.milliseconds:.2f} ms ({measured.queries} of {measured.query_source})."
@@ -227,7 +231,7 @@ def _info_table(manifest: "Manifest") -> Table:
 
 
 def _local_sentence(manifest: "Manifest") -> str:
-    """What the local descriptors take."""
+    """The size of the local descriptors."""
     record = manifest.files.get(LOCAL_FILE)
     if record is None:
         return "none: the index has no local descriptors"

@@ -13,7 +13,7 @@ from daco_core.index_argument import IndexCommand
 from daco_index.cli.changes import saying_what_is_left
 from daco_index.cli.options import KEEP, Index, Json, Keep, Store
 
-app = new_app("Look after an index.")
+app = new_app("Verify and merge indexes.")
 
 
 @app.command(cls=IndexCommand)

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands of `daco-index` take alike."""
+"""Arguments and options that several commands of `daco-index` share."""
 
 import sys
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SplitName(StrEnum):
-    """The parts of a data set."""
+    """The splits of a data set."""
 
     all = "all"
     train = "train"
@@ -26,7 +26,7 @@ class SplitName(StrEnum):
 
 
 class PrecisionName(StrEnum):
-    """The precisions of queries that can be asked for."""
+    """The precisions of queries."""
 
     auto = "auto"
     fp32 = "fp32"
@@ -35,7 +35,7 @@ class PrecisionName(StrEnum):
 
 
 class EngineName(StrEnum):
-    """What embeds photographs."""
+    """Where photographs are embedded."""
 
     local = "local"
     ray = "ray"
@@ -46,11 +46,11 @@ Source = Annotated[
     str,
     typer.Argument(
         help="The photographs: NAME/domain of a data set below the data root (tokyo/day, demo/domain_a); or any"
-        " folder, taken with the folders in it; or a video, or a robot's recording (ROS bag, MCAP), of which frames are"
-        " extracted; or an address such as s3://BUCKET/FOLDER, which takes fsspec's package for it (s3fs, gcsfs, ...)."
+        " folder, including its subfolders; or a video or a robot's recording (ROS bag, MCAP), of which frames are"
+        " extracted; or an address such as s3://BUCKET/FOLDER, which needs its fsspec package (s3fs, gcsfs, ...)."
     ),
 ]
-DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
+DataRoot = Annotated[Path, option("data_root", "Folder of the data sets.")]
 SplitOption = Annotated[SplitName, typer.Option("--split", help="Split of the data set.")]
 BatchSize = Annotated[int, option("batch_size", "Photographs that the encoder embeds at once.", min=1)]
 Device = Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1, ...; auto uses a GPU if there is one.")]
@@ -77,8 +77,8 @@ ImageSize = Annotated[
     int | None,
     option(
         "image_size",
-        "Pixels that photographs are brought to, for timm:, torchhub: and public encoders.",
-        show_default="what the encoder is usually run at",
+        "Pixels that photographs are resized to, for timm:, torchhub: and public encoders.",
+        show_default="the encoder's usual size",
         min=MIN_IMAGE_SIZE,
         max=MAX_IMAGE_SIZE,
     ),
@@ -119,7 +119,7 @@ KEEP = 2  # daco_index.generations.folders.KEPT, without its imports
 
 
 class GpuUse(StrEnum):
-    """Whether the index is to be on a GPU."""
+    """Whether to search on a GPU."""
 
     auto = "auto"
     on = "on"
@@ -133,5 +133,5 @@ GpuOption = Annotated[
 
 
 def wide_console() -> Console:
-    """A console as wide as the terminal; wide enough for whole paths where the output goes to a file."""
+    """A console as wide as the terminal, or wide enough for complete paths if the output goes to a file."""
     return Console() if sys.stdout.isatty() else Console(width=240)

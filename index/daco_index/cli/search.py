@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from daco_index.search.bundle import Bundle, SearchMatch
     from daco_index.search.query_set import Query, QuerySet
 
-app = new_app("Look photographs up.")
+app = new_app("Look up photographs.")
 
 
 @app.command(cls=IndexCommand)
 def search(
     index: Index,
     images: Annotated[
-        list[Path], typer.Argument(help="The photographs to look up: files, and folders with the folders in them.")
+        list[Path], typer.Argument(help="The photographs to look up: files, or folders including their subfolders.")
     ],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Number of matches of each photograph.")] = 5,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Number of matches for each photograph.")] = 5,
     out: Annotated[
         Path | None, typer.Option(help="Write the matches of all photographs to this .csv or .json file.")
     ] = None,
@@ -55,7 +55,7 @@ def search(
 ) -> None:
     """Find the reference photographs most similar to a photograph, or to each of a query set, and their positions.
 
-    Of several photographs, the matches are written to files or printed as JSON; without either, a table shows the best
+    For several photographs, the matches are written to files or printed as JSON; without either, a table shows the best
     match of each. Unreadable photographs are named on stderr, counted, and skipped.
 
     Example: daco-index search night.jpg --index maps/demo-day -k 5
@@ -73,7 +73,7 @@ def search(
     queries = found.queries
     is_single = len(queries) == 1 and images[0].is_file() and out is None and pairs is None
     if is_single:
-        open_rgb(images[0])  # a broken one fails before anything that takes seconds
+        open_rgb(images[0])  # an unreadable one fails before anything that takes seconds
     bundle = Bundle.open(index, trust, gpu.value)
     if not is_single:
         _search_set(index, bundle, found, k, out, pairs, batch_size, device, rerank, strict, as_json)
@@ -153,7 +153,7 @@ def _search_set(
 
 
 def _axes(bundle: "Bundle") -> tuple[str, ...]:
-    """The columns that tell positions: metres where the index is in a local frame alone, else degrees."""
+    """The columns with the position: metres if the index has local positions only, else degrees."""
     is_local = bundle.manifest.bounds is None and bundle.manifest.with_location
     return ("x", "y", "z") if is_local else ("latitude", "longitude")
 

@@ -1,4 +1,4 @@
-"""Options of the commands that read sources of any kind, and what they print of them."""
+"""Options of the commands that read sources of all kinds, and what they print about them."""
 
 import sys
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class UpName(StrEnum):
-    """The axes that can be upwards in a reconstruction."""
+    """The axes of a reconstruction that can point upwards."""
 
     auto = "auto"
     x = "x"
@@ -37,22 +37,24 @@ class SourceArguments(RecordingArguments):
         bool | None,
         typer.Option(
             "--panorama/--no-panorama",
-            help="Cut photographs that are twice as wide as high into views, as 360-degree panoramas; or none at all.",
-            show_default="those whose metadata (XMP GPano) say that they are panoramas",
+            help="Cut photographs that are twice as wide as high into views, as 360-degree panoramas; or cut none.",
+            show_default="those whose metadata (XMP GPano) mark them as panoramas",
         ),
     ] = None
-    panorama_views: Annotated[int, option("panorama_views", "Views of each panorama, all around.", min=1, max=72)] = 8
+    panorama_views: Annotated[
+        int, option("panorama_views", "Number of views cut from each panorama.", min=1, max=72)
+    ] = 8
     positions: Annotated[
         Path | None,
         typer.Option(
-            help="Reconstruction with the cameras of the photographs: a COLMAP model, a folder of kapture, or a"
+            help="Reconstruction with the cameras of the photographs: a COLMAP model, a kapture folder, or a"
             " transforms.json.",
-            show_default="one that lies with photographs that have no positions",
+            show_default="one in or next to the folder of photographs without positions",
         ),
     ] = None
     up: Annotated[
         UpName,
-        typer.Option(help="Axis of the reconstruction that is upwards; auto takes what most cameras say."),
+        typer.Option(help="Axis of the reconstruction that points upwards; auto finds it from the cameras."),
     ] = UpName.auto
     scale: Annotated[
         float | None,
@@ -81,7 +83,7 @@ class SourceArguments(RecordingArguments):
 
 
 def warn_of_panoramas(report: "BuildReport", panorama: bool | None = None) -> None:
-    """Says on stderr that photographs look like panoramas and were not cut, unless that was asked for."""
+    """Warns on stderr that photographs look like panoramas and were not cut, unless the user decided that."""
     if report.uncut and panorama is None:
         several = len(report.uncut) > 1
         print(

@@ -17,7 +17,7 @@ from daco_index.cli.options import KEEP, BatchSize, DataRoot, Device, Index, Jso
 if TYPE_CHECKING:
     from daco_index.search.tune import TuneReport
 
-app = new_app("Set the search of an index.")
+app = new_app("Tune the search of an index.")
 
 
 @app.command(cls=IndexCommand)
@@ -27,7 +27,7 @@ def tune(
         str | None,
         typer.Option(
             help="Query photographs in the condition of later queries: NAME/domain or a folder.",
-            show_default="the index's own descriptors, shifted as night is from day",
+            show_default="the index's own descriptors, shifted as from day to night",
         ),
     ] = None,
     data_root: DataRoot = Path("data"),
@@ -51,7 +51,7 @@ def tune(
     keep: Keep = KEEP,
     as_json: Json = False,
 ) -> None:
-    """Measure recall, time and memory over the search parameters, and keep the fastest that reaches the recall.
+    """Measure recall, time and memory for the search parameters, and keep the fastest that reach the recall.
 
     An exact index has no parameters. The result is published as a new generation, which a running server loads.
 
@@ -64,7 +64,7 @@ def tune(
 
         if plot is not None:
             check_suffix("--plot", plot, DRAWINGS)
-            drawing()  # refused before anything is measured, if it is not installed
+            drawing()  # fails before anything is measured if matplotlib is not installed
         options = TuneOptions(
             batch_size=batch_size,
             device=device,
@@ -80,7 +80,7 @@ def tune(
             print(json.dumps({"index": str(index), **asdict(report)}, indent=2))
         else:
             _print(index, report)
-        if plot is not None:  # last, as a disk may be full
+        if plot is not None:  # last, because the disk may be full
             title = f"{report.manifest.index}, {report.manifest.count} descriptors"
             plot_curve(report.points, report.chosen, report.exact_milliseconds, title, plot)
 
@@ -93,7 +93,7 @@ def _print(index: Path, report: "TuneReport") -> None:
         row = (*map(str, point.parameters.values()), f"{point.recall:.4f}", f"{point.milliseconds:.3f}")
         table.add_row(*row, "chosen" if point == report.chosen else "")
     Console().print(table)
-    wanted = report.manifest.search.wishes.recall
+    wanted = report.manifest.search.requested.recall
     missed = "" if report.chosen.recall >= wanted else f" No setting reaches {wanted:g}."
     print(f"Comparing every descriptor takes {report.exact_milliseconds:.2f} ms.{missed}")
     if report.published:

@@ -1,4 +1,4 @@
-"""Which device an engine computes on, found out without PyTorch where there is no GPU."""
+"""Selects the device of an engine; without a GPU, this needs no PyTorch."""
 
 import ctypes
 import importlib.util
@@ -11,11 +11,11 @@ CPU = "cpu"
 
 
 def pick_device(name: str = "auto") -> str:
-    """`cpu`, or PyTorch's name of a GPU: `auto` is the GPU if there is one that PyTorch can use, else the CPU.
+    """`cpu`, or PyTorch's name of a GPU; `auto` is a GPU if PyTorch can use one, else the CPU.
 
     Raises:
         UsageError: there is no such device.
-        MissingExtra: PyTorch, which computes on a GPU, is not installed.
+        MissingExtra: PyTorch, which is needed for a GPU, is not installed.
     """
     if name == CPU:
         return CPU
@@ -24,23 +24,23 @@ def pick_device(name: str = "auto") -> str:
     if not re.fullmatch(r"cuda(:\d+)?", name):
         raise UsageError(f"No device {name!r}: choose auto, cpu, cuda or cuda:N.")
     if importlib.util.find_spec("torch") is None:
-        raise MissingExtra("On a GPU PyTorch computes, which is not installed: pip install 'daco-serve[gpu]'.")
+        raise MissingExtra("A GPU needs PyTorch, which is not installed: pip install 'daco-serve[gpu]'.")
     number, count = int(name.partition(":")[2] or 0), _gpus()
     if number >= count:
-        here = f"it has {', '.join(map(str, range(count)))}" if count else "it has none that PyTorch can use"
-        raise UsageError(f"This machine has no GPU {number}: {here}. Use --device auto to take what there is.")
+        here = f"its GPUs are {', '.join(map(str, range(count)))}" if count else "PyTorch can use none"
+        raise UsageError(f"This machine has no GPU {number}: {here}. Use --device auto for a device that exists.")
     return name
 
 
 def _gpus() -> int:
-    """How many PyTorch can use."""
+    """The number of GPUs that PyTorch can use."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _has_driver() -> bool:
-    """Whether NVIDIA's driver is there and sees a GPU: asked of the driver, since importing PyTorch takes seconds."""
+    """Whether NVIDIA's driver sees a GPU. Asks the driver, because importing PyTorch takes seconds."""
     count = ctypes.c_int()
     with suppress(OSError, AttributeError):
         driver = ctypes.CDLL("libcuda.so.1")

@@ -1,4 +1,4 @@
-"""Lists of image files to descriptors."""
+"""Embeds lists of image files."""
 
 import hashlib
 import sys
@@ -27,19 +27,19 @@ from daco_index.references.object_stores import Source, read_source
 
 @dataclass(frozen=True)
 class EmbeddedFiles:
-    """What became of a list of n files, m of them readable.
+    """The result of embedding a list of n files, of which m are readable.
 
     Args:
         vectors: descriptors, float32, length 1. Without a cache (m, dimension), in the order of the list; with one,
-            (records, dimension), mapped from its file.
-        local: the local descriptors, encoded, row by row as `vectors`; None where the cache has no form for them.
-        kept: the m positions in the list.
-        rows: (m,), the rows of `vectors` that are theirs; -1 where the live generation holds the descriptor.
-        held: (m,), the id under which the live generation holds the descriptor; -1 where `vectors` has it.
-        photographs: what is known of each of the m.
+            (records, dimension), mapped from the cache's file.
+        local: the encoded local descriptors, with the same rows as `vectors`; None if the cache stores none.
+        kept: the positions of the m files in the list.
+        rows: (m,), their rows in `vectors`; -1 if the live generation holds the descriptor.
+        held: (m,), the id under which the live generation holds the descriptor; -1 if it is in `vectors`.
+        photographs: size and hash of each of the m.
         unreadable: the other n - m.
-        embedded: how many of the m went through the engine; the descriptors of the others were known.
-        exif: position in the list to the location in the photograph's EXIF, of those in an object store.
+        embedded: how many of the m the engine embedded; the descriptors of the others were known.
+        exif: position in the list to the location in the photograph's EXIF, for files in an object store.
     """
 
     vectors: NDArray[np.float32]
@@ -54,17 +54,17 @@ class EmbeddedFiles:
 
 
 class EmbeddedSoFar:
-    """What became of the files that were looked at until now, and where their descriptors are.
+    """Collects the results for the files processed so far.
 
     Args:
-        count: files in the list.
+        count: number of files in the list.
         dimension: of the descriptors.
-        known: keeps the descriptors; None to keep them here.
+        known: stores the descriptors; None to store them here.
     """
 
     def __init__(self, count: int, dimension: int, known: KnownEmbeddings | None) -> None:
         self._shape, self._known = (count, dimension), known
-        self._vectors: NDArray[np.float32] | None = None  # in the order of the list, unless `known` keeps them
+        self._vectors: NDArray[np.float32] | None = None  # in the order of the list, unless `known` stores them
         self._local: NDArray[np.uint8] | None = None
         self._rows: dict[int, int] = {}
         self._held: dict[int, int] = {}
@@ -76,10 +76,10 @@ class EmbeddedSoFar:
     def take(
         self, positions: Sequence[int], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None = None
     ) -> None:
-        """Takes in the descriptors that were just made of n files whose `photographs` are there.
+        """Adds the new descriptors of n files whose `photographs` are already recorded.
 
         Args:
-            local: (n, row_bytes), their local descriptors in the form that `known` asks for.
+            local: (n, row_bytes), their local descriptors in the form of `known.local_form`.
 
         Raises:
             DamagedEncoder: a descriptor is not finite.
@@ -101,12 +101,12 @@ class EmbeddedSoFar:
         self.embedded += len(positions)
 
     def skip(self, position: int, held: Held) -> None:
-        """Takes in that the descriptor of a file need not be made."""
+        """Records that the descriptor of a file is known already."""
         self.photographs[position] = held.photograph
         (self._held if held.live else self._rows)[position] = held.row
 
     def done(self) -> EmbeddedFiles:
-        """All of it."""
+        """The result for all files."""
         kept = sorted([*self._rows, *self._held])
         rows = np.array([self._rows.get(position, -1) for position in kept], np.int64)
         local = self._local
@@ -141,22 +141,22 @@ def embed_files(
     progress: bool = True,
     known: KnownEmbeddings | None = None,
 ) -> EmbeddedFiles:
-    """Descriptors of image files; threads decode and resize ahead while the engine works.
+    """Embeds image files. Threads decode and resize the next files while the engine computes.
 
     Args:
-        known: descriptors that need not be made again; it is told of each that is made, and says which local ones are
-            made with them.
+        known: descriptors that need not be computed again. New ones are added to it; it also determines which local
+            descriptors are computed.
         workers: decoding threads; 0 for as many as there are cores.
-        strict: an unreadable file stops the work, instead of being reported on stderr and left out.
-        progress: show count, rate and time left on stderr.
+        strict: stop at an unreadable file, instead of reporting it on stderr and leaving it out.
+        progress: show count, rate and remaining time on stderr.
 
     Raises:
         UnreadableImage: with `strict`, for the first such file.
-        DacoError: what the engine raises.
+        DacoError: an error of the engine.
     """
     so_far = EmbeddedSoFar(len(paths), engine.dimension, known)
     form = None if known is None else known.local_form
-    # a batch is of one shape, so each shape collects its own; beyond this many in all, the fullest goes as it is
+    # a batch has one shape, so each shape is collected separately; when too many images wait, the fullest batch is run
     waiting: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
     most_waiting = 4 * batch_size
     bar = tqdm(total=len(paths), desc="embedding", unit=" images", disable=not progress, file=sys.stderr)
@@ -170,7 +170,7 @@ def embed_files(
             else:
                 embedding = engine.embed_prepared_with_local(images)
                 assert embedding.local is not None  # as the form is that of its grid
-                _check_finite(embedding.descriptors)  # before they are encoded, which takes numbers only
+                _check_finite(embedding.descriptors)  # before they are encoded, which needs finite numbers
                 so_far.take(rows, embedding.descriptors, form.encode(embedding.local))
             bar.update(len(rows))
 
@@ -202,23 +202,23 @@ def embed_files(
 
 
 def _check_finite(vectors: NDArray[np.float32]) -> None:
-    """Raises DamagedEncoder where descriptors are not finite."""
+    """Raises DamagedEncoder if descriptors are not finite."""
     if not np.isfinite(vectors).all():
         raise DamagedEncoder(
-            "The encoder gives descriptors that are not finite, so its weights are broken: train it again."
+            "The encoder returns descriptors that are not finite, so its weights are unusable: train it again."
         )
 
 
-# a prepared image (3, h, w), or where its descriptor is
+# a prepared image (3, h, w), or the place of its known descriptor
 Form = Prepared | Held
-# of one file; with the location in its EXIF, if it is in an object store
+# for one file; with the location in its EXIF if it is in an object store
 Decoded = tuple[Form, Photograph, PhotoLocation | None]
 
 
 def decode_ahead(
     engine: Engine, paths: Sequence[Source], workers: int, ahead: int, known: KnownEmbeddings | None
 ) -> Generator[Future[Decoded]]:
-    """The outcome for each path, in order, with no more than `ahead` of them decoded or in work at a time."""
+    """Yields the outcome for each path in order; at most `ahead` files are decoded or in progress at a time."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         started: deque[Future[Decoded]] = deque()
@@ -234,7 +234,7 @@ def decode_ahead(
 
 def _decode(engine: Engine, path: Source, known: KnownEmbeddings | None) -> Decoded:
     try:
-        str(path).encode()  # the catalogue and every answer are UTF-8
+        str(path).encode()  # the catalogue and all answers are UTF-8
         content = read_source(path)
         digest = hashlib.sha256(content).hexdigest()
         location = read_exif(Path(path), content) if isinstance(path, str) else None
@@ -242,9 +242,9 @@ def _decode(engine: Engine, path: Source, known: KnownEmbeddings | None) -> Deco
             return found, found.photograph, location
         image, size = open_reduced(path, engine.image_size, content)
         return engine.prepare(image), Photograph(*size, digest), location
-    except (UnreadableImage, StoreAway, MissingExtra):  # a store that is away says nothing about its photographs
+    except (UnreadableImage, StoreAway, MissingExtra):  # a store that does not respond is no fault of its photographs
         raise
     except UnicodeEncodeError as error:
         raise UnreadableImage(path, "its name is not UTF-8; rename it") from error
-    except Exception as error:  # decoders fail in many ways, and one odd file must not cost the other million
+    except Exception as error:  # decoders fail in many ways, and one bad file must not end the build
         raise UnreadableImage(path, error) from error

@@ -1,4 +1,4 @@
-"""Descriptors by content: what the live generation or a run that was stopped has embedded is not embedded again."""
+"""Finds descriptors by content hash, to reuse those of the live generation or of an interrupted run."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from daco_core.errors import DacoError
 from daco_index.reranking.local_file import LocalForm
 
-READ_AT_ONCE = 4096  # records, when the file of an earlier run is read
+READ_AT_ONCE = 4096  # records read at once from the file of an earlier run
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """What was learnt of a file on the way: its upright size in pixels and the SHA-256 of its bytes."""
+    """Facts learnt while reading a file: its upright size in pixels and the SHA-256 of its bytes."""
 
     width: int
     height: int
@@ -26,10 +26,10 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Held:
-    """Where the descriptor of a photograph is, so that it need not be made.
+    """Where a known descriptor is stored.
 
     Args:
-        row: in the file of the cache; or with `live`, the id under which the live generation holds it.
+        row: in the cache's file; or with `live`, the id under which the live generation holds it.
     """
 
     photograph: Photograph
@@ -38,46 +38,46 @@ class Held:
 
 
 class KnownEmbeddings(Protocol):
-    """What need not be embedded again."""
+    """Known descriptors, which need not be computed again."""
 
     def look_up(self, sha256: str) -> Held | None:
-        """Where the descriptor of this content is, or None."""
+        """Where the descriptor of this content is stored; None if it is not known."""
 
     def remember(
         self, photographs: Sequence[Photograph], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None
     ) -> NDArray[np.int64] | None:
-        """Takes in n photographs and their descriptors (n, dimension): the rows (n,) that they got.
+        """Adds n photographs and their descriptors (n, dimension); returns the rows (n,) that they got.
 
-        None where they are not kept, and the caller has to keep them.
+        None if it does not store them, so that the caller has to.
 
         Args:
-            local: their local descriptors in `local_form`, (n, row_bytes); None where there is none.
+            local: their local descriptors in `local_form`, (n, row_bytes); None if there are none.
         """
 
     @property
     def local_form(self) -> LocalForm | None:
-        """The form of the local descriptors that are made with the others; None for none."""
+        """The form of the local descriptors to compute with the others; None for none."""
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """The descriptors that it keeps, (rows, dimension)."""
+        """The stored descriptors, (rows, dimension)."""
 
     @property
     def local(self) -> NDArray[np.uint8] | None:
-        """The local descriptors that it keeps, (rows, row_bytes)."""
+        """The stored local descriptors, (rows, row_bytes)."""
 
 
 class EmbeddingCache:
-    """Content hash to descriptor, of one encoder; on disk, so that a run that was stopped can be resumed.
+    """Content hash to descriptor for one encoder, on disk, so that an interrupted run can be resumed.
 
-    The file has records of one length, each with its checksum, appended after every batch: after a crash the complete
-    records are used and the others are embedded again. In memory are only the hashes; descriptors are mapped from the
-    file, so that a build holds none of them twice. Any number of threads may look up while one remembers.
+    The file consists of records of equal length, each with its checksum, appended after every batch. After a crash the
+    complete records are used and the others are embedded again. Only the hashes are in memory; descriptors are mapped
+    from the file, so that a build never holds them twice. Any number of threads may look up while one adds.
 
     Args:
-        folder: where the file lies; made with the first record.
+        folder: of the file; created with the first record.
         fingerprint, dimension: of the encoder.
-        local_form: of the local descriptors, which lie in the same records; None for none.
+        local_form: of the local descriptors, which are stored in the same records; None for none.
     """
 
     def __init__(self, folder: Path, fingerprint: str, dimension: int, local_form: LocalForm | None = None) -> None:
@@ -85,7 +85,7 @@ class EmbeddingCache:
         self._file = folder / f"{fingerprint}{form}.descriptors"
         self.local_form = local_form
         self._held: dict[str, Held] = {}
-        self._count = 0  # records in the file, damaged ones among them
+        self._count = 0  # records in the file, including damaged ones
         self._record = np.dtype(
             [
                 ("sha256", "u1", (32,)),
@@ -103,35 +103,35 @@ class EmbeddingCache:
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """The descriptors of all records, (rows, dimension), mapped from the file as it is now."""
+        """The descriptors of all records, (rows, dimension), mapped from the current file."""
         vectors: NDArray[np.float32] = self._map()["vector"]
         return vectors
 
     @property
     def local(self) -> NDArray[np.uint8] | None:
-        """The local descriptors of all records, (rows, row_bytes), mapped likewise; None where there are none."""
+        """The local descriptors of all records, (rows, row_bytes), mapped likewise; None if there are none."""
         return self._map()["local"] if self.local_form else None
 
     def contents(self) -> Iterable[str]:
-        """The SHA-256 of every content that is known."""
+        """The SHA-256 of every known content."""
         return self._held.keys()
 
     def hold(self, photographs: Sequence[Photograph], ids: Sequence[int]) -> None:
-        """Takes in n photographs whose descriptors the live generation holds under n ids; they stay there."""
+        """Registers n photographs whose descriptors the live generation holds under n ids; they stay there."""
         for photograph, number in zip(photographs, ids, strict=True):
             self._held[photograph.sha256] = Held(photograph, number, live=True)
 
     def look_up(self, sha256: str) -> Held | None:
-        """Where the descriptor of this content is, or None."""
+        """Where the descriptor of this content is stored; None if it is not known."""
         return self._held.get(sha256)
 
     def remember(
         self, photographs: Sequence[Photograph], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None = None
     ) -> NDArray[np.int64]:
-        """Appends n photographs and their descriptors (n, dimension): the rows (n,) that they got.
+        """Appends n photographs and their descriptors (n, dimension); returns the rows (n,) that they got.
 
         Args:
-            local: their local descriptors, (n, row_bytes), where there is a form for them.
+            local: their local descriptors, (n, row_bytes), if there is a form for them.
 
         Raises:
             DacoError: the disk is full or cannot be written.
@@ -146,13 +146,11 @@ class EmbeddingCache:
             record["checksum"] = zlib.crc32(record.tobytes()[:-4])
         try:
             self._file.parent.mkdir(exist_ok=True)
-            # no sync: a loss of power may cost the last seconds' work, and the checksums find what it garbled
+            # no sync: a power failure may cost the last seconds' work, and the checksums reveal damaged records
             with self._file.open("ab") as stream:
                 stream.write(records.tobytes())
         except OSError as error:
-            raise DacoError(
-                f"What was embedded cannot be written to {self._file.parent} ({error.strerror})."
-            ) from error
+            raise DacoError(f"Embeddings cannot be written to {self._file.parent} ({error.strerror}).") from error
         rows = np.arange(self._count, self._count + len(photographs))
         self._count += len(photographs)
         for photograph, row in zip(photographs, rows.tolist(), strict=True):
@@ -160,7 +158,7 @@ class EmbeddingCache:
         return rows
 
     def _read(self) -> None:
-        """Takes in what an earlier run has left in the file."""
+        """Reads the file that an earlier run left."""
         size = self._record.itemsize
         try:
             length = self._file.stat().st_size
@@ -169,7 +167,7 @@ class EmbeddingCache:
         self._count = length // size
         if self._count * size < length:
             with self._file.open("r+b") as stream:
-                stream.truncate(self._count * size)  # part of a record would put every later one out of step
+                stream.truncate(self._count * size)  # a partial record would misalign all later ones
         for row, record in enumerate(self._records()):
             if zlib.crc32(record.tobytes()[:-4]) == record["checksum"]:
                 photograph = Photograph(int(record["width"]), int(record["height"]), record["sha256"].tobytes().hex())

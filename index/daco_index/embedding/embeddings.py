@@ -1,4 +1,4 @@
-"""The second stage of a build: the photographs that were found become entries with descriptors."""
+"""The second stage of a build: turns the photographs into catalogue entries with descriptors."""
 
 import itertools
 import time
@@ -28,15 +28,15 @@ from daco_index.search.catalog import Entry
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What became of the photographs.
+    """The result of embedding the references.
 
     Args:
-        spec: the generation that they make.
-        engine: that embedded them, in fp32.
-        unreadable: those that could not be read.
-        kept: paths of the unreadable ones whose entry of the generation before stays.
-        embedded: how many went through the encoder; the descriptors of the others were known.
-        seconds: that took.
+        spec: the new generation.
+        engine: the engine that embedded them, in fp32.
+        unreadable: photographs that could not be read.
+        kept: paths of the unreadable ones whose entries in the previous generation are kept.
+        embedded: how many the encoder embedded; the descriptors of the others were known.
+        seconds: the time of embedding.
     """
 
     spec: GenerationSpec
@@ -52,7 +52,7 @@ def embed_references(
 ) -> Embeddings:
     """Reads the photographs and embeds those with unknown content; new ids follow the highest one ever used.
 
-    A file of the content that it had keeps its id; one with another content gets a new id.
+    A file with an unchanged content keeps its id; one with a changed content gets a new id.
 
     Raises:
         UnreadableImage: with `strict`, for the first such file.
@@ -92,7 +92,7 @@ def embed_references(
 
 
 def _local_form(options: EmbeddingOptions, engine: Engine, before: Bundle | None) -> LocalForm | None:
-    """The form of the local descriptors that the generation is to have; None for none."""
+    """The form of the local descriptors of the new generation; None for none."""
     if engine.local_grid is None or options.local == "none":
         return None
     if options.local is None:
@@ -142,7 +142,7 @@ def _descriptors(
     before: Bundle | None,
     form: LocalForm | None,
 ) -> Descriptors:
-    """Those that were made now, and those that the generation before holds, of copies too."""
+    """Combines the new descriptors with those that the previous generation holds, including copies."""
     descriptors = Descriptors(files.vectors.shape[1])
     ids = np.array([entry.id for entry in found], dtype=np.int64)
     made = files.held < 0

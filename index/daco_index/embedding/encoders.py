@@ -1,4 +1,4 @@
-"""Encoders by their names on a command line, as folders that any engine takes."""
+"""Finds encoders by the names that command lines use, and stores them as folders that any engine can load."""
 
 import difflib
 import hashlib
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 def find_encoder(source: str, trust: bool = False, image_size: int | None = None) -> StoredEncoder:
-    """The encoder that a command line names, with its ONNX file wherever it has such a form.
+    """The encoder that a command line names, with its ONNX file if it can be exported.
 
     Args:
-        source: `default`, the encoder that comes with the package; a folder that daco-train saved; `timm:NAME`: that
-            backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`, what that entry of a torch.hub
-            repository returns, or the short name of one (`PUBLIC_ENCODERS`). These take PyTorch, once: what it makes
-            of them is kept in the cache. Or `onnx:PATH`, a third-party network with a manifest beside it
+        source: `default`, the encoder that ships with the package; a folder that daco-train saved; `timm:NAME`: that
+            backbone with ImageNet weights and GeM pooling; or `torchhub:REPO:ENTRY`, what that entry of a torch.hub
+            repository returns, or the short name of one (`PUBLIC_ENCODERS`). These need PyTorch once; the exported
+            network is then kept in the cache. Or `onnx:PATH`, a third-party network with a manifest next to it
             (`onnx_networks`); or `hf:OWNER/NAME[@REVISION]`, either of these forms on the Hugging Face Hub.
         trust: consent to execute third-party code, which encoders from torch.hub require.
-        image_size: pixels that photographs are brought to, for `timm:`, `torchhub:` and short names; None for the usual
+        image_size: pixels that photographs are resized to, for `timm:`, `torchhub:` and short names; None for the usual
             size.
 
     Raises:
-        DacoError: there is no such encoder, or it cannot be had, or there is no consent, or PyTorch is not installed.
+        DacoError: there is no such encoder, it cannot be downloaded, consent is missing, or PyTorch is not installed.
     """
     public = PUBLIC_ENCODERS.get(source)
     if public is not None and Path(source).is_dir():
-        public = None  # a folder of that name is meant, as it was before there were short names
+        public = None  # an existing folder takes precedence over a short name
     if public is not None or source.startswith((TIMM_PREFIX, HUB_PREFIX)):
         return _find_network(
             public.source if public else source,
@@ -46,7 +46,7 @@ def find_encoder(source: str, trust: bool = False, image_size: int | None = None
             public.resize if public else None,
         )
     if image_size is not None:
-        raise UsageError(f"{source} has an image size of its own: leave --image-size out.")
+        raise UsageError(f"{source} has a fixed image size: omit --image-size.")
     if source == DEFAULT:
         return open_encoder(SHIPPED)
     if source.startswith(HUGGING_FACE_PREFIX):
@@ -70,11 +70,11 @@ def find_encoder(source: str, trust: bool = False, image_size: int | None = None
 
 
 def save_encoder(source: str, folder: Path, trust: bool = False, image_size: int | None = None) -> StoredEncoder:
-    """The encoder of a name, written into a new folder, which any machine takes as an encoder.
+    """Writes the named encoder into a new folder, which can be used as an encoder on any machine.
 
     Raises:
         UsageError: the folder exists.
-        DacoError: as `find_encoder`, or it cannot be written.
+        DacoError: see `find_encoder`; or it cannot be written.
     """
     if folder.exists():
         raise UsageError(f"{folder} exists: name a new folder.")
@@ -90,9 +90,9 @@ def save_encoder(source: str, folder: Path, trust: bool = False, image_size: int
 
 
 def _find_network(source: str, trust: bool, image_size: int | None, resize: Resize | None) -> StoredEncoder:
-    """A network of PyTorch: what was exported of it before, else what PyTorch makes of it now.
+    """A PyTorch network: the version exported earlier, else a new export.
 
-    What was exported of a repository on GitHub runs without its code, so it takes neither consent nor PyTorch.
+    A network that was exported from a GitHub repository runs without its code, so it needs neither consent nor PyTorch.
     """
     note = None
     if source.startswith(HUB_PREFIX) and not Path(source.removeprefix(HUB_PREFIX).rpartition(":")[0]).exists():
@@ -101,9 +101,9 @@ def _find_network(source: str, trust: bool, image_size: int | None, resize: Resi
         with suppress(DacoError, OSError, ValueError):
             kept = open_encoder(kept_folder(parse_sha256(note.read_text(encoding="ascii"), note, "it")), trust)
             if kept.network:
-                kept.read_network()  # a damaged one is made again
+                kept.read_network()  # a damaged one is exported again
                 return kept
-    made: StoredEncoder = pytorch(f"{source} is a network of PyTorch").keep_named(source, trust, image_size, resize)
+    made: StoredEncoder = pytorch(f"{source} is a PyTorch network").keep_named(source, trust, image_size, resize)
     if note is not None and made.network and made.folder == kept_folder(made.fingerprint):
         with suppress(OSError):
             write_text(note, made.fingerprint)
@@ -111,10 +111,10 @@ def _find_network(source: str, trust: bool, image_size: int | None, resize: Resi
 
 
 def with_network(encoder: StoredEncoder) -> StoredEncoder:
-    """An encoder with its ONNX file: one that was saved without is converted by PyTorch, and kept in the cache.
+    """An encoder with its ONNX file; if it was saved without one, PyTorch converts it, and the cache keeps the result.
 
     Returns:
-        The encoder as it is, with a warning, if it has no form in ONNX.
+        The encoder unchanged, with a warning, if it cannot be exported to ONNX.
 
     Raises:
         DacoError: PyTorch is not installed, or it needs consent.
@@ -124,21 +124,21 @@ def with_network(encoder: StoredEncoder) -> StoredEncoder:
     with suppress(DacoError):
         kept = open_encoder(kept_folder(encoder.fingerprint), encoder.trust)
         if kept.network:
-            kept.read_network()  # a damaged one is made again
+            kept.read_network()  # a damaged one is exported again
             return kept
-    why = f"The encoder in {encoder.folder} has no model.onnx, which PyTorch could make"
+    why = f"The encoder in {encoder.folder} has no model.onnx, which PyTorch could create"
     converted: StoredEncoder = pytorch(why).convert(encoder)
     return converted if converted.network else encoder
 
 
 def pytorch(why: str) -> "ModuleType":
-    """`daco_index.embedding.engines.pytorch`, the one module that imports PyTorch and `daco_training`.
+    """Imports `daco_index.embedding.engines.pytorch`, the only module here that imports PyTorch and `daco_training`.
 
     Args:
         why: what it is needed for, as the beginning of a sentence.
 
     Raises:
-        MissingExtra: it cannot be imported, as PyTorch is not installed.
+        MissingExtra: it cannot be imported because PyTorch is not installed.
     """
     try:
         from daco_index.embedding.engines import pytorch as module

@@ -1,4 +1,4 @@
-"""Encoders from the Hugging Face Hub, `hf:OWNER/NAME[@REVISION]`: weights in safetensors or ONNX, and no code."""
+"""Downloads encoders from the Hugging Face Hub, `hf:OWNER/NAME[@REVISION]`: safetensors or ONNX weights, no code."""
 
 import logging
 import re
@@ -9,26 +9,26 @@ from daco_core.encoder.stored import CONFIG_FILE, NETWORK_FILE
 from daco_core.errors import DacoError, MissingExtra, NotFound, UsageError
 
 FORM = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
-FILES = (CONFIG_FILE, "*.safetensors", "*.onnx", "*.json")  # nothing that is pickled, and no code
+FILES = (CONFIG_FILE, "*.safetensors", "*.onnx", "*.json")  # no pickled files, no code
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 log = logging.getLogger(__name__)
 
 
 def fetch(source: str) -> Path:
-    """The folder of an encoder that a repository holds, or its one ONNX file with a manifest beside it.
+    """The folder of the encoder in a repository, or its one ONNX file with a manifest next to it.
 
-    What is in the Hub's cache is used without the network. The revision that a branch or tag stands for is reported, so
-    that it can be pinned.
+    Files in the Hub's cache are used without the network. The commit of a branch or tag is reported, so that it can be
+    pinned.
 
     Args:
-        source: `hf:OWNER/NAME`, with `@REVISION`, a commit, tag or branch, if need be.
+        source: `hf:OWNER/NAME`, optionally with `@REVISION`: a commit, tag or branch.
 
     Returns:
-        A folder with `encoder.json`; or the path of a `.onnx` file, as `onnx:PATH` takes it.
+        A folder with `encoder.json`; or the path of an `.onnx` file, for `onnx:PATH`.
 
     Raises:
-        UsageError: it is not of this form.
+        UsageError: it has another form.
         MissingExtra: huggingface-hub is not installed.
         NotFound: there is no such repository or revision, or no encoder in it.
         DacoError: the Hub cannot be reached.
@@ -52,11 +52,11 @@ def fetch(source: str) -> Path:
             " and copy its cache (HF_HOME), or name a folder."
         ) from error
     except HfHubHTTPError as error:
-        raise NotFound(f"{source} cannot be had: {str(error).strip().splitlines()[0]}") from error
+        raise NotFound(f"{source} cannot be downloaded: {str(error).strip().splitlines()[0]}") from error
     except (OSError, ValueError) as error:
-        raise DacoError(f"{source} cannot be had: {error}") from error
+        raise DacoError(f"{source} cannot be downloaded: {error}") from error
     if COMMIT.fullmatch(folder.name) and revision != folder.name:
-        log.warning("%s is revision %s: write @%s to keep to it.", source, folder.name, folder.name)
+        log.warning("%s is at revision %s: write @%s to pin it.", source, folder.name, folder.name)
     if (folder / CONFIG_FILE).is_file():
         return folder
     networks = sorted(folder.glob("*.onnx"))
@@ -64,6 +64,6 @@ def fetch(source: str) -> Path:
     if len(with_manifest) == 1:
         return with_manifest[0]
     raise NotFound(
-        f"{source} holds no encoder: neither {CONFIG_FILE} with {NETWORK_FILE} or weights, nor one .onnx file with a"
-        " manifest of the same name beside it."
+        f"{source} contains no encoder: neither {CONFIG_FILE} with {NETWORK_FILE} or weights, nor one .onnx file"
+        " with a manifest of the same name."
     )

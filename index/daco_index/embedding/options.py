@@ -1,4 +1,4 @@
-"""How photographs are embedded: what the commands that do so have in common."""
+"""The options of all commands that embed photographs."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,16 +13,16 @@ class EmbeddingOptions:
     """How to embed photographs.
 
     Args:
-        batch_size: photographs that the encoder takes at once.
-        device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
-        strict: an unreadable photograph stops the work instead of being skipped.
-        progress: show count, rate and time left on stderr.
-        trust: run the code of an encoder from torch.hub.
-        precision: of queries, once it is proved to find as much; None for that of the generation before. References
-            are always embedded in fp32.
-        local: which local descriptors to keep, for re-ranking: `all`, `half` of the cells, or `none`; None for those
-            that the generation before has. An encoder that gives none has none.
-        on_ray: spread the work over the Ray cluster that RAY_ADDRESS names, or over all of this machine through Ray.
+        batch_size: number of photographs embedded at once.
+        device: `cpu`, `cuda`, `cuda:1`, ...; `auto` uses a GPU if there is one.
+        strict: fail at an unreadable photograph instead of skipping it.
+        progress: show count, rate and remaining time on stderr.
+        trust: allow the code of an encoder from torch.hub to be executed.
+        precision: for queries, used if a test shows that it finds as much as fp32; None to keep that of the previous
+            generation. References are always embedded in fp32.
+        local: which local descriptors to keep for re-ranking: `all`, `half` of the cells, or `none`; None to do as the
+            previous generation. Ignored if the encoder computes none.
+        on_ray: distribute the work over the Ray cluster in RAY_ADDRESS, or over the cores of this machine through Ray.
     """
 
     batch_size: int = 16

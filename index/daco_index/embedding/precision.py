@@ -1,8 +1,8 @@
-"""In which precision queries are computed: the fastest that is proved to find the references as fp32 does.
+"""Chooses the precision of queries: the fastest one that is shown to find the references as well as fp32.
 
-References are always embedded in fp32, whatever is chosen, so an index's descriptors never depend on it and stay
-comparable through additions, merges and other machines. A precision is proved as it will be used: degraded copies of
-reference photographs, embedded in it, are looked up among the fp32 descriptors of the references.
+References are always embedded in fp32, so an index's descriptors do not depend on the choice and stay comparable after
+additions, merges and moves to other machines. The test is like the later use: corrupted copies of reference
+photographs, embedded in the tested precision, are looked up among the fp32 descriptors of the references.
 """
 
 import statistics
@@ -29,18 +29,18 @@ from daco_index.embedding.precision_record import Precision, PrecisionRequest, Q
 from daco_index.embedding.query_corruption import STRENGTHS, degraded
 from daco_index.references.object_stores import Source, open_photograph
 
-MOST_LOSS = 0.5  # points of recall that another precision than fp32 may cost
-LEAST_GAIN = 1.15  # times as fast as fp32 that one must be which was not asked for by name
-LEAST_REFERENCES = 200  # of fewer, half a point cannot be seen, and auto leaves everything in fp32
-QUERIES = 400  # degraded copies to look up, each of another reference as far as they go
-DISTRACTORS = 20_000  # references to look up among
+MOST_LOSS = 0.5  # points of recall that another precision than fp32 may lose
+LEAST_GAIN = 1.15  # speed relative to fp32 that a precision needs if it was not requested by name
+LEAST_REFERENCES = 200  # with fewer, half a point cannot be measured, and auto chooses fp32
+QUERIES = 400  # corrupted copies to look up, each of another reference if there are enough
+DISTRACTORS = 20_000  # references among which they are looked up
 AT_ONCE = 32
-CALIBRATION_COPIES = 10_000  # the number of the first copy that is calibrated with
+CALIBRATION_COPIES = 10_000  # the number of the first copy that is used for calibration
 
 
 @dataclass(frozen=True)
 class ReferenceSample:
-    """The references that a precision is proved on.
+    """The references that a precision is tested on.
 
     Args:
         paths, places: of n references.
@@ -53,7 +53,7 @@ class ReferenceSample:
 
 
 def check_precision(request: PrecisionRequest, device: str) -> None:
-    """Refuses at once what cannot be had here.
+    """Rejects impossible precisions early.
 
     Raises:
         DacoError: int8 without NNCF or on a GPU, or no such device.
@@ -61,7 +61,7 @@ def check_precision(request: PrecisionRequest, device: str) -> None:
     if request != "int8":
         return
     if pick_device(device) != CPU:
-        raise UsageError("int8 is for CPUs: add --device cpu, or take --precision bf16.")
+        raise UsageError("int8 is for CPUs: add --device cpu, or use --precision bf16.")
     if not can_quantise():
         raise MissingExtra("int8 needs NNCF, which is not installed: pip install 'daco-serve[int8]'")
 
@@ -69,24 +69,24 @@ def check_precision(request: PrecisionRequest, device: str) -> None:
 def choose_precision(
     encoder: StoredEncoder, exact: Engine, references: ReferenceSample, folder: Path, options: EmbeddingOptions
 ) -> QueryPrecision:
-    """Tries what may be faster than fp32, and takes the fastest that is proved, or the one asked for by name.
+    """Tests the precisions that may be faster than fp32; returns the fastest that passes, or the requested one.
 
     Args:
         exact: the engine that embedded the references, in fp32.
-        folder: where the encoder's int8 form is written, if that is tried; made if it is missing.
+        folder: where the encoder's int8 form is written, if that is tested; created if it is missing.
 
     Raises:
-        DacoError: the encoder cannot be quantised, or a reference cannot be read any more.
+        DacoError: the encoder cannot be quantised, or a reference can no longer be read.
     """
     request, device, paths = options.precision or "auto", options.device, references.paths
     names = _candidates(request, device)
     if not names:
-        return QueryPrecision("fp32", request, "fp32 was asked for.")
+        return QueryPrecision("fp32", request, "fp32 was requested.")
     if request == "auto" and len(paths) < LEAST_REFERENCES:
         few = f"at least {LEAST_REFERENCES} references are needed to test whether a faster precision loses recall."
         return QueryPrecision("fp32", request, few)
     copies = _Copies(exact, paths)
-    # on a GPU one photograph is embedded by a CUDA graph, which bf16 gains by and a batch step by step does not
+    # on a GPU one photograph is embedded by a CUDA graph, which gains from bf16; a batch run step by step does not
     recorded = pick_device(device) != CPU
     timed = create_engine(encoder, device) if recorded else exact
     engines: dict[Precision, Engine] = {}
@@ -99,7 +99,7 @@ def choose_precision(
             engines[name] = create_engine(
                 encoder, device, name, folder / MODEL_FILE, goal="latency" if recorded else "throughput"
             )
-        except (DacoError, OSError, RuntimeError) as error:  # OpenVINO's, and a disk without room for it
+        except (DacoError, OSError, RuntimeError) as error:  # of OpenVINO, or a full disk
             failed.append(str(error))
     if not engines:
         return QueryPrecision("fp32", request, " ".join(failed))
@@ -108,7 +108,7 @@ def choose_precision(
 
 
 def _candidates(request: PrecisionRequest, device: str) -> list[Precision]:
-    """The precisions to try."""
+    """The precisions to test."""
     on_cpu = pick_device(device) == CPU
     quantisable: list[Precision] = ["int8"] if on_cpu and can_quantise() else []
     by_request: dict[PrecisionRequest, list[Precision]] = {
@@ -121,7 +121,7 @@ def _candidates(request: PrecisionRequest, device: str) -> list[Precision]:
 
 
 class _Copies:
-    """Reference photographs and degraded copies of them, prepared for the encoder."""
+    """Reference photographs and corrupted copies of them, prepared for the encoder."""
 
     def __init__(self, engine: Engine, paths: Sequence[Source]) -> None:
         self._engine = engine
@@ -131,7 +131,7 @@ class _Copies:
         return self._engine.prepare(self._open(row))
 
     def to_calibrate(self, most: int) -> list[Prepared]:
-        """At most so many copies of all strengths, and none of those that are looked up."""
+        """At most `most` copies of all strengths, none of which is looked up."""
         rows = _spread(len(self._paths), most, offset=1)
         return [self.degraded((row, CALIBRATION_COPIES + place)) for place, row in enumerate(rows)]
 
@@ -145,7 +145,7 @@ class _Copies:
 
 @dataclass(frozen=True)
 class _Trial:
-    """The engines that are compared: fp32, the one that fp32 is timed by, and the others by precision."""
+    """The engines to compare: fp32, the fp32 engine for timing, and the others by precision."""
 
     exact: Engine
     timed: Engine
@@ -157,7 +157,7 @@ def _prove(
 ) -> QueryPrecision:
     exact, timed, engines, places = trial.exact, trial.timed, trial.others, sample.places
     sources = _spread(len(places), QUERIES)
-    # strengths by turns; where a reference is used again, another than before
+    # the strengths take turns; a reference that is used again gets another strength
     queries = [(sources[turn % len(sources)], turn + turn // len(sources)) for turn in range(QUERIES)]
     embedded: dict[Precision, list[NDArray[np.float32]]] = {name: [] for name in ("fp32", *engines)}
     for batch in _prepared(copies, queries, progress):
@@ -187,7 +187,7 @@ def _prove(
 
 
 def pick(tried: Sequence[Tried], request: PrecisionRequest) -> Tried | None:
-    """Of what was proved, the one asked for by name, else the fastest; None where nothing was."""
+    """Of those that passed, the one requested by name, else the fastest; None if none passed."""
     proved = [one for one in tried if one.accepted]
     return max(proved, key=lambda one: (one.precision == request, one.speedup), default=None)
 
@@ -218,7 +218,7 @@ def _recall(rows: NDArray[np.float32], references: NDArray[np.float32], right: N
 
 
 def _seconds(exact: Engine, engines: dict[Precision, Engine], image: Prepared) -> dict[Precision, float]:
-    """What one photograph takes, by turns, so that whatever else the machine does hits all alike: the medians."""
+    """Median seconds for one photograph. The engines take turns, so that other load affects all equally."""
     everyone: dict[Precision, Engine] = {"fp32": exact, **engines}
     on_cpu = "OpenVINO" in exact.description
     clock = time.process_time if on_cpu else time.perf_counter  # other programs take time, but not this one's CPU time
@@ -233,6 +233,6 @@ def _seconds(exact: Engine, engines: dict[Precision, Engine], image: Prepared) -
 
 
 def _spread(count: int, most: int, offset: int = 0) -> list[int]:
-    """At most so many of `count` rows, evenly spread."""
+    """At most `most` of `count` rows, evenly spread."""
     wanted = min(count, most)
     return sorted({(offset + row * count // wanted) % count for row in range(wanted)})

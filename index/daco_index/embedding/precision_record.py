@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["fp32", "bf16", "int8"]
-"""What an engine computes in. Descriptors are float32 whatever it is, and of all precisions comparable."""
+"""What an engine computes in. Descriptors are always float32, and comparable between precisions."""
 
 PrecisionRequest = Literal["auto", "fp32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What was measured of a precision.
+    """The measurements for one precision.
 
     Args:
-        recall, recall_fp32: R@1 of the degraded copies in percent, embedded in this precision and in fp32.
-        agreement: mean cosine of the two descriptors of one copy.
-        speedup: CPU time of fp32 for one photograph as a multiple of this one's; on a GPU, time.
+        recall, recall_fp32: R@1 of the corrupted copies in percent, embedded in this precision and in fp32.
+        agreement: mean cosine similarity of the two descriptors of a copy.
+        speedup: CPU time of fp32 for one photograph, divided by that of this precision; on a GPU, elapsed time.
         accepted: whether it may be used.
     """
 
@@ -30,25 +30,25 @@ class Tried:
 
 @dataclass(frozen=True)
 class QueryPrecision:
-    """What the manifest says of the precision of queries.
+    """The manifest's entry on the precision of queries.
 
     Args:
-        precision: that queries are computed in, where the machine can.
-        wanted: what was asked for.
-        reason: why this one, in one sentence.
-        queries: how many degraded copies were looked up.
-        tried: the others than fp32 that were measured.
+        precision: used for queries if the machine supports it.
+        requested: the user's choice.
+        reason: the reason for `precision`, in one sentence.
+        queries: number of corrupted copies that were looked up.
+        tried: the other precisions that were measured.
     """
 
     precision: Precision = "fp32"
-    wanted: PrecisionRequest = "auto"
+    requested: PrecisionRequest = "auto"
     reason: str = "Nothing else was tried."
     queries: int = 0
     tried: tuple[Tried, ...] = ()
 
 
 def parse_query_precision(content: dict[str, object] | None) -> QueryPrecision:
-    """From a manifest; of one that says nothing, fp32. Raises TypeError."""
+    """Parses a manifest's entry; fp32 if there is none. Raises TypeError."""
     if content is None:
         return QueryPrecision()
     tried = tuple(Tried(**one) for one in content.pop("tried"))  # type: ignore[attr-defined]

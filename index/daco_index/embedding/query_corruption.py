@@ -1,25 +1,25 @@
-"""Photographs made harder to know, as queries are beside the references they should find."""
+"""Corrupts photographs in the way queries differ from the references that they should find."""
 
 from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-STRENGTHS = 4  # from 0, hardly changed, to one less
+STRENGTHS = 4  # from 0, hardly changed, to 3
 
 
 def degraded(image: Image.Image, strength: int, seed: int) -> Image.Image:
-    """A copy from a little beside, darker, colder or warmer, blurred, and compressed; the same for the same arguments.
+    """A shifted, darkened, recoloured, blurred and compressed copy; the same for the same arguments.
 
     Args:
         image: RGB.
         strength: 0 to STRENGTHS - 1.
-        seed: chooses where it is cut out and which way its colours turn.
+        seed: determines the cut-out and the change of colour.
     """
     random = np.random.default_rng([strength, seed])
     amount = (strength + 1) / STRENGTHS
     width, height = image.size
-    share = 1 - 0.35 * amount  # of each side that is left
+    share = 1 - 0.35 * amount  # of each side that remains
     left, top = random.uniform(0, 1 - share, 2) * (width, height)
     image = image.crop((round(left), round(top), round(left + share * width), round(top + share * height)))
     image = image.filter(ImageFilter.GaussianBlur(0.004 * amount * min(image.size)))

@@ -1,4 +1,4 @@
-"""Photographs to descriptors on many machines: Ray Data hands shards of the list to copies of the encoder."""
+"""Embeds photographs on many machines: Ray Data distributes shards of the list to copies of the encoder."""
 
 import logging
 import os
@@ -25,26 +25,26 @@ from daco_index.embedding.options import EmbeddingOptions
 from daco_index.references.object_stores import Source, as_source
 from daco_index.reranking.local_file import LocalForm
 
-SHARD = 512  # photographs that one copy of the encoder is handed at a time, and that a stop may cost
-PREFIX = 16  # hexadecimal digits of a content's hash that the copies are told, to know it by
+SHARD = 512  # photographs in a shard; an interruption loses at most one shard for each copy of the encoder
+PREFIX = 16  # hexadecimal digits of a content's hash that are sent to the copies
 
 
 class Contents:
-    """Which contents need not be embedded, told to every copy of the encoder; what they are, the driver knows.
+    """Tells every copy of the encoder which contents are known; only the driver knows their descriptors.
 
     Args:
-        prefixes: of their hashes, rising.
-        local_form: of the local descriptors that are made with the others.
+        prefixes: of their hashes, sorted.
+        local_form: of the local descriptors to compute with the others.
     """
 
-    local = None  # none are kept here
+    local = None  # none are stored here
 
     def __init__(self, prefixes: NDArray[np.uint64], local_form: LocalForm | None) -> None:
         self._prefixes = prefixes
         self.local_form = local_form
 
     def look_up(self, sha256: str) -> Held | None:
-        """That it is held, of which only the hash is right; or None."""
+        """A placeholder with the hash if the content is known, else None."""
         prefix = np.uint64(int(sha256[:PREFIX], 16))
         place = int(np.searchsorted(self._prefixes, prefix))
         known = place < len(self._prefixes) and self._prefixes[place] == prefix
@@ -53,20 +53,20 @@ class Contents:
     def remember(
         self, photographs: Sequence[Photograph], vectors: NDArray[np.float32], local: NDArray[np.uint8] | None
     ) -> None:
-        """The driver does, once the shard is complete."""
+        """Does nothing: the driver stores the descriptors once the shard is complete."""
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """None are kept here."""
+        """Stores none."""
         return np.empty((0, 0), dtype=np.float32)
 
 
 class EncoderCopy:
-    """The encoder in a process of Ray's, which embeds a shard at a time.
+    """The encoder in a Ray process, which embeds one shard at a time.
 
     Args:
-        files: of the encoder's folder, by name.
-        prefixes, local_form: as `Contents` takes them.
+        files: the encoder's files, by name.
+        prefixes, local_form: see `Contents`.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class EncoderCopy:
         self._known = Contents(prefixes, local_form)
 
     def __call__(self, shard: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """What became of the photographs `path` in the rows `row` of the list: a column for each thing learnt."""
+        """Embeds the photographs `path` in the rows `row` of the list; returns a column for each result."""
         paths = [as_source(text) for text in shard["path"].tolist()]
         count, failure = len(paths), ""
         try:
             embedded = embed_files(self._engine, paths, self._batch_size, progress=False, known=self._known)
-        except DacoError as error:  # as an answer, since Ray would hand it on as a traceback
+        except DacoError as error:  # returned as a value, because Ray would pass on a traceback
             failure = str(error)
             embedded = embed_files(self._engine, [], progress=False)
         vectors = np.zeros((count, self._engine.dimension), dtype=np.float32)
@@ -130,16 +130,16 @@ def embed_with_ray(
     options: EmbeddingOptions,
     shard: int = SHARD,
 ) -> EmbeddedFiles:
-    """Descriptors of image files, as `embed_files` gives them, made by copies of the encoder on Ray's cores or GPUs.
+    """Embeds image files with copies of the encoder on Ray's cores or GPUs; the result is that of `embed_files`.
 
-    The cluster is the one that RAY_ADDRESS names, or this machine. Every machine of it has daco-serve installed, and
-    reads the photographs under the same paths or addresses. Each shard that comes back is put into the cache.
+    The cluster is the one in RAY_ADDRESS, or this machine. Every machine in it needs daco-serve, and must be able to
+    read the photographs under the same paths or addresses. Each completed shard is added to the cache.
 
     Args:
-        shard: photographs that a copy of the encoder is handed at a time.
+        shard: number of photographs in a shard.
 
     Raises:
-        UnreadableImage: with `strict`, for the first such file that is met.
+        UnreadableImage: with `strict`, for the first such file.
         DacoError: Ray is not installed or cannot be reached, or a copy of the encoder fails.
     """
     so_far = EmbeddedSoFar(len(paths), encoder.dimension, cache)
@@ -148,7 +148,7 @@ def embed_with_ray(
         for answer in _shards(ray, encoder, paths, cache, options, shard):
             if failure := str(answer["failure"][0]):
                 raise DacoError(failure)
-            fresh: list[tuple[int, int]] = []  # rows of the list, and of the shard
+            fresh: list[tuple[int, int]] = []  # rows of the list, and rows of the shard
             sizes = answer["size"]
             for place, row in enumerate(answer["row"].tolist()):
                 reason, sha256 = str(answer["reason"][place]), str(answer["sha256"][place])
@@ -162,7 +162,7 @@ def embed_with_ray(
                     so_far.exif[row] = _location(answer["place"][place])
                 if answer["known"][place]:
                     held = cache.look_up(sha256)
-                    assert held is not None, "two contents have hashes that begin alike"
+                    assert held is not None, "two contents have hashes with the same beginning"
                     so_far.skip(row, held)
                 else:
                     so_far.photographs[row] = Photograph(int(sizes[place, 0]), int(sizes[place, 1]), sha256)
@@ -183,7 +183,7 @@ def _shards(
     options: EmbeddingOptions,
     shard: int,
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """What the copies of the encoder answer, shard by shard, in the order in which they are done."""
+    """The results of the copies of the encoder, shard by shard, in order of completion."""
     import pyarrow
 
     files = {file.name: file.read_bytes() for file in encoder.files}
@@ -199,7 +199,7 @@ def _shards(
     answers = ray.data.from_arrow(tables).map_batches(
         EncoderCopy,
         fn_constructor_args=(files, options.batch_size, options.device, options.trust, prefixes, cache.local_form),
-        batch_size=None,  # as they come: each table is a shard
+        batch_size=None,  # each table is a shard
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=max(1, min(copies, len(tables)))),
         num_cpus=1,
@@ -214,8 +214,8 @@ def _shards(
 
 @contextmanager
 def _running() -> Iterator[Any]:
-    """Ray, started or reached unless that was done before."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # failures are reported by the errors below
+    """Starts Ray or connects to it, unless that was done before."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # the errors below report failures
     try:
         import ray
         import ray.data

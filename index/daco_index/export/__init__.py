@@ -1,1 +1,1 @@
-"""An index as files for other programs: tables, and what reconstruction programs read."""
+"""Exports an index for other programs: tables, and the formats of reconstruction programs."""

@@ -1,4 +1,4 @@
-"""How exports are written: beside the path, then in its place."""
+"""Writes exported files atomically, and turns failures into one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from daco_core.files import replace_file, replace_folder
 
 @contextmanager
 def written_file(file: Path) -> Iterator[Path]:
-    """A file to write to, which takes its place at the end; on an error nothing is left. Raises DacoError."""
+    """Yields a path to write to; the file replaces `file` at the end. On an error nothing changes. Raises DacoError."""
     try:
         with replace_file(file) as fresh:
             yield fresh
@@ -20,10 +20,10 @@ def written_file(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def written_folder(folder: Path) -> Iterator[Path]:
-    """As `written_file`, for a new or an empty folder.
+    """Like `written_file`, for a new or empty folder.
 
     Raises:
-        UsageError: the folder holds something.
+        UsageError: the folder is not empty.
         DacoError: it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

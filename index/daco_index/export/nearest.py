@@ -1,4 +1,4 @@
-"""Which photographs of an index look alike: the pairs that a reconstruction program is to match."""
+"""Finds pairs of similar photographs in an index, which a reconstruction program can match."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +13,7 @@ ROWS = 2048  # photographs that are looked up at once
 
 
 class NearestPair(NamedTuple):
-    """A photograph and one that it looks like; the similarity is the cosine of their descriptors."""
+    """A photograph and one that is similar to it; the similarity is the cosine of their descriptors."""
 
     photograph: Entry
     like: Entry
@@ -21,7 +21,7 @@ class NearestPair(NamedTuple):
 
 
 def nearest_pairs(bundle: Bundle, count: int) -> Iterator[NearestPair]:
-    """Of each photograph, in the order of ids, the `count` others with the most similar descriptors, the best first."""
+    """For each photograph, in order of ids, the `count` others with the most similar descriptors, best first."""
     entries = bundle.catalog.all()
     by_id = {entry.id: entry for entry in entries}
     for block, vectors in descriptors_of(bundle, ROWS):
@@ -35,7 +35,7 @@ def nearest_pairs(bundle: Bundle, count: int) -> Iterator[NearestPair]:
 
 
 def descriptors_of(bundle: Bundle, rows: int) -> Iterator[tuple[list[Entry], NDArray[np.float32]]]:
-    """The entries in the order of ids, some at a time, with their descriptors (n, dimension)."""
+    """The entries in order of ids, in blocks, with their descriptors (n, dimension)."""
     entries = bundle.catalog.all()
     for start in range(0, len(entries), rows):
         block = entries[start : start + rows]

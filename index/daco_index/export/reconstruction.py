@@ -1,7 +1,7 @@
-"""An index in the forms of reconstruction programs: hloc, COLMAP and kapture.
+"""Exports an index for reconstruction programs: hloc, COLMAP and kapture.
 
-Photographs are called by their paths below the folders that were indexed, which is what these programs call them by if
-they are given the same folder.
+Photographs are named by their paths relative to the indexed folders; these programs use the same names if they are
+given the same folder.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from daco_index.search.source_names import SourceNames, check_list_names
 HLOC_FEATURES = "global-feats-daco.h5"
 HLOC_PAIRS = "pairs-daco.txt"
 KAPTURE_VERSION = "# kapture format: 1.1"
-KAPTURE_NAME = "daco"  # of the global features, and of the list of pairs
+KAPTURE_NAME = "daco"  # the name of the global features and of the list of pairs
 
 
 def export_hloc(bundle: Bundle, folder: Path, pairs: int) -> None:
-    """Writes what hloc's retrieval gives: `global-feats-daco.h5` and `pairs-daco.txt`, into a folder.
+    """Writes the results of a retrieval in hloc's format, `global-feats-daco.h5` and `pairs-daco.txt`, into a folder.
 
     The HDF5 file has a group for each photograph, under its name, with the dataset `global_descriptor`, (dimension,),
     float32; the list has a line `NAME OTHER` for each photograph and each of its most similar others, as hloc's
@@ -33,7 +33,7 @@ def export_hloc(bundle: Bundle, folder: Path, pairs: int) -> None:
 
     Raises:
         MissingExtra: h5py is not installed.
-        UsageError: a name cannot stand in the list.
+        UsageError: a name cannot be written into the list.
         DacoError: a file cannot be written.
     """
     try:
@@ -54,10 +54,10 @@ def export_hloc(bundle: Bundle, folder: Path, pairs: int) -> None:
 def export_colmap(bundle: Bundle, file: Path, pairs: int) -> int:
     """Writes a match list, as COLMAP's `matches_importer --match_type pairs` reads it; returns how many pairs it has.
 
-    Each pair stands there once, as `NAME OTHER`; names are relative to the image path of COLMAP.
+    Each pair is listed once, as `NAME OTHER`; names are relative to COLMAP's image path.
 
     Raises:
-        UsageError: a name cannot stand in the list.
+        UsageError: a name cannot be written into the list.
         DacoError: the file cannot be written.
     """
     names = names_in_lists(bundle)
@@ -72,7 +72,7 @@ def export_colmap(bundle: Bundle, file: Path, pairs: int) -> int:
 
 
 def export_kapture(bundle: Bundle, folder: Path, pairs: int) -> None:
-    """Writes a kapture of the photographs with their positions, descriptors and pairs into a new folder.
+    """Writes the photographs with their positions, descriptors and pairs in kapture format into a new folder.
 
     `sensors/` has a camera for each size of photograph, of unknown model, and the positions as GNSS records (longitude,
     latitude; EPSG:4326); `sensors/records_data/` has symbolic links to the photographs; `reconstruction/
@@ -81,13 +81,13 @@ def export_kapture(bundle: Bundle, folder: Path, pairs: int) -> None:
     Source: the format's specification 1.1, https://github.com/naver/kapture, `kapture_format.adoc`.
 
     Raises:
-        UsageError: the folder is not empty, or a name has a comma or is not unique.
+        UsageError: the folder is not empty, or a name contains a comma or is not unique.
         DacoError: it cannot be written.
     """
     entries = bundle.catalog.all()
     names = names_in_lists(bundle)
     if comma := next((name for name in names.values() if "," in name), None):
-        raise UsageError(f"{comma!r} has a comma in its name, which kapture's tables cannot hold: rename the file.")
+        raise UsageError(f"{comma!r} has a comma in its name, which kapture's tables do not allow: rename the file.")
     with written_folder(folder) as fresh:
         _write_kapture_sensors(fresh / "sensors", entries, names)
         features = fresh / "reconstruction" / "global_features" / KAPTURE_NAME
@@ -111,11 +111,11 @@ def _write_kapture_sensors(folder: Path, entries: Sequence[Entry], names: dict[i
     ]
     sensors += [[f"gnss_{camera}", "", "gnss", "EPSG:4326"] for camera in cameras.values()] if located else []
     _write_kapture(folder / "sensors.txt", "sensor_id, name, sensor_type, [sensor_params]+", sensors)
-    # the time of capture is not known, so that ids, which order the photographs, stand for it
+    # the time of capture is unknown, so the ids serve as timestamps; they order the photographs
     taken = [[entry.id, cameras[entry.width, entry.height], names[entry.id]] for entry in entries]
     _write_kapture(folder / "records_camera.txt", "timestamp, device_id, image_path", taken)
     if located:
-        # kapture has no word for an unknown height
+        # kapture has no value for an unknown height
         places = ([entry.longitude, entry.latitude, entry.altitude or 0.0] for entry in located)
         devices = (f"gnss_{cameras[entry.width, entry.height]}" for entry in located)
         positions = [
@@ -137,7 +137,7 @@ def _write_kapture(file: Path, header: str, rows: Sequence[Sequence[object]]) ->
 
 
 def names_in_lists(bundle: Bundle) -> dict[int, str]:
-    """The name of each photograph by its id. Raises UsageError where a list of pairs cannot hold one."""
+    """The name of each photograph, by id. Raises UsageError if a list of pairs cannot contain one."""
     shortened = SourceNames(bundle.manifest.sources)
     entries = bundle.catalog.all()
     names = check_list_names((shortened.of(entry.path) for entry in entries), "photographs")

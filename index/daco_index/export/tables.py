@@ -1,4 +1,4 @@
-"""An index as tables: its catalogue as GeoJSON, its catalogue and descriptors as Parquet or as arrays of NumPy."""
+"""Exports an index as tables: its catalogue as GeoJSON; catalogue and descriptors as Parquet or NumPy arrays."""
 
 import json
 import zipfile
@@ -23,22 +23,22 @@ NUMBERS = {
     "y": "y",
     "z": "z",
 }
-ROWS = 8192  # descriptors in memory at a time, beside the index itself
+ROWS = 8192  # descriptors in memory at a time, in addition to the index
 
 
 def export_geojson(bundle: Bundle, file: Path) -> None:
-    """Writes one feature for each photograph: a point (longitude, latitude), or no geometry where it is not known.
+    """Writes one feature for each photograph: a point (longitude, latitude), or no geometry if unknown.
 
-    `path` is the file's, as seen from the source that it came from, since such files are handed on to others.
+    `path` is relative to the source of the file, because such files are passed on to others.
 
     Raises:
-        UsageError: all positions are in a local frame that nothing ties to the earth.
+        UsageError: all positions are in local frames without an anchor.
         DacoError: the file cannot be written.
     """
     if bundle.manifest.bounds is None and bundle.manifest.with_location:
         raise UsageError(
-            "The positions are in a local frame without an anchor, and GeoJSON has degrees: put a frame.json with the"
-            " anchor beside the photographs and run daco-index update, or export with --parquet."
+            "The positions are in a local frame without an anchor, and GeoJSON needs degrees: put a frame.json with the"
+            " anchor next to the photographs and run daco-index update, or export with --parquet."
         )
     with written_file(file) as fresh, fresh.open("w", encoding="utf-8") as stream:
         names = SourceNames(bundle.manifest.sources)
@@ -51,7 +51,7 @@ def export_geojson(bundle: Bundle, file: Path) -> None:
 def export_parquet(bundle: Bundle, file: Path) -> None:
     """Writes one row for each photograph: the catalogue's columns, and `descriptor`, a list of float32.
 
-    The encoder's fingerprint is in the schema's metadata: descriptors can be compared with those of the same only.
+    The encoder's fingerprint is in the schema's metadata: only descriptors with the same fingerprint are comparable.
 
     Raises:
         DacoError: pyarrow is not installed, or the file cannot be written.
@@ -81,10 +81,10 @@ def export_parquet(bundle: Bundle, file: Path) -> None:
 
 
 def export_npz(bundle: Bundle, file: Path) -> None:
-    """Writes arrays of n photographs for `numpy.load`, in the order of ids.
+    """Writes arrays for n photographs, which `numpy.load` reads, in order of ids.
 
-    `descriptors` (n, dimension), float32; `ids`; `names`, paths below the folders that were indexed; `places`;
-    `latitudes`, `longitudes`, `headings`, `altitudes`, and `x`, `y`, `z` of a local frame, NaN where not known; and
+    `descriptors` (n, dimension), float32; `ids`; `names`, paths relative to the indexed folders; `places`;
+    `latitudes`, `longitudes`, `headings`, `altitudes`, and `x`, `y`, `z` of a local frame, NaN if unknown; and
     `encoder_fingerprint`.
 
     Raises:
@@ -104,7 +104,7 @@ def export_npz(bundle: Bundle, file: Path) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-        # some at a time, as all of them may be more than fits in memory
+        # in blocks, because all of them may not fit in memory
         with archive.open("descriptors.npy", "w", force_zip64=True) as member:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_2_0(member, header)

@@ -1,1 +1,1 @@
-"""An index on disk is a folder of immutable generations: written, published, changed, rolled back, verified."""
+"""Generations: writes, publishes, changes, rolls back and verifies the immutable versions of an index."""

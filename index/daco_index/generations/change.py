@@ -1,4 +1,4 @@
-"""Changes of an existing index: photographs are added, removed or updated. Each change is a new generation."""
+"""Adds, removes and updates the photographs of an existing index. Each change creates a new generation."""
 
 import time
 from collections.abc import Sequence
@@ -28,19 +28,19 @@ def add_photographs(
     keep: int = KEPT,
     source_options: SourceOptions | None = None,
 ) -> BuildReport:
-    """Adds the photographs of a source to an index, embedded by the index's own encoder.
+    """Adds the photographs of a source to an index; they are embedded by the index's own encoder.
 
-    Contents that the index holds are not embedded again. A file that it holds keeps its id and gets the source's place
-    and position; if its content is another than it was, it gets a new id and the old one is retired; if it cannot be
-    read now, its entry stays as it was.
+    Contents that are in the index are not embedded again. A file that is in the index keeps its id, and gets the
+    source's place and position. If its content has changed, it gets a new id. If it cannot be read now, its entry stays
+    as it was.
 
     Args:
-        source, data_root, split: the photographs, as `find_references` takes them; or a recording.
-        keep: generations that stay, with the new one.
-        source_options: how photographs are made of the source, and found in it.
+        source, data_root, split: the photographs, see `find_references`; or a recording.
+        keep: number of generations to keep, including the new one.
+        source_options: how photographs are read from the source.
 
     Raises:
-        DacoError: there is no complete index, or anything else that the user can put right.
+        DacoError: there is no complete index, or the user can correct another cause.
     """
     options = options or EmbeddingOptions()
     start = time.perf_counter()
@@ -56,12 +56,12 @@ def add_photographs(
 def update_index(index: Path, options: EmbeddingOptions | None = None, keep: int = KEPT) -> BuildReport:
     """Scans the sources of an index again: new files are added, changed ones get a new id, deleted ones are removed.
 
-    A file that is there but cannot be read now, because it is half-written or its disk fails, keeps its entry. What was
-    removed on purpose stays away until it is added again. A source that is gone altogether is an error: a disk that is
-    not mounted must not empty the index.
+    An existing file that cannot be read now, because it is half-written or its disk fails, keeps its entry. Photographs
+    that were removed with `remove` are not added again. A missing source is an error: an unmounted disk must not empty
+    the index.
 
     Raises:
-        DacoError: there is no complete index, a source is gone, or anything else that the user can put right.
+        DacoError: there is no complete index, a source is missing, or the user can correct another cause.
     """
     options = options or EmbeddingOptions()
     start = time.perf_counter()
@@ -81,16 +81,16 @@ def remove_photographs(
     keep: int = KEPT,
     trust: bool = False,
 ) -> tuple[Manifest, list[Entry]]:
-    """Removes photographs from an index. The files themselves stay where they are.
+    """Removes photographs from an index. The files themselves are not deleted.
 
     Args:
         places: names of places, each with all its photographs.
-        paths: files, or folders with all that is in them, of this machine or of an object store.
-        keep: generations that stay, with the new one.
-        trust: consent to loading an encoder from torch.hub.
+        paths: files, or folders with everything below them, on this machine or in an object store.
+        keep: number of generations to keep, including the new one.
+        trust: consent to load an encoder from torch.hub.
 
     Returns:
-        The new generation's manifest, and the entries that left.
+        The new generation's manifest, and the removed entries.
 
     Raises:
         DacoError: one of them is not in the index, nothing would be left, or the index cannot be read or written.
@@ -105,10 +105,10 @@ def remove_photographs(
                 raise NotFound(f"No photograph in {index} has {name}; nothing was removed.")
             leaving |= {entry.id: entry for entry in chosen}
         if not leaving:
-            raise UsageError("Name what is to leave: --place, --path or --id.")
+            raise UsageError("Name the photographs to remove: --place, --path or --id.")
         staying = [entry for entry in entries if entry.id not in leaving]
         if not staying:
-            raise UsageError(f"That is every photograph in {index}: delete the folder instead. Nothing was removed.")
+            raise UsageError(f"That would remove every photograph of {index}: delete the folder instead.")
         manifest = live.manifest
         descriptors = Descriptors(manifest.dimension)
         descriptors.hold([entry.id for entry in staying], live.store, local=live.local)
@@ -121,10 +121,10 @@ def remove_photographs(
 def _choices(
     entries: Sequence[Entry], places: Sequence[str], paths: Sequence[str], ids: Sequence[int]
 ) -> list[tuple[str, list[Entry]]]:
-    """Each thing that was named, in words, with the entries that it means."""
+    """Each selection as a phrase, with its entries."""
     choices = [(f"the place {place!r}", [entry for entry in entries if entry.place == place]) for place in places]
     for path in paths:
-        # both as written and with links followed: folders are catalogued by their real path, data sets are not
+        # as written and with links resolved: the catalogue has real paths for folders, but not for data sets
         meant = {path.rstrip("/")} if is_remote(path) else {str(Path(path).absolute()), str(Path(path).resolve())}
         chosen = [entry for entry in entries if any(_is_below(entry.path, folder) for folder in meant)]
         choices.append((f"the path {path}", chosen))
@@ -133,5 +133,5 @@ def _choices(
 
 
 def _is_below(path: str, folder: str) -> bool:
-    """Whether a path or address is that one, or lies in it."""
+    """Whether a path or address equals `folder`, or lies in it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")

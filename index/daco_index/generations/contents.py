@@ -1,4 +1,4 @@
-"""The fourth stage of a build: the files of a generation, and its manifest, written into a folder of their own."""
+"""The fourth stage of a build: writes the files and the manifest of a generation into its own folder."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,14 +26,14 @@ from daco_index.search.stores.address import FAISS, MilvusAddress
 from daco_index.search.stores.connection import Connection
 from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore, Pointer, pointers, sweep
 
-LOCAL_AT_ONCE = 4096  # photographs whose local descriptors are in memory: 16 MB
+LOCAL_AT_ONCE = 4096  # photographs whose local descriptors are in memory at once: 16 MB
 
 
 def write_contents(number: int, folder: Path, spec: GenerationSpec, arrangement: Arrangement, target: Target) -> None:
     """Writes vectors, local descriptors, catalogue, samples and encoder of generation `number` into its folder.
 
     Raises:
-        DacoError: a server does not take the vectors.
+        DacoError: a server does not accept the vectors.
         OSError: the disk is full or cannot be written.
     """
     ids = np.array([entry.id for entry in spec.entries], dtype=np.int64)
@@ -52,7 +52,7 @@ def write_contents(number: int, folder: Path, spec: GenerationSpec, arrangement:
 def write_manifest(
     number: int, folder: Path, spec: GenerationSpec, arrangement: Arrangement, queries: QueryPrecision
 ) -> Manifest:
-    """Describes what lies in the folder of generation `number`, with the hash of every file. Raises OSError."""
+    """Writes the manifest of generation `number`, with the hash of every file in its folder. Raises OSError."""
     manifest = Manifest(
         generation=number,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,7 +77,7 @@ def write_manifest(
 
 
 def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, next_id: int) -> Manifest:
-    """Publishes the files of a finished generation under a new number; they are linked, or copied where they must be.
+    """Publishes the files of a finished generation under a new number; they are linked, or copied if necessary.
 
     Raises:
         DacoError: the disk is full or cannot be written.
@@ -101,28 +101,28 @@ def republish(writer: Writer, folder: Path, manifest: Manifest, change: str, nex
 
 
 def last_store(index: Path) -> str:
-    """Where the newest generation of an index has its vectors; `faiss` where there is none. Raises DacoError."""
+    """The store of the newest generation of an index; `faiss` if there is none. Raises DacoError."""
     numbers = finished_generations(index)
     pointer = generation_folder(index, numbers[-1]) / POINTER_FILE if numbers else None
     return Pointer.read(pointer).address if pointer and pointer.exists() else FAISS
 
 
 def sweep_servers(writer: Writer, used: Sequence[Pointer]) -> None:
-    """Clears the servers of what only generations that are gone now had there."""
+    """Deletes from the servers what only removed generations used."""
     for address in {pointer.address for pointer in used}:
-        with suppress(StoreAway):  # the next writer sweeps again
+        with suppress(StoreAway):  # the next writer tries again
             sweep(Connection(MilvusAddress.parse(address)), writer.index, writer.owner)
 
 
 def _fill_milvus(
     number: int, spec: GenerationSpec, ids: NDArray[np.int64], address: MilvusAddress, target: Target
 ) -> MilvusStore:
-    """The collection of an index on a server, with the vectors of generation `number`."""
+    """Writes the vectors of generation `number` into the index's collection on a server."""
     writer, descriptors, before = target.writer, spec.descriptors, target.before
     made_by = spec.encoder.fingerprint
     store = MilvusStore.begin(address, writer.index, writer.owner, made_by, descriptors.dimension, number)
     held = store.ids()
-    # an id stands for one content for ever, so what the live generation has under it is what is to be written
+    # an id stands for the same content for ever, so vectors of the live generation need not be written again
     there = before.store if before and spec.follows(before) else None
     same = isinstance(there, MilvusStore) and there.collection == store.collection
     staying = np.intersect1d(held, ids) if same else np.empty(0, dtype=np.int64)
@@ -132,10 +132,10 @@ def _fill_milvus(
 
 
 def _write_local(file: Path, descriptors: Descriptors, ids: NDArray[np.int64]) -> None:
-    """Writes the local descriptors, where all have them.
+    """Writes the local descriptors if all photographs have them.
 
-    Whatever holds the vectors, they lie beside the catalogue: a query reads twenty of them by id, which a mapped file
-    gives without another journey to the server, and their file is as immutable as the generation.
+    They are stored next to the catalogue whatever the vector store is: a query reads about twenty of them by id, which
+    a local file answers without another request to the server, and the file is as immutable as the generation.
     """
     form = descriptors.local_form
     if form is not None:

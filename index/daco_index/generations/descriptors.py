@@ -1,4 +1,4 @@
-"""The descriptors of a generation that is to be written, each from where it is: just made, or in a finished one."""
+"""Collects the descriptors for a new generation from several sources: new ones, and those of finished generations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class LocalRows:
 
 @dataclass(frozen=True)
 class _Part:
-    """Descriptors of rising ids, and the rows or ids under which their source has them."""
+    """Descriptors of ascending ids, with their rows or ids in the source."""
 
     ids: NDArray[np.int64]
     there: NDArray[np.int64]
@@ -31,10 +31,10 @@ class _Part:
 
 
 class Descriptors:
-    """Descriptors under the ids that they will have; those in a store are fetched only when they are asked for.
+    """Descriptors under their new ids; those in a store are fetched only when needed.
 
-    Local descriptors go with them if all have them, in one form; if only some have, none are kept, since a photograph
-    without them could not be compared with the others.
+    Local descriptors are included only if all photographs have them in the same form, because a photograph without
+    them could not be compared with the others.
 
     Args:
         dimension: the length of a descriptor.
@@ -47,43 +47,43 @@ class Descriptors:
     def make(
         self, ids: Ids, vectors: NDArray[np.float32], local: LocalRows | None = None, rows: Ids | None = None
     ) -> None:
-        """Takes in vectors for n ids, and their local descriptors.
+        """Adds vectors for n ids, and their local descriptors.
 
         Args:
-            vectors: (n, dimension), in the order of the ids; or, with `rows`, where those rows are theirs. They may be
-                mapped from a file, and are read only when they are asked for.
+            vectors: (n, dimension), in the order of the ids; or, with `rows`, an array that contains them in those
+                rows. They may be mapped from a file, and are read only when needed.
         """
         self._take(ids, np.arange(len(ids)) if rows is None else rows, vectors, local)
 
     def hold(self, ids: Ids, store: VectorStore, there: Ids | None = None, local: LocalFile | None = None) -> None:
-        """Takes in that a store has the vectors of n ids, and a file their local ones; under `there` if given."""
+        """Adds n ids whose vectors are in a store, and local ones in a file; under the ids `there` if given."""
         self._take(ids, ids if there is None else there, store, local)
 
     @property
     def local_form(self) -> LocalForm | None:
-        """The form of the local descriptors; None where not all have them in one form."""
+        """The form of the local descriptors; None unless all have them in the same form."""
         forms = {part.local.form if part.local else None for part in self._parts}
         return forms.pop() if len(forms) == 1 else None
 
     def of(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The vectors of ids (n,): (n, dimension). Raises KeyError for an id of which nothing was said."""
+        """The vectors of ids (n,): (n, dimension). Raises KeyError for an unknown id."""
         vectors = np.empty((len(ids), self.dimension), dtype=np.float32)
         for part, hits, there in self._found(ids):
             vectors[hits] = part.source[there] if isinstance(part.source, np.ndarray) else part.source.vectors(there)
         return vectors
 
     def local_of(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The local descriptors of ids (n,), in `local_form`: (n, row_bytes). Raises as `of`."""
+        """The local descriptors of ids (n,), in `local_form`: (n, row_bytes). Raises KeyError for an unknown id."""
         form = self.local_form
-        assert form is not None, "not all of them have local descriptors"
+        assert form is not None, "not all photographs have local descriptors"
         rows = np.empty((len(ids), form.row_bytes), dtype=np.uint8)
         for part, hits, there in self._found(ids):
-            assert part.local is not None  # as there is a form
+            assert part.local is not None  # because there is a form
             rows[hits] = part.local.rows(there) if isinstance(part.local, LocalFile) else part.local.rows[there]
         return rows
 
     def _found(self, ids: NDArray[np.int64]) -> list[tuple[_Part, NDArray[np.intp], NDArray[np.int64]]]:
-        """Of each part that has some of the ids: which of them, and where it has them. Raises as `of`."""
+        """For each part: which of the ids it has, and their rows in it. Raises KeyError for an unknown id."""
         found = []
         unknown = np.ones(len(ids), dtype=bool)
         for part in self._parts:

@@ -1,10 +1,10 @@
-"""Generations on disk: written aside, made durable, published by one atomic rename.
+"""Generations on disk: written to a temporary folder, synced, and published by one atomic rename.
 
 INDEX/CURRENT            "<n> <SHA-256 of generations/<n>/manifest.json>": the live generation, and the start of the
                          chain of hashes that covers every byte of it
 INDEX/generations/<n>/   a finished generation, never changed again
 INDEX/generations/<n>/manifest.json.sha256
-                         the same hash, for the time when CURRENT names another generation
+                         the same hash, for when CURRENT names another generation
 INDEX/generations/.embedded/
                          descriptors made by a run that has not published yet; the next run resumes from them
 INDEX/generations/.*     being written or being removed; what a crash leaves of it, the next writer clears away
@@ -42,27 +42,27 @@ PHOTOGRAPHS = "photographs"
 UNPUBLISHED = ".unpublished"  # the end of the name of a generation that is being deleted and that was never published
 LOCK_FILE = ".lock"
 MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
-KEPT = 2  # the live generation and the one before it
+KEPT = 2  # generations: the live one and the previous one
 
 
 @dataclass(frozen=True)
 class Current:
-    """What `CURRENT` says: the live generation, and the hash that its manifest must have."""
+    """The contents of `CURRENT`: the live generation, and the hash of its manifest."""
 
     generation: int
     manifest_sha256: str
 
 
 def generation_folder(index: Path, generation: int) -> Path:
-    """Where a generation of an index lies."""
+    """The folder of a generation."""
     return index / GENERATIONS / str(generation)
 
 
 def finished_generations(index: Path) -> list[int]:
-    """The numbers of the generations that lie in an index, rising; the live one need not be the last.
+    """The numbers of the generations in an index, ascending; the live one need not be the last.
 
     Raises:
-        StoreAway: the disk does not say.
+        StoreAway: the folder cannot be listed now.
     """
     folder = index / GENERATIONS
     try:
@@ -77,14 +77,14 @@ def read_current(index: Path) -> Current:
     """The live generation of an index.
 
     Raises:
-        DacoError: the folder is missing, holds no index, or `CURRENT` is damaged.
+        DacoError: the folder is missing, contains no index, or `CURRENT` is damaged.
     """
     file = index / CURRENT_FILE
     try:
         text = file.read_bytes().decode("ascii", errors="replace")
     except OSError as error:
-        what = "is not a folder" if not index.is_dir() else f"holds no index: {CURRENT_FILE} cannot be read"
-        raise NotFound(f"{index} {what}. Make one with daco-index build.") from error
+        what = "is not a folder" if not index.is_dir() else f"contains no index: {CURRENT_FILE} cannot be read"
+        raise NotFound(f"{index} {what}. Create one with daco-index build.") from error
     match = CURRENT_FORM.fullmatch(text)
     if match is None:
         raise DamagedIndex(f"The index is damaged: {file} does not name a generation. {REMEDY}")
@@ -92,10 +92,10 @@ def read_current(index: Path) -> Current:
 
 
 def read_kept(index: Path, generation: int) -> Current:
-    """A generation that lies in an index, live or not, with the hash that its manifest must have.
+    """A generation in an index, live or not, with the hash of its manifest.
 
     Raises:
-        DacoError: its note of the hash cannot be read or is damaged.
+        DacoError: the file with the hash cannot be read or is damaged.
     """
     with suppress(DacoError):
         if (current := read_current(index)).generation == generation:
@@ -103,7 +103,7 @@ def read_kept(index: Path, generation: int) -> Current:
     folder = generation_folder(index, generation)
     file = folder / MANIFEST_HASH_FILE
     try:
-        # an index written before there were such notes has none, and its manifest vouches for itself
+        # indexes of format 1 have no such file; their manifest is hashed as it is
         noted = file.exists() or file.is_symlink()
         sha256 = file.read_text(encoding="ascii").strip() if noted else sha256_of(folder / MANIFEST_FILE)
     except (OSError, ValueError) as error:
@@ -112,28 +112,28 @@ def read_kept(index: Path, generation: int) -> Current:
 
 
 def embedded_folder(index: Path) -> Path:
-    """The folder for descriptors that are not published yet; it outlives a writer that was stopped."""
+    """The folder for descriptors that are not published yet; it remains when a writer is interrupted."""
     return index / GENERATIONS / EMBEDDED
 
 
 def check_folder(index: Path) -> None:
-    """Checks that a folder holds nothing but an index, if it is there. Raises UsageError."""
+    """Checks that a folder, if it exists, contains nothing but an index. Raises UsageError."""
     if not index.is_dir():
         return
     strangers = {path.name for path in index.iterdir() if not path.name.startswith(".")}
     if strangers - {CURRENT_FILE, GENERATIONS, CALIBRATION_FILE, PHOTOGRAPHS}:
-        raise UsageError(f"{index} holds other things than an index: name a folder of its own.")
+        raise UsageError(f"{index} contains other files than an index: name another folder.")
 
 
 class Writer:
-    """The one process that may change an index; use it as a context.
+    """The one process that may change an index; use it as a context manager.
 
     Args:
-        index: the folder, made if it is missing.
-        keep: how many generations stay when one is published, with the new one; at least 1.
+        index: the folder, created if it is missing.
+        keep: number of generations to keep when one is published, including the new one; at least 1.
 
     Raises:
-        DacoError: somebody else is writing it, it cannot be written, or the folder holds something that is no index.
+        DacoError: another process is writing the index, it cannot be written, or the folder contains something else.
     """
 
     def __init__(self, index: Path, keep: int = KEPT) -> None:
@@ -150,7 +150,7 @@ class Writer:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._unlock()
-            raise DacoError(f"{self.index} is being written by another process: wait until it is done.") from error
+            raise DacoError(f"{self.index} is being written by another process: wait until it has finished.") from error
         except OSError as error:
             self._unlock()
             raise DacoError(f"No index can be written to {self.index}: {error.strerror}.") from error
@@ -172,18 +172,18 @@ class Writer:
 
     @property
     def owner(self) -> str:
-        """A name that no other index has, nor any copy of this one: eight letters and digits. Raises DacoError."""
+        """A name unique to this index, different even in copies: eight letters and digits. Raises DacoError."""
         return owner_of(self.index)
 
     def forget_embedded(self) -> None:
-        """Clears that folder, once its descriptors are published."""
+        """Deletes the unpublished descriptors, after they were published."""
         shutil.rmtree(self.embedded, ignore_errors=True)
 
     @contextmanager
     def new_generation(self) -> Iterator[tuple[int, Path]]:
-        """Gives the number and the empty folder of a new generation, and publishes what was put there.
+        """Yields the number and the empty folder of a new generation, and publishes it at the end.
 
-        If anything goes wrong on the way, Ctrl-C included, the folder is removed and the previous generation stays.
+        On any error, including Ctrl-C, the folder is removed and the previous generation stays in use.
 
         Raises:
             DacoError: the disk is full or cannot be written.
@@ -196,7 +196,7 @@ class Writer:
         renamed = False
         try:
             partial.mkdir()
-            in_use = _lock(partial)  # the folder's own, whatever its name: no other process removes it
+            in_use = _lock(partial)  # a lock of its own, so that no other process removes the folder
             yield number, partial
             (partial / MANIFEST_HASH_FILE).write_text(f"{sha256_of(partial / MANIFEST_FILE)}\n", encoding="ascii")
             sync_tree(partial)
@@ -220,18 +220,18 @@ class Writer:
         self._prune(number)
 
     def _check_lock(self) -> None:
-        """Raises DacoError where `.lock` is another file than the one that is locked: somebody removed it."""
+        """Raises DacoError if `.lock` is no longer the file that this process locked, because somebody removed it."""
         with suppress(FileNotFoundError):
             if (self.index / LOCK_FILE).stat().st_ino == os.fstat(self._lock).st_ino:
                 return
-        raise DacoError(f"{LOCK_FILE} was removed meanwhile, so that another process may be writing")
+        raise DacoError(f"{LOCK_FILE} was removed in the meantime, so another process may be writing")
 
     def _publish(self, number: int) -> None:
         manifest_sha256 = sha256_of(generation_folder(self.index, number) / MANIFEST_FILE)
         write_text(self.index / CURRENT_FILE, f"{number} {manifest_sha256}\n")
 
     def _is_published(self, number: int) -> bool | None:
-        """Whether `CURRENT` names a generation; None where it cannot be read."""
+        """Whether `CURRENT` names a generation; None if it cannot be read."""
         try:
             return (self.index / CURRENT_FILE).read_bytes().startswith(f"{number} ".encode())
         except FileNotFoundError:
@@ -240,24 +240,24 @@ class Writer:
             return None
 
     def _what_failed(self, error: OSError | DacoError, live: int | None, number: int, published: bool | None) -> str:
-        """An error at any step of a new generation, with what answers now."""
+        """Describes an error at any step of a new generation, and which generation is in use."""
         reason = getattr(error, "strerror", None) or error
         if published:
             return (
-                f"Generation {number} of {self.index} is published and answers now, but the disk failed afterwards"
-                f" ({reason}), so a loss of power could still undo it: check it with daco-index verify."
+                f"Generation {number} of {self.index} is published and in use, but the disk failed afterwards"
+                f" ({reason}), so a power failure could still undo it: check the index with daco-index verify."
             )
         if published is None:
             return (
-                f"The disk of {self.index} failed while generation {number} was published ({reason}), and it cannot be"
-                f" read whether generation {number} or {live or 'none'} answers: look with daco-index info."
+                f"The disk of {self.index} failed while generation {number} was being published ({reason}). Whether"
+                f" generation {number} or {live or 'none'} is in use cannot be read: check with daco-index info."
             )
         answers = self._live()
         kept = "there is none yet" if answers is None else f"generation {answers} is intact and stays in use"
         return f"The index in {self.index} cannot be written ({reason}); {kept}."
 
     def _live(self) -> int | None:
-        """The live generation; None where there is none, or `CURRENT` is damaged and a new build is to mend it."""
+        """The live generation; None if there is none, or if `CURRENT` is damaged and a new build will repair it."""
         with suppress(DacoError):
             return read_current(self.index).generation
         return None
@@ -305,7 +305,7 @@ class Writer:
 
 
 def _lock(folder: Path) -> int:
-    """A descriptor that marks a folder as in use until it is closed; -1 where the file system has no such locks."""
+    """A descriptor that marks a folder as in use until it is closed; -1 if the file system has no such locks."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -316,7 +316,7 @@ def _lock(folder: Path) -> int:
 
 
 def _is_in_use(folder: Path) -> bool:
-    """Whether another process, or a writer of this one, is at work in a folder."""
+    """Whether another process, or another writer of this one, uses a folder."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a generation of an index is made of, and the checksums of its files."""
+"""`manifest.json`: the contents of a generation of an index, and the checksums of its files."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from daco_index.references.find import Split
 from daco_index.search.catalog import Entry
 from daco_index.search.index_choice import EXACT, Measured, Search, SearchOptions
 
-FORMAT_VERSION = 3  # 1 knew neither sources nor next_id; 2 knew only exact search
+FORMAT_VERSION = 4  # 1 had neither sources nor next_id; 2 only exact search; 3 other names for `requested`
 MANIFEST_FILE = "manifest.json"
 
 
@@ -28,7 +28,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class MapBounds:
-    """The box of latitudes and longitudes (degrees) that holds every located photograph."""
+    """The box of latitudes and longitudes (degrees) that contains every photograph with a position."""
 
     south: float
     west: float
@@ -38,7 +38,7 @@ class MapBounds:
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """Where photographs were taken from, so that it can be looked at again: `find_references`'s arguments, absolute.
+    """A source of photographs, for `update` to scan again: the arguments of `find_references`, as absolute paths.
 
     Args:
         panoramas: which photographs are panoramas that are cut into views: `marked` by their metadata, `shaped` as
@@ -48,7 +48,8 @@ class SourceRecord:
         up: the axis that is upwards in it; `auto` for what most cameras say.
         scale: metres in a unit of it; None to estimate it by photographs whose positions are known.
         track: a GPX file that was recorded while the photographs were taken; None for none.
-        offset, camera_yaw: seconds to add to the camera's clock, and degrees that it looks to the right of the way.
+        offset, camera_yaw: seconds to add to the camera's clock; degrees from the direction of travel to the camera's,
+            clockwise.
     """
 
     name: str
@@ -65,30 +66,30 @@ class SourceRecord:
 
     @property
     def place(self) -> tuple[str, str, Split]:
-        """Where the photographs are, whatever is made of them."""
+        """What identifies the photographs, whatever the other options are."""
         return self.name, self.data_root, self.split
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` says.
+    """The contents of `manifest.json`.
 
     Args:
         created: UTC, ISO 8601.
-        count, with_location: photographs in the index; those of them whose position is known.
+        count, with_location: number of photographs in the index, and of those whose position is known.
         dimension: the length of a descriptor.
         index: FAISS's factory string; `Flat` is exact.
-        metric: `inner_product`; descriptors have length 1, so it is the cosine.
-        source: what the photographs were named by when the index was built.
-        backbone, encoder_fingerprint: of the encoder that made the descriptors; it lies beside them in `encoder/`.
-        bounds: None where no position is known. A set across the 180th meridian gets the long way round.
-        files: path below the generation's folder to what must be there.
-        change: what made this generation of the one before: `build`, `add`, `rollback to 3`, ...
-        sources: what `update` looks at again; in an index of format 1, none.
-        left_out: files of the sources that were removed from the index on purpose, absolute.
-        next_id: above every id that this index ever gave, so that none is given twice.
-        search: how the descriptors are searched, and why so.
-        queries: the precision of queries, and what it costs.
+        metric: `inner_product`; descriptors have length 1, so it is the cosine similarity.
+        source: the source given when the index was built.
+        backbone, encoder_fingerprint: of the encoder that computed the descriptors; it is stored in `encoder/`.
+        bounds: None if no position is known. Across the 180th meridian, the box goes the long way round.
+        files: path relative to the generation's folder, to the file's record.
+        change: the command that created this generation from the previous one: `build`, `add`, `rollback to 3`, ...
+        sources: the sources that `update` scans again; none for an index of format 1.
+        left_out: files of the sources that were removed with `remove`, as absolute paths.
+        next_id: greater than every id that this index ever used, so that none is used twice.
+        search: how the descriptors are searched, and why.
+        queries: the precision of queries, and its loss of recall.
     """
 
     generation: int
@@ -121,10 +122,10 @@ class Manifest:
         return json.dumps(asdict(self), indent=2) + "\n"
 
     def verify_files(self, folder: Path) -> None:
-        """Reads every file of the generation once.
+        """Checks every file of the generation against its checksum.
 
         Raises:
-            DamagedIndex: one is missing, cannot be read, or is not the one that was written.
+            DamagedIndex: one is missing, cannot be read, or has another content.
         """
         for name, record in self.files.items():
             file = folder / name
@@ -135,29 +136,32 @@ class Manifest:
                     f"The index is damaged: {file} cannot be read ({error.strerror}). {REMEDY}"
                 ) from error
             if not intact:
-                raise DamagedIndex(f"The index is damaged: {file} is not the file that was written. {REMEDY}")
+                raise DamagedIndex(f"The index is damaged: {file} does not match its checksum. {REMEDY}")
 
 
 REMEDY = "Build it again with daco-index build."
 
 
 def parse_manifest(text: bytes, file: Path) -> Manifest:
-    """The manifest in the bytes of a file.
+    """Parses the bytes of a manifest, of this or an older format.
 
     Raises:
-        DamagedIndex: it is of a newer format, or no manifest.
+        DamagedIndex: it has a newer format, or is not a manifest.
     """
     try:
         content: dict[str, Any] = json.loads(text)
         version = content["format_version"]
         if version > FORMAT_VERSION:
             raise DamagedIndex(
-                f"{file} is of format {version}; this daco-serve reads up to {FORMAT_VERSION}: update it."
+                f"{file} has format {version}; this daco-serve reads formats up to {FORMAT_VERSION}: update daco-serve."
             )
         if version == 1:
             content |= {"change": "build", "sources": [], "left_out": [], "next_id": content["count"]}
         if version < 3:
-            content |= {"index": EXACT, "search": {"reason": "Exact, as every index of format 2.", "wishes": {}}}
+            content |= {"index": EXACT, "search": {"reason": "Exact, as every index of format 2.", "requested": {}}}
+        if version < 4:
+            _rename(content["search"], "wishes", "requested")
+            _rename(content.get("queries") or {}, "wanted", "requested")
         bounds = content["bounds"]
         content["bounds"] = None if bounds is None else MapBounds(**bounds)
         content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
@@ -170,17 +174,23 @@ def parse_manifest(text: bytes, file: Path) -> Manifest:
         raise DamagedIndex(f"The index is damaged: {file} is not a manifest ({error}). {REMEDY}") from error
 
 
+def _rename(content: dict[str, Any], old: str, new: str) -> None:
+    """Gives an entry the name that it has in the current format."""
+    if old in content:
+        content[new] = content.pop(old)
+
+
 def _parse_search(content: dict[str, Any]) -> Search:
     measured = content.get("measured")
     parts = {
-        "wishes": SearchOptions(**content["wishes"]),
+        "requested": SearchOptions(**content["requested"]),
         "measured": None if measured is None else Measured(**measured),
     }
     return Search(**(content | parts))
 
 
 def bounds_of(entries: Iterable[Entry]) -> MapBounds | None:
-    """The box around every entry whose position is known."""
+    """The box around all positions; None if there are none."""
     points = [(entry.latitude, entry.longitude) for entry in entries]
     latitudes = [latitude for latitude, _ in points if latitude is not None]
     longitudes = [longitude for _, longitude in points if longitude is not None]
@@ -190,7 +200,7 @@ def bounds_of(entries: Iterable[Entry]) -> MapBounds | None:
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:
-    """A record of every file below a folder, by its path there, sorted."""
+    """A record of every file below a folder, by its relative path, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {file.relative_to(folder).as_posix(): FileRecord(file.stat().st_size, sha256_of(file)) for file in files}
 

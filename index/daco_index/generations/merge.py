@@ -1,4 +1,4 @@
-"""Merges several indexes of one encoder into one."""
+"""Merges several indexes of the same encoder into one."""
 
 import itertools
 from collections.abc import Sequence
@@ -18,32 +18,32 @@ from daco_index.search.stores.address import check_address
 def merge_indexes(
     indexes: Sequence[Path], out: Path, keep: int = KEPT, trust: bool = False, store: str | None = None
 ) -> Manifest:
-    """Writes the photographs of several indexes as one; nothing is embedded.
+    """Writes the photographs of several indexes into one index, without embedding them again.
 
-    The first index's photographs keep their ids, the others' get new ones. A file that several hold is taken from the
-    first that has it. Local descriptors stay if all indexes have them in one form.
+    The first index's photographs keep their ids; the others get new ones. A file that is in several indexes is taken
+    from the first of them. Local descriptors are kept if all indexes have them in the same form.
 
     Args:
         indexes: at least two.
         out: a new folder, or the first of `indexes`, which then gets a new generation.
-        keep: generations of `out` that stay, with the new one.
-        store: `faiss` or the address of a Milvus server; None for where `out` has its vectors already.
+        keep: number of generations of `out` to keep, including the new one.
+        store: `faiss` or the address of a Milvus server; None for the store that `out` has.
 
     Raises:
-        DacoError: they are of different encoders, one is damaged, or `out` holds another index.
+        DacoError: their encoders differ, one is damaged, or `out` contains another index.
     """
     store = None if store is None else check_address(store)
     for index in indexes:
         read_current(index)
     if (out / CURRENT_FILE).exists() and out.resolve() != indexes[0].resolve():
-        raise UsageError(f"{out} holds another index: name a new folder, or the first of the indexes to merge into it.")
+        raise UsageError(f"{out} contains another index: name a new folder, or the first of the indexes to merge.")
     with Writer(out, keep) as writer:
         bundles = [Bundle.open(index, trust) for index in indexes]
         first = bundles[0]
         for index, bundle in zip(indexes, bundles, strict=True):
             if bundle.manifest.encoder_fingerprint != first.manifest.encoder_fingerprint:
                 raise UsageError(
-                    f"{indexes[0]} and {index} are of different encoders ({first.manifest.backbone} and"
+                    f"{indexes[0]} and {index} have different encoders ({first.manifest.backbone} and"
                     f" {bundle.manifest.backbone}), so their descriptors cannot be compared: build one of them again."
                 )
         fresh = itertools.count(max(first.manifest.next_id, highest_next_id(out)))

@@ -1,4 +1,4 @@
-"""The name under which an index keeps its vectors on a server, which no other index has, copies of it included."""
+"""The name under which an index stores its vectors on a server; it is unique, even among copies of the index."""
 
 import os
 from pathlib import Path
@@ -11,12 +11,12 @@ OWNER_FILE = ".owner"
 
 
 def owner_of(index: Path) -> str:
-    """The name of the index in a folder: eight letters and digits; the index's lock must be held.
+    """The unique name of the index in a folder: eight letters and digits. The caller must hold the index's lock.
 
-    The file that has it also records which file it is itself: its inode, and its device or path. In a copy of the
-    folder these differ, so the copy gets a name of its own, and with it collections of its own, the first time that it
-    is written. So does a copy of hard links (`cp -al`), by its path. An index that is renamed, or moved on its disk,
-    keeps its name. A copy of a whole disk cannot be told from the disk: do not write to both.
+    The file with the name also records its own identity: its inode, and its device or path. In a copy of the folder
+    these differ, so the copy gets another name, and with it its own collections, when it is first written. The same
+    holds, by the path, for a copy made of hard links (`cp -al`). An index that is renamed, or moved on its disk, keeps
+    its name. A copy of a whole disk cannot be distinguished from the original: do not write to both.
 
     Raises:
         DacoError: the file cannot be read or written.
@@ -27,7 +27,7 @@ def owner_of(index: Path) -> str:
             name, *record = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
         except FileNotFoundError:
             return _write(file, uuid4().hex[:8])
-        if not record:  # as earlier versions wrote it
+        if not record:  # written by an earlier version
             return _write(file, name)
         return name if _is_here(file, record) else _write(file, uuid4().hex[:8])
     except OSError as error:
@@ -35,18 +35,18 @@ def owner_of(index: Path) -> str:
 
 
 def _is_here(file: Path, record: list[str]) -> bool:
-    """Whether a record is of the file that it stands in."""
+    """Whether a record belongs to the file that contains it."""
     state = file.stat()
     inode, device, path = (*record, "", "")[:3]
     if inode != str(state.st_ino):
         return False
-    # with two names, of which one may be in a copy of hard links, the path decides
+    # if the file has two names, one of them may be in a copy made of hard links, so the path decides
     return path == str(file.resolve()) or (device == str(state.st_dev) and state.st_nlink == 1)
 
 
 def _write(file: Path, name: str) -> str:
     with replace_file(file) as fresh:
-        fresh.touch()  # its inode is the one that the file will have
+        fresh.touch()  # the final file will have this inode
         state = fresh.stat()
         record = f"{name}\n{state.st_ino}\n{state.st_dev}\n{os.fspath(file.resolve())}"
         fresh.write_text(record, encoding="utf-8", errors="surrogateescape")

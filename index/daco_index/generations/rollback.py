@@ -1,4 +1,4 @@
-"""The generations that an index keeps: what they are, and going back to one."""
+"""Lists the generations of an index, and restores an older one."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from daco_index.search.stores.address import FAISS
 
 @dataclass(frozen=True)
 class Kept:
-    """A generation that lies in the index; `manifest` is None and `damage` says why where it cannot be read."""
+    """A generation in the index; if its manifest cannot be read, `manifest` is None and `damage` says why."""
 
     generation: int
     live: bool
@@ -26,7 +26,7 @@ class Kept:
 
 
 def list_generations(index: Path) -> list[Kept]:
-    """The generations of an index, the oldest first; of their files only the manifests are looked at.
+    """The generations of an index, oldest first. Only their manifests are read.
 
     Raises:
         DacoError: there is no index.
@@ -42,13 +42,13 @@ def list_generations(index: Path) -> list[Kept]:
 
 
 def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool = False) -> Manifest:
-    """Publishes what an older generation held as a new generation, so that numbers only grow.
+    """Publishes the contents of an older generation as a new generation, so that numbers only increase.
 
-    Done twice it comes back to where it began. The live generation may be damaged, the older one must be intact.
+    A second rollback undoes the first. The live generation may be damaged; the older one must be intact.
 
     Args:
-        to: the generation; None for the one before the live one.
-        keep: generations that stay, with the new one.
+        to: the number of the generation; None for the one before the live one.
+        keep: number of generations to keep, including the new one.
 
     Raises:
         DacoError: there is no such generation, it is damaged, or the index cannot be written.
@@ -64,9 +64,9 @@ def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool 
             live = read_current(index).generation
         kept = [number for number in finished_generations(index) if number != live]
         if not kept:
-            raise NotFound(f"{index} keeps no generation but the live one, {live}, so there is nothing to go back to.")
+            raise NotFound(f"{index} has no other generation than the live one, {live}, to roll back to.")
         if to is not None and to not in kept:
-            raise UsageError(f"{index} cannot go back to generation {to}: choose of {', '.join(map(str, kept))}.")
+            raise UsageError(f"{index} has no older generation {to}: choose one of {', '.join(map(str, kept))}.")
         chosen = kept[-1] if to is None else to
         old = Bundle.open_kept(index, chosen, trust)
         manifest, change, next_id = old.manifest, f"rollback to {chosen}", highest_next_id(index)
@@ -80,5 +80,5 @@ def roll_back(index: Path, to: int | None = None, keep: int = KEPT, trust: bool 
         descriptors.hold([entry.id for entry in entries], old.store, local=old.local)
         provenance = Provenance(manifest.source, change, manifest.sources, manifest.left_out)
         spec = GenerationSpec(provenance, old.encoder, entries, descriptors, next_id)
-        target = Target(writer, live_bundle, manifest.search.wishes, old.store.address)
+        target = Target(writer, live_bundle, manifest.search.requested, old.store.address)
         return publish(spec, target, keep_precision(old))

@@ -1,4 +1,4 @@
-"""Sample photographs that travel with an index, for people who try it: small copies, none of its references."""
+"""Sample photographs stored in an index for the web page to offer: small copies, which are not references."""
 
 from io import BytesIO
 from pathlib import Path
@@ -21,17 +21,17 @@ def read_samples(folder: Path) -> list[bytes]:
         DacoError: there is no such folder, it holds no photograph or more than MOST, or one cannot be read.
     """
     if not folder.is_dir():
-        raise NotFound(f"There is no folder of samples {folder}.")
+        raise NotFound(f"There is no folder {folder} with sample photographs.")
     files = list_images(folder)
     if not files:
-        raise NotFound(f"The folder of samples {folder} holds no photograph.")
+        raise NotFound(f"The folder {folder} contains no sample photographs.")
     if len(files) > MOST:
-        raise UsageError(f"{folder} holds {len(files)} photographs: an index takes at most {MOST} samples.")
+        raise UsageError(f"{folder} contains {len(files)} photographs; an index stores at most {MOST} samples.")
     return [_small_jpeg(file) for file in files]
 
 
 def write_samples(folder: Path, samples: list[bytes] | None, before: Bundle | None) -> None:
-    """Writes the samples into a generation; None for those of the generation before. Raises OSError."""
+    """Writes the samples into a generation; None for those of the previous generation. Raises OSError."""
     kept = (before.samples if before else ()) if samples is None else samples
     if not kept:
         return

@@ -1,4 +1,4 @@
-"""What a generation is to hold and where it goes: the values that the stages of a build hand on."""
+"""The values that are passed between the stages of a build: what a generation will contain, and where it goes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from daco_index.search.index_choice import SearchOptions
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the photographs of a generation come from, as its manifest has it.
+    """The origin of a generation's photographs, as recorded in its manifest.
 
     Args:
-        source: what the photographs were named by.
-        change: what made the generation of the one before: `build`, `add`, ...
-        sources: what `update` looks at again.
-        left_out: files of the sources that were removed from the index on purpose.
+        source: the source as the user gave it.
+        change: the command that created the generation from the previous one: `build`, `add`, ...
+        sources: the sources that `update` scans again.
+        left_out: files of the sources that were removed with `remove`.
     """
 
     source: str
@@ -35,11 +35,11 @@ class Target:
 
     Args:
         writer: holds its lock.
-        before: the generation to start from: its descriptors are not made again, its trained index and its precision
-            of queries are kept where they fit; None for none.
-        search: how the descriptors are to be searched; None for how `before` is.
-        store: `faiss` or the address of a Milvus server; None for where the index has its vectors already.
-        samples: JPEGs to try the index with; None for those of `before`.
+        before: the previous generation: its descriptors are reused, and its trained index and precision of queries are
+            kept if they fit; None for none.
+        search: how to search the descriptors; None to do as `before`.
+        store: `faiss` or the address of a Milvus server; None for the store that the index has.
+        samples: JPEG images to offer as samples; None for those of `before`.
     """
 
     writer: Writer
@@ -51,14 +51,14 @@ class Target:
 
 @dataclass(frozen=True)
 class GenerationSpec:
-    """All that a generation is to hold.
+    """The contents of a new generation.
 
     Args:
         provenance: of its photographs.
-        encoder: that made the descriptors.
-        entries: a row of the catalogue for each photograph, by rising id.
-        descriptors: of length 1, for the ids of the entries; with local descriptors if all have them.
-        next_id: no id below it is given again; those of the entries need not be counted in.
+        encoder: the encoder that computed the descriptors.
+        entries: a catalogue row for each photograph, sorted by id.
+        descriptors: for the ids of the entries, of length 1; with local descriptors if all photographs have them.
+        next_id: ids below it are not used again; the ids of `entries` need not be below it.
     """
 
     provenance: Provenance
@@ -68,11 +68,11 @@ class GenerationSpec:
     next_id: int
 
     def follows(self, before: Bundle | None) -> bool:
-        """Whether its descriptors can be compared with those of another generation: one encoder made both."""
+        """Whether its descriptors are comparable with those of another generation: both have the same encoder."""
         return before is not None and before.manifest.encoder_fingerprint == self.encoder.fingerprint
 
     def equals(self, before: Bundle) -> bool:
-        """Whether another generation holds just this already."""
+        """Whether another generation already has exactly these contents."""
         manifest, provenance = before.manifest, self.provenance
         same_origin = (manifest.sources, manifest.left_out) == (provenance.sources, provenance.left_out)
         return same_origin and list(self.entries) == before.catalog.all()

@@ -1,4 +1,4 @@
-"""Whether an index is intact: checksums, counts, and that ids, rows and descriptors agree, in each generation."""
+"""Verifies every generation of an index: checksums, counts, and that ids, rows and descriptors agree."""
 
 import sqlite3
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from daco_index.reranking.local_file import LOCAL_FILE, LocalFile
 from daco_index.search.bundle import AT_ONCE, ENCODER_FOLDER, load_store, read_kept_manifest
 from daco_index.search.catalog import CATALOG_FILE, Catalog, Entry
 
-SHOWN = 5  # ids that a sentence names
+SHOWN = 5  # ids listed in a message
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found in one generation; without problems it is intact."""
+    """The problems found in one generation; without any, it is intact."""
 
     generation: int
     live: bool
@@ -30,17 +30,17 @@ class Verified:
 
 
 def verify_index(index: Path, trust: bool = False) -> list[Verified]:
-    """Checks every generation that an index keeps, the oldest first; changes nothing, and takes no lock.
+    """Checks every generation of an index, oldest first. Changes nothing, and takes no lock.
 
     Raises:
-        NotFound: there is no index in the folder.
-        DamagedIndex: its `CURRENT` is damaged or names a generation that is not there.
+        NotFound: the folder contains no index.
+        DamagedIndex: its `CURRENT` is damaged or names a missing generation.
     """
     live = read_current(index).generation
     if live not in finished_generations(index):
         raise DamagedIndex(f"The index is damaged: {generation_folder(index, live)}, the live generation, is missing.")
     checked = [_verify(index, number, number == live, trust) for number in finished_generations(index)]
-    # a writer may have cleared one away meanwhile: that is no damage
+    # a generation that a writer has removed in the meantime is not damaged
     still_there = set(finished_generations(index))
     return [one for one in checked if one.generation in still_there]
 
@@ -58,7 +58,7 @@ def _verify(index: Path, generation: int, live: bool, trust: bool) -> Verified:
     try:
         if manifest.generation != generation:
             raise DamagedIndex(f"{folder / MANIFEST_FILE} is of generation {manifest.generation}.")
-        manifest.verify_files(folder)  # FAISS must not be given a damaged file: it may take the process down
+        manifest.verify_files(folder)  # before FAISS reads a file: a damaged one could crash the process
         problems += _contradictions(folder, manifest, trust)
         _check_note(folder)
     except (DacoError, OSError, sqlite3.Error, TypeError) as error:
@@ -67,7 +67,7 @@ def _verify(index: Path, generation: int, live: bool, trust: bool) -> Verified:
 
 
 def _check_note(folder: Path) -> None:
-    """The note of the manifest's hash, which counts once CURRENT names another generation; format 1 has none."""
+    """Checks the file with the manifest's hash, used when CURRENT names another generation; format 1 has none."""
     note = folder / MANIFEST_HASH_FILE
     if not note.exists() and not note.is_symlink():
         return
@@ -80,7 +80,7 @@ def _check_note(folder: Path) -> None:
 
 
 def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
-    """Where the files of a generation, each of them intact, are not consistent with each other."""
+    """Contradictions between the files of a generation, each of which is intact."""
     encoder = open_encoder(folder / ENCODER_FOLDER, trust)
     store = load_store(folder, manifest)
     catalog = Catalog(folder / CATALOG_FILE)
@@ -88,7 +88,7 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
     vector_ids = store.ids()
     ids = np.array([entry.id for entry in entries], dtype=np.int64)
     both = np.intersect1d(ids, vector_ids)
-    # some at a time: they may be more than fits in memory
+    # in blocks, because they may not fit in memory
     parts = [both[start : start + AT_ONCE] for start in range(0, len(both), AT_ONCE)]
     lengths = np.concatenate([np.zeros(0), *(np.linalg.norm(store.vectors(part), axis=1) for part in parts)])
     local_ids = LocalFile(folder / LOCAL_FILE).ids() if LOCAL_FILE in manifest.files else ids
@@ -115,7 +115,7 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
         ),
         (
             np.array_equal(local_ids, ids),
-            lambda: f"local descriptors of other ids than the rows': {_some(np.setxor1d(local_ids, ids))}",
+            lambda: f"ids of the local descriptors differ from the rows': {_some(np.setxor1d(local_ids, ids))}",
         ),
         (
             bool((np.abs(lengths - 1) < 1e-3).all()),
@@ -125,7 +125,7 @@ def _contradictions(folder: Path, manifest: Manifest, trust: bool) -> list[str]:
             all(0 <= entry.id < manifest.next_id for entry in entries),
             lambda: f"an id is not below {manifest.next_id}, the next to be given",
         ),
-        (all(map(_is_sound, entries)), lambda: f"rows that make no sense: ids {_unsound(entries)}"),
+        (all(map(_is_sound, entries)), lambda: f"rows with impossible values: ids {_unsound(entries)}"),
     ]
     return [f"{folder}: {sentence()}." for holds, sentence in checks if not holds]
 

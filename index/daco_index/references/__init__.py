@@ -1,1 +1,1 @@
-"""Which photographs to embed, and where they were taken: folders, tables, object stores."""
+"""References: the photographs to embed and their positions, from folders, tables and object stores."""

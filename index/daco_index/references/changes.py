@@ -1,4 +1,4 @@
-"""What a build, an addition or an update finds: the photographs to look at, and the entries that stay unseen."""
+"""The first stage of a build, addition or update: the photographs to read, and the entries that stay unchanged."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,17 +21,17 @@ from daco_index.search.catalog import Entry
 
 @dataclass(frozen=True)
 class References:
-    """The photographs of a generation before any of them is opened.
+    """The photographs of a new generation, before any of them is opened.
 
     Args:
-        found: to be read and embedded, in a fixed order.
-        provenance: what the manifest will say of where they come from.
-        staying: entries of the generation before that stay as they are.
-        held: entries of the generation before by path, which stay if their photograph cannot be read now.
-        always: publish even what equals the generation before.
-        extraction: what became of the frames of a source that is a recording; None for any other source.
-        other_files: how many files of the sources are no photographs that can be read here, by kind.
-        notes: sentences on tables that do not fit and on positions that are doubtful.
+        found: the photographs to be read and embedded, in a fixed order.
+        provenance: their origin, for the manifest.
+        staying: entries of the previous generation that stay unchanged.
+        held: entries of the previous generation by path; they are kept if their photograph cannot be read now.
+        always: publish even if nothing differs from the previous generation.
+        extraction: the result of extracting frames, if the source is a recording; None for any other source.
+        other_files: number of files of the sources that cannot be read as photographs, by kind.
+        notes: sentences about tables that do not fit, and about doubtful positions.
     """
 
     found: Sequence[Reference]
@@ -46,12 +46,12 @@ class References:
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """How photographs are made of a source, and found in it.
+    """How photographs are read from a source.
 
     Args:
-        recording: how the frames of a source that is a recording become photographs.
+        recording: how frames are extracted, if the source is a recording.
         panoramas: which photographs are cut into views.
-        reconstruction: where their cameras are known from.
+        reconstruction: the reconstruction with the positions of their cameras.
     """
 
     recording: RecordingOptions = field(default_factory=RecordingOptions)
@@ -65,12 +65,12 @@ def references_to_build(
     """The photographs of a new index.
 
     Args:
-        source: as `find_references` takes it; or a recording, whose frames become photographs first.
-        index: its folder, where what is made of the source lies.
+        source: see `find_references`; or a recording, whose frames are extracted first.
+        index: its folder, in which files made from the source are stored.
         progress: show progress on stderr.
 
     Raises:
-        DacoError: as `look_into`, `photographs_of` and `cut_panoramas`.
+        DacoError: see `look_into`, `photographs_of` and `cut_panoramas`.
     """
     return replace(_find(source, "build", data_root, split, index, options, progress), always=True)
 
@@ -78,7 +78,7 @@ def references_to_build(
 def references_to_add(
     source: str, data_root: Path, split: Split, index: Path, options: SourceOptions, progress: bool = False
 ) -> References:
-    """The photographs that are to join an index, for `joined` to put beside what it holds; as those of a new one."""
+    """The photographs to add to an index, for `joined` to combine with it. Like `references_to_build`."""
     return _find(source, f"add {source}", data_root, split, index, options, progress)
 
 
@@ -103,7 +103,7 @@ def _find(
 
 
 def joined(references: References, live: Bundle) -> References:
-    """The photographs that are to join, and those of the live generation that they leave as they are."""
+    """Combines photographs to add with those of the live generation that stay unchanged."""
     before, source = live.manifest, references.provenance.source
     (record,) = references.provenance.sources
     paths = {str(reference.path) for reference in references.found}
@@ -113,7 +113,7 @@ def joined(references: References, live: Bundle) -> References:
         source=before.source
         if record.place in {other.place for other in before.sources}
         else f"{before.source}, {source}",
-        # a photograph is placed by the last source that has it, now and when update looks again
+        # the last source with a photograph determines its position, both now and in later updates
         sources=(*(other for other in before.sources if other.place != record.place), record),
         left_out=tuple(path for path in before.left_out if path not in paths),
     )
@@ -123,28 +123,28 @@ def joined(references: References, live: Bundle) -> References:
 
 
 def references_to_update(index: Path, live: Bundle, progress: bool = False) -> References:
-    """The photographs that the sources of an index hold now.
+    """The photographs that the sources of an index contain now.
 
     Raises:
-        UsageError, NotFound: a source is gone, the index names none, or all that they hold was removed from it.
+        UsageError, NotFound: a source is missing, the index names none, or all their photographs were removed from it.
     """
     manifest = live.manifest
     if not manifest.sources:
-        raise UsageError(f"{index} does not say where its photographs came from: name it with daco-index add.")
+        raise UsageError(f"{index} does not record the source of its photographs: name it with daco-index add.")
     left_out = set(manifest.left_out)
     found = _found_again(manifest, index, progress)
     wanted = [reference for reference in found.references if str(reference.path) not in left_out]
     if not wanted:
-        raise UsageError(f"Every photograph that the sources of {index} still hold was removed from it: add some.")
+        raise UsageError(f"All photographs in the sources of {index} were removed from it: add some.")
     provenance = Provenance(manifest.source, "update", manifest.sources, manifest.left_out)
     return References(wanted, provenance, held=live.catalog.all(), other_files=found.other_files, notes=found.notes)
 
 
 def _record(source: str, data_root: Path, split: Split, options: SourceOptions, by_track: bool) -> SourceRecord:
-    """A source as the manifest keeps it.
+    """A source in the form of the manifest.
 
     Args:
-        by_track: whether the track is that of its photographs; frames of a video have their positions already.
+        by_track: whether the track gives the positions of photographs; frames of a video have theirs already.
     """
     name, root = absolute_source(source, data_root)
     positions = options.reconstruction
@@ -169,12 +169,12 @@ def _track_of(record: SourceRecord) -> TrackOptions:
 
 
 def _folder(record: SourceRecord) -> Path | None:
-    """The folder of a source that is one; a data set has tables of its own."""
+    """The folder of a source; None for a data set, which has its own tables."""
     return Path(record.name) if Path(record.name).is_absolute() else None
 
 
 def _found_again(manifest: Manifest, index: Path, progress: bool) -> SourceContents:
-    """The photographs of all sources, each as the last source that has it places it."""
+    """The photographs of all sources; the last source with a photograph determines its position."""
     found: dict[Path | str, Reference] = {}
     others: Counter[str] = Counter()
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Where reference photographs and their positions come from."""
+"""Finds reference photographs and their positions."""
 
 import sys
 from collections import Counter
@@ -20,13 +20,12 @@ Split = Literal["all", "train", "val"]
 
 @dataclass(frozen=True)
 class Reference:
-    """One photograph of the map.
+    """A reference photograph.
 
     Args:
         path: absolute; or the address of a file in an object store.
-        place: the name of the place that it shows; several photographs may share one.
-        latitude, longitude, heading, altitude, x, y, z, floor, frame: as a `PhotoLocation` has them; None where not
-            known.
+        place: the name of the place; several photographs may share one.
+        latitude, longitude, heading, altitude, x, y, z, floor, frame: see `PhotoLocation`; None if unknown.
     """
 
     path: Path | str
@@ -42,7 +41,7 @@ class Reference:
     frame: str | None = None
 
     def at(self, location: PhotoLocation) -> "Reference":
-        """The same photograph at a location, under the location's name where it has one."""
+        """The same photograph at a location, with the location's place name if it has one."""
         return Reference(
             self.path,
             location.place or self.place,
@@ -51,7 +50,7 @@ class Reference:
 
 
 def absolute_source(source: str, data_root: Path = Path("data")) -> tuple[str, Path]:
-    """A source and data root that name the same photographs from any working folder. Raises as `find_references`."""
+    """Makes a source and its data root absolute, so that they hold from any working folder. Raises DacoError."""
     if is_remote(source):
         return source.rstrip("/"), data_root.absolute()
     is_folder = _find_domain(source, data_root) is None
@@ -60,12 +59,12 @@ def absolute_source(source: str, data_root: Path = Path("data")) -> tuple[str, P
 
 @dataclass(frozen=True)
 class SourceContents:
-    """What a source holds.
+    """The contents of a source.
 
     Args:
         references: its photographs, in a fixed order.
-        other_files: how many files beside them are no photographs that can be read here, by kind.
-        notes: sentences on tables that do not fit and on positions that are doubtful.
+        other_files: number of other files, which cannot be read as photographs, by kind.
+        notes: sentences about tables that do not fit, and about doubtful positions.
     """
 
     references: list[Reference]
@@ -74,7 +73,7 @@ class SourceContents:
 
 
 def find_references(source: str, data_root: Path = Path("data"), split: Split = "all") -> list[Reference]:
-    """The reference photographs that a command line names; notes on their positions are printed on stderr.
+    """The reference photographs that a command line names; notes about their positions are printed on stderr.
 
     Arguments and errors are those of `look_into`.
     """
@@ -89,12 +88,12 @@ def look_into(source: str, data_root: Path = Path("data"), split: Split = "all")
 
     Args:
         source: `NAME/domain` (`tokyo/day`, `demo/domain_a`), a domain of a data set below `data_root`; or a folder of
-            photographs, taken with all folders in it. A data set goes before a folder of the same name. Or an address
-            such as `s3://bucket/north`, of all photographs below it in an object store that fsspec can read.
+            photographs, including all its subfolders. A data set takes precedence over a folder of the same name. Or an
+            address such as `s3://bucket/north`, for all photographs below it in an object store that fsspec can read.
         split: the part of a data set; a plain folder has only `all`.
 
     Raises:
-        DacoError: there is no such source, it holds no photographs, or its positions cannot be understood.
+        DacoError: there is no such source, it contains no photographs, or its positions are invalid.
     """
     if is_remote(source):
         return _remote_references(source, split)
@@ -131,17 +130,17 @@ def _remote_references(source: str, split: Split) -> SourceContents:
 
 def _refuse_split(source: str, split: Split) -> None:
     if split != "all":
-        raise UsageError(f"Only a data set has a split {split!r}, and {source} is a plain folder: leave --split out.")
+        raise UsageError(f"Only a data set has a split {split!r}, and {source} is a plain folder: omit --split.")
 
 
 def _no_photographs(source: str, other_files: dict[str, int], part: str = "") -> DacoError:
     there = f" ({left_out_sentence(other_files)})" if other_files else ""
     suffixes = ", ".join(sorted(readable_suffixes()))
-    return NotFound(f"{source} holds no photographs{part}{there}: none of its files ends in {suffixes}.")
+    return NotFound(f"{source} contains no photographs{part}{there}: none of its files ends in {suffixes}.")
 
 
 def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
-    """The data set and its domain folder, or None where the source is a plain folder."""
+    """The data set and its domain folder; None if the source is a plain folder."""
     is_folder = Path(source).is_dir()
     name, _, domain = source.rstrip("/").partition("/")
     named = bool(name) and (data_root / name / "original").is_dir()
@@ -157,7 +156,7 @@ def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
         raise NotFound(f"{source} is a data set with several domains: name one of {known or 'them (it has none yet)'}.")
     if Path(source).exists():
         raise UsageError(
-            f"{source} is a file, but not a video by its suffix: name the folder of photographs that it lies in."
+            f"{source} is a file, but not a video by its suffix: name the folder that contains the photographs."
         )
     raise NotFound(
         f"There is no {source}: no such folder, video or recording, and no data set NAME/domain below {data_root}."
@@ -165,9 +164,9 @@ def _find_domain(source: str, data_root: Path) -> tuple[DataSet, str] | None:
 
 
 def _domain_images(data_set: DataSet, domain: str, split: Split) -> tuple[dict[Path, str], dict[str, int]]:
-    """Photograph to place, and what else is there.
+    """Photograph to place, and the number of other files by kind.
 
-    The place is the file's stem, which pairs domains; with its split where both splits have that stem.
+    The place is the file's stem, which pairs domains; preceded by the split if both splits have that stem.
     """
     splits = SPLITS if split == "all" else (split,)
     folders = {part: list_folder(data_set.split_folder(domain, part)) for part in splits}

@@ -1,4 +1,4 @@
-"""Photographs in object stores, read through fsspec: `s3://bucket/north`, `gs://...`, `https://...`, `file:///...`."""
+"""Photographs in object stores, read with fsspec: `s3://bucket/north`, `gs://...`, `https://...`, `file:///...`."""
 
 import errno
 from collections.abc import Iterator
@@ -21,28 +21,28 @@ from daco_core.photographs.positions.unusable import Unusable, describe_unusable
 ABSENT = "there is no such file"
 
 
-# the path of a file, or the address of one in an object store
+# the path of a file, or its address in an object store
 Source = Path | str
 
 
-# what a disk says that is away or failing, a network's too, or a machine without room for another open file
+# errors of a disk, also of a network disk, that is away or failing, or of a machine without free file descriptors
 AWAY = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN}
 AWAY |= {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 def is_remote(source: str) -> bool:
-    """Whether it is an address such as `s3://bucket/north`, and no path."""
+    """Whether a source is an address such as `s3://bucket/north` and not a path."""
     return "://" in source
 
 
 @dataclass(frozen=True)
 class RemoteContents:
-    """What lies below an address.
+    """The contents of an address.
 
     Args:
-        photographs: sorted: of each its address, its path below, and its location if that is known.
-        other_files: how many files beside them are no photographs that can be read here, by kind.
-        notes: sentences on tables that do not fit and on positions that are doubtful.
+        photographs: sorted; for each its address, its relative path, and its location if known.
+        other_files: number of other files, which cannot be read as photographs, by kind.
+        notes: sentences about tables that do not fit, and about doubtful positions.
     """
 
     photographs: dict[str, tuple[str, PhotoLocation | None]]
@@ -51,13 +51,13 @@ class RemoteContents:
 
 
 def find_remote(source: str) -> RemoteContents:
-    """The photographs below an address, and what else is there.
+    """Finds the photographs below an address.
 
-    Locations come from tables that lie there, and from file names, as those of a folder do; not yet from EXIF, which is
-    seen when a photograph is read.
+    Locations come from tables there, and from file names, as for a folder. Those in EXIF are found later, when a
+    photograph is read.
 
     Raises:
-        DacoError: it cannot be listed, or a table there cannot be understood.
+        DacoError: it cannot be listed, or a table there is invalid.
     """
     import fsspec  # slow to import, and most references are files
 
@@ -67,7 +67,7 @@ def find_remote(source: str) -> RemoteContents:
         found = {PurePosixPath(key).relative_to(root).as_posix(): key for key in files.find(root)}
         shown = {name: key for name, key in found.items() if not any(part.startswith(".") for part in name.split("/"))}
         images = {name: key for name, key in shown.items() if _suffix(name) in readable_suffixes()}
-        # tables are read by what reads those of a folder, in a copy that has nothing but them
+        # the tables are copied to a temporary folder, and read in the same way as those of a folder
         copy = Path(temporary) / PurePosixPath(root).name
         for name in images:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,12 +100,12 @@ def find_remote(source: str) -> RemoteContents:
 
 
 def as_source(text: str) -> Source:
-    """A path or an address, as it is written down."""
+    """Parses a path or an address."""
     return text if is_remote(text) else Path(text)
 
 
 def open_photograph(source: Source, size: int) -> Image.Image:
-    """The image in a file, as `open_reduced` gives it. Raises UnreadableImage; StoreAway where a store is away."""
+    """The image in a file, see `open_reduced`. Raises UnreadableImage; or StoreAway if a store does not respond."""
     return open_reduced(source, size, read_source(source))[0]
 
 
@@ -113,9 +113,9 @@ def read_source(source: Source) -> bytes:
     """The bytes of a file.
 
     Raises:
-        UnreadableImage: there is none, or it may not be read.
-        StoreAway: the store or the disk that has it is away, or this machine has no room to read it.
-        MissingExtra: a package that reads such addresses is not installed.
+        UnreadableImage: the file does not exist, or there is no permission to read it.
+        StoreAway: the store or disk does not respond, or this machine lacks the resources to read it.
+        MissingExtra: a package for such addresses is not installed.
     """
     try:
         return source.read_bytes() if isinstance(source, Path) else _read_remote(source)
@@ -149,7 +149,7 @@ def _speaking_of(address: str, what: str) -> Iterator[None]:
         yield
     except DacoError:
         raise
-    except ImportError as error:  # fsspec says which package reads such addresses
+    except ImportError as error:  # fsspec's message names the package for such addresses
         raise MissingExtra(f"{address} cannot be {what}: {error}.") from error
-    except Exception as error:  # each kind of store has errors of its own
+    except Exception as error:  # each kind of store raises its own errors
         raise StoreAway(f"{address} cannot be {what}: {str(error) or type(error).__name__}.") from error

@@ -1,4 +1,4 @@
-"""360-degree panoramas among the references: each is replaced by perspective views of its place all around."""
+"""360-degree panoramas among the references: each is replaced by perspective views in all directions."""
 
 import sys
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ QUALITY = 92  # of the JPEG files
 
 @dataclass(frozen=True)
 class PanoramaOptions:
-    """Which photographs are panoramas, and how they are cut.
+    """Which photographs are cut as panoramas, and how.
 
     Args:
-        cut: `marked` for those whose metadata say so; `shaped` also for those that are twice as wide as high; `none`.
-        views: of each, evenly all around.
+        cut: `marked` for those marked by their metadata; `shaped` also for those twice as wide as high; `none`.
+        views: number of views for each, evenly spaced.
     """
 
     cut: Cut = "marked"
@@ -39,12 +39,12 @@ class PanoramaOptions:
 def cut_panoramas(
     references: Sequence[Reference], index: Path, options: PanoramaOptions, progress: bool
 ) -> list[Reference]:
-    """The references, with the views of each panorama in its place: one place, each view with its own heading.
+    """Replaces each panorama among the references by its views, which share its place and have their own headings.
 
-    Views are files below `INDEX/photographs/`, and are cut once.
+    Views are files below `INDEX/photographs/`; existing ones are reused.
 
     Raises:
-        UsageError: panoramas are to be cut that are in an object store, or `index` is another folder than an index's.
+        UsageError: a panorama to be cut is in an object store, or `index` contains other files than an index.
         DacoError: the views cannot be written.
     """
     if options.cut == "none":
@@ -68,12 +68,12 @@ def cut_panoramas(
 
 
 def uncut_panoramas(entries: Sequence[Entry]) -> list[str]:
-    """Paths of the photographs that are as wide as panoramas, and were embedded as they are."""
+    """Paths of the photographs that have the proportions of panoramas and were embedded uncut."""
     return [entry.path for entry in entries if looks_like_panorama(entry.width, entry.height)]
 
 
 def _views_of(reference: Reference, path: Path, panorama: Panorama, index: Path, views: int) -> list[Reference]:
-    """The views of a panorama, cut if they are not there; none where it cannot be read, which embedding reports."""
+    """The views of a panorama, cut if necessary; none if it cannot be read, which embedding reports later."""
     try:
         folder = index.resolve() / PHOTOGRAPHS / f"{path.stem}-{views}-{fingerprint(file_state(path), panorama)}"
         if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""References placed by the reconstruction of another program that they were used in."""
+"""Places references by a reconstruction that another program made from them."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from daco_index.references.find import Reference
 
 @dataclass(frozen=True)
 class ReconstructionOptions:
-    """Where the cameras of the photographs are known from.
+    """The reconstruction with the cameras of the photographs.
 
     Args:
         path: of the reconstruction; None for one that lies with the photographs, for those without a position.
@@ -43,12 +43,12 @@ def place_references(
     them have such positions that the frame can be aligned with the earth.
 
     Args:
-        folder: of the photographs; None where they are in no folder of this machine.
-        progress: say on stderr how many photographs were placed.
+        folder: of the photographs; None if they are in no folder of this machine.
+        progress: print on stderr how many photographs were placed.
 
     Raises:
-        UsageError: the reconstruction that is named knows none of the photographs.
-        DacoError: as `read_reconstruction` and `place_cameras`.
+        UsageError: the named reconstruction contains none of the photographs.
+        DacoError: see `read_reconstruction` and `place_cameras`.
     """
     named = options.path is not None
     if not named and (folder is None or all(_is_placed(reference) for reference in references)):
@@ -83,8 +83,8 @@ def place_references(
         placed.append(reference)
     if named and not count:
         raise UsageError(
-            f"{path} has none of the photographs: it names {next(iter(cameras.locations))}, and the first photograph"
-            f" is {references[0].path}."
+            f"{path} contains none of the photographs: it names {next(iter(cameras.locations))}, and the first"
+            f" photograph is {references[0].path}."
         )
     if progress:
         of_all = f"{count} of {len(references)} photographs"
@@ -116,7 +116,7 @@ def _is_placed(reference: Reference) -> bool:
 def _placed(reference: Reference, location: PhotoLocation) -> Reference:
     local = replace(reference, x=location.x, y=location.y, z=location.z, frame=location.frame)
     if location.latitude is None and reference.latitude is not None:
-        return local  # the heading is that from north, not that in the frame
+        return local  # the heading is clockwise from north, not from the y axis of the frame
     return replace(
         local,
         latitude=location.latitude,
@@ -127,7 +127,7 @@ def _placed(reference: Reference, location: PhotoLocation) -> Reference:
 
 
 def _frame_name(path: Path) -> str:
-    """The name of a frame that has none: that of the folder around the reconstruction's own (`hall/sparse/0`)."""
+    """The name for an unnamed frame: that of the folder above the reconstruction's own (`hall/sparse/0`)."""
     folder = path.parent if path.is_file() else path
     parts = [part for part in folder.resolve().parts[1:] if not part.isdecimal() and part != "sparse"]
     return parts[-1] if parts else path.stem

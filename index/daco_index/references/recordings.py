@@ -1,4 +1,4 @@
-"""Recordings as sources: their frames become photographs in the index's own folder, which is then the source."""
+"""Recordings as sources: their frames are extracted to the index's folder, which then is the source."""
 
 import sys
 from pathlib import Path
@@ -11,18 +11,18 @@ from daco_index.references.object_stores import is_remote
 
 
 def photographs_of(source: str, index: Path, options: RecordingOptions, progress: bool) -> Extraction | None:
-    """Makes photographs of a source that is a recording, in `INDEX/photographs`; None for any other source.
+    """Extracts photographs to `INDEX/photographs` if the source is a recording; None for any other source.
 
     Raises:
-        UsageError: the options are for a recording, and the source is none; a track may be of photographs, too.
-        DacoError: the recording cannot be read, or `index` is another folder than one for an index.
+        UsageError: the options are for recordings, and the source is none; a track is allowed for photographs, too.
+        DacoError: the recording cannot be read, or `index` contains other files than an index.
     """
     if is_remote(source) or not is_recording(Path(source)):
         by_time = RecordingOptions(track=options.track, offset=options.offset, camera_yaw=options.camera_yaw)
         if options != (RecordingOptions() if options.track is None else by_time):
             raise UsageError(
-                f"{source} is not a recording: leave --every, --start, --image-topic and --position-topic out, and"
-                " without --track also --offset and --camera-yaw."
+                f"{source} is not a recording: omit --every, --start, --image-topic and --position-topic; and also"
+                " --offset and --camera-yaw if there is no --track."
             )
         return None
     check_folder(index)

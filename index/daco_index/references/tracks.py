@@ -1,4 +1,4 @@
-"""References placed along the GPX track that was recorded while they were taken."""
+"""Places references along a GPX track that was recorded while they were taken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from daco_index.references.find import Reference
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """The track beside photographs.
+    """The track for photographs.
 
     Args:
         path: a GPX file; None for none.
         offset: seconds to add to the camera's clock.
-        camera_yaw: degrees that the camera looks to the right of the direction of travel.
+        camera_yaw: degrees from the direction of travel to the camera's, clockwise.
     """
 
     path: str | None = None
@@ -25,19 +25,19 @@ class TrackOptions:
 
 
 def place_along_track(references: Sequence[Reference], options: TrackOptions) -> tuple[list[Reference], list[str]]:
-    """The references, those that were taken on the track at their place there; and what became of the others.
+    """Places the references that were taken on the track; also returns sentences about the others.
 
-    A photograph keeps the heading that a compass gave it, and one that is not on the track the position that it has.
+    A photograph keeps the heading of its compass; one that is not on the track keeps its position.
 
     Raises:
         UsageError: a photograph is not on this machine, or none was taken on the track.
-        DacoError: as `read_gpx`.
+        DacoError: see `read_gpx`.
     """
     if options.path is None:
         return list(references), []
     images = [reference.path for reference in references if isinstance(reference.path, Path)]
     if len(images) < len(references):
-        raise UsageError("--track places photographs by their EXIF times, and those of an object store are not read.")
+        raise UsageError("--track needs the EXIF times of photographs, which are not read in an object store.")
     placed = place_photographs(images, read_gpx(Path(options.path)), options.offset, options.camera_yaw)
     if not placed.locations:
         raise UsageError(f"{options.path}: {placed}")

@@ -1,1 +1,1 @@
-"""Re-ranking: the first candidates of a search, compared with the query cell by cell."""
+"""Re-ranking: compares the first candidates of a search with the query by their local descriptors."""

@@ -1,15 +1,15 @@
-"""The local descriptors of a generation: one file, of which a query reads only its candidates.
+"""The local descriptors of a generation: one file, of which a query reads only the rows of its candidates.
 
-The file, all numbers little-endian:
+The format of the file; all numbers are little-endian:
 
     8 bytes     MAGIC
-    5 x u32     rows and columns of the grid, numbers of a cell (width), cells kept of a photograph, 0
+    5 x u32     rows and columns of the grid, numbers in a cell (width), cells kept for each photograph, 0
     u64         photographs (n)
-    n x i64     their ids, rising
-    n x kept    which cells were kept, u8 each; only where that is not all of them
-    n x kept x width / 4    their codes, as `quantisation.pack` makes them
+    n x i64     their ids, ascending
+    n x kept    the kept cells, u8 each; only if not all are kept
+    n x kept x width / 4    their codes, see `quantisation.pack`
 
-The manifest of the generation has its hash, so nothing is checked here beyond its form.
+The generation's manifest has its hash, so only the structure is checked here.
 """
 
 from collections.abc import Iterable
@@ -27,16 +27,16 @@ from daco_index.search.held_file import HeldFile
 LOCAL_FILE = "local.bin"
 MAGIC = b"DACOLOC1"
 HEADER = np.dtype([("magic", "S8"), ("form", "<u4", (5,)), ("count", "<u8")])
-LOCAL_WIDTH = 64  # numbers that an engine gives for each cell
-SMALL_SHARE = 2  # the small form keeps one cell of so many
+LOCAL_WIDTH = 64  # numbers that an engine returns for each cell
+SMALL_SHARE = 2  # the small form keeps one cell of this many
 ID_BYTES = 8
 MOST_GRID_CELLS = 2**12
-MOST_CELLS = 256  # that a byte can tell apart
+MOST_CELLS = 256  # cell numbers that fit in a byte
 
 
 @dataclass(frozen=True)
 class LocalForm:
-    """How the local descriptors of a photograph are kept: the grid, the numbers of a cell, and how many cells."""
+    """The form in which local descriptors are stored: the grid, the numbers in a cell, and how many cells are kept."""
 
     grid: Grid
     width: int
@@ -49,12 +49,12 @@ class LocalForm:
 
     @property
     def code_bytes(self) -> int:
-        """The codes of a photograph."""
+        """The size of a photograph's codes."""
         return self.kept * self.width // PER_BYTE
 
     @property
     def row_bytes(self) -> int:
-        """All that a photograph takes, apart from its id: which cells, where not all are there, then their codes."""
+        """The size of a photograph's row: the numbers of the kept cells, if not all are kept, then their codes."""
         return self.code_bytes + (0 if self.keeps_all else self.kept)
 
     @classmethod
@@ -62,20 +62,20 @@ class LocalForm:
         """The form for an encoder's local descriptors; `small` keeps half of the cells.
 
         Raises:
-            UsageError: it is to keep half of more cells than a byte can tell apart.
+            UsageError: it keeps half of more cells than a byte can number.
         """
         if small and grid.cells > MOST_CELLS:
             raise UsageError(
-                f"--small-local stores half of at most {MOST_CELLS} cells, and this encoder has {grid.rows} x"
-                f" {grid.columns}: leave it out to store all of them, or use --no-local."
+                f"--small-local supports at most {MOST_CELLS} cells, and this encoder has {grid.rows} x"
+                f" {grid.columns}: omit it to store all of them, or use --no-local."
             )
         return cls(grid, width, grid.cells // SMALL_SHARE if small else grid.cells)
 
     def encode(self, cells: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Local descriptors (n, cells, width) of length 1 to rows (n, row_bytes).
 
-        Where only some cells are kept, they are those least like the mean of their photograph: sky, road and plain
-        wall are much the same all over it, and match anywhere.
+        If only some cells are kept, they are those least similar to the mean of their photograph: sky, road and plain
+        walls look much the same everywhere, and match anywhere.
         """
         if self.keeps_all:
             return pack(cells).reshape(len(cells), -1)
@@ -85,17 +85,17 @@ class LocalForm:
         return np.concatenate([positions.astype(np.uint8), codes.reshape(len(cells), -1)], axis=1)
 
     def decode(self, rows: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-        """Rows (n, row_bytes) to rotated cells (n, kept, width), and which those are; None where all are there."""
+        """Rows (n, row_bytes) to rotated cells (n, kept, width), and their numbers; None for these if all are kept."""
         positions = None if self.keeps_all else rows[:, : self.kept]
         codes = rows if positions is None else rows[:, self.kept :]
         return unpack(codes.reshape(len(rows), self.kept, self.width // PER_BYTE)), positions
 
 
 class LocalFile:
-    """The local descriptors in a file that is finished; any number of threads may read.
+    """The local descriptors in a finished file; any number of threads may read.
 
     Raises:
-        DamagedIndex: it is missing, or not such a file.
+        DamagedIndex: it is missing, or has another format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,36 +103,36 @@ class LocalFile:
         try:
             header = np.fromfile(path, dtype=HEADER, count=1)
             if len(header) != 1 or header["magic"][0] != MAGIC:
-                raise DamagedIndex(f"{path} holds no local descriptors.")
+                raise DamagedIndex(f"{path} is not a file of local descriptors.")
             rows, columns, width, kept, _ = map(int, header["form"][0])
             count = int(header["count"][0])
             if not (1 <= rows * columns <= MOST_GRID_CELLS and 1 <= kept <= rows * columns):
-                raise DamagedIndex(f"{path} has {kept} cells of a grid of {rows} x {columns}, which cannot be.")
+                raise DamagedIndex(f"{path} has {kept} cells of a grid of {rows} x {columns}, which is impossible.")
             if width == 0 or width % PER_BYTE:
-                raise DamagedIndex(f"{path} has cells of {width} numbers, which cannot be.")
+                raise DamagedIndex(f"{path} has cells of {width} numbers, which is impossible.")
             self.form = LocalForm(Grid(rows, columns), width, kept)
             self.file = HeldFile(path)
             self._start = HEADER.itemsize + count * ID_BYTES
             if self.file.stamp.size != self._start + count * self.form.row_bytes:
-                raise DamagedIndex(f"{path} is not as long as its local descriptors.")
+                raise DamagedIndex(f"{path} does not have the length that its header implies.")
             self._ids: NDArray[np.int64] = np.fromfile(path, dtype="<i8", count=count, offset=HEADER.itemsize)
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"{path} cannot be read as local descriptors: {error}.") from error
 
     @property
     def count(self) -> int:
-        """How many photographs it holds."""
+        """The number of photographs."""
         return len(self._ids)
 
     def ids(self) -> NDArray[np.int64]:
-        """The ids that it holds: (count,), rising."""
+        """The ids of the photographs: (count,), ascending."""
         return self._ids
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """What it has under ids (n,): (n, row_bytes).
+        """The rows of ids (n,): (n, row_bytes).
 
         Raises:
-            KeyError: it does not hold one of them.
+            KeyError: an id is not in the file.
             DamagedIndex: the file was changed since it was opened, or cannot be read.
         """
         places = np.searchsorted(self._ids, ids)
@@ -144,7 +144,7 @@ class LocalFile:
 
 
 def write_local_file(path: Path, form: LocalForm, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.uint8]]) -> None:
-    """Writes the rows of n photographs, whose ids rise, block by block: (some, row_bytes) each, n in all.
+    """Writes the rows of n photographs with ascending ids, in blocks of (some, row_bytes), n rows in all.
 
     Raises:
         OSError: the disk is full or cannot be written.

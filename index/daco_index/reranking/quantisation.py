@@ -1,14 +1,14 @@
-"""Local descriptors in two bits a number: 16 bytes for a cell of 64 numbers, 4 KB for a photograph of 256 cells.
+"""Local descriptors with two bits per number: 16 bytes for a cell of 64 numbers, 4 KB for a photograph of 256 cells.
 
-A cell is rotated, so that its numbers vary alike, and each number is rounded to one of four levels:
+A cell is rotated, so that its numbers have similar variances, and each number is rounded to one of four levels:
 
     code = floor(x / STEP) clamped to -2..1        x: a number of the rotated cell, which has length 1
     decoded = (code + 0.5), and the cell is scaled to length 1 again
 
-The rotation is Sylvester's Hadamard matrix with its columns' signs drawn from SHA-256, divided by the root of the
-width: orthonormal, free of rounding in its entries, and the same on every machine. A rotation before scalar
-quantisation is that of Gong et al., "Iterative Quantization", TPAMI 2013, with a random one in place of a learned one.
-Queries stay in float32: only their rotation is needed.
+The rotation is Sylvester's Hadamard matrix, with column signs taken from SHA-256, divided by the square root of the
+width: orthonormal, with exactly representable entries, and the same on every machine. A rotation before scalar
+quantisation follows Gong et al., "Iterative Quantization", TPAMI 2013, with a random rotation instead of a learned one.
+Queries stay in float32; they are only rotated.
 """
 
 import hashlib
@@ -26,13 +26,13 @@ SEED = b"daco-serve local descriptors"
 
 @lru_cache(maxsize=4)
 def rotation(width: int) -> NDArray[np.float32]:
-    """The fixed orthonormal matrix (width, width) that every cell is multiplied by, from the right.
+    """The fixed orthonormal matrix (width, width) by which every cell is multiplied from the right.
 
     Raises:
-        DacoError: the width is no power of two between 4 and 256.
+        UsageError: the width is not a power of two between 4 and 256.
     """
     if not 4 <= width <= 256 or width & (width - 1):
-        raise UsageError(f"Local descriptors of {width} numbers cannot be kept: they must have 4, 8, 16, ... or 256.")
+        raise UsageError(f"Local descriptors must have 4, 8, 16, ... or 256 numbers, not {width}.")
     hadamard = np.ones((1, 1))
     while len(hadamard) < width:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
@@ -44,7 +44,7 @@ def rotation(width: int) -> NDArray[np.float32]:
 
 
 def rotate(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cells (..., width) of length 1, as the scores of the decoded ones take them: rotated, of length 1."""
+    """Rotates cells (..., width) of length 1, so that they are comparable with decoded cells."""
     rotated: NDArray[np.float32] = cells @ rotation(cells.shape[-1])
     return rotated
 
@@ -69,7 +69,7 @@ def unpack(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _levels() -> NDArray[np.float32]:
-    """The four numbers that each byte stands for: (256, 4)."""
+    """The four numbers that each byte encodes: (256, 4)."""
     codes = np.arange(256)[:, None] >> np.array([0, 2, 4, 6]) & 3
     levels: NDArray[np.float32] = (codes - 1.5).astype(np.float32)
     return levels

@@ -1,9 +1,9 @@
-"""The first candidates of a search in a new order: by global similarity and by the votes of matched cells.
+"""Re-ranks the first candidates of a search by global similarity and by votes of matched cells.
 
     score = similarity + VOTE_WEIGHT x vote
 
-VOTE_WEIGHT was chosen on other sets than it is judged on; between 0.02 and a ranking by votes alone the recall is much
-the same, so the exact number matters little.
+VOTE_WEIGHT was chosen on other data sets than those of the evaluation. Recall is nearly the same between 0.02 and a
+ranking by votes alone, so the exact value matters little.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from daco_index.reranking.local_file import LocalFile
 from daco_index.reranking.quantisation import rotate
 from daco_index.reranking.voting import AT_ONCE, CellMatch, Grid, Votes, matched_cells, vote, vote_in_parts
 
-CANDIDATES = 20  # that are compared with the query cell by cell, unless another number is asked for
+CANDIDATES = 20  # the default number of candidates that are compared with the query cell by cell
 VOTE_WEIGHT = 0.05
 
 
 @dataclass(frozen=True)
 class LocalQuery:
-    """A query's cells, ready to be compared: (cells, width), rotated, of length 1.
+    """The local descriptors of a query, ready to be compared: (cells, width), rotated, of length 1.
 
-    Every second of them votes, which takes half the time and gives the recall of all. Of sets of cells that were tried,
-    those least like the rest of their photograph lose where places look alike.
+    Only every second cell votes, which takes half the time with the same recall. The alternative of letting the cells
+    vote that are least similar to the rest of their photograph reduced recall where places look alike.
     """
 
     cells: NDArray[np.float32]
 
     @classmethod
     def of(cls, local: NDArray[np.float32]) -> "LocalQuery":
-        """From an engine's local descriptors of one photograph: (cells, width), of length 1."""
+        """From the local descriptors of one photograph as an engine returns them: (cells, width), of length 1."""
         return cls(rotate(local))
 
     def votes(self, references: LocalFile, ids: NDArray[np.int64]) -> Votes:
@@ -42,11 +42,11 @@ class LocalQuery:
         return vote_in_parts(self.cells, parts, form.grid, form.grid.every_second())
 
     def compare(self, references: NDArray[np.float32], grid: Grid, positions: NDArray[np.uint8] | None = None) -> Votes:
-        """What references get whose cells are there already; the arguments are those of `vote`."""
+        """The votes of references whose cells are given; see `vote` for the arguments."""
         return vote(self.cells, references, grid, positions, grid.every_second())
 
     def matched_cells(self, references: LocalFile, number: int) -> list[CellMatch]:
-        """The cells that agree with those of the reference under an id, the strongest match first."""
+        """The cells that agree with those of the reference under an id, strongest match first."""
         decoded, positions = references.form.decode(references.rows(np.array([number], dtype=np.int64)))
         kept = None if positions is None else positions[0]
         return matched_cells(self.cells, decoded[0], references.form.grid, kept)

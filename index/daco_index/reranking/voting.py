@@ -1,20 +1,20 @@
-"""How well two photographs agree on one displacement: matches of cells that vote for a shift and a scale.
+"""Measures how well two photographs agree on one displacement: matched cells vote for a shift and a scale.
 
-For a query with cells q_i at a_i and a reference with cells d_j at b_j, all q and d of length 1, a and b in cells from
-the middle of the picture:
+For a query with cells q_i at a_i and a reference with cells d_j at b_j, where all q and d have length 1, and a and b
+are measured in cells from the middle of the image:
 
     S_ij   = q_i . d_j
-    j(i)   = argmax_j S_ij                                     the cell that fits best
-    w_i    = exp((S_ij(i) - max_i' S_i'j(i)) / TOLERANCE)      1 where that is mutual, less the better others fit it
+    j(i)   = argmax_j S_ij                                     the best matching cell
+    w_i    = exp((S_ij(i) - max_i' S_i'j(i)) / TOLERANCE)      1 if the match is mutual, less the better others match
     vote   = max over s, t of  sum_i w_i G(b_j(i) - s a_i - t)
 
-over the five SCALES s and all shifts t of whole cells, with G a Gaussian of height 1 and BLUR cells. Cells that agree
-on a shift and a scale add up, so the vote counts cells; similarity itself has no part in it.
+over the five SCALES s and all shifts t of whole cells, with G a Gaussian of height 1 and standard deviation BLUR cells.
+Cells that agree on a shift and a scale add up, so the vote counts cells; the similarity itself is not part of it.
 
 Sources: mutual nearest cells and a score from their displacement are Patch-NetVLAD's rapid spatial scoring (Hausler et
-al., CVPR 2021, section 3.4); that matches vote in a space of transformations is Hough's idea as Lowe uses it for
-objects ("Distinctive Image Features from Scale-Invariant Keypoints", IJCV 2004, section 7.3); local descriptors from
-the map that the global one is pooled of are DELG's (Cao, Araujo, Sim, ECCV 2020).
+al., CVPR 2021, section 3.4). Voting of matches in a space of transformations is the Hough transform, used for objects
+by Lowe ("Distinctive Image Features from Scale-Invariant Keypoints", IJCV 2004, section 7.3). Local descriptors from
+the feature map that the global descriptor is pooled from are those of DELG (Cao, Araujo, Sim, ECCV 2020).
 """
 
 import math
@@ -35,7 +35,7 @@ NEGLIGIBLE = 1e-20  # below which the blur is 0: a product with the smallest flo
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a picture: so many rows of so many columns, numbered row by row."""
+    """The cells of an image: a number of rows and columns, numbered row by row."""
 
     rows: int
     columns: int
@@ -45,7 +45,7 @@ class Grid:
         return self.rows * self.columns
 
     def centres(self) -> NDArray[np.float32]:
-        """The middle of each cell from the middle of the picture, in cells: (cells, 2), row and column."""
+        """The middle of each cell relative to the middle of the image, in cells: (cells, 2), row and column."""
         row, column = np.divmod(np.arange(self.cells), self.columns)
         return np.stack([row - (self.rows - 1) / 2, column - (self.columns - 1) / 2], axis=1).astype(np.float32)
 
@@ -56,9 +56,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class CellMatch:
-    """A cell of the query and the one of the reference that agrees, as fractions of the picture from the top left.
+    """A cell of the query and the matching cell of the reference, as fractions of the image from the top left.
 
-    `strength` is from 0 to 1: how mutual the match is, times how near it is to the winning displacement.
+    `strength`, from 0 to 1, says how mutual the match is, times how close it is to the winning displacement.
     """
 
     query_x: float
@@ -70,11 +70,11 @@ class CellMatch:
 
 @dataclass(frozen=True)
 class Votes:
-    """What n references got.
+    """The votes of n references.
 
     Args:
-        votes: (n,), float32: cells that agree on one displacement.
-        shares: (n,), float32: the vote's part of all that matched, 0 to 1.
+        votes: (n,), float32: number of cells that agree on one displacement.
+        shares: (n,), float32: the vote divided by the weight of all matches, 0 to 1.
     """
 
     votes: NDArray[np.float32]
@@ -131,7 +131,7 @@ def matched_cells(
     grid: Grid,
     positions: NDArray[np.uint8] | None = None,
 ) -> list[CellMatch]:
-    """The matches that agree on the displacement with the most votes, the strongest first.
+    """The matches that agree on the displacement with the most votes, strongest first.
 
     Args: as `vote`, for one reference (kept, width).
     """
@@ -153,7 +153,7 @@ def matched_cells(
 
 
 def _middle(grid: Grid, cell: int) -> tuple[float, float]:
-    """The middle of a cell as fractions of the picture: x, y."""
+    """The middle of a cell as fractions of the image: x, y."""
     row, column = divmod(cell, grid.columns)
     return (column + 0.5) / grid.columns, (row + 0.5) / grid.rows
 
@@ -190,7 +190,7 @@ def _planes(
 
 
 def _plane_shape(grid: Grid) -> tuple[int, int]:
-    """Rows and columns of the plane of shifts: as far as a picture is wide, and one cell more, either way."""
+    """Rows and columns of the plane of shifts: up to the image's size plus one cell in each direction."""
     return 2 * grid.rows + 3, 2 * grid.columns + 3
 
 

@@ -1,1 +1,1 @@
-"""Vector stores, the choice and tuning of their index, the catalogue, and the bundle of all three."""
+"""Searches an index: vector stores, the choice and tuning of the search index, the catalogue, and the bundle of all."""

@@ -1,4 +1,4 @@
-"""The third stage of a build: the index that the vectors are searched by is chosen, trained or grown, and tuned."""
+"""The third stage of a build: chooses the search index of the vectors, trains or extends it, and tunes it."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from daco_index.search.stores.faiss import FaissStore
 from daco_index.search.stores.gpu import wanted
 from daco_index.search.tuning import curve, measured, own_queries, pick
 
-ADDED_BYTES = 16 * 2**20  # of vectors that are in memory beside the store
+ADDED_BYTES = 16 * 2**20  # of vectors in memory at a time, in addition to the store
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Arrangement:
     """How the vectors of a generation are searched.
 
     Args:
-        address: `faiss`, or that of the Milvus server that the vectors go to.
-        store: the vectors, ready to be saved; None where they go to a server.
+        address: `faiss`, or the address of the Milvus server that the vectors go to.
+        store: the vectors, ready to be saved; None if they go to a server.
         index: FAISS's factory string, or the address of the server.
-        search: what the manifest says of the search.
+        search: the manifest's entry on the search.
     """
 
     address: str
@@ -37,18 +37,15 @@ class Arrangement:
 
 
 def arrange_search(spec: GenerationSpec, target: Target, address: str, progress: bool = True) -> Arrangement:
-    """Puts the vectors into a store that searches as was asked.
+    """Puts the vectors into a store that searches as requested.
 
     Raises:
-        DacoError: the encoder gave something else than finite numbers, or the index that was asked for cannot be made
-            of them.
+        DacoError: the encoder's descriptors are not finite, or the requested index cannot be built from them.
     """
     before = target.before if spec.follows(target.before) else None
-    options = target.search or (before.manifest.search.wishes if before else SearchOptions())
+    options = target.search or (before.manifest.search.requested if before else SearchOptions())
     if address != FAISS:
-        return Arrangement(
-            address, None, address, Search("Milvus searches by the index that its address names.", options)
-        )
+        return Arrangement(address, None, address, Search("Milvus searches by the index in its address.", options))
     store = FaissStore.create(spec.descriptors.dimension, len(spec.entries))
     add_vectors(store, spec.descriptors, np.array([entry.id for entry in spec.entries], dtype=np.int64))
     like = before.store if before and isinstance(before.store, FaissStore) else None
@@ -57,17 +54,17 @@ def arrange_search(spec: GenerationSpec, target: Target, address: str, progress:
 
 
 def add_vectors(store: VectorStore, descriptors: Descriptors, ids: NDArray[np.int64]) -> None:
-    """Adds the descriptors of some ids to a store, some at a time.
+    """Adds the descriptors of some ids to a store, in blocks.
 
     Raises:
-        DacoError: one is not finite, or the store does not take them.
+        DacoError: a descriptor is not finite, or the store rejects them.
     """
     some = max(1, ADDED_BYTES // (4 * descriptors.dimension))
     for start in range(0, len(ids), some):
         vectors = descriptors.of(ids[start : start + some])
         if not np.isfinite(vectors).all():
             raise DamagedEncoder(
-                "The encoder gives descriptors that are not finite, so its weights are broken: train it again."
+                "The encoder returns descriptors that are not finite, so its weights are unusable: train it again."
             )
         store.add(vectors, ids[start : start + some])
 
@@ -79,20 +76,19 @@ def arrange(
     before: Manifest | None = None,
     progress: bool = True,
 ) -> tuple[str, Search]:
-    """Makes a store search as was asked.
+    """Makes a store search as requested.
 
-    A trained index is kept, with the parameters that it was tuned to, until the count has doubled or halved. A new one
-    is set to the fastest parameters that find as many of the exact ten best of a sample of its own descriptors as was
-    asked for.
+    A trained index is kept, with its tuned parameters, until the count has doubled or halved. A new one gets the
+    fastest parameters that reach the requested recall of the exact ten best, for a sample of its own descriptors.
 
     Args:
-        like, before: the store of the generation before, if its descriptors are of the same encoder, and its manifest.
+        like, before: the store of the previous generation, if it has the same encoder, and its manifest.
 
     Returns:
-        FAISS's factory string, and what the manifest says of the search.
+        FAISS's factory string, and the manifest's entry on the search.
 
     Raises:
-        DacoError: the index that was asked for cannot be made of these vectors.
+        DacoError: the requested index cannot be built from these vectors.
     """
     if like and before and still_fits(before.search, before.index, store.count, store.dimension, options):
         store.arrange(before.index, like, progress)

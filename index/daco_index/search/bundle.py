@@ -1,4 +1,4 @@
-"""An index as one thing: vectors, catalogue and encoder of one generation, opened and searched together."""
+"""Vectors, catalogue and encoder of one generation of an index, opened and searched together."""
 
 import hashlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ VECTORS_FILE = "vectors.faiss"
 ENCODER_FOLDER = "encoder"
 QUANTISED_FOLDER = "int8"
 SAMPLES_FOLDER = "samples"
-AT_ONCE = 65536  # vectors that are held in memory beside the stores
+AT_ONCE = 65536  # vectors in memory at a time, in addition to the stores
 
 
 class SearchMatch(NamedTuple):
@@ -45,10 +45,10 @@ class SearchMatch(NamedTuple):
 
     Args:
         rank: from 1.
-        similarity: cosine of the two descriptors, 1 for equal ones.
+        similarity: cosine similarity of the two descriptors, 1 for equal ones.
         entry: the photograph.
-        votes: the matched cells that agree on one displacement; None where they were not compared.
-        share: the votes' part of all that matched, 0 to 1; None likewise.
+        votes: the number of matched cells that agree on one displacement; None if they were not compared.
+        share: the votes divided by the weight of all matches, 0 to 1; None likewise.
     """
 
     rank: int
@@ -59,7 +59,7 @@ class SearchMatch(NamedTuple):
 
     @property
     def score(self) -> float:
-        """What it is ranked by: the similarity, and the votes where there are any."""
+        """The value that determines the rank: the similarity, increased by the votes if there are any."""
         return self.similarity if self.votes is None else self.similarity + VOTE_WEIGHT * self.votes
 
 
@@ -71,9 +71,9 @@ class Bundle:
     encoder: StoredEncoder
     store: VectorStore
     catalog: Catalog
-    quantised: Path | None = None  # the folder of the encoder's int8 form, where it has one
-    local: LocalFile | None = None  # the local descriptors, where it has them
-    samples: tuple[bytes, ...] = ()  # small JPEGs to try it with; in memory, as the generation may be cleared away
+    quantised: Path | None = None  # the folder of the encoder's int8 form, if there is one
+    local: LocalFile | None = None  # the local descriptors, if there are any
+    samples: tuple[bytes, ...] = ()  # small sample JPEGs; in memory, because the generation may be removed
 
     @property
     def generation(self) -> int:
@@ -81,12 +81,12 @@ class Bundle:
 
     @property
     def changed(self) -> bool:
-        """Whether somebody has changed a file of it that stays open, whether or not a search would read it."""
+        """Whether a file that stays open was changed, even if no search would read the changed part."""
         files = [self.catalog.file, getattr(self.store, "file", None), self.local.file if self.local else None]
         return any(file.changed for file in files if file is not None)
 
     def check(self) -> None:
-        """Raises StoreAway or DamagedIndex where a search would fail now."""
+        """Raises StoreAway or DamagedIndex if a search would fail now."""
         self.store.check()
         self.catalog.check()
         if self.local is not None:
@@ -94,19 +94,19 @@ class Bundle:
 
     @classmethod
     def open(cls, index: Path, trust: bool = False, gpu: Gpu = "off") -> "Bundle":
-        """The live generation of the index in a folder, once every byte of it has been verified.
+        """Opens the live generation of the index in a folder, after checking every file against its checksum.
 
         Args:
             trust: consent to execute third-party code, which encoders from torch.hub require.
-            gpu: whether it is to be searched on a GPU; with `auto`, where FAISS sees one and has such an index there,
-                and the index is large enough.
+            gpu: whether to search on a GPU; with `auto`, if FAISS sees a GPU that supports this index, and the index
+                is large enough.
 
         Raises:
-            DacoError: there is no index, a file of it is missing or damaged (the sentence names it), its encoder is
-                not the one that made its descriptors or wants consent, or it cannot be on a GPU with `on`.
+            DacoError: there is no index; a file is missing or damaged (the message names it); its encoder did not
+                compute its descriptors or needs consent; or it cannot be on a GPU, with `on`.
         """
         on_gpu = wanted(gpu)
-        # once, so that all files are of one index, if a symbolic link is exchanged for another meanwhile
+        # resolved once, so that all files belong to one index even if a symbolic link is replaced in the meantime
         index = index.resolve()
         current = read_current(index)
         while True:
@@ -116,7 +116,7 @@ class Bundle:
                     bundle._move_to_gpu(index, bundle.store, insist=gpu == "on")
                 return bundle
             except DacoError:
-                # a writer may have published twice since, and cleared this generation away
+                # a writer may have published twice since, and removed this generation
                 if (newer := read_current(index)) == current:
                     raise
                 current = newer
@@ -126,13 +126,13 @@ class Bundle:
             return
         if not store.move_to_gpu() and insist:
             raise UsageError(
-                f"{index} is searched by {self.manifest.index}, which FAISS cannot hold on this GPU: build it with"
-                " --gpu on, or leave --gpu out."
+                f"{index} uses {self.manifest.index}, which FAISS does not support on this GPU: build it with"
+                " --gpu on, or omit --gpu."
             )
 
     @classmethod
     def open_kept(cls, index: Path, generation: int, trust: bool = False) -> "Bundle":
-        """A generation that is kept, live or not, verified as `open` does. Raises as `open`."""
+        """Opens a generation, live or not, and verifies it as `open` does. Raises the same errors."""
         return cls._open_generation(index, read_kept(index, generation), trust)
 
     @classmethod
@@ -143,15 +143,15 @@ class Bundle:
         manifest.verify_files(folder)
         encoder = open_encoder(folder / ENCODER_FOLDER, trust)
         if encoder.fingerprint != manifest.encoder_fingerprint:
-            raise DamagedIndex(f"{folder / ENCODER_FOLDER} is not the encoder that made this index. {REMEDY}")
+            raise DamagedIndex(f"{folder / ENCODER_FOLDER} is not the encoder of this index. {REMEDY}")
         store = load_store(folder, manifest)
         catalog = Catalog(folder / CATALOG_FILE)
         local = LocalFile(folder / LOCAL_FILE) if LOCAL_FILE in manifest.files else None
         counts = {store.count, catalog.count, manifest.count, *([local.count] if local else [])}
         if len(counts) > 1 or store.dimension != encoder.dimension:
-            raise DamagedIndex(f"The vectors, the catalogue and the encoder in {folder} are not of one index. {REMEDY}")
+            raise DamagedIndex(f"Vectors, catalogue and encoder in {folder} do not belong together. {REMEDY}")
         if _stamps(folder, manifest) != stamps:
-            raise DamagedIndex(f"Files in {folder} were changed while they were read. {REMEDY}")
+            raise DamagedIndex(f"Files in {folder} were changed while they were being read. {REMEDY}")
         quantised = folder / QUANTISED_FOLDER
         samples = tuple((folder / name).read_bytes() for name in sorted(manifest.files) if _is_sample(name))
         return cls(manifest, encoder, store, catalog, quantised if quantised.is_dir() else None, local, samples)
@@ -164,26 +164,26 @@ class Bundle:
         local: NDArray[np.float32] | None = None,
         rerank: int = 0,
     ) -> list[list[SearchMatch]]:
-        """The photographs most similar to each descriptor, the best first.
+        """Finds the photographs most similar to each descriptor, best first.
 
         Args:
             vectors: (q, dimension), length 1, of this index's encoder.
-            k: how many for each; of a smaller index, all.
-            only: ids of this index to look among, each compared exactly; None for all.
-            local: (q, cells, width), the local descriptors of the same queries; None where there are none.
-            rerank: so many of the most similar are put into the order of their score; 0 for none, and none where the
-                index or the queries have no local descriptors. Those after them follow by similarity.
+            k: number of matches for each; if the index is smaller, all of it.
+            only: ids to search among, all of which are compared exactly; None for all.
+            local: (q, cells, width), the local descriptors of the same queries; None if there are none.
+            rerank: number of candidates that are sorted by their score; 0 for none. Ignored if the index or the
+                queries have no local descriptors. The matches after them are sorted by similarity.
 
         Returns:
             q lists of min(k, count) matches.
 
         Raises:
-            DacoError: the descriptors are of another length than the index's, or one found is not in the catalogue.
+            DacoError: the descriptors have another length than the index's, or a match is not in the catalogue.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.store.dimension:
             raise UsageError(
-                f"Descriptors of shape {vectors.shape} cannot be looked up in an index of {self.store.dimension}"
-                " numbers each: embed them with the index's own encoder."
+                f"Descriptors of shape {vectors.shape} do not fit an index of descriptors with {self.store.dimension}"
+                " numbers: embed them with the index's own encoder."
             )
         reranked = rerank if self.local is not None and local is not None else 0
         wanted = max(k, reranked)
@@ -191,11 +191,11 @@ class Bundle:
             similarities, ids = self.store.search(vectors, min(wanted, self.store.count))
         else:
             similarities, ids = self._search_among(vectors, wanted, np.array(only, dtype=np.int64))
-        cosines = np.minimum(similarities, 1.0)  # rounding gives 1.0000001 at times
-        found = ids >= 0  # what was not stands at the end of its row
+        cosines = np.minimum(similarities, 1.0)  # rounding may give 1.0000001
+        found = ids >= 0  # missing matches are at the end of a row
         entries = self.catalog.get(ids[found].tolist())
-        if len(entries) < found.sum():  # a collection in Milvus that others write to, too
-            raise DamagedIndex(f"The store found photographs that the catalogue does not know. {REMEDY}")
+        if len(entries) < found.sum():  # other programs may write to a Milvus collection
+            raise DamagedIndex(f"The store found photographs that are not in the catalogue. {REMEDY}")
         rest = iter(entries)
         ranked = [
             list(map(SearchMatch, range(1, some + 1), row, islice(rest, some)))
@@ -209,9 +209,9 @@ class Bundle:
         ]
 
     def rerank(self, matches: Sequence[SearchMatch], query: LocalQuery, count: int) -> list[SearchMatch]:
-        """The matches of one query with the first `count` in the order of their score, and ranks to fit.
+        """The matches of one query, the first `count` sorted by score, with new ranks.
 
-        Where the index has no local descriptors, they stay as they are.
+        Unchanged if the index has no local descriptors.
         """
         if self.local is None or not count:
             return list(matches)
@@ -230,7 +230,7 @@ class Bundle:
     def _search_among(
         self, vectors: NDArray[np.float32], k: int, only: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """As `VectorStore.search` of a store that holds no others."""
+        """The result of `VectorStore.search` if the store contained only these ids."""
         best, ids = np.empty((len(vectors), 0), np.float32), np.empty((len(vectors), 0), np.int64)
         for start in range(0, len(only), AT_ONCE):
             part = only[start : start + AT_ONCE]
@@ -242,7 +242,7 @@ class Bundle:
 
 
 def read_manifest(index: Path) -> Manifest:
-    """The manifest of the live generation; the other files are not looked at.
+    """The manifest of the live generation; the other files are not read.
 
     Raises:
         DacoError: there is no index, or its `CURRENT` or manifest is damaged.
@@ -251,12 +251,12 @@ def read_manifest(index: Path) -> Manifest:
 
 
 def read_kept_manifest(index: Path, generation: int) -> Manifest:
-    """The manifest of a generation that is kept, live or not. Raises DacoError where it is damaged."""
+    """The manifest of a generation, live or not. Raises DacoError if it is damaged."""
     return _read_manifest(index, read_kept(index, generation))
 
 
 def highest_next_id(index: Path) -> int:
-    """An id above every one that the readable generations of an index know of; 0 where there are none."""
+    """An id greater than all ids in the readable generations of an index; 0 if there are none."""
     highest = 0
     for generation in finished_generations(index):
         with suppress(DacoError):
@@ -269,7 +269,7 @@ def _is_sample(name: str) -> bool:
 
 
 def load_store(folder: Path, manifest: Manifest) -> VectorStore:
-    """The vectors of a generation, set to search as its manifest says. Raises DacoError where they cannot be had."""
+    """The vectors of a generation, set up to search as its manifest says. Raises DacoError if that fails."""
     if POINTER_FILE in manifest.files:
         return MilvusStore.load(folder / POINTER_FILE)
     file = folder / VECTORS_FILE
@@ -300,5 +300,5 @@ def _read_manifest(index: Path, current: Current) -> Manifest:
             f"The index is damaged: {file}, which {witness} names, cannot be read ({error.strerror}). {REMEDY}"
         ) from error
     if hashlib.sha256(text).hexdigest() != current.manifest_sha256:
-        raise DamagedIndex(f"The index is damaged: {file} has not the hash that {witness} says. {REMEDY}")
+        raise DamagedIndex(f"The index is damaged: {file} does not have the hash that {witness} states. {REMEDY}")
     return parse_manifest(text, file)

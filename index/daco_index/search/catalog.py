@@ -1,4 +1,4 @@
-"""What is known of each reference photograph, in an SQLite file beside the vectors."""
+"""The catalogue: what is known about each reference photograph, in an SQLite file next to the vectors."""
 
 import json
 import math
@@ -35,7 +35,7 @@ CREATE TABLE photograph (
     frame TEXT
 )
 """
-# what catalogues of earlier versions lack
+# columns that catalogues of earlier versions lack
 LATER_COLUMNS = ("altitude", "x", "y", "z", "floor", "frame")
 CATALOG_FILE = "catalog.sqlite"  # of a generation
 CACHE_KIB = 32768  # of a catalogue that is not held in memory
@@ -44,17 +44,17 @@ POSITIONS = "CREATE INDEX position ON photograph (latitude, longitude)"  # older
 LOCAL_POSITIONS = "CREATE INDEX local_position ON photograph (frame, x, y) WHERE frame IS NOT NULL"
 
 
-class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's time, and a search makes many
-    """One reference photograph, under the id that its descriptor has.
+class Entry(NamedTuple):  # created four times faster than a frozen dataclass; a search creates many
+    """One reference photograph, with the id of its descriptor.
 
     Args:
         path: of the file, absolute.
-        place: the name of the place that it shows.
-        latitude, longitude: degrees, WGS 84; None where not known.
-        heading: degrees clockwise from north; None where not known.
+        place: the name of the place.
+        latitude, longitude: degrees, WGS 84; None if unknown.
+        heading: degrees clockwise from north; None if unknown.
         width, height: pixels, upright.
         sha256: of the file's bytes.
-        altitude, x, y, z, floor, frame: as a `PhotoLocation` has them; None where not known.
+        altitude, x, y, z, floor, frame: see `PhotoLocation`; None if unknown.
     """
 
     id: int
@@ -75,7 +75,7 @@ class Entry(NamedTuple):  # which is made in a quarter of a frozen dataclass's t
 
 
 class PlaceSummary(NamedTuple):
-    """The places of a catalogue: how many there are, and the first and the last name; None where it is empty."""
+    """The number of places in a catalogue, and the first and last name; None if it is empty."""
 
     total: int
     first: str | None
@@ -83,21 +83,21 @@ class PlaceSummary(NamedTuple):
 
 
 class Catalog:
-    """A finished catalogue, open for reading from any number of threads.
+    """A finished catalogue, open for reading by any number of threads.
 
-    Every method that reads raises DamagedIndex where the file was changed since, or its disk fails.
+    Every method that reads raises DamagedIndex if the file was changed, or its disk fails.
 
     Raises:
-        DacoError: the file is missing or is no catalogue.
+        DamagedIndex: the file is missing or is not a catalogue.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         try:
-            # immutable: a published generation never changes, so SQLite needs no locks and no write access
+            # immutable, because a published generation never changes: SQLite then needs no locks and no write access
             address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
             self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-            self._connection.execute("PRAGMA mmap_size = 0")  # a file that is truncated must not end the process
+            self._connection.execute("PRAGMA mmap_size = 0")  # with mmap, a truncated file would crash the process
             self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             self.file = HeldFile(path)
             self.count: int = self._connection.execute("SELECT count(*) FROM photograph").fetchone()[0]
@@ -107,18 +107,18 @@ class Catalog:
             )
             self._has_frames = "frame" in there
         except (sqlite3.Error, OSError) as error:
-            raise DamagedIndex(f"{path} is not a catalogue that can be read: {error}.") from error
+            raise DamagedIndex(f"{path} cannot be read as a catalogue: {error}.") from error
 
     def check(self) -> None:
-        """Raises DamagedIndex where `get` would read a file that was changed."""
+        """Raises DamagedIndex if `get` would read a file that was changed."""
         if self._held is None:
             self.file.check()
 
     @cached_property
     def _held(self) -> list[Entry | None] | None:
-        """All entries, each at the place that its id says, read when the first is asked for; None where ids go too far.
+        """All entries in a list indexed by id, read on first use; None if the ids are too large.
 
-        Not a dict, in which it takes longer to come by an entry that no cache of the processor holds.
+        Not a dict, because a lookup in a list is faster when the entry is not in the processor's caches.
         """
         highest = self._rows("SELECT max(id) FROM photograph", ())[0][0]
         if highest is None or highest >= HELD:
@@ -130,7 +130,7 @@ class Catalog:
 
     @cached_property
     def places(self) -> PlaceSummary:
-        """How many places the photographs show, and the first and the last of them by name; read once."""
+        """The number of places, and the first and last by name; read once."""
         return PlaceSummary(*self._rows("SELECT count(DISTINCT place), min(place), max(place) FROM photograph", ())[0])
 
     @classmethod
@@ -143,7 +143,7 @@ class Catalog:
         """
         connection = sqlite3.connect(path)
         try:
-            # whoever publishes the file syncs it; until then there is nothing to roll back to
+            # the caller syncs the file when it publishes it; until then there is nothing to roll back to
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(SCHEMA)
@@ -159,16 +159,16 @@ class Catalog:
         return cls(path)
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
-        """The entries under these ids, in that order; ids that are not there are left out."""
+        """The entries with these ids, in that order; missing ids are left out."""
         if (held := self._held) is not None:
             return [entry for number in ids if 0 <= number < len(held) and (entry := held[number])]
-        # as one table, so that SQLite prepares one statement, however many they are
+        # passed as one table, so that SQLite prepares a single statement, whatever their number
         query = f"SELECT {self._columns} FROM photograph WHERE id IN (SELECT value FROM json_each(?))"
         found = {entry.id: entry for entry in self._select(query, json.dumps(list(set(ids))))}
         return [found[number] for number in ids if number in found]
 
     def all(self) -> list[Entry]:
-        """Every entry, by id."""
+        """Every entry, sorted by id."""
         return self._select(f"SELECT {self._columns} FROM photograph ORDER BY id")
 
     def paths_below(self, folder: str) -> list[str]:
@@ -179,8 +179,8 @@ class Catalog:
         ]
 
     def within(self, latitude: float, longitude: float, metres: float) -> list[int]:
-        """Ids of the photographs whose position is at most that far from a point in degrees, by id."""
-        # a box that holds the circle, for SQLite's index of positions; then the circle itself
+        """Ids, ascending, of the photographs within a distance of a point in degrees."""
+        # first the box around the circle, for SQLite's index of positions; then the circle itself
         reach = math.degrees(metres / EARTH_RADIUS_METRES)
         narrowest = math.cos(math.radians(min(90.0, abs(latitude) + reach)))
         wide = 360.0 if narrowest < 1e-6 else math.degrees(math.radians(reach) / narrowest)
@@ -197,7 +197,7 @@ class Catalog:
         return [int(number) for number in ids[away <= metres]]
 
     def within_frame(self, frame: str, x: float, y: float, metres: float) -> list[int]:
-        """Ids of the photographs at most that far from a point in a local frame, by id; heights do not count."""
+        """Ids, ascending, of the photographs within a distance of a point in a local frame; heights are ignored."""
         if not self._has_frames:
             return []
         rows = self._rows(
@@ -208,7 +208,7 @@ class Catalog:
         return [int(number) for (number,) in rows]
 
     def near(self, place: Placed, metres: float) -> list[int]:
-        """Ids of the photographs at most that far from a place, in its local frame or on the earth, by id."""
+        """Ids, ascending, of the photographs within a distance of a place, in its local frame or on the earth."""
         ids: list[int] = []
         if place.latitude is not None and place.longitude is not None:
             ids = self.within(place.latitude, place.longitude, metres)
@@ -220,14 +220,14 @@ class Catalog:
 
     @cached_property
     def frame_extent(self) -> float | None:
-        """Half the diagonal, in metres, of the largest local frame's box; None where there is no local frame."""
+        """Half the diagonal, in metres, of the largest local frame's box; None if there is no local frame."""
         if not self._has_frames:
             return None
         boxes = "SELECT max(x) - min(x), max(y) - min(y) FROM photograph WHERE frame IS NOT NULL GROUP BY frame"
         return max((math.hypot(*box) / 2 for box in self._rows(boxes, ())), default=None)
 
     def positions(self, most: int) -> list[tuple[int, float, float]]:
-        """Id, latitude and longitude of the photographs that have a position, evenly thinned to about that many."""
+        """Id, latitude and longitude of the photographs with a position, evenly thinned to about `most`."""
         located = int(self._rows("SELECT count(*) FROM photograph WHERE latitude IS NOT NULL", ())[0][0])
         step = max(1, math.ceil(located / most))
         return [

@@ -1,7 +1,7 @@
-"""Files of a generation that stay open: whoever changes one is noticed before anything else is read from it.
+"""Files of a generation that stay open. If one is changed, this is noticed before anything else is read from it.
 
-Nothing here is mapped into memory, except by FAISS: where a mapped file is truncated, or its disk fails, the system
-ends the process (SIGBUS).
+Only FAISS maps files into memory: if a mapped file is truncated, or its disk fails, the system kills the process
+(SIGBUS).
 """
 
 import ctypes
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from daco_core.errors import DamagedIndex
 
-# PyDLL keeps the interpreter's lock: `os.pread` gives it up for each row, and under load waits for it as often
+# PyDLL keeps the interpreter's lock; `os.pread` releases it for each row, and under load has to wait for it as often
 _pread = ctypes.PyDLL(None, use_errno=True).pread
 _pread.restype = ctypes.c_ssize_t
 _pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64]
 
 
 class Stamp(NamedTuple):
-    """What changes with a file: which one it is, its size, and when it was last written, in nanoseconds."""
+    """Which file it is, its size, and its time of modification in nanoseconds: these change if the file is changed."""
 
     device: int
     number: int
@@ -37,7 +37,7 @@ def stamp_of(file: Path | int) -> Stamp:
 
 
 class HeldFile:
-    """A finished file, open for reading from any number of threads. Removing it, or renaming it, changes nothing here.
+    """A finished file, open for reading by any number of threads. It stays readable if it is removed or renamed.
 
     Raises:
         OSError: it cannot be opened.
@@ -51,7 +51,7 @@ class HeldFile:
 
     @property
     def changed(self) -> bool:
-        """Whether somebody has written to the file or truncated it, or its disk does not say."""
+        """Whether the file was written to or truncated, or its disk does not respond."""
         try:
             return stamp_of(self.descriptor) != self.stamp
         except OSError:
@@ -63,7 +63,7 @@ class HeldFile:
             raise DamagedIndex(f"{self.path} was changed while the index was open; the files of an index never change.")
 
     def rows(self, start: int, row_bytes: int, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Rows of equal length: those numbered (n,), of which number 0 begins at byte `start`, as (n, row_bytes).
+        """Reads rows of equal length by their numbers (n,), where row 0 begins at byte `start`: (n, row_bytes).
 
         Raises:
             DamagedIndex: the file was changed, or cannot be read.
@@ -74,7 +74,7 @@ class HeldFile:
         for place in (start + rows * row_bytes).tolist():
             got = _pread(self.descriptor, address, row_bytes, place)
             if got != row_bytes:
-                reason = os.strerror(ctypes.get_errno()) if got < 0 else "it ends too early"
+                reason = os.strerror(ctypes.get_errno()) if got < 0 else "it is too short"
                 raise DamagedIndex(f"{self.path} cannot be read: {reason}.")
             address += row_bytes
         return found

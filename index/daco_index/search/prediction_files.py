@@ -1,4 +1,4 @@
-"""Predictions of a query set as files: CSV, JSON, and the list of pairs that reconstruction programs read."""
+"""Writes the predictions of a query set: CSV, JSON, and the list of pairs that reconstruction programs read."""
 
 import csv
 import json
@@ -34,10 +34,10 @@ def match_values(match: SearchMatch) -> dict[str, object]:
 
 
 class PredictionFiles:
-    """Writes predictions as they come, so that a query set of any size needs no memory.
+    """Writes predictions one by one, so that a query set of any size fits in memory.
 
     Args:
-        head: what a JSON file says before the queries.
+        head: what a JSON file contains before the queries.
         names: of the references, for the list of pairs.
     """
 
@@ -50,7 +50,7 @@ class PredictionFiles:
         self._unreadable: dict[str, str] = {}
 
     def add(self, prediction: Prediction) -> None:
-        """Writes one prediction to every file; an unreadable query is named at the end of the JSON file."""
+        """Writes one prediction to every file; unreadable queries are listed at the end of the JSON file."""
         query = prediction.query
         if prediction.unreadable is not None:
             self._unreadable[str(query.path)] = str(prediction.unreadable)
@@ -94,17 +94,17 @@ def prediction_files(
     pairs: Path | None = None,
     stdout: TextIO | None = None,
 ) -> Iterator[PredictionFiles]:
-    """The files to write predictions to; they appear at their paths, complete, when the block ends.
+    """Opens the files for predictions; complete files appear at their paths when the block ends.
 
     Args:
-        references: paths of the index's photographs, whose names the list of pairs must be able to hold.
+        references: paths of the index's photographs, to check that the list of pairs can contain their names.
         out: a `.csv` or `.json` file; None for none.
         pairs: a text file with one line for each query and match: `QUERY REFERENCE`, as hloc's
             pairs_from_retrieval writes it.
-        stdout: a stream that gets the JSON, too.
+        stdout: a stream that receives the JSON, too.
 
     Raises:
-        UsageError: the list of pairs cannot hold a name.
+        UsageError: the list of pairs cannot contain a name.
         DacoError: a file cannot be written.
     """
     files = PredictionFiles(head, names)
@@ -128,5 +128,5 @@ def prediction_files(
 
 
 def _written(stack: ExitStack, file: Path) -> TextIO:
-    """The stream of a file that replaces the one at the path at the end of the stack."""
+    """A stream to a file that replaces the one at the path when the stack is closed."""
     return stack.enter_context(replace_file(file)).open("w", encoding="utf-8", newline="")

@@ -1,4 +1,4 @@
-"""A whole query set looked up in an index: embedded in batches as a build embeds, with the index loaded once."""
+"""Looks up a query set in an index: embeds it in batches, like a build, and loads the index once."""
 
 import sys
 from collections import Counter
@@ -29,7 +29,7 @@ class Query:
 
     Args:
         path: of the file.
-        name: its path as seen from the folder that was named, by which lists of pairs call it.
+        name: its path relative to the folder that was given, as in lists of pairs.
     """
 
     path: Path
@@ -38,11 +38,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What an index answers to one query.
+    """The answer of an index to one query.
 
     Args:
-        matches: the best first; none of a file that cannot be read.
-        unreadable: why the file cannot be read; None for one that was looked up.
+        matches: best first; empty if the file cannot be read.
+        unreadable: why the file cannot be read; None if it was looked up.
     """
 
     query: Query
@@ -55,8 +55,8 @@ class QuerySet:
     """Photographs to look up.
 
     Args:
-        queries: in the order in which they were named.
-        other_files: how many files of the folders are no photographs that can be read here, by kind.
+        queries: in the order in which they were given.
+        other_files: number of other files in the folders, which cannot be read as photographs, by kind.
     """
 
     queries: list[Query]
@@ -64,11 +64,11 @@ class QuerySet:
 
 
 def find_queries(sources: Sequence[Path]) -> QuerySet:
-    """The photographs that files and folders name, those of a folder sorted by path, with the folders in it.
+    """The photographs in files and folders; those of a folder, including subfolders, are sorted by path.
 
     Raises:
-        NotFound: there is no such file, or a folder holds no photographs.
-        UsageError: a photograph is named twice.
+        NotFound: there is no such file, or a folder contains no photographs.
+        UsageError: a photograph is given twice.
         DacoError: a folder cannot be listed.
     """
     queries: list[Query] = []
@@ -78,7 +78,7 @@ def find_queries(sources: Sequence[Path]) -> QuerySet:
             contents = list_below(source)
             if not contents.images:
                 there = f" ({left_out_sentence(contents.left_out)})" if contents.left_out else ""
-                raise NotFound(f"{source} holds no photographs{there}.")
+                raise NotFound(f"{source} contains no photographs{there}.")
             others.update(contents.left_out)
             queries += [Query(image, image.relative_to(source).as_posix()) for image in contents.images]
         elif source.exists():
@@ -88,7 +88,7 @@ def find_queries(sources: Sequence[Path]) -> QuerySet:
     seen: set[Path] = set()
     for query in queries:
         if (absolute := query.path.absolute()) in seen:
-            raise UsageError(f"{query.path} is named twice: name each photograph once.")
+            raise UsageError(f"{query.path} is given twice: give each photograph once.")
         seen.add(absolute)
     return QuerySet(queries, dict(others.most_common()))
 
@@ -103,18 +103,18 @@ def predict(
     strict: bool = False,
     progress: bool = True,
 ) -> Iterator[Prediction]:
-    """The matches of each query, in the order of the queries; threads decode ahead while the engine works.
+    """The matches of each query, in order. Threads decode the next files while the engine computes.
 
     Args:
-        engine: of the index's encoder, in its form for many photographs.
-        k: how many matches for each; of a smaller index, all.
-        rerank: how many candidates are ranked again by their local descriptors; 0 for none.
-        strict: an unreadable file stops the work, instead of being reported on stderr.
-        progress: show count, rate and time left on stderr.
+        engine: of the index's encoder, in its variant for many photographs.
+        k: number of matches for each; if the index is smaller, all of it.
+        rerank: number of candidates that are re-ranked by their local descriptors; 0 for none.
+        strict: stop at an unreadable file, instead of reporting it on stderr.
+        progress: show count, rate and remaining time on stderr.
 
     Raises:
         UnreadableImage: with `strict`, for the first such file.
-        DacoError: what the engine or the index raises.
+        DacoError: an error of the engine or the index.
     """
     paths = [query.path for query in queries]
     bar = tqdm(total=len(paths), desc="searching", unit=" images", disable=not progress, file=sys.stderr)
@@ -124,7 +124,7 @@ def predict(
         for query, outcome in zip(queries, decoded, strict=True):
             try:
                 form = outcome.result()[0]
-                assert not isinstance(form, Held)  # as no cache was given
+                assert not isinstance(form, Held)  # because no cache was given
                 batch.append((query, form))
             except UnreadableImage as error:
                 if strict:

@@ -1,4 +1,4 @@
-"""What the photographs of an index are called in files that are handed on: paths as seen from their sources."""
+"""The names of an index's photographs in exported files: paths relative to their sources."""
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ from daco_index.references.object_stores import is_remote
 
 
 class SourceNames:
-    """Paths shortened by the sources that photographs came from.
+    """Shortens paths to be relative to the sources of the photographs.
 
     Args:
         sources: of the index's manifest.
@@ -21,28 +21,26 @@ class SourceNames:
         self._roots = sorted(rooted, key=len, reverse=True)
 
     def of(self, path: str) -> str:
-        """A path as seen from the innermost source that holds it; else the bare file name."""
+        """A path relative to the innermost source that contains it; else only the file name."""
         root = next((root for root in self._roots if path.startswith(f"{root}/")), None)
         return PurePosixPath(path).name if root is None else path.removeprefix(f"{root}/")
 
 
 def check_list_names(names: Iterable[str], what: str) -> list[str]:
-    """Names that lists of pairs, which divide by spaces, can hold.
+    """Checks names for lists of pairs, in which spaces separate the columns; returns them as a list.
 
     Args:
-        what: they are names of, for the sentence: `queries`.
+        what: what they name, for the message: `queries`.
 
     Raises:
-        UsageError: a name has a space, or two are equal.
+        UsageError: a name contains a space, or two are equal.
     """
     seen: set[str] = set()
     listed = list(names)
     for name in listed:
         if name.split() != [name]:
-            raise UsageError(f"{name!r} has a space in its name, which lists of pairs cannot hold: rename the file.")
+            raise UsageError(f"{name!r} has a space in its name, which lists of pairs do not allow: rename the file.")
         if name in seen:
-            raise UsageError(
-                f"Two {what} are called {name}: name the folder above both, so that their names tell them apart."
-            )
+            raise UsageError(f"Two {what} are named {name}: give the folder above both, so that their names differ.")
         seen.add(name)
     return listed

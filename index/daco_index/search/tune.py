@@ -1,4 +1,4 @@
-"""Sets an index's search by photographs of the user's own, and publishes that as a new generation."""
+"""Tunes an index's search with the user's own photographs, and publishes the result as a new generation."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -26,19 +26,19 @@ from daco_index.search.tuning import (
     queries_for,
 )
 
-EXACT_ONES = 32  # queries that the exact search is timed by
+EXACT_ONES = 32  # queries by which the exact search is timed
 
 
 @dataclass(frozen=True)
 class TuneReport:
-    """What was measured and chosen.
+    """The measured and chosen settings.
 
     Args:
         manifest: of the live generation.
-        published: false where it was only looked at.
+        published: false if nothing was changed.
         exact_milliseconds: the median time of one query that is compared with every descriptor.
-        points: every setting that was tried.
-        chosen: the fastest of them that finds enough, or the one that finds most.
+        points: all settings that were tried.
+        chosen: the fastest that reaches the recall; if none does, the one with the highest recall.
     """
 
     manifest: Manifest
@@ -50,13 +50,13 @@ class TuneReport:
 
 @dataclass(frozen=True)
 class TuneOptions(EmbeddingOptions):
-    """How to measure and set a search; `EmbeddingOptions` has the other half.
+    """How to measure and tune a search; see also `EmbeddingOptions`.
 
     Args:
-        data_root, split: of the queries, as `find_references` takes them.
-        recall: of the exact ten best, that is to be reached; None for what the index was built for.
-        keep: generations that stay, with the new one.
-        publish: false to look only.
+        data_root, split: of the queries, see `find_references`.
+        recall: the recall of the exact ten best to reach; None for that requested in the build.
+        keep: number of generations to keep, including the new one.
+        publish: false to measure only.
     """
 
     data_root: Path = Path("data")
@@ -70,12 +70,11 @@ def tune_index(index: Path, source: str | None = None, options: TuneOptions | No
     """Measures the search of an index over its parameters, and keeps the best in a new generation.
 
     Args:
-        source: photographs to look up, as `find_references` takes them, best in the condition that queries will have;
-            None for the index's own descriptors, moved as far as night is from day.
+        source: photographs to look up, see `find_references`, preferably in the condition of later queries; None for
+            the index's own descriptors, shifted as from day to night.
 
     Raises:
-        DacoError: the index is exact or on a server, no photograph can be read, or anything else that the user can put
-            right.
+        DacoError: the index is exact or on a server, no photograph can be read, or the user can correct another cause.
     """
     options = options or TuneOptions()
     read_current(index)
@@ -83,17 +82,17 @@ def tune_index(index: Path, source: str | None = None, options: TuneOptions | No
         live = Bundle.open(index, options.trust)
         store, manifest = live.store, live.manifest
         if not isinstance(store, FaissStore):
-            raise UsageError(f"{index} is searched by a Milvus server, which sets its search itself.")
+            raise UsageError(f"{index} is searched by a Milvus server, which cannot be tuned here.")
         if store.candidates is None:
-            raise UsageError(f"{index} is searched exactly: there is nothing to set, and nothing is missed.")
+            raise UsageError(f"{index} is searched exactly: there is nothing to tune, and nothing is missed.")
         queries = own_queries(store) if source is None else _embed(live, store, source, options)
         _, exact = one_by_one(store.search_exactly, queries.vectors[:EXACT_ONES], min(K, store.count))
         points = list(curve(store, queries))
-        wanted = manifest.search.wishes.recall if options.recall is None else options.recall
+        wanted = manifest.search.requested.recall if options.recall is None else options.recall
         chosen = pick(points, wanted)
-        asked = replace(manifest.search.wishes, recall=wanted)
+        asked = replace(manifest.search.requested, recall=wanted)
         search = replace(
-            manifest.search, wishes=asked, parameters=chosen.parameters, measured=measured(store, chosen, queries)
+            manifest.search, requested=asked, parameters=chosen.parameters, measured=measured(store, chosen, queries)
         )
         if writer is not None:
             folder = generation_folder(index, manifest.generation)
@@ -102,7 +101,7 @@ def tune_index(index: Path, source: str | None = None, options: TuneOptions | No
 
 
 def _embed(live: Bundle, store: FaissStore, source: str, options: TuneOptions) -> Queries:
-    """The photographs of a source as queries."""
+    """Embeds the photographs of a source as queries."""
     paths = [reference.path for reference in find_references(source, options.data_root, options.split)]
     engine = query_engine(live, options.device)
     embedded = embed_files(engine, paths, options.batch_size, strict=options.strict, progress=options.progress)

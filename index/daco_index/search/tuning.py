@@ -1,4 +1,4 @@
-"""How good and how fast the search of a store is at each of its parameters, and which to take."""
+"""Measures recall and time of a store's search for each setting, and chooses one."""
 
 import math
 import time
@@ -12,14 +12,14 @@ from daco_core.errors import UsageError
 from daco_index.search.index_choice import Measured
 from daco_index.search.stores.faiss import FaissStore, inner
 
-K = 10  # recall is of the exact ten best
+K = 10  # recall refers to the exact ten best
 K_FACTORS = (2, 5, 10, 20, 30, 40, 80)
 EFFORTS = tuple(sorted({round(2 ** (power / 2)) for power in range(25)}))
-SURE = 1.645  # standard errors that 19 of 20 measurements do not exceed the truth by
+SURE = 1.645  # standard errors: the lower bound of a one-sided 95 % confidence interval
 LEAST_EF = 16
-SPARE = 2  # candidates that the lists which are looked into hold on average, for each that is nominated
+SPARE = 2  # how many vectors the searched lists contain on average, per candidate
 SAMPLED = 256
-OWN = "the index's own descriptors, moved as far as night is from day"
+OWN = "the index's own descriptors, shifted as from day to night"
 # night as EfficientNet-Lite0 sees it on street photographs: the cosine between the means of the two conditions, and
 # what a descriptor's deviation from its mean keeps
 CONDITIONS = 0.89
@@ -31,12 +31,12 @@ Lookup = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One setting of the search.
+    """One setting of the search, measured.
 
     Args:
-        parameters: by FAISS's names, and `k_factor`, how many times as many candidates as answers.
+        parameters: by FAISS's names; and `k_factor`, the number of candidates per answer.
         recall: the share of the exact ten best that was found.
-        surely: what the recall of other queries of this kind is at least, with 95 % confidence.
+        surely: a lower bound of the recall for other queries of this kind, with 95 % confidence.
         milliseconds: the median time of one query.
     """
 
@@ -48,11 +48,11 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Queries:
-    """Descriptors to look up, and what they should find.
+    """Descriptors to look up, and the correct results.
 
     Args:
         vectors: (q, dimension).
-        source: what they are of.
+        source: what they were computed from.
         truth: (q, k), the ids of the exact best.
     """
 
@@ -62,14 +62,14 @@ class Queries:
 
 
 def queries_for(store: FaissStore, vectors: NDArray[np.float32], source: str) -> Queries:
-    """Descriptors (q, dimension), with what every vector's comparison finds."""
+    """Descriptors (q, dimension) as queries, with the correct results by exact search."""
     return Queries(vectors, source, store.search_exactly(vectors, min(K, store.count))[1])
 
 
 def own_queries(store: FaissStore, count: int = SAMPLED) -> Queries:
-    """Some of the store's own descriptors as they might be in another condition; always the same ones.
+    """Some of the store's own descriptors, shifted as in another condition; always the same ones.
 
-    As they are, they would each lie in the middle of what they should find, and any index would look good.
+    Unshifted, each would lie in the centre of its correct results, and any index would look good.
     """
     random = np.random.default_rng(0)
     ids = store.ids()
@@ -86,14 +86,14 @@ def own_queries(store: FaissStore, count: int = SAMPLED) -> Queries:
 
 
 def measure(store: FaissStore, queries: Queries, parameters: dict[str, int]) -> OperatingPoint:
-    """The recall of all queries and the median time of one, with these parameters; they stay set."""
+    """Sets these parameters, and measures the recall of all queries and the median time of one."""
     store.tune(parameters)
     found, milliseconds = one_by_one(store.search, queries.vectors, queries.truth.shape[1])
     return OperatingPoint(parameters, recall_of(found, queries.truth), surely(found, queries.truth), milliseconds)
 
 
 def one_by_one(search: Lookup, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], float]:
-    """What a search finds for each of (q, dimension), asked singly: ids (q, k), and the median milliseconds of one."""
+    """Looks up each of (q, dimension) singly: the ids found, (q, k), and the median milliseconds of one query."""
     found = np.empty((len(vectors), k), dtype=np.int64)
     seconds = []
     for row in range(len(found)):
@@ -105,22 +105,22 @@ def one_by_one(search: Lookup, vectors: NDArray[np.float32], k: int) -> tuple[ND
 
 
 def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[OperatingPoint]:
-    """Points over the parameters of the store's index, the cheap ones first for each `k_factor`.
+    """Measures the settings of the store's index, cheap ones first for each `k_factor`.
 
     Args:
-        enough: a recall that, once it is sure, more effort is not tried for.
+        enough: when this recall is reached with confidence, slower settings are not tried.
     """
     effort = effort_of(store)
     name, most = effort if effort else ("", 1)
     for k_factor in K_FACTORS:
-        # fewer lists than this hold too few candidates, and the search would fall back on comparing every vector
+        # fewer lists than this contain too few candidates, and the search would fall back on comparing every vector
         least = SPARE * k_factor * K * most / store.count if name == "nprobe" else LEAST_EF
         efforts = [value for value in EFFORTS if least <= value <= most] or [most]
         best = 0.0
         for value in efforts:
             point = measure(store, queries, {**({name: value} if effort else {}), "k_factor": k_factor})
             yield point
-            # the rest is lost among the candidates, and more of them are the only help
+            # the rest is lost in the choice of candidates, so only more of them can help
             stuck = point.recall > 0.5 and point.recall - best < 1e-3 and value > 4 * efforts[0]
             best = max(best, point.recall)
             if point.surely >= enough or stuck:
@@ -130,7 +130,7 @@ def curve(store: FaissStore, queries: Queries, enough: float = 1.0) -> Iterator[
 
 
 def pick(points: Sequence[OperatingPoint], recall: float) -> OperatingPoint:
-    """The fastest point that surely finds enough; where none does, the one that finds most."""
+    """The fastest point whose lower bound reaches the recall; if none does, the one with the highest recall."""
     enough = [point for point in points if point.surely >= recall]
     if enough:
         return min(enough, key=lambda point: point.milliseconds)
@@ -138,7 +138,7 @@ def pick(points: Sequence[OperatingPoint], recall: float) -> OperatingPoint:
 
 
 def measured(store: FaissStore, point: OperatingPoint, queries: Queries) -> Measured:
-    """A point as the manifest keeps it."""
+    """A point in the form of the manifest."""
     return Measured(
         round(point.recall, 4),
         round(point.milliseconds, 4),
@@ -149,7 +149,7 @@ def measured(store: FaissStore, point: OperatingPoint, queries: Queries) -> Meas
 
 
 def effort_of(store: FaissStore) -> tuple[str, int] | None:
-    """FAISS's name for how hard the store's index looks, and the most that makes sense; None where it has no such."""
+    """FAISS's name for the parameter that trades speed for recall, and its useful maximum; None if there is none."""
     if store.candidates is None:
         raise UsageError("The index is exact: there is nothing to tune.")
     index = inner(store.candidates)
@@ -161,12 +161,12 @@ def effort_of(store: FaissStore) -> tuple[str, int] | None:
 
 
 def recall_of(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    """The share of the ids in each row of `truth` that the same row of `found` has."""
+    """The share of the ids in each row of `truth` that are in the same row of `found`."""
     return float(_shares(found, truth).mean()) if truth.size else 0.0
 
 
 def surely(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    """What `recall_of` is at least, with 95 % confidence, on other queries of the same kind."""
+    """A lower bound of `recall_of`, with 95 % confidence, for other queries of the same kind."""
     shares = _shares(found, truth)
     if len(shares) < 2:
         return 0.0
@@ -174,7 +174,7 @@ def surely(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
 
 
 def _shares(found: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The share of each row of `truth` that the same row of `found` has."""
+    """For each row of `truth`, the share of its ids that are in the same row of `found`."""
     hits = [len(np.intersect1d(one, other)) for one, other in zip(found, truth, strict=True)]
     shares: NDArray[np.float64] = np.array(hits, dtype=np.float64) / max(1, truth.shape[1])
     return shares

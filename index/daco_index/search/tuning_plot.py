@@ -1,4 +1,4 @@
-"""The curve of recall against time that tuning measured, as a picture."""
+"""Draws the measured curve of recall against time."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,7 +11,7 @@ from daco_index.search.tuning import OperatingPoint
 def plot_curve(
     points: Sequence[OperatingPoint], chosen: OperatingPoint, exact_milliseconds: float, title: str, file: Path
 ) -> None:
-    """Draws recall over milliseconds, a line for each `k_factor`, the chosen point ringed; .svg, .png or .pdf.
+    """Draws recall over milliseconds, one line for each `k_factor`, with the chosen point ringed; .svg, .png or .pdf.
 
     Raises:
         DacoError: matplotlib is not installed, or the file cannot be written.

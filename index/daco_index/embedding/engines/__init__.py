@@ -1,1 +1,1 @@
-"""What runs an encoder: OpenVINO on a CPU, PyTorch on a GPU and for what cannot be exported."""
+"""Engines that run an encoder: OpenVINO on a CPU; PyTorch on a GPU and for what cannot be exported."""

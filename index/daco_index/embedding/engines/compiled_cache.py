@@ -1,4 +1,4 @@
-"""Networks as OpenVINO compiled them, kept in the user's cache: a server that starts again need not compile."""
+"""Caches networks that OpenVINO has compiled, so that a restarted server need not compile them again."""
 
 import hashlib
 import json
@@ -17,14 +17,14 @@ HASH_BYTES = 32
 
 
 def compiled(network: str, build: Callable[[], Any], settings: Mapping[str, Any]) -> Any:
-    """A network for the CPU, from the cache if it was compiled before for this processor by this OpenVINO.
+    """A network for the CPU; from the cache if this OpenVINO version compiled it before for this processor.
 
-    What is kept begins with its SHA-256: a damaged file counts as none. Measured on one core: compiling EfficientNet-
-    Lite0 takes 0.5 s of computing, reading what was compiled 0.1 s.
+    A cached file begins with its SHA-256; a damaged file is ignored. Measured on one core: compiling EfficientNet-Lite0
+    takes 0.5 s of CPU time, reading the compiled network 0.1 s.
 
     Args:
-        network: what tells the network from every other, such as the hash of its file.
-        build: gives the network to compile, as an OpenVINO model.
+        network: identifies the network, such as the hash of its file.
+        build: returns the network to compile, as an OpenVINO model.
     """
     core = openvino.Core()
     device = core.get_property("CPU", "FULL_DEVICE_NAME"), core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -40,6 +40,6 @@ def compiled(network: str, build: Callable[[], Any], settings: Mapping[str, Any]
         file.parent.mkdir(parents=True, exist_ok=True)
         exported = made.export_model().getvalue()
         write_bytes(file, hashlib.sha256(exported).digest() + exported)
-    except (OSError, RuntimeError) as error:  # a full disk, or a home that is read-only, as in a container
-        log.debug("What was compiled cannot be kept in %s (%s).", file.parent, error)
+    except (OSError, RuntimeError) as error:  # a full disk, or a read-only home folder, as in a container
+        log.debug("The compiled network cannot be stored in %s (%s).", file.parent, error)
     return made

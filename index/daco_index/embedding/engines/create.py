@@ -1,4 +1,4 @@
-"""The engine for an encoder on a device."""
+"""Creates the engine for an encoder on a device."""
 
 import logging
 from pathlib import Path
@@ -21,20 +21,20 @@ def create_engine(
     threads: int = 0,
     goal: Literal["latency", "throughput"] = "latency",
 ) -> Engine:
-    """OpenVINO on a CPU; PyTorch on a GPU and, with a warning, for what OpenVINO cannot run.
+    """OpenVINO on a CPU; PyTorch on a GPU and, with a warning, if OpenVINO cannot run the encoder.
 
     Args:
-        device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
+        device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, a GPU if there is one.
         quantised: the int8 form of the encoder's backbone, for that precision.
-        threads: on a CPU; 0 for what the engine thinks best. PyTorch's are those of the whole process.
+        threads: on a CPU; 0 for the engine's default. With PyTorch, those of the whole process.
         goal: `latency` for queries, `throughput` for many photographs at once.
 
     Raises:
-        DacoError: there is no such device, or it does not compute in this precision, or what computes is not installed.
+        DacoError: there is no such device, it does not support this precision, or a package is not installed.
     """
     where = pick_device(device)
     if where != CPU:
-        engine: Engine = pytorch("On a GPU PyTorch computes").engine(encoder, where, precision, goal == "latency")
+        engine: Engine = pytorch("A GPU needs PyTorch").engine(encoder, where, precision, goal == "latency")
         return engine
     try:
         from daco_index.embedding.engines.openvino import OpenVinoEngine
@@ -42,7 +42,7 @@ def create_engine(
         return _pytorch_on_cpu(encoder, precision, threads, f"OpenVINO cannot be loaded ({error})")
     encoder = with_network(encoder)
     if encoder.network is None:
-        return _pytorch_on_cpu(encoder, precision, threads, f"{encoder.name} has no form in ONNX")
+        return _pytorch_on_cpu(encoder, precision, threads, f"{encoder.name} cannot be exported to ONNX")
     return OpenVinoEngine(encoder, precision, quantised, threads, goal)
 
 
@@ -50,12 +50,12 @@ def _pytorch_on_cpu(encoder: StoredEncoder, precision: Precision, threads: int, 
     engine: Engine = pytorch(f"{why}: pip install 'daco-serve[cpu]'. PyTorch could take its place").engine(
         encoder, CPU, precision, threads=threads
     )
-    log.warning("%s: PyTorch takes its place, more slowly.", why)
+    log.warning("%s: using PyTorch instead, which is slower.", why)
     return engine
 
 
 def best_precision(proved: Precision, device: str) -> tuple[Precision, str]:
-    """The precision nearest to a proved one that a machine has, and why it is another: "" where it is not.
+    """The precision closest to a tested one that a machine supports; and the reason, if it is another one.
 
     Raises:
         DacoError: there is no such device.
@@ -70,7 +70,7 @@ def best_precision(proved: Precision, device: str) -> tuple[Precision, str]:
 
 def _has_bf16(device: str) -> bool:
     if device != CPU:
-        return bool(pytorch("On a GPU PyTorch computes").has_bf16())
+        return bool(pytorch("A GPU needs PyTorch").has_bf16())
     try:
         from daco_index.embedding.engines.openvino import has_bf16
     except ImportError:

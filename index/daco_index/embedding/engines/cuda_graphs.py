@@ -1,4 +1,4 @@
-"""CUDA graphs: one recording for each shape of image and size of batch, replayed as one launch."""
+"""CUDA graphs: one graph for each image shape and batch size, replayed in a single launch."""
 
 import logging
 from collections import OrderedDict
@@ -10,11 +10,11 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-WARM_UPS = 3  # runs before a recording, in which cuDNN chooses its algorithms and memory is laid out
+WARM_UPS = 3  # runs before a graph is captured, in which cuDNN chooses its algorithms and memory is allocated
 Run = Callable[[Tensor], Tensor]
 """A network on the GPU: (n, 3, h, w) to (n, d)."""
 
-MOST_RECORDINGS = 32  # each holds its network's intermediate results on the GPU; the longest unused goes first
+MOST_RECORDINGS = 32  # each holds its network's intermediate results on the GPU; the least recently used is dropped
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class _Recording:
 
 
 class Recordings:
-    """A network that is recorded the second time a shape comes, and replayed from then on; for one thread at a time.
+    """A network that is captured as a CUDA graph when a shape occurs for the second time, and replayed from then on.
 
-    Batches are filled up to the next power of two, so that few recordings serve all sizes. What cannot be recorded
-    runs step by step.
+    For use by one thread at a time. Batches are padded to the next power of two, so that few graphs serve all sizes.
+    What cannot be captured runs step by step.
 
     Source: PyTorch, "CUDA semantics: CUDA Graphs" (capture after warm-up on a side stream, static inputs).
     """
@@ -70,11 +70,11 @@ class Recordings:
                 descriptors = self._run(images)
         except torch.OutOfMemoryError:
             self._recordings.clear()
-            log.warning("Too little memory on %s to record the network: it runs step by step.", self._device)
+            log.warning("Too little memory on %s to capture a CUDA graph: the network runs step by step.", self._device)
             self._recordable = False
             return None
-        except RuntimeError as error:  # a network that waits for the GPU, or allocates in a way that cannot be replayed
-            log.warning("The network cannot be recorded as a CUDA graph (%s): it runs step by step.", error)
+        except RuntimeError as error:  # a network that waits for the GPU, or allocates memory in an unsupported way
+            log.warning("The network cannot be captured as a CUDA graph (%s): it runs step by step.", error)
             self._recordable = False
             return None
         while len(self._recordings) >= MOST_RECORDINGS:

@@ -1,4 +1,4 @@
-"""What every engine promises."""
+"""The interface of all engines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from daco_core.encoder.preparation import Prepared
 
 @dataclass(frozen=True)
 class Embedding:
-    """What an engine makes of n photographs.
+    """The descriptors of n photographs.
 
     Args:
         descriptors: (n, dimension), float32, length 1.
         local: (n, cells, 64), float32, length 1: a descriptor for each cell of the engine's `local_grid`, row by row;
-            None where the encoder has none.
+            None if the encoder has none.
     """
 
     descriptors: NDArray[np.float32]
@@ -26,7 +26,7 @@ class Embedding:
 
 
 class Engine(Protocol):
-    """What turns photographs into descriptors, on whatever device; any number of threads may use it."""
+    """Computes the descriptors of photographs on some device; any number of threads may use it."""
 
     @property
     def dimension(self) -> int:
@@ -34,7 +34,7 @@ class Engine(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """The encoder's: descriptors of equal fingerprints can be compared."""
+        """The encoder's fingerprint: descriptors with equal fingerprints can be compared."""
 
     @property
     def image_size(self) -> int:
@@ -42,24 +42,24 @@ class Engine(Protocol):
 
     @property
     def at_once(self) -> int:
-        """Images that are worth passing together; of more, the first would only wait for the last."""
+        """The largest useful batch; in a larger one, the first image would only wait for the last."""
 
     @property
     def description(self) -> str:
-        """What computes, and in which precision, in words: `OpenVINO int8`."""
+        """What computes, and in which precision: `OpenVINO int8`."""
 
     @property
     def local_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the cells that have a local descriptor; None where the encoder has none.
+        """Rows and columns of the cells that have a local descriptor; None if the encoder has none.
 
-        Only encoders with `grid` pooling that bring every photograph to one shape have them.
+        Only encoders with `grid` pooling that resize every photograph to the same shape have them.
         """
 
     def prepare(self, image: Image.Image) -> Prepared:
         """An RGB image as the array (3, h, w), float32, that `embed_prepared` takes.
 
         Raises:
-            DacoError: its one side is more than MAX_ASPECT times the other.
+            DacoError: one side is more than MAX_ASPECT times the other.
         """
 
     def embed_prepared(self, images: Sequence[Prepared]) -> NDArray[np.float32]:
@@ -70,10 +70,10 @@ class Engine(Protocol):
         """
 
     def embed_prepared_with_local(self, images: Sequence[Prepared]) -> Embedding:
-        """As `embed_prepared`, with the local descriptors, for an encoder that has them. Raises as `embed_prepared`."""
+        """Like `embed_prepared`, with the local descriptors, for an encoder that has them. Raises the same errors."""
 
     def for_many(self) -> "Engine":
-        """The form of it that embeds many photographs with the least total work: itself, if there is no other."""
+        """The variant that embeds many photographs with the least total work; itself if there is no other."""
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """RGB images to descriptors: n images to (n, dimension). Raises what `prepare` and `embed_prepared` raise."""

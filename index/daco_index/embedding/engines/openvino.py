@@ -1,4 +1,4 @@
-"""Encoders on a CPU, by OpenVINO, from their ONNX file."""
+"""Runs encoders on a CPU with OpenVINO, from their ONNX file."""
 
 import threading
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ Goal = Literal["latency", "throughput"]
 
 
 class OpenVinoEngine:
-    """An encoder on OpenVINO. The backbone computes in the precision asked for; pooling and norm in float32.
+    """An encoder run by OpenVINO. The backbone computes in the given precision; pooling and norm in float32.
 
-    On a CPU a batch is no faster than its images one by one, so that is how they go: all cores on one image, or, for
+    On a CPU a batch is no faster than its images one by one, so they are run singly: one image on all cores, or, for
     throughput, several images at a time.
 
     Args:
         encoder: with its ONNX file.
         precision: of the backbone.
         quantised: the backbone in int8, for that precision.
-        threads: of this engine; 0 for OpenVINO's choice.
+        threads: of this engine; 0 for OpenVINO's default.
         goal: `latency` for queries, `throughput` for many photographs at once.
 
     Raises:
-        UsageError: this CPU or this encoder does not compute in this precision.
+        UsageError: this CPU or this encoder does not support this precision.
         DamagedEncoder: the ONNX file is damaged.
     """
 
@@ -53,20 +53,20 @@ class OpenVinoEngine:
         self.local_grid = encoder.config.local_grid
         self.prepare = encoder.config.preparation.__call__
         if precision == "bf16" and not has_bf16():
-            raise UsageError("This CPU does not compute in bf16: use fp32.")
+            raise UsageError("This CPU does not support bf16: use fp32.")
         if precision == "int8" and quantised is None:
             raise UsageError("This index has no int8 form of its encoder: build it with --precision int8.")
         assert encoder.network is not None
-        # the same file may be run with another size of image or another output, which make another compiled network
+        # the key includes image size and output: the same file with others makes another compiled network
         network = f"{encoder.network.sha256} {encoder.fingerprint}"
-        # without the hint OpenVINO takes bf16 where it can, faster or not
+        # without this hint OpenVINO uses bf16 if the CPU supports it, whether that is faster or not
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "PERFORMANCE_HINT": goal.upper(),
             "INFERENCE_NUM_THREADS": threads,
         }
-        self._unscaled = not encoder.has_weights  # third-party networks may give any length
-        self._pooling = None  # a network of its own where the backbone computes in less than float32
+        self._unscaled = not encoder.has_weights  # third-party networks may return vectors of any length
+        self._pooling = None  # a separate network if the backbone computes in less than float32
         if precision == "fp32":
             self._compiled = compiled(f"{network} whole", lambda: whole_model(encoder), settings)
         else:
@@ -79,7 +79,7 @@ class OpenVinoEngine:
         self.at_once: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._own = threading.local()
         self._form = (encoder, precision, quantised, threads)
-        self._is_for_many = goal == "throughput" or threads == 1  # one thread has nothing to share
+        self._is_for_many = goal == "throughput" or threads == 1  # with one thread both goals are the same
 
     def embed_prepared(self, images: Sequence[Prepared]) -> NDArray[np.float32]:
         return self._embed(images, None)
@@ -97,7 +97,7 @@ class OpenVinoEngine:
         return self.embed_prepared([self.prepare(image) for image in images])
 
     def _embed(self, images: Sequence[Prepared], local: list[NDArray[np.float32]] | None) -> NDArray[np.float32]:
-        """The descriptors; those of the cells, (cells, 64) for each image, are put into `local`."""
+        """The descriptors; the local descriptors, (cells, 64) for each image, are appended to `local`."""
         descriptors = np.empty((len(images), self.dimension), dtype=np.float32)
         requests = self._requests()
 
@@ -123,7 +123,7 @@ class OpenVinoEngine:
         return descriptors
 
     def _requests(self) -> list[Any]:
-        """As many as run at a time; this thread's own, as what they compute in must not be shared."""
+        """The parallel requests of this thread; requests must not be shared, because they hold the results."""
         if not hasattr(self._own, "requests"):
             self._own.requests = [self._compiled.create_infer_request() for _ in range(self.at_once)]
             self._own.pooling = self._pooling.create_infer_request() if self._pooling else None
@@ -132,12 +132,12 @@ class OpenVinoEngine:
 
 
 def has_bf16() -> bool:
-    """Whether OpenVINO says of this CPU that it computes in bf16."""
+    """Whether OpenVINO reports that this CPU supports bf16."""
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def whole_model(encoder: StoredEncoder) -> Any:
-    """An encoder as an OpenVINO model: (1, 3, h, w) to its descriptor, and to the local ones that it has.
+    """An encoder as an OpenVINO model: (1, 3, h, w) to its descriptor and its local descriptors, if any.
 
     Raises:
         DamagedEncoder: the ONNX file is damaged.
@@ -151,16 +151,16 @@ def backbone_model(encoder: StoredEncoder) -> Any:
 
     Raises:
         DamagedEncoder: the ONNX file is damaged.
-        UsageError: it does not say where its pooling begins.
+        UsageError: the file does not say where its pooling begins.
     """
     model = _read(encoder)
     return openvino.Model([model.output(name).node for name in _maps(encoder)], model.get_parameters())
 
 
 def pooling_model(encoder: StoredEncoder) -> Any:
-    """The rest of `whole_model`: from the maps of `backbone_model`. Pooling stays in float32, whatever computes them.
+    """The rest of `whole_model`: from the maps of `backbone_model` to the descriptor, in float32.
 
-    The powers of GeM lose much in anything less. Raises as `backbone_model`.
+    The powers of GeM pooling lose much in a lower precision. Raises the same errors as `backbone_model`.
     """
     model, names = _read(encoder), _maps(encoder)
     inputs = []
@@ -176,7 +176,7 @@ def pooling_model(encoder: StoredEncoder) -> Any:
 
 
 def _unconverted(output: Any) -> Any | None:
-    """What an output converts to the type that it has already, as exporters write it; None where it does not."""
+    """The input of a conversion to the type that it already has, which exporters insert; None for other outputs."""
     if output.get_node().get_type_name() != "Convert":
         return None
     source = output.get_node().input_value(0)
@@ -184,7 +184,7 @@ def _unconverted(output: Any) -> Any | None:
 
 
 def _outputs(encoder: StoredEncoder) -> list[str]:
-    """The names of the descriptor and, where there are any, of the local ones."""
+    """The names of the descriptor and, if any, of the local descriptors."""
     assert encoder.network is not None
     return [encoder.network.output, *([LOCAL] if encoder.config.local_grid else [])]
 
@@ -197,7 +197,7 @@ def _maps(encoder: StoredEncoder) -> tuple[str, ...]:
 
 def _read_int8(file: Path | None) -> Any:
     core = openvino.Core()
-    core.set_property({"ENABLE_MMAP": False})  # else the process ends where somebody truncates the file
+    core.set_property({"ENABLE_MMAP": False})  # with mmap, the process would crash if somebody truncated the file
     return core.read_model(file)
 
 

@@ -1,7 +1,7 @@
-"""Encoders on PyTorch: on a GPU, and on a CPU those that have no ONNX file and no form in it.
+"""Runs encoders with PyTorch: on a GPU, and on a CPU if they cannot be exported to ONNX.
 
 The only module of the index that imports PyTorch and `daco_training`; `daco_index.embedding.encoders.pytorch` imports
-it when it is needed.
+it on demand.
 """
 
 import atexit
@@ -35,14 +35,14 @@ from daco_training.evaluation.descriptors import describe
 def engine(
     encoder: StoredEncoder, device: str, precision: Precision = "fp32", graphs: bool = False, threads: int = 0
 ) -> "TorchEngine":
-    """The engine for an encoder on a device that `pick_device` gave.
+    """Creates the engine for an encoder on a device returned by `pick_device`.
 
     Args:
         threads: on a CPU, of the whole process; 0 to leave them as they are.
 
     Raises:
-        DacoError: the device does not compute in this precision, or the encoder is known by its ONNX file alone or
-            needs consent to third-party code.
+        DacoError: the device does not support this precision, only the ONNX file of the encoder is known, or it needs
+            consent to third-party code.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -50,17 +50,17 @@ def engine(
 
 
 def has_bf16() -> bool:
-    """Whether the GPU computes in bf16."""
+    """Whether the GPU supports bf16."""
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def keep_named(source: str, trust: bool, image_size: int | None = None, resize: Resize | None = None) -> StoredEncoder:
-    """The encoder that `load_encoder` gives, kept in the cache. Raises DacoError."""
+    """Loads an encoder with `load_encoder` and stores it in the cache. Raises DacoError."""
     return _keep(load_encoder(source, trust, image_size, resize), trust)
 
 
 def convert(encoder: StoredEncoder) -> StoredEncoder:
-    """An encoder that was saved without an ONNX file, kept in the cache with one. Raises DacoError."""
+    """Adds an ONNX file to an encoder that was saved without one, in the cache. Raises DacoError."""
     return _keep(Encoder.load(encoder.folder, encoder.trust), encoder.trust)
 
 
@@ -73,7 +73,7 @@ def _keep(encoder: Encoder, trust: bool) -> StoredEncoder:
             return kept
     try:
         encoder.save(folder)
-    except DacoError:  # a full disk, or a home that is read-only, as in a container
+    except DacoError:  # a full disk, or a read-only home folder, as in a container
         temporary = Path(tempfile.mkdtemp(prefix="daco-encoder-"))
         atexit.register(shutil.rmtree, temporary, ignore_errors=True)
         folder = temporary / folder.name
@@ -81,30 +81,30 @@ def _keep(encoder: Encoder, trust: bool) -> StoredEncoder:
     return open_encoder(folder, trust)
 
 
-MOST_AT_ONCE = 1024  # on a GPU; a CPU takes no less for two images than twice what it takes for one
+MOST_AT_ONCE = 1024  # on a GPU; on a CPU, two images take at least twice as long as one
 
 
 class TorchEngine:
-    """An encoder on PyTorch. It takes the encoder over: moves it to its device and lays its weights out for it.
+    """An encoder run by PyTorch. It moves the encoder to its device, and must be its only user.
 
     Args:
         device: the GPU or CPU.
         precision: fp32, or bf16 by autocast.
-        graphs: on a GPU, replay a recording of the whole network for each shape and size of batch, which spares the
-            CPU the launch of its hundreds of steps.
+        graphs: on a GPU, replay a CUDA graph of the network for each shape and batch size, which saves the CPU from
+            launching hundreds of steps.
 
     Raises:
-        DacoError: the device does not compute in this precision.
+        DacoError: the device does not support this precision.
     """
 
     def __init__(
         self, encoder: Encoder, device: torch.device, precision: Precision = "fp32", graphs: bool = False
     ) -> None:
         if precision == "int8":
-            raise UsageError("PyTorch does not compute in int8: take --device cpu, or another --precision.")
+            raise UsageError("PyTorch does not compute in int8: use --device cpu, or another --precision.")
         on_gpu = device.type == "cuda"
         if precision == "bf16" and not (on_gpu and has_bf16()):
-            raise UsageError(f"{device} does not compute in bf16 with PyTorch: use fp32.")
+            raise UsageError(f"PyTorch does not support bf16 on {device}: use fp32.")
         self.device = device
         self.at_once = MOST_AT_ONCE if on_gpu else 1
         self.dimension = encoder.dimension
@@ -112,7 +112,7 @@ class TorchEngine:
         self.image_size = encoder.config.image_size
         self.description = f"PyTorch {precision} on {device}"
         self._encoder = encoder.eval().to(self.device).to(memory_format=encoder.memory_format)
-        # cast weights are not cached, as a recording would not notice when the cache lets them go
+        # cast weights are not cached, because a captured graph would not notice when the cache frees them
         self._autocast = torch.autocast(device.type, torch.bfloat16, precision == "bf16", cache_enabled=False)
         self.local_grid = encoder.config.local_grid
         self._run: Run = self._descriptors
@@ -120,7 +120,7 @@ class TorchEngine:
         if graphs and on_gpu:
             self._run = Recordings(self._descriptors, device, encoder.memory_format)
             self._run_with_local = Recordings(self._descriptors_with_local, device, encoder.memory_format)
-        self._alone = threading.Lock()  # a recording's input and output are one place in memory
+        self._alone = threading.Lock()  # a graph's input and output are at fixed places in memory
 
     def prepare(self, image: Image.Image) -> Prepared:
         return self._encoder.preparation(image)
@@ -160,7 +160,7 @@ class TorchEngine:
         return functional.normalize(self._encoder.pooling(self._maps(images)), dim=-1)
 
     def _descriptors_with_local(self, images: Tensor) -> Tensor:
-        """As `_descriptors`, each descriptor followed by those of its cells: (n, dimension + cells x 64)."""
+        """Like `_descriptors`, each descriptor followed by the local ones: (n, dimension + cells x 64)."""
         pooling, maps = self._encoder.pooling, self._maps(images)
         assert isinstance(pooling, GridPooling)
         return torch.cat([functional.normalize(pooling(maps), dim=-1), pooling.local(maps).flatten(1)], dim=1)

@@ -1,4 +1,4 @@
-"""The engine that embeds the queries of an index."""
+"""Creates the engine that embeds the queries of an index."""
 
 import logging
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def query_precision(bundle: Bundle, device: str = "auto", requested: PrecisionRequest = "auto") -> Precision:
     """The precision of queries: with `auto`, the one that passed the test when the index was built.
 
-    Where this machine lacks that one it is fp32, with a warning.
+    If this machine does not support that one, it is fp32, with a warning.
 
     Raises:
         DacoError: there is no such device.
@@ -36,12 +36,12 @@ def query_engine(
 
     Args:
         device: `cpu`, `cuda`, `cuda:1`, ...; or `auto`, the GPU if there is one.
-        requested: as `query_precision` takes it.
+        requested: see `query_precision`.
         threads: on a CPU; 0 for all cores.
 
     Raises:
-        DacoError: there is no such device, it does not compute in the precision that was asked for by name, or the
-            index has no such form of its encoder.
+        DacoError: there is no such device, it does not support the precision requested by name, or the index has no
+            such form of its encoder.
     """
     quantised = bundle.quantised / MODEL_FILE if bundle.quantised else None
     precision = query_precision(bundle, device, requested)

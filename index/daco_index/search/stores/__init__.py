@@ -1,1 +1,1 @@
-"""Engines behind `VectorStore`: one file each."""
+"""The implementations of `VectorStore`, one in each module."""

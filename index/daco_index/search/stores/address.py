@@ -1,4 +1,4 @@
-"""Where vectors are kept: `faiss`, beside the catalogue; or the address of a Milvus server."""
+"""The address of a vector store: `faiss`, a file next to the catalogue; or that of a Milvus server."""
 
 import re
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ FAISS = "faiss"
 PORT = 19530
 SCHEMES = {"milvus": "http", "milvus+tls": "https"}
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-INDEXES = ("HNSW", "IVF_FLAT", "IVF_SQ8", "FLAT")  # what Milvus Lite and a cluster both have
+INDEXES = ("HNSW", "IVF_FLAT", "IVF_SQ8", "FLAT")  # supported by Milvus Lite and by a cluster
 FORM = "milvus://HOST:19530/NAME"
 
 
 @dataclass(frozen=True)
 class MilvusAddress:
-    """`milvus://host:19530/name?index=HNSW`: a server, and what the collections that are made there begin with.
+    """`milvus://host:19530/name?index=HNSW`: a server, and the prefix of the collections that are created there.
 
-    With the scheme `milvus+tls` the connection is encrypted. Secrets are no part of it, since it is written down.
+    With the scheme `milvus+tls` the connection is encrypted. It contains no secrets, because it is stored in the index.
     """
 
     scheme: str
@@ -29,7 +29,7 @@ class MilvusAddress:
 
     @classmethod
     def parse(cls, text: str) -> "MilvusAddress":
-        """Raises DacoError where it is none."""
+        """Parses an address. Raises UsageError if it is invalid."""
         try:
             parts = urlsplit(text)
             port = parts.port or PORT
@@ -37,24 +37,24 @@ class MilvusAddress:
         except ValueError as error:
             raise UsageError(f"{text} is not an address such as {FORM}: {error}.") from error
         if parts.username or parts.password:
-            raise UsageError("An address is written into the index: leave the password out, and set DACO_MILVUS_TOKEN.")
+            raise UsageError("Addresses are stored in the index: omit the password, and set DACO_MILVUS_TOKEN.")
         name = parts.path.strip("/")
         if parts.scheme not in SCHEMES or not parts.hostname or NAME.fullmatch(name) is None:
-            raise UsageError(f"{text} is not an address such as {FORM}, its name of letters, digits and '_'.")
+            raise UsageError(f"{text} is not an address such as {FORM}, with a name of letters, digits and '_'.")
         index = options.pop("index", INDEXES[0]).upper()
         if index not in INDEXES or options:
-            raise UsageError(f"{text} may end in ?index=NAME, one of {', '.join(INDEXES)}, and in nothing else.")
+            raise UsageError(f"{text} may end in ?index=NAME with one of {', '.join(INDEXES)}, and in nothing else.")
         return cls(parts.scheme, parts.hostname, port, name, index)
 
     @property
     def server(self) -> str:
-        """Host and port, as one says them."""
+        """Host and port, for messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
     @property
     def uri(self) -> str:
-        """The server as pymilvus takes it."""
+        """The server in pymilvus's form."""
         return f"{SCHEMES[self.scheme]}://{self.server}"
 
     def __str__(self) -> str:
@@ -63,9 +63,9 @@ class MilvusAddress:
 
 
 def check_address(text: str) -> str:
-    """`faiss`, or the address of a Milvus server in one form. Raises DacoError where it is neither."""
+    """Normalises `faiss` or the address of a Milvus server. Raises UsageError for anything else."""
     if text.lower() == FAISS:
         return FAISS
     if "://" not in text:
-        raise UsageError(f"There is no store {text!r}: take {FAISS} or {FORM}.")
+        raise UsageError(f"There is no store {text!r}: use {FAISS} or {FORM}.")
     return str(MilvusAddress.parse(text))

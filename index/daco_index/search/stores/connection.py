@@ -1,4 +1,4 @@
-"""A connection to a Milvus server: calls are tried again with back-off, and a server that is away is one sentence."""
+"""A connection to a Milvus server: failed calls are retried with back-off, and errors become one sentence."""
 
 import logging
 import os
@@ -15,19 +15,19 @@ from daco_index.search.stores.address import MilvusAddress
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-CONTACT_SECONDS = 5.0  # for which the first call waits: nothing has begun that could be lost
-PATIENCE_SECONDS = 60.0  # for which a write waits out a server that goes away, is busy, or limits the rate
+CONTACT_SECONDS = 5.0  # how long the first call is retried: nothing has begun that could be lost
+PATIENCE_SECONDS = 60.0  # how long a write is retried while a server is away, busy, or limits the rate
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0
-MOST_ROWS = 16384  # of one answer: Milvus's limit
+MOST_ROWS = 16384  # in one answer: Milvus's limit
 TOKEN_VARIABLE = "DACO_MILVUS_TOKEN"
-# of Milvus's error codes: the service is not ready, has too much to do or failed within; replicas and channels move
+# of Milvus's error codes: the service is not ready, is overloaded or failed internally; replicas and channels move
 TRANSIENT_CODES = ({1, 2, 3, 4, 5, 8, 9}, range(500, 700))
 NOT_LOADED = 101
 
 
 class Connection:
-    """One server, by `user:password` or the key in DACO_MILVUS_TOKEN if that is set. Any number of threads may call.
+    """One server, with the `user:password` or key in DACO_MILVUS_TOKEN if set. Any number of threads may call.
 
     Raises:
         DacoError: pymilvus is not installed.
@@ -41,24 +41,24 @@ class Connection:
             raise MissingExtra(
                 "An index in Milvus needs pymilvus, which is not installed: pip install 'daco-serve[milvus]'."
             ) from error
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs tracebacks of what it also raises
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it also logs a traceback for each error it raises
 
     def reach(self) -> None:
-        """Raises StoreAway where there is no Milvus at the address."""
+        """Raises StoreAway if no Milvus server responds at the address."""
         self.call("get_server_version", patience=CONTACT_SECONDS)
 
     def call(self, method: str, *arguments: Any, patience: float = PATIENCE_SECONDS, **keywords: Any) -> Any:
-        """What a method of pymilvus's client returns.
+        """Calls a method of pymilvus's client and returns its result.
 
-        It is called again, after longer and longer pauses, while the server is away or has too much to do; and where a
-        restart has left the collection, the first argument, out of the servers' memory, it is loaded first.
+        The call is retried, with increasing pauses, while the server is away or overloaded. If the collection, the
+        first argument, was unloaded by a restart of the server, it is loaded first.
 
         Args:
-            patience: seconds after which that is given up.
+            patience: seconds after which the retries end.
 
         Raises:
-            StoreAway: the server does not answer, or keeps rejecting requests.
-            DacoError: it says that the call is wrong.
+            StoreAway: the server does not respond, or keeps rejecting requests.
+            DacoError: the server says that the call is invalid.
         """
         import grpc
         from pymilvus.exceptions import MilvusException
@@ -76,12 +76,12 @@ class Connection:
                 if left <= pause or not _is_transient(error):
                     raise self._as_daco_error(error) from error
                 if patience == PATIENCE_SECONDS and pause == FIRST_PAUSE_SECONDS:
-                    print(f"{self._as_daco_error(error)} Trying again for {left:.0f} s.", file=sys.stderr)
-            time.sleep(pause * random.uniform(0.5, 1.0))  # so that many writers do not come back as one
+                    print(f"{self._as_daco_error(error)} Retrying for {left:.0f} s.", file=sys.stderr)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # random, so that many writers do not retry at the same time
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def pages(self, collection: str, condition: str, field: str) -> Iterator[list[Any]]:
-        """A field of every row of which the condition holds, some thousand at a time. Raises as `call`."""
+        """One field of every row that meets a condition, in blocks of some thousand. Raises the errors of `call`."""
         import grpc
         from pymilvus.exceptions import MilvusException
 
@@ -102,7 +102,7 @@ class Connection:
 
     def _as_daco_error(self, error: Exception) -> DacoError:
         if _is_transient(error):
-            return StoreAway(f"Milvus at {self.address.server} does not answer: {_short(error)}.")
+            return StoreAway(f"Milvus at {self.address.server} does not respond: {_short(error)}.")
         return DacoError(f"Milvus at {self.address.server} rejects the request: {_short(error)}.")
 
     @cached_property
@@ -113,14 +113,14 @@ class Connection:
 
 
 def _code(error: Exception) -> Any:
-    """Milvus's number, or gRPC's status."""
+    """Milvus's error number, or gRPC's status."""
     code = getattr(error, "code", None)
     return code() if callable(code) else code
 
 
 def _is_transient(error: Exception) -> bool:
     code = _code(error)
-    if "timeout" in str(error).lower():  # of pymilvus's own, with whatever code the last attempt had
+    if "timeout" in str(error).lower():  # pymilvus's own, with the error code of the last attempt
         return True
     if isinstance(code, int):
         return any(code in codes for codes in TRANSIENT_CODES)

@@ -1,4 +1,4 @@
-"""Exact search: every vector is compared, from memory that is laid out for it."""
+"""Exact search: compares every vector, in memory laid out for speed."""
 
 from functools import cached_property
 
@@ -6,24 +6,24 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-ALONE = 2**21  # numbers that one thread compares in a quarter of a millisecond: to wake others for fewer costs more
-LINE = 64  # bytes of a cache line: vectors that begin on one are compared in less time
+ALONE = 2**21  # numbers that one thread compares in a quarter of a millisecond; for fewer, waking others costs more
+LINE = 64  # bytes of a cache line: vectors aligned to one are compared faster
 
 
 class Exact:
-    """Vectors to compare queries with.
+    """Vectors that are all compared with each query.
 
-    FAISS compares one query in one thread, whichever index it is; here all threads share many vectors out among them.
+    FAISS compares one query in one thread, whatever the index; here all threads share the vectors of a large store.
 
     Args:
-        vectors: (n, dimension), where they are: no copy is made.
+        vectors: (n, dimension); not copied.
     """
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         self.vectors = vectors
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """As `faiss.Index.search`: inner products and rows, (q, k) each, the best first; -1 for a row too many."""
+        """Like `faiss.Index.search`: inner products and rows, (q, k) each, best first; -1 for missing rows."""
         if len(queries) != 1 or k >= len(self.vectors):
             return faiss.knn(queries, self.vectors, k, faiss.METRIC_INNER_PRODUCT)  # type: ignore[no-any-return]
         compare = self._by_one_thread if self.vectors.size <= ALONE else self._by_all_threads
@@ -46,7 +46,7 @@ class Exact:
     def _by_all_threads(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         threads, share = self._shares.shape
         shared = np.empty((threads, share), dtype=np.float32)
-        copies = np.repeat(query, threads, axis=0)  # held here, as FAISS takes bare pointers
+        copies = np.repeat(query, threads, axis=0)  # a reference is kept here, because FAISS takes bare pointers
         faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]
             faiss.swig_ptr(shared),
             faiss.swig_ptr(copies),
@@ -60,7 +60,7 @@ class Exact:
 
     @cached_property
     def _shares(self) -> NDArray[np.int64]:
-        """The rows that each thread compares: (threads, share), filled up with -1."""
+        """The rows that each thread compares: (threads, share), padded with -1."""
         threads = faiss.omp_get_max_threads()
         share = -(-len(self.vectors) // threads)
         rows = np.arange(threads * share)
@@ -69,7 +69,7 @@ class Exact:
 
 
 def in_large_pages(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A copy that begins on a cache line, in large pages where the system has them: NumPy asks for those by itself."""
+    """A copy that begins on a cache line, in large pages if the system has them, for which NumPy asks by itself."""
     spare = np.empty(vectors.size + LINE // vectors.itemsize, dtype=vectors.dtype)
     start = -spare.ctypes.data % LINE // spare.itemsize
     copy = spare[start : start + vectors.size].reshape(vectors.shape)

@@ -19,27 +19,27 @@ from daco_index.search.stores.gpu import GPU_MOST, move_there, train_there
 from daco_index.search.stores.rotation import set_rotation
 
 CANDIDATES_SUFFIX = ".candidates.faiss"
-WIDTH = 10  # candidates are nominated for at least this many answers, so that the best of few is not missed
-TRAINED_ON = 64  # vectors a cluster that a candidate index is trained on; FAISS itself would take up to 256
+WIDTH = 10  # candidates are selected for at least this many answers, so that the best of a few is not missed
+TRAINED_ON = 64  # vectors per cluster for training a candidate index; FAISS's own default is up to 256
 LEAST_TRAINED_ON = 65536
 ADDED_AT_ONCE = 65536
 WRITTEN_AT_ONCE = 2**20  # bytes
-# how FAISS goes through an inverted file of 4-bit codes (`implem`): as it likes, which is one thread for each query, or
-# each query by all threads, list by list, with a reservoir of candidates (14 has a heap, which takes longer)
+# how FAISS searches an inverted file of 4-bit codes (`implem`): by default, one thread for each query; or each query by
+# all threads, list by list, with a reservoir of candidates (14 uses a heap, which is slower)
 AS_IT_LIKES, ALL_AT_ONE = 0, 15
 
 
 class FaissStore:
-    """A `VectorStore` that always holds the exact vectors, and searches them itself or through candidates.
+    """A `VectorStore` that holds the exact vectors, and searches all of them, or candidates first.
 
-    Exact: every vector is compared. With a candidate index, which is smaller and faster, that one nominates `k_factor`
-    times as many vectors as are asked for, and the exact ones decide among them; so similarities are exact in any case,
-    nothing is lost from generation to generation, and the exact vectors may stay on disk, mapped into memory.
+    Exact: every vector is compared. With a candidate index, which is smaller and faster, that index selects `k_factor`
+    times as many vectors as requested, and the exact vectors rank them. So similarities are exact in any case, nothing
+    is lost from generation to generation, and the exact vectors may stay on disk, mapped into memory.
 
     Args:
         exact: an IndexIDMap over an IndexFlatIP; `FaissStore.create` makes an empty one.
         candidates: an index of the same vectors in the same order, numbered from 0.
-        file: the file that the exact vectors are mapped from, where they cannot grow; None where they are in memory.
+        file: the file from which the exact vectors are mapped, so that they cannot grow; None if they are in memory.
     """
 
     address = FAISS
@@ -51,9 +51,9 @@ class FaissStore:
         self.file = file
         self._k_factor = 1
         self._searched: Any
-        self._lists: Any  # the candidates' inverted file, if it is one of 4-bit codes
+        self._lists: Any  # the candidates' inverted file if it has 4-bit codes
         self._on_gpu: tuple[faiss.Index, Any] | None
-        self._turn: AbstractContextManager[Any]  # to search: on a GPU one thread at a time
+        self._turn: AbstractContextManager[Any]  # held while searching on a GPU, by one thread at a time
         self._hold(exact)
 
     @classmethod
@@ -61,11 +61,11 @@ class FaissStore:
         """An empty store, exact until `arrange` is called.
 
         Args:
-            count: vectors that it is to hold; memory that grew with them would hold them twice at times.
+            count: vectors that it will hold; if memory grew with them, they would be in memory twice at times.
         """
         flat = faiss.IndexFlatIP(dimension)
         flat.codes.resize(count * flat.code_size)
-        flat.codes.resize(0)  # which leaves the memory there
+        flat.codes.resize(0)  # the memory stays reserved
         return cls(faiss.IndexIDMap(flat))
 
     @classmethod
@@ -73,20 +73,20 @@ class FaissStore:
         """The store in a file.
 
         Args:
-            candidates: whether a candidate index lies beside it; the exact vectors then stay on disk, mapped.
+            candidates: whether there is a candidate index next to it; the exact vectors then stay on disk, mapped.
 
         Raises:
-            DamagedIndex: a file cannot be read, or is no such store.
+            DamagedIndex: a file cannot be read, or is not such a store.
         """
         exact = _read(path, faiss.IO_FLAG_MMAP_IFC)
         if not isinstance(exact, faiss.IndexIDMap | faiss.IndexIDMap2):
-            raise DamagedIndex(f"{path} is not an index of daco-index: it has no ids.")
+            raise DamagedIndex(f"{path} was not written by daco-index: it has no ids.")
         try:
             return cls(exact, _read(candidates_file(path)) if candidates else None, HeldFile(path))
         except OSError as error:
             raise DamagedIndex(f"{path} cannot be read: {error.strerror}.") from error
         except RuntimeError as error:
-            raise DamagedIndex(f"{candidates_file(path)} is no index of {path.name}: {_short(error)}") from error
+            raise DamagedIndex(f"{candidates_file(path)} does not belong to {path.name}: {_short(error)}") from error
 
     @property
     def count(self) -> int:
@@ -122,7 +122,7 @@ class FaissStore:
                 similarities, rows = self._searched.search(wanted, k)
             return similarities, self._named(rows)
         if self._lists is not None:
-            # other threads may set it meanwhile: either way finds the same, and only the time differs
+            # other threads may set it in the meantime: the result is the same, only the time differs
             self._lists.implem = ALL_AT_ONE if len(wanted) == 1 else AS_IT_LIKES
         with self._turn:
             if self._on_gpu is not None:
@@ -130,12 +130,12 @@ class FaissStore:
             similarities, rows = self._searched.search(wanted, width)
         similarities, ids = similarities[:, :k], self._named(rows[:, :k])
         short = ids[:, -1] < 0
-        if short.any():  # fewer candidates than wanted
+        if short.any():  # fewer candidates than requested
             similarities[short], ids[short] = self.search_exactly(wanted[short], k)
         return similarities, ids
 
     def search_exactly(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """As `search`, but every vector is compared: what the recall of candidates is measured against."""
+        """Like `search`, but compares every vector: the ground truth for the recall of candidates."""
         self.check()
         similarities, rows = self._every.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
         return similarities, self._named(rows)
@@ -162,22 +162,22 @@ class FaissStore:
             _write(self.candidates, candidates_file(path))
 
     def check(self) -> None:
-        """Raises DamagedIndex where a search would read a mapped file that was changed: beyond its end is SIGBUS."""
+        """Raises DamagedIndex if a search would read a changed mapped file; reading beyond its end causes SIGBUS."""
         if self.file is not None and self.candidates is not None:
             self.file.check()
 
     def arrange(self, factory: str, like: "FaissStore | None" = None, progress: bool = True, gpu: bool = False) -> None:
-        """Makes the candidate index of all vectors, or drops it for `Flat`.
+        """Builds the candidate index of all vectors, or drops it for `Flat`.
 
         Args:
-            factory: FAISS's name for it (`IVF1024,PQ64x4fs`), as `check_factory` passes it.
-            like: a store with such an index of vectors of the same kind, which is not trained again. Where this store
-                only has more vectors than it, just those are put in.
-            progress: show on stderr how far it is, when it takes longer than two seconds.
+            factory: FAISS's factory string (`IVF1024,PQ64x4fs`), as checked by `check_factory`.
+            like: a store with such a candidate index of similar vectors, which is not trained again. If this store only
+                has additional vectors, just those are added.
+            progress: show the progress on stderr after two seconds.
             gpu: train on the GPUs.
 
         Raises:
-            DacoError: FAISS does not know the factory, or there are too few vectors to train it.
+            DacoError: FAISS does not support the factory string, or there are too few vectors to train it.
         """
         if factory == EXACT:
             self.candidates = None
@@ -201,13 +201,14 @@ class FaissStore:
                 self._fill(candidates, 0, progress)
         except RuntimeError as error:
             raise UsageError(
-                f"{self.count} descriptors of {self.dimension} numbers do not make an index {factory}: {_short(error)}."
+                f"An index {factory} cannot be built from {self.count} descriptors of {self.dimension} numbers:"
+                f" {_short(error)}."
             ) from error
         self.candidates = candidates
         self._hold(self._exact)
 
     def tune(self, parameters: dict[str, int]) -> None:
-        """Sets parameters of the search (`nprobe`, `efSearch`, `k_factor`); not while another thread searches."""
+        """Sets parameters of the search (`nprobe`, `efSearch`, `k_factor`); no other thread may search meanwhile."""
         for name, value in parameters.items():
             if name == "k_factor":
                 self._k_factor = value
@@ -218,9 +219,9 @@ class FaissStore:
                 faiss.ParameterSpace().set_index_parameter(self.candidates, name, value)
 
     def move_to_gpu(self) -> bool:
-        """Searches on a GPU from now on, one thread at a time, until the store is changed; false where it cannot.
+        """Searches on a GPU until the store is changed, one thread at a time; returns False if that is impossible.
 
-        With candidates it is their index that moves; the exact vectors, which decide, stay where they are.
+        With candidates, their index moves to the GPU; the exact vectors, which rank them, stay where they are.
         """
         moved = move_there(self._flat if self.candidates is None else self.candidates)
         if moved is None:
@@ -234,21 +235,21 @@ class FaissStore:
 
     @property
     def bytes_per_vector(self) -> float:
-        """Memory that the search keeps for each vector, ids included; without exact vectors that stay on disk."""
+        """Memory per vector for the search, including ids, without exact vectors that stay on disk."""
         if self.candidates is None:
             return float(4 * self.dimension + 2 * self._ids.itemsize)
         return len(faiss.serialize_index(self.candidates)) / max(1, self.count) + self._ids.itemsize
 
     def _hold(self, exact: faiss.IndexIDMap) -> None:
-        """Takes over exact vectors, which `candidates` is the index of already; derives what depends on them."""
+        """Takes exact vectors that `candidates` already indexes, and derives everything that depends on them."""
         self._exact = exact
         flat: Any = faiss.downcast_index(exact.index)
         self._flat = flat
         every = faiss.rev_swig_ptr(flat.get_xb(), self.count * self.dimension).reshape(self.count, self.dimension)
-        # where nothing nominates candidates, each query reads them all
+        # without a candidate index, each query reads all vectors
         self._every = Exact(in_large_pages(every) if self.file is not None and self.candidates is None else every)
         self._ids: NDArray[np.int64] = faiss.vector_to_array(exact.id_map)
-        # in every index of daco-index they rise, and need no order beside them
+        # in every index of daco-index the ids are ascending, so no sorted order is needed
         rising = bool((self._ids[1:] > self._ids[:-1]).all())
         self._order = None if rising else np.argsort(self._ids, kind="stable")
         self._on_gpu, self._turn = None, nullcontext()
@@ -273,7 +274,7 @@ class FaissStore:
         return copy
 
     def _fill(self, candidates: faiss.Index, start: int, progress: bool) -> None:
-        """Puts in the vectors from row `start` on; from 0, in place of what was there."""
+        """Adds the vectors from row `start` on; from 0, they replace the previous ones."""
         if start == 0:
             candidates.reset()
         with tqdm(total=self.count - start, desc="indexing", unit=" vectors", disable=not progress, delay=2) as bar:
@@ -283,7 +284,7 @@ class FaissStore:
                 bar.update(len(some))
 
     def _sample(self, candidates: faiss.Index) -> NDArray[np.float32]:
-        """Vectors to train on: enough for each cluster, always the same ones."""
+        """Vectors to train on: enough for each cluster, and always the same ones."""
         wanted = max(LEAST_TRAINED_ON, TRAINED_ON * getattr(inner(candidates), "nlist", 0))
         if wanted >= self.count:
             return self._rows(np.arange(self.count))
@@ -292,7 +293,7 @@ class FaissStore:
 
     def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """A copy of the exact vectors in these rows: (n,) to (n, dimension)."""
-        # not reconstruct_batch, which goes row by row through a virtual call
+        # not reconstruct_batch, which makes a virtual call for each row
         found: NDArray[np.float32] = self._every.vectors[rows]
         return found
 
@@ -305,26 +306,26 @@ class FaissStore:
 
 
 def check_factory(factory: str, dimension: int) -> faiss.Index:
-    """An empty candidate index by FAISS's name for it.
+    """An empty candidate index for a FAISS factory string.
 
-    Its own metric is the Euclidean distance, which orders vectors of length 1 as the inner product does and, unlike it,
-    still does so after a PCA, which moves the origin.
+    Its metric is the Euclidean distance, which orders vectors of length 1 like the inner product, and still does so
+    after a PCA, which moves the origin.
 
     Raises:
-        DacoError: FAISS does not know it, or it does not go with the dimension.
+        DacoError: FAISS does not support it, or it does not fit the dimension.
     """
     try:
         return faiss.index_factory(dimension, factory, faiss.METRIC_L2)
     except RuntimeError as error:
         reason = _short(error)
         raise UsageError(
-            f"FAISS makes no index {factory!r} for descriptors of {dimension} numbers ({reason}). Examples: Flat,"
-            " HNSW32,SQ8, IVF1024,PQ64x4fs, PCAR256,IVF4096,SQ8."
+            f"FAISS cannot build an index {factory!r} for descriptors of {dimension} numbers ({reason}). Examples:"
+            " Flat, HNSW32,SQ8, IVF1024,PQ64x4fs, PCAR256,IVF4096,SQ8."
         ) from error
 
 
 def forced_factory(factory: str, dimension: int) -> str:
-    """A factory string that a user gave, checked, and without the ids that the store keeps itself. Raises DacoError."""
+    """Checks a factory string given by a user, and removes the ids, which the store keeps itself. Raises DacoError."""
     bare = factory.strip().removeprefix("IDMap2,").removeprefix("IDMap,")
     if bare != EXACT:
         check_factory(bare, dimension)
@@ -332,7 +333,7 @@ def forced_factory(factory: str, dimension: int) -> str:
 
 
 def candidates_file(path: Path) -> Path:
-    """Where the candidate index of a store lies: beside its file."""
+    """The file of a store's candidate index, next to the store's own."""
     return path.with_name(path.stem + CANDIDATES_SUFFIX)
 
 
@@ -345,9 +346,9 @@ def inner(candidates: faiss.Index) -> Any:
 
 
 def _decided_by(flat: faiss.Index, candidates: faiss.Index) -> faiss.IndexRefine:
-    """An index that takes what `candidates` finds and orders it by the inner product with the vectors in `flat`."""
+    """An index that sorts the results of `candidates` by the inner product with the vectors in `flat`."""
     metric, flat.metric_type = flat.metric_type, candidates.metric_type
-    refined = faiss.IndexRefine(candidates, flat)  # insists that both have one metric, and then uses only its own
+    refined = faiss.IndexRefine(candidates, flat)  # requires that both have the same metric, but uses only its own
     flat.metric_type = refined.metric_type = metric
     return refined
 
@@ -360,7 +361,7 @@ def _read(path: Path, flags: int = 0) -> faiss.Index:
 
 
 def _write(index: faiss.Index, path: Path) -> None:
-    # through a stream of Python's: FAISS's own only prints that the last bytes found no room on the disk
+    # through a Python stream: FAISS's own only prints a message if the last bytes do not fit on the disk
     with path.open("wb") as stream:
         faiss.write_index(index, faiss.PyCallbackIOWriter(stream.write, WRITTEN_AT_ONCE))  # type: ignore[attr-defined]
 

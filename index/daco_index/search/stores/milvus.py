@@ -1,9 +1,9 @@
-"""Vectors in Milvus, past one machine: the generations of an index share a collection, and each sees its own rows.
+"""Vectors in Milvus, for more than one machine: the generations of an index share a collection.
 
-A row's key is its photograph's id below the number of the generation that it was written for; `died` is the generation
-that retired it. A generation's rows are those that were written for it or before it and that no generation up to it
-has retired, so one that is being written is invisible to the others until `CURRENT` names it, and what it costs is
-what it changes. What a crash leaves of it, the next writer takes back.
+The key of a row combines the photograph's id with the generation that wrote it; `died` is the generation that retired
+it. The rows of a generation are those written by it or an earlier one, and not retired by it or an earlier one. So a
+generation that is being written is invisible to the others until `CURRENT` names it, and it costs only as much as it
+changes. What a crash leaves of it, the next writer removes.
 """
 
 import json
@@ -25,14 +25,14 @@ from daco_index.search.stores.address import MilvusAddress
 from daco_index.search.stores.connection import MOST_ROWS, Connection
 
 POINTER_FILE = "vectors.milvus.json"
-ID_BITS = 40  # of a key, below the generation's number
-ALIVE = 2**62  # `died` of a row that nobody retired
-BATCH_BYTES = 4 * 2**20  # that travel in one call; servers take 64 MiB
+ID_BITS = 40  # of a key; the generation's number is above them
+ALIVE = 2**62  # `died` of a row that is not retired
+BATCH_BYTES = 4 * 2**20  # sent in one call; servers accept 64 MiB
 SEARCH_SECONDS = 5.0
 CHECK_SECONDS = 2.0
-SETTLE_SECONDS = 10.0  # twice Milvus's bound on how old the state may be that a bounded search sees
-LOAD_SECONDS = 3600.0  # a collection of 10^8 is not in the servers' memory at once
-# as it is built, and as it is searched for k matches; a collection is indexed by segments of some 10^6 rows
+SETTLE_SECONDS = 10.0  # twice Milvus's limit on the age of the state that a bounded search sees
+LOAD_SECONDS = 3600.0  # loading a collection of 10^8 vectors into the servers' memory takes long
+# parameters for building, and for a search of k matches; a collection is indexed in segments of some 10^6 rows
 BUILD: dict[str, dict[str, int]] = {
     "HNSW": {"M": 32, "efConstruction": 200},
     "IVF_FLAT": {"nlist": 1024},
@@ -43,7 +43,7 @@ BUILD: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True)
 class Pointer:
-    """What the folder of a generation has in place of its vectors: where they are, and how many."""
+    """The file that a generation has instead of its vectors: where they are, and how many."""
 
     address: str
     collection: str
@@ -53,18 +53,18 @@ class Pointer:
 
     @classmethod
     def read(cls, file: Path) -> "Pointer":
-        """Raises DacoError where it cannot be read."""
+        """Reads the file. Raises DacoError if that fails."""
         try:
             return cls(**json.loads(file.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise DamagedIndex(
-                f"The index is damaged: {file} does not say where its vectors are ({error}): name the store with"
+                f"The index is damaged: {file} does not state where its vectors are ({error}): name the store with"
                 " daco-index build --store."
             ) from error
 
 
 class MilvusStore:
-    """A `VectorStore`: the vectors of one generation, as `MilvusStore.load` and `begin` make it."""
+    """A `VectorStore` of the vectors of one generation; created by `MilvusStore.load` and `begin`."""
 
     def __init__(self, connection: Connection, pointer: Pointer) -> None:
         self._connection = connection
@@ -73,17 +73,17 @@ class MilvusStore:
         self._seen = f"id < {(pointer.generation + 1) << ID_BITS} and died > {pointer.generation}"
         self.dimension = pointer.dimension
         self.count = pointer.count
-        self._settled = time.monotonic() + SETTLE_SECONDS  # when all that it has, however lately written, is seen
-        self._keys: list[NDArray[np.int64]] | None = None  # of its rows, once they are asked for
+        self._settled = time.monotonic() + SETTLE_SECONDS  # when all its rows, however recent, are visible
+        self._keys: list[NDArray[np.int64]] | None = None  # of its rows, once they were needed
         self._sorted = False
 
     @classmethod
     def load(cls, path: Path) -> "MilvusStore":
-        """The vectors of the finished generation that a file points to.
+        """Opens the vectors of a finished generation, to which a file points.
 
         Raises:
-            StoreAway: the server does not answer.
-            DacoError: it does not have them all.
+            StoreAway: the server does not respond.
+            DacoError: some of them are missing.
         """
         pointer = Pointer.read(path)
         address = MilvusAddress.parse(pointer.address)
@@ -94,8 +94,8 @@ class MilvusStore:
         store._connection.call("load_collection", pointer.collection, patience=LOAD_SECONDS)
         if (found := store._count()) != pointer.count:
             raise DamagedIndex(
-                f"Milvus at {address.server} has {found} of the {pointer.count} vectors that {path} speaks of: go back"
-                " with daco-index rollback, or build the index again."
+                f"Milvus at {address.server} has {found} of the {pointer.count} vectors that {path} names: restore"
+                " another generation with daco-index rollback, or build the index again."
             )
         return store
 
@@ -103,15 +103,15 @@ class MilvusStore:
     def begin(
         cls, address: MilvusAddress, index: Path, owner: str, fingerprint: str, dimension: int, generation: int
     ) -> "MilvusStore":
-        """The vectors of a generation that is to be written: at first those of the one before, of the same encoder.
+        """Begins a new generation. At first it has the vectors of the previous one with the same encoder.
 
         Args:
-            index: the folder whose finished generations stay as they are.
-            owner: of the collection, a name that no other index has.
-            fingerprint: of the encoder; each has a collection of its own, and so has each kind of index.
+            index: the folder; its finished generations stay unchanged.
+            owner: the unique name of the index, for the collection.
+            fingerprint: of the encoder; each encoder and each kind of index has its own collection.
 
         Raises:
-            StoreAway: the server does not answer.
+            StoreAway: the server does not respond.
         """
         connection = Connection(address)
         connection.reach()
@@ -150,10 +150,10 @@ class MilvusStore:
 
     def search(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if k > MOST_ROWS:
-            raise UsageError(f"Milvus gives at most {MOST_ROWS} matches at a time, not {k}.")
+            raise UsageError(f"Milvus returns at most {MOST_ROWS} matches at a time, not {k}.")
         similarities = np.full((len(vectors), k), -np.inf, dtype=np.float32)
         ids = np.full((len(vectors), k), -1, dtype=np.int64)
-        # a bounded search may not see what was just written; a strong one does, and waits 0.2 s for the servers' clock
+        # a bounded search may miss recent rows; a strong one sees them, but waits 0.2 s for the servers' clock
         consistency = "Strong" if time.monotonic() < self._settled else "Bounded"
         queries = list(np.ascontiguousarray(vectors, dtype=np.float32))
         answers = self._call_search(queries, k, SEARCH_SECONDS, consistency)
@@ -180,7 +180,7 @@ class MilvusStore:
     def save(self, path: Path) -> None:
         self._connection.call("flush", self.collection)
         if (found := self._count()) != self.count:
-            raise DacoError(f"Milvus at {self._connection.address.server} took {found} of {self.count} vectors.")
+            raise DacoError(f"Milvus at {self._connection.address.server} stored {found} of {self.count} vectors.")
         pointer = Pointer(self.address, self.collection, self._generation, self.dimension, self.count)
         write_text(path, json.dumps(asdict(pointer), indent=2) + "\n")
 
@@ -192,7 +192,7 @@ class MilvusStore:
         self._connection.call("drop_collection", self.collection)
 
     def _make(self) -> None:
-        """The collection, indexed and in the servers' memory, whatever of that is there already."""
+        """Creates the collection, its index, and loads it into the servers' memory; existing parts are kept."""
         from pymilvus import DataType, MilvusClient
 
         if not self._connection.call("has_collection", self.collection):
@@ -209,7 +209,7 @@ class MilvusStore:
         self._connection.call("load_collection", self.collection, patience=LOAD_SECONDS)
 
     def _take_back(self) -> None:
-        """Undoes what a crash left of a generation of this number or above: its rows, and its retirements."""
+        """Undoes what a crash left of a generation with this number or above: its rows, and its retirements."""
         self._connection.call("delete", self.collection, filter=f"id >= {self._generation << ID_BITS}")
         retired = f"died >= {self._generation} and died < {ALIVE}"
         for keys in list(self._connection.pages(self.collection, retired, "id")):
@@ -239,7 +239,7 @@ class MilvusStore:
         return int(answer[0]["count(*)"])
 
     def _write(self, keys: NDArray[np.int64], vectors: NDArray[np.float32], died: int) -> None:
-        """Writes rows, or writes them over; to do it twice is to do it once, so that a call can be tried again."""
+        """Writes or overwrites rows; a second call has no further effect, so that calls can be retried."""
         self._settled = time.monotonic() + SETTLE_SECONDS
         for places in self._batches(np.arange(len(keys))):
             rows = [{"id": int(keys[place]), "died": died, "vector": vectors[place]} for place in places]
@@ -253,7 +253,7 @@ class MilvusStore:
         return np.array([found[key] for key in keys.tolist()], dtype=np.float32)
 
     def _parts(self) -> list[NDArray[np.int64]]:
-        """The keys of its rows, in no promised order."""
+        """The keys of its rows, in any order."""
         if self._keys is None:
             pages = self._connection.pages(self.collection, self._seen, "id") if self.count else ()
             self._keys = [np.array(page, dtype=np.int64) for page in pages]
@@ -261,7 +261,7 @@ class MilvusStore:
         return self._keys
 
     def _sorted_keys(self) -> NDArray[np.int64]:
-        """The keys of its rows, by rising id."""
+        """The keys of its rows, sorted by id."""
         parts = self._parts()
         if not self._sorted:
             keys = np.concatenate([np.empty(0, dtype=np.int64), *parts])
@@ -276,17 +276,17 @@ class MilvusStore:
 
 
 def pointers(index: Path) -> list[Pointer]:
-    """Those of the generations of an index that are in Milvus, the oldest first; unreadable ones are passed over."""
+    """The pointers of an index's generations that are in Milvus, oldest first; unreadable ones are ignored."""
     return _read_pointers(index)[0]
 
 
 def sweep(connection: Connection, index: Path, owner: str) -> None:
-    """Drops the collections of an index, and deletes the rows, that none of its generations sees any more.
+    """Drops the collections, and deletes the rows, that none of an index's generations uses any more.
 
-    Nothing is removed while one generation's pointer cannot be read, nor ever from a collection of another index.
+    Nothing is removed while one generation's pointer cannot be read, and never from a collection of another index.
 
     Raises:
-        StoreAway: the server does not answer.
+        StoreAway: the server does not respond.
     """
     read, all_read = _read_pointers(index)
     if not all_read:
@@ -304,9 +304,9 @@ def sweep(connection: Connection, index: Path, owner: str) -> None:
 
 
 def _read_pointers(index: Path) -> tuple[list[Pointer], bool]:
-    """The pointers of the generations that lie in an index, and whether there is none that could not be read."""
+    """The pointers of the generations in an index, and whether all of them could be read."""
     try:
-        names = os.listdir(index / GENERATIONS)  # noqa: PTH208 - it raises, where others take an error for an answer
+        names = os.listdir(index / GENERATIONS)  # noqa: PTH208 - raises an error, where others return an empty result
     except FileNotFoundError:
         return [], True
     except OSError:
@@ -317,7 +317,7 @@ def _read_pointers(index: Path) -> tuple[list[Pointer], bool]:
         try:
             found.append(Pointer.read(folder / POINTER_FILE))
         except DacoError as error:
-            # only a generation that shows its other files has no pointer because its vectors lie in a file
+            # only if its other files are visible does a missing pointer mean that the vectors are in a file
             missing = isinstance(error.__cause__, FileNotFoundError)
             all_read = all_read and missing and _is_listed(folder)
     return found, all_read

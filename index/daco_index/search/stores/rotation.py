@@ -1,4 +1,4 @@
-"""The rotation before a product quantiser, from the axes along which the descriptors vary."""
+"""Computes the rotation before a product quantiser from the principal axes of the descriptors."""
 
 import math
 from typing import Any
@@ -7,15 +7,15 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-ENOUGH = 2**15  # descriptors whose axes are taken
+ENOUGH = 2**15  # descriptors from which the axes are computed
 
 
 def set_rotation(candidates: faiss.Index, sample: NDArray[np.float32]) -> None:
-    """Sets the OPQ matrix that an index begins with, if it does, so that each code stands for as much as any other.
+    """Sets the OPQ matrix at the beginning of an index, if there is one, so that all codes are equally informative.
 
     The parametric solution of Ge et al., Optimized Product Quantization (CVPR 2013), section 4.2: the principal axes,
-    of which each goes, the largest first, to the code whose axes have the smallest product of variances so far. FAISS's
-    own starts from a random rotation and iterates, which take many times as long.
+    largest first, are each assigned to the code whose axes have the smallest product of variances so far. FAISS's own
+    method starts from a random rotation and iterates, which takes many times as long.
 
     Args:
         candidates: not trained yet.
@@ -36,10 +36,10 @@ def set_rotation(candidates: faiss.Index, sample: NDArray[np.float32]) -> None:
 
 
 def deal(variances: NDArray[np.float64], codes: int) -> NDArray[np.int64]:
-    """The order of axes (n,), n / codes for each code after the other, whose variances (n,) fall."""
+    """Assigns axes to codes: the order of axes (n,), n / codes for each code in turn. Variances (n,) must descend."""
     room = len(variances) // codes
     logs = np.log(np.maximum(variances, 1e-12))
-    logs -= logs[-1]  # none below 0, so that a code that has an axis never has a smaller product than one without
+    logs -= logs[-1]  # none below 0, so that an additional axis never reduces a code's product
     hands: list[list[int]] = [[] for _ in range(codes)]
     products = np.zeros(codes)
     for axis, log in enumerate(logs):
