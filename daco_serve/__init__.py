@@ -5,11 +5,11 @@
     with daco_serve.Client("http://127.0.0.1:8000") as client:  # a running server
         answer = client.query("night.jpg")
 
-    index = daco_serve.Index.open("maps/day")  # or without one
+    index = daco_serve.Index.open("maps/day")  # or an index without a server
     estimate = index.localize("night.jpg")
 
-Names are imported when they are first used: a program that only asks a server imports httpx and pydantic alone.
-docs/reference/python.md says more.
+Names are imported when they are first used: a program that only queries a server imports httpx and pydantic alone.
+See docs/reference/python.md.
 """
 
 from importlib import import_module

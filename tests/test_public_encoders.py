@@ -131,7 +131,7 @@ def test_an_encoder_of_the_hugging_face_hub_is_taken_from_its_cache(
 ) -> None:
     found = find_encoder("hf:someone/places")
     assert found.fingerprint == open_encoder(face).fingerprint and found.network is not None
-    assert f"is revision {face.name}" in caplog.text
+    assert f"is at revision {face.name}" in caplog.text
     caplog.clear()
     assert find_encoder(f"hf:someone/places@{face.name}").fingerprint == found.fingerprint
     assert not caplog.text

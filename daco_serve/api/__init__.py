@@ -1,1 +1,1 @@
-"""Encoders, indexes and recall for a Python program, without a server."""
+"""Encoders, indexes and their evaluation in a Python program, without a server."""

@@ -1,4 +1,4 @@
-"""`Encoder`: photographs to descriptors."""
+"""`Encoder`: computes the descriptors of photographs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,14 +16,14 @@ BATCH_SIZE = 16
 
 
 class Encoder:
-    """What turns a photograph into its descriptor: a vector of length 1 that is similar for the same place.
+    """Computes the descriptor of a photograph: a vector of length 1 that is similar for photographs of the same place.
 
     Any number of threads may use it.
 
     Example:
         >>> encoder = Encoder.load("default")
         >>> day, night = encoder.embed(["day.jpg", "night.jpg"])
-        >>> similarity = day @ night  # cosine, -1..1
+        >>> similarity = day @ night  # cosine similarity, -1..1
     """
 
     def __init__(self, name: str, engine: Engine) -> None:
@@ -39,22 +39,22 @@ class Encoder:
         trust: bool = False,
         image_size: int | None = None,
     ) -> "Encoder":
-        """An encoder by its name.
+        """Loads an encoder by its name.
 
         Args:
-            name: `default`, the one that comes with the package; the folder of one that `daco-train` made;
+            name: `default`, the encoder that ships with the package; the folder of one that `daco-train` saved;
                 `timm:NAME`; `hf:OWNER/NAME`; `onnx:PATH`; `torchhub:REPO:ENTRY`; or a short name such as `megaloc`
                 (`daco-index encoders`).
-            device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
-            precision: `fp32` or `bf16`. (An int8 form belongs to an index: `Index.open`.)
-            trust: execute the third-party code of a `torchhub:` encoder.
-            image_size: pixels that photographs are brought to, for encoders of others.
+            device: `cpu`, `cuda`, `cuda:1`, ...; `auto` uses a GPU if there is one.
+            precision: `fp32` or `bf16`. (int8 belongs to an index: see `Index.open`.)
+            trust: allow the third-party code of a `torchhub:` encoder to be executed.
+            image_size: pixels that photographs are resized to, for third-party encoders; None for the usual size.
 
         Raises:
             NotFound: there is no such encoder.
             DamagedEncoder: its files are damaged.
             MissingExtra: it needs a package that is not installed.
-            UsageError: the device or the precision is not to be had, or there is no consent.
+            UsageError: the device or the precision is not available, or consent is missing.
         """
         stored = find_encoder(str(name), trust, image_size)
         return cls(stored.name, create_engine(stored, device, precision, goal="throughput"))
@@ -66,17 +66,17 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """Descriptors of equal fingerprints can be compared."""
+        """The encoder's fingerprint: only descriptors with equal fingerprints can be compared."""
         return self.engine.fingerprint
 
     def embed(
         self, photographs: Photograph | Iterable[Photograph], batch_size: int = BATCH_SIZE
     ) -> NDArray[np.float32]:
-        """The descriptors of n photographs, in their order: (n, dimension), float32, length 1; n is 1 for a single one.
+        """The descriptors of n photographs, in order: (n, dimension), float32, length 1; n is 1 for a single one.
 
         Args:
-            photographs: paths or Pillow images, also from a generator; at most a batch is in memory.
-            batch_size: how many the encoder takes at once.
+            photographs: paths or Pillow images, also from a generator; at most one batch is in memory.
+            batch_size: number of photographs embedded at once.
 
         Raises:
             UnreadableImage: a file is not an image, or is damaged.

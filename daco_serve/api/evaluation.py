@@ -1,4 +1,4 @@
-"""`evaluate`: how often an encoder or an index finds the place."""
+"""`evaluate`: measures how often an encoder or an index finds the place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from daco_serve.api.encoder import Encoder
 from daco_serve.api.index import Index
 
 RANKS = (1, 5, 10, 20)
-BLOCK = 256  # queries that are compared at once
+BLOCK = 256  # queries compared at once
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How many queries found their place.
+    """The share of queries whose place was found.
 
     Args:
-        recall: k to R@k, 0..1: the share of queries with a reference of their place among the first k.
-        queries: how many count: those with a reference within `metres`.
-        references: how many photographs they were looked up in.
-        metres: how far a right reference may be away.
+        recall: k to R@k, 0..1: the share of queries with a right reference among the first k.
+        queries: number of queries that count: those with a reference within `metres`.
+        references: number of photographs that were searched.
+        metres: the largest distance at which a reference is right.
     """
 
     recall: dict[int, float]
@@ -44,25 +44,24 @@ def evaluate(
     metres: float = PLACE_METRES,
     ranks: Sequence[int] = RANKS,
 ) -> Evaluation:
-    """Recall by distance, the field's usual protocol: an answer is right within so many metres of the query.
+    """Recall by distance, the field's usual protocol: a reference is right if it is within some metres of the query.
 
-    Folders are taken with the folders in them. Positions come from `@UTM_east@UTM_north@...@.jpg` names, from a table
-    beside the photographs, or from EXIF; all photographs of a folder need one. `daco-bench recall` measures the same,
-    and more.
+    Folders include their subfolders. Positions come from `@UTM_east@UTM_north@...@.jpg` names, from a table next to the
+    photographs, or from EXIF; all photographs of a folder need one. `daco-bench recall` measures the same, and more.
 
     Args:
-        references: a folder, embedded by the encoder and compared exactly; or an index, searched as it is.
+        references: a folder, which is embedded and searched exactly; or an index, searched as it is.
         queries: a folder.
-        encoder: of a folder of references, loaded or by name; an index has its own.
+        encoder: for a folder of references, loaded or by name; an index has its own.
         ranks: the k of R@k.
 
     Raises:
-        NotFound: a folder holds no photographs.
-        UsageError: a photograph has no position, or the ranks are none.
+        NotFound: a folder contains no photographs.
+        UsageError: a photograph has no position, or the ranks are invalid.
         UnreadableImage: a photograph is damaged.
     """
     if not ranks or min(ranks) < 1:
-        raise UsageError(f"Ranks are whole numbers from 1, not {list(ranks)}.")
+        raise UsageError(f"Ranks must be whole numbers from 1, not {list(ranks)}.")
     asked = _located(Path(queries))
     if isinstance(references, Index):
         right, answerable, count = _by_index(references, asked, metres, max(ranks))
@@ -105,15 +104,15 @@ def _by_encoder(
 
 
 def _located(folder: Path) -> dict[Path, PhotoLocation]:
-    """The photographs below a folder, each with its location."""
+    """The photographs in a folder and its subfolders, each with its location."""
     images = list_images_below(folder)
     if not images:
-        raise NotFound(f"{folder} holds no photographs.")
+        raise NotFound(f"{folder} contains no photographs.")
     located = locate(folder, images)
     missing = [image for image in images if image not in located]
     if missing:
         raise UsageError(
-            f"{len(missing)} of {len(images)} photographs of {folder} have no position, {missing[0].name} for one:"
-            " recall by distance needs all."
+            f"{len(missing)} of {len(images)} photographs in {folder} have no position, for example {missing[0].name}:"
+            " recall by distance needs the positions of all."
         )
     return {image: located[image] for image in images}

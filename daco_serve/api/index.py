@@ -1,4 +1,4 @@
-"""`Index`: reference photographs to look others up in."""
+"""`Index`: reference photographs, to look up other photographs in."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from daco_serve.engine.lookup import Lookup, calibration_of, look_up
 
 
 class Index:
-    """The live generation of an index, as it was when it was opened. Any number of threads may search it.
+    """The live generation of an index at the time of opening. Any number of threads may search it.
 
     Example:
         >>> index = Index.build("photographs/day", "maps/day")
@@ -52,19 +52,18 @@ class Index:
         trust: bool = False,
         rerank: int = CANDIDATES,
     ) -> "Index":
-        """The index in a folder, once every byte of it has been verified.
+        """Opens the index in a folder, after checking every file against its checksum.
 
         Args:
-            device: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one.
-            precision: in which queries are embedded; `auto` for what the index was built for.
-            trust: execute the third-party code of an index with a `torchhub:` encoder.
-            rerank: how many candidates of a query are ranked again by local descriptors, in an index that has them; 0
-                for none.
+            device: `cpu`, `cuda`, `cuda:1`, ...; `auto` uses a GPU if there is one.
+            precision: for embedding queries; `auto` for the precision chosen when the index was built.
+            trust: allow the third-party code of a `torchhub:` encoder to be executed.
+            rerank: number of candidates to re-rank by local descriptors, if the index has them; 0 for none.
 
         Raises:
             NotFound: there is no index.
-            DamagedIndex: a file is missing or not as it was written.
-            StoreAway: its vectors are in a server that does not answer.
+            DamagedIndex: a file is missing or does not match its checksum.
+            StoreAway: its vectors are on a server that does not respond.
             MissingExtra: it needs a package that is not installed.
         """
         return cls(Path(folder), Bundle.open(Path(folder), trust), device, precision, rerank)
@@ -77,18 +76,18 @@ class Index:
         encoder: str | Path = "default",
         options: BuildOptions | None = None,
     ) -> "Index":
-        """Builds an index of photographs, or a new generation of the index that is in the folder, and opens it.
+        """Builds an index of photographs, or a new generation of the index in the folder, and opens it.
 
-        What was embedded before is not embedded again, and a build that was stopped is resumed.
+        Photographs that were embedded before are not embedded again, and an interrupted build is resumed.
 
         Args:
             source: a folder of photographs, `NAME/domain` of a data set, or an address such as `s3://bucket/north`.
-            folder: where the index is to be.
-            encoder: as `Encoder.load` takes it.
-            options: device, precision, kind of index and the like; without a progress bar unless they say so.
+            folder: the folder of the index.
+            encoder: see `Encoder.load`.
+            options: device, precision, kind of index and others; shows no progress bar by default.
 
         Raises:
-            DacoError: anything that can be put right, by its kind.
+            DacoError: the user can correct the cause; the class says which kind it is.
         """
         options = options or BuildOptions(progress=False)
         build_index(str(source), str(encoder), Path(folder), options)
@@ -96,19 +95,19 @@ class Index:
 
     @property
     def count(self) -> int:
-        """How many reference photographs it has."""
+        """The number of reference photographs."""
         return self.bundle.manifest.count
 
     @property
     def generation(self) -> int:
-        """The number of the generation that answers."""
+        """The number of the generation."""
         return self.bundle.generation
 
     def search(self, photograph: Photograph, k: int = 5, area: SearchArea | None = None) -> list[SearchMatch]:
-        """The k reference photographs most similar to a path or Pillow image, the best first.
+        """The k reference photographs most similar to a path or Pillow image, best first.
 
         Args:
-            area: where to look; everywhere unless given.
+            area: where to search; None for everywhere.
 
         Raises:
             UnreadableImage: the file is not an image, or is damaged.
@@ -124,14 +123,14 @@ class Index:
         area: SearchArea | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[list[SearchMatch]]:
-        """As `search`, for a whole query set: the matches of each photograph, in their order, at the speed of a build.
+        """Looks up a query set: yields the matches of each photograph, in order, at the speed of a build.
 
         Args:
-            photographs: paths or Pillow images, also from a generator; at most a batch is in memory.
-            batch_size: how many the encoder takes at once.
+            photographs: paths or Pillow images, also from a generator; at most one batch is in memory.
+            batch_size: number of photographs embedded at once.
 
         Raises:
-            Error: as `search`, when the first photograph that it concerns is reached.
+            Error: see `search`; raised when the photograph in question is reached.
         """
         engine, among = self.engine.for_many(), self._among(area)
         for images in prepared_batches(engine, photographs, batch_size):
@@ -141,14 +140,14 @@ class Index:
     def search_descriptor(
         self, descriptor: NDArray[np.float32], k: int = 5, area: SearchArea | None = None
     ) -> list[SearchMatch]:
-        """As `search`, for a descriptor, (dimension,), that this index's encoder made; without re-ranking."""
+        """Like `search`, for a descriptor, (dimension,), that this index's encoder computed; without re-ranking."""
         return self.bundle.search(descriptor[None], k, self._among(area))[0]
 
     def localize(self, photograph: Photograph, area: SearchArea | None = None) -> Estimate:
-        """Where a photograph was taken, and how sure that is: what a server of this index would answer.
+        """Where a photograph was taken, and with which certainty: the same estimate as from a server of this index.
 
-        Probabilities are known where the index has been calibrated (`daco-bench calibrate`). Arguments and errors are
-        those of `search`.
+        Probabilities are known if the index was calibrated (`daco-bench calibrate`), or if its encoder ships with a
+        prior calibration. Arguments and errors are those of `search`.
         """
         return self._look_up(photograph, 1, area).estimate
 

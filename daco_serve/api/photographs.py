@@ -1,4 +1,4 @@
-"""Photographs as a program has them: files, or images of Pillow."""
+"""Photographs as a program passes them: files, or Pillow images."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +16,12 @@ Photograph = Path | str | Image.Image
 
 
 def as_many(photographs: Photograph | Iterable[Photograph]) -> Iterable[Photograph]:
-    """Photographs from one or several."""
+    """An iterable of photographs, from one or several."""
     return [photographs] if isinstance(photographs, (str, Path, Image.Image)) else photographs
 
 
 def prepare(engine: Engine, photograph: Photograph) -> Prepared:
-    """A photograph as its engine takes it.
+    """A photograph prepared for an engine.
 
     Raises:
         UnreadableImage: the file is not an image, or is damaged.
@@ -35,7 +35,7 @@ def prepare(engine: Engine, photograph: Photograph) -> Prepared:
 def prepared_batches(
     engine: Engine, photographs: Photograph | Iterable[Photograph], batch_size: int
 ) -> Iterator[list[Prepared]]:
-    """Batches of prepared photographs, decoded by all cores; no more than one batch is held. Raises as `prepare`."""
+    """Yields batches of prepared photographs, decoded on all cores; holds at most one. Raises as `prepare` does."""
     with ThreadPoolExecutor(available_cores(), thread_name_prefix="decode") as pool:
         rest = iter(as_many(photographs))
         while batch := list(islice(rest, batch_size)):

@@ -1,4 +1,4 @@
-"""The frames of a folder or of a video file, one after the other, with their times."""
+"""Reads the frames of a folder or of a video file in order, with their times."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from daco_core.photographs.images import list_images_below
 from daco_core.photographs.natural_order import natural_key
 from daco_core.recordings.video import Video, is_video
 
-SIDE = 1024  # pixels of the longer side of a video's frame as it is sent: encoders look at less
+SIDE = 1024  # pixels of the longer side of a video's frame when it is sent; encoders use fewer
 QUALITY = 90
 
 
@@ -19,7 +19,7 @@ class SourceFrame:
     """One frame.
 
     Args:
-        name: what a user knows it by.
+        name: for messages to the user.
         seconds: since the first frame.
         photograph: a file, or the bytes of one.
     """
@@ -33,10 +33,10 @@ class FrameSource:
     """The frames of a folder, in the natural order of their names, or of a video file.
 
     Args:
-        seconds: between two frames: of a folder, what lies between them; of a video, which of them are taken.
+        seconds: between two frames: the interval of the frames in a folder, or at which frames of a video are taken.
 
     Raises:
-        NotFound: there is no such folder or video, or the folder holds no photographs.
+        NotFound: there is no such folder or video, or the folder contains no photographs.
         DacoError: the video cannot be read.
         ImportError: PyAV is not installed.
     """
@@ -46,9 +46,9 @@ class FrameSource:
         self._seconds = seconds
         self._files: list[Path] = []
         self.damaged = 0
-        """Packets and frames of a video that could not be decoded, once all were read."""
+        """The number of packets and frames of a video that could not be decoded, once all were read."""
         self.count: int | None = None
-        """How many frames there are; about, for a video, and None where its file does not say."""
+        """The number of frames; an estimate for a video, and None if its file does not say."""
         self.is_video = is_video(path)
         if self.is_video:
             with Video(path) as video:
@@ -57,11 +57,12 @@ class FrameSource:
         else:
             if not path.is_dir():
                 raise NotFound(
-                    f"{path} is not a folder of frames, and not a video: daco-data frames extracts those of a ROS bag."
+                    f"{path} is neither a folder of frames nor a video. For a ROS bag, extract frames with"
+                    " daco-data frames."
                 )
             self._files = sorted(list_images_below(path), key=lambda file: natural_key(str(file.relative_to(path))))
             if not self._files:
-                raise NotFound(f"{path} holds no photographs.")
+                raise NotFound(f"{path} contains no photographs.")
             self.count = len(self._files)
 
     def __iter__(self) -> Iterator[SourceFrame]:

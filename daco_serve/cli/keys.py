@@ -1,4 +1,4 @@
-"""`daco-serve key`: makes, lists and removes API keys."""
+"""`daco-serve key`: creates, lists and removes API keys."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ Keys = Annotated[
 
 
 @app.command()
-def add(name: Annotated[str, typer.Argument(help="Whose it is: it stands in the log.")], keys: Keys = None) -> None:
+def add(name: Annotated[str, typer.Argument(help="Name of its owner, for the log.")], keys: Keys = None) -> None:
     """Create a key and print it. Only its hash is stored, so copy it now.
 
     Example: export DACO_KEY=$(daco-serve key add robot-3)
@@ -29,8 +29,8 @@ def add(name: Annotated[str, typer.Argument(help="Whose it is: it stands in the 
     file = _file(keys)
     token = file.add(name)
     Console(stderr=True, soft_wrap=True).print(
-        f"Key {name}, its hash is in {file.path}. Send it as 'Authorization: Bearer KEY', or set DACO_KEY for"
-        " daco-serve query. It is shown only now:",
+        f"Created the key {name}; its hash is in {file.path}. Send it as 'Authorization: Bearer KEY', or set DACO_KEY"
+        " for daco-serve query. It is shown only now:",
         highlight=False,
         markup=False,
     )
@@ -50,7 +50,7 @@ def show(keys: Keys = None) -> None:
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="Of the key.")], keys: Keys = None) -> None:
+def remove(name: Annotated[str, typer.Argument(help="Name of the key.")], keys: Keys = None) -> None:
     """Remove a key; running servers reject it within a second."""
     _file(keys).remove(name)
     print(f"Key {name} is no longer valid.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from daco_serve.engine.answers import IndexSummary
     from daco_serve.operation.settings import ServeSettings
 
-# the library (PyTorch, FAISS, FastAPI) is imported by the commands that need it, so that help comes at once
+# PyTorch, FAISS and FastAPI are imported only by the commands that need them, so that help appears quickly
 
 app = new_app("Run a server that locates photographs over HTTP, or query one.")
 
@@ -41,12 +41,12 @@ def serve(settings: "ServeSettings") -> None:
     from daco_serve.operation.workers import serve_here, serve_with_workers  # says which extra is missing, if one is
 
     configure_logs(settings.log_format, settings.log_level)
-    # what can fail, fails at once, before anything that takes seconds
+    # cheap checks come first, before anything that takes seconds
     faults = [_fault(folder) for folder in find_indexes(settings.index).values()]
     if None not in faults:
         raise next(fault for fault in faults if fault is not None)
     _made_key(settings)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # systemd's and Docker's way to say Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # systemd and Docker send SIGTERM instead of Ctrl-C
     with _bind(settings.host, settings.port) as listener:
 
         def announce(summaries: list["IndexSummary"]) -> None:
@@ -68,7 +68,7 @@ app.add_typer(key_cli.app, name="key")
 
 
 def _fault(folder: Path) -> DacoError | None:
-    """Why a folder is certainly no index; None where it may be one."""
+    """Why a folder is certainly not an index; None if it may be one."""
     from daco_index.generations.folders import read_current
 
     try:
@@ -79,18 +79,18 @@ def _fault(folder: Path) -> DacoError | None:
 
 
 def _made_key(settings: "ServeSettings") -> None:
-    """Sees to it that there is a key where one is needed, and prints one that it had to make."""
+    """Creates a key if one is required and there is none, and prints it."""
     from daco_serve.operation.keys import first_key, key_ring
 
     if settings.make_key:
         token = first_key(settings.host, settings.keys, settings.open)
         if token:
-            print(f"A first key was made. It is shown only now: {token}", file=sys.stderr)
+            print(f"Created a first key. It is shown only now: {token}", file=sys.stderr)
     key_ring(settings.host, settings.keys, settings.open)
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A socket that holds the port, so that nobody takes it while the index is loaded; it does not listen yet."""
+    """A socket that reserves the port while the index is loaded; it does not listen yet."""
     from daco_serve.operation.workers import cannot_listen
 
     try:
@@ -123,7 +123,7 @@ def _announce(address: str, summaries: list["IndexSummary"], k: int, workers: in
             f" {summary.backbone} {summary.encoder[:12]}"
         )
     print(
-        f"  curl -F image=@photograph.jpg '{address}/v1/query?k={k}'\nCtrl-C stops it.",
+        f"  curl -F image=@photograph.jpg '{address}/v1/query?k={k}'\nPress Ctrl-C to stop.",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""`daco-serve query`: asks a running server, and prints its answers as a table or as JSON."""
+"""`daco-serve query`: queries a running server, and prints its answers as a table or as JSON."""
 
 import json
 import sys
@@ -103,7 +103,7 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
 
     from daco_serve.client import Refused
 
-    assert not isinstance(answer, Refused)  # a single refusal is raised
+    assert not isinstance(answer, Refused)  # for a single photograph it is raised
     table = Table(title=escape(printable(str(image))), title_justify="left")
     is_local = any(match.latitude is None and match.local is not None for match in answer.matches)
     axes = ("x", "y") if is_local else ("latitude", "longitude")
@@ -125,7 +125,7 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
 
 def _sentence(answer: "QueryAnswer") -> str:
     if answer.verdict == "not_on_map":
-        chance = "" if answer.on_map is None else f" (chance that it is: {100 * answer.on_map:.0f} %)"
+        chance = "" if answer.on_map is None else f" (probability that it is: {100 * answer.on_map:.0f} %)"
         return f"Probably not on the map {answer.index.name}{chance}."
     if answer.place is None:
         return "No match."
@@ -135,12 +135,12 @@ def _sentence(answer: "QueryAnswer") -> str:
         estimate = "" if location.calibrated else " (an estimate, not calibrated)"
         where = f" at {_position(location)}, give or take {location.uncertainty_metres:.0f} m{estimate}"
     if answer.probability is None:
-        return f"Closest match: {answer.place}{where}; whether it is right is not known, as nothing is calibrated."
+        return f"Closest match: {answer.place}{where}; it may be wrong, because the index is not calibrated."
     return f"Looks like {answer.place}{where}; {100 * answer.probability:.0f} % likely to be right."
 
 
 def _position(location: "Location") -> str:
-    """Degrees where there are any, and metres in the local frame where there are."""
+    """Degrees if known, and metres in the local frame if known."""
     parts = []
     if location.latitude is not None and location.longitude is not None:
         parts.append(f"{location.latitude:.6f}, {location.longitude:.6f}")

@@ -1,4 +1,4 @@
-"""An option of the command line for every setting of the server."""
+"""Creates a command-line option for every setting of the server."""
 
 import inspect
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from pydantic.fields import FieldInfo
 from daco_core.console import option
 from daco_serve.operation.settings import ServeSettings, load_settings, option_of
 
-KINDS = (bool, int, float, Path)  # parsed by the command line; words are checked where the environment's are
+KINDS = (bool, int, float, Path)  # parsed by the command line; texts are checked by `ServeSettings`
 
 
 def with_settings(command: Callable[[ServeSettings], None]) -> Callable[..., None]:
-    """A function for Typer with an option for each setting, which calls `command` with the settings.
+    """Makes a function for Typer that has an option for each setting and calls `command` with the settings.
 
-    What is not given on the command line comes from the environment, else from the defaults.
+    Settings that are not given on the command line come from the environment, or else from the defaults.
     """
 
     def run(**given: Any) -> None:
-        # an option that may be repeated is an empty list where it is not given
+        # an option that may be repeated is an empty list if it is not given
         command(load_settings({name: None if value == [] else value for name, value in given.items()}))
 
     parameters = [_parameter(name, field) for name, field in ServeSettings.model_fields.items()]
@@ -33,7 +33,7 @@ def with_settings(command: Callable[[ServeSettings], None]) -> Callable[..., Non
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """The parameter of a setting: None unless given, so that the environment comes before the default."""
+    """The parameter for a setting: None unless given, so that the environment takes precedence over the default."""
     said = field.json_schema_extra
     assert isinstance(said, dict)
     default = said["shown"] or ("" if field.is_required() or field.default in (None, ()) else str(field.default))

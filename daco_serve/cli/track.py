@@ -1,4 +1,4 @@
-"""`daco-serve track`: follows a camera through a folder of frames or a video, and writes where it went."""
+"""`daco-serve track`: follows a camera through a folder of frames or a video, and writes its track."""
 
 import csv
 import json
@@ -43,11 +43,11 @@ def track(
     ],
     out: Annotated[Path, option("out", "File to write: .gpx, .geojson or .csv.")],
     seconds: Annotated[
-        float, option("seconds", "Between two frames; of a video, one frame is taken each time.", min=0.001)
+        float, option("seconds", "Interval between two frames; of a video, frames are taken at it.", min=0.001)
     ] = 1.0,
-    speed: Annotated[float, option("speed", "The most metres a second.", min=0.01)] = 15.0,
+    speed: Annotated[float, option("speed", "The camera's highest speed, in metres per second.", min=0.01)] = 15.0,
     smooth: Annotated[
-        bool, typer.Option("--smooth/--live", help="Estimate each frame from all, or from those so far.")
+        bool, typer.Option("--smooth/--live", help="Estimate each frame from all frames, or from those up to it.")
     ] = True,
     url: Annotated[str, option("url", "Address of the server.")] = "http://127.0.0.1:8000",
     index: Annotated[str | None, option("index", "Name of the index.", show_default="the server's first")] = None,
@@ -76,13 +76,13 @@ def track(
     frames = FrameSource(source, seconds)
     if smooth and (frames.count or 0) > MOST_SMOOTHED:
         raise UsageError(
-            f"{source} holds {frames.count} frames, and at most {MOST_SMOOTHED} can be smoothed: add --live."
+            f"{source} contains {frames.count} frames; at most {MOST_SMOOTHED} can be smoothed: add --live."
         )
     taken: list[SourceFrame] = []
 
     def sent() -> Iterator[TrackFrame]:
         for frame in frames:
-            taken.append(replace(frame, photograph=b""))  # of a long video, the frames are not kept
+            taken.append(replace(frame, photograph=b""))  # the frames of a long video would not fit in memory
             yield TrackFrame(frame.photograph, FrameHeader(timestamp=frame.seconds))
 
     settings = TrackSettings(speed=speed, step_seconds=seconds, drop=False, smooth=smooth, k=1)
@@ -109,11 +109,11 @@ def track(
     placed = [state.location for _, _, state in rows if state.location is not None]
     if placed and out.suffix.lower() != ".csv" and all(location.latitude is None for location in placed):
         raise UsageError(
-            f"The index is in a local frame without an anchor, and {out.suffix.lower()} files have degrees: write .csv."
+            f"The index has a local frame without an anchor, and {out.suffix.lower()} files need degrees: write .csv."
         )
     write_text(out, WRITERS[out.suffix.lower()](rows))
     found = sum(state.status == "tracking" for _, _, state in rows)
-    typer.echo(f"{out}: {len(rows)} frames, {found} of them placed.")
+    typer.echo(f"{out}: {len(rows)} frames, {found} of them with a position.")
     if len(rows) < len(taken):
         raise typer.Exit(1)
 
@@ -132,7 +132,7 @@ def _as_csv(rows: Sequence[Row]) -> str:
 
 
 def _cells(place: "TrackLocation | None") -> list[object]:
-    """The columns from the latitude on; what is not known is empty."""
+    """The columns from the latitude on; unknown values are empty."""
     if place is None:
         return [""] * len(COLUMNS[5:])
     local = place.local
@@ -163,7 +163,7 @@ def _as_geojson(rows: Sequence[Row]) -> str:
 
 
 def _as_gpx(rows: Sequence[Row]) -> str:
-    """The frames that are placed, as one track; each segment is without a gap."""
+    """The frames with a position as one track, with a new segment after each gap."""
     try:
         from gpxpy.gpx import GPX, GPXTrack, GPXTrackPoint, GPXTrackSegment
     except ImportError as error:

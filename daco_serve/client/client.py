@@ -1,4 +1,4 @@
-"""Asks a running server, from Python: `Client`, and `AsyncClient` for asyncio; typed, and light to import.
+"""Queries a running server from Python: `Client`, and `AsyncClient` for asyncio; typed, and quick to import.
 
 Example:
     >>> with Client("http://127.0.0.1:8000") as client:
@@ -38,17 +38,17 @@ IN_FLIGHT = 4  # batches that AsyncClient has under way
 class Client(ClientBase):
     """Asks a server; use it as a context, or `close` it.
 
-    A request that the server has no room for now (429, 503) is sent again when the server says (Retry-After).
+    A request that the server has no room for (429, 503) is sent again at the time that the server states (Retry-After).
 
     Args:
         url: of the server.
-        key: what to show to a server that asks for one.
-        index: which of its indexes to look in; its first unless given.
+        key: an API key, for a server that requires one.
+        index: the name of the index to search; None for the server's first.
         timeout: seconds to wait for one answer.
         patience: seconds to wait in all, for one request, until the server has room.
 
     Raises:
-        UsageError: the address is none, or the key cannot be one.
+        UsageError: the address or the key is invalid.
     """
 
     @cached_property
@@ -78,15 +78,14 @@ class Client(ClientBase):
         """Where a photograph was taken.
 
         Args:
-            photograph: a JPEG, PNG or WebP file, or its bytes.
-            k: how many matches; the server's default unless given.
-            prior: where to look; everywhere unless given.
-            rerank: how many candidates are ranked again by their local descriptors, 0 for none; the server's default
-                unless given.
-            cells: whether each match says which of its cells agree with the photograph's.
+            photograph: an image file, or its bytes.
+            k: number of matches; None for the server's default.
+            prior: where to search; None for everywhere.
+            rerank: number of candidates to re-rank by local descriptors, 0 for none; None for the server's default.
+            cells: include, for each match, the cells that agree with the photograph's.
 
         Raises:
-            Refused: the server does not take it, with the reason.
+            Refused: the server rejects it; the message says why.
             Unreachable: there is no server.
             DacoError: the file cannot be read.
         """
@@ -101,12 +100,12 @@ class Client(ClientBase):
         rerank: int | None = None,
         cells: bool = False,
     ) -> Iterator[QueryAnswer | Refused]:
-        """For each photograph, in order, what `query` would say of it, or why it was refused.
+        """For each photograph, in order, the result of `query`, or the reason why the server rejected it.
 
-        Sends some at a time, as many as the server accepts in one request, and reads their files only then.
+        Sends several in one request, as many as the server accepts, and reads each file only when it is sent.
 
         Raises:
-            Refused, Unreachable, DacoError: as `query`, where not one photograph but the whole request fails.
+            Refused, Unreachable, DacoError: see `query`; raised if a complete request fails, not one photograph.
         """
         parameters = self._parameters(k, prior, rerank, cells)
         for request in self._batches(photographs, parameters, self.limits()):
@@ -126,14 +125,14 @@ class Client(ClientBase):
     def query_sequence(
         self, frames: "Iterable[Photograph | TrackFrame]", settings: "SequenceRequest | None" = None
     ) -> "SequenceAnswer":
-        """Where one camera was in each of some frames, as all of them say together.
+        """Where one camera was in each of some frames, estimated from all frames together.
 
         Args:
             frames: in their order, at most as many as the server accepts in one request (`limits().batch_photographs`);
                 `track` follows longer sequences.
-            settings: speed, and seconds between two frames; its `frames` are made of those given.
+            settings: speed, seconds between two frames, and others; its `frames` are set from those given.
 
-        Raises: as `query`, and UsageError where there are too many frames.
+        Raises: see `query`; and UsageError if there are too many frames.
         """
         from daco_serve.client.track import sequence_request
         from daco_serve.http.track_schemas import SequenceAnswer
@@ -142,11 +141,11 @@ class Client(ClientBase):
         return self._answer(request, self._send(request), SequenceAnswer)
 
     def indexes(self) -> list[IndexAnswer]:
-        """The indexes of the server. Raises as `query`."""
+        """The indexes of the server. Raises the errors of `query`."""
         return self._overview().indexes
 
     def limits(self) -> RequestLimits:
-        """What the server accepts in one request; asked once. Raises as `query`."""
+        """What the server accepts in one request; requested only once. Raises the errors of `query`."""
         if self._limits is None:
             self._limits = self._overview().limits
         return self._limits
@@ -216,7 +215,7 @@ class AsyncClient(ClientBase):
         rerank: int | None = None,
         cells: bool = False,
     ) -> AsyncIterator[QueryAnswer | Refused]:
-        """As `Client.query_many`, for `async for`; has so many requests in flight at once, and their files in memory.
+        """Like `Client.query_many`, for `async for`; keeps several requests in flight, and their files in memory.
 
         The photographs are taken from their iterable, and read, in a thread.
         """
@@ -248,7 +247,7 @@ class AsyncClient(ClientBase):
         frames: "Iterable[Photograph | TrackFrame] | AsyncIterable[Photograph | TrackFrame]",
         settings: "TrackSettings | None" = None,
     ) -> "AsyncIterator[TrackAnswer | SmoothedTrack | Refused]":
-        """As `Client.track`; frames may come as they are taken."""
+        """Like `Client.track`; frames may be yielded while they are taken."""
         from daco_serve.client.track import track_async
 
         return track_async(self, frames, settings)

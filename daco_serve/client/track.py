@@ -1,4 +1,4 @@
-"""The frames of one camera to a running server, one after the other, and its answers: the WebSocket `/v1/track`."""
+"""Sends the frames of one camera to a running server, over the WebSocket `/v1/track`, and yields its answers."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ Tracked = TrackAnswer | SmoothedTrack | Refused
 
 @dataclass(frozen=True)
 class TrackFrame:
-    """A photograph, and what else is known of it.
+    """A photograph, and what else is known about it.
 
     Args:
         photograph: a file, or its bytes.
@@ -45,16 +45,16 @@ class TrackFrame:
 def track(
     client: ClientBase, frames: Iterable[Photograph | TrackFrame], settings: TrackSettings | None = None
 ) -> Iterator[Tracked]:
-    """What the server says of each frame, in order, and where settings ask for it the whole track once more, smoothed.
+    """Yields the server's answer to each frame, in order; and finally the smoothed track, if the settings ask for it.
 
-    A frame is sent when the answer to the one before has come, so that none is dropped.
+    A frame is sent only after the answer to the previous one, so that none is dropped.
 
     Yields:
-        for each frame a TrackAnswer, or Refused where the server cannot use it; in the end a SmoothedTrack, if
+        for each frame a TrackAnswer, or Refused if the server cannot use it; finally a SmoothedTrack, if
         `settings.smooth`.
 
     Raises:
-        Refused: the server does not follow this camera, with the reason.
+        Refused: the server does not accept this camera; the message says why.
         Unreachable: there is no server, or it ended the track.
         MissingExtra: the package websockets is not installed.
     """
@@ -97,11 +97,11 @@ async def track_async(
 
 
 def final_states(answers: Iterable[Tracked]) -> list[TrackState | Refused]:
-    """Of the answers to a whole track, the last word on each frame: smoothed, where that was asked for."""
+    """The final estimate of each frame, from the answers to a complete track: smoothed, if that was requested."""
     states: list[TrackState | Refused] = []
     for answer in answers:
         if isinstance(answer, SmoothedTrack):
-            # the last ones, where the index has changed meanwhile
+            # for the last frames only, if the index has changed in the meantime
             used = [number for number, state in enumerate(states) if isinstance(state, TrackState)]
             for number, state in zip(used[len(used) - len(answer.frames) :], answer.frames, strict=True):
                 states[number] = state
@@ -124,7 +124,7 @@ def sequence_request(
     whole = [frame if isinstance(frame, TrackFrame) else TrackFrame(frame, FrameHeader()) for frame in frames]
     if not 0 < len(whole) <= limits.batch_photographs:
         raise UsageError(
-            f"One request has 1 to {limits.batch_photographs} frames, and not {len(whole)}; track follows longer"
+            f"One request may have 1 to {limits.batch_photographs} frames, not {len(whole)}; track follows longer"
             " sequences."
         )
     settings = (settings or SequenceRequest()).model_copy(update={"frames": [frame.header for frame in whole]})
@@ -194,7 +194,7 @@ def _read(text: str | bytes) -> Tracked:
         if isinstance(answer, TrackFailure):
             return Refused(answer.error.message, answer.error.code, None)
         return answer
-    raise Unreachable("What answers is not a daco-serve server.")
+    raise Unreachable("The server's message is not one of a daco-serve server.")
 
 
 def _refused(response: Any) -> Refused:

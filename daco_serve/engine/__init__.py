@@ -1,1 +1,1 @@
-"""What answers a query, without HTTP: decoding, batching, embedding, localization, calibration."""
+"""Answers queries, without HTTP: decoding, batching, embedding, localization, calibration."""

@@ -1,4 +1,4 @@
-"""What the engine answers with: plain values, which know nothing of HTTP and import nothing heavy."""
+"""The values that the engine returns: independent of HTTP, and quick to import."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 TrackStatus = Literal["tracking", "lost", "not_on_map"]
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
-# which calibration an answer's probabilities come from: fitted on this index by its owner, or shipped with the encoder
+# the origin of the calibration behind an answer: fitted on this index by its owner, or shipped with the encoder
 CalibrationKind = Literal["own", "prior"]
 
 
 class QueryError(Exception):
-    """A query that is not answered.
+    """A query that cannot be answered.
 
     Args:
-        code: what programs tell the reasons apart by, such as `not_an_image`.
+        code: identifies the reason for programs, such as `not_an_image`.
         message: one sentence: what is wrong, and what to do.
     """
 
@@ -32,7 +32,7 @@ class QueryError(Exception):
 
 @dataclass(frozen=True)
 class SearchArea:
-    """What is known of where a query was taken: within so many metres of a point on the earth or in a local frame.
+    """Where a query is known to have been taken: within some metres of a point on the earth or in a local frame.
 
     Args:
         latitude, longitude: degrees; None for a point in a local frame.
@@ -52,7 +52,7 @@ class SearchArea:
         return f"within {self.metres:g} m of x {self.x:g}, y {self.y:g} in the frame {self.frame!r}"
 
     def ids(self, catalog: "Catalog") -> list[int]:
-        """The photographs of a catalogue that lie in it."""
+        """The ids of the photographs of a catalogue in this area."""
         if self.frame is not None and self.x is not None and self.y is not None:
             return catalog.within_frame(self.frame, self.x, self.y, self.metres)
         assert self.latitude is not None and self.longitude is not None
@@ -61,13 +61,13 @@ class SearchArea:
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """What a query asks for.
+    """The options of a query.
 
     Args:
-        k: how many matches; of a smaller index, all.
-        area: where to look; everywhere unless given.
-        rerank: how many candidates are ranked again by their local descriptors; 0 for none.
-        cells: whether to say which cells of the query and of each match agree.
+        k: number of matches; if the index is smaller, all of it.
+        area: where to search; None for everywhere.
+        rerank: number of candidates to re-rank by local descriptors; 0 for none.
+        cells: include the cells of the query and of each match that agree.
     """
 
     k: int
@@ -78,19 +78,18 @@ class QueryOptions:
 
 @dataclass(frozen=True)
 class EstimatedLocation:
-    """Where a query was taken, as the matches have it.
+    """The estimated position of a query.
 
     Args:
-        latitude, longitude: degrees, WGS 84; None where the matches are in a local frame that nothing ties to the
-            earth.
-        heading: degrees clockwise from north, or from the y axis of such a frame; None where the matches have none, or
+        latitude, longitude: degrees, WGS 84; None if the matches are in a local frame without an anchor.
+        heading: degrees clockwise from north, or from the y axis of such a frame; None if the matches have none, or
             contradict each other.
         uncertainty_metres: radius around the position.
-        calibrated: whether the truth is within the radius in 68 of 100 cases; else it is an estimate.
-        altitude: metres, in the datum of the references; None where not known.
-        x, y, z: metres in the local frame of the matches; None where they have none.
-        floor: the name of the storey; None where not known.
-        frame: the name of the local frame; None where there is none.
+        calibrated: whether the radius contains the true position in 68 of 100 cases; else it is an estimate.
+        altitude: metres, in the datum of the references; None if unknown.
+        x, y, z: metres in the local frame of the matches; None if they have none.
+        floor: the name of the floor; None if unknown.
+        frame: the name of the local frame; None if there is none.
     """
 
     latitude: float | None
@@ -108,16 +107,16 @@ class EstimatedLocation:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What follows from the matches of one query.
+    """The conclusion from the matches of one query.
 
     Args:
-        verdict: `located`; `uncalibrated`: nothing says how likely it is; `not_on_map`; or `no_position`: the place
-            may be known, but none of its photographs has a position.
-        on_map: the probability that the query's place is on the map; None where nothing is calibrated.
-        best: the most similar match that shows the place; None where there is none, or the verdict is `not_on_map`.
-        probability: that the place is right; None where nothing is calibrated.
-        support: how many of the matches that were considered show the place.
-        considered: how many matches had a say.
+        verdict: `located`; `uncalibrated`: there is no calibration to judge the answer; `not_on_map`; or
+            `no_position`: the place may be known, but none of its photographs has a position.
+        on_map: the probability that the query's place is on the map; None without a calibration.
+        best: the most similar match of the place; None if there is none, or if the verdict is `not_on_map`.
+        probability: that the place is right; None without a calibration.
+        support: number of the considered matches that show the place.
+        considered: number of matches that the estimate is based on.
         location: None unless the place has a position.
     """
 
@@ -132,7 +131,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class StageSeconds:
-    """How long the stages of one query took; `total` is from the request's beginning, the upload included."""
+    """The seconds that each stage of one query took; `total` is from the request's start, including the upload."""
 
     decode: float
     embed: float
@@ -143,13 +142,13 @@ class StageSeconds:
 
 @dataclass(frozen=True)
 class IndexSummary:
-    """Which index, and which generation of it, answers.
+    """The index and generation that an answer comes from.
 
     Args:
-        count: reference photographs in it.
+        count: number of reference photographs in it.
         encoder: the fingerprint of its encoder.
-        calibrated: which calibration its probabilities come from; None where there is none.
-        reranks: whether it has local descriptors, by which the first candidates are ranked again.
+        calibrated: the origin of its calibration; None if there is none.
+        reranks: whether it has local descriptors for re-ranking.
     """
 
     name: str
@@ -163,11 +162,11 @@ class IndexSummary:
 
 @dataclass(frozen=True)
 class Answer:
-    """The matches of one query, the best first, and what follows from them.
+    """The matches of one query, best first, and the conclusion from them.
 
     Args:
-        names: what the files of the matches are called.
-        cells: of each match, the cells that agree with the query's; None where they were not asked for, or not
+        names: the file names of the matches.
+        cells: for each match, the cells that agree with the query's; None if they were not requested, or not
             compared.
     """
 

@@ -1,4 +1,4 @@
-"""Many requests, one batch: whatever waits when the engine is free goes through it together."""
+"""Combines requests into batches: everything that waits when the engine becomes free is run together."""
 
 import threading
 from collections import deque
@@ -11,20 +11,20 @@ Result = TypeVar("Result")
 
 
 class QueueFull(Exception):
-    """As many items wait as may wait."""
+    """The queue is full."""
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs `work` in a thread of its own, on everything that has come in since it last ran.
+    """Runs `work` in its own thread, on everything that was submitted since its last run.
 
-    There is no timer: an item that comes alone goes alone and at once, and the busier the engine, the fuller the
-    batches. A cancelled item is left out. If a batch fails, its items are tried one by one, so that only the bad one
-    fails.
+    There is no timer: a single item is run immediately, and the busier the engine, the larger the batches. Cancelled
+    items are left out. If a batch fails, its items are run one by one, so that only those that cause the failure
+    fail.
 
     Args:
-        work: n items to n results, in order.
-        max_batch: most items for one call of `work`.
-        max_waiting: most items that may wait, those in work not counted.
+        work: a function from n items to n results, in order.
+        max_batch: the largest number of items in one call of `work`.
+        max_waiting: the largest number of waiting items, without those in work.
 
     Example:
         >>> double = Batcher(lambda numbers: [2 * number for number in numbers])
@@ -40,14 +40,14 @@ class Batcher(Generic[Item, Result]):
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[Item, Future[Result]]] = deque()
         self._lock = threading.Lock()
-        # ends by itself when nobody holds the batcher any more
+        # the thread ends by itself when the batcher is no longer referenced
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
     def submit(self, item: Item) -> "Future[Result]":
-        """Queues an item; the result is what `work` makes of it, or the exception that it raises.
+        """Queues an item; the future gets its result from `work`, or the exception.
 
         Raises:
-            QueueFull: try again later.
+            QueueFull: too many items wait; try again later.
         """
         future: Future[Result] = Future()
         with self._lock:
@@ -66,10 +66,10 @@ class Batcher(Generic[Item, Result]):
                 self._try([single], last=True)
 
     def _try(self, batch: list[tuple[Item, "Future[Result]"]], last: bool = False) -> bool:
-        """Whether the batch's futures are done; the last try passes its exception on to them."""
+        """Runs a batch; returns whether its futures are done. The last attempt passes its exception on to them."""
         try:
             results = self._work([item for item, _ in batch])
-            if len(results) != len(batch):  # looked at before any future is done, which cannot be undone
+            if len(results) != len(batch):  # checked before any future is done, which cannot be undone
                 raise RuntimeError(f"{len(batch)} items gave {len(results)} results")
         except Exception as error:
             if not last:

@@ -1,4 +1,4 @@
-"""How far evidence can be trusted: fitted on queries whose place is known, kept beside the index."""
+"""Calibration: turns the evidence of a query into probabilities; fitted on queries with known places."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daco_core.encoder.stored import SHIPPED
 from daco_core.errors import DacoError
@@ -34,41 +34,42 @@ VOTE_EVIDENCE = ("votes", "lead", "agreement", "prominence")
 LENGTHS = {1: len(VOTE_EVIDENCE) - 1, 2: len(VOTE_EVIDENCE)}  # of the vote's evidence, by format version
 RADIUS_SHARE = 0.68  # of the truth that the radius holds, as ARCore and the GeoPose Protocol have it
 RIDGE = 1.0
-MOST_GROWTH = 2.0  # a map that has become so many times larger or smaller is another map
+MOST_GROWTH = 2.0  # if a map has become larger or smaller by more than this factor, its calibration no longer applies
 
 
 class _Numbers(BaseModel):
-    """A part of a calibration, in which no number may be infinite or none at all."""
+    """A part of a calibration. Its numbers must be finite."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Logistic(_Numbers):
-    """Probability 1 / (1 + exp(-(bias + weights . evidence))), of standardised evidence."""
+    """A logistic regression: probability 1 / (1 + exp(-(bias + weights . evidence))) of standardised evidence."""
 
     bias: float
     weights: list[float]
 
 
 class Bin(_Numbers):
-    """One point of a calibration curve: the predicted probability (`said`), and how often it was observed."""
+    """One point of a calibration curve: the predicted probability, and the observed frequency."""
 
     least: float
     most: float
     share: float
-    said: float
+    predicted: float = Field(validation_alias=AliasChoices("predicted", "said"))  # "said" in format 1
     observed: float
 
 
 class HeldOut(_Numbers):
-    """How the calibration does on queries that it was not fitted on, all fractions.
+    """The quality of the calibration on queries that it was not fitted on; all values are fractions.
 
     Args:
-        error: expected calibration error: the mean difference between predicted and observed, over the bins.
-        brier: mean square of that difference, query by query; `brier_constant` that of always predicting the mean.
-        within_radius: how much of the truth on the map the radius held; `RADIUS_SHARE` is meant. None without metres.
-        refused_elsewhere, refused_on_map: how many were answered with "not on this map", of each kind.
-        curve: of the probability of being right.
+        error: expected calibration error: the mean absolute difference between predicted and observed, over the bins.
+        brier: mean squared difference for each query; `brier_constant` is that of always predicting the mean.
+        within_radius: share of the true positions on the map within the radius; the goal is `RADIUS_SHARE`. None
+            without positions.
+        refused_elsewhere, refused_on_map: share answered "not on this map", of queries off and on the map.
+        curve: for the probability of being right.
     """
 
     error: float
@@ -86,15 +87,15 @@ class HeldOut(_Numbers):
 
 
 class Calibration(_Numbers):
-    """What evidence was worth on validation queries.
+    """A calibration, fitted on validation queries.
 
     Args:
-        encoder, references: fingerprint of the encoder that it holds for, and how many photographs the map had.
-        queries, count: which, and how many.
-        recall: how many were located right.
-        elsewhere: share of queries that are taken to come from places that are not on the map.
-        mean, deviation: of the evidence, to standardise it.
-        right_errors: quantiles, evenly from 0 to 1, of the metres that right locations were off; empty where the
+        encoder, references: fingerprint of the encoder, and number of photographs on the map when it was fitted.
+        queries, count: the source of the queries, and their number.
+        recall: share of the queries whose location was right.
+        elsewhere: expected share of queries from places that are not on the map.
+        mean, deviation: of the evidence, for standardising it.
+        right_errors: quantiles, evenly spaced from 0 to 1, of the errors of right locations in metres; empty if the
             queries have no positions.
         wrong_errors: of wrong ones, as a part of the map's extent.
         map_similarity: of a prior, the mean `similarity_elsewhere` of the maps that it was fitted on; None if unknown.
@@ -158,9 +159,10 @@ class Calibration(_Numbers):
         return float(_chance(self.is_on_map, self._standard(np.array([evidence])))[0])
 
     def radius(self, right: float, extent: float | None) -> float | None:
-        """Metres around a location that hold the truth in 68 of 100 cases; None where positions were not known.
+        """The radius in metres that contains the true position in 68 of 100 cases; None if positions were unknown.
 
-        The location is right with that probability, and then off as right ones are; else off as wrong ones are.
+        With the probability `right` the error is distributed like that of right locations, else like that of wrong
+        ones.
 
         Args:
             extent: half the map's diagonal in metres.
@@ -190,19 +192,19 @@ class Calibration(_Numbers):
 
 @dataclass(frozen=True)
 class ActiveCalibration:
-    """The calibration that an index answers by, and where it comes from."""
+    """The calibration that an index uses, and its origin."""
 
     kind: CalibrationKind
     calibration: Calibration
 
 
 def find_calibration(index: Path, fingerprint: str, references: int, reranks: bool = False) -> ActiveCalibration | None:
-    """What an index answers by; None where there is nothing, or it is of another encoder or of a map of another size.
+    """The calibration of an index; None if there is none, or if it is for another encoder or size of the map.
 
-    A file that cannot be read, or makes no sense, counts as none, with a line in the log: the index can answer without.
+    A file that is damaged or cannot be read is ignored, with an entry in the log: the index can answer without it.
 
     Args:
-        reranks: whether its candidates are ranked again, which gives other evidence.
+        reranks: whether its candidates are re-ranked, which gives other evidence.
     """
     file = index / CALIBRATION_FILE
     try:
@@ -210,7 +212,7 @@ def find_calibration(index: Path, fingerprint: str, references: int, reranks: bo
             return None
         calibration = read_calibration(file)
     except (DacoError, OSError) as error:
-        log.error("%s Answers are not calibrated until then.", error)
+        log.error("%s Answers are uncalibrated until then.", error)
         return None
     growth = max(references, 1) / max(calibration.references, 1)
     if calibration.encoder != fingerprint or not 1 / MOST_GROWTH <= growth <= MOST_GROWTH:
@@ -227,29 +229,29 @@ def find_calibration(index: Path, fingerprint: str, references: int, reranks: bo
 def find_prior(fingerprint: str) -> Calibration | None:
     """What the shipped encoder's answers are judged by where an index has no calibration; None for another encoder.
 
-    It was fitted on several sets of photographs at once (`daco-bench prior`), with the evidence of a re-ranking. A
-    damaged file counts as none, with a line in the log.
+    It was fitted on several sets of photographs together (`daco-bench prior`), with re-ranking. A damaged file is
+    ignored, with an entry in the log.
     """
     try:
         if not PRIOR_FILE.is_file():
             return None
         prior = read_calibration(PRIOR_FILE)
     except (DacoError, OSError) as error:
-        log.error("%s Install daco-serve again: until then answers are not calibrated.", error)
+        log.error("%s Install daco-serve again: until then answers are uncalibrated.", error)
         return None
     return prior if prior.encoder == fingerprint else None
 
 
 def read_calibration(file: Path) -> Calibration:
-    """The calibration in a file.
+    """Reads a calibration from a file.
 
     Raises:
-        DacoError: it cannot be read, is of a newer format, or is no calibration.
+        DacoError: it cannot be read, has a newer format, or is not a calibration.
     """
     try:
         content = json.loads(file.read_bytes())
         if content["format_version"] > FORMAT_VERSION:
-            raise DacoError(f"{file} is of a newer format than this daco-serve reads: update it.")
+            raise DacoError(f"{file} has a newer format than this daco-serve reads: update daco-serve.")
         return Calibration.model_validate(content)
     except OSError as error:
         raise DacoError(f"{file} cannot be read: {error.strerror}.") from error
@@ -258,7 +260,7 @@ def read_calibration(file: Path) -> Calibration:
 
 
 def map_extent(bundle: Bundle) -> float | None:
-    """Half the diagonal of a map in metres, or of its largest local frame; None where it has no positions."""
+    """Half the diagonal of a map, or of its largest local frame, in metres; None without positions."""
     bounds = bundle.manifest.bounds
     if bounds is None:
         return bundle.catalog.frame_extent
@@ -272,9 +274,9 @@ class Outcomes:
     Args:
         right: whether the location was right.
         on_map: whether the query's place was on the map.
-        error: metres between location and truth; infinite where not known.
+        error: metres between location and true position; infinite if unknown.
         weight: how often such a query is expected.
-        query: which query it is of, as each is asked more than once.
+        query: the number of the query, because each query is used more than once.
     """
 
     evidence: NDArray[np.float64]
@@ -285,7 +287,7 @@ class Outcomes:
     query: NDArray[np.int64]
 
     def part(self, rows: NDArray[np.bool_]) -> "Outcomes":
-        """Those of some rows."""
+        """The outcomes in some rows."""
         return Outcomes(
             self.evidence[rows],
             self.right[rows],
@@ -306,12 +308,13 @@ def fit(
     elsewhere: float,
     held_out: HeldOut | None = None,
 ) -> Calibration:
-    """A calibration of the outcomes, without the judgement on held-out queries unless it is given.
+    """Fits a calibration to the outcomes; without the evaluation on held-out queries, unless it is given.
 
-    Probabilities are logistic regressions of standardised evidence with a ridge (Platt, 1999, of several variables).
+    The probabilities are logistic regressions of standardised evidence with a ridge penalty (Platt, 1999, generalised
+    to several variables).
 
     Args:
-        extent: half the map's diagonal in metres; None where positions are not known.
+        extent: half the map's diagonal in metres; None if positions are unknown.
     """
     mean = outcomes.evidence.mean(axis=0)
     deviation = np.maximum(outcomes.evidence.std(axis=0), 1e-9)
@@ -320,7 +323,7 @@ def fit(
     right, wrong = outcomes.error[known & outcomes.right], outcomes.error[known & ~outcomes.right]
     steps = np.linspace(0, 1, 21)
     metres = extent is not None and len(right) > 0
-    far = wrong if len(wrong) else np.array([extent or 0.0])  # none was wrong: then the whole map it is
+    far = wrong if len(wrong) else np.array([extent or 0.0])  # without a wrong location, an error is the whole map
     return Calibration(
         encoder=encoder,
         references=references,
@@ -340,9 +343,9 @@ def fit(
 
 
 def _fit_logistic(standard: NDArray[np.float64], truth: NDArray[np.bool_], weight: NDArray[np.float64]) -> Logistic:
-    """Newton's method on the ridge-penalised likelihood.
+    """Fits a logistic regression by Newton's method on the ridge-penalised likelihood.
 
-    Half a query that was so and half a one that was not, of mean evidence, keep it finite where all were alike.
+    Half a positive and half a negative query with mean evidence are added, so that it is finite if all are alike.
     """
     x = np.column_stack([np.ones(len(standard) + 2), np.vstack([standard, np.zeros((2, standard.shape[1]))])])
     y = np.concatenate([truth.astype(float), [1.0, 0.0]])

@@ -1,5 +1,4 @@
-"""Decodes strangers' photographs in processes of their own, which can be ended: a decoder that hangs or crashes takes
-nothing of the server with it."""
+"""Decodes uploaded photographs in separate processes: a decoder that hangs or crashes does not affect the server."""
 
 import json
 import logging
@@ -20,18 +19,18 @@ log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 2**20
 KEPT_BYTES = 64 * 2**20
-TOO_BUSY = "The server is at its capacity: try again in a second."
-DECODER_FAILED = "The server cannot decode photographs now: its log says why."
-START_SECONDS = 30.0  # for a decoder to import what it needs, on a busy machine
+TOO_BUSY = "The server is busy: try again in a second."
+DECODER_FAILED = "The server cannot decode photographs now; its log has the reason."
+START_SECONDS = 30.0  # in which a decoder must have imported what it needs, on a busy machine
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
 
 
 class Decoders:
-    """As many decoding processes as threads ask at once; they stay, and end with this process.
+    """Decoding processes, as many as threads that decode at the same time; they end with this process.
 
     Args:
-        seconds: for one photograph; what takes longer is ended and refused.
-        max_pixels: width times height of what is decoded at all.
+        seconds: time limit for one photograph; a decoder that takes longer is killed.
+        max_pixels: the largest width times height that is decoded.
     """
 
     def __init__(self, seconds: float, max_pixels: int) -> None:
@@ -39,13 +38,13 @@ class Decoders:
         self._max_pixels = max_pixels
         self._idle: list[_Decoder] = []
         self._lock = threading.Lock()
-        self._works = False  # whether the last decoder that was asked for did
+        self._works = False  # whether the decoder used last worked
 
     def decode(self, data: bytes, size: int, square: bool) -> Image.Image:
-        """The photograph as an encoder takes it, see `decoding.decode`; to be called from threads.
+        """Decodes a photograph for an encoder, see `decoding.decode`; may be called from several threads.
 
         Raises:
-            QueryError: it is not an image that we take, or takes too long; or no decoder works (`decoder_failed`).
+            QueryError: it is not a supported image, or takes too long; or no decoder works (`decoder_failed`).
         """
         decoder = self._take_proven()
         try:
@@ -55,12 +54,12 @@ class Decoders:
             raise
         except TimeoutError as error:
             decoder.end()
-            log.warning("A photograph took longer than %g seconds to decode; its decoder was ended.", self._seconds)
-            raise QueryError("image_too_slow", f"It takes longer than {self._seconds:g} seconds to decode.") from error
+            log.warning("A photograph took longer than %g seconds to decode; its decoder was stopped.", self._seconds)
+            raise QueryError("image_too_slow", f"Decoding takes longer than {self._seconds:g} seconds.") from error
         except (EOFError, OSError) as error:
             decoder.end()
-            log.warning("A decoder died of a photograph (%s).", decoder.how_it_ended())
-            raise QueryError("image_truncated", "The image is damaged in a way that breaks its decoder.") from error
+            log.warning("A decoder crashed while decoding a photograph (%s).", decoder.how_it_ended())
+            raise QueryError("image_truncated", "The image is damaged so that its decoder crashes.") from error
         except BaseException:
             decoder.end()
             raise
@@ -72,7 +71,7 @@ class Decoders:
         self._give_back(self._take())
 
     def check(self) -> None:
-        """Raises QueryError unless a decoder works; looks for one where none has worked yet, or the last did not."""
+        """Raises QueryError unless a decoder works; tests one if none has worked yet, or the last did not."""
         if not self._works:
             self._give_back(self._take_proven())
 
@@ -84,7 +83,7 @@ class Decoders:
             decoder.end()
 
     def _take_proven(self) -> "_Decoder":
-        """One that has shown that it can decode, so that what it dies of later is the photograph."""
+        """A process that has decoded a test photograph, so that a later crash is caused by the photograph."""
         decoder = self._take()
         try:
             decoder.wait_until_ready()
@@ -104,11 +103,11 @@ class Decoders:
         while (decoder := self._pop()) is not None:
             if decoder.lives:
                 return decoder
-            log.warning("An idle decoder died (%s).", decoder.how_it_ended())
+            log.warning("An idle decoder ended (%s).", decoder.how_it_ended())
             decoder.end()
         try:
             return _Decoder(self._seconds)
-        except OSError as error:  # no more processes, files or memory to be had
+        except OSError as error:  # no more processes, files or memory are available
             log.error("No decoder can be started: %s.", error.strerror)
             raise QueryError("too_busy", TOO_BUSY) from error
 
@@ -122,8 +121,10 @@ class Decoders:
 
 
 def _environment() -> dict[str, str]:
-    """No secret of the server's, and an allocator that keeps its memory: to fault in an image's pages anew for each
-    photograph costs as much as a third of its decoding."""
+    """Without the server's secrets; and with an allocator that keeps its memory.
+
+    Requesting an image's pages again for each photograph costs up to a third of its decoding time.
+    """
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {**kept, "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES), "MALLOC_MMAP_THRESHOLD_": str(KEPT_BYTES // 2)}
 
@@ -151,14 +152,14 @@ class _Decoder:
                 raise
 
     def wait_until_ready(self) -> None:
-        """Raises TimeoutError, or EOFError and OSError where the process has ended before."""
+        """Raises TimeoutError; or EOFError or OSError if the process has ended."""
         if not self._ready:
             self._deadline = time.monotonic() + START_SECONDS
             self._receive(len(READY))
             self._ready = True
 
     def ask(self, data: bytes, max_pixels: int, size: int, square: bool, seconds: float) -> Image.Image:
-        """Raises QueryError, TimeoutError, or EOFError and OSError where the process is gone."""
+        """Raises QueryError, TimeoutError, or EOFError and OSError if the process has ended."""
         self._deadline = time.monotonic() + seconds
         self._send(REQUEST.pack(len(data), max_pixels, size, square))
         self._send(data)

@@ -1,7 +1,7 @@
-"""Bytes from a stranger to the small upright RGB image that an encoder takes, in a process that may do nothing else.
+"""Decodes an untrusted file to the small upright RGB image that an encoder takes, in a process with few rights.
 
-`decoder_pool.py` runs it. It imports Pillow and NumPy and little more, so that it starts fast; it reads photographs
-from a socket, writes pixels to it, and can write no file.
+`decoder_pool.py` runs it. It imports little more than Pillow and NumPy, so that it starts fast. It reads photographs
+from a socket, writes pixels to it, and cannot write files.
 """
 
 import json
@@ -27,18 +27,18 @@ from daco_core.photographs.formats import (
 from daco_core.photographs.images import MAX_ASPECT, reduce_jpeg, to_rgb
 
 RAW_TAGS = (50706, 33421, 33422)  # DNGVersion; CFARepeatPatternDim and CFAPattern, of a colour filter array
-SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG, of which some bytes can ask for thousands
-MOST_SCANS = 20  # at the most pixels that are taken; of a smaller image more
+SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG; a small file may request thousands
+MOST_SCANS = 20  # for the largest accepted number of pixels; more for smaller images
 
 REQUEST = struct.Struct("!QQI?")  # bytes of the photograph, most pixels, image size, whether square
 READY = b"+"
-REPLY = struct.Struct("!IIQ")  # width, height, bytes that follow: the pixels, or if both are 0 a refusal as JSON
+REPLY = struct.Struct("!IIQ")  # width, height, bytes that follow: the pixels; or, if both are 0, an error as JSON
 MEMORY_BYTES = 2 * 2**30
-SPARE_SECONDS = 2  # by which whoever started this process should have ended it, if it hangs
+SPARE_SECONDS = 2  # after the time limit, the process ends itself if its parent has not killed it by then
 
 
 class Undecodable(Exception):
-    """An image that is not taken: a code of `refusals.REFUSALS`, and a sentence."""
+    """An image that is not accepted: a code of `refusals.REFUSALS`, and a sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -47,17 +47,17 @@ class Undecodable(Exception):
 
 
 def decode(data: bytes, max_pixels: int, size: int, square: bool) -> Image.Image:
-    """The photograph as upright RGB in the size that an encoder takes.
+    """Decodes a photograph as upright RGB in the size that an encoder takes.
 
-    A large JPEG is decoded in a smaller form, several times faster, which still has twice the size that is wanted.
+    A large JPEG is decoded at a reduced size, several times faster, which is at least twice the required size.
 
     Args:
-        max_pixels: width times height; checked from the header, before anything is decoded.
-        size: pixels of the shorter side, as torchvision's `Resize` makes it; or of both sides.
-        square: of both.
+        max_pixels: the largest width times height; checked from the header, before anything is decoded.
+        size: pixels of the shorter side, as with torchvision's `Resize`; or of both sides.
+        square: resize both sides to `size`.
 
     Raises:
-        Undecodable: it is not an image of a format we take, it is damaged, too large or too narrow.
+        Undecodable: it has no supported format, is damaged, too large or too narrow.
     """
     try:
         with Image.open(BytesIO(data), formats=pillow_formats()) as image:
@@ -70,12 +70,12 @@ def decode(data: bytes, max_pixels: int, size: int, square: bool) -> Image.Image
         raise
     except MemoryError as error:
         raise Undecodable("image_too_large", "It takes too much memory to decode: send a smaller image.") from error
-    except Exception as error:  # decoders fail in many ways, and no upload may be the server's fault
+    except Exception as error:  # decoders fail in many ways, and none may count as the server's fault
         raise _complaint(data) from error
 
 
 def _resized(image: Image.Image, size: int, square: bool) -> Image.Image:
-    """Equal to torchvision's `Resize`, to the pixel; which, given the result, leaves it as it is."""
+    """Equal to torchvision's `Resize` to the pixel; resizing the result again does not change it."""
     if square:
         target = (size, size)
     else:
@@ -85,9 +85,9 @@ def _resized(image: Image.Image, size: int, square: bool) -> Image.Image:
 
 
 def _check(image: Image.Image, data: bytes, max_pixels: int) -> None:
-    """What can be said of an image before any pixel is decoded."""
+    """Checks that need no decoded pixels."""
     width, height = image.size
-    # most raw files are TIFF containers, whose first picture is a thumbnail
+    # most raw files are TIFF containers, whose first image is a thumbnail
     if isinstance(image, TiffImageFile) and any(tag in image.tag_v2 for tag in RAW_TAGS):
         raise _unsupported("raw (DNG)")
     if width * height > max_pixels:
@@ -119,10 +119,10 @@ def _unsupported(kind: str) -> Undecodable:
 
 
 def receive(channel: socket.socket, count: int) -> bytearray:
-    """So many bytes.
+    """Receives exactly `count` bytes.
 
     Raises:
-        EOFError: the other side has closed before.
+        EOFError: the other side closed the connection before.
     """
     content = bytearray(count)
     rest = memoryview(content)
@@ -135,9 +135,9 @@ def receive(channel: socket.socket, count: int) -> bytearray:
 
 
 def _confine() -> None:
-    """No file may be written, and not all memory taken; not every system knows every limit.
+    """Forbids writing files, and limits memory; not every system supports every limit.
 
-    Where memory runs out, the kernel ends a decoder, which is replaced, rather than the server.
+    If memory runs out, the kernel kills a decoder, which is replaced, rather than the server.
     """
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -162,24 +162,24 @@ def _answer(data: bytes, max_pixels: int, size: int, square: bool) -> tuple[byte
 
 
 def _prove() -> None:
-    """Decodes a photograph of its own. Raises what keeps it from that."""
+    """Decodes a photograph of its own as a test. Raises the error if that fails."""
     buffer = BytesIO()
     Image.new("RGB", (32, 32)).save(buffer, "JPEG")
     decode(buffer.getvalue(), 32 * 32, 16, False)
 
 
 def main(seconds: float) -> None:
-    """Says READY once it has decoded a photograph of its own; then decodes what comes over standard input, a socket.
+    """Sends READY after decoding a test photograph; then decodes what arrives on standard input, a socket.
 
     Args:
-        seconds: for one photograph; the process ends itself a little later, whatever it is at.
+        seconds: time limit for one photograph; the process ends itself a little later.
     """
-    Image.init()  # all that is imported later is imported before the limits
+    Image.init()  # everything that would be imported later is imported before the limits are set
     pillow_formats()
     channel = socket.socket(fileno=0)
     _confine()
     _prove()
-    with suppress(ConnectionError):  # whoever started it has left already; the loop ends then, too
+    with suppress(ConnectionError):  # the parent has already ended; the loop then ends, too
         channel.sendall(READY)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Turns at work that is shared between clients, so that one who asks for much makes no other wait for all of it."""
+"""Shares worker threads fairly between clients, so that a client with many requests does not delay the others."""
 
 import asyncio
 from collections import Counter, deque
@@ -10,10 +10,10 @@ Result = TypeVar("Result")
 
 
 class FairTurns:
-    """Runs work in threads; of the clients that wait, the one with least in work is next, then who was last long ago.
+    """Runs work in threads. The next client is the one with the least work running, then the one served longest ago.
 
-    One client has at most `threads` at a time, and there is one thread more than that: whoever comes beside a client
-    that takes all begins at once.
+    One client has at most `threads` at a time, and there is one more thread, so that a second client can always begin
+    immediately.
     """
 
     def __init__(self, threads: int) -> None:
@@ -23,10 +23,10 @@ class FairTurns:
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._begun = 0
-        self._last: dict[str, int] = {}  # of each client that is here, which turn it had last
+        self._last: dict[str, int] = {}  # for each present client, the number of its last turn
 
     async def run(self, client: str, work: Callable[[], Result]) -> Result:
-        """What `work` returns or raises, once it was this client's turn; to be called in one event loop."""
+        """Waits for the client's turn, and returns what `work` returns; to be called in one event loop."""
         await self._turn(client)
         loop = asyncio.get_running_loop()
         try:
@@ -34,12 +34,12 @@ class FairTurns:
         except BaseException:
             self._end(client)
             raise
-        # not when it is cancelled: a thread goes on with what it has begun
+        # not when it is cancelled: a thread finishes what it has begun
         running.add_done_callback(lambda _: _call(loop, self._end, client))
         return await asyncio.wrap_future(running)
 
     def close(self) -> None:
-        """Ends the threads, once their work is done."""
+        """Ends the threads after their current work."""
         self._threads.shutdown(wait=False)
 
     async def _turn(self, client: str) -> None:
@@ -50,7 +50,7 @@ class FairTurns:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self._end(client)  # cancelled in the moment in which it had its turn
+                self._end(client)  # cancelled at the moment at which its turn began
             else:
                 self._forget(client, turn)
             raise

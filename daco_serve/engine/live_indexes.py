@@ -1,4 +1,4 @@
-"""The indexes that a server answers from: of each the generation that answers now, and its engine."""
+"""The indexes of a server: for each, the generation that answers queries now, and its engine."""
 
 import logging
 import threading
@@ -20,44 +20,44 @@ from daco_serve.engine.answers import IndexSummary, QueryError
 from daco_serve.engine.batching import Batcher
 from daco_serve.engine.calibration import ActiveCalibration
 from daco_serve.engine.lookup import calibration_of
-from daco_serve.engine.query_embedding import Describer
+from daco_serve.engine.query_embedding import QueryEmbedder
 from daco_serve.engine.tracking.states import States
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
 log = logging.getLogger(__name__)
 
-PAUSE = 15  # looks that a generation which could not be opened is left in peace
+PAUSE = 15  # a generation that could not be opened is tried again after this many checks
 NOT_READY = "The index is still being loaded: try again in a second."
-SEARCHES_AT_ONCE = 8  # of one index, so that one whose vectors are far away keeps no other waiting
-# what strangers are told of an index that cannot be opened; the sentence of the error itself names paths and addresses
+SEARCHES_AT_ONCE = 8  # for one index, so that one with a slow vector store does not delay the others
+# what clients are told about an index that cannot be opened; the error's own message contains paths and addresses
 REASONS: dict[type[Exception], str] = {
     DamagedIndex: "its files are damaged, incomplete or of a newer version",
     DamagedEncoder: "its encoder is damaged or of a newer version",
-    StoreAway: "the server that holds its vectors does not answer",
-    NotFound: "it is not where it was",
+    StoreAway: "the server that stores its vectors does not respond",
+    NotFound: "its folder is missing",
     MissingExtra: "it needs a package that is not installed here",
 }
 
 
 @dataclass(frozen=True)
 class Running:
-    """What embeds queries, warmed up, and the queue before it."""
+    """An engine that embeds queries, warmed up, and the queue in front of it."""
 
-    describer: Describer
+    embedder: QueryEmbedder
     batcher: Batcher[Prepared, Embedding]
 
     @classmethod
     def start(cls, bundle: Bundle, settings: ServeSettings) -> "Running":
-        """The engine for an index's encoder, warm: no query waits for what the first of its kind takes longer."""
+        """Creates the engine for an index's encoder and warms it up, so that the first query is not slower."""
         engine = query_engine(bundle, settings.device, settings.precision, settings.threads)
         log.info("%s embeds the queries.", engine.description)
-        describer = Describer(engine, settings.max_batch)
-        return cls(describer, Batcher(describer.describe, describer.at_once, settings.max_waiting))
+        embedder = QueryEmbedder(engine, settings.max_batch)
+        return cls(embedder, Batcher(embedder.embed, embedder.at_once, settings.max_waiting))
 
 
 class Engines:
-    """One engine for each encoder in one precision, whichever indexes use it; gone when none does any more."""
+    """One engine for each encoder and precision, shared by the indexes that use it; removed when none does."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
@@ -65,9 +65,9 @@ class Engines:
         self._lock = threading.Lock()
 
     def of(self, bundle: Bundle) -> Running:
-        """The engine of an index's encoder, started if it does not run yet."""
+        """The engine of an index's encoder; started if it does not run yet."""
         manifest = bundle.manifest
-        # two indexes may each have their own int8 form of one encoder
+        # two indexes may have different int8 forms of the same encoder
         forms = (record.sha256 for name, record in manifest.files.items() if name.startswith(f"{QUANTISED_FOLDER}/"))
         key = (manifest.encoder_fingerprint, manifest.queries.precision, *forms)
         with self._lock:
@@ -79,11 +79,11 @@ class Engines:
 
 @dataclass(frozen=True)
 class Live:
-    """One generation of an index, the engine for it and what its answers are worth; a request keeps what it began with.
+    """One generation of an index, with its engine and calibration; a request uses the same one until it ends.
 
     Args:
-        calibration: what its answers are judged by; None where there is nothing.
-        searching: the threads that search it, and no other index.
+        calibration: None if there is none.
+        searching: the threads that search this index and no other.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Live:
 
     @property
     def states(self) -> States:
-        """The references as the states of a track; takes seconds of a large map, once, however many tracks need it."""
+        """The references as the states of a track; computed once, which takes seconds for a large map."""
         with self._making_states:
             return self._states
 
@@ -108,12 +108,12 @@ class Live:
 
     @cached_property
     def names(self) -> SourceNames:
-        """What the files of its references are called."""
+        """The file names of its references."""
         return SourceNames(self.bundle.manifest.sources)
 
     @property
     def summary(self) -> IndexSummary:
-        """What answers say of the index."""
+        """The summary of the index for answers."""
         manifest = self.bundle.manifest
         return IndexSummary(
             name=self.name,
@@ -127,14 +127,14 @@ class Live:
 
 
 class ServedIndex:
-    """One index, answered from its newest generation."""
+    """One index, whose newest generation answers queries."""
 
     def __init__(self, name: str, folder: Path, settings: ServeSettings, engines: Engines) -> None:
         self.name = name
         self.folder = folder
         self._settings = settings
         self._engines = engines
-        self.problem: str | None = None  # why the newest generation does not answer, for strangers
+        self.problem: str | None = None  # why the newest generation cannot be used, for clients
         self._searching = ThreadPoolExecutor(SEARCHES_AT_ONCE, thread_name_prefix=f"search {name}")
         self._live: Live | None = None
         self._seen: tuple[Current, int] | None = None
@@ -145,7 +145,7 @@ class ServedIndex:
         """The generation that answers now.
 
         Raises:
-            QueryError: none is loaded yet, or it cannot be.
+            QueryError: none is loaded yet, or it cannot be opened.
         """
         if self._live is not None:
             return self._live
@@ -155,14 +155,14 @@ class ServedIndex:
 
     @property
     def loaded(self) -> bool:
-        """Whether a generation answers."""
+        """Whether a generation is loaded."""
         return self._live is not None
 
     def load(self) -> bool:
-        """Takes up the live generation on disk; whether it is another than the one that answered before.
+        """Loads the live generation on disk; returns whether it differs from the one before.
 
         Raises:
-            DacoError: there is no index, or it is damaged; the previous generation keeps answering.
+            DacoError: there is no index, or it is damaged; the previous generation stays in use.
         """
         try:
             is_new = self._load()
@@ -173,11 +173,11 @@ class ServedIndex:
         return is_new
 
     def close(self) -> None:
-        """Ends its threads, once no request needs them."""
+        """Ends its threads when no request needs them any more."""
         self._searching.shutdown(wait=False)
 
     def _load(self) -> bool:
-        # once, so that nothing is of another index where a symbolic link is exchanged meanwhile
+        # resolved once, so that all files belong to one index even if a symbolic link is replaced in the meantime
         folder = self.folder.resolve()
         current = read_current(folder)
         seen = current, _changed(folder / CALIBRATION_FILE)
@@ -188,15 +188,15 @@ class ServedIndex:
             return False
         running = self._engines.of(bundle)
         calibration = calibration_of(folder, bundle, self._settings.usual_rerank)
-        bundle.catalog.get([])  # which is held in memory from then on, unless it is large
+        bundle.catalog.get([])  # loads the catalogue into memory, unless it is large
         metrics.generation.labels(self.name).set(bundle.manifest.generation)
         metrics.references.labels(self.name).set(bundle.manifest.count)
         self._live = Live(self.name, bundle, running, calibration, self._searching)
-        self._seen = seen  # not before: what is still being copied, or whose server is away, is tried again
+        self._seen = seen  # only now: if it is still being copied, or its server is away, it is tried again
         return True
 
     def _open(self, folder: Path, current: Current) -> Bundle:
-        """The generation on disk; one that could not be opened is tried again in a while, as all of it is hashed."""
+        """The generation on disk; one that failed is tried again only after a while, because all files are read."""
         if self._failed is not None and self._failed[0] == current and monotonic() < self._failed[1]:
             raise self._failed[2]
         try:
@@ -209,12 +209,12 @@ class ServedIndex:
 
 
 def unreadable(name: str) -> QueryError:
-    """What a client is told where the files of an index that answered so far cannot be read; the log says more."""
+    """The error for a client if the files of an index that was usable so far cannot be read; the log has details."""
     return QueryError("index_unavailable", f"The index {name} cannot be read: its files are damaged or were changed.")
 
 
 def _changed(file: Path) -> int:
-    """When a file last changed, in nanoseconds; 0 where there is none."""
+    """When a file was last changed, in nanoseconds; 0 if there is none."""
     try:
         return file.stat().st_mtime_ns
     except OSError:

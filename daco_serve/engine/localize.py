@@ -1,4 +1,4 @@
-"""Ranked matches to one location: the heaviest cluster of them, how far it may be off, and whether it is right."""
+"""Estimates a location from ranked matches: the heaviest cluster of them, its uncertainty, and its probability."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ LEAST_ON_MAP = 0.5  # probability that the query's place is on the map, below wh
 
 @dataclass(frozen=True)
 class Cluster:
-    """Matches that show one place, and how they stand out from the rest.
+    """Matches that show one place, and the other matches.
 
     Args:
         members: (match, weight), the best first; a match of similarity s weighs exp((s - best) / TEMPERATURE), and one
@@ -41,7 +41,7 @@ class Cluster:
 
     @property
     def evidence(self) -> tuple[float, ...]:
-        """What a calibration judges by, as `calibration.EVIDENCE` names it; with `VOTE_EVIDENCE` after a re-ranking."""
+        """The evidence for a calibration, in the order of `EVIDENCE`; with `VOTE_EVIDENCE` after re-ranking."""
         best = self.members[0][0]
         rival = self.others[0][0] if self.others else self.members[-1][0]
         weight = sum(weight for _, weight in self.members)
@@ -58,13 +58,13 @@ class Cluster:
 def localize(
     matches: Sequence[SearchMatch], active: ActiveCalibration | None = None, extent: float | None = None
 ) -> Estimate:
-    """The place that the best matches show, where it is, and how likely that is right.
+    """The place that the best matches show, its position, and the probability that it is right.
 
-    The location is the weighted mean of the heaviest cluster. Without a calibration nothing says whether the query's
-    place is on the map at all: the verdict is `uncalibrated`, whatever the similarity, and the radius is an estimate:
-    the root of FLOOR_METRES^2 plus the weighted mean square distance of all considered matches from the location, so
-    that a rival far away with nearly the same similarity makes it large. With a calibration, the radius holds the truth
-    in 68 of 100 cases, and the place has a probability of being right.
+    The location is the weighted mean of the heaviest cluster. Without a calibration it is unknown whether the query's
+    place is on the map at all: the verdict is `uncalibrated`, and the radius is an estimate: the root of FLOOR_METRES^2
+    plus the weighted mean square distance of all considered matches from the location, so that a distant rival with
+    nearly the same similarity makes it large. With a calibration, the radius contains the true position in 68 of 100
+    cases, and the place has a probability of being right.
 
     Args:
         matches: the best first; those after the first MATCHES are not considered, but for the votes that the first
@@ -96,10 +96,10 @@ def localize(
 
 
 def find_cluster(matches: Sequence[SearchMatch]) -> Cluster | None:
-    """The heaviest of the clusters of the first MATCHES, each those within PLACE_METRES of one of them.
+    """The heaviest cluster of the first MATCHES; a cluster is all matches within PLACE_METRES of one of them.
 
-    Of equally heavy ones, the one around the better match. Where no match has a position, matches of one place name
-    are a cluster; None where there is no match.
+    Of equally heavy clusters, the one around the better match. If no match has a position, matches with the same place
+    name form a cluster. None if there is no match.
     """
     located = [match for match in matches[:MATCHES] if is_placed(match.entry)]
     heard = located or list(matches[:MATCHES])
@@ -130,9 +130,9 @@ def _together(one: Entry, other: Entry) -> bool:
 
 
 def _locate(cluster: Cluster) -> EstimatedLocation | None:
-    """The cluster's weighted mean and uncalibrated radius; None where it has no positions.
+    """The cluster's weighted mean position and uncalibrated radius; None without positions.
 
-    The mean is that on the earth where the best match has degrees, and that in its local frame where it has one.
+    The mean is computed on the earth if the best match has degrees, and in its local frame if it has one.
     """
     best = cluster.members[0][0].entry
     if not is_placed(best):
@@ -166,9 +166,9 @@ def _locate(cluster: Cluster) -> EstimatedLocation | None:
 
 
 def _beside(origin: Entry, entry: Entry) -> tuple[float, float] | None:
-    """Metres of an entry from another one, east and north on the earth or along the axes of the frame that both have.
+    """Metres of an entry from another one: east and north on the earth, or along the axes of their common frame.
 
-    None where nothing ties them to each other.
+    None if they have neither in common.
     """
     if origin.latitude is not None and origin.longitude is not None:
         if entry.latitude is None or entry.longitude is None:
@@ -181,7 +181,7 @@ def _beside(origin: Entry, entry: Entry) -> tuple[float, float] | None:
 
 
 def _mean(weighted: Sequence[tuple[float | None, float]]) -> float | None:
-    """The weighted mean of what is known; None where nothing is."""
+    """The weighted mean of the known values; None if there are none."""
     known = [(value, weight) for value, weight in weighted if value is not None]
     return sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
 

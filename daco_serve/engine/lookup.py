@@ -1,4 +1,4 @@
-"""One query's way from its descriptors to its matches and its place, in one index."""
+"""Looks up one query in one index: from its descriptors to its matches and its place."""
 
 import time
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from daco_serve.engine.references.likeness import similarity_elsewhere
 
 @dataclass(frozen=True)
 class Lookup:
-    """What an index knows of a query.
+    """The result of looking up a query in an index.
 
     Args:
-        matches: as many as were asked for, the best first.
-        estimate: the place, which does not depend on how many matches were asked for.
-        cells: of each match, the cells that agree with the query's, None where they were not compared; None where
-            nobody asked, or there are no local descriptors.
-        searched: when the index had been searched and re-ranking began, by `time.perf_counter`.
+        matches: the requested number, best first.
+        estimate: the place, which does not depend on the number of matches requested.
+        cells: for each match, the cells that agree with the query's, None if they were not compared; None if they were
+            not requested, or there are no local descriptors.
+        searched: when the search ended and re-ranking began, by `time.perf_counter`.
     """
 
     matches: Sequence[SearchMatch]
@@ -34,7 +34,7 @@ class Lookup:
 
 
 def calibration_of(index: Path, bundle: Bundle, rerank: int) -> ActiveCalibration | None:
-    """What the answers of an index are judged by: its own calibration, else its encoder's prior, else nothing.
+    """The calibration for an index: its own; else the prior calibration of its encoder; else None.
 
     Args:
         rerank: how many candidates its queries have ranked again; 0 for none.
@@ -57,16 +57,16 @@ def look_up(
     options: QueryOptions,
     only: Sequence[int] | None = None,
 ) -> Lookup:
-    """Searches an index, ranks the first matches again where it has local descriptors, and estimates the place.
+    """Searches an index, re-ranks the first matches if it has local descriptors, and estimates the place.
 
     Args:
-        calibration: what the answers are judged by; None where there is nothing.
+        calibration: None if there is none.
         embedding: of one photograph.
-        only: ids of the references to look among; all unless given.
+        only: ids of the references to search among; None for all.
 
     Raises:
-        StoreAway: the vectors are in a server that does not answer.
-        DamagedIndex: what has to be read of the index's files was changed, or cannot be read.
+        StoreAway: the vectors are on a server that does not respond.
+        DamagedIndex: a file of the index that is needed was changed, or cannot be read.
     """
     matches = bundle.search(embedding.descriptors, max(options.k, MATCHES, options.rerank), only)[0]
     searched = time.perf_counter()

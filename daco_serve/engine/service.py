@@ -1,4 +1,4 @@
-"""What answers a query, without HTTP: the live indexes, their engines, and the threads that work for them."""
+"""The service that answers queries, without HTTP: the live indexes, their engines, and the threads for them."""
 
 import asyncio
 import logging
@@ -26,24 +26,24 @@ from daco_serve.operation.settings import ServeSettings
 
 log = logging.getLogger(__name__)
 
-MOST_FAULTS = 3  # of the encoder, one after the other, until the server asks itself whether it works
-ENCODER_FAILED = "The encoder of the index fails: the server's log says why."
-STORE_AWAY = "The server that holds the index's vectors does not answer: try again in a second."
+MOST_FAULTS = 3  # consecutive failures of the encoder, after which the readiness check tests it
+ENCODER_FAILED = "The encoder of the index fails; the server's log has the reason."
+STORE_AWAY = "The server that stores the index's vectors does not respond: try again in a second."
 
 
 class Service:
-    """Answers queries from the newest generations of one index or several.
+    """Answers queries from the newest generations of one or several indexes.
 
     Args:
-        first: the index that answers unless another is named; the first that is found unless given.
+        first: the index for queries that name none; None for the first one found.
     """
 
     def __init__(self, settings: ServeSettings, first: str | None = None) -> None:
-        # queries run side by side: two threads for the small products of each only wait for each other
+        # queries run in parallel, so a second thread for the small matrix products of each would only wait
         threadpool_limits(1, user_api="blas")
         self.settings = settings
         self._first = first
-        self._settled = first is not None  # else, until it has answered, the first of those that are found
+        self._settled = first is not None  # if not, the default is the first index found, until one has answered
         self.references = ReferenceFiles(settings.threads)
         self.decoding = FairTurns(settings.threads)
         self.indexes: dict[str, ServedIndex] = {}
@@ -53,36 +53,36 @@ class Service:
 
     @property
     def live(self) -> Live:
-        """What answers a query that names no index. Raises as `choose`."""
+        """The index for queries that name none. Raises the errors of `choose`."""
         return self.choose(None)
 
     def choose(self, name: str | None) -> Live:
         """The live generation of an index, None for the first.
 
         Raises:
-            QueryError: there is no index of this name, or it is not loaded yet.
+            QueryError: there is no index with this name, or it is not loaded yet.
         """
         wanted = self._first if name is None else name
         if wanted in self.indexes:
             return self.indexes[wanted].live
         if name is None or not self.indexes:
             raise QueryError("not_ready", NOT_READY)
-        raise QueryError("unknown_index", f"There is no index {name!r} here; there is {', '.join(self.indexes)}.")
+        raise QueryError("unknown_index", f"There is no index {name!r}; the indexes are {', '.join(self.indexes)}.")
 
     @property
     def summaries(self) -> list[IndexSummary]:
-        """What it answers from."""
+        """The summaries of the loaded indexes."""
         return [index.live.summary for index in self.indexes.values() if index.loaded]
 
     async def check(self) -> None:
-        """Raises QueryError, saying why, unless the index that answers by default would answer a query now."""
+        """Raises QueryError with the reason, if the default index could not answer a query now."""
         live = self.live
         try:
             await asyncio.to_thread(self._decoders.check)
-            if live.running.describer.faults >= MOST_FAULTS:
-                await asyncio.wrap_future(live.running.batcher.submit(live.running.describer.probe()))
+            if live.running.embedder.faults >= MOST_FAULTS:
+                await asyncio.wrap_future(live.running.batcher.submit(live.running.embedder.probe()))
         except QueueFull:
-            pass  # it is at work
+            pass  # it is busy
         except QueryError:
             raise
         except Exception as error:
@@ -90,17 +90,17 @@ class Service:
         try:
             await asyncio.get_running_loop().run_in_executor(live.searching, live.bundle.check)
         except StoreAway as error:
-            raise QueryError("store_away", STORE_AWAY) from error  # its own sentence names an address
+            raise QueryError("store_away", STORE_AWAY) from error  # the error's own message contains an address
         except DamagedIndex as error:
             raise unreadable(live.name) from error
 
     def load(self) -> None:
-        """Takes up the live generation of every index, and what has come into a folder of indexes.
+        """Loads the live generation of every index, and new indexes in a folder of indexes.
 
-        An index that cannot be had is left out, with a line in the log.
+        An index that cannot be loaded is left out, with an entry in the log.
 
         Raises:
-            DacoError: not one can be had.
+            DacoError: none can be loaded.
         """
         self._decoders.warm()
         self._find()
@@ -124,13 +124,13 @@ class Service:
             for name, folder in found.items()
             if name not in self.indexes
         }
-        # what never answered and is no longer found is forgotten: a folder of indexes that was not mounted for a moment
-        # looks like an index of its own
+        # an index that never answered and is no longer found is dropped: a folder of indexes that was briefly unmounted
+        # looks like an index itself
         known = {name: index for name, index in self.indexes.items() if index.loaded or name in found} | fresh
         if not self._settled:
             self._first = next(iter(found))
             self._settled = self._first in self.indexes and self.indexes[self._first].loaded
-        # a new one, since requests may be reading the old one; the first stays so, whatever has joined since
+        # a new dict, because requests may be reading the old one; the first index stays first
         self.indexes = {name: known[name] for name in sorted(known, key=lambda name: name != self._first)}
 
     def _load(self, index: ServedIndex) -> None:
@@ -140,7 +140,7 @@ class Service:
             log.info("Generation %d of %s answers now: %d photographs.", summary.generation, index.name, summary.count)
 
     async def keep_current(self) -> None:
-        """Loads the indexes, and every new generation of them, until cancelled."""
+        """Loads the indexes and their new generations, until cancelled."""
         while True:
             await asyncio.to_thread(self._attempt, "", self._find)
             for index in list(self.indexes.values()):
@@ -148,23 +148,23 @@ class Service:
             await asyncio.sleep(self.settings.reload_seconds)
 
     def _attempt(self, subject: str, work: Callable[[], None]) -> None:
-        """Does it; what it fails of is logged when that is new."""
+        """Calls `work`; an error is logged if it differs from the last one."""
         try:
             work()
-        except Exception as error:  # a network disk fails in many ways, and may be well again at the next look
+        except Exception as error:  # a network disk fails in many ways, and may work again at the next check
             self._complain(subject, error)
         else:
             self._complaints.pop(subject, None)
 
     def _complain(self, subject: str, error: Exception) -> None:
         is_ours = isinstance(error, DacoError)
-        complaint = str(error) if is_ours else f"{subject or 'The indexes'} cannot be looked at: {error!r}."
+        complaint = str(error) if is_ours else f"{subject or 'The indexes'} cannot be checked: {error!r}."
         if complaint != self._complaints.get(subject):
             log.error("%s", complaint, exc_info=None if is_ours else error)
         self._complaints[subject] = complaint
 
     def close(self) -> None:
-        """Ends the threads and processes that work for it, once no request does."""
+        """Ends its threads and processes when no request uses them any more."""
         self.references.close()
         for index in self.indexes.values():
             index.close()
@@ -180,25 +180,25 @@ class Service:
         client: str = "",
         upright: Sequence[Image.Transpose] = (),
     ) -> Answer:
-        """Looks a photograph up.
+        """Looks up a photograph.
 
         Args:
-            live: the index to look in.
+            live: the index to search.
             upload: the bytes of an image file.
-            began: when the request did, by `time.perf_counter`.
-            client: who asks; clients take turns.
-            upright: what has to be done to see the decoded image upright.
+            began: when the request began, by `time.perf_counter`.
+            client: the client; clients take turns.
+            upright: the operations that make the decoded image upright.
 
         Raises:
-            QueryError: the bytes are not an image that we take, the area holds nothing, or too much waits.
+            QueryError: the file is not a supported image, the area contains no references, or the server is busy.
         """
         start = time.perf_counter()
         waiting = [upload]
-        with live.running.describer.at_work():
+        with live.running.embedder.at_work():
             try:
                 tensor = await self.decoding.run(client, lambda: self._prepare(live, waiting, upright))
             finally:
-                waiting.clear()  # what is cancelled stays in the threads' queue for a while, but without its bytes
+                waiting.clear()  # cancelled work stays in the threads' queue for a while, but without its bytes
             decoded = time.perf_counter()
             try:
                 with metrics.at_engine.track_inprogress():
@@ -207,7 +207,7 @@ class Service:
                 raise QueryError("too_busy", TOO_BUSY) from error
         embedded = time.perf_counter()
         try:
-            # in other threads than those that decode, so that it does not queue behind the photographs to come
+            # in other threads than decoding, so that it does not wait behind later photographs
             loop = asyncio.get_running_loop()
             found = await loop.run_in_executor(live.searching, _search, live, embedding, options)
         except StoreAway as error:
@@ -232,7 +232,7 @@ class Service:
             total=end - began,
         )
         summary = live.summary
-        if found.estimate.verdict == "uncalibrated":  # the calibration, if any, is for the other kind of ranking
+        if found.estimate.verdict == "uncalibrated":  # a calibration may exist, but for the other kind of ranking
             summary = replace(summary, calibrated=None)
         return Answer(found.matches, found.estimate, seconds, summary, live.names, found.cells)
 
@@ -241,7 +241,7 @@ class Service:
         image = self._decoders.decode(upload, form.image_size, form.resize == "square")
         for change in upright:
             image = image.transpose(change)
-        return live.running.describer.prepare(image)
+        return live.running.embedder.prepare(image)
 
 
 def _search(live: Live, embedding: Embedding, options: QueryOptions) -> Lookup:

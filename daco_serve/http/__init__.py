@@ -1,1 +1,1 @@
-"""The HTTP interface: application, routes, schemas, middleware, refusals, formats."""
+"""The HTTP interface: application, routes, schemas, middleware, error answers, formats."""

@@ -1,4 +1,4 @@
-"""The engine's values as the schemas that go out, with addresses on this server."""
+"""Converts the engine's values to the schemas of answers, with addresses on this server."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -56,7 +56,7 @@ def query_answer(answer: Answer, service: Service) -> QueryAnswer:
 
 
 def position_of(placed: Entry | EstimatedLocation | TrackEstimate) -> dict[str, Any]:
-    """Where something is, as answers have it: the local position in an object of its own."""
+    """The position of something in an answer; the local position is an object of its own."""
     local = None
     if placed.frame is not None and placed.x is not None and placed.y is not None:
         local = LocalPosition(frame=placed.frame, x=placed.x, y=placed.y, z=placed.z)
@@ -71,7 +71,7 @@ def position_of(placed: Entry | EstimatedLocation | TrackEstimate) -> dict[str, 
 
 
 def track_estimate(estimate: TrackEstimate) -> TrackState:
-    """Where a track is."""
+    """The estimate of a track."""
     location = None
     if is_placed(estimate) and estimate.uncertainty_metres is not None:
         location = TrackLocation(**position_of(estimate), uncertainty_metres=estimate.uncertainty_metres)
@@ -86,12 +86,12 @@ def track_estimate(estimate: TrackEstimate) -> TrackState:
 
 
 def index_state(summary: IndexSummary) -> IndexState:
-    """What answers say of the index."""
+    """The index as it appears in answers."""
     return IndexState(**asdict(summary))
 
 
 def search_area(prior: Prior | None) -> SearchArea | None:
-    """Where the engine is to look."""
+    """The area in which the engine searches."""
     return None if prior is None else SearchArea(**prior.model_dump())
 
 
@@ -102,13 +102,13 @@ def track_frame(content: bytes, header: FrameHeader) -> Frame:
 
 
 def image_address(service: Service, index: str, reference: int) -> str:
-    """Where the server has a reference photograph of an index; names the index where there are several."""
+    """The address of a reference photograph on this server; it names the index if there are several."""
     address = f"/v1/references/{reference}/image"
     return address if len(service.indexes) == 1 else f"{address}?index={index}"
 
 
 def file_name(service: Service, names: SourceNames, entry: Entry) -> str | None:
-    """What answers call the file of a reference; None unless the settings allow it."""
+    """The name of a reference's file in answers; None unless the settings allow names."""
     return names.of(entry.path) if service.settings.name_files else None
 
 

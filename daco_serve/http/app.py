@@ -1,4 +1,4 @@
-"""Builds the FastAPI application: routes, the form of errors, headers, the page."""
+"""Builds the FastAPI application: routes, error answers, headers, the web page."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from daco_serve.engine.answers import QueryError
 from daco_serve.engine.service import Service
 from daco_serve.http.middleware import add_middleware
 from daco_serve.http.middleware.headers import DOCS
-from daco_serve.http.openapi import describe_forms, operation_id
+from daco_serve.http.openapi import add_forms, operation_id
 from daco_serve.http.refusals import Refusal, documented, envelope, forget_frames
 from daco_serve.http.routes import geopose, health, indexes, metrics, query, references, sequence, track
 from daco_serve.http.tracking.places import Tracks
@@ -33,13 +33,13 @@ from daco_serve.operation.tracing import telemetry
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).parents[1] / "web"
-# the middleware asks for the key; these only tell the API's document, and the page at /docs, how it is shown
+# the middleware checks the key; these only document, for the API's document and /docs, how to send it
 KEY_SCHEMES = [Security(HTTPBearer(auto_error=False)), Security(APIKeyHeader(name="X-API-Key", auto_error=False))]
 REFUSED_BEFORE = documented("key_missing", "key_wrong", "wrong_host", "too_many_requests")
 
 
 def create_app(settings: ServeSettings, service: Service | None = None) -> FastAPI:
-    """The application; it loads the index while it starts, unless a loaded service is given."""
+    """The application; it loads the index during start-up, unless a loaded service is given."""
     service = service or Service(settings)
 
     @asynccontextmanager
@@ -49,12 +49,12 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
             yield
         finally:
             watcher.cancel()
-            await asyncio.wait([watcher])  # however it ended
+            await asyncio.wait([watcher])  # whether it ended with an error or not
             service.close()
 
     app = FastAPIOffline(
         title="daco-serve",
-        summary="A photograph in, the place where it was taken out.",
+        summary="Send a photograph, get the place where it was taken.",
         version=version("daco-serve"),
         lifespan=lifespan,
         docs_url=DOCS,
@@ -69,13 +69,13 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         app.include_router(resource.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(metrics.router, dependencies=KEY_SCHEMES, responses=REFUSED_BEFORE)
     app.include_router(health.router)
-    app.include_router(track.router)  # whose key the middleware asks for, too; OpenAPI has no word for WebSockets
+    app.include_router(track.router)  # the middleware checks its key, too; OpenAPI does not cover WebSockets
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/web/settings.json", partial(_page_settings, settings), include_in_schema=False)
     if (map_file := tiles_file(settings.tiles)) is not None:
         app.add_api_route("/web/map.pmtiles", partial(_map_tiles, map_file), include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))
-    describe_forms(app)
+    add_forms(app)
     add_middleware(app, settings)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(QueryError, _not_answered)
@@ -91,7 +91,7 @@ async def _page() -> FileResponse:
 
 
 async def _page_settings(settings: ServeSettings) -> JSONResponse:
-    """What the page needs to know before anybody has shown a key."""
+    """What the page needs before a key is entered."""
     tiles = settings.tiles
     thanks = attribution(tiles, settings.tiles_attribution) if tiles else None
     file = tiles_file(tiles)
@@ -106,7 +106,7 @@ async def _page_settings(settings: ServeSettings) -> JSONResponse:
 
 
 async def _map_tiles(file: TilesFile) -> FileResponse:
-    """The page reads the parts of it that it shows, by byte ranges."""
+    """The page reads only the parts that it shows, by byte ranges."""
     return FileResponse(file.path, media_type="application/octet-stream")
 
 
@@ -148,6 +148,6 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         return Refusal("not_found").response()
     if error.status_code == 405:
-        message = f"This address does not take {request.method}."
+        message = f"This address does not support {request.method}."
         return envelope(405, "method_not_allowed", message, error.headers)
     return envelope(error.status_code, "invalid_request", str(error.detail), error.headers)

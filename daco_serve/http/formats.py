@@ -1,4 +1,4 @@
-"""An answer in the form that a client asks for: JSON, GeoJSON (RFC 7946) or GeoPose (OGC 21-056r11)."""
+"""Answers in the format that a client requests: JSON, GeoJSON (RFC 7946) or GeoPose (OGC 21-056r11)."""
 
 import math
 from typing import Any
@@ -17,15 +17,15 @@ OFFERED = (JSON, GEOJSON, GEOPOSE, QUATERNION)
 
 
 def choose(accept: str | None) -> str:
-    """Which of the OFFERED forms an Accept header prefers (RFC 9110, 12.5.1); JSON where it does not care.
+    """The format among OFFERED that an Accept header prefers (RFC 9110, 12.5.1); JSON if it has no preference.
 
     Raises:
-        Refusal: none of them will do, or it is longer than anybody needs.
+        Refusal: none of them is acceptable, or the header is too long.
     """
     if accept is not None and len(accept) > ACCEPT_LENGTH:
         raise Refusal("head_too_large", f"Accept is longer than {ACCEPT_LENGTH} characters.")
     ranges = [_parse(part) for part in (accept or "*/*").split(",") if part.strip()]
-    # what names a form most exactly decides how much it is wanted; of forms wanted alike, the one named most exactly
+    # the most specific range that matches a format determines its quality; of equal ones, the more specific wins
     found = {form: max((_match(form, wanted) for wanted in ranges), default=(0, 0.0)) for form in OFFERED}
     best = max(OFFERED, key=lambda form: (found[form][1], found[form][0]))
     if found[best][1] <= 0:
@@ -46,7 +46,7 @@ def _parse(text: str) -> tuple[str, str | None, float]:
 
 
 def _match(form: str, wanted: tuple[str, str | None, float]) -> tuple[int, float]:
-    """How exactly a media range names a form, and how much it wants it; (0, 0) where it does not match."""
+    """How specifically a media range matches a format, and its quality; (0, 0) if it does not match."""
     kind, profile, quality = wanted
     own_kind, _, own = form.partition(";profile=")
     own_profile = own or ("basic-ypr" if own_kind == GEOPOSE else None)
@@ -58,10 +58,10 @@ def _match(form: str, wanted: tuple[str, str | None, float]) -> tuple[int, float
 
 
 def render(answer: QueryAnswer, form: str) -> dict[str, Any]:
-    """The answer as one of the OFFERED forms but JSON.
+    """The answer in one of the OFFERED formats, except JSON.
 
     Raises:
-        Refusal: a pose is asked for and there is no location.
+        Refusal: a pose is requested, and there is no location.
     """
     if form == GEOJSON:
         return to_geojson(answer)
@@ -72,22 +72,22 @@ def render(answer: QueryAnswer, form: str) -> dict[str, Any]:
 
 
 def located(answer: QueryAnswer) -> Location:
-    """The location of an answer that is located on the earth; a pose has no words for less.
+    """The location of an answer, if it is located on the earth; a pose cannot express anything else.
 
     Raises:
-        Refusal: it is not, with the reason.
+        Refusal: it is not; the message says why.
     """
     name = answer.index.name
     if answer.verdict == "located" and answer.location is not None:
         if answer.location.latitude is None:
             raise Refusal(
                 "not_located",
-                f"The index {name} is in a local frame without an anchor, so nothing is known of the earth. Ask for"
-                " application/json to have x and y.",
+                f"The index {name} is in a local frame without an anchor, so positions on the earth are unknown."
+                " Request application/json for x and y.",
             )
         return answer.location
     why = {
-        "uncalibrated": f"Nothing says how likely an answer of the map {name} is right (daco-bench calibrate).",
+        "uncalibrated": f"The index {name} has no calibration, so the answer cannot be judged (daco-bench calibrate).",
         "not_on_map": f"The photograph's place is probably not in the index {name}.",
     }.get(answer.verdict, "None of the matches has a position.")
-    raise Refusal("not_located", f"{why} Ask for application/json to see the matches.")
+    raise Refusal("not_located", f"{why} Request application/json for the matches.")

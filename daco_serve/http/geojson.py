@@ -1,4 +1,4 @@
-"""An answer as GeoJSON (RFC 7946): a FeatureCollection with the location and the matches; its form for OpenAPI."""
+"""Answers as GeoJSON (RFC 7946): a FeatureCollection with the location and the matches; and its schema for OpenAPI."""
 
 from typing import Any, Literal
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, create_model
 from daco_serve.engine.answers import Verdict
 from daco_serve.http.schemas import IndexState, Location, Match, QueryAnswer, Schema
 
-IN_GEOMETRY = ("latitude", "longitude")  # what a feature has as its geometry, not as a property
+IN_GEOMETRY = ("latitude", "longitude")  # a feature has these as its geometry, not as properties
 
 
 class Point(Schema):
@@ -17,12 +17,12 @@ class Point(Schema):
     coordinates: list[float] = Field(
         min_length=2,
         max_length=3,
-        description="Longitude, latitude (WGS 84, degrees), and the altitude in metres where it is known.",
+        description="Longitude, latitude (WGS 84, degrees), and the altitude in metres if known.",
     )
 
 
 def _properties(name: str, role: str, schema: type[BaseModel]) -> type[BaseModel]:
-    """The fields of an answer's part as properties of a feature, with its role before them."""
+    """The fields of a part of an answer as properties of a feature, preceded by its role."""
     fields: dict[str, Any] = {
         field: (info.annotation, info) for field, info in schema.model_fields.items() if field not in IN_GEOMETRY
     }
@@ -43,7 +43,7 @@ class Feature(Schema):
 
 
 class FeatureCollection(Schema):
-    """The location first, if there is one, then the matches; and what the answer says besides."""
+    """The location first, if there is one, then the matches; with the other fields of the answer."""
 
     type: Literal["FeatureCollection"]
     features: list[Feature]
@@ -57,7 +57,7 @@ class FeatureCollection(Schema):
 
 
 def to_geojson(answer: QueryAnswer) -> dict[str, Any]:
-    """A FeatureCollection: the location first, if there is one, then the matches; without a position no geometry."""
+    """A FeatureCollection: the location first, if there is one, then the matches; no geometry without a position."""
     features = [] if answer.location is None else [_feature("location", answer.location)]
     return {
         "type": "FeatureCollection",

@@ -1,10 +1,10 @@
 """Poses on the earth (OGC GeoPose 1.0), and the requests and answers of the GeoPose Protocol that carry them.
 
-Frames: east, north, up at the position. The photograph's own axes are x forward, y left, z up, as in ROS (REP 103), so
-that a camera that looks east stands at the identity, and yaw turns anticlockwise from there: yaw = 90 - heading.
-Pitch and roll are not known and given as level. The height h is the altitude of the references, as they have it, where
-they have one; else the device's own, where it says one. OGC's form knows no missing height: where neither says one, h
-is 0. Our own answers say `null` there.
+Frames: east, north, up at the position. The camera's own axes are x forward, y left, z up, as in ROS (REP 103). So a
+camera that looks east has the identity rotation, and yaw is anticlockwise from there: yaw = 90 - heading. Pitch and
+roll are unknown and given as 0. The height h is the altitude of the references if they have one; else the device's own,
+if it sends one. OGC's format cannot express a missing height: without either, h is 0. The server's own JSON has `null`
+there.
 """
 
 import math
@@ -14,19 +14,19 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from daco_serve.http.schemas import Location, Prior
 
-# what an image-retrieval heading is worth: a photograph that looks like another sees mostly the same, so it looks the
-# same way within about half a field of view
+# the accuracy of a heading from image retrieval: two photographs that look alike show mostly the same, so their
+# directions agree within about half a field of view
 KNOWN_HEADING_DEGREES = 30.0
 UNKNOWN_HEADING_DEGREES = 180.0
-# Pillow turns the other way round
+# Pillow rotates anticlockwise
 CLOCKWISE = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
 MOST_READINGS = 256  # of each kind
-PRIOR_DEVIATIONS = 3  # a device that says 20 m is searched for within 60
+PRIOR_DEVIATIONS = 3  # if a device states 20 m, the search covers 60
 LEAST_PRIOR_METRES = 100.0
 
 
 class GeoPosition(BaseModel):
-    """WGS 84, degrees; h in metres: the altitude of the references, 0 where it is not known."""
+    """WGS 84, degrees; h in metres: the altitude of the references, 0 if unknown."""
 
     lat: float
     lon: float
@@ -65,14 +65,14 @@ class BasicQuaternion(BaseModel):
 
 
 class Accuracy(BaseModel):
-    """Metres, and degrees; 180 where the direction is not known."""
+    """Metres, and degrees; 180 if the direction is unknown."""
 
     position: float
     orientation: float
 
 
 class GeoPoseAnswer(BaseModel):
-    """GeoPose Protocol: where the camera was."""
+    """The camera's pose, in the GeoPose Protocol."""
 
     id: str = Field(description="Of the request.")
     timestamp: int = Field(description="Milliseconds since 1970.")
@@ -82,55 +82,55 @@ class GeoPoseAnswer(BaseModel):
 
 
 class ImageOrientation(BaseModel):
-    """How the camera held the picture: what has to be done to see it upright, first the mirroring, then the turn."""
+    """How to make the picture upright: first the mirroring, then the rotation."""
 
     mirrored: bool = False
     rotation: float = Field(default=0.0, allow_inf_nan=False, description="Degrees clockwise, a multiple of 90.")
 
     def upright(self) -> tuple[Image.Transpose, ...]:
-        """What has to be done to the picture.
+        """The operations that make the picture upright.
 
         Raises:
-            ValueError: it is not turned by a multiple of 90 degrees.
+            ValueError: the rotation is not a multiple of 90 degrees.
         """
         quarter, rest = divmod(self.rotation % 360, 90)
         if rest:
-            raise ValueError("the rotation is no multiple of 90 degrees")
+            raise ValueError("the rotation is not a multiple of 90 degrees")
         mirror = (Image.Transpose.FLIP_LEFT_RIGHT,) if self.mirrored else ()
         return mirror + (() if not quarter else (CLOCKWISE[int(quarter) - 1],))
 
 
 class CameraReading(BaseModel):
-    """A photograph; what else the protocol has of it (size, intrinsics) is not needed."""
+    """A photograph; the protocol's other fields (size, intrinsics) are not used."""
 
-    imageFormat: str = Field(examples=["JPG"], description="Not relied upon: the bytes say it themselves.")
+    imageFormat: str = Field(examples=["JPG"], description="Not used: the format is detected from the bytes.")
     imageBytes: str = Field(description="The photograph's file in base64.")
     imageOrientation: ImageOrientation = ImageOrientation()
 
 
 class GeolocationReading(BaseModel):
-    """Where the device thinks that it is; it narrows the search where it says how accurate that is."""
+    """The device's own position; it narrows the search if it states its accuracy."""
 
     latitude: float = Field(ge=-90, le=90)
     longitude: float = Field(ge=-180, le=180)
     altitude: float | None = Field(default=None, description="Metres above the ellipsoid.")
-    accuracy: float = Field(default=0.0, description="Metres; 0 where not known.")
+    accuracy: float = Field(default=0.0, description="Metres; 0 if unknown.")
 
 
 class SensorReadings(BaseModel):
-    """What the device measured; of other sensors nothing is used."""
+    """The device's measurements; other sensors than these are ignored."""
 
     cameraReadings: list[CameraReading] = Field(default=[], max_length=MOST_READINGS)
     geolocationReadings: list[GeolocationReading] = Field(
         default=[],
         max_length=MOST_READINGS,
-        # the protocol has one spelling, its JavaScript client writes the other
+        # the protocol has one spelling; its JavaScript client uses the other
         validation_alias=AliasChoices("geolocationReadings", "geoLocationReadings"),
     )
 
 
 class GeoPoseRequest(BaseModel):
-    """GeoPose Protocol: a photograph, and what the device knows of its place."""
+    """A photograph, and what the device knows about its place, in the GeoPose Protocol."""
 
     id: str
     type: str = "geopose"
@@ -138,10 +138,10 @@ class GeoPoseRequest(BaseModel):
     priorPoses: list[GeoPoseAnswer] | None = Field(default=None, max_length=MOST_READINGS)
 
     def prior(self) -> Prior | None:
-        """Where to look: around the device's own position, or else its last pose; None where it gives no accuracy.
+        """Where to search: around the device's own position, or its last pose; None if it states no accuracy.
 
         Raises:
-            ValidationError: that is no place on the earth, or no finite distance.
+            ValidationError: that is not a place on the earth, or not a finite distance.
         """
         for reading in self.sensorReadings.geolocationReadings:
             if reading.accuracy > 0:
@@ -153,7 +153,7 @@ class GeoPoseRequest(BaseModel):
         return None
 
     def height(self) -> float:
-        """Metres above the ellipsoid: what the device measured, or its last pose had; 0 where neither says."""
+        """Metres above the ellipsoid, as the device measured it, or from its last pose; 0 without either."""
         heights = [reading.altitude for reading in self.sensorReadings.geolocationReadings]
         heights += [pose.geopose.position.h for pose in (self.priorPoses or [])[-1:]]
         return next((height for height in heights if height is not None and math.isfinite(height)), 0.0)
@@ -165,30 +165,30 @@ def _around(latitude: float, longitude: float, accuracy: float) -> Prior:
 
 
 def geo_position(location: Location, height: float = 0.0) -> GeoPosition:
-    """The position of a location on the earth, at its altitude, or else at a height.
+    """The position of a location on the earth, at its altitude, or else at `height`.
 
     Raises:
-        ValueError: it is in a local frame alone.
+        ValueError: it has a local position only.
     """
     if location.latitude is None or location.longitude is None:
-        raise ValueError("a location in a local frame has no GeoPose")
+        raise ValueError("a local position has no GeoPose")
     altitude = height if location.altitude is None else location.altitude
     return GeoPosition(lat=location.latitude, lon=location.longitude, h=altitude)
 
 
 def yaw_of(heading: float | None) -> Angles:
-    """A level camera that looks along a heading (degrees clockwise from north); unknown, the identity."""
+    """A level camera with a heading (degrees clockwise from north); the identity if it is unknown."""
     return Angles(yaw=_yaw(heading), pitch=0.0, roll=0.0)
 
 
 def quaternion_of(heading: float | None) -> Quaternion:
-    """As `yaw_of`: a turn by yaw about the axis that points up."""
+    """The rotation of `yaw_of` as a quaternion: by yaw about the upward axis."""
     half = math.radians(_yaw(heading)) / 2
     return Quaternion(x=0.0, y=0.0, z=math.sin(half), w=math.cos(half))
 
 
 def orientation_accuracy(heading: float | None) -> float:
-    """Degrees by which the direction may be off."""
+    """The uncertainty of the direction in degrees."""
     return UNKNOWN_HEADING_DEGREES if heading is None else KNOWN_HEADING_DEGREES
 
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says besides what FastAPI finds by itself: forms of answers, and names of operations."""
+"""Additions to FastAPI's OpenAPI document: formats of answers, and names of operations."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ FORMS: tuple[type[BaseModel], ...] = (FeatureCollection, BasicYpr, BasicQuaterni
 
 
 def reference_to(form: type[BaseModel]) -> dict[str, Any]:
-    """The schema of one of the FORMS, as a reference to the document's components."""
+    """A reference to the schema of one of the FORMS among the document's components."""
     return {"$ref": REFERENCE.format(model=form.__name__)}
 
 
 def operation_id(route: APIRoute) -> str:
-    """The name by which a generator calls the function of an operation: that of ours, which is unique."""
+    """The name of an operation's function in generated clients: that of the route's function, which is unique."""
     return route.name
 
 
-def describe_forms(app: FastAPI) -> None:
-    """Has the document define the forms that answers have besides JSON."""
+def add_forms(app: FastAPI) -> None:
+    """Adds the schemas of the formats other than JSON to the document."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:

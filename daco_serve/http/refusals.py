@@ -1,4 +1,4 @@
-"""What a request can be refused for: one code, one status, one envelope for every error."""
+"""The errors of the HTTP interface: one code, one status and one format for each."""
 
 import errno
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from daco_serve.http.schemas import ErrorAnswer, ErrorDetail
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# code -> (HTTP status, the sentence that stands as its example in the OpenAPI document)
+# code -> (HTTP status, an example of the message for the OpenAPI document)
 REFUSALS: dict[str, tuple[int, str]] = {
     "bad_k": (422, "k must be a whole number from 1 to 100."),
     "bad_rerank": (422, "rerank must be a whole number from 0 to 100."),
@@ -38,38 +38,38 @@ REFUSALS: dict[str, tuple[int, str]] = {
     ),
     "not_located": (422, "The photograph's place is probably not in the index day."),
     "not_found": (404, "There is nothing at this address; /docs lists what there is."),
-    "method_not_allowed": (405, "This address does not take GET."),
+    "method_not_allowed": (405, "This address does not support GET."),
     "unknown_reference": (404, "The index has no reference photograph 12."),
-    "unknown_index": (404, "There is no index 'harbour' here; there is day, fog."),
-    "reference_gone": (410, "The file of reference photograph 12 is no longer where it was indexed."),
-    "reference_away": (503, "The disk that holds reference photograph 12 does not answer."),
+    "unknown_index": (404, "There is no index 'harbour'; the indexes are day, fog."),
+    "reference_gone": (410, "The file of reference photograph 12 was moved, deleted or changed since it was indexed."),
+    "reference_away": (503, "The disk with reference photograph 12 does not respond."),
     "key_missing": (401, "This server requires a key: send it as 'Authorization: Bearer KEY'."),
     "key_wrong": (401, "This key is unknown: it was mistyped or removed."),
     "wrong_origin": (403, "Pages of other sites may not query this server; --cors-origin allows one."),
     "wrong_host": (421, "This server answers its own machine only: behind a proxy, start it with --keys or --open."),
     "range_not_satisfiable": (416, "The file ends before this range begins."),
-    "head_too_large": (431, "The head of a request has no more than 65536 bytes and 100 fields."),
+    "head_too_large": (431, "The head of a request may have at most 65536 bytes and 100 fields."),
     "too_many_requests": (429, "No more than 120 of these in 1 minute: try again in 7 s."),
-    "too_busy": (503, "The server is at its capacity: try again in a second."),
-    "upload_gave_way": (503, "Others waited for this upload, which was slow or one of many: try again in a second."),
+    "too_busy": (503, "The server is busy: try again in a second."),
+    "upload_gave_way": (503, "The upload was stopped in favour of other clients: try again in a second."),
     "track_gave_way": (
         503,
-        "Others waited, and this client has several cameras: try again in a second.",
+        "The track was ended in favour of other clients: try again in a second.",
     ),
-    "upload_memory_full": (503, "The server holds all the bytes of photographs that it can: try again in a second."),
+    "upload_memory_full": (503, "The server has no memory for further uploads now: try again in a second."),
     "not_ready": (503, "The index is still being loaded: try again in a second."),
     "index_unavailable": (
         503,
         "The index harbour cannot be opened: its files are damaged, incomplete or of a newer version.",
     ),
-    "store_away": (503, "The server that holds the index's vectors does not answer: try again in a second."),
-    "decoder_failed": (503, "The server cannot decode photographs now: its log says why."),
-    "encoder_failed": (503, "The encoder of the index fails: the server's log says why."),
+    "store_away": (503, "The server that stores the index's vectors does not respond: try again in a second."),
+    "decoder_failed": (503, "The server cannot decode photographs now; its log has the reason."),
+    "encoder_failed": (503, "The encoder of the index fails; the server's log has the reason."),
     "internal_error": (500, "Internal error; the server's log has the details."),
 }
-NO_THREAD = "can't start new thread"  # which is all that Python says of it
+NO_THREAD = "can't start new thread"  # Python's message, the only sign of this error
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-# headers that go with a status: when to come again; and that what is still being sent will not be read
+# headers for a status: when to try again; and that the connection closes because the rest of the body is not read
 HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="daco-serve"'},
     408: {"Connection": "close"},
@@ -79,12 +79,12 @@ HEADERS = {
 
 
 class Refusal(Exception):
-    """A request that cannot be answered, for a reason its sender can be told.
+    """A request that cannot be answered; the reason is sent to the client.
 
     Args:
         code: a key of `REFUSALS`.
         message: one sentence: what is wrong, and what to do.
-        headers: what this refusal has beside the headers that go with its status.
+        headers: additional headers, besides those for the status.
     """
 
     def __init__(self, code: str, message: str | None = None, headers: Mapping[str, str] | None = None) -> None:
@@ -95,15 +95,15 @@ class Refusal(Exception):
         super().__init__(self.message)
 
     def response(self) -> JSONResponse:
-        """The refusal as the server sends it."""
+        """The HTTP response."""
         return envelope(self.status, self.code, self.message, {**HEADERS.get(self.status, {}), **self.headers})
 
 
 def validated(kind: type[Model], given: Mapping[str, Any]) -> Model:
-    """What a client sent as JSON, as the schema has it.
+    """Validates the JSON that a client sent.
 
     Raises:
-        Refusal: invalid_request, with the name of the first field that is wrong.
+        Refusal: invalid_request, with the name of the first invalid field.
     """
     try:
         return kind.model_validate(given)
@@ -114,7 +114,7 @@ def validated(kind: type[Model], given: Mapping[str, Any]) -> Model:
 
 
 def refusal_of_fault(error: BaseException) -> Refusal:
-    """What a client is told of an error that nothing expects: to come again, where threads, files or memory ran out."""
+    """The answer for an unexpected error: to try again, if the server ran out of threads, files or memory."""
     if isinstance(error, BaseExceptionGroup):
         refusals = [refusal_of_fault(one) for one in error.exceptions]
         return next((one for one in refusals if one.status == 500), refusals[0])
@@ -137,7 +137,7 @@ def forget_frames(error: BaseException) -> None:
 
 
 class _ErrorResponse(JSONResponse):
-    """Leaves its code with the request, for the log and the metrics."""
+    """Stores its code in the request, for the log and the metrics."""
 
     def __init__(self, code: str, content: object, status: int, headers: Mapping[str, str] | None) -> None:
         super().__init__(content, status, headers)
@@ -149,13 +149,13 @@ class _ErrorResponse(JSONResponse):
 
 
 def envelope(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The one form that every error has."""
+    """The common format of all errors."""
     answer = ErrorAnswer(error=ErrorDetail(code=code, message=message))
     return _ErrorResponse(code, answer.model_dump(), status, headers)
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The refusals of a route for its OpenAPI document, by status, with an example of each code."""
+    """The errors of a route for its OpenAPI document, by status, with an example of each code."""
     responses: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         status, message = REFUSALS[code]

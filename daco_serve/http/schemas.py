@@ -1,4 +1,4 @@
-"""What goes out, as pydantic models with examples; angles in degrees, WGS 84, lengths in metres."""
+"""The schemas of answers, as pydantic models with examples; angles in degrees, WGS 84, lengths in metres."""
 
 from typing import Annotated, Self
 
@@ -6,21 +6,21 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from daco_serve.engine.answers import CalibrationKind, Verdict
 
-LATITUDE = "Null where the references are in a local frame that nothing ties to the earth."
-ALTITUDE = "Metres, in the datum of the references, usually above the sea; null where not known."
-HEADING = "Degrees clockwise from north; in a local frame that nothing ties to the earth, from its y axis."
+LATITUDE = "Null if the references are in a local frame without an anchor."
+ALTITUDE = "Metres, in the datum of the references, usually above the sea; null if unknown."
+HEADING = "Degrees clockwise from north; in a local frame without an anchor, from its y axis."
 
 
 class Schema(BaseModel):
-    """A model that is built when it is first used, so that importing the client is quick."""
+    """A model that is built on first use, so that importing the client is quick."""
 
     model_config = ConfigDict(defer_build=True)
 
 
 class Prior(Schema):
-    """What is known of where the query was taken: within so many metres of a point.
+    """Where the query is known to have been taken: within some metres of a point.
 
-    Either latitude and longitude, or frame, x and y of a point in a local frame.
+    Either latitude and longitude; or frame, x and y of a point in a local frame.
     """
 
     latitude: float | None = Field(default=None, ge=-90, le=90)
@@ -39,10 +39,10 @@ class Prior(Schema):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `latitude,longitude,metres` or `frame:x,y,metres`.
+        """Parses `latitude,longitude,metres` or `frame:x,y,metres`.
 
         Raises:
-            ValueError: it is neither; a ValidationError, which is one, where a number is out of bounds.
+            ValueError: it is neither; its subclass ValidationError, if a number is out of bounds.
         """
         frame, colon, rest = text.rpartition(":")
         parts = rest.split(",")
@@ -52,105 +52,105 @@ class Prior(Schema):
         return cls.model_validate(dict(zip(names, parts, strict=True)) | ({"frame": frame} if frame else {}))
 
     def as_text(self) -> str:
-        """As `parse` takes it."""
+        """The inverse of `parse`."""
         if self.frame is not None:
             return f"{self.frame}:{self.x},{self.y},{self.metres}"
         return f"{self.latitude},{self.longitude},{self.metres}"
 
 
 class MatchedCell(Schema):
-    """A spot of the query and the one of the reference photograph that shows the same, if the match is right."""
+    """A point of the query and the matching point of the reference photograph."""
 
     query_x: float = Field(ge=0, le=1, description="Fraction of the width, from the left.")
     query_y: float = Field(ge=0, le=1, description="Fraction of the height, from the top.")
     reference_x: float = Field(ge=0, le=1)
     reference_y: float = Field(ge=0, le=1)
-    strength: float = Field(ge=0, le=1, description="How much it counts among the votes.")
+    strength: float = Field(ge=0, le=1, description="Its weight in the votes.")
 
 
 class LocalPosition(Schema):
     """Metres in a local frame, such as that of a building."""
 
-    frame: str = Field(description="Its name; local unless the references give another.")
+    frame: str = Field(description="The name of the frame; local unless the references give another.")
     x: float
     y: float
-    z: float | None = Field(description="Upwards; null where not known.")
+    z: float | None = Field(description="Upwards; null if unknown.")
 
 
 class Match(Schema):
-    """A reference photograph that looks like the query."""
+    """A reference photograph that is similar to the query."""
 
     rank: int = Field(ge=1, description="1 for the best.")
-    id: int = Field(description="Of the reference photograph; this index gives it to no other.")
-    place: str = Field(description="The name of the place that it shows.")
-    similarity: float = Field(description="Cosine of the two descriptors: 1 for equal ones.")
+    id: int = Field(description="Id of the reference photograph, unique in this index.")
+    place: str = Field(description="The name of its place.")
+    similarity: float = Field(description="Cosine similarity of the two descriptors: 1 for equal ones.")
     votes: float | None = Field(
         default=None,
-        description="Cells of the query that agree with this photograph on one displacement; null where it was not"
-        " compared cell by cell.",
+        description="Cells of the query that agree with this photograph on one displacement; null if it was not"
+        " re-ranked.",
     )
-    score: float = Field(description="What it is ranked by: similarity + 0.05 votes; where not compared, similarity.")
+    score: float = Field(description="Determines the rank: similarity + 0.05 votes; or similarity if not re-ranked.")
     latitude: float | None
     longitude: float | None
     altitude: float | None = Field(default=None, description=ALTITUDE)
     heading: float | None = Field(description=HEADING)
-    floor: str | None = Field(default=None, description="The name of the storey.")
-    local: LocalPosition | None = Field(default=None, description="Null where it has no local position.")
+    floor: str | None = Field(default=None, description="The name of the floor.")
+    local: LocalPosition | None = Field(default=None, description="Null if it has no local position.")
     image: str = Field(description="Address of the photograph on this server.")
     file: str | None = Field(
         default=None,
-        description="The file's path below the folder that was indexed; null unless the server names files.",
+        description="The file's path relative to the indexed folder; null unless the server names files.",
     )
     cells: list[MatchedCell] | None = Field(
-        default=None, description="The cells that agree, the strongest first; null unless cells=true asks for them."
+        default=None, description="The cells that agree, strongest first; null unless requested with cells=true."
     )
 
 
 class Location(Schema):
-    """Where the place is that the answer names: on the earth, in a local frame, or in both."""
+    """The position of the answer's place: on the earth, in a local frame, or in both."""
 
     latitude: float | None = Field(description=LATITUDE)
     longitude: float | None = Field(description=LATITUDE)
     altitude: float | None = Field(default=None, description=ALTITUDE)
-    heading: float | None = Field(description=f"{HEADING} Null where the matches have none, or disagree.")
-    floor: str | None = Field(default=None, description="The name of the storey.")
-    local: LocalPosition | None = Field(default=None, description="Null where the matches have no local position.")
+    heading: float | None = Field(description=f"{HEADING} Null if the matches have none, or disagree.")
+    floor: str | None = Field(default=None, description="The name of the floor.")
+    local: LocalPosition | None = Field(default=None, description="Null if the matches have no local position.")
     uncertainty_metres: float = Field(
         description="Radius around the position: if calibrated, it contains the true position in 68 of 100 cases; "
         "else an estimate from the spread of the matches."
     )
     probability: float | None = Field(
-        default=None, description="That the position is right within 25 m: as the answer's."
+        default=None, description="Probability that the position is right within 25 m; that of the answer."
     )
-    calibrated: bool = Field(default=False, description="Whether the radius is.")
-    place: str = Field(description="As the answer's.")
-    support: int = Field(description="As the answer's.")
+    calibrated: bool = Field(default=False, description="Whether the radius is calibrated.")
+    place: str = Field(description="That of the answer.")
+    support: int = Field(description="That of the answer.")
 
 
 class Timings(Schema):
     """Milliseconds on the server."""
 
-    decode_ms: float = Field(description="From bytes to the tensor that the encoder takes.")
-    embed_ms: float = Field(description="The encoder, with the wait for it.")
+    decode_ms: float = Field(description="From the file's bytes to the input of the encoder.")
+    embed_ms: float = Field(description="The encoder, including the wait for it.")
     search_ms: float
-    rerank_ms: float = Field(description="Comparing the first candidates cell by cell, and the location.")
-    total_ms: float = Field(description="From the request's first byte to the answer, the upload included.")
+    rerank_ms: float = Field(description="Re-ranking, and estimating the location.")
+    total_ms: float = Field(description="From the request's first byte to the answer, including the upload.")
 
 
 class IndexState(Schema):
     """The index that answers."""
 
-    name: str = Field(description="By which a query chooses it.")
+    name: str = Field(description="Its name, by which a query selects it.")
     generation: int
-    count: int = Field(description="Reference photographs in it.")
-    backbone: str = Field(description="Of its encoder.")
-    encoder: str = Field(description="Fingerprint of its encoder.")
+    count: int = Field(description="Number of reference photographs.")
+    backbone: str = Field(description="The backbone of its encoder.")
+    encoder: str = Field(description="The fingerprint of its encoder.")
     calibrated: CalibrationKind | None = Field(
-        description="Where its probabilities come from: own, fitted on this index (daco-bench calibrate); prior,"
+        description="The origin of its probabilities: own, a calibration for this index (daco-bench calibrate); prior,"
         " shipped with its encoder; null: there is none for such an answer, which is then uncalibrated. A calibration"
-        " that was fitted with re-ranking is none for rerank=0."
+        " that was fitted with re-ranking does not apply with rerank=0."
     )
-    reranks: bool = Field(description="Whether it has local descriptors, by which candidates are ranked again.")
+    reranks: bool = Field(description="Whether it has local descriptors for re-ranking.")
 
 
 class Bounds(Schema):
@@ -181,7 +181,7 @@ EXAMPLE_MATCH: dict[str, JsonValue] = {
 
 
 class QueryAnswer(Schema):
-    """The place that follows from the matches, and how sure that is; then the matches."""
+    """The estimated place and its probability; then the matches."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -222,91 +222,89 @@ class QueryAnswer(Schema):
     )
 
     verdict: Verdict = Field(
-        description="located; uncalibrated: what is most similar, but nothing says how likely it is right; not_on_map:"
-        " the place is probably none of this index's; no_position: the place is known, its position is not."
+        description="located; uncalibrated: the most similar place, with unknown probability; not_on_map:"
+        " the place is probably not in this index; no_position: the place is known, but its position is not."
     )
     on_map: float | None = Field(
-        description="The probability that the place is on this map; null where nothing is calibrated."
+        description="The probability that the place is on this map; null without a calibration."
     )
-    place: str | None = Field(description="The place that the query shows; null where it is not on the map.")
+    place: str | None = Field(description="The place that the query shows; null if it is not on the map.")
     probability: float | None = Field(
-        description="That the place is right: within 25 m, or by name where there are no positions; null where nothing"
-        " is calibrated."
+        description="Probability that the place is right: within 25 m, or by name if there are no positions; null"
+        " without a calibration."
     )
-    support: int = Field(description="How many of the considered matches show this place.")
-    considered: int = Field(description="How many of the best matches had a say, whatever k.")
+    support: int = Field(description="Number of the considered matches that show this place.")
+    considered: int = Field(description="Number of matches that the estimate is based on, whatever k.")
     best: Match | None = Field(
-        description="The most similar match that shows this place; not always the first, nor always among matches."
+        description="The most similar match of this place; not always the first, nor always among matches."
     )
-    location: Location | None = Field(description="Where the place is; null where it is not known, or not on the map.")
-    matches: list[Match] = Field(description="The most similar first.")
+    location: Location | None = Field(description="The position of the place; null if unknown, or not on the map.")
+    matches: list[Match] = Field(description="Best first.")
     timings: Timings
     index: IndexState
 
 
 class IndexAnswer(IndexState):
-    """One of the indexes that this server answers from."""
+    """One of the indexes of this server."""
 
-    located: int = Field(description="Reference photographs whose position is known.")
-    bounds: Bounds | None = Field(description="The box that holds them; null where no position is known.")
+    located: int = Field(description="Number of reference photographs with a position.")
+    bounds: Bounds | None = Field(description="The box around their positions; null if there are none.")
     created: str = Field(description="When this generation was published: UTC, ISO 8601.")
-    problem: str | None = Field(
-        description="Why a newer generation does not answer in its place; null where there is none."
-    )
-    places: int = Field(description="Places that its photographs show.")
-    place_examples: list[str] = Field(description="Names of two of them, the first and the last by name.")
+    problem: str | None = Field(description="Why a newer generation could not be loaded; null if there is none.")
+    places: int = Field(description="Number of places.")
+    place_examples: list[str] = Field(description="Names of two of them: the first and the last by name.")
 
 
 class FailedIndex(Schema):
-    """An index that does not answer."""
+    """An index that cannot be used."""
 
     name: str
-    reason: str = Field(description="Why it cannot be opened; the server's log says more.")
+    reason: str = Field(description="Why it cannot be opened; the server's log has details.")
 
 
 class RequestLimits(Schema):
     """What this server accepts in one request."""
 
-    max_k: int = Field(description="Most matches that a query may ask for.")
+    max_k: int = Field(description="The largest k of a query.")
     photograph_bytes: int = Field(description="Largest photograph.")
-    batch_photographs: int = Field(description="Most photographs in one batch.")
-    batch_bytes: int = Field(description="Largest batch, all its photographs together.")
+    batch_photographs: int = Field(description="Largest number of photographs in one batch.")
+    batch_bytes: int = Field(description="Largest size of a batch, all photographs together.")
     formats: list[str] = Field(default=[], description="Media types of the photographs that it reads.")
 
 
 class IndexesAnswer(Schema):
-    """The indexes of this server; a query that names none is answered by the first."""
+    """The indexes of this server; the first one answers queries that name none."""
 
     indexes: list[IndexAnswer]
-    failed: list[FailedIndex] = Field(description="Those that cannot be opened; a query in one is answered with 503.")
+    failed: list[FailedIndex] = Field(description="Indexes that cannot be opened; a query in one gets status 503.")
     limits: RequestLimits
 
 
 class CoverageAnswer(Schema):
-    """Where an index has reference photographs."""
+    """The positions of an index's reference photographs."""
 
-    # not tuples: their prefixItems trip many readers of OpenAPI documents
+    # not tuples, because many readers of OpenAPI documents do not support their prefixItems
     positions: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         description="Latitude and longitude of each."
     )
-    ids: list[int] = Field(description="The reference photograph of each, for /v1/references.")
+    ids: list[int] = Field(description="The id of each reference photograph, for /v1/references.")
 
 
 class Sample(Schema):
-    """A photograph to try an index with."""
+    """A sample photograph of an index."""
 
     name: str = Field(description="A file name for it.")
     image: str = Field(description="Address of the photograph on this server.")
 
 
 class SamplesAnswer(Schema):
-    """The photographs to try an index with."""
+    """The sample photographs of an index."""
 
     samples: list[Sample]
 
 
 class ReferenceAnswer(Schema):
-    """What is known of one reference photograph."""
+    """The entry of one reference photograph."""
 
     id: int
     place: str
@@ -314,52 +312,52 @@ class ReferenceAnswer(Schema):
     longitude: float | None
     altitude: float | None = Field(default=None, description=ALTITUDE)
     heading: float | None = Field(description=HEADING)
-    floor: str | None = Field(default=None, description="The name of the storey.")
-    local: LocalPosition | None = Field(default=None, description="Null where it has no local position.")
+    floor: str | None = Field(default=None, description="The name of the floor.")
+    local: LocalPosition | None = Field(default=None, description="Null if it has no local position.")
     width: int = Field(description="Pixels, upright.")
     height: int = Field(description="Pixels, upright.")
     image: str = Field(description="Address of the photograph on this server.")
     file: str | None = Field(
         default=None,
-        description="The file's path below the folder that was indexed; null unless the server names files.",
+        description="The file's path relative to the indexed folder; null unless the server names files.",
     )
 
 
 class Health(Schema):
-    """The process answers."""
+    """The process is running."""
 
     status: str = "ok"
 
 
 class Ready(Schema):
-    """The process answers queries."""
+    """The process can answer queries."""
 
     status: str = "ready"
-    index: IndexState = Field(description="The one that answers a query which names none.")
+    index: IndexState = Field(description="The default index, for queries that name none.")
 
 
 class ErrorDetail(Schema):
-    """Why a request was refused."""
+    """An error."""
 
-    code: str = Field(description="For programs; does not change.")
+    code: str = Field(description="For programs; stable.")
     message: str = Field(description="For people: what is wrong, and what to do.")
 
 
 class BatchItem(Schema):
-    """What became of one photograph of a batch: an answer, or an error."""
+    """The result for one photograph of a batch: an answer, or an error."""
 
-    name: str | None = Field(description="Of the file, as its sender gave it.")
+    name: str | None = Field(description="The file's name, as the client sent it.")
     answer: QueryAnswer | None
     error: ErrorDetail | None
 
 
 class BatchAnswer(Schema):
-    """One for each photograph, in their order."""
+    """One result for each photograph, in order."""
 
     answers: list[BatchItem]
 
 
 class ErrorAnswer(Schema):
-    """The form of every error."""
+    """The format of every error."""
 
     error: ErrorDetail

@@ -1,4 +1,4 @@
-"""The HTTP server that the app runs in: uvicorn, as we set it."""
+"""The HTTP server that runs the application: uvicorn with this project's settings."""
 
 import socket
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from daco_serve.http.protocol.limits import BoundedProtocol
 from daco_serve.http.protocol.websocket_limits import BoundedWebSocket
 from daco_serve.operation.settings import GRACE_SECONDS, ServeSettings
 
-ALIVE_SECONDS = 2  # how often the event loop says that it turns
+ALIVE_SECONDS = 2  # interval of the event loop's signs of life
 
 
 class HttpServer(uvicorn.Server):
-    """A server of a loaded service.
+    """A server for a loaded service.
 
     Args:
-        begun: called once it answers, and from when on it stops in good order when it is told to.
+        begun: called when it answers requests; from then on it can be stopped gracefully.
         alive: called every `ALIVE_SECONDS` from its event loop.
     """
 
@@ -40,12 +40,12 @@ class HttpServer(uvicorn.Server):
                 http=BoundedProtocol,
                 ws=BoundedWebSocket.within(app.state.admission, settings.upload_seconds),
                 ws_max_size=settings.max_upload_bytes,
-                ws_per_message_deflate=False,  # photographs are compressed, and what is not may be a bomb
+                ws_per_message_deflate=False,  # photographs are already compressed; prevents decompression bombs
                 log_config=None,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,  # `middleware.forwarded` reads them, and takes no text for an address
+                proxy_headers=False,  # `middleware.forwarded` reads them, and validates the addresses
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 callback_notify=notify,
                 timeout_notify=ALIVE_SECONDS,

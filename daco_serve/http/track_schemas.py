@@ -16,7 +16,7 @@ from daco_serve.http.schemas import (
     Schema,
 )
 
-MOST_SMOOTHED = 10_000  # frames of a track that is smoothed
+MOST_SMOOTHED = 10_000  # frames of a track that can be smoothed
 
 
 class TrackSettings(Schema):
@@ -24,20 +24,20 @@ class TrackSettings(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    speed: float = Field(default=15.0, gt=0, le=1000, description="The most metres a second, without odometry.")
+    speed: float = Field(default=15.0, gt=0, le=1000, description="Highest speed in m/s; unused with odometry.")
     step_seconds: float = Field(
         default=1.0,
         gt=0,
         le=3600,
         description="On a map without positions: the time in which a camera usually passes one reference.",
     )
-    drop: bool = Field(default=True, description="Whether a newer frame replaces one that waits for its turn.")
+    drop: bool = Field(default=True, description="Whether a newer frame replaces one that waits.")
     smooth: bool = Field(default=False, description="Whether all frames are estimated again after `finish`.")
-    k: int = Field(default=1, ge=1, le=100, description="Matches in what a frame alone says.")
+    k: int = Field(default=1, ge=1, le=100, description="Number of matches in the answer for a frame alone.")
 
 
 class OdometryGiven(Schema):
-    """What a vehicle measured since the frame before, in its own frame at that time."""
+    """The motion that a vehicle measured since the previous frame, in its own frame at that time."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -49,7 +49,7 @@ class OdometryGiven(Schema):
 
 
 class FrameHeader(Schema):
-    """`{"type": "frame", ...}`, before the frame that it is about."""
+    """`{"type": "frame", ...}`, sent before the frame."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -63,8 +63,8 @@ class SequenceRequest(Schema):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    speed: float = Field(default=15.0, gt=0, le=1000, description="The most metres a second, without odometry.")
-    seconds: float = Field(default=1.0, gt=0, le=86400, description="Between two frames without timestamps.")
+    speed: float = Field(default=15.0, gt=0, le=1000, description="Highest speed in m/s; unused with odometry.")
+    seconds: float = Field(default=1.0, gt=0, le=86400, description="Interval between two frames without timestamps.")
     step_seconds: float = Field(
         default=1.0,
         gt=0,
@@ -73,36 +73,36 @@ class SequenceRequest(Schema):
     )
     smooth: bool = Field(
         default=True,
-        description="Whether each frame is estimated from all frames; else from the frames up to it.",
+        description="Whether each frame is estimated from all frames; otherwise, from the frames up to it.",
     )
-    k: int = Field(default=1, ge=1, le=100, description="Matches in what a frame alone says.")
+    k: int = Field(default=1, ge=1, le=100, description="Number of matches in the answer for a frame alone.")
     frames: list[FrameHeader] | None = Field(
         default=None,
-        description="One for each photograph, in their order; timestamps of all of them or of none.",
+        description="One for each photograph, in order; with timestamps for all of them or for none.",
     )
 
 
 class TrackLocation(Schema):
-    """Where the camera is: on the earth, in a local frame, or in both."""
+    """The camera's position: on the earth, in a local frame, or in both."""
 
     latitude: float | None = Field(description=LATITUDE)
     longitude: float | None = Field(description=LATITUDE)
     altitude: float | None = Field(default=None, description=ALTITUDE)
-    heading: float | None = Field(description=f"{HEADING} Null where the references have none, or disagree.")
-    floor: str | None = Field(default=None, description="The name of the storey.")
-    local: LocalPosition | None = Field(default=None, description="Null where the references have no local position.")
-    uncertainty_metres: float = Field(description="Radius that holds 68 % of the belief.")
+    heading: float | None = Field(description=f"{HEADING} Null if the references have none, or disagree.")
+    floor: str | None = Field(default=None, description="The name of the floor.")
+    local: LocalPosition | None = Field(default=None, description="Null if the references have no local position.")
+    uncertainty_metres: float = Field(description="Radius that contains 68 % of the probability.")
 
 
 class TrackState(Schema):
-    """What all frames so far say."""
+    """The estimate from all frames so far."""
 
     status: TrackStatus = Field(
-        description="tracking: one place holds most of the belief; lost: none does; not_on_map: the camera is"
+        description="tracking: one place has most of the probability; lost: none has; not_on_map: the camera is"
         " probably elsewhere."
     )
     probability: float = Field(description="Of the place: 25 m around it, or 3 references on a map without positions.")
-    not_on_map: float = Field(description="The probability of being off this map; 0 where nothing is calibrated.")
+    not_on_map: float = Field(description="The probability of not being on this map; 0 without a calibration.")
     place: str | None
     id: int | None = Field(description="The likeliest reference photograph of that place.")
     location: TrackLocation | None
@@ -114,13 +114,13 @@ class TrackAnswer(Schema):
     type: Literal["answer"] = "answer"
     frame: int = Field(description="1 for the first frame that was answered.")
     timestamp: float | None
-    dropped: int = Field(description="Frames so far that a newer one replaced before their turn.")
+    dropped: int = Field(description="Number of frames so far that were replaced by newer ones while they waited.")
     track: TrackState
-    single: QueryAnswer = Field(description="What this frame alone says.")
+    single: QueryAnswer = Field(description="The answer for this frame alone.")
 
 
 class TrackFailure(Schema):
-    """A message that was not used; the track is as it was."""
+    """A message that could not be used; the track is unchanged."""
 
     type: Literal["error"] = "error"
     timestamp: float | None
@@ -129,15 +129,15 @@ class TrackFailure(Schema):
 
     @classmethod
     def of(cls, code: str, message: str, timestamp: float | None, dropped: int) -> "TrackFailure":
-        """From a code and a sentence."""
+        """The message for a code and a sentence."""
         return cls(timestamp=timestamp, dropped=dropped, error=ErrorDetail(code=code, message=message))
 
 
 class SmoothedTrack(Schema):
     """The last message after `finish`; its lists are empty unless the settings asked to smooth.
 
-    They end with the last frame that was answered, and begin with the first, or later where the index has changed
-    meanwhile or the frames take too much memory.
+    They end with the last answered frame. They begin with the first one, or later if the index changed in the meantime
+    or the frames take too much memory.
     """
 
     type: Literal["finished"] = "finished"
@@ -146,20 +146,20 @@ class SmoothedTrack(Schema):
 
 
 class SequenceFrame(Schema):
-    """What became of one frame of a sequence: an estimate, or an error."""
+    """The result for one frame of a sequence: an estimate, or an error."""
 
-    name: str | None = Field(description="Of the file, as its sender gave it.")
+    name: str | None = Field(description="The file's name, as the client sent it.")
     timestamp: float | None
     track: TrackState | None = Field(description="The estimate from all frames, or from those up to it.")
     reference: int | None = Field(
-        description="Its reference photograph, by id, in the likeliest sequence of them; null where that is off the"
+        description="Id of its reference photograph in the likeliest sequence of them; null if that is off the"
         " map, or without `smooth`."
     )
-    single: QueryAnswer | None = Field(description="What this frame alone says.")
+    single: QueryAnswer | None = Field(description="The answer for this frame alone.")
     error: ErrorDetail | None = Field(description="Why the frame was not used; the others are tracked without it.")
 
 
 class SequenceAnswer(Schema):
-    """One for each frame, in their order."""
+    """One result for each frame, in order."""
 
     frames: list[SequenceFrame]

@@ -1,4 +1,4 @@
-"""Addresses of the network, in one spelling; and those that `--trusted-proxies` names."""
+"""Network addresses in a canonical notation; and those in `--trusted-proxies`."""
 
 import ipaddress
 
@@ -8,10 +8,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks_of(trusted: str) -> list[Network]:
-    """What `--trusted-proxies` names.
+    """Parses the value of `--trusted-proxies`.
 
     Raises:
-        ValueError: something in it is neither an address nor a network.
+        ValueError: a part of it is neither an address nor a network.
     """
     if trusted.strip() == EVERYBODY:
         return [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
@@ -19,7 +19,7 @@ def networks_of(trusted: str) -> list[Network]:
 
 
 def plain_address(host: str) -> str:
-    """An address in one spelling: IPv4 that came in over an IPv6 socket is `::ffff:192.0.2.1` there."""
+    """An address in canonical notation: an IPv4 address over an IPv6 socket appears as `::ffff:192.0.2.1`."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The files in which several workers count together, with room on the disk that is taken before it is needed."""
+"""The files of shared counters of several workers; their disk space is reserved in advance."""
 
 import logging
 import mmap
@@ -8,16 +8,16 @@ from prometheus_client.mmap_dict import MmapedDict
 
 log = logging.getLogger(__name__)
 
-RESERVED_BYTES = 2**18  # of each file: several times what a worker counts, as labels never contain a client's text
-HEADER_BYTES = 8  # the first four say how much of the file is used
+RESERVED_BYTES = 2**18  # for each file: several times what a worker needs, as labels never contain a client's text
+HEADER_BYTES = 8  # the first four hold the number of used bytes
 
 
 class CountFile(MmapedDict):
-    """A file of prometheus_client's, written in full before it is mapped.
+    """A file of prometheus_client, written completely before it is mapped.
 
-    The library's own files have holes: where the disk is full when a count first falls into one, the system ends the
-    process (SIGBUS). Where there is no room for this one, the counts stay in memory and are missing from `/metrics`,
-    with a line in the log.
+    The library's own files are sparse: if the disk is full when a counter first uses a new page, the system kills the
+    process (SIGBUS). If there is no space for this file, the counters stay in memory and are missing from `/metrics`,
+    with an entry in the log.
     """
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
@@ -25,7 +25,7 @@ class CountFile(MmapedDict):
             if not read_mode and not Path(filename).exists():
                 _reserve(Path(filename))
         except OSError as error:
-            log.error("%s cannot be written (%s): its metrics are not counted.", filename, error.strerror)
+            log.error("%s cannot be written (%s): its metrics are missing from /metrics.", filename, error.strerror)
             self._f, self._fname = None, filename  # type: ignore[assignment]
             self._m, self._capacity = mmap.mmap(-1, RESERVED_BYTES), RESERVED_BYTES
             self._positions: dict[str, int] = {}
@@ -36,8 +36,8 @@ class CountFile(MmapedDict):
 
 
 def _reserve(file: Path) -> None:
-    """Makes a file of zeros, or none. Raises OSError."""
-    fresh = file.with_suffix(".new")  # which whoever adds the counts up does not look at
+    """Creates a file of zeros, or none. Raises OSError."""
+    fresh = file.with_suffix(".new")  # this suffix is ignored when the counters are added up
     try:
         with fresh.open("wb") as stream:
             stream.write(bytes(RESERVED_BYTES))

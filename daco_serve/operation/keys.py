@@ -1,4 +1,4 @@
-"""API keys: a file of hashes that one person writes and the server reads, and who has to show a key at all."""
+"""API keys: a file of hashes, written by the administrator and read by the server; and when a key is required."""
 
 import fcntl
 import hashlib
@@ -24,16 +24,16 @@ from daco_core.files import write_text
 
 log = logging.getLogger(__name__)
 
-PREFIX = "daco_"  # lets people, and programs that look for leaked secrets, see what a string is
+PREFIX = "daco_"  # lets people, and tools that search for leaked secrets, recognise a key
 SECRET_BYTES = 32
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # pydantic takes 20 ms to compile \w
 LOOK_SECONDS = 1.0  # how soon a server notices that the file has changed
 
 
 class Key(BaseModel):
-    """What is kept of a key.
+    """The stored data of a key.
 
-    Its plain SHA-256 is enough: a slow hash guards what people think up, and nobody guesses 256 random bits.
+    A plain SHA-256 suffices: slow hashes protect passwords chosen by people, and nobody can guess 256 random bits.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,40 +48,40 @@ class _Content(BaseModel):
 
 
 class KeyFile:
-    """The file that holds the keys' hashes: readable by its owner only, replaced as a whole."""
+    """The file with the keys' hashes: readable by its owner only, and replaced atomically."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[Key]:
-        """The keys; none where there is no file.
+        """The keys; none if there is no file.
 
         Raises:
-            DacoError: the file is damaged, cannot be read, or others may write to it.
+            DacoError: the file is damaged, cannot be read, or is writable by others.
         """
         try:
-            # of what is no file, such as a pipe that nobody writes to, nothing is waited for
+            # non-blocking, in case it is not a file but a pipe without a writer
             with open(self.path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
                 mode = os.fstat(file.fileno()).st_mode
                 if not stat.S_ISREG(mode):
-                    raise DacoError(f"{self.path} is no file.")
+                    raise DacoError(f"{self.path} is not a file.")
                 content = file.read()
         except FileNotFoundError:
             return []
         except OSError as error:
             raise DacoError(f"The keys in {self.path} cannot be read: {error.strerror}.") from error
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise DacoError(f"Others may write to {self.path} and so let themselves in: chmod 600 {self.path}")
+            raise DacoError(f"{self.path} is writable by others, who could add keys: chmod 600 {self.path}")
         try:
             return _Content.model_validate_json(content).keys
         except ValidationError as error:
             raise DacoError(f"{self.path} is not a key file, or is damaged: create a new one.") from error
 
     def add(self, name: str) -> str:
-        """Makes a key and returns it: the only time that it is seen.
+        """Creates a key and returns it: it cannot be read again later.
 
         Raises:
-            DacoError: the name is taken or has odd characters, or the file cannot be written.
+            DacoError: the name is taken or has invalid characters, or the file cannot be written.
         """
         if not NAME.fullmatch(name):
             raise UsageError(f"A key's name has up to 64 letters, digits, '.', '_' and '-': not {name!r}.")
@@ -94,10 +94,10 @@ class KeyFile:
         return token
 
     def remove(self, name: str) -> None:
-        """Forgets a key; servers that run refuse it a moment later.
+        """Removes a key; running servers reject it a moment later.
 
         Raises:
-            DacoError: there is none of that name, or the file cannot be written.
+            DacoError: there is no key of that name, or the file cannot be written.
         """
         with self._locked():
             keys = self.read()
@@ -108,7 +108,7 @@ class KeyFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keeps two who write at once from losing each other's key."""
+        """A lock, so that two concurrent writers do not lose each other's key."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder = os.open(self.path.parent, os.O_RDONLY)
@@ -125,9 +125,9 @@ class KeyFile:
 
 
 class KeyRing:
-    """The keys as a server knows them: what changes in the file counts a second later, without a restart.
+    """The valid keys of a server: changes of the file take effect within a second, without a restart.
 
-    A file that is gone or damaged lets nobody in.
+    If the file is missing or damaged, no key is valid.
     """
 
     def __init__(self, file: KeyFile) -> None:
@@ -140,7 +140,7 @@ class KeyRing:
         return len(self._keys)
 
     def name_of(self, token: str) -> str | None:
-        """The name of a key, or None for one that is not known; takes equally long for any wrong one."""
+        """The name of a key, or None for an unknown one; takes the same time for every wrong key."""
         if time.monotonic() >= self._look_at:
             self._look_again()
         digest = _digest(token)
@@ -158,7 +158,7 @@ class KeyRing:
             log.info("%d keys are valid now.", len(self._keys))
         except DacoError as error:
             self._keys = []
-            log.error("No key is valid until this is put right: %s", error)
+            log.error("No key is valid until this is corrected: %s", error)
 
     def _state(self) -> tuple[int, int, int, int] | None:
         try:
@@ -169,12 +169,12 @@ class KeyRing:
 
 
 def default_file() -> Path:
-    """Where keys are unless told otherwise: `daco-serve/keys.json` in the user's folder of settings."""
+    """The default file of keys: `daco-serve/keys.json` in the user's configuration folder."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "daco-serve" / "keys.json"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
+    """Whether only this machine can connect to a server that listens on this address."""
     try:
         found = [info[4][0] for info in socket.getaddrinfo(host, None)]
     except OSError:
@@ -183,16 +183,16 @@ def is_loopback(host: str) -> bool:
 
 
 def key_ring(host: str, file: Path | None, open_to_all: bool) -> KeyRing | None:
-    """The keys that a server listening on `host` asks for; None if it asks for none.
+    """The keys that a server listening on `host` requires; None if it requires none.
 
-    On loopback it asks only if a file was named; elsewhere always, unless it is open to all.
+    On loopback a key is required only if a file is named; elsewhere always, unless the server is open to all.
 
     Raises:
         UsageError: a key is required and there is none, or the settings contradict each other.
     """
     if open_to_all:
         if file is not None:
-            raise UsageError("--open asks for no key and --keys for one: give one of the two.")
+            raise UsageError("--open requires no key and --keys requires one: give only one of them.")
         return None
     if file is None and is_loopback(host):
         return None
@@ -200,14 +200,14 @@ def key_ring(host: str, file: Path | None, open_to_all: bool) -> KeyRing | None:
     if not ring:
         where = f" --keys {file}" if file else ""
         raise UsageError(
-            f"Whoever reaches {host} needs a key, and there is none yet: make one with"
-            f" 'daco-serve key add NAME{where}', or let everybody in with --open."
+            f"Clients of {host} need a key, and there is none yet: create one with"
+            f" 'daco-serve key add NAME{where}', or require none with --open."
         )
     return ring
 
 
 def first_key(host: str, file: Path | None, open_to_all: bool) -> str | None:
-    """Makes a key named `first` where `key_ring` would complain that there is none; None where there is no need.
+    """Creates a key named `first` if `key_ring` would fail because there is none; None if that is not necessary.
 
     Raises:
         DacoError: the file of keys cannot be read or written.

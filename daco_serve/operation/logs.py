@@ -1,20 +1,20 @@
-"""The log of a server, on stderr: sentences for people, or one JSON object a line for programs."""
+"""The log of a server, on stderr: sentences for people, or one JSON object per line for programs."""
 
 import logging
 import time
 from contextvars import ContextVar
 from typing import Literal
 
-OURS = ("daco_core", "daco_training", "daco_index", "daco_serve")  # of libraries only warnings and errors are shown
+OURS = ("daco_core", "daco_training", "daco_index", "daco_serve")  # other packages log only warnings and errors
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request that is being answered; every line of log that is written meanwhile bears it."""
+"""The id of the current request; every log entry written meanwhile contains it."""
 
 
 def configure_logs(form: LogFormat, level: LogLevel) -> None:
-    """Sends every log of the process to stderr in one form; systemd and Docker take it from there."""
+    """Sends all logs of the process to stderr in one format; systemd and Docker collect them from there."""
     handler = logging.StreamHandler()
     handler.addFilter(_add_request_id)
     handler.setFormatter(_json() if form == "json" else logging.Formatter("%(levelname)s: %(message)s"))

@@ -1,4 +1,4 @@
-"""What the server counts and times, for Prometheus and, where it is set up, as spans for OpenTelemetry."""
+"""The server's metrics for Prometheus and, if configured, spans for OpenTelemetry."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from daco_serve.operation.count_files import CountFile
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several workers keep their counts; the library looks at it when imported
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the folder of several workers' counters; read by the library when it is imported
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 PHOTOGRAPHS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -23,41 +23,39 @@ requests = Counter("daco_requests", "Requests answered.", ["method", "route", "s
 request_seconds = Histogram(
     "daco_request_seconds", "From a request's head to the end of its answer.", ["route"], buckets=SECONDS
 )
-refusals = Counter("daco_refusals", "Requests refused, by the code that the client was told.", ["code"])
+refusals = Counter("daco_refusals", "Rejected requests, by the code sent to the client.", ["code"])
 faults = Counter("daco_faults", "Failures of the server's own parts: decoder, encoder.", ["part"])
 for part in ("decoder", "encoder"):
-    faults.labels(part)  # 0 from the start, and with them the file of all counters
+    faults.labels(part)  # 0 from the start, which also creates the file of all counters
 stage_seconds = Histogram(
     "daco_stage_seconds", "Parts of a query: upload, decode, embed, search, rerank.", ["stage"], buckets=SECONDS
 )
-batch_size = Histogram(
-    "daco_batch_photographs", "Photographs that went through the encoder together.", buckets=PHOTOGRAPHS
-)
-in_work = Gauge("daco_queries_in_work", "Queries taken and not yet answered.", multiprocess_mode="livesum")
-tracks = Gauge("daco_tracks", "Cameras that are followed.", multiprocess_mode="livesum")
+batch_size = Histogram("daco_batch_photographs", "Photographs embedded together in one batch.", buckets=PHOTOGRAPHS)
+in_work = Gauge("daco_queries_in_work", "Queries accepted and not yet answered.", multiprocess_mode="livesum")
+tracks = Gauge("daco_tracks", "Cameras being tracked.", multiprocess_mode="livesum")
 track_frames = Counter("daco_track_frames", "Frames of tracks: answered, dropped or refused.", ["outcome"])
 upload_bytes = Gauge(
     "daco_upload_bytes", "Bytes of uploads that are held, of at most --upload-memory.", multiprocess_mode="livesum"
 )
 at_engine = Gauge(
-    "daco_engine_photographs", "Photographs that wait for the encoder or are in it.", multiprocess_mode="livesum"
+    "daco_engine_photographs", "Photographs waiting for the encoder or being embedded.", multiprocess_mode="livesum"
 )
 generation = Gauge(
     "daco_index_generation",
-    "Generation that answers; of several workers the oldest.",
+    "Generation in use; of several workers, the oldest.",
     ["index"],
     multiprocess_mode="livemin",
 )
-references = Gauge("daco_index_references", "Reference photographs in it.", ["index"], multiprocess_mode="livemin")
+references = Gauge("daco_index_references", "Number of reference photographs.", ["index"], multiprocess_mode="livemin")
 
 _tracer = trace.get_tracer("daco_serve")
 
 
 def record_stages(**stages: tuple[float, float]) -> None:
-    """Counts how long each stage of a query took, and leaves a span of each in the request's trace.
+    """Records how long each stage of a query took, as metrics and as spans of the request's trace.
 
     Args:
-        stages: when each began and ended, by `time.perf_counter`.
+        stages: the start and end of each, by `time.perf_counter`.
     """
     offset = time.time_ns() - time.perf_counter_ns()
     for stage, (start, end) in stages.items():
@@ -66,7 +64,7 @@ def record_stages(**stages: tuple[float, float]) -> None:
 
 
 def exposition(accept: str) -> tuple[bytes, str]:
-    """What Prometheus reads, of all workers together, and its content type, by the Accept header of who asks."""
+    """The metrics of all workers together, and their content type for an Accept header."""
     registry: CollectorRegistry = REGISTRY
     if FOLDER in os.environ:
         registry = CollectorRegistry()
@@ -77,7 +75,7 @@ def exposition(accept: str) -> tuple[bytes, str]:
 
 @contextmanager
 def shared_by_workers() -> Iterator[None]:
-    """Lets processes started meanwhile count together; for the process that starts them."""
+    """Lets processes that are started within this context count together; for the parent process."""
     if FOLDER in os.environ:
         yield
         return
@@ -90,6 +88,6 @@ def shared_by_workers() -> Iterator[None]:
 
 
 def forget_worker(pid: int) -> None:
-    """Stops counting what a process that has ended had in work; what it had finished still counts."""
+    """Removes an ended process from the gauges; its completed work stays counted."""
     if FOLDER in os.environ:
         mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Every setting of the server, once: its default, its limits, what it means; options and variables follow from it."""
+"""All settings of the server, with default, limits and meaning; options and environment variables derive from them."""
 
 import os
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from daco_serve.operation.logs import LogFormat, LogLevel
 from daco_serve.operation.tiles import check_tiles
 
 NO_LIMIT = "none"
-UPLOAD_COPIES = 3  # of a photograph's bytes, in JSON: its base64 and what that decodes to
-GRACE_SECONDS = 10  # for requests in work when the server is told to stop
-PREFIX = "DACO_"  # of every variable in the environment
+UPLOAD_COPIES = 3  # bytes of memory per byte of a photograph sent in JSON: its base64 and the decoded file
+GRACE_SECONDS = 10  # in which current requests may finish when the server stops
+PREFIX = "DACO_"  # of every environment variable
 
 
 def setting(default: Any, meaning: str, shown: str = "", option: str = "", metavar: str = "", **limits: Any) -> Any:
@@ -28,18 +28,18 @@ def setting(default: Any, meaning: str, shown: str = "", option: str = "", metav
 
     Args:
         meaning: one sentence, for the command's help and the reference page.
-        shown: the default as a reader sees it, where that is not its value.
-        option: name of its option, where that is not the field's name.
-        metavar: what the help calls its value.
-        limits: what pydantic checks.
+        shown: the default as the reader sees it, if it is not the value itself.
+        option: the name of its option, if it is not the field's name.
+        metavar: the placeholder for its value in the help.
+        limits: limits for pydantic to check.
     """
     shown_as: JsonDict = {"shown": shown, "option": option, "metavar": metavar}
     return Field(default, description=meaning, json_schema_extra=shown_as, **limits)
 
 
 class ServeSettings(BaseModel):
-    """What a server is told. The field `port` is the option `--port` and the variable `DACO_PORT`; a field with several
-    values is an option that may be repeated, and a variable with commas."""
+    """The settings of a server. The field `port` is the option `--port` and the variable `DACO_PORT`; a field with
+    several values is an option that may be repeated, and a comma-separated variable."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
@@ -60,12 +60,12 @@ class ServeSettings(BaseModel):
     )
     max_rerank: int = setting(100, "Largest number of candidates that a request may re-rank.", ge=0)
     name_files: bool = setting(
-        False, "Name the file of each reference in answers, as its path below the folder that was indexed.", "no"
+        False, "Include the file of each reference in answers, as its path relative to the indexed folder.", "no"
     )
-    max_upload_bytes: int = setting(20 * 2**20, "Largest photograph that is accepted.", "20 MiB", ge=1)
+    max_upload_bytes: int = setting(20 * 2**20, "Largest size of a photograph, in bytes.", "20 MiB", ge=1)
     max_images: int = setting(16, "Largest number of photographs in one batch.", ge=1)
     max_batch_bytes: int = setting(64 * 2**20, "Largest size of one batch, all photographs together.", "64 MiB", ge=1)
-    # past 178 million Pillow refuses by itself
+    # Pillow's own limit is 178 million
     max_pixels: int = setting(
         50_000_000, "Largest number of pixels of a photograph.", "50 million", ge=1, le=178_000_000
     )
@@ -96,14 +96,14 @@ class ServeSettings(BaseModel):
     trust: bool = setting(False, "Allow indexes with torchhub: encoders to execute third-party code.", "no")
     keys: Path | None = setting(None, "File of API keys (see daco-serve key); requires a key on loopback, too.")
     open: bool = setting(False, "Require no key, even if other machines can connect.", "no")
-    make_key: bool = setting(False, "If a key is required and there is none, make one and print it once.", "no")
+    make_key: bool = setting(False, "If a key is required and there is none, create one and print it once.", "no")
     rate_limit: str | None = setting(
         None,
         "Rate limit of one client, such as 120/minute, or none. Reading is allowed 20 times as often.",
         "none; 120/minute if --open",
     )
     rate_limit_storage: str = setting(
-        "async+memory://", "Where queries are counted: in each worker, or in a Redis server that all share."
+        "async+memory://", "Where queries are counted: in each worker, or in a Redis server shared by all."
     )
     cors_origins: tuple[str, ...] = setting((), "Site whose web pages may query this server.", option="cors_origin")
     trusted_proxies: str = setting(
@@ -125,11 +125,11 @@ class ServeSettings(BaseModel):
     def _can_be_parsed(cls, value: str | None) -> str | None:
         if value is not None and value != NO_LIMIT:
             try:
-                from limits import parse  # slow to import, for a command that shows its help
+                from limits import parse  # slow to import; not needed by a command that only shows its help
 
                 parse(value)
             except ValueError:
-                raise ValueError(f"say it as 120/minute, 10/second or {NO_LIMIT}") from None
+                raise ValueError(f"write it as 120/minute, 10/second or {NO_LIMIT}") from None
         return value
 
     @field_validator("upload_memory")
@@ -165,35 +165,35 @@ class ServeSettings(BaseModel):
 
     @property
     def usual_k(self) -> int:
-        """Matches in an answer to a request that does not say how many."""
+        """Number of matches for a request without k."""
         return min(self.k, self.max_k)
 
     @property
     def usual_rerank(self) -> int:
-        """Candidates that are ranked again for a request that does not say how many."""
+        """Number of candidates to re-rank for a request without rerank."""
         return min(self.rerank, self.max_rerank)
 
     @property
     def threads(self) -> int:
-        """One worker's share of the cores."""
+        """Number of cores for each worker."""
         return max(1, available_cores() // self.workers)
 
 
 def option_of(name: str) -> str:
-    """The option of a setting, with underscores: its name, unless it says otherwise."""
+    """The option of a setting, with underscores: its name, unless it has another one."""
     shown_as = ServeSettings.model_fields[name].json_schema_extra
     return str(shown_as["option"] or name) if isinstance(shown_as, dict) else name
 
 
 def load_settings(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> ServeSettings:
-    """Settings from what was given, then the environment, then the defaults; None counts as not given.
+    """Settings from the given values, then the environment, then the defaults; None counts as not given.
 
     Args:
         given: the value of each setting that has an option.
-        environment: variables; an empty one counts as not set.
+        environment: the variables; an empty one counts as not set.
 
     Raises:
-        UsageError: a value is not of its kind, or there is no index.
+        UsageError: a value is invalid, or there is no index.
     """
     stated = {name: environment.get(PREFIX + name.upper()) for name in ServeSettings.model_fields}
     values: dict[str, Any] = {name: value for name, value in stated.items() if value}
@@ -207,6 +207,6 @@ def load_settings(given: Mapping[str, Any], environment: Mapping[str, str] = os.
         if first["type"] in ("missing", "too_short"):
             raise UsageError(f"No {name} was named: give --{name} or set {variable}.") from error
         reason = first["msg"].removeprefix("Value error, ")
-        # the command names all that it has an option for, given or not
+        # name the option if the setting has one, whether it was given or not
         subject = f"--{option_of(name).replace('_', '-')} (or {variable})" if name in given else variable
         raise UsageError(f"{subject} cannot be {first['input']!r}: {reason}.") from error

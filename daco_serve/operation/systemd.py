@@ -1,11 +1,11 @@
-"""Tells systemd when the server is ready and when it stops, where systemd asks for it (`Type=notify`)."""
+"""Notifies systemd when the server is ready and when it stops (services with `Type=notify`)."""
 
 import os
 import socket
 
 
 def notify(state: str) -> None:
-    """Sends a state such as `READY=1` to the socket named by NOTIFY_SOCKET; does nothing where there is none.
+    """Sends a state such as `READY=1` to the socket in NOTIFY_SOCKET; does nothing without that variable.
 
     The protocol is that of sd_notify(3): one datagram. A name that begins with @ is abstract.
     """
@@ -17,4 +17,4 @@ def notify(state: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.sendto(state.encode(), address)
     except OSError:
-        pass  # nobody listens: the server answers none the less
+        pass  # nobody listens, but the server can answer anyway

@@ -1,4 +1,4 @@
-"""Where the page's map gets its background from, and what the content policy must allow for it."""
+"""The background of the page's map, and what the content security policy must allow for it."""
 
 import re
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ TYPE_AT, MOST_ZOOM_AT = 99, 101
 
 @dataclass(frozen=True)
 class TilesFile:
-    """A file of vector tiles that this server serves itself.
+    """A file of vector tiles that this server serves.
 
     Args:
-        most_zoom: of its tiles; closer in, these are enlarged.
+        most_zoom: the highest zoom level of its tiles; beyond it, they are enlarged.
     """
 
     path: Path
@@ -28,10 +28,10 @@ class TilesFile:
 
 
 def tiles_file(tiles: str | None) -> TilesFile | None:
-    """The file that `--tiles` names; None where it names a tile server, or nothing.
+    """The file in `--tiles`; None if that is a tile server, or not set.
 
     Raises:
-        ValueError: it is no PMTiles file of vector tiles that can be read.
+        ValueError: it is not a readable PMTiles file of vector tiles.
     """
     if not tiles or "://" in tiles or not tiles.endswith(SUFFIX):
         return None
@@ -43,7 +43,7 @@ def tiles_file(tiles: str | None) -> TilesFile | None:
     if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
         raise ValueError("it is not a PMTiles file of version 3")
     if header[TYPE_AT] != VECTOR:
-        raise ValueError("it holds no vector tiles, but images")
+        raise ValueError("it contains images instead of vector tiles")
     return TilesFile(Path(tiles).absolute(), header[MOST_ZOOM_AT])
 
 
@@ -56,24 +56,24 @@ def check_tiles(address: str) -> str:
     """
     if tiles_file(address) is not None:
         return address
-    if not SANE.fullmatch(address):  # urlsplit passes over line breaks, and the content policy must not have them
+    if not SANE.fullmatch(address):  # urlsplit ignores line breaks, which must not get into the content policy
         raise ValueError(NEITHER)
     parts = urlsplit(address)
     complete = all(f"{{{name}}}" in address for name in "zxy")
-    # what stands in the content policy must be one host and nothing else
+    # the content policy must contain one host and nothing else
     if parts.scheme not in ("http", "https") or not complete or not parts.hostname or _odd(parts.netloc):
         raise ValueError(NEITHER)
     return address
 
 
 def tile_host(address: str) -> str:
-    """The source that a content policy names for it; `{s}`, one of several hosts, becomes any below the domain."""
+    """The source for a content policy; with `{s}`, one of several hosts, any host below the domain."""
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc.replace('{s}', '*')}"
 
 
 def attribution(address: str, given: str | None) -> str:
-    """Whom the map thanks: as given, or who is known to ask for it."""
+    """The attribution of the map: as given, or that of known tile servers which require one."""
     openstreetmap = tiles_file(address) is not None or "openstreetmap" in address
     return given or (OPENSTREETMAP if openstreetmap else urlsplit(address).hostname or "")
 

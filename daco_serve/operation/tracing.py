@@ -1,4 +1,4 @@
-"""Traces for OpenTelemetry: nothing unless the environment names a collector."""
+"""Traces for OpenTelemetry; disabled unless the environment names a collector."""
 
 import os
 
@@ -10,10 +10,10 @@ NOT_TRACED = {"/healthz", "/readyz", "/metrics"}
 
 
 def telemetry() -> TelemetryConfig:
-    """What FastAPI's own tracing is told; it needs the extra `otel`, and says so where that is missing.
+    """The configuration of FastAPI's tracing. It needs the extra `otel`, and fails with a message if that is missing.
 
-    A span for each request; `metrics.record_stages` adds one for each stage of a query. Metrics are Prometheus's, and
-    logs stay where they are.
+    There is a span for each request; `metrics.record_stages` adds one for each stage of a query. Metrics and logs are
+    not sent to OpenTelemetry.
     """
     os.environ.setdefault("OTEL_SERVICE_NAME", "daco-serve")
     return {

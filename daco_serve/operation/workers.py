@@ -1,4 +1,4 @@
-"""The process that answers, or several behind one port: they start, are replaced when they fail, and stop together."""
+"""Runs the server in one process, or in several behind one port; failed workers are replaced."""
 
 import logging
 import multiprocessing
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HUNG_SECONDS = 60.0  # a worker that has not said so for this long is replaced
-LONGEST_PAUSE_SECONDS = 30.0  # between the attempts to replace a worker that fails again and again
-STEADY_SECONDS = 60.0  # one that answered for this long is replaced without a pause
+HUNG_SECONDS = 60.0  # a worker that gives no sign of life for this long is replaced
+LONGEST_PAUSE_SECONDS = 30.0  # between attempts to replace a worker that fails repeatedly
+STEADY_SECONDS = 60.0  # a worker that ran for this long is replaced without a pause
 
 Announce = Callable[[list[IndexSummary]], None]
 Context = ForkServerContext | SpawnContext
 
 
 def serve_here(settings: ServeSettings, listener: socket.socket, announce: Announce) -> None:
-    """Answers in this process until it is told to stop, by SIGINT or SIGTERM.
+    """Serves in this process until SIGINT or SIGTERM.
 
     Args:
-        listener: bound; listens from when the index is loaded.
-        announce: called then.
+        listener: a bound socket; it listens once the index is loaded.
+        announce: called at that time.
 
     Raises:
-        DacoError: the index cannot be served, or the port is taken.
+        DacoError: the index cannot be loaded, or the port is taken.
     """
     service = _load(settings)
     _listen(listener)
@@ -53,22 +53,22 @@ def serve_here(settings: ServeSettings, listener: socket.socket, announce: Annou
 
 
 def serve_with_workers(settings: ServeSettings, listener: socket.socket, announce: Announce) -> None:
-    """Answers in `settings.workers` processes that share the listener, until this one is told to stop.
+    """Serves in `settings.workers` processes that share the listener, until this process is told to stop.
 
-    Connections wait in one queue, whichever worker is free takes the next: when a worker dies, only what it had taken
-    is lost, and its clients see their connection broken. It is replaced, and so is one that hangs.
+    Connections wait in one queue, from which any free worker takes the next. When a worker dies, only its current
+    requests are lost, and their clients see a closed connection. It is replaced, as is one that hangs.
 
-    On Linux workers are forked from a process that has imported everything and started nothing, so that they share
-    that memory and start in a second.
+    On Linux, workers are forked from a process that has imported all modules and started no threads, so that they share
+    memory and start within a second.
 
     Args:
         listener: bound.
-        announce: called when every worker answers.
+        announce: called when every worker is ready.
 
     Raises:
         DacoError: a worker cannot start, or the port is taken.
     """
-    first = next(iter(find_indexes(settings.index)))  # settled once: a worker that starts later may find others
+    first = next(iter(find_indexes(settings.index)))  # determined once: a worker that starts later may find others
     _listen(listener)
     context: Context = (
         multiprocessing.get_context("forkserver") if sys.platform == "linux" else multiprocessing.get_context("spawn")
@@ -91,7 +91,7 @@ def serve_with_workers(settings: ServeSettings, listener: socket.socket, announc
 
 
 class _Worker:
-    """One place among the workers: the process that fills it now, and when to fill it again."""
+    """One of the workers: its current process, and when to start the next one."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _Worker:
         self._first = first
         self._failures = 0
         self._next_start = 0.0
-        self.summaries: list[IndexSummary] = []  # what it answers from; empty until it answers
+        self.summaries: list[IndexSummary] = []  # of its indexes; empty until it is ready
         self.process: BaseProcess | None = None
 
     def start(self) -> None:
@@ -121,16 +121,16 @@ class _Worker:
             reports.close()
             raise
         finally:
-            theirs.close()  # so that its end is seen here when the worker dies
+            theirs.close()  # so that the end of the pipe is noticed here when the worker dies
         self._reports = reports
         self.process, self.summaries = process, []
         self._started = self._heard = time.monotonic()
 
     def _start_again(self) -> None:
-        """Starts it, or tries again later where there are no files, processes or memory for it now."""
+        """Starts it, or tries again later if there are no files, processes or memory for it now."""
         try:
             self.start()
-        except Exception as error:  # also EOFError, where the process that forks was killed: the others must go on
+        except Exception as error:  # including EOFError, if the process that forks was killed: the others must continue
             self._failures += 1
             self._next_start = time.monotonic() + self._pause()
             reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
@@ -141,11 +141,11 @@ class _Worker:
 
     @property
     def sources(self) -> list[Connection | int]:
-        """What becomes ready when there is something to look after."""
+        """The pipe and process to wait for."""
         return [self._reports] if self.process is not None else []
 
     def wait_until_ready(self) -> None:
-        """Raises DacoError: it cannot start, and why."""
+        """Raises DacoError with the reason if it cannot start."""
         report = self._report()
         if isinstance(report, list):
             self.summaries = report
@@ -155,7 +155,7 @@ class _Worker:
         raise DacoError(report or f"{self._name.capitalize()} {_how_it_ended(self.process)} while it started.")
 
     def look_after(self) -> None:
-        """Hears what the process says; replaces it if it is gone or hangs."""
+        """Reads the process's reports; replaces it if it has ended or hangs."""
         if self.process is None:
             if time.monotonic() >= self._next_start:
                 self._start_again()
@@ -164,19 +164,19 @@ class _Worker:
             report = self._report()
             if isinstance(report, list):
                 self.summaries = report
-                log.info("%s answers now.", self._name.capitalize())
+                log.info("%s is ready.", self._name.capitalize())
             elif report:
                 log.error("%s cannot start: %s", self._name.capitalize(), report)
             elif report is None:
                 self._bury()
-        hangs = bool(self.summaries) and time.monotonic() - self._heard > HUNG_SECONDS  # to load may take longer
+        hangs = bool(self.summaries) and time.monotonic() - self._heard > HUNG_SECONDS  # loading may take longer
         if self.process is not None and hangs:
             log.error("%s has not answered for %d seconds.", self._name.capitalize(), HUNG_SECONDS)
             self.process.kill()
             self._bury()
 
     def _report(self) -> list[IndexSummary] | str | None:
-        """The next thing it says: that it answers, why it cannot start, "" for a sign of life; None if it is gone."""
+        """The next report: that it is ready, why it cannot start, "" for a sign of life; None if it has ended."""
         try:
             report: list[IndexSummary] | str = self._reports.recv()
         except (EOFError, OSError):
@@ -194,24 +194,24 @@ class _Worker:
         assert self.process.pid is not None
         try:
             metrics.forget_worker(self.process.pid)
-        except OSError as error:  # the folder of the counts was removed, or its disk fails
-            log.error("What %s had in work still counts in the metrics (%s).", self._name, error.strerror)
+        except OSError as error:  # the folder of the counters was removed, or its disk fails
+            log.error("The metrics still include the requests that %s was processing (%s).", self._name, error.strerror)
         steady = bool(self.summaries) and time.monotonic() - self._started > STEADY_SECONDS
         self._failures = 0 if steady else self._failures + 1
         self._next_start = time.monotonic() + self._pause()
-        log.error("%s %s; another takes its place.", self._name.capitalize(), _how_it_ended(self.process))
+        log.error("%s %s; a new one is started.", self._name.capitalize(), _how_it_ended(self.process))
         self.process = None
 
 
 def _how_it_ended(process: BaseProcess) -> str:
     code = process.exitcode
     if code is None:
-        return "does not say why it ended"
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return "ended for an unknown reason"
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
 def _stop(workers: list[_Worker]) -> None:
-    """Tells all to finish what they have taken; kills what is not done in time, or at a second Ctrl-C."""
+    """Lets all finish their current requests; kills those that are too slow, or all at a second Ctrl-C."""
     running = [worker.process for worker in workers if worker.process is not None]
     try:
         for process in running:
@@ -225,10 +225,10 @@ def _stop(workers: list[_Worker]) -> None:
 
 
 def _work(settings: ServeSettings, listener: socket.socket, reports: Connection, first: str) -> None:
-    """The life of one worker process."""
+    """The main function of a worker process."""
 
     def tell(report: list[IndexSummary] | str) -> None:
-        with suppress(OSError):  # nobody listens any more: `_outlive_no_parent` sees to that
+        with suppress(OSError):  # the parent has ended: `_outlive_no_parent` handles that
             reports.send(report)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -254,8 +254,8 @@ def _outlive_no_parent(server: "HttpServer") -> None:
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> DacoError:
-    """What to say when a port is not to be had."""
-    return UsageError(f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another --port.")
+    """The error for a port that cannot be used."""
+    return UsageError(f"Cannot listen on port {port} of {host} ({error.strerror}): choose another --port.")
 
 
 def _listen(listener: socket.socket) -> None:

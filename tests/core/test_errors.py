@@ -27,7 +27,7 @@ def test_every_kind_is_caught_as_what_a_user_can_put_right() -> None:
 
 
 def test_an_impossible_argument_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="no size of memory"):
+    with pytest.raises(UsageError, match="not a size of memory"):
         parse_size("much")
     with pytest.raises(UsageError, match="--port"):
         load_settings({"index": ("maps",), "port": 70000})
@@ -35,7 +35,7 @@ def test_an_impossible_argument_is_a_usage_error() -> None:
 
 def test_what_is_not_there_is_told_from_what_is_damaged(tmp_path: Path) -> None:
     for open_index in (Bundle.open, verify_index):
-        with pytest.raises(NotFound, match="holds no index"):
+        with pytest.raises(NotFound, match="contains no index"):
             open_index(tmp_path)
     with pytest.raises(NotFound, match="No data set"):
         _ = DataSet(tmp_path, "nowhere").domains

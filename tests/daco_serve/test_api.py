@@ -94,7 +94,7 @@ def test_an_index_is_built_and_opened(encoder_folder: Path, photographs: Path, t
     made = daco_serve.Index.build(photographs, tmp_path / "map", encoder_folder, options)
     assert made.count == 6
     assert made.search(photographs / "1.png", k=1)[0].entry.place == "place 1"
-    with pytest.raises(daco_serve.NotFound, match="holds no index"):
+    with pytest.raises(daco_serve.NotFound, match="contains no index"):
         daco_serve.Index.open(tmp_path)
 
 
@@ -138,5 +138,5 @@ def test_recall_needs_photographs_positions_and_ranks(
     Image.new("RGB", (80, 60)).save(tmp_path / "nowhere.png")
     with pytest.raises(daco_serve.UsageError, match=r"1 of 1 photographs .* have no position"):
         daco_serve.evaluate(photographs, tmp_path, encoder)
-    with pytest.raises(daco_serve.UsageError, match="Ranks are whole numbers"):
+    with pytest.raises(daco_serve.UsageError, match="Ranks must be whole numbers"):
         daco_serve.evaluate(photographs, photographs, encoder, ranks=())

@@ -227,7 +227,7 @@ def test_an_index_in_a_folder_without_a_usable_name_is_passed_over_and_the_log_s
     assert "with a space" not in find_indexes([str(ill_maps)])
     with hosted(ill_maps, reload_seconds=0.05):
         time.sleep(0.5)
-    (line,) = [line for line in complaints(caplog) if "passed over" in line]
+    (line,) = [line for line in complaints(caplog) if "is ignored" in line]
     assert "'with a space' cannot be the name of an index" in line
 
 

@@ -94,7 +94,7 @@ def test_only_unusable_frames_are_an_answer_too(client: httpx.Client, photograph
         ('{"speed": -1}', "invalid_request", "speed"),
         ('{"seconds": NaN}', "invalid_request", "seconds"),
         ('{"k": 100}', "bad_k", "from 1 to 50"),
-        ('{"frames": [{}]}', "invalid_request", "there are 1 of them, and 2 photographs"),
+        ('{"frames": [{}]}', "invalid_request", "there are 1 of them, but 2 photographs"),
         ('{"frames": [{"timestamp": 1}, {}]}', "invalid_request", "all have a timestamp"),
         ('{"frames": [{"timestamp": 1}, {"timestamp": 0}]}', "invalid_request", "ascending"),
         ('{"frames": [{"prior": {"latitude": 99, "longitude": 0, "metres": 5}}, {}]}', "invalid_request", "latitude"),

@@ -20,7 +20,7 @@ from daco_index.build import BuildOptions, build_index
 from daco_index.search.catalog import Entry
 from daco_serve.client import AsyncClient, Client, Refused, Unreachable
 from daco_serve.client.track import TrackFrame
-from daco_serve.engine.query_embedding import Describer
+from daco_serve.engine.query_embedding import QueryEmbedder
 from daco_serve.engine.tracking import FrameEvidence, Odometry, States, Tracker, TrackEstimate
 from daco_serve.http.protocol import websocket_limits
 from daco_serve.http.track_schemas import FrameHeader, SmoothedTrack, TrackAnswer, TrackSettings
@@ -135,7 +135,7 @@ def test_what_the_client_is_not_to_blame_for_does_not_end_the_connection(
         assert codes == [None, None] + 2 * MOST_FAILURES * ["too_many_requests"]
     with hosted(index) as address, follow(address) as track:
         with monkeypatch.context() as broken:
-            broken.setattr(Describer, "prepare", fail)
+            broken.setattr(QueryEmbedder, "prepare", fail)
             for _ in range(2 * MOST_FAILURES):
                 assert ask(track, photograph)["error"]["code"] == "internal_error"
         assert ask(track, photograph)["frame"] == 1
@@ -376,12 +376,12 @@ def test_a_frame_that_waits_counts_as_an_upload_until_it_is_answered(
     index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    original = Describer.prepare
+    original = QueryEmbedder.prepare
 
-    def prepare(describer: Describer, *given: Any) -> Any:
+    def prepare(embedder: QueryEmbedder, *given: Any) -> Any:
         begun.set()
         assert go_on.wait(20)
-        return original(describer, *given)
+        return original(embedder, *given)
 
     small = (photographs / "1.png").read_bytes()
     large = small + bytes(400_000 - len(small))
@@ -390,7 +390,7 @@ def test_a_frame_that_waits_counts_as_an_upload_until_it_is_answered(
         before = metric(address, "daco_upload_bytes")
         dropped = 'daco_track_frames_total{outcome="dropped"}'
         dropped_before = metric(address, dropped)
-        monkeypatch.setattr(Describer, "prepare", prepare)
+        monkeypatch.setattr(QueryEmbedder, "prepare", prepare)
         track.send(large)
         assert begun.wait(20)
         for _ in range(3):  # of which the newest waits
@@ -500,7 +500,7 @@ def test_a_failure_of_the_server_is_told_and_the_track_goes_on(
     photograph = (photographs / "1.png").read_bytes()
     with follow(own_server) as track:
         with monkeypatch.context() as broken:
-            broken.setattr(Describer, "prepare", fail)
+            broken.setattr(QueryEmbedder, "prepare", fail)
             assert ask(track, photograph)["error"]["code"] == "internal_error"
         assert ask(track, photograph)["frame"] == 1
     assert "out of memory" in caplog.text

@@ -75,7 +75,7 @@ def test_a_killed_worker_is_replaced_while_the_others_answer_and_all_stop_togeth
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "Worker 1 was ended by SIGKILL" in errors or "Worker 2 was ended by SIGKILL" in errors
+    assert "Worker 1 was killed by SIGKILL" in errors or "Worker 2 was killed by SIGKILL" in errors
     assert "Traceback" not in errors
     assert not any(lives(worker) for worker in before | after)
 

@@ -160,7 +160,7 @@ def test_strict_stops_at_an_unreadable_photograph_and_publishes_nothing(with_bro
         build_index(
             str(with_broken), str(encoder_folder), tmp_path / "index", BuildOptions(strict=True, progress=False)
         )
-    with pytest.raises(DacoError, match="holds no index"):
+    with pytest.raises(DacoError, match="contains no index"):
         read_manifest(tmp_path / "index")
 
 

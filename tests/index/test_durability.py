@@ -190,7 +190,7 @@ def test_a_missing_file_is_refused_with_its_name(own_index, name):
 
 def test_a_newer_format_is_refused_with_what_to_do(own_index, monkeypatch):
     monkeypatch.setattr("daco_index.generations.manifest.FORMAT_VERSION", 0)
-    with pytest.raises(DacoError, match="reads up to 0: update it"):
+    with pytest.raises(DacoError, match="reads formats up to 0: update"):
         Bundle.open(own_index)
 
 

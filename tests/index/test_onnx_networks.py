@@ -70,7 +70,7 @@ def test_an_index_is_built_with_it_and_carries_it(tmp_path: Path, photographs: P
         ({"image_size": 60000}, DamagedEncoder, "image_size must be"),
         ({"std": [0, 1, 1]}, DamagedEncoder, "std must be three positive"),
         ({"descriptor": ["embeddings"]}, DamagedEncoder, "descriptor must be the name"),
-        ({"descriptor": "nothing"}, UsageError, "gives no encoder"),
+        ({"descriptor": "nothing"}, UsageError, "cannot be used as an encoder"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_one_sentence(

@@ -85,7 +85,7 @@ def test_sizes_are_read_as_people_write_them(text, amount):
 
 @pytest.mark.parametrize("text", ["", "much", "0", "-1GB", "1XB", "GB"])
 def test_what_is_no_size_is_refused(text):
-    with pytest.raises(DacoError, match="is no size of memory"):
+    with pytest.raises(DacoError, match="is not a size of memory"):
         parse_size(text)
 
 
@@ -127,7 +127,7 @@ def test_a_recall_that_the_index_cannot_reach_is_said():
     store = FaissStore.create(16)
     store.add(clustered(3000), np.arange(3000))
     _, search = arrange(store, SearchOptions(recall=0.999, factory="PQ1x2"), progress=False)
-    assert "of the exact ten best, not the 99.9 % asked for, in" in found_sentence(search)
+    assert "of the exact ten best, not the requested 99.9 %, in" in found_sentence(search)
     assert "requested" not in found_sentence(replace(search, requested=SearchOptions(recall=0.0)))
 
 

@@ -162,7 +162,7 @@ def test_files_that_are_no_store_are_refused_by_name(tmp_path, vectors):
         sizes[name].arrange("IVF4,SQ8")
         sizes[name].save(tmp_path / name)
     candidates_file(tmp_path / "one.faiss").replace(candidates_file(tmp_path / "other.faiss"))
-    with pytest.raises(DacoError, match=r"other.candidates.faiss is no index of other.faiss"):
+    with pytest.raises(DacoError, match=r"other.candidates.faiss does not belong to other.faiss"):
         FaissStore.load(tmp_path / "other.faiss", candidates=True)
 
 

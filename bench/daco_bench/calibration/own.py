@@ -284,7 +284,7 @@ def _cell(truth: Reference, shift: float, rule: Names) -> object:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What a calibration said of queries that it had not seen: (n,) each."""
+    """The predictions of a calibration for held-out queries: (n,) each."""
 
     outcomes: Outcomes
     right: NDArray[np.float64]
@@ -305,17 +305,17 @@ def _held_out(judged: Sequence[_Judged]) -> HeldOut:
     def joined(parts: Sequence[NDArray[np.float64] | NDArray[np.bool_]]) -> NDArray[np.float64]:
         return np.concatenate(parts).astype(np.float64)
 
-    said, so = joined([one.right for one in judged]), joined([one.outcomes.right for one in judged])
+    predicted, observed = joined([one.right for one in judged]), joined([one.outcomes.right for one in judged])
     weight, refused = joined([one.outcomes.weight for one in judged]), joined([one.refused for one in judged])
     on_map = joined([one.outcomes.on_map for one in judged]) > 0
     error, radius = joined([one.outcomes.error for one in judged]), joined([one.radius for one in judged])
     weight = weight / weight.sum()
-    curve = _curve(said, so, weight)
+    curve = _curve(predicted, observed, weight)
     measured = on_map & np.isfinite(error) & np.isfinite(radius)
     return HeldOut(
-        error=round(sum(point.share * abs(point.said - point.observed) for point in curve), 4),
-        brier=round(float((weight * (said - so) ** 2).sum()), 4),
-        brier_constant=round(float((weight * ((weight * so).sum() - so) ** 2).sum()), 4),
+        error=round(sum(point.share * abs(point.predicted - point.observed) for point in curve), 4),
+        brier=round(float((weight * (predicted - observed) ** 2).sum()), 4),
+        brier_constant=round(float((weight * ((weight * observed).sum() - observed) ** 2).sum()), 4),
         within_radius=round(float((error <= radius)[measured].mean()), 4) if measured.any() else None,
         refused_elsewhere=round(float(refused[~on_map].mean()), 4) if (~on_map).any() else 0.0,
         refused_on_map=round(float(refused[on_map].mean()), 4),
@@ -323,9 +323,9 @@ def _held_out(judged: Sequence[_Judged]) -> HeldOut:
     )
 
 
-def _curve(said: NDArray[np.float64], so: NDArray[np.float64], weight: NDArray[np.float64]) -> list[Bin]:
-    """Bins of equal width that hold any weight; `share` is of it."""
-    numbers = np.minimum((said * BINS).astype(int), BINS - 1)
+def _curve(predicted: NDArray[np.float64], observed: NDArray[np.float64], weight: NDArray[np.float64]) -> list[Bin]:
+    """The non-empty bins of equal width; `share` is a bin's part of the weight."""
+    numbers = np.minimum((predicted * BINS).astype(int), BINS - 1)
     curve = []
     for number in np.unique(numbers[weight > 0]).tolist():
         inside = numbers == number
@@ -335,8 +335,8 @@ def _curve(said: NDArray[np.float64], so: NDArray[np.float64], weight: NDArray[n
                 least=number / BINS,
                 most=(number + 1) / BINS,
                 share=round(share, 4),
-                said=round(float((weight * said)[inside].sum()) / share, 4),
-                observed=round(float((weight * so)[inside].sum()) / share, 4),
+                predicted=round(float((weight * predicted)[inside].sum()) / share, 4),
+                observed=round(float((weight * observed)[inside].sum()) / share, 4),
             )
         )
     return curve

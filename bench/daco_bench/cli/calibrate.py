@@ -153,7 +153,7 @@ def _print_calibration(calibration: "Calibration") -> None:
         table.add_row(
             f"{point.least:.1f} to {point.most:.1f}",
             f"{100 * point.share:.0f} %",
-            f"{point.said:.2f}",
+            f"{point.predicted:.2f}",
             f"{point.observed:.2f}",
         )
     Console(width=None if sys.stdout.isatty() else 100).print(table)

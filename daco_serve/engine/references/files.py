@@ -1,4 +1,4 @@
-"""Reads reference photographs, as they were when they were indexed, without ever keeping a query waiting."""
+"""Reads reference photographs, if they are unchanged since they were indexed, without delaying queries."""
 
 import asyncio
 import errno
@@ -21,26 +21,25 @@ from daco_core.photographs.images import open_reduced
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import QueryError
 
-READERS = 4  # threads that wait for disks
-SECONDS = 5.0  # for a disk to answer
+READERS = 4  # threads that read from disks
+SECONDS = 5.0  # in which a disk must respond
 THUMBNAIL_QUALITY = 85
 CACHE_BYTES = 32 * 2**20
-REMEMBERED = 65536  # files that need not be hashed again
-# what says that a file is not there; any other failure is the disk's, and may pass
+REMEMBERED = 65536  # files whose hashes are remembered
+# the errors that say that a file does not exist; other errors are those of the disk, and may be temporary
 GONE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR}
 
 Result = TypeVar("Result")
 
 
 class ReferenceFiles:
-    """Reads in threads of its own, so that a disk that hangs delays nothing else.
+    """Reads in its own threads, so that a disk that hangs delays nothing else.
 
-    A file is shown only if its bytes have the hash that the index knows: one that was changed since, or replaced by a
-    link to another file, counts as gone. What was hashed once is trusted for as long as the file's identity, size and
-    times stay the same.
+    A file is shown only if its bytes have the hash in the index: one that was changed since, or replaced by a link to
+    another file, counts as missing. A file is not hashed again as long as its identity, size and times stay the same.
 
     Args:
-        makers: threads that make photographs smaller.
+        makers: number of threads that make thumbnails.
     """
 
     def __init__(self, makers: int) -> None:
@@ -52,16 +51,16 @@ class ReferenceFiles:
         self._bytes = 0
 
     async def verified(self, entry: Entry) -> Path:
-        """Where the photograph is, which is as it was indexed.
+        """The path of the photograph, after checking that it is unchanged.
 
         Raises:
-            QueryError: it is gone or changed (`reference_gone`), or its disk does not answer (`reference_away`).
+            QueryError: it is missing or changed (`reference_gone`), or its disk does not respond (`reference_away`).
         """
         await self._read(entry, lambda: self._verify(entry))
         return Path(entry.path)
 
     async def thumbnail(self, entry: Entry, width: int) -> bytes:
-        """An upright JPEG of at most that width. Raises as `verified`."""
+        """An upright JPEG of at most this width. Raises the errors of `verified`."""
         key = (entry.sha256, width)
         with self._lock:
             if key in self._thumbnails:
@@ -77,7 +76,7 @@ class ReferenceFiles:
         return made
 
     def close(self) -> None:
-        """Ends its threads, once nobody needs them."""
+        """Ends its threads when they are idle."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._makers.shutdown(wait=False)
 
@@ -89,11 +88,11 @@ class ReferenceFiles:
             if error.errno in GONE:
                 raise _gone(entry) from error
             raise QueryError(
-                "reference_away", f"The disk that holds reference photograph {entry.id} does not answer."
+                "reference_away", f"The disk with reference photograph {entry.id} does not respond."
             ) from error
 
     def _verify(self, entry: Entry) -> None:
-        """Raises OSError, or QueryError where it is another file now."""
+        """Raises OSError; or QueryError if the file has changed."""
         found = Path(entry.path).stat()
         if not stat.S_ISREG(found.st_mode):
             raise _gone(entry)
@@ -110,8 +109,8 @@ class ReferenceFiles:
 
 
 def _matching_content(entry: Entry) -> bytes:
-    """The bytes of the file. Raises OSError, or QueryError where they are not those that were indexed."""
-    if not stat.S_ISREG(Path(entry.path).stat().st_mode):  # to open a pipe would wait for somebody who writes
+    """The bytes of the file. Raises OSError; or QueryError if they have changed since they were indexed."""
+    if not stat.S_ISREG(Path(entry.path).stat().st_mode):  # opening a pipe would wait for a writer
         raise _gone(entry)
     content = Path(entry.path).read_bytes()
     if hashlib.sha256(content).hexdigest() != entry.sha256:
@@ -134,5 +133,5 @@ def _smaller(entry: Entry, content: bytes, width: int) -> bytes:
 def _gone(entry: Entry) -> QueryError:
     return QueryError(
         "reference_gone",
-        f"The file of reference photograph {entry.id} is no longer where it was indexed, or is another one now.",
+        f"The file of reference photograph {entry.id} was moved, deleted or changed since it was indexed.",
     )

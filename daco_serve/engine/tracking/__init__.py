@@ -1,4 +1,4 @@
-"""A sequence of frames to a track: a discrete Bayes filter over the references of an index."""
+"""Tracks a camera over a sequence of frames: a discrete Bayes filter over the references of an index."""
 
 from daco_serve.engine.tracking.filter import FrameEvidence, Tracker, TrackEstimate
 from daco_serve.engine.tracking.motion import Motion, Odometry

@@ -1,7 +1,7 @@
 """A discrete Bayes filter over the references of an index: frames in, a track out.
 
-The belief is a probability for each of at most MOST_STATES references, for all others together ("anywhere", evenly),
-and for not being on this map. A frame moves it by the motion model and weighs it by the frame's similarities.
+The belief is a probability for each of at most MOST_STATES references, for all other references together ("anywhere",
+uniformly), and for not being on the map. A frame propagates it by the motion model and weights it by its similarities.
 
 Sources: Thrun, Burgard, Fox, "Probabilistic Robotics", 2005, table 4.1 (discrete Bayes filter); Xu, Suenderhauf,
 Milford, "Probabilistic Visual Place Recognition for Hierarchical Localization", RA-L 2021 (likelihood exp(s / T), the
@@ -23,33 +23,33 @@ from daco_serve.engine.answers import TrackStatus
 from daco_serve.engine.tracking.motion import Motion, Odometry, Velocity
 from daco_serve.engine.tracking.states import Rows, States
 
-TEMPERATURE = 0.05  # similarity that makes a reference e times as likely
-# where references were compared cell by cell: what their similarity counts, and what a vote is worth beside it
+TEMPERATURE = 0.05  # difference in similarity that makes a reference e times as likely
+# if references were compared cell by cell: the weight of the similarity, and that of a vote
 COMPARED_SIMILARITY, COMPARED_VOTE = 0.5, 0.0015
 MOST_STATES = 1000
-LEAST_WEIGHT = 1e-9  # below which a state joins "anywhere"
-PLACE_FRAMES = 3  # likewise, where references have no positions but an order
+LEAST_WEIGHT = 1e-9  # a state with a lower probability is merged into "anywhere"
+PLACE_FRAMES = 3  # the same for references that have an order but no positions
 RADIUS_SHARE = 0.68
 LEAST_RADIUS = 5.0
-TRACKING = 0.5  # probability of the place from which a track counts as found
-CANDIDATES = 20  # of the likeliest states, around which a place is looked for
-ELSEWHERE = 0.5  # prior of a frame's own calibration for not being on the map
-FRESH = 0.3  # share of the newest step in the velocity of a track
-MOST_RATIO = 1e3  # by which one frame alone can speak for or against the map
-PRIOR_WRONG = 0.01  # probability that the camera is not in the area that a frame's prior names
-MOST_REMEMBERED_BYTES = 256 * 2**20  # of the frames of one track; the oldest are forgotten
+TRACKING = 0.5  # probability of a place from which the status is `tracking`
+CANDIDATES = 20  # the likeliest states, around each of which the probability of a place is computed
+ELSEWHERE = 0.5  # prior probability of not being on the map in a frame's own calibration
+FRESH = 0.3  # weight of the newest step in the velocity of a track
+MOST_RATIO = 1e3  # largest likelihood ratio of a single frame for or against being on the map
+PRIOR_WRONG = 0.01  # probability that the camera is outside the area of a frame's prior
+MOST_REMEMBERED_BYTES = 256 * 2**20  # for the frames of one track; the oldest are dropped
 
 
 @dataclass(frozen=True)
 class FrameEvidence:
-    """What one frame says.
+    """The evidence of one frame.
 
     Args:
-        ids: (k,), of the references most similar to it.
-        similarities: (k,), their `likenesses`; all other references count as much as the last of these.
-        on_map: the calibrated probability that its place is on the map at all; None where nothing is calibrated, or
-            the frame says nothing about that.
-        limited: whether the references were looked for in an area only; all others are then unlikely.
+        ids: (k,), the references most similar to it.
+        similarities: (k,), their `likenesses`; all other references get the last of these values.
+        on_map: the calibrated probability that its place is on the map; None without a calibration, or if the frame
+            gives no such evidence.
+        limited: whether only an area was searched; all references outside it are then unlikely.
     """
 
     ids: NDArray[np.int64]
@@ -59,9 +59,9 @@ class FrameEvidence:
 
 
 def likenesses(matches: Sequence[SearchMatch]) -> NDArray[np.float64]:
-    """How much each of a frame's matches speaks for its place, (k,): its similarity, and its votes where there are any.
+    """The evidence of each match for its place, (k,): its similarity, and its votes if there are any.
 
-    A vote weighs less than in the order of one query's matches, as frames that follow each other err alike.
+    A vote weighs less than in the ranking of a single query, because consecutive frames make similar errors.
     """
     similarities = np.array([match.similarity for match in matches])
     if all(match.votes is None for match in matches):
@@ -71,17 +71,17 @@ def likenesses(matches: Sequence[SearchMatch]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class TrackEstimate:
-    """Where the camera is after a frame.
+    """The estimated position of the camera after a frame.
 
     Args:
-        status: `tracking`: one place holds most of the belief; `lost`: none does; `not_on_map`.
-        probability: of that place (25 m around it, or 3 frames where there are no positions).
-        not_on_map: probability of being off this map.
+        status: `tracking`: one place has most of the probability; `lost`: none does; `not_on_map`.
+        probability: of that place (25 m around it, or 3 frames if there are no positions).
+        not_on_map: probability of not being on this map.
         id, place: the likeliest reference there.
         latitude, longitude: degrees; None without positions on the earth.
-        heading: degrees clockwise from north; None where not known.
-        uncertainty_metres: radius that holds 68 % of the belief on the map; None without positions.
-        altitude, x, y, z, floor, frame: as an `EstimatedLocation` has them.
+        heading: degrees clockwise from north; None if unknown.
+        uncertainty_metres: radius that contains 68 % of the probability on the map; None without positions.
+        altitude, x, y, z, floor, frame: see `EstimatedLocation`.
         plane: metres in the plane of the states; None without positions.
     """
 
@@ -105,14 +105,15 @@ class TrackEstimate:
 
 @dataclass(frozen=True)
 class _Step:
-    """One frame: the belief after it, and all that going back through it takes.
+    """One frame: the belief after it, and what the backward pass needs.
 
     Args:
-        rows, weight: the states and their probabilities; `anywhere` and `off` complete them to 1.
-        seen: (k,), positions in `rows` of the references that the frame named, where they were kept; -1 where not.
-        likelihood: (len(rows),), of the frame at each state; `floor` anywhere else, `off_likelihood` off the map.
-        source, target, chance: steps from positions in the rows of the frame before to positions in `rows`.
-        away: of each of these rows, the chance of having been carried anywhere.
+        rows, weight: the states and their probabilities; together with `anywhere` and `off` they add up to 1.
+        seen: (k,), positions in `rows` of the frame's references, if they were kept; -1 if not.
+        likelihood: (len(rows),), of the frame at each state; `floor` for all other references, `off_likelihood` for
+            not being on the map.
+        source, target, chance: transitions from positions in the previous frame's rows to positions in `rows`.
+        away: for each of the previous rows, the probability of having been carried anywhere.
     """
 
     rows: Rows
@@ -130,7 +131,7 @@ class _Step:
 
     @property
     def size(self) -> int:
-        """Bytes of its arrays."""
+        """The size of its arrays in bytes."""
         return sum(part.nbytes for part in vars(self).values() if isinstance(part, np.ndarray))
 
 
@@ -138,9 +139,9 @@ class Tracker:
     """Follows one camera.
 
     Args:
-        temperature: similarity that makes a reference e times as likely.
-        remember: keep the frames, for `smoothed` and `best_path`: all of this generation of the index, or the newest
-            that fit into MOST_REMEMBERED_BYTES.
+        temperature: difference in similarity that makes a reference e times as likely.
+        remember: keep the frames for `smoothed` and `best_path`: those of this generation of the index, as far as they
+            fit into MOST_REMEMBERED_BYTES.
     """
 
     def __init__(
@@ -155,23 +156,23 @@ class Tracker:
         self._temperature = temperature
         self._remember = remember
         self._steps: deque[_Step] = deque()
-        self._held = 0  # bytes of these
+        self._held = 0  # their size in bytes
         self._last: _Step | None = None
         self._velocity: Velocity | None = None
         self._before_last: TrackEstimate | None = None
-        self._calibrated = False  # whether any frame so far has said how likely the camera is on the map
+        self._calibrated = False  # whether any frame so far had a calibrated probability of being on the map
 
     @property
     def states_held(self) -> int:
-        """References that the belief names one by one."""
+        """The number of references with a probability of their own."""
         return 0 if self._last is None else len(self._last.rows)
 
     def update(self, evidence: FrameEvidence, seconds: float = 1.0, odometry: Odometry | None = None) -> TrackEstimate:
-        """Takes a frame in.
+        """Updates the belief with a frame.
 
         Args:
-            seconds: since the last one.
-            odometry: what was measured of the motion since the last one.
+            seconds: since the previous frame.
+            odometry: the measured motion since the previous frame.
         """
         step = self._step(evidence, seconds, odometry)
         self._last = step
@@ -185,7 +186,7 @@ class Tracker:
         return estimate
 
     def move_to(self, states: States) -> None:
-        """Goes on with another generation of the index: states are known again by the ids of their references."""
+        """Continues with another generation of the index: states are matched by the ids of their references."""
         if self._last is not None:
             known = np.isin(self.states.ids[self._last.rows], states.ids)
             rows = states.rows_of(self.states.ids[self._last.rows[known]])
@@ -207,11 +208,11 @@ class Tracker:
                 away=np.empty(0),
             )
         self.states = states
-        self._steps.clear()  # which speak of rows that are no more
+        self._steps.clear()  # their rows no longer exist
         self._held = 0
 
     def smoothed(self) -> list[TrackEstimate]:
-        """Every frame that is remembered again, in the light of all of them: forward-backward."""
+        """The estimates of all remembered frames from all of them together: forward-backward algorithm."""
         estimates: list[TrackEstimate] = []
         later: _Later | None = None
         for number in range(len(self._steps) - 1, -1, -1):
@@ -228,7 +229,7 @@ class Tracker:
     def best_path(self) -> list[int | None]:
         """The likeliest sequence of references (Viterbi), by id; None where it is off the map or anywhere.
 
-        It has the frames that `smoothed` has.
+        It covers the same frames as `smoothed`.
         """
         anywhere, off = -1, -2
         back: list[tuple[NDArray[np.int64], int, int]] = []
@@ -276,7 +277,7 @@ class Tracker:
         kept = np.flatnonzero(weight > LEAST_WEIGHT)
         if len(kept) > MOST_STATES:
             kept = kept[np.argpartition(-weight[kept], MOST_STATES)[:MOST_STATES]]
-        kept = kept[np.argsort(-weight[kept])]  # the likeliest first, which the motion model serves first
+        kept = kept[np.argsort(-weight[kept])]  # likeliest first, because the motion model may truncate the list
         place = np.full(len(rows), -1)
         place[kept] = np.arange(len(kept))
         rest += weight.sum() - weight[kept].sum()
@@ -298,7 +299,7 @@ class Tracker:
         )
 
     def _observe(self, estimate: TrackEstimate, seconds: float) -> None:
-        """Learns the velocity from one place of the track to the next; a track that is lost has none."""
+        """Updates the velocity from the last two places of the track; a lost track has none."""
         last, self._before_last = self._before_last, estimate
         if estimate.status != "tracking" or estimate.plane is None:
             self._velocity = None
@@ -306,7 +307,7 @@ class Tracker:
         if last is None or last.status != "tracking" or last.plane is None or seconds <= 0:
             return
         now = (estimate.plane[0] - last.plane[0]) / seconds, (estimate.plane[1] - last.plane[1]) / seconds
-        if np.hypot(*now) > 2 * self.motion.speed:  # a correction, not a motion
+        if np.hypot(*now) > 2 * self.motion.speed:  # a correction of the estimate, not a motion
             self._velocity = None
             return
         kept = self._velocity or now
@@ -315,10 +316,10 @@ class Tracker:
     def _likelihoods(
         self, evidence: FrameEvidence, count: int, at: NDArray[np.int64], calibrated: bool
     ) -> tuple[NDArray[np.float64], float, float]:
-        """Of the frame at each row, at every other reference, and off the map: 1 by definition, 0 where not calibrated.
+        """Likelihood at each row, at every other reference, and off the map: 1 by definition, 0 if not calibrated.
 
-        exp(s / T), scaled so that its mean over the map is the ratio by which the frame's own calibration speaks for
-        being on the map; 1 for a frame that says nothing about that.
+        exp(s / T), scaled so that its mean over the map is the likelihood ratio for being on the map, according to the
+        frame's calibration; 1 for a frame without such evidence.
         """
         best = float(evidence.similarities.max())
         values = np.exp((evidence.similarities - best) / self._temperature)
@@ -336,7 +337,7 @@ class Tracker:
         return likelihood, floor * ratio / mean, 1.0 if calibrated else 0.0
 
     def _before(self, count: int, step: _Step, later: "_Later") -> "_Later":
-        """What a frame and all after it say of the states before it (the backward pass)."""
+        """The backward pass: the likelihood of a frame and all later ones, given the states before it."""
         motion, states = self.motion, self.states
         value = step.likelihood * later.rows
         off = step.off_likelihood * later.off
@@ -354,7 +355,7 @@ class Tracker:
     def _best_step(
         self, step: _Step, score: NDArray[np.float64], anywhere: float, off: float
     ) -> tuple[NDArray[np.float64], float, float, tuple[NDArray[np.int64], int, int]]:
-        """One step of Viterbi in logarithms: the scores after it, and from where each came (-1 anywhere, -2 off)."""
+        """One Viterbi step in logarithms: the scores after it, and where each came from (-1 anywhere, -2 off)."""
         motion, count = self.motion, self.states.count
         from_rows = int(score.argmax()) if len(score) else -1
         best_row = float(score[from_rows]) if len(score) else -np.inf
@@ -371,7 +372,7 @@ class Tracker:
         kept = step.seen[step.seen >= 0]
         fresh[kept] = begun - np.log(count)
         moved = np.full(len(step.rows), -np.inf)
-        if len(step.source) and len(score):  # the first frame that is remembered may not be the first of all
+        if len(step.source) and len(score):  # the first remembered frame may not be the first of all
             chance = score[step.source] + np.log(np.maximum(step.chance, 1e-300))
             order = np.lexsort((chance, step.target))
             last = np.flatnonzero(np.diff(step.target[order], append=-1))
@@ -435,7 +436,7 @@ class Tracker:
         )
 
     def _together(self, rows: Rows, others: Rows) -> NDArray[np.bool_]:
-        """Which references show one place: (len(rows), len(others))."""
+        """Which references show the same place: (len(rows), len(others))."""
         states = self.states
         if not states.has_positions:
             near: NDArray[np.bool_] = np.abs(states.rank[rows, None] - states.rank[others][None]) <= PLACE_FRAMES
@@ -449,11 +450,11 @@ class Tracker:
     def _radius(
         self, rows: Rows, weight: NDArray[np.float64], anywhere: float, east: float, north: float, best: int
     ) -> float | None:
-        """Metres around a point that hold 68 % of the belief on the map."""
+        """The radius in metres around a point that contains 68 % of the probability on the map."""
         states = self.states
         away = np.hypot(states.east[rows] - east, states.north[rows] - north)
         away[states.worlds[rows] != states.worlds[best]] = np.nan
-        order = np.argsort(away)  # unknown ones last
+        order = np.argsort(away)  # unknown distances come last
         reached = np.cumsum(weight[order]) >= RADIUS_SHARE * (weight.sum() + anywhere)
         if reached.any() and np.isfinite(away[order[reached.argmax()]]):
             return round(max(LEAST_RADIUS, float(away[order[reached.argmax()]])), 1)
@@ -464,7 +465,7 @@ class Tracker:
 
 @dataclass(frozen=True)
 class _Later:
-    """How likely the frames after one are, from each of its states, anywhere and off the map; up to a factor."""
+    """Likelihood of all later frames, given each state, anywhere and off the map; up to a common factor."""
 
     rows: NDArray[np.float64]
     anywhere: float
@@ -472,7 +473,7 @@ class _Later:
 
 
 def _known_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
-    """The weighted mean of what is known; None where nothing is."""
+    """The weighted mean of the known values; None if there are none."""
     known = ~np.isnan(values) & (weights > 0)
     if not known.any():
         return None

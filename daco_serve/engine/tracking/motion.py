@@ -1,4 +1,4 @@
-"""How a camera moves between two frames: to which references, with which probability."""
+"""The motion model: to which references a camera moves between two frames, with which probabilities."""
 
 import math
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from daco_serve.engine.tracking.states import Rows, States
 
-LEAST_HEADING_DEVIATION = 20.0  # degrees: how far a camera may look aside from a reference that it stands at
-DEVIATIONS = 3.0  # of the distance moved, beyond which a reference is out of reach
-MOST_REACH = 400.0  # metres between two frames; farther, a track is found again as from an unknown start
-MOST_TIMES = 30  # that the steps through a sequence are taken between two frames
-STEADY = 0.9  # share of steps in which a camera goes on as it went before
-VELOCITY_DEVIATION = 0.3  # of the velocity, in those steps
+LEAST_HEADING_DEVIATION = 20.0  # degrees by which a camera's heading may differ from that of a reference at its place
+DEVIATIONS = 3.0  # standard deviations of the distance moved, beyond which a reference is out of reach
+MOST_REACH = 400.0  # metres between two frames; beyond it, the position is unknown as at the start
+MOST_TIMES = 30  # the most steps through a sequence between two frames
+STEADY = 0.9  # share of steps in which a camera keeps its velocity
+VELOCITY_DEVIATION = 0.3  # standard deviation of those steps, relative to the velocity
 
 Velocity = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Odometry:
-    """What a vehicle measured of its motion since the last frame, in its own frame at that time.
+    """The motion that a vehicle measured since the previous frame, in its own frame at that time.
 
     Args:
         forward, left: metres.
@@ -35,9 +35,9 @@ class Odometry:
     deviation_degrees: float = 5.0
 
     def then(self, second: "Odometry") -> "Odometry":
-        """Two motions, one after the other, as one."""
+        """The sum of two consecutive motions."""
         angle = math.radians(self.turn)
-        # the second is measured in a frame that the first has turned clockwise
+        # the second is measured in a frame that the first has rotated clockwise
         return Odometry(
             forward=self.forward + second.forward * math.cos(angle) + second.left * math.sin(angle),
             left=self.left - second.forward * math.sin(angle) + second.left * math.cos(angle),
@@ -49,14 +49,14 @@ class Odometry:
 
 @dataclass(frozen=True)
 class Motion:
-    """The motion model of the filter.
+    """The parameters of the motion model.
 
     Args:
-        speed: the most metres a second, where there is no odometry.
-        jump: the probability between two frames of having been carried elsewhere.
-        leave, enter: of leaving the map, and of coming back to it.
-        steps: where the references have no positions, the probability of each number of references further, in a
-            time of `step_seconds`; a longer time is several of them.
+        speed: the highest speed in metres per second, without odometry.
+        jump: the probability, between two frames, of having been carried elsewhere.
+        leave, enter: the probabilities of leaving the map and of returning to it.
+        steps: if the references have no positions, the probabilities of moving by 0, 1, 2, ... references in
+            `step_seconds`; in a longer time, several such steps are made.
 
     Source: Thrun, Burgard, Fox, "Probabilistic Robotics", 2005, section 5 (motion models); Xu, Suenderhauf, Milford,
     "Probabilistic Visual Place Recognition for Hierarchical Localization", RA-L 2021, section III (the steps).
@@ -80,13 +80,13 @@ class Motion:
         """Where a camera at each of some references may be after a time.
 
         Args:
-            rows: (s,), references; no row twice.
-            seconds: since the last frame.
-            velocity: at which the track went on so far, metres a second east and north; not used beside odometry.
+            rows: (s,), references, without repetitions.
+            seconds: since the previous frame.
+            velocity: of the track so far, metres per second east and north; ignored if there is odometry.
 
         Returns:
-            For each possible step: the position of the reference in `rows`, the row that it leads to, and its
-            probability; those of one reference add up to 1, less what leads beyond the ends of a sequence.
+            For each possible transition: the position of the reference in `rows`, the row that it leads to, and its
+            probability. Those of one reference add up to 1, less what leads beyond the ends of a sequence.
         """
         if not states.has_positions:
             steps, chances = self._further(seconds)
@@ -98,7 +98,7 @@ class Motion:
         return source, target, weight
 
     def _further(self, seconds: float) -> tuple[list[int], NDArray[np.float64]]:
-        """How many references further a camera may be after a time, and how likely each number is."""
+        """By how many references a camera may advance in a time, and the probability of each number."""
         least = min(step for step, _ in self.steps)
         once = np.zeros(max(step for step, _ in self.steps) - least + 1)
         for step, probability in self.steps:
@@ -114,7 +114,7 @@ class Motion:
     ) -> tuple[NDArray[np.int64], Rows, NDArray[np.float64]]:
         moved = self.speed * max(seconds, 0.0) if odometry is None else float(np.hypot(odometry.forward, odometry.left))
         unsure = moved / 2 if odometry is None else odometry.deviation_metres
-        # a reference stands for the ground around it, half-way to the next
+        # a reference represents the ground around it, half-way to the next
         deviation = float(np.hypot(unsure, states.spacing))
         centre = 0.0 if odometry is None else moved
         source, target = states.within(rows, min(centre + DEVIATIONS * deviation, MOST_REACH))

@@ -1,4 +1,4 @@
-"""A sequence of frames that is complete: all are looked up first, then the track is estimated from all of them."""
+"""Tracks a complete sequence of frames: all are looked up first, then the track is estimated from all of them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from daco_serve.engine.tracking.session import MOST_SECONDS, Frame, both, eviden
 
 @dataclass(frozen=True)
 class TrackedFrame:
-    """What became of one frame.
+    """The result for one frame.
 
     Args:
-        estimate: where the camera is; None for a frame that could not be looked up.
-        reference: id of its reference in the likeliest sequence of references; None where that is off the map or
-            anywhere, or where it was not asked for.
+        estimate: the camera's position; None for a frame that could not be looked up.
+        reference: id of its reference in the likeliest sequence; None if that is off the map or anywhere, or if it was
+            not requested.
     """
 
     estimate: TrackEstimate | None
@@ -33,15 +33,15 @@ async def track_sequence(
     seconds: float,
     smooth: bool,
 ) -> list[TrackedFrame]:
-    """Where the camera is in each frame.
+    """Estimates where the camera is in each frame.
 
     Args:
-        live: the index that has answered.
-        frames: either all have a timestamp, or none has one.
-        answers: what each frame says alone; None where it could not be looked up, which only leaves a gap.
+        live: the index that was searched.
+        frames: either all have a timestamp, or none.
+        answers: the result for each frame alone; None if it could not be looked up, which leaves a gap.
         seconds: between two frames without timestamps.
-        smooth: whether each frame is estimated from all frames, and the likeliest sequence of references, too; else
-            from the frames up to it.
+        smooth: estimate each frame from all frames, and also the likeliest sequence of references; otherwise, estimate
+            each frame from the frames up to it.
     """
     states = await asyncio.to_thread(lambda: live.states)
     return await asyncio.to_thread(_track, Tracker(states, motion, remember=smooth), frames, answers, seconds)
@@ -53,7 +53,7 @@ def _track(
     tracked = [TrackedFrame(None) for _ in frames]
     used: list[int] = []
     last: float | None = None
-    gap: Frame | None = None  # a frame that was not used; its motion belongs to the next one, too
+    gap: Frame | None = None  # an unused frame, whose motion is added to that of the next one
     for number, (frame, answer) in enumerate(zip(frames, answers, strict=True)):
         odometry = frame.odometry if gap is None else both(gap.odometry, frame.odometry)
         if answer is None:
@@ -65,7 +65,7 @@ def _track(
         last = now
         tracked[number] = TrackedFrame(tracker.update(evidence_of(answer, frame), passed, odometry))
         used.append(number)
-    # the oldest are forgotten where they take too much memory
+    # the oldest frames are dropped if they take too much memory
     smoothed, path = tracker.smoothed(), tracker.best_path()
     for number, estimate, reference in zip(used[len(used) - len(smoothed) :], smoothed, path, strict=True):
         tracked[number] = TrackedFrame(estimate, reference)

@@ -1,4 +1,4 @@
-"""One camera that is followed through an index of a service, whichever generation of it answers."""
+"""Tracks one camera in an index of a service, across new generations of the index."""
 
 import asyncio
 import time
@@ -12,8 +12,8 @@ from daco_serve.engine.service import Service
 from daco_serve.engine.tracking.filter import FrameEvidence, Tracker, TrackEstimate, likenesses
 from daco_serve.engine.tracking.motion import Motion, Odometry
 
-CANDIDATES = 100  # references that a frame names; all others count as similar as the last of them
-MOST_SECONDS = 86400.0  # between two frames; after longer, a camera may be anywhere, too
+CANDIDATES = 100  # matches of a frame that are used; all other references get the last one's similarity
+MOST_SECONDS = 86400.0  # between two frames; after more time, a camera may be anywhere
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Frame:
     Args:
         upload: the bytes of an image file.
         timestamp: seconds on the camera's clock; None for the time of its arrival.
-        odometry: what was measured of the motion since the frame before.
-        area: where to look, where something else knows.
+        odometry: the measured motion since the previous frame.
+        area: where to search, if known from elsewhere.
     """
 
     upload: bytes
@@ -34,7 +34,7 @@ class Frame:
 
 
 async def look_up(service: Service, live: Live, frame: Frame, began: float, client: str) -> Answer:
-    """What a frame says alone, with as many matches as a track takes in.
+    """Looks up a frame alone, with as many matches as a track needs.
 
     Raises:
         QueryError: it cannot be answered.
@@ -44,7 +44,7 @@ async def look_up(service: Service, live: Live, frame: Frame, began: float, clie
 
 
 def evidence_of(answer: Answer, frame: Frame) -> FrameEvidence:
-    """What the filter takes in of an answer."""
+    """The filter's evidence from an answer."""
     values = likenesses(answer.matches)
     order = np.argsort(-values, kind="stable")
     return FrameEvidence(
@@ -56,17 +56,17 @@ def evidence_of(answer: Answer, frame: Frame) -> FrameEvidence:
 
 
 def both(first: Odometry | None, second: Odometry | None) -> Odometry | None:
-    """Two motions, one after the other, as one; None where either is not known."""
+    """The sum of two consecutive motions; None if either is unknown."""
     return None if first is None or second is None else first.then(second)
 
 
 class TrackSession:
-    """Takes frames, and answers each with the track so far and with what the frame alone says.
+    """Answers each frame with the track so far, and with the result for the frame alone.
 
     Args:
-        index: its name; None for the first.
+        index: its name; None for the first index.
         client: who sends the frames; clients take turns.
-        remember: keep the frames, for `Tracker.smoothed` and `Tracker.best_path`.
+        remember: keep the frames for `Tracker.smoothed` and `Tracker.best_path`.
 
     Raises:
         QueryError: there is no such index, or it is not loaded yet.
@@ -82,7 +82,7 @@ class TrackSession:
         self._remember = remember
         self._live: Live = service.choose(index)
         self._tracker: Tracker | None = None
-        self._last: tuple[float | None, float] | None = None  # timestamp and arrival of the frame before
+        self._last: tuple[float | None, float] | None = None  # timestamp and arrival of the previous frame
 
     @property
     def tracker(self) -> Tracker | None:
@@ -90,10 +90,10 @@ class TrackSession:
         return self._tracker
 
     async def frame(self, frame: Frame) -> tuple[TrackEstimate, Answer]:
-        """Takes one frame in.
+        """Processes one frame.
 
         Raises:
-            QueryError: it cannot be answered; the track is as it was.
+            QueryError: it cannot be answered; the track is unchanged.
         """
         arrived = time.perf_counter()
         live = self._service.choose(self._index)
@@ -104,7 +104,7 @@ class TrackSession:
         return estimate, answer
 
     def _seconds(self, timestamp: float | None, arrived: float) -> float:
-        """Since the frame before: on the camera's clock where both frames have its time, else on ours."""
+        """Since the previous frame: on the camera's clock if both frames have timestamps, else on the server's."""
         last, self._last = self._last, (timestamp, arrived)
         if last is None:
             return 0.0
@@ -115,7 +115,7 @@ class TrackSession:
         return min(max(0.0, seconds), MOST_SECONDS)
 
     async def _tracker_of(self, live: Live) -> Tracker:
-        """The filter over the references that answer now; it keeps its belief when a new generation does."""
+        """The filter over the current references; it keeps its belief when a new generation is loaded."""
         if self._tracker is None or live.bundle is not self._live.bundle:
             states = await asyncio.to_thread(lambda: live.states)
             if self._tracker is None:

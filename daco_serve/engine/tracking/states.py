@@ -1,4 +1,4 @@
-"""The references of an index as the states of a filter: where each lies, and which are its neighbours."""
+"""The references of an index as the states of a filter: their positions and neighbours."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,22 +11,22 @@ from daco_core.photographs.plane import degrees_from, metres_from
 from daco_index.search.catalog import Entry
 
 CELL_METRES = 25.0  # side of a cell of the grid in which neighbours are looked up
-MOST_PAIRS = 300_000  # of a state and a neighbour that one step considers, so that a step takes milliseconds
-SAMPLE = 2000  # states whose nearest neighbour tells how far apart references are
-APART_METRES = 1e8  # between worlds, farther than any two places on the earth
-LEAST_SPACING = 2.0  # metres: what positions of photographs are worth at best
+MOST_PAIRS = 300_000  # pairs of a state and a neighbour in one step, so that a step takes milliseconds
+SAMPLE = 2000  # states from which the typical distance between references is computed
+APART_METRES = 1e8  # distance between frames that are not comparable; larger than any distance on the earth
+LEAST_SPACING = 2.0  # metres: the best accuracy of photographs' positions
 
 Rows = NDArray[np.int64]
 
 
 class States:
-    """References as states, each known by its row; positions are metres east and north of the mean position.
+    """References as states, identified by their rows; positions are metres east and north of the mean position.
 
-    References that are in a local frame alone have its x and y instead, each such frame so far from the others and from
-    the earth that no motion leads there.
+    References that have a local position only use x and y of their frame instead. Each such frame is placed so far from
+    the others and from the earth that no motion leads there.
 
     Args:
-        entries: of the references; where fewer than half of them have a position, neighbours are those that follow
+        entries: of the references. If fewer than half of them have a position, the neighbours are those that follow
             each other in the natural order of their paths.
     """
 
@@ -47,7 +47,7 @@ class States:
             (float(self.latitude[located].mean()), float(self.longitude[located][0])) if located.any() else (0.0, 0.0)
         )
         self.east, self.north = metres_from(self._origin, self.latitude, self.longitude)
-        # 0 is the earth, or no position; further numbers are frames that nothing ties to it
+        # 0 is the earth, or no position; further numbers are local frames without an anchor
         self.worlds = np.zeros(self.count, dtype=np.int64)
         names = {frame: number for number, frame in enumerate(sorted({frame for frame in self.frames if frame}), 1)}
         for row in np.flatnonzero(~located).tolist():
@@ -65,13 +65,13 @@ class States:
 
     @cached_property
     def rank(self) -> NDArray[np.int64]:
-        """Of each row, its place in the natural order of their paths."""
+        """For each row, its place in the natural order of the paths."""
         rank = np.empty(self.count, dtype=np.int64)
         rank[self.in_order] = np.arange(self.count)
         return rank
 
     def rows_of(self, ids: NDArray[np.int64]) -> Rows:
-        """The rows of references by their ids."""
+        """The rows of references with these ids."""
         return self._by_id[np.searchsorted(self.ids, ids, sorter=self._by_id)]
 
     def degrees(self, east: float, north: float) -> tuple[float, float]:
@@ -80,13 +80,13 @@ class States:
 
     @cached_property
     def spacing(self) -> float:
-        """Metres from a reference to the next one elsewhere, the median over a sample of them."""
+        """The median distance in metres from a reference to the nearest one at another spot, over a sample."""
         located = np.flatnonzero(~np.isnan(self.east))
         rows = located[:: max(1, len(located) // SAMPLE)]
         for metres in (CELL_METRES, 4 * CELL_METRES, 16 * CELL_METRES):
             source, target = self.within(rows, metres)
             away = self.distances(rows[source], target)
-            apart = away >= LEAST_SPACING  # several views of one spot are no step
+            apart = away >= LEAST_SPACING  # several views from the same spot are not counted
             nearest = np.full(len(rows), np.inf)
             np.minimum.at(nearest, source[apart], away[apart])
             if np.isfinite(nearest).sum() * 2 > len(rows):
@@ -94,7 +94,7 @@ class States:
         return 4 * CELL_METRES
 
     def bounds(self, row: int) -> tuple[float, float, float, float]:
-        """The least and greatest metres east, then north, of the references that are in one world with another."""
+        """The minimum and maximum of metres east, then north, of the references comparable with a row."""
         same = self.worlds == self.worlds[row]
         east, north = self.east[same], self.north[same]
         return float(np.nanmin(east)), float(np.nanmax(east)), float(np.nanmin(north)), float(np.nanmax(north))
@@ -107,9 +107,9 @@ class States:
         return metres
 
     def within(self, rows: Rows, metres: float) -> tuple[NDArray[np.int64], Rows]:
-        """All references at most so far from each of some, themselves among them.
+        """For some references, all references within a distance, including themselves.
 
-        Rows that come first are served first, where there are more than MOST_PAIRS.
+        If there are more than MOST_PAIRS pairs, the first rows take precedence.
 
         Returns:
             For each pair, the position of its first in `rows`, and the row of its second.
@@ -134,7 +134,7 @@ class States:
         return source[near], target[near]
 
     def following(self, rows: Rows, steps: Sequence[int]) -> tuple[NDArray[np.int64], Rows, NDArray[np.int64]]:
-        """The references so many places further in the sequence, where there are any.
+        """The references that are so many places later in the sequence, if they exist.
 
         Returns:
             For each pair, the position of its first in `rows`, the row of its second, and the position of its step.
@@ -145,7 +145,7 @@ class States:
 
     @cached_property
     def _grid(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Rows, NDArray[np.int64], int]:
-        """Of each row its cell east and north; the located rows sorted by cell, their keys, and cells in a column."""
+        """Each row's grid cell east and north; the located rows sorted by cell, their keys, and cells in a column."""
         located = np.flatnonzero(~np.isnan(self.east))
         across = np.zeros(self.count, dtype=np.int64)
         along = np.zeros(self.count, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What every request passes on its way to a route, one file a concern, from the outside in."""
+"""The middleware that every request passes through on its way to a route, one module for each concern."""
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -17,10 +17,10 @@ from daco_serve.operation.tiles import tiles_file
 
 
 def add_middleware(app: FastAPI, settings: ServeSettings) -> None:
-    """Who asks, the log, headers, one form for errors, cross-origin rules, keys, rate limits; the last is added first.
+    """Adds, from the outside in: client address, log, headers, uniform errors, cross-origin rules, keys, rate limits.
 
     Raises:
-        DacoError: keys are needed and there are none, or a setting contradicts another.
+        DacoError: keys are required and there are none, or settings contradict each other.
     """
     limits = limits_of(settings)
     if limits:

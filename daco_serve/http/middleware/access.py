@@ -1,4 +1,4 @@
-"""Lets in who shows a key; everything but the page, its parts and the health checks needs one."""
+"""Checks API keys; everything except the page, its parts and the health checks needs one."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -7,17 +7,17 @@ from daco_serve.http.middleware.headers import DOCS
 from daco_serve.http.refusals import Refusal
 from daco_serve.operation.keys import KeyRing
 
-# what a browser loads before anybody could give it a key, and what a supervisor asks; nothing of the map
+# what a browser loads before a key is entered, and what a supervisor requests; no data of the map
 ASKING = ("http", "websocket")
 PUBLIC = {"/", "/favicon.ico", "/healthz", "/readyz", "/openapi.json", DOCS}
 PUBLIC_FOLDERS = ("/web/", "/static-offline-docs/")
-KEY_PROTOCOL = "daco.key."  # the script of a page can set no other header of a WebSocket than its subprotocols
+KEY_PROTOCOL = "daco.key."  # a script can set no header of a WebSocket except its subprotocols
 
 
 class Access:
-    """Refuses with 401 whoever shows no key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`, or a wrong one.
+    """Rejects with 401 a request with a missing or wrong key, `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 
-    A WebSocket may show it as the subprotocol `daco.key.KEY`, too.
+    A WebSocket may send it as the subprotocol `daco.key.KEY`, too.
     """
 
     def __init__(self, app: ASGIApp, ring: KeyRing) -> None:
@@ -38,7 +38,7 @@ class Access:
 
 
 def is_public(path: str) -> bool:
-    """Whether an address is open to everybody."""
+    """Whether an address needs no key."""
     return path in PUBLIC or path.startswith(PUBLIC_FOLDERS)
 
 

@@ -1,4 +1,4 @@
-"""Who asks: the address at the other end of the connection, or the one that a trusted proxy names."""
+"""Finds the client's address: the other end of the connection, or the address that a trusted proxy names."""
 
 import ipaddress
 
@@ -6,15 +6,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daco_serve.operation.addresses import networks_of, plain_address
 
-MOST_HOPS = 32  # proxies behind each other that are looked at
+MOST_HOPS = 32  # proxies in a chain that are evaluated
 
 
 class Forwarded:
     """Takes the client's address from X-Forwarded-For and the scheme from X-Forwarded-Proto, if a trusted proxy sends
     them.
 
-    From the nearest hop back, each address counts that a trusted one names; what is no address counts for nothing, so
-    that no text of a stranger reaches the log or is limited as a client of its own.
+    The list is read backwards from the nearest proxy, as long as each address is trusted. Text that is not an address
+    is ignored, so that it neither reaches the log nor counts as a separate client for rate limits.
 
     Args:
         trusted: addresses and networks separated by commas, or `*` for all.
@@ -55,7 +55,7 @@ class Forwarded:
 
 
 def _address(text: str) -> str | None:
-    """An address as proxies write it: bare, with a port, or of IPv6 in brackets."""
+    """An address in the notations of proxies: bare, with a port, or IPv6 in brackets."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

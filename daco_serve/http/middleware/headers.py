@@ -1,4 +1,4 @@
-"""Headers that keep a browser from being misled by an answer."""
+"""Security headers for every answer."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +10,7 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# FastAPI's page of the API starts Swagger UI with a script and styles of its own
+# FastAPI's documentation page starts Swagger UI with its own inline script and styles
 DOCS_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -29,13 +29,13 @@ class Headers:
 
     Args:
         tiles: address of the tile server whose images the page may show.
-        shared: whether pages of other sites may show the photographs; else a browser keeps them from it.
+        shared: whether pages of other sites may show the photographs; otherwise browsers prevent that.
     """
 
     def __init__(self, app: ASGIApp, tiles: str | None = None, shared: bool = False) -> None:
         self._app = app
         self._fixed = {**FIXED, "Cross-Origin-Resource-Policy": "cross-origin" if shared else "same-origin"}
-        # Leaflet puts an empty image of its own, a data: address, in the place of a tile that it drops
+        # Leaflet replaces a tile that it drops by an empty image with a data: address
         shown = f"img-src 'self' blob: data: {tile_host(tiles)};" if tiles else "img-src 'self' blob:;"
         self._page_policy = PAGE_POLICY.replace("img-src 'self' blob:;", shown)
 

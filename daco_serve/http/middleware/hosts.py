@@ -1,4 +1,4 @@
-"""Keeps other sites' pages from asking a server on loopback through their visitor's browser."""
+"""Protects a server on loopback against other sites' pages in a browser on the same machine (DNS rebinding)."""
 
 import ipaddress
 import re
@@ -12,9 +12,9 @@ HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]+))(:\d*)?", 
 
 
 class LoopbackHosts:
-    """Refuses with 421 what was meant for another host than this machine.
+    """Rejects with 421 requests for another host than this machine.
 
-    A page whose name is made to resolve to 127.0.0.1 may read what a server there answers; only its Host gives it away.
+    A page whose host name resolves to 127.0.0.1 could read answers of a server there; only its Host header differs.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -28,7 +28,7 @@ class LoopbackHosts:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether a Host header names loopback; browsers always send one, so none is no danger."""
+    """Whether a Host header names loopback. Browsers always send one, so a missing one is harmless."""
     if not host:
         return True
     found = HOST.fullmatch(host.lower())

@@ -1,4 +1,4 @@
-"""Gives every request an id and tells what became of it; an internal error becomes a 500 without details."""
+"""Gives every request an id, logs and counts it, and turns an unexpected error into a 500 without details."""
 
 import logging
 import re
@@ -18,14 +18,14 @@ log = logging.getLogger("daco_serve.access")
 ID_HEADER = "X-Request-ID"
 SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-MOST_PATH = 256  # bytes of it in the log
-QUIET = {"/healthz", "/readyz", "/metrics"}  # asked every few seconds by machines
+MOST_PATH = 256  # bytes of a path that are logged
+QUIET = {"/healthz", "/readyz", "/metrics"}  # requested every few seconds by machines, so not logged
 
 
 class Observe:
-    """Takes a client's own X-Request-ID if it is sane, makes one if not, and sends it back.
+    """Uses the client's X-Request-ID if it is valid, else creates one, and returns it in the answer.
 
-    The log has the path but never the query string, which may say where someone is, nor anything of the photograph.
+    The log contains the path but never the query string, which may contain a position, nor data of the photograph.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -69,14 +69,14 @@ def _mark_span(scope: Scope, id: str) -> None:
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "none")  # never what was asked for: that would be a series for each
+    route = getattr(scope.get("route"), "path", "none")  # not the requested path, which would make a series for each
     method = scope["method"] if scope["method"] in METHODS else "other"
     metrics.requests.labels(method, route, status).inc()
     metrics.request_seconds.labels(route).observe(seconds)
     if scope["state"].get("refusal"):
         metrics.refusals.labels(scope["state"]["refusal"]).inc()
     client = scope["client"][0] if scope.get("client") else "-"
-    # as it was sent, percent-encoded: no line break or escape sequence of a stranger gets into a terminal
+    # percent-encoded, as it was sent, so that no line break or escape sequence reaches a terminal
     path = scope.get("raw_path", scope["path"].encode())[:MOST_PATH].decode("ascii", "backslashreplace")
     key, refusal = scope["state"].get("key"), scope["state"].get("refusal")
     log.log(

@@ -1,4 +1,4 @@
-"""Keeps other sites' pages from having the server work for them through their visitor's browser."""
+"""Prevents other sites' pages from using the server through a visitor's browser (cross-site requests)."""
 
 from collections.abc import Collection
 from urllib.parse import urlsplit
@@ -12,16 +12,16 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class SameOrigin:
-    """Refuses with 403 what a page of another site posts, and the WebSockets that it opens.
+    """Rejects with 403 posts and WebSockets from pages of other sites.
 
-    A form needs nobody's leave for that, unlike a script.
+    Unlike a script, a form needs no permission for a cross-site post.
 
-    The rules are those of Go's `http.CrossOriginProtection`: a browser says itself where a request comes from
-    (Sec-Fetch-Site), or an older one names the origin, which must be the host that it asks. What is no browser sends
+    The rules are those of Go's `http.CrossOriginProtection`: a browser states where a request comes from
+    (Sec-Fetch-Site), or an older one names the origin, which must equal the requested host. Other programs send
     neither.
 
     Args:
-        allowed: origins whose pages may ask, as `--cors-origin` names them.
+        allowed: origins whose pages may send requests, as given with `--cors-origin`.
     """
 
     def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:

@@ -1,6 +1,6 @@
-"""Keeps one client from taking the time of all: so many queries a minute for each key, else for each address.
+"""Rate limits: so many queries per minute for each key, or for each address without keys.
 
-What is rationed is the work: a photograph of many pixels counts as several queries.
+The limit applies to work: a photograph with many pixels counts as several queries.
 """
 
 import ipaddress
@@ -24,14 +24,14 @@ from daco_serve.operation.addresses import plain_address
 from daco_serve.operation.keys import is_loopback
 from daco_serve.operation.settings import NO_LIMIT, ServeSettings
 
-OPEN_LIMIT = "120/minute"  # where strangers are let in without a key, unless another limit is named
-QUERY_PIXELS = 12_000_000  # of a PNG, and four times as many of a JPEG, count as one query
-READS_PER_QUERY = 20  # an answer names several photographs, which the page then loads
-IPV6_NETWORK = 64  # what a provider gives to one customer
+OPEN_LIMIT = "120/minute"  # the default for a server that needs no key but is reachable from other machines
+QUERY_PIXELS = 12_000_000  # pixels of a PNG that count as one query; of a JPEG, four times as many
+READS_PER_QUERY = 20  # an answer names several photographs, which the page then requests
+IPV6_NETWORK = 64  # prefix length of the network that a provider assigns to one customer
 
 
 class Rates:
-    """Refuses with 429 and Retry-After who asks too often; what is public is not counted."""
+    """Rejects with 429 and Retry-After a client that sends too many requests; public addresses are not counted."""
 
     def __init__(self, app: ASGIApp, limits: dict[str, RateLimitItem], storage: Storage) -> None:
         self._app = app
@@ -55,10 +55,10 @@ class Rates:
             if photographs > limit.amount:
                 raise Refusal(
                     "bad_form",
-                    f"No more than {limit.amount} photographs are allowed in {_period(limit)}, and so in one request:"
+                    f"No more than {limit.amount} photographs are allowed in {_period(limit)}, and thus in one request:"
                     " send fewer.",
                 )
-            # the request itself was counted as one; what waiting would not help is not refused for its pixels
+            # the request was counted as one already; if waiting cannot help, it is not rejected for its pixels
             cost = min(max(photographs, units), limit.amount) - 1
             if cost:
                 await self._count(limit, kind, client, cost)
@@ -83,10 +83,10 @@ class Rates:
 
 
 async def count_photographs(request: Request, uploads: Sequence[bytes]) -> None:
-    """Counts what a request turns out to be more than one query: for its photographs, or for their pixels.
+    """Counts the additional queries of a request, for further photographs or many pixels.
 
     Raises:
-        Refusal: so many are not allowed now, or never at once.
+        Refusal: the limit is exceeded, or can never allow this request.
     """
     count = getattr(request.state, "count_more", None)
     if count is not None:
@@ -97,7 +97,7 @@ async def count_frame(connection: HTTPConnection, upload: bytes) -> None:
     """Counts one frame of a track, as a query of its pixels.
 
     Raises:
-        Refusal: so many are not allowed now.
+        Refusal: the limit is exceeded.
     """
     count = getattr(connection.state, "count_frame", None)
     if count is not None:
@@ -105,12 +105,12 @@ async def count_frame(connection: HTTPConnection, upload: bytes) -> None:
 
 
 def _queries(upload: bytes) -> int:
-    """As how many queries a photograph counts."""
+    """The number of queries that a photograph counts as."""
     return max(1, -(-decoding_cost(upload) // QUERY_PIXELS))
 
 
 def client_of(scope: Scope) -> str:
-    """Who it is that asks: the key's name, else the address; of IPv6 the network, since one customer has them all."""
+    """The client: the key's name, else the address; for IPv6 the network, because one customer has all of it."""
     key = scope["state"].get("key")
     if key:
         return f"key {key}"
@@ -124,7 +124,7 @@ def client_of(scope: Scope) -> str:
 
 
 def limits_of(settings: ServeSettings) -> dict[str, RateLimitItem]:
-    """What is allowed of each kind of request; empty for no limit."""
+    """The limit for each kind of request; empty for no limits."""
     text = settings.rate_limit
     if text is None and settings.open and not is_loopback(settings.host):
         text = OPEN_LIMIT
@@ -135,10 +135,10 @@ def limits_of(settings: ServeSettings) -> dict[str, RateLimitItem]:
 
 
 def storage_of(settings: ServeSettings) -> Storage:
-    """Where requests are counted.
+    """The storage of the counts.
 
     Raises:
-        DacoError: there is no such store, or what it needs is not installed.
+        DacoError: there is no such storage, or a package for it is not installed.
     """
     try:
         storage = storage_from_string(settings.rate_limit_storage)

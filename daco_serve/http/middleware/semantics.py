@@ -1,4 +1,4 @@
-"""What RFC 9110 asks of every address alike: HEAD, ranges, and that no error looks different from the others."""
+"""What RFC 9110 requires of every address: HEAD, ranges; and one format for all errors."""
 
 import re
 
@@ -9,15 +9,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from daco_serve.http.refusals import REFUSALS, envelope
 
 RANGE = re.compile(r"bytes\s*=\s*(?:(?P<first>\d{1,18})-(?P<last>\d{1,18})?|-\d{1,18})\s*", re.ASCII | re.IGNORECASE)
-# what Starlette refuses by itself, in words of its own
+# errors that Starlette answers itself, with other texts
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 416: "range_not_satisfiable"}
 OF_THE_TEXT = {"content-type", "content-length"}
 
 
 class Semantics:
-    """Answers HEAD as GET without the content, ignores ranges that are none, and gives every error one form.
+    """Answers HEAD like GET without the content, ignores invalid ranges, and gives every error the same format.
 
-    A Range of another unit, a broken one, or one of several parts is ignored, as section 14.2 has it or allows.
+    A Range with another unit, an invalid one, or one with several parts is ignored, as section 14.2 requires or allows.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,7 +30,7 @@ class Semantics:
         if any(name == b"range" for name, _ in scope["headers"]) and not _is_one_range(Headers(scope=scope)):
             scope["headers"] = [field for field in scope["headers"] if field[0] != b"range"]
         if scope["method"] == "HEAD":
-            # a scope of its own: the server leaves the content out where the request's says HEAD
+            # a separate scope: the server omits the content if the request's own says HEAD
             asked = {**scope, "method": "GET"}
             await self._app(asked, receive, _uniform(asked, receive, send))
             scope["route"] = asked.get("route")
@@ -47,7 +47,7 @@ def _is_one_range(headers: Headers) -> bool:
 
 
 def _uniform(scope: Scope, receive: Receive, send: Send) -> Send:
-    """A `send` that puts the envelope in the place of an error's text."""
+    """A `send` that replaces the text of an error by the common format."""
     replaced = False
 
     async def send_in_one_form(message: Message) -> None:

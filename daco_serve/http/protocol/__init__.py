@@ -1,1 +1,1 @@
-"""HTTP/1.1 as bytes on a connection: limits and timeouts before a route is called."""
+"""HTTP/1.1 and WebSocket connections: limits and timeouts before a route is called."""

@@ -1,7 +1,7 @@
-"""What a request may be before anything of it is understood: bytes of its head, its address, its trailers.
+"""Limits on a request before it is parsed: the size of its head, its address and its trailers.
 
-uvicorn takes heads of any size. These limits are counted where the bytes come in, so that they hold before anybody has
-shown a key.
+uvicorn accepts heads of any size. These limits are applied where the bytes arrive, so that they hold before a key is
+checked.
 """
 
 import asyncio
@@ -24,35 +24,35 @@ from daco_serve.operation.addresses import plain_address
 
 log = logging.getLogger("daco_serve.access")
 
-HEAD_BYTES = 64 * 2**10  # of all fields together, and of the request line
+HEAD_BYTES = 64 * 2**10  # all fields together, including the request line
 HEAD_FIELDS = 100
 URL_BYTES = 8 * 2**10
-# what a body in chunks may hold beside its content; counted as Go's net/http does, which allows each chunk 16 bytes and
+# what a chunked body may contain besides its content; counted like Go's net/http, which allows each chunk 16 bytes and
 # twice its content (golang.org/issue/59153)
 CHUNK_EXCESS_BYTES = 16 * 2**10
 CHUNK_ALLOWANCE_BYTES = 16
-MOST_WAITING = 16  # requests of a connection that wait for the answer to an earlier one
-FEED_BYTES = 16 * 2**10  # looked at between two counts
-LINGER_SECONDS = 2.0  # for which a refused client is listened to, so that it reads the refusal and not a reset
+MOST_WAITING = 16  # pipelined requests that wait for the answer to an earlier one
+FEED_BYTES = 16 * 2**10  # bytes parsed between two checks
+LINGER_SECONDS = 2.0  # how long a rejected client's data is still read, so that it sees the answer and not a reset
 LINGER_BYTES = 2**20
 TRACK_PATH = b"/v1/track"
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%-]*(:\d*)?|\[[0-9A-Fa-f:.]+\](:\d*)?", re.ASCII)  # RFC 9110, section 7.2
 
 
 class BoundedProtocol(ImpatientProtocol):
-    """HTTP/1.1 with limits on everything that is read before a route is called, and one form for its errors."""
+    """HTTP/1.1 with limits on everything that is read before a route is called, and one format for its errors."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._in_body = False
-        self._unread = 0  # bytes of a head that is not complete
+        self._unread = 0  # bytes of an incomplete head
         self._head_bytes = 0
         self._fields = 0
         self._hosts: list[bytes] = []
-        self._allowance = 0  # what a chunked body has earned for its chunks' heads
+        self._allowance = 0  # overhead allowed so far for a chunked body
         self._excess = 0
         self._waiting_refusal: Refusal | None = None
-        self._lingering: int | None = None  # bytes that are still thrown away
+        self._lingering: int | None = None  # bytes that may still be read and discarded
         self._linger_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -81,9 +81,9 @@ class BoundedProtocol(ImpatientProtocol):
             if self._should_upgrade():
                 self._hand_over()
                 return
-            # to a protocol that is not spoken here: answered as if it had not been asked (RFC 9110, 7.8)
+            # an upgrade to an unsupported protocol is answered as if it was not requested (RFC 9110, 7.8)
         except httptools.HttpParserError as error:
-            # what a callback raised comes as the context of the parser's own error
+            # an error raised by a callback is the context of the parser's own error
             cause = error.__context__
             self._refuse(cause if isinstance(cause, Refusal) else Refusal("bad_request"))
         except Refusal as refusal:
@@ -118,10 +118,10 @@ class BoundedProtocol(ImpatientProtocol):
             raise Refusal("address_too_long", f"The address is longer than {URL_BYTES} bytes.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + 4  # with ": " and the end of the line
+        self._head_bytes += len(name) + len(value) + 4  # including ": " and the end of the line
         self._fields += 1
         if self._in_body:
-            # a trailer is no part of the head: nothing that decides who asks, or what for, is taken from it
+            # a trailer is not part of the head, so nothing that identifies the client is taken from it
             if self._head_bytes > CHUNK_EXCESS_BYTES or self._fields > HEAD_FIELDS:
                 raise _trailers_too_large()
             return
@@ -133,12 +133,12 @@ class BoundedProtocol(ImpatientProtocol):
 
     def on_headers_complete(self) -> None:
         if self.parser.get_http_version() == "1.1" and len(self._hosts) != 1:
-            raise Refusal("bad_request", "A request has one Host.")
+            raise Refusal("bad_request", "A request needs exactly one Host header.")
         if not all(HOST.fullmatch(host) for host in self._hosts):
-            raise Refusal("bad_request", "The Host is none.")
+            raise Refusal("bad_request", "The Host header is not a valid host.")
         self._in_body = True
         self._head_bytes = self._fields = self._unread = self._excess = 0
-        self._allowance += FEED_BYTES  # the piece has some of the head, too
+        self._allowance += FEED_BYTES  # this piece also contains a part of the head
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -159,38 +159,38 @@ class BoundedProtocol(ImpatientProtocol):
         if last and self._waiting_refusal is not None and not self.transport.is_closing():
             self._answer(self._waiting_refusal)
 
-    # an upgrade to WebSocket, at the one address that speaks it
+    # an upgrade to WebSocket, at the only address that supports it
 
     def _should_upgrade(self) -> bool:
         return super()._should_upgrade() and self.url.partition(b"?")[0] == TRACK_PATH and not self.pipeline
 
     def _hand_over(self) -> None:
-        """Leaves the connection, and what was timed of it, to the protocol of WebSocket."""
+        """Passes the connection and its timers to the WebSocket protocol."""
         for timer in (self._head_timer, self._send_timer, self._linger_timer):
             if timer is not None:
                 timer.cancel()
         self.handle_websocket_upgrade()
 
-    # what cannot be read is refused, after what could be read before it was answered
+    # requests that cannot be parsed are rejected, after the earlier ones were answered
 
     def _refuse(self, refusal: Refusal) -> None:
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             self._answer(refusal)
         elif not self.pipeline and cycle.more_body and not cycle.response_started:
-            cycle.disconnected = True  # its own body is broken: who reads it learns that no more will come
+            cycle.disconnected = True  # its body is invalid: its reader learns that no more will come
             cycle.message_event.set()
             self._answer(refusal)
         elif not self.pipeline and cycle.more_body:
             self.transport.close()
         else:
             if self.pipeline and cycle.more_body:
-                self.pipeline.popleft()  # the newest, whose body is broken
+                self.pipeline.popleft()  # the newest request, whose body is invalid
             self._waiting_refusal = refusal
             self.flow.pause_reading()
 
     def _answer(self, refusal: Refusal) -> None:
-        """Writes the refusal, and closes once the client has had time to read it."""
+        """Writes the error, and closes the connection after the client had time to read it."""
         if self.transport.is_closing() or self._lingering is not None:
             return
         response = refusal.response()
@@ -216,11 +216,11 @@ class BoundedProtocol(ImpatientProtocol):
         self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Says nothing: any stranger could fill the log with it."""
+        """Logs nothing, because any client could fill the log with it."""
 
 
 class _InTurn(FlowControl):
-    """Reads no further while requests of the connection wait for the answer to an earlier one."""
+    """Pauses reading while requests of the connection wait for the answer to an earlier one."""
 
     def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
         super().__init__(transport)
@@ -233,11 +233,11 @@ class _InTurn(FlowControl):
 
 def _head_too_large() -> Refusal:
     return Refusal(
-        "head_too_large", f"The head of a request has no more than {HEAD_BYTES} bytes and {HEAD_FIELDS} fields."
+        "head_too_large", f"The head of a request may have at most {HEAD_BYTES} bytes and {HEAD_FIELDS} fields."
     )
 
 
 def _trailers_too_large() -> Refusal:
     return Refusal(
-        "head_too_large", f"Trailers and chunk extensions have no more than {CHUNK_EXCESS_BYTES} bytes together."
+        "head_too_large", f"Trailers and chunk extensions may have at most {CHUNK_EXCESS_BYTES} bytes together."
     )

@@ -1,15 +1,15 @@
-"""Connections that do not wait for ever: for a request's head that trickles in, or for a client that stops reading."""
+"""Timeouts for connections: for a request's head that arrives slowly, and for a client that stops reading."""
 
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD_SECONDS = 10.0  # for the head of a request, from the connection's start or the answer before; the body has its own
-SEND_SECONDS = 30.0  # for a client that takes nothing of its answer
+HEAD_SECONDS = 10.0  # for a request's head, from the start of the connection or the previous answer; bodies have others
+SEND_SECONDS = 30.0  # for a client that does not read its answer
 
 
 class ImpatientProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which by itself limits neither."""
+    """uvicorn's HTTP protocol with these timeouts, which it lacks."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
@@ -41,7 +41,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """Times the wait for a request; what comes after its answer and is not one counts as waiting, too."""
+        """Times the wait for a request; data after an answer that is not a request counts as waiting, too."""
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering and self._head_timer is not None:
             self._head_timer.cancel()

@@ -1,4 +1,4 @@
-"""WebSockets within limits: the bytes of messages that come in count as uploads do, and have as much time."""
+"""WebSockets with limits: incoming messages count as uploads, and have the same time limit."""
 
 import asyncio
 from typing import cast
@@ -13,29 +13,29 @@ from daco_serve.http.refusals import Refusal
 from daco_serve.http.uploads.admission import SILENT_SECONDS, Admission, Stream
 
 TRY_AGAIN_LATER, POLICY_VIOLATION = 1013, 1008  # RFC 6455, section 7.4.1
-CLOSE_SECONDS = 5.0  # for a client to take in why it is closed
+CLOSE_SECONDS = 5.0  # for the closing handshake
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which by itself limits only the size of one message.
+    """uvicorn's WebSocket protocol with limits; uvicorn itself limits only the size of one message.
 
-    A message counts from its first byte until the application has taken it, so that many connections together hold no
-    more than all uploads may.
+    A message counts from its first byte until the application has read it, so that many connections together hold no
+    more than the limit for all uploads.
     """
 
-    admission: Admission  # of a subclass, as uvicorn makes the connections by itself
+    admission: Admission  # an attribute of a subclass, because uvicorn creates the connections
     upload_seconds: float
 
     _stream: Stream | None = None
-    _fragments = 0  # bytes of the message that comes in, in frames that are complete
-    _queued = 0  # bytes of messages that the application has not taken
-    _begun: float | None = None  # when the message that comes in did, by the loop's clock
+    _fragments = 0  # bytes in complete frames of the incoming message
+    _queued = 0  # bytes of messages that the application has not read
+    _begun: float | None = None  # when the incoming message began, by the loop's clock
     _received = 0  # bytes since then
     _timer: asyncio.TimerHandle | None = None
 
     @classmethod
     def within(cls, admission: Admission, upload_seconds: float) -> type["BoundedWebSocket"]:
-        """The class of the connections of one server."""
+        """Creates the connection class for one server."""
         return type(cls.__name__, (cls,), {"admission": admission, "upload_seconds": upload_seconds})
 
     def data_received(self, data: bytes) -> None:
@@ -78,7 +78,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._begun = None
 
     def _count(self, received: int) -> None:
-        """Counts what is held now, and times the message that comes in."""
+        """Counts the bytes held now, and times the incoming message."""
         if self.close_sent or self.transport.is_closing():
             return
         coming = len(self.conn.reader.buffer) + self._fragments
@@ -90,7 +90,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._end(refusal)
             return
         self._stop_timer()
-        if not coming or self.read_paused:  # which is not for the client to answer for
+        if not coming or self.read_paused:  # a pause is not the client's fault
             self._begun = None
             return
         now = self.loop.time()
@@ -102,7 +102,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._timer = self.loop.call_at(deadline, self._end, Refusal("upload_too_slow"))
 
     def _end(self, refusal: Refusal) -> None:
-        """Closes the connection, for a reason that the client is told."""
+        """Closes the connection; the reason is sent to the client."""
         self._stop_timer()
         if self.close_sent or self.transport.is_closing() or self.conn.state is not State.OPEN:
             return

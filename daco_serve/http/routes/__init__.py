@@ -1,1 +1,1 @@
-"""One file per resource: parse, call the service, answer."""
+"""The routes, one module for each resource: they parse the request, call the service, and return the answer."""

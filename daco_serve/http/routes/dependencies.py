@@ -1,4 +1,4 @@
-"""What every route needs of the application."""
+"""Dependencies that all routes share."""
 
 from typing import Annotated
 
@@ -23,15 +23,15 @@ async def _admission(request: Request) -> Admission:
 
 ServiceOf = Annotated[Service, Depends(_service)]
 AdmissionOf = Annotated[Admission, Depends(_admission)]
-IndexName = Annotated[str | None, Query(description="Which index, as /v1/indexes names it; the first unless given.")]
+IndexName = Annotated[str | None, Query(description="Name of the index, see /v1/indexes; the first by default.")]
 
 
 async def _prior(
     prior: Annotated[
         str | None,
         Query(
-            description="Where to look, as latitude,longitude,metres, or as frame:x,y,metres in a local frame;"
-            " everywhere unless given.",
+            description="Search only within this circle: latitude,longitude,metres, or frame:x,y,metres in a local"
+            " frame; everywhere by default.",
             examples=["35.6586,139.7454,200"],
         ),
     ] = None,

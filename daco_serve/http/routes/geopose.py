@@ -34,7 +34,7 @@ from daco_serve.http.uploads.read import read_body
 
 router = APIRouter(tags=["geopose"])
 
-# read by hand like the other bodies, so OpenAPI is told by hand; GeoPoseRequest says what is used of it
+# the body is parsed by hand, like others, so it is documented by hand; GeoPoseRequest has the fields that are used
 BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -58,11 +58,11 @@ BODY: dict[str, Any] = {
     },
 }
 RAW = {"RGBA32", "GRAY8", "DEPTH"}
-JSON_BYTES = 256 * 2**10  # of a request beside its photographs
-# the text of a photograph: found and cut out before the JSON is parsed, of which nothing large is left then
+JSON_BYTES = 256 * 2**10  # of a request besides its photographs
+# the base64 text of a photograph: cut out before the JSON is parsed, so that no large text has to be parsed
 IMAGE_BYTES = re.compile(rb'("imageBytes"\s*:\s*")([^"\\]*+(?:\\.[^"\\]*+)*+)(?=")')
-CUT_OUT = "photograph "  # and its number stands in its place
-BASE64_WEIGHT = 2  # bytes of memory that one of base64 takes: itself, and what it is decoded to
+CUT_OUT = "photograph "  # followed by its number, in its place
+BASE64_WEIGHT = 2  # bytes of memory for one byte of base64: the text, and the decoded photograph
 
 
 @router.post(
@@ -74,9 +74,9 @@ BASE64_WEIGHT = 2  # bytes of memory that one of base64 takes: itself, and what 
 async def geopose(
     request: Request, service: ServiceOf, admission: AdmissionOf, index: IndexName = None
 ) -> GeoPoseAnswer:
-    """The pose of the first camera reading, its position's accuracy as the radius that holds 68 of 100.
+    """The pose of the first camera reading; the accuracy of its position is the radius that contains 68 % of cases.
 
-    A geolocation reading with an accuracy narrows the search to three times that, and 100 m at least.
+    A geolocation reading with an accuracy limits the search to three times that, at least 100 m.
     """
     began = time.perf_counter()
     settings = service.settings
@@ -103,10 +103,10 @@ async def geopose(
 
 
 def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
-    """The request, its first photograph and where to look; to be called in a thread.
+    """Parses the request: its fields, its first photograph and where to search; to be called in a thread.
 
     Raises:
-        Refusal: it is no such request, or has much beside the photograph, or its photograph cannot be read.
+        Refusal: it is not a valid request, is too large besides the photograph, or its photograph is not base64.
     """
     cut_out: list[memoryview] = []
 
@@ -118,7 +118,7 @@ def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
 
     rest = IMAGE_BYTES.sub(cut, body)
     if len(rest) > JSON_BYTES:
-        raise Refusal("json_too_large", f"The request has more than {JSON_BYTES} bytes beside its photographs.")
+        raise Refusal("json_too_large", f"The request has more than {JSON_BYTES} bytes besides its photographs.")
     try:
         asked = GeoPoseRequest.model_validate_json(rest)
         prior = asked.prior()
@@ -140,14 +140,14 @@ def _parse(body: bytes) -> tuple[GeoPoseRequest, bytes, Prior | None]:
     if not photograph:
         raise Refusal("no_image", "imageBytes is empty.")
     if not looks_like_image(photograph) and reading.imageFormat.upper() in RAW:
-        raise Refusal("unsupported_format", f"{reading.imageFormat} is not taken: send the photograph as JPG.")
+        raise Refusal("unsupported_format", f"{reading.imageFormat} is not supported: send the photograph as JPG.")
     return asked, photograph, prior
 
 
 def _decoded(text: memoryview | bytes) -> bytes:
-    """What the base64 in a JSON string stands for, a data URL's too."""
+    """Decodes the base64 in a JSON string, or in a data URL."""
     try:
-        if re.search(rb"\\", text):  # some write a slash with one before it
+        if re.search(rb"\\", text):  # some programs escape each slash
             text = json.loads(b'"%b"' % bytes(text)).encode()
         if (prefix := re.match(rb"data:[^,]*,", text)) is not None:
             text = text[prefix.end() :]

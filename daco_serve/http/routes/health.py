@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: it answers queries."""
+"""`/healthz`: the process is running. `/readyz`: it can answer queries."""
 
 from fastapi import APIRouter
 
@@ -12,7 +12,7 @@ router = APIRouter(tags=["health"])
 UNREADY = ("not_ready", "index_unavailable", "store_away", "decoder_failed", "encoder_failed")
 
 
-@router.get("/healthz", summary="Does the process answer")
+@router.get("/healthz", summary="Is the process running")
 async def health() -> Health:
     """200 as long as the process runs."""
     return Health()
@@ -20,11 +20,11 @@ async def health() -> Health:
 
 @router.get(
     "/readyz",
-    summary="Does it answer queries",
+    summary="Can it answer queries",
     responses=documented(*UNREADY),
 )
 async def ready(service: ServiceOf) -> Ready:
-    """200 once the index that answers by default is loaded, and its encoder warm; 503 before, and while its Milvus
-    server is away. `/v1/indexes` says how the others are."""
+    """200 if the default index is loaded and its encoder warmed up; 503 before that, and while its Milvus server does
+    not respond. `/v1/indexes` has the state of the others."""
     await service.check()
     return Ready(index=index_state(service.live.summary))

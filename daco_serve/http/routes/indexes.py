@@ -1,4 +1,4 @@
-"""`/v1/indexes`: what this server can look in."""
+"""`/v1/indexes`: the indexes of this server."""
 
 from dataclasses import asdict
 from urllib.parse import quote
@@ -28,9 +28,9 @@ NOT_TO_BE_HAD = ("unknown_index", "not_ready", "index_unavailable")
 router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
 
-@router.get("", summary="The indexes to look in")
+@router.get("", summary="List the indexes")
 async def list_indexes(service: ServiceOf) -> IndexesAnswer:
-    """Those that answer, and why others do not; one that is still being loaded is left out."""
+    """The loaded indexes, and those that failed with the reason; one that is still being loaded is left out."""
     known = list(service.indexes.values())
     return IndexesAnswer(
         indexes=[_answer(index.live, index.problem) for index in known if index.loaded],
@@ -41,14 +41,14 @@ async def list_indexes(service: ServiceOf) -> IndexesAnswer:
 
 @router.get("/{name}/coverage", summary="Where an index has photographs", responses=documented(*NOT_TO_BE_HAD))
 def index_coverage(name: str, service: ServiceOf) -> CoverageAnswer:
-    """Positions of the reference photographs, thinned to some thousands: enough to draw the map's streets."""
+    """Positions of the reference photographs, thinned to a few thousand: enough to draw the streets of the map."""
     located = service.choose(name).bundle.catalog.positions(MOST_POSITIONS)
     return CoverageAnswer(positions=[[*place] for _, *place in located], ids=[id for id, *_ in located])
 
 
-@router.get("/{name}/samples", summary="Photographs to try an index with", responses=documented(*NOT_TO_BE_HAD))
+@router.get("/{name}/samples", summary="List sample photographs of an index", responses=documented(*NOT_TO_BE_HAD))
 def index_samples(name: str, service: ServiceOf) -> SamplesAnswer:
-    """Those that the index was built with (`daco-index build --samples`); often none."""
+    """The samples that the index was built with (`daco-index build --samples`); often none."""
     live = service.choose(name)
     address = f"/v1/indexes/{quote(live.name, safe='')}/samples"
     numbers = range(1, len(live.bundle.samples) + 1)
@@ -59,7 +59,7 @@ def index_samples(name: str, service: ServiceOf) -> SamplesAnswer:
 
 @router.get(
     "/{name}/samples/{number}",
-    summary="A photograph to try an index with",
+    summary="Get a sample photograph",
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **documented(*NOT_TO_BE_HAD, "not_found")},
 )
@@ -72,7 +72,7 @@ def index_sample(name: str, number: int, service: ServiceOf) -> Response:
 
 
 def _limits(settings: ServeSettings) -> RequestLimits:
-    rate = limits_of(settings).get("query")  # a batch counts as one query a photograph
+    rate = limits_of(settings).get("query")  # each photograph of a batch counts as one query
     return RequestLimits(
         max_k=settings.max_k,
         photograph_bytes=settings.max_upload_bytes,

@@ -1,4 +1,4 @@
-"""`POST /v1/query`: a photograph in, places out; `POST /v1/query/batch`: several at once."""
+"""`POST /v1/query`: looks up a photograph; `POST /v1/query/batch`: looks up several."""
 
 import time
 from typing import Annotated, Any
@@ -56,7 +56,7 @@ LOOKING_UP = (
 )
 FORMS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The form that Accept prefers; of GeoPose, profile=basic-quaternion instead of basic-YPR.",
+        "description": "In the format that Accept prefers; GeoPose with profile=basic-quaternion instead of basic-YPR.",
         "content": {
             GEOJSON: {"schema": reference_to(FeatureCollection)},
             GEOPOSE: {"schema": {"anyOf": [reference_to(BasicYpr), reference_to(BasicQuaternion)]}},
@@ -67,7 +67,7 @@ FORMS: dict[int | str, dict[str, Any]] = {
 
 async def _wanted(
     service: ServiceOf,
-    k: Annotated[int | None, Query(ge=1, description="How many matches; the server has a default and a limit.")] = None,
+    k: Annotated[int | None, Query(ge=1, description="Number of matches; the server sets default and limit.")] = None,
 ) -> int:
     settings = service.settings
     wanted = settings.usual_k if k is None else k
@@ -84,11 +84,11 @@ async def _asked(
         int | None,
         Query(
             ge=0,
-            description="How many candidates are compared cell by cell and ranked again; 0 for none. The server has a"
-            " default and a limit.",
+            description="Number of candidates to re-rank by local descriptors; 0 for none. The server has a default"
+            " and a limit.",
         ),
     ] = None,
-    cells: Annotated[bool, Query(description="Whether each match says which of its cells agree.")] = False,
+    cells: Annotated[bool, Query(description="Include the cells of each match that agree with the query's.")] = False,
 ) -> QueryOptions:
     settings = service.settings
     candidates = settings.usual_rerank if rerank is None else rerank
@@ -120,7 +120,7 @@ Chosen = Annotated[Live, Depends(_chosen)]
 async def query(
     request: Request, service: ServiceOf, admission: AdmissionOf, asked: Asked, live: Chosen
 ) -> QueryAnswer | Response:
-    """The reference photographs most similar to the one sent, and the location that follows from them.
+    """The reference photographs most similar to the one sent, and the estimated location.
 
     Send it as a form, `curl -F image=@night.jpg 'ADDRESS/v1/query?k=5'`, or as the body itself,
     `curl --data-binary @night.jpg -H 'Content-Type: image/jpeg' 'ADDRESS/v1/query?k=5'`.
@@ -160,7 +160,7 @@ async def query(
 async def query_batch(
     request: Request, service: ServiceOf, admission: AdmissionOf, asked: Asked, live: Chosen
 ) -> BatchAnswer:
-    """One answer for each photograph, in their order: what `/v1/query` would say of it, or why it was refused.
+    """One result for each photograph, in order: the answer of `/v1/query`, or an error.
 
     `curl -F image=@one.jpg -F image=@two.jpg ADDRESS/v1/query/batch`
     """

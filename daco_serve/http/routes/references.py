@@ -1,4 +1,4 @@
-"""`/v1/references/{id}`: what the index knows of a reference photograph, and the photograph itself."""
+"""`/v1/references/{id}`: a reference photograph's entry in the index, and the photograph itself."""
 
 import asyncio
 from typing import Annotated, Any
@@ -24,11 +24,11 @@ IMAGE_ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/{id}",
-    summary="A reference photograph's place and position",
+    summary="Get the place and position of a reference photograph",
     responses=documented("unknown_reference", "unknown_index", "not_ready", "index_unavailable"),
 )
 def reference(id: int, service: ServiceOf, index: IndexName = None) -> ReferenceAnswer:
-    """What the index knows of the photograph."""
+    """The photograph's entry in the index."""
     live = service.choose(index)
     entry = _find(live, id)
     return ReferenceAnswer(
@@ -44,7 +44,7 @@ def reference(id: int, service: ServiceOf, index: IndexName = None) -> Reference
 
 @router.get(
     "/{id}/image",
-    summary="A reference photograph",
+    summary="Get a reference photograph",
     response_class=Response,
     responses={
         **IMAGE_ANSWERS,
@@ -64,13 +64,13 @@ async def reference_image(
     id: int,
     service: ServiceOf,
     width: Annotated[
-        int | None, Query(ge=16, le=2048, description="At most so many pixels wide, as an upright JPEG.")
+        int | None, Query(ge=16, le=2048, description="Return an upright JPEG of at most this width in pixels.")
     ] = None,
     index: IndexName = None,
 ) -> Response:
-    """The file as it was indexed, or a smaller form of it."""
+    """The file as it was indexed, or a thumbnail."""
     entry = await asyncio.to_thread(_find, service.choose(index), id)
-    # a photograph may leave the index, so a copy is kept but asked about
+    # a photograph may be removed from the index, so caches must revalidate their copy
     headers = {"ETag": f'"{entry.sha256[:32]}-{width or "file"}"', "Cache-Control": "no-cache"}
     if _is_known(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -82,7 +82,7 @@ async def reference_image(
 
 
 def _is_known(given: list[str], tag: str) -> bool:
-    """Whether If-None-Match names a tag: a list of them, strong or weak, or `*` for any (RFC 9110, 13.1.2)."""
+    """Whether If-None-Match contains a tag: in a list, strong or weak, or `*` for any (RFC 9110, 13.1.2)."""
     known = [known.strip().removeprefix("W/") for field in given for known in field.split(",")]
     return tag in known or known == ["*"]
 

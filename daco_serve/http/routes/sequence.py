@@ -1,4 +1,4 @@
-"""`POST /v1/query/sequence`: the frames of one camera, in order, in one request; where it was in each of them."""
+"""`POST /v1/query/sequence`: tracks the frames of one camera, all sent in one request."""
 
 import json
 import time
@@ -65,7 +65,7 @@ BODY = {
     openapi_extra={"requestBody": BODY},
 )
 async def query_sequence(request: Request, service: ServiceOf, admission: AdmissionOf, live: Chosen) -> SequenceAnswer:
-    """Where the camera was in each frame, as all frames and its motion say together.
+    """The camera's position in each frame, estimated from all frames and a motion model.
 
     `curl -F image=@1.jpg -F image=@2.jpg -F 'sequence={"seconds": 0.5}' ADDRESS/v1/query/sequence`
     """
@@ -83,7 +83,7 @@ def _settings(content: bytes, frames: int, max_k: int) -> SequenceRequest:
     except (ValueError, RecursionError):
         raise Refusal("invalid_request", f"The field '{SETTINGS}' is not JSON.") from None
     if not isinstance(given, dict):
-        raise Refusal("invalid_request", f"The field '{SETTINGS}' is one JSON object.")
+        raise Refusal("invalid_request", f"The field '{SETTINGS}' must be a JSON object.")
     asked = validated(SequenceRequest, given)
     if asked.k > max_k:
         raise Refusal("bad_k", f"k must be a whole number from 1 to {max_k}.")
@@ -91,7 +91,7 @@ def _settings(content: bytes, frames: int, max_k: int) -> SequenceRequest:
         return asked
     if len(asked.frames) != frames:
         raise Refusal(
-            "invalid_request", f"frames: there are {len(asked.frames)} of them, and {frames} photographs: send as many."
+            "invalid_request", f"frames: there are {len(asked.frames)} of them, but {frames} photographs: send as many."
         )
     times = [header.timestamp for header in asked.frames if header.timestamp is not None]
     if times and len(times) < frames:

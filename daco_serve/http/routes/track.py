@@ -1,4 +1,4 @@
-"""`/v1/track`, a WebSocket: the frames of one camera in, where it is out; the state lives with the connection."""
+"""`/v1/track`, a WebSocket: a client sends the frames of one camera, and gets its position after each."""
 
 from contextlib import suppress
 
@@ -15,14 +15,14 @@ from daco_serve.http.tracking.places import Tracks
 router = APIRouter()
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
-MOST_REASON = 120  # bytes of why a connection is closed
-PROTOCOL = "daco.track"  # who offers it is told in a message why no track begins: a browser shows no refused handshake
+MOST_REASON = 120  # bytes of the reason for closing a connection
+PROTOCOL = "daco.track"  # a client that offers it gets errors as messages: browsers do not show a rejected handshake
 
 
 @router.websocket("/v1/track")
 async def track(websocket: WebSocket, index: str | None = None) -> None:
-    """Follows a camera. Text messages are JSON: settings first if any, then a header before a frame where it has one,
-    `{"type": "finish"}` at the end; a binary message is a frame. Each frame that is not dropped has an answer."""
+    """Tracks a camera. Text messages are JSON: settings first, if any; a header before a frame, if it has one; and
+    `{"type": "finish"}` at the end. A binary message is a frame. Each frame that is not dropped is answered."""
     service: Service = websocket.app.state.service
     tracks: Tracks = websocket.app.state.tracks
     protocol = PROTOCOL if PROTOCOL in websocket.scope.get("subprotocols", []) else None
@@ -36,7 +36,7 @@ async def track(websocket: WebSocket, index: str | None = None) -> None:
         if protocol is None:
             await websocket.send_denial_response(refusal.response())
             return
-        with suppress(WebSocketDisconnect, RuntimeError):  # the client has left meanwhile
+        with suppress(WebSocketDisconnect, RuntimeError):  # the client has already disconnected
             await websocket.accept(protocol)
             await websocket.send_text(TrackFailure.of(refusal.code, refusal.message, None, 0).model_dump_json())
             await websocket.close(

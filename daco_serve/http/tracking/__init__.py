@@ -1,1 +1,1 @@
-"""The WebSocket `/v1/track`: who is followed, the frames that wait, and the conversation with one client."""
+"""The WebSocket `/v1/track`: its clients, their waiting frames, and the exchange of messages with each."""

@@ -1,4 +1,4 @@
-"""The conversation with one client of `/v1/track`; the state of its track lives here."""
+"""The exchange of messages with one client of `/v1/track`; it holds the state of the track."""
 
 import asyncio
 import json
@@ -33,16 +33,16 @@ from daco_serve.operation import metrics
 log = logging.getLogger("daco_serve.access")
 
 SEND_SECONDS = 30.0  # for a client that does not read its answers
-MOST_FAILURES = 10  # messages in a row that cannot be used, after which the connection is closed
+MOST_FAILURES = 10  # consecutive invalid messages after which the connection is closed
 MOST_TEXT = 64 * 2**10  # characters of a text message
 NORMAL, GOING_AWAY, UNSUPPORTED, TRY_AGAIN_LATER = 1000, 1001, 1003, 1013  # RFC 6455, section 7.4.1
-LATER = (429, 500, 503)  # of HTTP: the same frame may be answered later
+LATER = (429, 500, 503)  # HTTP statuses after which the same frame may succeed later
 
 
 class Conversation:
     """One connection: settings and frames in, answers out.
 
-    A task that listens, one that answers, and one that waits for the place to be taken back.
+    One task receives, one answers, and one waits for the place to be taken back.
     """
 
     def __init__(self, websocket: WebSocket, service: Service, index: str | None, place: TrackPlace) -> None:
@@ -58,10 +58,10 @@ class Conversation:
         self._failures = 0
         self._finished = False
         self._header: FrameHeader | None = None
-        self._unused: Frame | None = None  # the last one, if it was not used: its motion belongs to the next one, too
+        self._unused: Frame | None = None  # the last frame, if it was not used: its motion is added to the next one's
 
     async def run(self) -> None:
-        """Until the client leaves, falls silent, or sends only what cannot be used."""
+        """Runs until the client disconnects, is silent for too long, or sends only invalid messages."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
@@ -70,7 +70,7 @@ class Conversation:
         except* (WebSocketDisconnect, _Over, RuntimeError) as group_error:
             over = next((error for error in group_error.exceptions if isinstance(error, _Over)), None)
             if over is not None:
-                with suppress(RuntimeError):  # the client has left meanwhile
+                with suppress(RuntimeError):  # the client has already disconnected
                     await self._websocket.close(over.code, over.reason)
         finally:
             self._inbox.drop()
@@ -114,7 +114,7 @@ class Conversation:
                 self._finished = True
             elif kind == "settings":
                 if self._session is not None:
-                    raise Refusal("invalid_request", "Settings come before the first frame.")
+                    raise Refusal("invalid_request", "Settings must come before the first frame.")
                 settings, most = validated(TrackSettings, given), self._service.settings.max_k
                 if settings.k > most:
                     raise Refusal("bad_k", f"k must be a whole number from 1 to {most}.")
@@ -123,7 +123,7 @@ class Conversation:
             elif kind == "frame":
                 self._header = validated(FrameHeader, given)
             else:
-                raise Refusal("invalid_request", "type is settings, frame or finish.")
+                raise Refusal("invalid_request", "type must be settings, frame or finish.")
         except Refusal as refusal:
             await self._fail(refusal)
 
@@ -139,9 +139,9 @@ class Conversation:
             if arrived is None:
                 break
             await self._answer_one(arrived)
-            del arrived  # and its bytes, which are not counted any more
+            del arrived  # also frees its bytes, which are no longer counted
         if self._finished:
-            # in a thread, as it takes many seconds of a long ride
+            # in a thread, because it takes many seconds for a long track
             await self._send(await asyncio.to_thread(self._whole_track))
             raise _Over(NORMAL, "Finished.")
 
@@ -186,7 +186,7 @@ class Conversation:
         if not frame.upload:
             raise Refusal("no_image", "The frame is empty.")
         if self._settings.smooth and self._answered >= MOST_SMOOTHED:
-            raise Refusal("invalid_request", f"A track that is smoothed has at most {MOST_SMOOTHED} frames.")
+            raise Refusal("invalid_request", f"A smoothed track may have at most {MOST_SMOOTHED} frames.")
         with self._admission.place(self._websocket):
             estimate, answer = await self._session.frame(frame)
         self._answered += 1
@@ -199,7 +199,7 @@ class Conversation:
         )
 
     async def _fail(self, error: Refusal | QueryError, timestamp: float | None = None) -> None:
-        """Tells why a message was not used; too many in a row for which the client is to blame end the connection."""
+        """Sends the reason why a message was not used; too many consecutive client errors end the connection."""
         if REFUSALS[error.code][0] not in LATER:
             self._failures += 1
         await self._send(TrackFailure.of(error.code, error.message, timestamp, self._inbox.dropped))
@@ -215,7 +215,7 @@ class Conversation:
 
 
 class _Over(Exception):
-    """The connection is to be closed."""
+    """The connection must be closed."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -225,11 +225,11 @@ class _Over(Exception):
 
 def _parsed(text: str) -> dict[str, Any]:
     if len(text) > MOST_TEXT:
-        raise Refusal("json_too_large", f"A text message has at most {MOST_TEXT} characters.")
+        raise Refusal("json_too_large", f"A text message may have at most {MOST_TEXT} characters.")
     try:
         given = json.loads(text)
     except (ValueError, RecursionError):
-        raise Refusal("invalid_request", "A text message is one JSON object.") from None
+        raise Refusal("invalid_request", "A text message must be one JSON object.") from None
     if not isinstance(given, dict):
-        raise Refusal("invalid_request", "A text message is one JSON object.")
+        raise Refusal("invalid_request", "A text message must be one JSON object.")
     return given

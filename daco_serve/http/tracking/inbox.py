@@ -1,4 +1,4 @@
-"""The frames of a track that have come in and wait for their turn."""
+"""The received frames of a track that wait to be answered."""
 
 import asyncio
 from dataclasses import replace
@@ -12,13 +12,13 @@ from daco_serve.operation import metrics
 
 
 class Arrived:
-    """A frame that has come in; its bytes count among those of all uploads, until `let_go`.
+    """A received frame. Its bytes count as those of an upload until `let_go`.
 
     Args:
-        connection: that it came over.
+        connection: the connection that it came over.
 
     Attributes:
-        refusal: why it is not to be answered; its bytes are gone then.
+        refusal: why it will not be answered; its bytes are then freed.
     """
 
     def __init__(self, frame: Frame, admission: Admission, connection: HTTPConnection) -> None:
@@ -32,12 +32,12 @@ class Arrived:
             self._give_way(refusal)
 
     def begin(self) -> None:
-        """It is its turn: it does not give way to others any more."""
+        """Marks it as being answered: from now on it does not give way to other clients."""
         if self._held is not None:
             self._held.gives_way = False
 
     def let_go(self) -> None:
-        """Nothing of it is kept."""
+        """Frees its bytes."""
         if self._held is not None:
             self._admission.let_go(self._held)
             self._held = None
@@ -48,17 +48,17 @@ class Arrived:
 
 
 class Inbox:
-    """The newest frame that waits, and how many it has replaced."""
+    """The newest waiting frame, and the number of frames that it replaced."""
 
     def __init__(self) -> None:
-        self.drops = True  # whether a newer frame replaces one that waits; else it waits for its turn
+        self.drops = True  # whether a newer frame replaces a waiting one; otherwise it waits for its turn
         self.dropped = 0
         self._waiting: Arrived | None = None
         self._changed = asyncio.Condition()
         self._closed = False
 
     async def put(self, arrived: Arrived) -> None:
-        """Takes a frame in; the motion of one that it replaces is added to its own."""
+        """Adds a frame; the motion of a frame that it replaces is added to its own."""
         async with self._changed:
             if not self.drops:
                 await self._changed.wait_for(lambda: self._waiting is None or self._closed)
@@ -72,19 +72,19 @@ class Inbox:
             self._changed.notify_all()
 
     async def close(self) -> None:
-        """No more will come."""
+        """Marks the end: no more frames will come."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def drop(self) -> None:
-        """Lets go of what waits."""
+        """Frees the waiting frame."""
         if self._waiting is not None:
             self._waiting.let_go()
             self._waiting = None
 
     async def next(self) -> Arrived | None:
-        """The frame that waits, or the next to come; None when no more will."""
+        """The waiting frame, or the next one to come; None at the end."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting is not None or self._closed)
             arrived, self._waiting = self._waiting, None

@@ -1,4 +1,4 @@
-"""Who is followed: the places for cameras of one worker, shared out between clients."""
+"""The places for cameras that a worker tracks at the same time, shared between clients."""
 
 import asyncio
 from collections import Counter
@@ -10,10 +10,10 @@ from daco_serve.operation import metrics
 
 
 class TrackPlace:
-    """One camera's place among those that a worker follows.
+    """One camera's place among those that a worker tracks.
 
     Args:
-        client: who has it: a key's name or an address.
+        client: its owner: a key's name or an address.
     """
 
     def __init__(self, client: str) -> None:
@@ -22,10 +22,10 @@ class TrackPlace:
 
 
 class Tracks:
-    """The cameras that a worker follows.
+    """The cameras that a worker tracks.
 
-    While nobody else wants the places, one client may have all. When they are all taken, whoever comes gets the newest
-    place of the client that has the most of them, if that is at least two more than it has itself.
+    As long as there are free places, one client may take all. When none is free, a new client gets the newest place of
+    the client with the most places, if that client has at least two more than it.
     """
 
     def __init__(self, most: int) -> None:
@@ -34,10 +34,10 @@ class Tracks:
 
     @contextmanager
     def one(self, client: str) -> Iterator[TrackPlace]:
-        """A place for a camera.
+        """A place for a camera, for the duration of a context.
 
         Raises:
-            Refusal: all are taken, and none has to be given back.
+            Refusal: none is free, and none has to be given back.
         """
         if len(self._places) >= self._most:
             self._take_one_back(client)
@@ -53,7 +53,7 @@ class Tracks:
         count = Counter(place.client for place in self._places)
         greedy = max(count, key=lambda name: count[name])
         if count[greedy] <= count[client] + 1:
-            raise Refusal("too_busy", f"The server follows {self._most} cameras already: try again later.")
+            raise Refusal("too_busy", f"The server already tracks {self._most} cameras: try again later.")
         newest = next(place for place in reversed(self._places) if place.client == greedy)
         newest.taken_back.set()
         self._release(newest)

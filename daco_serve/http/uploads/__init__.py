@@ -1,1 +1,1 @@
-"""The photographs in requests: who may upload now, and what a form or a body holds."""
+"""Uploaded photographs: admission of requests, and reading forms and bodies."""

@@ -1,4 +1,4 @@
-"""Who may upload now: places and bytes, shared out between clients so that none takes them from the others."""
+"""Admission of uploads: places and memory, shared between clients so that none can take them from the others."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from daco_serve.http.refusals import Refusal
 from daco_serve.operation import metrics
 from daco_serve.operation.settings import ServeSettings
 
-STALLED_SECONDS = 1.0  # of silence, after which an upload gives way to whoever wants its place
-SILENT_SECONDS = 10.0  # of silence, after which an upload is over in any case; and before which none is called slow
+STALLED_SECONDS = 1.0  # without data, after which an upload gives way to a request that needs its place
+SILENT_SECONDS = 10.0  # without data, after which an upload ends in any case; also the time before a rate is measured
 
 
 class Place:
-    """A request's place among those in work, and the bytes of its upload.
+    """A request's place among those being processed, and the bytes of its upload.
 
     Args:
-        client: who has it: a key's name or an address.
+        client: its owner: a key's name or an address.
     """
 
     def __init__(self, admission: "Admission", client: str) -> None:
@@ -34,24 +34,24 @@ class Place:
 
     @property
     def uploads(self) -> bool:
-        """Whether it is still being sent, and may be told to leave."""
+        """Whether its upload is not complete yet, so that it may be ended."""
         return self._deadline is not None and not self._deadline.expired() and self._leaves_for is None
 
     @property
     def is_stalled(self) -> bool:
-        """Whether nothing has come for a while."""
+        """Whether no data has come for a while."""
         return time.monotonic() - self.heard > STALLED_SECONDS
 
     @asynccontextmanager
     async def reading(self, request: Request, seconds: float, weight: int = 1) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The body as it comes in; each part is counted until the place is left.
+        """The body while it arrives; its bytes are counted until the place is released.
 
         Args:
-            seconds: for all of it.
-            weight: how many bytes of memory one byte of the body will take.
+            seconds: time limit for the whole body.
+            weight: bytes of memory that one byte of the body will need.
 
         Raises:
-            Refusal: it comes in too slowly, or has to give way to the uploads of others.
+            Refusal: it arrives too slowly, or has to give way to other uploads.
         """
         begun = asyncio.get_running_loop().time()
         try:
@@ -63,7 +63,7 @@ class Place:
             if asyncio.get_running_loop().time() >= begun + seconds:
                 why = f"The photograph did not arrive within {seconds:g} seconds."
             else:
-                why = f"The upload stalled, or came in slower than {self._admission.least_rate} bytes a second."
+                why = f"The upload stalled, or was slower than {self._admission.least_rate} bytes per second."
             raise Refusal("upload_too_slow", why) from error
         finally:
             self._deadline = None
@@ -85,19 +85,19 @@ class Place:
             yield part
 
     def leave(self, refusal: Refusal) -> None:
-        """Ends the upload, for the reason that its client is told."""
+        """Ends the upload; the reason is sent to the client."""
         assert self._deadline is not None
         self._leaves_for = refusal
         self._deadline.reschedule(0.0)
 
 
 class Stream(Place):
-    """What a connection that stays holds, a WebSocket: of a message that comes in, or of frames that wait.
+    """The bytes held for a WebSocket: of an incoming message, or of waiting frames.
 
-    It takes none of the places, but gives way for others' bytes as an upload does.
+    It takes none of the places, but gives way to the uploads of others like an upload.
 
     Args:
-        end: lets go of the bytes, for a reason that the client is told.
+        end: frees the bytes; the reason is sent to the client.
     """
 
     def __init__(self, admission: "Admission", client: str, end: Callable[[Refusal], None]) -> None:
@@ -115,10 +115,10 @@ class Stream(Place):
 
 
 class Admission:
-    """The places of one worker, and the bytes that all uploads together may hold.
+    """The places of one worker, and the memory for all its uploads.
 
-    While nobody else wants them, one client may have all. When they are all taken, whoever comes gets the place of an
-    upload that has stalled, or else of a client that has at least two places more; and so with the bytes.
+    As long as they are free, one client may take all. When none is free, a new request gets the place of an upload that
+    has stalled, or else of a client that has at least two places more; the same holds for memory.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
@@ -134,7 +134,7 @@ class Admission:
         """A place for a request, until its answer is ready.
 
         Raises:
-            Refusal: all are taken, and none has to give way.
+            Refusal: none is free, and none has to give way.
         """
         place = Place(self, client_of(request.scope))
         if len(self._places) >= self._most:
@@ -147,26 +147,27 @@ class Admission:
             self._release(place)
 
     def hold(self, connection: HTTPConnection, size: int, end: Callable[[Refusal], None]) -> Stream:
-        """Counts the bytes of a frame that waits for its turn; until `let_go`.
+        """Counts the bytes of a waiting frame, until `let_go`.
 
         Args:
-            end: told when it has to give way.
+            end: called when it has to give way.
 
         Raises:
-            Refusal: there is no room for them, and no upload has to give way.
+            Refusal: there is no memory for them, and no upload has to give way.
         """
         waiting = Stream(self, client_of(connection.scope), end)
         self.resize(waiting, size, True)
         return waiting
 
     def resize(self, stream: Stream, size: int, gives_way: bool) -> None:
-        """Counts the bytes that a stream holds now.
+        """Updates the number of bytes that a stream holds.
 
         Args:
-            gives_way: whether it can be told to let go of them.
+            gives_way: whether it can be asked to free them.
 
         Raises:
-            Refusal: there is no room for them, and no other upload has to give way; nothing of it is counted any more.
+            Refusal: there is no memory for them, and no other upload has to give way; none of its bytes are counted
+                then.
         """
         self._streams.add(stream)
         stream.gives_way = gives_way
@@ -182,14 +183,14 @@ class Admission:
             raise
 
     def let_go(self, stream: Stream) -> None:
-        """Of all that it holds."""
+        """Releases everything that a stream holds."""
         self._release(stream)
 
     def take(self, place: Place, size: int) -> None:
         """Counts bytes of an upload.
 
         Raises:
-            Refusal: there is no room for them, and no other upload has to give way.
+            Refusal: there is no memory for them, and no other upload has to give way.
         """
         while self._held + size > self._most_bytes:
             self._make_room(place)
@@ -221,7 +222,7 @@ class Admission:
             key=lambda place: (place.is_stalled, places[place.client] > 1, held[place.client], place.held),
             default=None,
         )
-        # what comes in steadily and is its client's only one may end: of those that came first some are answered
+        # a steady upload that is its client's only one may complete, so that at least the first ones are answered
         if leaving is None or not (
             leaving.is_stalled or (places[leaving.client] > 1 and held[leaving.client] > held[asking.client])
         ):

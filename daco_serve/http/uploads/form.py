@@ -1,4 +1,4 @@
-"""The files of a multipart form (RFC 7578), taken apart while it comes in; nothing of it is written to disk."""
+"""Parses multipart forms (RFC 7578) while they arrive; nothing is written to disk."""
 
 from dataclasses import dataclass, field
 
@@ -7,13 +7,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from daco_serve.http.refusals import Refusal
 
-OTHER_BYTES = 64 * 2**10  # what a form may hold beside its files
-MOST_FIELDS = 8  # that are no files
+OTHER_BYTES = 64 * 2**10  # what a form may contain besides its files
+MOST_FIELDS = 8  # fields that are not files
 
 
 @dataclass
 class FormFile:
-    """One file: the name of its field, the name that its sender gave it, and its bytes."""
+    """One file: the name of its field, its file name as sent, and its bytes."""
 
     field_name: str
     name: str
@@ -21,17 +21,17 @@ class FormFile:
 
 
 class FormReader:
-    """Takes a form's bytes as they come; `files`, and the `fields` beside them, are whole after `finish`.
+    """Parses a form's bytes as they arrive; `files`, and the other `fields`, are complete after `finish`.
 
-    Text is UTF-8, whatever a `charset` says: RFC 7578 knows none for a form, and Python's codecs have some that no
-    stranger should choose. What is not UTF-8 is replaced.
+    Text is read as UTF-8 and any `charset` is ignored: RFC 7578 defines none for forms, and some of Python's codecs are
+    not safe for untrusted input. Invalid bytes are replaced.
 
     Args:
-        content_type: the request's, with the boundary.
-        most: how many files there may be.
+        content_type: of the request, including the boundary.
+        most: the largest number of files.
 
     Raises:
-        Refusal: there is no boundary.
+        Refusal: the boundary is missing.
     """
 
     def __init__(self, content_type: str, most: int) -> None:
@@ -68,29 +68,29 @@ class FormReader:
         self.fields: dict[str, bytearray] = {}
 
     def write(self, part: bytes) -> None:
-        """Takes some bytes more.
+        """Parses further bytes.
 
         Raises:
-            Refusal: this is no form, or it has too much in it.
+            Refusal: it is not a valid form, or contains too much.
         """
         try:
             self._parser.write(part)
         except FormParserError as error:
-            raise _broken("it is no form, or its boundary is another.") from error
+            raise _broken("it is not a form, or its boundary differs from the header's.") from error
 
     def finish(self) -> list[FormFile]:
-        """The files, in their order.
+        """Returns the files, in order.
 
         Raises:
-            Refusal: the form was cut off.
+            Refusal: the form is incomplete.
         """
         if not self._finished:
             raise _broken("it ends before its last boundary.")
-        files, self.files = self.files, []  # the parser and its callbacks keep this object until the next collection
+        files, self.files = self.files, []  # the parser keeps this object alive until the next garbage collection
         return files
 
     def drop(self) -> None:
-        """Lets go of what has come in."""
+        """Frees what has arrived."""
         self.files, self._file = [], None
         self.fields, self._field = {}, None
 
@@ -145,7 +145,7 @@ class FormReader:
     def _count(self, size: int) -> None:
         self._other_bytes += size
         if self._other_bytes > OTHER_BYTES:
-            raise _broken(f"It has more than {OTHER_BYTES} bytes beside its files.")
+            raise _broken(f"It has more than {OTHER_BYTES} bytes besides its files.")
 
 
 def _text(content: bytes) -> str:

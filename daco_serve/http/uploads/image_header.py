@@ -1,26 +1,26 @@
-"""How many pixels an image claims to have, read from its first bytes without a decoder."""
+"""Reads the number of pixels from the first bytes of an image file, without decoding it."""
 
 import struct
 
 from daco_core.photographs.formats import find_format
 
 SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG
-MOST_SEGMENTS = 1000  # that are looked at in a JPEG
-NO_FRAME = {0xC4, 0xC8, 0xCC}  # of the markers from C0 to CF these do not begin a frame
+MOST_SEGMENTS = 1000  # of a JPEG that are read
+NO_FRAME = {0xC4, 0xC8, 0xCC}  # the markers from C0 to CF that do not begin a frame
 TIFF_WIDTH, TIFF_HEIGHT, TIFF_SHORT = 256, 257, 3
-HEIF_HEAD = 2**18  # bytes of a HEIC or AVIF file that are looked at
-JPEG_SHARE = 4  # a JPEG is decoded in a smaller form, which takes about a quarter of the time or less
+HEIF_HEAD = 2**18  # bytes of a HEIC or AVIF file that are read
+JPEG_SHARE = 4  # a JPEG is decoded at reduced size, which takes at most about a quarter of the time
 
 
 def looks_like_image(content: bytes) -> bool:
-    """Whether it begins as a file of one of the formats that we know does."""
+    """Whether the file begins like one of a known format."""
     return find_format(content) is not None
 
 
 def decoding_cost(content: bytes) -> int:
-    """What decoding an image is about as much work as: its pixels; 0 where this is none that is decoded.
+    """The approximate work of decoding an image, in pixels; 0 if it is not an image that is decoded.
 
-    A JPEG counts a quarter of its pixels, a progressive one that for each pass over them.
+    A JPEG counts a quarter of its pixels; a progressive one, that for each pass over them.
     """
     try:
         if content.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -33,7 +33,7 @@ def decoding_cost(content: bytes) -> int:
         found = find_format(content)
         if found is not None and found.name in OTHERS:
             return OTHERS[found.name](content)
-    except (struct.error, IndexError):  # cut off
+    except (struct.error, IndexError):  # the file is truncated
         pass
     return 0
 
@@ -66,7 +66,7 @@ def _jpeg(content: bytes) -> int:
 
 
 def _after_padding(content: bytes, at: int) -> int:
-    """Where the last of a run of FF bytes stands."""
+    """The position of the last of consecutive FF bytes."""
     rest = content[at : at + 65536].lstrip(b"\xff")
     return at + min(len(content) - at, 65536) - len(rest) - 1
 
@@ -77,7 +77,7 @@ def _bmp(content: bytes) -> int:
 
 
 def _tiff(content: bytes) -> int:
-    """By the entries of the first directory."""
+    """From the entries of the first directory."""
     order = "<" if content.startswith(b"II") else ">"
     (at,) = struct.unpack_from(f"{order}I", content, 4)
     (count,) = struct.unpack_from(f"{order}H", content, at)
@@ -91,7 +91,7 @@ def _tiff(content: bytes) -> int:
 
 
 def _heif(content: bytes) -> int:
-    """By the largest of the boxes that tell the extent of an image, or of a tile of one."""
+    """From the largest of the boxes with the size of an image, or of a tile of one."""
     head, most, at = content[:HEIF_HEAD], 0, 0
     for _ in range(MOST_SEGMENTS):
         at = head.find(b"ispe", at)

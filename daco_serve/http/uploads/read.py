@@ -1,4 +1,4 @@
-"""The photograph in a request, counted while it comes in, or a clear refusal."""
+"""Reads the photographs of a request, with limits that are checked while it arrives."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,13 +12,13 @@ from daco_serve.http.uploads.form import OTHER_BYTES, FormFile, FormReader
 from daco_serve.operation.settings import ServeSettings
 
 FIELD = "image"
-DRAIN_FACTOR = 4  # how many times the limit is read and thrown away, so that a client in mid-upload hears the refusal
+DRAIN_FACTOR = 4  # how many times the limit is read and discarded, so that the client sees the error while it sends
 DRAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One photograph of several: the name that its sender gave it, its bytes, and why it is refused already."""
+    """One photograph of several: its file name as sent, its bytes, and why it is rejected, if it is."""
 
     name: str | None
     content: bytes
@@ -26,12 +26,12 @@ class Upload:
 
 
 async def read_upload(request: Request, place: Place, max_bytes: int, seconds: float) -> bytes:
-    """The photograph in a request: the form field `image`, or else the whole body.
+    """The photograph in a request: the form field `image`, or the body.
 
-    Counts while the bytes come in, whatever Content-Length says.
+    The size is checked while the bytes arrive, whatever Content-Length says.
 
     Raises:
-        Refusal: there is none, it is too large, too slow, or the form is broken.
+        Refusal: there is no photograph, it is too large or too slow, or the form is invalid.
     """
     too_large = Refusal("image_too_large", f"The photograph is larger than {max_bytes} bytes: send a smaller one.")
     if _is_form(request):
@@ -49,10 +49,10 @@ async def read_upload(request: Request, place: Place, max_bytes: int, seconds: f
 async def read_body(
     request: Request, place: Place, max_bytes: int, too_large: Refusal, seconds: float, weight: int = 1
 ) -> bytes:
-    """The whole body.
+    """Reads the complete body.
 
     Args:
-        weight: how many bytes of memory one of its bytes will take.
+        weight: bytes of memory that one of its bytes will need.
 
     Raises:
         Refusal: it is too large, too slow, or has to give way.
@@ -71,13 +71,13 @@ async def read_body(
 async def read_uploads(
     request: Request, place: Place, settings: ServeSettings, field: str | None = None
 ) -> tuple[list[Upload], bytes]:
-    """The photographs in the form fields `image`, in their order; one that is too large is refused by itself.
+    """The photographs in the form fields `image`, in order; a photograph that is too large is rejected singly.
 
     Args:
-        field: a further field, sent as text or as a file, whose content comes second; empty for nothing.
+        field: a further field, sent as text or as a file; its contents are returned second, empty if it is missing.
 
     Raises:
-        Refusal: it is no form, there are none or too many, all together are too large or too slow.
+        Refusal: it is not a form, there are none or too many, or all together are too large or too slow.
     """
     most, max_bytes, seconds = settings.max_images, settings.max_batch_bytes, settings.upload_seconds
     if not _is_form(request):
@@ -119,7 +119,7 @@ def _photographs(files: list[FormFile]) -> list[FormFile]:
 
 
 def _one_of_several(file: FormFile, max_bytes: int) -> Upload:
-    content, file.content = bytes(file.content), bytearray()  # one copy at a time
+    content, file.content = bytes(file.content), bytearray()  # so that only one photograph is in memory twice
     if len(content) > max_bytes:
         return Upload(file.name, b"", Refusal("image_too_large", f"It is larger than {max_bytes} bytes."))
     return Upload(file.name, content, None if content else Refusal("no_image", "The file is empty."))
@@ -149,9 +149,9 @@ async def _limited(
 
 
 async def _drain(request: Request, most: int) -> None:
-    """Throws away what still comes in: a client that sends all before it listens would else see only a reset."""
+    """Reads and discards what still arrives: a client that sends everything before it reads would only see a reset."""
     if "expect" in request.headers:
-        return  # it waits for our word before it sends
+        return  # the client waits for a reply before it sends
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
             async for part in request.stream():

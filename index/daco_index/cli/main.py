@@ -200,7 +200,7 @@ def found_sentence(search: Search) -> str:
     missed = (
         ""
         if measured.recall >= search.requested.recall
-        else f", not the {100 * search.requested.recall:g} % asked for,"
+        else f", not the requested {100 * search.requested.recall:g} %,"
     )
     return (
         f" With {parameters} it finds {100 * measured.recall:.1f} % of the exact ten best{missed} in"

@@ -16,7 +16,7 @@ from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.embedding.engines.openvino import OpenVinoEngine
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.search.bundle import Bundle
-from daco_serve.engine.query_embedding import Describer
+from daco_serve.engine.query_embedding import QueryEmbedder
 
 from .conftest import hosted
 from .test_observing import samples
@@ -42,19 +42,19 @@ def test_a_query_that_is_alone_has_all_cores_and_one_of_many_does_not(
     engine = query_engine(Bundle.open(index), "cpu")
     many = engine.for_many()
     monkeypatch.setattr(engine, "for_many", lambda: many)
-    describer = Describer(engine, 16)
+    embedder = QueryEmbedder(engine, 16)
     lone, crowd = watched(engine, monkeypatch), watched(many, monkeypatch)
-    query = describer.prepare(Image.open(photographs / "3.png").convert("RGB"))
-    with ExitStack() as others, describer.at_work():
-        (expected,) = describer.describe([query])
+    query = embedder.prepare(Image.open(photographs / "3.png").convert("RGB"))
+    with ExitStack() as others, embedder.at_work():
+        (expected,) = embedder.embed([query])
         assert (lone, crowd) == ([1], [])
         for _ in range(many.at_once):
-            others.enter_context(describer.at_work())
-        (one_of_many,) = describer.describe([query])
+            others.enter_context(embedder.at_work())
+        (one_of_many,) = embedder.embed([query])
         assert (lone, crowd) == ([1], [1])
-    describer.describe([query])
+    embedder.embed([query])
     assert (lone, crowd) == ([1, 1], [1])
-    pair = describer.describe([query, query])
+    pair = embedder.embed([query, query])
     assert (lone, crowd) == ([1, 1], [1, 2])
     for one in (one_of_many, *pair):
         np.testing.assert_allclose(one.descriptors, expected.descriptors, atol=1e-5)
@@ -62,13 +62,13 @@ def test_a_query_that_is_alone_has_all_cores_and_one_of_many_does_not(
 
 def test_where_queries_go_one_by_one_each_has_all_cores(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = query_engine(Bundle.open(index), "cpu")
-    describer = Describer(engine, 1)
-    assert describer.at_once == 1
+    embedder = QueryEmbedder(engine, 1)
+    assert embedder.at_once == 1
     lone = watched(engine, monkeypatch)
     with ExitStack() as others:
         for _ in range(64):
-            others.enter_context(describer.at_work())
-        describer.describe([describer.prepare(Image.new("RGB", (80, 60)))])
+            others.enter_context(embedder.at_work())
+        embedder.embed([embedder.prepare(Image.new("RGB", (80, 60)))])
     assert lone == [1]
 
 
@@ -77,7 +77,7 @@ def test_no_query_is_the_first_of_its_size_of_batch(index: Path, monkeypatch: py
     monkeypatch.setattr(engine, "at_once", 1024, raising=False)
     monkeypatch.setattr(engine, "for_many", lambda: engine)  # as on a GPU
     sizes = watched(engine, monkeypatch)
-    assert Describer(engine, 12).at_once == 12
+    assert QueryEmbedder(engine, 12).at_once == 12
     assert sizes == [1, 1, 2, 2, 4, 4, 8, 8, 12, 12]
 
 
