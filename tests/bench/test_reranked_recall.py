@@ -14,7 +14,7 @@ from daco_bench.cli.main import app
 from daco_bench.figures.framed import FRAME, Dot, FramedPhotograph, framed_sheet
 from daco_bench.recall.compare import train_and_ask
 from daco_bench.recall.encoders import named_engines
-from daco_bench.recall.reranked import cells_of_first, describe, open_photograph, rerank, reranked_ranks
+from daco_bench.recall.reranked import cells_of_first, embed_photographs, open_photograph, rerank, reranked_ranks
 from daco_bench.recall.task import find_task
 from daco_training.loop.settings import TrainOptions
 
@@ -106,9 +106,9 @@ def test_dots_of_one_colour_lie_where_query_and_match_agree(route: Path) -> None
     """The moved camera sees everything a quarter of a picture further to the right."""
     task = find_task(database=route / "map", queries=route / "moved", frames=0)
     ((_, engine),) = named_engines([str(route / "encoder")], "cpu").items()
-    described = describe(engine, task.images, lambda file: open_photograph(file, engine.image_size), "encoder")
+    embedded = embed_photographs(engine, task.images, lambda file: open_photograph(file, engine.image_size), "encoder")
     (way,) = task.directions
-    answers = rerank(task.rank(described.descriptors, "encoder", way), task, described, 20)
+    answers = rerank(task.rank(embedded.descriptors, "encoder", way), task, embedded, 20)
     for query, (rank, image) in enumerate(zip(answers.nearest.ranks, answers.nearest.images, strict=True)):
         if answers.right[query, 0]:
             assert rank == 1 and image == answers.order[query, 0]
@@ -118,7 +118,7 @@ def test_dots_of_one_colour_lie_where_query_and_match_agree(route: Path) -> None
     shifts = [
         cell.query_x - cell.reference_x
         for query in np.flatnonzero(answers.right[:, 0])
-        for cell in cells_of_first(answers, task, described, int(query))[:5]
+        for cell in cells_of_first(answers, task, embedded, int(query))[:5]
     ]
     assert len(shifts) > 20 and np.median(shifts) == pytest.approx(0.25)
 

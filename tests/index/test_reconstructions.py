@@ -138,7 +138,7 @@ def test_a_reconstruction_of_other_photographs_is_refused(
 ) -> None:
     photographs(tmp_path / "images", 2)
     _write_transforms(tmp_path / "transforms.json", ["other/a.png"])
-    with pytest.raises(UsageError, match=r"has none of the photographs: it names other/a\.png, and the first"):
+    with pytest.raises(UsageError, match=r"contains none of the photographs: it names other/a\.png, and the first"):
         build_index(str(tmp_path / "images"), str(encoder_folder), tmp_path / "index", _options(tmp_path))
     with pytest.raises(DacoError, match="no reconstruction"):
         build_index(str(tmp_path / "images"), str(encoder_folder), tmp_path / "index", _options(tmp_path / "gone"))

@@ -81,14 +81,14 @@ def test_tokyo_becomes_300_training_and_75_validation_pairs_with_positions(tmp_p
         assert [path.name for path in validation] == [f"{time}_{view:05}.jpg" for view in range(301, 376)]
         assert {brightness(path) > 150 for path in training + validation} == {time == "day"}
         assert read_locations(validation[0].parent)[validation[0].name] == PhotoLocation(35.6801, 139.7, None, "00301")
-    assert "1 views do not come in the order day, sunset, night" in done.stderr
+    assert "1 views are not in the order day, sunset, night" in done.stderr
     assert daco_data("check", "tokyo", "--data-root", tmp_path).stdout.count("unpaired") == 0
 
 
 def test_an_incomplete_tokyo_is_refused_and_nothing_is_made(tmp_path: Path, few_views: Path) -> None:
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data")
     assert done.returncode == 1
-    assert "1113 of 1125 photographs are not there: 00007.jpg" in done.stderr
+    assert "1113 of 1125 photographs are missing: 00007.jpg" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("Error: ") and "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()
 
@@ -121,8 +121,8 @@ def test_without_letters_tokyo_is_ordered_by_the_clock_or_by_light_and_says_so(
 def test_a_night_that_is_brighter_than_its_day_is_a_doubt(tmp_path: Path, few_views: Path) -> None:
     tokyo_view(few_views, 1, "NSD", letters="DSN", clock=True)
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
-    assert "00003.jpg is taken for night and is brighter than 00001.jpg" in done.stderr
-    assert "00003.jpg is taken for night and is nearer to noon than 00001.jpg" in done.stderr
+    assert "00003.jpg is taken to be night, but is brighter than 00001.jpg" in done.stderr
+    assert "00003.jpg is taken to be night, but is nearer to noon than 00001.jpg" in done.stderr
 
 
 def test_numbers_that_are_not_three_times_of_day_in_a_row_are_refused(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car
     refused = daco_data(*words)
     assert refused.returncode == 1
     assert "train: 1 frames have no foggy photograph: ulm_000002_000019." in refused.stderr
-    assert "val: 1 pairs are there, the official download has 500" in refused.stderr
+    assert "val: 1 pairs exist, but the official download has 500" in refused.stderr
     assert daco_data(*words, "--partial").returncode == 0
     for domain in ("domain_a", "domain_b"):
         folder = tmp_path / "data" / "cityscapes" / "original" / domain / "train"
@@ -214,7 +214,7 @@ def test_synthia_holds_out_60_pairs_of_one_sequence_and_trains_on_the_others(
         assert len(sunset) == count and {path.name[:2] for path in sunset} == {sequence}
         assert {brightness(path) for path in sunset} == {150} and {brightness(path) for path in rain} == {30}
     assert {path.stem.split("_")[1] for path in dataset.images("domain_a", "val")} == set("FBLR")
-    assert "Sequence 05: 8 frames are in one weather only" in done.stderr
+    assert "Sequence 05: 8 frames have one weather only" in done.stderr
 
 
 def test_synthia_refuses_a_holdout_that_is_not_there_and_a_missing_camera(
@@ -341,7 +341,7 @@ def test_one_folder_alone_can_be_adopted_and_empty_or_clashing_ones_are_refused(
     assert DataSet(tmp_path, "mine").domains == ["domain_a"]
     grey(tmp_path / "day" / "a" / "b.jpg", 60)
     done = daco_data("adopt", "other", tmp_path / "day", "--data-root", tmp_path)
-    assert done.returncode == 1 and "would both be called a_b.jpg" in done.stderr
+    assert done.returncode == 1 and "would both be named a_b.jpg" in done.stderr
     (tmp_path / "empty").mkdir()
     done = daco_data("adopt", "other", tmp_path / "empty", "--data-root", tmp_path)
-    assert done.returncode == 1 and "holds no photographs" in done.stderr
+    assert done.returncode == 1 and "contains no photographs" in done.stderr

@@ -103,5 +103,5 @@ def test_a_caller_can_stop_a_run_in_a_thread_and_resume_it(places: Path, tmp_pat
 
 
 def test_one_process_has_one_run_at_a_time(places: Path, tmp_path: Path) -> None:
-    with process_state_restored(), pytest.raises(UsageError, match="Another training is running in this process"):
+    with process_state_restored(), pytest.raises(UsageError, match="Another training is in progress in this process"):
         train(options(places, tmp_path), accelerator="cpu")

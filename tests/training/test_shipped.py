@@ -8,7 +8,7 @@ import torch
 from daco_core.photographs.images import list_images
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.sources import DEFAULT, SHIPPED, load_encoder
-from daco_training.evaluation.descriptors import describe_files
+from daco_training.evaluation.descriptors import embed_files
 from daco_training.evaluation.recall import recall_at
 
 
@@ -35,7 +35,7 @@ def test_it_finds_a_real_night_walk_in_the_same_walk_by_day(
     walk = shared / "data" / "walk"
     if not walk.is_dir():
         pytest.skip("the walk's photographs are not on this machine")
-    by_day, by_night = (describe_files(shipped, list_images(walk / name), name) for name in (side, "night_right"))
+    by_day, by_night = (embed_files(shipped, list_images(walk / name), name) for name in (side, "night_right"))
     frames = torch.arange(100)
     right = (frames[:, None] - frames[None, :]).abs() <= 3
     assert recall_at(by_night @ by_day.T, right, [1])[1] >= least

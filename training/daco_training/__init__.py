@@ -1,1 +1,1 @@
-"""Photographs in, encoder out."""
+"""Training: learns an encoder from photographs, with PyTorch."""

@@ -1,4 +1,4 @@
-"""Which device a command computes on."""
+"""Selects the device of a command."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ def check_gpus(gpu_ids: Sequence[int]) -> None:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     absent = [gpu for gpu in gpu_ids if not 0 <= gpu < count]
     if absent:
-        here = f"it has {', '.join(str(gpu) for gpu in range(count))}" if count else "it has none that PyTorch can use"
-        raise UsageError(f"This machine has no GPU {absent[0]}: {here}. Leave --gpu_ids out to use what there is.")
+        here = f"its GPUs are {', '.join(str(gpu) for gpu in range(count))}" if count else "PyTorch can use none"
+        raise UsageError(f"This machine has no GPU {absent[0]}: {here}. Omit --gpu_ids to use the available device.")
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is the GPU if there is one, else the CPU; any other name is PyTorch's, such as `cpu` or `cuda:1`.
+    """`auto` is a GPU if there is one, else the CPU; other names are PyTorch's, such as `cpu` or `cuda:1`.
 
     Raises:
         DacoError: there is no such device.
@@ -39,6 +39,6 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def send(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Numbers, or rows of numbers, as a tensor on a device; a GPU is not waited for."""
+    """Copies numbers, or rows of numbers, to a tensor on a device, without waiting for a GPU."""
     tensor = torch.tensor(values, dtype=dtype)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -1,11 +1,11 @@
-"""Random numbers as a pure function of their purpose, so that a run can be resumed anywhere."""
+"""Random seeds as a pure function of their purpose, so that a run can be resumed at any point."""
 
 import numpy as np
 
 
 def derive_seed(*parts: int) -> int:
-    """A 64-bit seed from whole numbers such as (seed, epoch, index); different parts give unrelated seeds.
+    """Derives a 64-bit seed from whole numbers such as (seed, epoch, index); different parts give unrelated seeds.
 
-    Zeros at the end do not count, and of each part the lowest 32 bits do.
+    Trailing zeros are ignored, and of each part only the lowest 32 bits are used.
     """
     return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1, np.uint64)[0])

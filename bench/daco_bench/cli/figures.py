@@ -236,7 +236,7 @@ def _ask_cells(
         DacoError: an encoder has no local descriptors.
     """
     from daco_bench.recall.encoders import named_engines
-    from daco_bench.recall.reranked import cells_of_first, describe, open_photograph, rerank
+    from daco_bench.recall.reranked import cells_of_first, embed_photographs, open_photograph, rerank
 
     engines = named_engines(sources, device, trust)
     for label, engine in engines.items():
@@ -244,9 +244,9 @@ def _ask_cells(
             raise UsageError(f"--cells compares local descriptors, and {label} has none.")
     answers: list[tuple[Retrieval, Callable[[int], list[CellMatch]]]] = []
     for label, engine in engines.items():
-        described = describe(engine, task.images, partial(open_photograph, size=engine.image_size), label)
-        found = rerank(task.rank(described.descriptors, label, direction, candidates), task, described, candidates)
-        answers.append((found, partial(cells_of_first, found, task, described)))
+        embedded = embed_photographs(engine, task.images, partial(open_photograph, size=engine.image_size), label)
+        found = rerank(task.rank(embedded.descriptors, label, direction, candidates), task, embedded, candidates)
+        answers.append((found, partial(cells_of_first, found, task, embedded)))
     return answers
 
 

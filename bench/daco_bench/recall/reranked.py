@@ -27,7 +27,7 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Described:
+class EmbeddedPhotographs:
     """Of n images: descriptors (n, dimension) and, where the encoder has them, local ones.
 
     The local ones are (n, cells, width), float16, in a file without a name.
@@ -37,24 +37,24 @@ class Described:
     local: NDArray[np.float16] | None = None
     grid: Grid | None = None
 
-    def followed_by(self, other: "Described") -> "Described":
+    def followed_by(self, other: "EmbeddedPhotographs") -> "EmbeddedPhotographs":
         """These images, and then the others. Copies both into memory."""
         local = None
         if self.local is not None and other.local is not None:
             local = np.concatenate([self.local, other.local])
-        return Described(np.concatenate([self.descriptors, other.descriptors]), local, self.grid)
+        return EmbeddedPhotographs(np.concatenate([self.descriptors, other.descriptors]), local, self.grid)
 
 
 Photograph = TypeVar("Photograph")
 
 
-def describe(
+def embed_photographs(
     engine: Engine,
     photographs: Sequence[Photograph],
     open_photograph: Callable[[Photograph], Image.Image],
     description: str,
     with_local: bool = True,
-) -> Described:
+) -> EmbeddedPhotographs:
     """The descriptors of photographs, and the local ones in the same pass where the encoder has them.
 
     Args:
@@ -82,7 +82,7 @@ def describe(
         embedding = engine.embed_prepared_with_local(batch)
         assert embedding.local is not None
         descriptors[rows], local[rows] = embedding.descriptors, embedding.local
-    return Described(descriptors, local, grid)
+    return EmbeddedPhotographs(descriptors, local, grid)
 
 
 def open_photograph(file: Path, size: int) -> Image.Image:
@@ -104,9 +104,9 @@ def retrieve_reranked(
     """
     if not candidates or engine.local_grid is None:
         return task.retrieve(engine, method, depth)
-    described = describe(engine, task.images, partial(open_photograph, size=engine.image_size), method)
-    plain = [task.rank(described.descriptors, method, way, max(depth, candidates)) for way in task.directions]
-    return [*plain, *(rerank(answers, task, described, candidates, small) for answers in plain)]
+    embedded = embed_photographs(engine, task.images, partial(open_photograph, size=engine.image_size), method)
+    plain = [task.rank(embedded.descriptors, method, way, max(depth, candidates)) for way in task.directions]
+    return [*plain, *(rerank(answers, task, embedded, candidates, small) for answers in plain)]
 
 
 def reranked_ranks(ranks: Sequence[int], answers: Sequence[Retrieval], candidates: int) -> tuple[int, ...]:
@@ -115,13 +115,15 @@ def reranked_ranks(ranks: Sequence[int], answers: Sequence[Retrieval], candidate
     return tuple(sorted({*ranks, candidates})) if again else tuple(ranks)
 
 
-def rerank(answers: Retrieval, task: Task, described: Described, candidates: int, small: bool = False) -> Retrieval:
-    """Answers with their first candidates ranked again by what is described of the task's images.
+def rerank(
+    answers: Retrieval, task: Task, embedded: EmbeddedPhotographs, candidates: int, small: bool = False
+) -> Retrieval:
+    """Answers with their first candidates ranked again by what is embedded of the task's images.
 
     Scores are then those of the re-ranking, of the nearest right answers, too.
     """
-    assert described.local is not None and described.grid is not None
-    form = LocalForm.of(described.grid, LOCAL_WIDTH, small)
+    assert embedded.local is not None and embedded.grid is not None
+    form = LocalForm.of(embedded.grid, LOCAL_WIDTH, small)
     asking, _ = task.directions[answers.direction]
     order, scores, right = answers.order.copy(), answers.scores.copy(), answers.right.copy()
     old = answers.nearest
@@ -130,8 +132,8 @@ def rerank(answers: Retrieval, task: Task, described: Described, candidates: int
         first = order[number, :candidates]
         first = first[np.isfinite(scores[number, :candidates])]  # the photograph itself has no similarity
         count = len(first)
-        references, positions = form.decode(form.encode(described.local[first].astype(np.float32)))
-        query = LocalQuery.of(described.local[row].astype(np.float32))
+        references, positions = form.decode(form.encode(embedded.local[first].astype(np.float32)))
+        query = LocalQuery.of(embedded.local[row].astype(np.float32))
         votes = query.compare(references, form.grid, positions).votes
         combined = scores[number, :count] + np.float32(VOTE_WEIGHT) * votes
         best = np.argsort(-combined, kind="stable")
@@ -153,11 +155,11 @@ def rerank(answers: Retrieval, task: Task, described: Described, candidates: int
     )
 
 
-def cells_of_first(answers: Retrieval, task: Task, described: Described, query: int) -> list[CellMatch]:
+def cells_of_first(answers: Retrieval, task: Task, embedded: EmbeddedPhotographs, query: int) -> list[CellMatch]:
     """The cells of the query of a number that agree with those of what was found first, the strongest first."""
-    assert described.local is not None and described.grid is not None
-    form = LocalForm.of(described.grid, LOCAL_WIDTH, small=False)
+    assert embedded.local is not None and embedded.grid is not None
+    form = LocalForm.of(embedded.grid, LOCAL_WIDTH, small=False)
     asking, _ = task.directions[answers.direction]
     first = answers.order[query, :1]
-    references, _ = form.decode(form.encode(described.local[first].astype(np.float32)))
-    return matched_cells(rotate(described.local[asking[query]].astype(np.float32)), references[0], form.grid)
+    references, _ = form.decode(form.encode(embedded.local[first].astype(np.float32)))
+    return matched_cells(rotate(embedded.local[asking[query]].astype(np.float32)), references[0], form.grid)

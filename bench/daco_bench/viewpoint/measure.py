@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from daco_bench.figures.figure import plain
-from daco_bench.recall.reranked import Described, describe, rerank
+from daco_bench.recall.reranked import EmbeddedPhotographs, embed_photographs, rerank
 from daco_bench.recall.retrieval import Retrieval
 from daco_bench.recall.table import RecallRow, cells, recall_rows, to_json
 from daco_bench.viewpoint.trials import UNCHANGED, Change, Trial, Trials
@@ -37,34 +37,34 @@ def measure_viewpoints(
     """
     rows = []
     for label, engine in engines.items():
-        references = _describe_references(trials, engine, label, candidates > 0)
+        references = _embed_references(trials, engine, label, candidates > 0)
         for trial in trials.trials:
             (direction,) = trial.task.directions
-            described = references.followed_by(_describe_queries(trial, engine, label, candidates > 0))
-            answers = trial.task.rank(described.descriptors, label, direction, max(*ranks, candidates))
+            embedded = references.followed_by(_embed_queries(trial, engine, label, candidates > 0))
+            answers = trial.task.rank(embedded.descriptors, label, direction, max(*ranks, candidates))
             found: list[Retrieval] = [answers]
-            if described.local is not None:
-                found.append(rerank(answers, trial.task, described, candidates))
+            if embedded.local is not None:
+                found.append(rerank(answers, trial.task, embedded, candidates))
             for row in recall_rows(found, ranks):
                 shown = RecallRow(row.method, trial.condition, row.recalls, row.queries, row.intervals)
                 rows.append(ViewpointRow(trial.change, shown))
     return rows
 
 
-def _describe_references(trials: Trials, engine: Engine, label: str, with_local: bool) -> Described:
+def _embed_references(trials: Trials, engine: Engine, label: str, with_local: bool) -> EmbeddedPhotographs:
     def open_reference(file: Path) -> Image.Image:
         return trials.open_reference(file, engine.image_size)
 
-    return describe(engine, trials.references, open_reference, f"{label}: references", with_local)
+    return embed_photographs(engine, trials.references, open_reference, f"{label}: references", with_local)
 
 
-def _describe_queries(trial: Trial, engine: Engine, label: str, with_local: bool) -> Described:
+def _embed_queries(trial: Trial, engine: Engine, label: str, with_local: bool) -> EmbeddedPhotographs:
     def open_query(number: int) -> Image.Image:
         return trial.open_query(trial.task.images[asking[number]], number, engine.image_size)
 
     ((asking, _),) = trial.task.directions.values()
     words = f"{label}: {trial.condition}, {trial.change.words}"
-    return describe(engine, range(len(asking)), open_query, words, with_local)
+    return embed_photographs(engine, range(len(asking)), open_query, words, with_local)
 
 
 def header(ranks: Sequence[int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The demo city: a place-recognition data set that everybody can render, in the published folder layout."""
+"""The demo city: a rendered place-recognition data set in the published folder layout."""
 
 from daco_training.city.make import CityReport, make_city
 from daco_training.city.viewpoint import Viewpoint

@@ -1,4 +1,4 @@
-"""Makes the demo city: checks its settings, plans its photographs, and renders what is missing of them."""
+"""Makes the demo city: checks the settings, plans the photographs, and renders those that are missing."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ from daco_training.city.rendering.photograph import PlacePhotograph
 from daco_training.city.rendering.pool import Job, disk_error, render_all
 from daco_training.city.viewpoint import Viewpoint
 
-FORMAT = 1  # of the pictures: a change to how the city looks counts this up, so that two looks never mix in a folder
+FORMAT = 1  # of the pictures: increased with any change of the city's look, so that a folder never mixes two looks
 SETTINGS_FILE = "city.json"
 VIEWPOINT_FOLDER = "viewpoint"
 DRIVE_FOLDER = "drive"
@@ -34,9 +34,9 @@ USUAL_DOMAINS = ("day", "night", "fog")
 
 @dataclass(frozen=True)
 class CityReport:
-    """What a run of `make_city` did. Seconds are of wall time; `seconds_per_image` is 0 when nothing was rendered.
+    """The result of a run of `make_city`. Seconds are elapsed time; `seconds_per_image` is 0 if nothing was rendered.
 
-    A photograph that was there and only lacked its depth map counts as rendered.
+    A photograph that existed and only lacked its depth map counts as rendered.
     """
 
     images_rendered: int
@@ -78,11 +78,10 @@ def make_city(
     drive: int = 0,
     val_places: int | None = None,
 ) -> CityReport:
-    """Render the demo city into `folder`, or what is missing of it.
+    """Renders the demo city into `folder`, or what is missing of it.
 
-    The pictures are a function of `seed` and `size` alone: not of `workers`, of the order, or of a stop in between.
-    A city can be made larger later (more `places`, further `domains` at the end, viewpoints, depth maps) and keeps the
-    images it has.
+    The pictures depend on `seed` and `size` only, not on `workers`, the order, or interruptions. A city can be extended
+    later (more `places`, further `domains` at the end, viewpoints, depth maps) and keeps its images.
 
     Args:
         folder: `data_root/demo`; receives `original/domain_a/{train,val}/*.jpg` and so on, with `locations.csv` and
@@ -99,8 +98,8 @@ def make_city(
         val_places: how many of the places are for validation; None: every fourth.
 
     Raises:
-        DacoError: a setting is out of range, Mitsuba is not installed, the folder holds another city, the disk fails.
-        KeyboardInterrupt: stopped by Ctrl-C; all images on disk are complete, and the same call resumes.
+        DacoError: a setting is invalid, Mitsuba is not installed, the folder contains another city, or the disk fails.
+        KeyboardInterrupt: interrupted by Ctrl-C; all images on disk are complete, and the same call resumes.
     """
     settings = CitySettings(FORMAT, places, size, seed, tuple(domains), val_places)
     _check(settings, workers)
@@ -171,7 +170,7 @@ def _prepare(
     depth: bool,
     drive: int,
 ) -> list[Job]:
-    """Write all that is known before rendering, and list every image in the order that suits the workers."""
+    """Writes everything that is known before rendering, and returns the images in the best order for the workers."""
     _claim(folder, settings)
     folders = {domain: f"domain_{letter}" for letter, domain in zip(LETTERS, settings.domains, strict=False)}
     _write(folder / DOMAIN_NAMES_FILE, {name: domain for domain, name in folders.items()})
@@ -255,14 +254,14 @@ def _claim(folder: Path, settings: CitySettings) -> None:
             differences.append(f"{was} instead of {now}, and a city can only grow")
         if settings.domains[: len(old.domains)] != old.domains:
             was, now = ",".join(old.domains), ",".join(settings.domains)
-            differences.append(f"domains {was} instead of {now}, and further ones can only follow those")
+            differences.append(f"domains {was} instead of {now}, and further ones can only be appended")
         if differences:
             raise UsageError(
-                f"{folder} holds a city with {'; '.join(differences)}: "
+                f"{folder} contains a city with {'; '.join(differences)}: "
                 "use its settings, another folder, or remove it first."
             )
     elif (folder / "original").exists():
-        raise UsageError(f"{folder} holds images that are not a demo city: use another folder, or remove it first.")
+        raise UsageError(f"{folder} contains images that are not a demo city: use another folder, or remove it first.")
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / SETTINGS_FILE, asdict(settings))
 

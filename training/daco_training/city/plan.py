@@ -1,4 +1,4 @@
-"""The plan of the demo city: which places there are, where they lie on earth, and where each camera stood."""
+"""The plan of the demo city: its places, their positions on the earth, and the camera's pose for each photograph."""
 
 import itertools
 import math
@@ -22,11 +22,11 @@ BLOCK = 420.0  # metres between the centres of neighbouring streets' blocks: lon
 BLOCKS_PER_ROW = 8
 
 MAX_SHIFT = 0.5  # metres from the nominal position: two photographs of a place are at most twice this apart
-MAX_YAW, MAX_PITCH, MAX_ROLL = 3.4, 1.5, 1.0  # degrees: together under 4, so two photographs differ by under 8
+MAX_YAW, MAX_PITCH, MAX_ROLL = 3.4, 1.5, 1.0  # degrees: together below 4, so two photographs differ by less than 8
 
 
 def stream(seed: int, purpose: str, *key: int) -> np.random.Generator:
-    """A random stream that depends on nothing but the seed, its purpose, and the street and slot it is for."""
+    """A random stream that depends only on the seed, its purpose, and the street and slot that it is for."""
     return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *key]))
 
 
@@ -40,7 +40,7 @@ class CityPlace:
 
     @property
     def name(self) -> str:
-        """The file name, without its ending, that the place has in every domain."""
+        """The file name, without its suffix, of the place in every domain."""
         return f"street{self.street:02d}_place{self.slot:03d}"
 
 
@@ -78,7 +78,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Street:
-    """Where a street lies: its start in metres east and north of the origin, and the bearing it runs on in degrees."""
+    """The position of a street: its start in metres east and north of the origin, and its bearing in degrees."""
 
     index: int
     east: float
@@ -112,7 +112,7 @@ def plan_places(count: int, validation: int | None = None) -> list[CityPlace]:
 
 
 def plan_street(seed: int, street: int) -> Street:
-    """The street's place in the grid of blocks. Each runs through the middle of a block of its own."""
+    """The street's place in the grid of blocks; each street runs through the middle of its own block."""
     rng = stream(seed, "lie of the street", street)
     bearing = float(90.0 * rng.integers(4) + rng.uniform(-12.0, 12.0)) % 360.0
     along_east, along_north = math.sin(math.radians(bearing)), math.cos(math.radians(bearing))
@@ -123,9 +123,9 @@ def plan_street(seed: int, street: int) -> Street:
 
 
 def nominal_pose(seed: int, place: CityPlace) -> Pose:
-    """Where the place is looked at from, before a photograph's own shift: on the road, obliquely at one row of houses.
+    """The pose from which a place is photographed, before random shifts: on the road, obliquely facing the houses.
 
-    Neighbours look at opposite rows; a whole street is looked at in one direction, as on a drive.
+    Neighbouring places face opposite rows; all places of a street look in the same direction, as on a drive.
     """
     direction = 1 if stream(seed, "drive", place.street).random() < 0.5 else -1
     rng = stream(seed, "nominal pose", place.street, place.slot)
@@ -137,7 +137,7 @@ def nominal_pose(seed: int, place: CityPlace) -> Pose:
 
 
 def photograph_pose(seed: int, place: CityPlace, domain: str) -> Pose:
-    """Where a place's photograph in a domain was really taken: within MAX_SHIFT metres and 4 degrees of nominal."""
+    """The actual pose of a place's photograph in a domain: within MAX_SHIFT metres and 4 degrees of the nominal one."""
     nominal = nominal_pose(seed, place)
     rng = stream(seed, f"pose by {domain}", place.street, place.slot)
     away, around = MAX_SHIFT * math.sqrt(rng.uniform(0.1, 0.96)), rng.uniform(0.0, 2 * math.pi)
@@ -152,7 +152,7 @@ def photograph_pose(seed: int, place: CityPlace, domain: str) -> Pose:
 
 
 def street_position(street: Street, pose: Pose) -> tuple[float, float]:
-    """Metres east and north of the city's origin at which a camera in a street stands."""
+    """The position of a camera in a street: metres east and north of the city's origin."""
     bearing = math.radians(street.bearing)
     east = street.east + pose.x * math.sin(bearing) - pose.y * math.cos(bearing)
     north = street.north + pose.x * math.cos(bearing) + pose.y * math.sin(bearing)
@@ -162,8 +162,8 @@ def street_position(street: Street, pose: Pose) -> tuple[float, float]:
 def geography(street: Street, pose: Pose) -> tuple[float, float, float]:
     """Latitude, longitude (degrees) and heading (degrees clockwise from north, 0 to 360) of a camera.
 
-    Local metres become degrees on a sphere of EARTH_RADIUS_METRES; a degree of longitude is as long as it is at the
-    camera's own latitude.
+    Local metres are converted to degrees on a sphere of EARTH_RADIUS_METRES, with the length that a degree of longitude
+    has at the camera's own latitude.
     """
     east, north = street_position(street, pose)
     latitude = ORIGIN_LATITUDE + math.degrees(north / EARTH_RADIUS_METRES)

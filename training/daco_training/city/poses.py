@@ -1,4 +1,4 @@
-"""The camera behind each photograph of the city: its pose in `poses.json`, its depth map, and the points both give."""
+"""The camera of each photograph of the city: its pose in `poses.json`, its depth map, and points computed from both."""
 
 import json
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from daco_training.city.plan import Pose, Street, rotation, street_position
 POSES_FILE = "poses.json"
 DEPTH_FOLDER = "depth"
 HORIZONTAL_VIEW = 68.0  # degrees
-SEEN = 0.05  # of a distance: how near the depth of another photograph must be for a point to be seen in it
-GRAZING = 0.15  # metres that are always near enough
+SEEN = 0.05  # of a distance: tolerance of depth within which a point is visible in another photograph
+GRAZING = 0.15  # metres: the least such tolerance
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CameraPose:
-    """A camera in the frame of the whole city: metres east, north and up; degrees.
+    """A camera pose in the frame of the city: metres east, north and up; degrees.
 
     `heading` is clockwise from north, `pitch` upwards, `roll` counter-clockwise as seen from behind the camera.
     """
@@ -37,7 +37,7 @@ class CameraPose:
 
     @classmethod
     def in_street(cls, street: Street, pose: Pose) -> "CameraPose":
-        """The pose of a camera in a street's own frame as one in that of the city."""
+        """Converts a pose in a street's own frame to the frame of the city."""
         east, north = street_position(street, pose)
         return cls(east, north, pose.z, (street.bearing - pose.yaw) % 360.0, pose.pitch, pose.roll)
 
@@ -55,10 +55,10 @@ def write_poses(folder: Path, poses: Mapping[str, CameraPose]) -> None:
 
 
 def read_poses(folder: Path) -> dict[str, CameraPose]:
-    """File name to pose, from the `poses.json` of a folder of photographs.
+    """File name to pose, from the `poses.json` in a folder of photographs.
 
     Raises:
-        DacoError: there is none, or it is damaged.
+        DacoError: the file is missing or damaged.
     """
     file = folder / POSES_FILE
     try:
@@ -67,11 +67,11 @@ def read_poses(folder: Path) -> dict[str, CameraPose]:
     except OSError as error:
         raise DacoError(f"{file} cannot be read: {error.strerror}; daco-data demo writes it.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DacoError(f"{file} is damaged: run the command again that rendered the city.") from error
+        raise DacoError(f"{file} is damaged: run the command that rendered the city again.") from error
 
 
 def depth_file(city: Path, photograph: Path) -> Path:
-    """Where the depth map of a photograph of a city lies: the same path below `depth`."""
+    """The path of a photograph's depth map: the same path below `depth`."""
     return (city / DEPTH_FOLDER / photograph.relative_to(city)).with_suffix(".npz")
 
 
@@ -83,7 +83,7 @@ def write_depth(file: Path, metres: NDArray[np.floating]) -> None:
 
 
 def read_depth(file: Path) -> Floats:
-    """Metres along the ray of each pixel, (height, width); 0 where mostly sky is seen.
+    """Metres along the ray of each pixel, (height, width); 0 where the pixel shows mostly sky.
 
     Raises:
         DacoError: the file cannot be read.
@@ -96,7 +96,7 @@ def read_depth(file: Path) -> Floats:
 
 
 def points_seen(pose: CameraPose, depth: Floats) -> Floats:
-    """The point that each pixel shows, (height, width, 3) in metres east, north and up; NaN where it shows the sky."""
+    """The point that each pixel shows, (height, width, 3) in metres east, north and up; NaN for the sky."""
     height, width = depth.shape
     half = np.tan(np.radians(HORIZONTAL_VIEW / 2))
     across = ((np.arange(width) + 0.5) / width * 2 - 1) * half
@@ -110,7 +110,7 @@ def points_seen(pose: CameraPose, depth: Floats) -> Floats:
 
 
 def project(pose: CameraPose, points: Floats, width: int, height: int) -> tuple[Floats, Floats]:
-    """Where a camera sees points (..., 3).
+    """Projects points (..., 3) into a camera's image.
 
     Returns:
         Pixels (..., 2), x to the right and y down, in which the first pixel covers 0 to 1; NaN behind the camera or
@@ -128,10 +128,10 @@ def project(pose: CameraPose, points: Floats, width: int, height: int) -> tuple[
 
 
 def correspondences(pose: CameraPose, depth: Floats, other_pose: CameraPose, other_depth: Floats) -> Floats:
-    """Where another photograph shows what each pixel of this one shows: (height, width, 2); NaN where it does not.
+    """Where another photograph shows what each pixel of this one shows: (height, width, 2); NaN if it does not.
 
-    A point counts as seen if the other photograph's depth there is its distance, so it is not hidden. Nothing moves
-    between two photographs of one domain; between domains, other cars are parked.
+    A point is visible if the other photograph's depth there equals its distance, so that it is not occluded. Nothing
+    moves between two photographs of one domain; between domains, the parked cars differ.
     """
     height, width = other_depth.shape
     pixels, distance = project(other_pose, points_seen(pose, depth), width, height)

@@ -1,4 +1,4 @@
-"""Other camera poses of a place: moved along its street by some metres and turned by some degrees."""
+"""Other camera poses of a place: moved along its street by some metres and rotated by some degrees."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from daco_training.city.plan import MAX_PITCH, MAX_ROLL, MAX_SHIFT, CityPlace, P
 
 MAX_METRES = 25.0  # so that a camera stays within its street
 MAX_DEGREES = 90.0
-LANE = 1.5  # metres to either side of the street's middle in which a moved camera stands: clear of parked cars
-FACADES = 8.0  # metres from the street's middle to what a camera looks at, about
-KEPT = 22.0  # degrees off the middle of the picture at which what the place shows is still well within it
+LANE = 1.5  # metres from the middle of the street to a moved camera, on either side: clear of parked cars
+FACADES = 8.0  # approximate metres from the middle of the street to what a camera looks at
+KEPT = 22.0  # degrees off the middle of the picture at which the place is still well within it
 
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """How far a camera is from the nominal pose of its place: metres along the ground, and degrees of its heading."""
+    """The distance of a camera from the nominal pose of its place: metres along the ground, degrees of heading."""
 
     metres: float
     degrees: float
@@ -28,7 +28,7 @@ class Viewpoint:
 
     @classmethod
     def parse(cls, text: str) -> "Viewpoint":
-        """The viewpoint of "METRES,DEGREES", such as "5,30".
+        """Parses "METRES,DEGREES", such as "5,30".
 
         Raises:
             UsageError: the text is not two numbers, or they are out of range.
@@ -36,7 +36,7 @@ class Viewpoint:
         try:
             metres, degrees = (float(part) for part in text.split(","))
         except ValueError as error:
-            raise UsageError(f"A viewpoint is METRES,DEGREES, such as 5,30; got {text!r}.") from error
+            raise UsageError(f"A viewpoint must be METRES,DEGREES, such as 5,30; got {text!r}.") from error
         return cls(metres, degrees)
 
     @property
@@ -46,11 +46,11 @@ class Viewpoint:
 
 
 def viewpoint_pose(seed: int, place: CityPlace, viewpoint: Viewpoint) -> Pose:
-    """Where a place is photographed from at a viewpoint: the same in all domains.
+    """The pose of a place's photograph at a viewpoint; the same in all domains.
 
-    The camera stands exactly `metres` from the nominal pose, along the street, and is turned by exactly `degrees`
-    towards what the place shows. Of the two ways along the street (or, with 0 metres, to turn) one is drawn if both
-    keep that within the picture; otherwise it is the better one.
+    The camera is exactly `metres` from the nominal pose, along the street, and is rotated by exactly `degrees` towards
+    what the place shows. Of the two directions along the street (or, with 0 metres, of rotation), one is drawn at
+    random if both keep that within the picture; otherwise it is the better one.
     """
     nominal = nominal_pose(seed, place)
     rng = stream(seed, f"viewpoint {viewpoint.name}", place.street, place.slot)
@@ -58,12 +58,12 @@ def viewpoint_pose(seed: int, place: CityPlace, viewpoint: Viewpoint) -> Pose:
     lane = min(max(rng.uniform(-LANE, LANE), nominal.y - widest), nominal.y + widest)
     along = math.sqrt(viewpoint.metres**2 - (lane - nominal.y) ** 2)
     facade = math.copysign(FACADES, math.sin(math.radians(nominal.yaw)))
-    ahead = nominal.x + (facade - nominal.y) / math.tan(math.radians(nominal.yaw))  # where it looks at the facades
+    ahead = nominal.x + (facade - nominal.y) / math.tan(math.radians(nominal.yaw))  # the point of the facades in view
     ways = []
     for way in (-1, 1):
         x = nominal.x + way * along
         facing = math.degrees(math.atan2(facade - lane, ahead - x))
-        off = (facing - nominal.yaw + 180.0) % 360.0 - 180.0  # the turn that would keep it in the middle
+        off = (facing - nominal.yaw + 180.0) % 360.0 - 180.0  # the rotation that would keep it in the middle
         turn = math.copysign(viewpoint.degrees, off if viewpoint.metres else way)
         ways.append((abs(off - turn), x, nominal.yaw + turn))
     best = min(off for off, *_ in ways)

@@ -45,20 +45,20 @@ def demo(
         ),
     ] = None,
     viewpoint_split: Annotated[
-        str, option("viewpoint_split", "Places to render from the viewpoints: train, val, or both.")
+        str, option("viewpoint_split", "Split of the places to render from the viewpoints: train, val, or both.")
     ] = "train,val",
-    depth: Annotated[bool, option("depth", "Also write a depth map of each photograph.")] = False,
+    depth: Annotated[bool, option("depth", "Also write a depth map for each photograph.")] = False,
     drive: Annotated[
-        int, option("drive", "Also render a drive along so many of the first streets, a frame every 4 m.", min=0)
+        int, option("drive", "Also render a drive along this many of the first streets, a frame every 4 m.", min=0)
     ] = 0,
-    workers: Annotated[int, option("workers", "Processes that render; 0 for one per core.", min=0)] = 0,
+    workers: Annotated[int, option("workers", "Number of rendering processes; 0 for one per core.", min=0)] = 0,
 ) -> None:
     """Render the demo city into DATA_ROOT/demo: the same streets in each condition, with positions and camera poses.
 
     With --viewpoint 5,30, the folders demo/viewpoint/5m_30deg/domain_a/val and so on show each place from 5 m along the
     street, with the camera turned by 30 degrees towards what the place shows.
 
-    With --drive 2, the folders demo/drive/day and so on show what a car sees that drives along the first two streets.
+    With --drive 2, the folders demo/drive/day and so on show the view from a car on the first two streets.
 
     Ctrl-C stops it; the same command resumes. Places, domains, viewpoints and depth maps can be added later.
 
@@ -113,7 +113,7 @@ def translate(
     fourier, reinhard: transfer the colours of a photograph of the other domain.
 
     fog, night: simulate the condition, or remove it from a domain with its name; one domain is enough. If domains.json
-    gives no names, a much darker domain is taken for night.
+    gives no names, a much darker domain is taken to be night.
 
     snow: simulate snow on photographs of a clear day; one domain is enough.
 
@@ -176,7 +176,7 @@ def adopt(
 @with_option_groups
 def frames(
     recording: Annotated[Path, typer.Argument(help="A video; or a ROS bag or MCAP file of a robot.")],
-    out: Annotated[Path, option("out", "Folder for the photographs; one of its own.")],
+    out: Annotated[Path, option("out", "Folder for the photographs; an empty or new one.")],
     *,
     sampling: RecordingArguments,
     as_json: AsJson = False,
@@ -220,7 +220,7 @@ def stats(name: Name, data_root: DataRoot = Path("data"), as_json: AsJson = Fals
         return
     typer.echo(f"{len(images)} training photographs, red green blue of 0..1")
     typer.echo(f"  measured    mean {_channels(measured[0])}  std {_channels(measured[1])}")
-    typer.echo(f"  normaliser  mean {_channels(taken[0])}  std {_channels(taken[1])}{_origin(name in PUBLISHED)}")
+    typer.echo(f"  used        mean {_channels(taken[0])}  std {_channels(taken[1])}{_origin(name in PUBLISHED)}")
 
 
 @app.command()
@@ -243,7 +243,7 @@ def _channels(values: tuple[float, float, float]) -> str:
 
 
 def _origin(published: bool) -> str:
-    return "  (published for this name)" if published else "  (the measured one)"
+    return "  (published for this name)" if published else "  (measured)"
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ from daco_core.console import new_app, option
 
 app = new_app("Convert an unpacked official download into a data set: tokyo, cityscapes or synthia.")
 
-DataRoot = Annotated[Path, option("data_root", "Folder that holds the data sets.")]
+DataRoot = Annotated[Path, option("data_root", "Folder of the data sets.")]
 Archive = Annotated[Path, typer.Argument(help="Folder of the unpacked download.")]
 Link = Annotated[
     bool,
-    typer.Option("--link/--copy", help="Make hard links instead of copies; works on one disk only."),
+    typer.Option("--link/--copy", help="Create hard links instead of copies; on the same disk only."),
 ]
 Size = Annotated[
     int | None,

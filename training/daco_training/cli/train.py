@@ -23,7 +23,7 @@ app = new_app(
 
 
 class PublishedCommand(TyperGroup):
-    """Takes lists as the published commands write them: `--gpu_ids 0 1` as well as `--gpu_ids 0,1`."""
+    """Accepts lists in the form of the published commands: `--gpu_ids 0 1` as well as `--gpu_ids 0,1`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, join_lists(args))
@@ -47,7 +47,7 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
     """`1,2,4,8` to (1, 2, 4, 8).
 
     Raises:
-        DacoError: it is no list of whole numbers.
+        UsageError: it is not a list of whole numbers.
     """
     try:
         return tuple(map(int, words(text)))
@@ -69,7 +69,7 @@ def train(
         str,
         option("without", f"Parts of the modern recipe to leave out: {', '.join(PARTS)}."),
     ] = "",
-    data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
+    data_root: Annotated[Path, option("data_root", "Folder of the data sets.")] = Path("data"),
     data_name: Annotated[
         str, option("data_name", "Data set: tokyo, cityscapes, synthia, demo, or any folder below the data root.")
     ] = "tokyo",
@@ -100,7 +100,7 @@ def train(
         float,
         option(
             "move",
-            "Share of the views that move the camera: turned, zoomed, a step aside or ahead (not in the paper).",
+            "Share of the views for which the camera is moved: rotated, zoomed, shifted (not in the paper).",
         ),
     ] = 0.0,
     negs: Annotated[int, option("negs", "moco: length of the queue; npid: number of negatives.")] = 4096,
@@ -128,7 +128,7 @@ def train(
         str | None,
         option(
             "pooling",
-            "avg, gem, grid, which keeps the layout of the image, or place, which adds what the whole image shows.",
+            "avg; gem; grid, which keeps the layout of the image; or place, grid plus a descriptor of the whole image.",
             show_default="avg; modern grid",
         ),
     ] = None,
@@ -185,7 +185,7 @@ def train(
         int, option("seed", "Random seed; the same seed gives the same run on one kind of device.", min=0)
     ] = 0,
 ) -> None:
-    """Trains, unless a subcommand was named."""
+    """Trains, unless a subcommand is given."""
     if context.invoked_subcommand is not None:
         return
 
@@ -313,10 +313,12 @@ def export(
     encoder: Annotated[Path, typer.Argument(help="The folder of an encoder.")],
     onnx: Annotated[Path, option("onnx", "File to write, such as encoder.onnx.")],
 ) -> None:
-    """Write an encoder as an ONNX file for other programs, compared with PyTorch, and a manifest beside it.
+    """Write an encoder as an ONNX file for other programs, and a manifest next to it.
 
-    The output `descriptor` has length 1; the manifest says how an image is prepared. Both together are what
-    `--encoder onnx:PATH` takes.
+    The file is checked against PyTorch.
+
+    The output `descriptor` has length 1; the manifest states how an image is prepared. With both files, the network can
+    be used as `--encoder onnx:PATH`.
 
     Example: daco-train export result/demo_daco --onnx demo.onnx
     """

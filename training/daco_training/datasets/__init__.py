@@ -1,1 +1,1 @@
-"""Where training and validation photographs lie, and how they become tensors."""
+"""Data sets: their photographs, checks, statistics, and conversion from downloads."""

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, before it costs a night of training."""
+"""Checks a data set for faults, before they cost a night of training."""
 
 import hashlib
 from collections import Counter
@@ -14,7 +14,7 @@ from daco_core.photographs.pairing import pair_keys
 from daco_core.photographs.positions import locate
 from daco_core.threads import in_threads
 
-BESIDE = frozenset({".csv", ".geojson", ".json", ".txt", ".md"})  # what may lie among photographs without a word
+BESIDE = frozenset({".csv", ".geojson", ".json", ".txt", ".md"})  # other files that are expected among photographs
 
 MOST_SIZES = 6  # printed; JSON has all
 MOST_FILES = 20
@@ -22,7 +22,7 @@ MOST_FILES = 20
 
 @dataclass(frozen=True)
 class Problem:
-    """Something to put right: its kind (`unpaired`, `unreadable`, ...), the file, and a few words."""
+    """A fault: its kind (`unpaired`, `unreadable`, ...), the file, and a few words."""
 
     kind: str
     file: str
@@ -31,13 +31,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check` found.
+    """The results of `check`.
 
     Args:
-        photographs: originals of each domain and split, `domain_a/train` to a number.
-        sizes: width x height, upright, to the number of originals.
-        problems: what to put right; files relative to the data set's folder.
-        notes: what is worth knowing and is no fault.
+        photographs: number of originals in each domain and split, by `domain_a/train`.
+        sizes: width x height, upright, to the number of originals of that size.
+        problems: the faults; files are relative to the data set's folder.
+        notes: other facts that are worth knowing.
     """
 
     photographs: dict[str, int]
@@ -71,7 +71,7 @@ def check(dataset: DataSet) -> CheckReport:
     """Reads every photograph and twin of a data set once, and compares domains, splits, locations and twins.
 
     Raises:
-        DacoError: a `locations.csv` is broken.
+        DacoError: a `locations.csv` is invalid.
     """
     groups = {(domain, split): dataset.images(domain, split) for domain in dataset.domains for split in SPLITS}
     originals = [image for images in groups.values() for image in images]
@@ -116,7 +116,7 @@ def _look(path: Path) -> _Seen:
 
 
 def _unpaired(dataset: DataSet, groups: Groups, notes: list[str]) -> Iterator[Problem]:
-    """Names without a partner; domains that share no name at all are unpaired on purpose."""
+    """Names without a partner; domains without any common name are treated as unpaired on purpose."""
     first, *others = dataset.domains or [""]
     for split in SPLITS:
         for other in others:
@@ -133,7 +133,7 @@ def _unpaired(dataset: DataSet, groups: Groups, notes: list[str]) -> Iterator[Pr
 
 
 def _same_names(groups: Groups) -> Iterator[Problem]:
-    """`1.jpg` beside `1.png`: two photographs of one place name shift the order that pairs domains."""
+    """`1.jpg` next to `1.png`: two photographs with one place name shift the order that pairs domains."""
     for images in groups.values():
         first: dict[str, Path] = {}
         for image in images:
@@ -148,12 +148,12 @@ def _duplicates(originals: list[_Seen]) -> Iterator[Problem]:
         if look.unreadable:
             continue
         if look.digest in first:
-            yield Problem("duplicate", str(look.path), f"shows the very picture of {_short(first[look.digest])}")
+            yield Problem("duplicate", str(look.path), f"has the same pixels as {_short(first[look.digest])}")
         first.setdefault(look.digest, look.path)
 
 
 def _ignored(dataset: DataSet) -> Iterator[Problem]:
-    """Files that training passes over without a word: of other kinds, or in folders too deep."""
+    """Files that training ignores silently: of other kinds, or in folders that are too deep."""
     for domain in dataset.domains:
         for split in SPLITS:
             folder = dataset.split_folder(domain, split)
@@ -165,7 +165,7 @@ def _ignored(dataset: DataSet) -> Iterator[Problem]:
                     yield Problem(
                         "ignored",
                         str(path),
-                        f"is not used: only {', '.join(sorted(readable_suffixes()))} right here are",
+                        f"is not used: only {', '.join(sorted(readable_suffixes()))} files directly in this folder are",
                     )
 
 
@@ -173,29 +173,29 @@ def _locations(dataset: DataSet, groups: Groups, notes: list[str]) -> Iterator[P
     originals = [image for images in groups.values() for image in images]
     located = locate(dataset.folder / "original", originals)
     if not located:
-        notes.append("No positions in tables, names or EXIF, so nothing is measured in metres.")
+        notes.append("There are no positions in tables, names or EXIF, so nothing can be measured in metres.")
     for image in originals:
         if located and image not in located:
-            yield Problem("no location", str(image), "has no position, as others have")
+            yield Problem("no location", str(image), "has no position, although others have one")
     for images in filter(None, groups.values()):
         names = {image.name for image in images}
         for name in sorted(read_locations(images[0].parent).keys() - names):
-            yield Problem("stray location", str(images[0].parent / LOCATIONS_FILE), f"lists {name}, which is not there")
+            yield Problem("stray location", str(images[0].parent / LOCATIONS_FILE), f"lists {name}, which is missing")
 
 
 def _twins(dataset: DataSet, groups: Groups, twins: list[Path], notes: list[str]) -> Iterator[Problem]:
     if not twins:
-        notes.append(f"No generated twins yet; daco needs them: daco-data translate {dataset.name}")
+        notes.append(f"There are no generated twins yet; daco needs them: daco-data translate {dataset.name}")
         return
     expected = {dataset.twin(image) for images in groups.values() for image in images}
     for (_, split), images in groups.items():
         for image in images:
-            # only training uses twins, so those of the validation half may be there or not
+            # only training uses twins, so those of validation photographs are optional
             if split == "train" and not dataset.twin(image).exists():
                 yield Problem("no twin", str(image), "has no generated twin")
     for twin in twins:
         if twin not in expected:
-            yield Problem("stray twin", str(twin), "is the twin of no photograph")
+            yield Problem("stray twin", str(twin), "has no original")
 
 
 def _relative(dataset: DataSet, file: str) -> str:

@@ -1,4 +1,4 @@
-"""The normaliser of a data set: mean and standard deviation of its colours."""
+"""Mean and standard deviation of a data set's colours, for normalising images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from daco_core.photographs.layout import DataSet
 from daco_core.threads import in_threads
 
 Channels = tuple[float, float, float]
-"""Red, green and blue, where black is 0 and white is 1."""
+"""Values for red, green and blue, from 0 (black) to 1 (white)."""
 
 FloatArray = npt.NDArray[np.float64]
 
-# the normalisers of the published code, by the data set's name
+# the values in the published code, by the data set's name
 PUBLISHED: dict[str, tuple[Channels, Channels]] = {
     "tokyo": ((0.334, 0.332, 0.320), (0.241, 0.237, 0.242)),
     "cityscapes": ((0.401, 0.437, 0.401), (0.186, 0.187, 0.187)),
@@ -25,9 +25,9 @@ PUBLISHED: dict[str, tuple[Channels, Channels]] = {
 
 
 def normaliser(dataset: DataSet) -> tuple[Channels, Channels]:
-    """Mean and standard deviation that images of this data set are normalised with.
+    """Mean and standard deviation for normalising the images of this data set.
 
-    The published ones for a data set that bears a published name, else those of its training photographs.
+    Those of the published code if the data set has a published name, else those of its training photographs.
 
     Raises:
         DacoError: there are no training photographs, or one cannot be read.
@@ -36,10 +36,10 @@ def normaliser(dataset: DataSet) -> tuple[Channels, Channels]:
 
 
 def measure(images: Sequence[Path]) -> tuple[Channels, Channels]:
-    """Mean over images of each image's own per-channel mean, and of its own per-channel standard deviation.
+    """Mean over all images of each image's per-channel mean, and of its per-channel standard deviation.
 
-    That is the published definition: every image counts alike, and differences between images do not widen the
-    standard deviation. Rounded to 4 decimals; no more than the images being decoded are in memory.
+    This is the published definition: all images have equal weight, and differences between images do not increase the
+    standard deviation. Rounded to 4 decimals; only the images being decoded are in memory.
 
     Raises:
         UnreadableImage: a file is not an image.

@@ -1,1 +1,1 @@
-"""Encoders: backbones, pooling, whitening, where they come from, and their saved form."""
+"""Encoders: backbones, pooling, whitening, their sources, and their files."""

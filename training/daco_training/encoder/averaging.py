@@ -15,11 +15,11 @@ def average_encoders(first: Encoder, second: Encoder, share: float) -> Encoder:
     Source: Wortsman et al., "Robust Fine-tuning of Zero-shot Models", CVPR 2022, section 3 (WiSE-FT).
 
     Args:
-        first, second: with the same layers, and trained from the same initial weights.
+        first, second: encoders with the same layers, trained from the same initial weights.
         share: weight of the second, 0..1.
 
     Returns:
-        The first encoder, changed in place; its description of the training names that of both.
+        The first encoder, changed in place; its description of the training contains those of both.
 
     Raises:
         UsageError: their layers or preparation differ, or the share is not in 0..1.

@@ -1,4 +1,4 @@
-"""The encoder: backbone, pooling, L2 norm; and its saved form."""
+"""The encoder: backbone, pooling, L2 normalisation; and its files."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Encoder(nn.Module):
-    """Photograph to descriptor: `backbone -> pooling -> L2 norm`.
+    """Computes descriptors: `backbone -> pooling -> L2 normalisation`.
 
     Shape: (n, 3, h, w) normalised images to (n, dimension) descriptors of length 1.
 
@@ -38,7 +38,7 @@ class Encoder(nn.Module):
         trust: consent to execute third-party code, which a backbone from torch.hub requires.
 
     Raises:
-        DacoError: the backbone or the pooling does not exist, or there is no consent.
+        DacoError: the backbone or the pooling does not exist, or consent is missing.
     """
 
     def __init__(self, config: EncoderConfig, trust: bool = False) -> None:
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
 
     @property
     def name(self) -> str:
-        """The name of the backbone, without any path of this machine."""
+        """The name of the backbone, without a path of this machine."""
         return self.config.name
 
     @property
@@ -68,11 +68,11 @@ class Encoder(nn.Module):
         return torch.contiguous_format if is_hub(self.config.backbone) else torch.channels_last
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """The feature maps that the pooling takes: (n, 3, h, w) to maps (n, c, h', w'), fine to coarse."""
+        """The feature maps for the pooling: (n, 3, h, w) to maps (n, c, h', w'), fine to coarse."""
         return feature_maps(self.backbone, images, self.pooling.levels)
 
     def features(self, images: Tensor) -> Tensor:
-        """Pooled features before the L2 norm, what a projection head takes: (n, 3, h, w) to (n, dimension)."""
+        """Pooled features before the L2 normalisation, for a projection head: (n, 3, h, w) to (n, dimension)."""
         pooled: Tensor = self.pooling(self.feature_maps(images))
         return pooled
 
@@ -80,10 +80,10 @@ class Encoder(nn.Module):
         """Local descriptors from the maps of `feature_maps`, row by row: (n, cells, width), of length 1.
 
         Raises:
-            UsageError: the pooling has none.
+            UsageError: the pooling has no local descriptors.
         """
         if not isinstance(self.pooling, GridPooling):
-            raise UsageError("Local descriptors are made by pooling grid alone.")
+            raise UsageError("Only the pooling grid has local descriptors.")
         return self.pooling.local(maps)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -105,19 +105,19 @@ class Encoder(nn.Module):
         return fingerprint(self.config, ((name, _bytes(tensor)) for name, tensor in tensors))
 
     def save(self, folder: Path, half: bool = False, network: bool = True) -> None:
-        """Writes `encoder.json`, `model.safetensors` and `model.onnx`; what was in the folder is replaced atomically.
+        """Writes `encoder.json`, `model.safetensors` and `model.onnx`; an existing encoder is replaced atomically.
 
         Args:
-            half: stores the weights as float16, in half the space, and rounds those of this encoder alike.
-            network: whether to export `model.onnx`, which takes seconds. An encoder that has no form in ONNX is saved
-                without it, with a warning.
+            half: store the weights as float16, in half the space; those of this encoder are rounded in the same way.
+            network: export `model.onnx`, which takes seconds. If the encoder cannot be exported, it is saved without
+                that file, with a warning.
 
         Raises:
-            DacoError: the folder holds something else, or cannot be written, or the disk is full.
+            DacoError: the folder contains something else, cannot be written, or the disk is full.
         """
         if folder.exists() and not (folder / CONFIG_FILE).is_file() and not (folder.is_dir() and _is_empty(folder)):
-            raise UsageError(f"{folder} holds something else than an encoder, so none is saved there: name another.")
-        # cloned, as safetensors rejects weights that share memory, and third-party networks may tie theirs
+            raise UsageError(f"{folder} contains other files than an encoder: name another folder.")
+        # cloned, because safetensors rejects weights that share memory, as some third-party networks have
         weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
         if half:
             weights = {name: _halved(tensor) for name, tensor in weights.items()}
@@ -133,7 +133,7 @@ class Encoder(nn.Module):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with replace_folder(folder) as fresh:
                 save_file(weights, fresh / WEIGHTS_FILE)
-                (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors writes 0600; a server may run as another user
+                (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors writes 0600, but a server may run as another user
                 content["weights"] = {"sha256": hashlib.sha256((fresh / WEIGHTS_FILE).read_bytes()).hexdigest()}
                 if exported:
                     onnx, described = exported
@@ -145,19 +145,19 @@ class Encoder(nn.Module):
 
     @classmethod
     def load(cls, folder: Path, trust: bool = False) -> "Encoder":
-        """The encoder saved in a folder, in evaluation mode.
+        """Loads the encoder saved in a folder, in evaluation mode.
 
         Args:
             trust: consent to execute third-party code, which encoders from torch.hub require.
 
         Raises:
-            NotFound: there is none.
-            DamagedEncoder: it is damaged or of a newer format.
-            UsageError: there is no consent.
+            NotFound: the folder contains no encoder.
+            DamagedEncoder: it is damaged or has a newer format.
+            UsageError: consent is missing.
         """
         stored = open_encoder(folder)
         if not stored.has_weights:
-            raise UsageError(f"{folder} holds a network that is known by its ONNX file alone: PyTorch cannot run it.")
+            raise UsageError(f"Only the ONNX file of the network in {folder} is known, so PyTorch cannot run it.")
         try:
             encoder = cls(stored.config, trust)
             encoder.load_state_dict(load_file(folder / WEIGHTS_FILE))
@@ -168,13 +168,13 @@ class Encoder(nn.Module):
 
 
 def _exported(encoder: Encoder) -> tuple[bytes, dict[str, Any]] | None:
-    """The encoder's ONNX file and what `encoder.json` says of it; None, with a warning, where it has no such form."""
+    """The encoder's ONNX file and its entry in `encoder.json`; None, with a warning, if it cannot be exported."""
     from daco_training.encoder.onnx_export import export_onnx
 
     try:
         exported = export_onnx(encoder)
     except DacoError as error:
-        log.warning("%s It is saved without %s, so that only PyTorch can run it.", error, NETWORK_FILE)
+        log.warning("%s It is saved without %s, so only PyTorch can run it.", error, NETWORK_FILE)
         return None
     return exported.content, exported.described
 

@@ -1,4 +1,4 @@
-"""Encoders as ONNX files, which run without PyTorch: `backbone -> pooling -> L2 norm` as one network."""
+"""Exports encoders to ONNX, to run without PyTorch: `backbone -> pooling -> L2 normalisation` as one network."""
 
 import copy
 import io
@@ -22,29 +22,29 @@ from daco_core.log_levels import only_errors
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling, PlacePooling
 
-OPSET = 17  # of 2022, the first with LayerNormalization
+OPSET = 17  # of 2022; the first with LayerNormalization
 INPUT = "images"
-TOLERANCE = 1e-4  # by how much a number of a descriptor, whose length is 1, may differ from PyTorch's
-SMALL = 16  # numbers; what is smaller is not worth a Cast
-CUBIC = -0.5  # a of the cubic kernel that PyTorch resizes with where it smooths
+TOLERANCE = 1e-4  # the largest accepted difference of a number in a descriptor of length 1 from PyTorch's
+SMALL = 16  # numbers; for smaller tensors a Cast is not worthwhile
+CUBIC = -0.5  # parameter a of the cubic kernel that PyTorch uses for resizing with antialiasing
 
 log = logging.getLogger(__name__)
 
 
 class NotExportable(DacoError):
-    """An encoder that ONNX cannot express, or that computes something else there than in PyTorch."""
+    """An encoder that ONNX cannot express, or that gives another result there than in PyTorch."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An encoder in ONNX: the bytes of the file, and what `encoder.json` says of it besides their hash."""
+    """An encoder in ONNX: the bytes of the file, and its entry in `encoder.json` without their hash."""
 
     content: bytes
     described: dict[str, Any]
 
 
 class _Network(nn.Module):
-    """What is exported: (n, 3, h, w) to descriptors (n, d), for a grid of one shape local ones, and the maps."""
+    """The exported network: (n, 3, h, w) to descriptors (n, d), local descriptors for a fixed grid, and the maps."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -65,13 +65,13 @@ class _Network(nn.Module):
 
 
 def export_onnx(encoder: Encoder) -> Exported:
-    """An encoder as an ONNX file, checked against PyTorch where OpenVINO is installed.
+    """Exports an encoder to ONNX, and compares it with PyTorch if OpenVINO is installed.
 
-    Numbers that a 16-bit float holds exactly, as those of a packed encoder, are stored as such. The file takes batches
-    of any size, unless a third-party network fixes it to one image.
+    Numbers that a 16-bit float represents exactly, such as those of a packed encoder, are stored in 16 bits. The file
+    accepts batches of any size, unless a third-party network requires single images.
 
     Raises:
-        NotExportable: ONNX cannot express it for every shape that it takes, or it computes something else there.
+        NotExportable: ONNX cannot express it for every image shape that it accepts, or gives another result.
         MissingExtra: the package onnx is missing.
     """
     try:
@@ -80,7 +80,7 @@ def export_onnx(encoder: Encoder) -> Exported:
         raise MissingExtra("model.onnx needs the package onnx: pip install 'daco-serve[train]'.") from error
     was_training = encoder.training
     on_cpu = next(encoder.parameters()).device.type == "cpu"
-    # a copy, as a recorded step of training holds the addresses of the weights on the GPU
+    # a copy, because a captured CUDA graph of training holds the addresses of the weights on the GPU
     network = _Network((encoder if on_cpu else copy.deepcopy(encoder).cpu()).eval())
     try:
         if not is_hub(encoder.config.backbone):
@@ -102,20 +102,20 @@ def _export(encoder: Encoder, network: _Network, any_batch: bool) -> Exported:
         with torch.no_grad():
             outputs = network(examples[0])
         names = _output_names(encoder, len(outputs))
-        # the log says that there is a newer exporter, which needs more packages
+        # the log advises to use a newer exporter, which needs more packages
         quiet = only_errors("torch.onnx")
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _smoothing_by_matrices(), quiet:
-            warnings.simplefilter("ignore")  # of tracing; what it gets wrong is seen below
+            warnings.simplefilter("ignore")  # of tracing; errors are detected by the comparison below
             torch.onnx.export(
                 network,
                 (examples[0],),
-                buffer,  # type: ignore[arg-type]  # the exporter that is taken here writes to either
+                buffer,  # type: ignore[arg-type]  # the exporter used here accepts a buffer, too
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=[INPUT],
                 output_names=names,
                 dynamic_axes=_free_axes(encoder, names, any_batch),
-                training=torch.onnx.TrainingMode.PRESERVE,  # batch norms stay apart, so that weights stay as they are
+                training=torch.onnx.TrainingMode.PRESERVE,  # keeps batch norms separate, so that weights are unchanged
             )
         model = onnx.load_from_string(buffer.getvalue())
         _halve_what_is_exact(model)
@@ -123,9 +123,9 @@ def _export(encoder: Encoder, network: _Network, any_batch: bool) -> Exported:
         _compare(network, content, names, examples)
     except NotExportable:
         raise
-    except Exception as error:  # backbones, and third-party code, can fail to be traced or expressed in every way
+    except Exception as error:  # tracing or converting backbones and third-party code can fail in many ways
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        raise NotExportable(f"{encoder.name} has no form in ONNX: {type(error).__name__}: {reason}") from error
+        raise NotExportable(f"{encoder.name} cannot be exported to ONNX: {type(error).__name__}: {reason}") from error
     return Exported(content, _describe(encoder, names, outputs, any_batch))
 
 
@@ -135,7 +135,7 @@ def _output_names(encoder: Encoder, count: int) -> list[str]:
 
 
 def _free_axes(encoder: Encoder, names: Sequence[str], any_batch: bool) -> dict[str, dict[int, str]]:
-    """The axes whose length a file leaves open: the batch, and height and width where any shape may come."""
+    """The axes of variable length: the batch; and height and width if images of any shape are accepted."""
     axes: dict[str, dict[int, str]] = {name: {0: "n"} if any_batch else {} for name in (INPUT, *names)}
     if encoder.config.resize == "shorter":
         axes[INPUT] |= {2: "height", 3: "width"}
@@ -161,7 +161,7 @@ def _describe(encoder: Encoder, names: Sequence[str], outputs: Sequence[Tensor],
 
 
 def _examples(encoder: Encoder, any_batch: bool) -> list[Tensor]:
-    """Images of the shapes that the encoder takes; a wide one and a tall one where it takes any."""
+    """Example images of accepted shapes; a wide and a tall one if any shape is accepted."""
     size = encoder.config.image_size
     longer = size * 4 // 3 if encoder.config.resize == "shorter" else size
     generator = torch.Generator().manual_seed(0)
@@ -172,7 +172,7 @@ def _examples(encoder: Encoder, any_batch: bool) -> list[Tensor]:
 
 
 def _grid_means(level: Tensor, cells: tuple[int, int], fixed: bool) -> Tensor:
-    """As `GridPooling.average` before its norm, by two matrices, since ONNX has no adaptive pooling of any shape.
+    """Like `GridPooling.average` before the normalisation, but by two matrices: ONNX lacks adaptive pooling.
 
     (n, c, h, w) to (n, cells, c).
     """
@@ -185,7 +185,7 @@ def _grid_means(level: Tensor, cells: tuple[int, int], fixed: bool) -> Tensor:
 
 
 def _bins(side: Any, count: int) -> Tensor:
-    """Means over `count` stretches of a side, as `torch.nn.AdaptiveAvgPool2d` lays them: (count, side)."""
+    """Means over `count` sections of a side, divided as in `torch.nn.AdaptiveAvgPool2d`: (count, side)."""
     number = torch.arange(count)[:, None]
     start, end = (number * side) // count, ((number + 1) * side + count - 1) // count
     at = torch.arange(side)[None]
@@ -194,7 +194,7 @@ def _bins(side: Any, count: int) -> Tensor:
 
 
 def _halve_what_is_exact(model: Any) -> None:
-    """Stores every initializer that 16-bit floats hold exactly as such, with a Cast behind it."""
+    """Stores every initializer that 16-bit floats represent exactly in 16 bits, followed by a Cast."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
@@ -219,7 +219,7 @@ def _compare(network: nn.Module, content: bytes, names: Sequence[str], examples:
     try:
         from daco_core.encoder.openvino_runtime import openvino
     except ImportError:
-        log.warning("model.onnx was not compared with PyTorch, as OpenVINO is not installed.")
+        log.warning("model.onnx was not compared with PyTorch, because OpenVINO is not installed.")
         return
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(content), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -229,7 +229,7 @@ def _compare(network: nn.Module, content: bytes, names: Sequence[str], examples:
             if not name.startswith(MAP_PREFIX) and not _alike(expected.numpy(), got[name]):
                 height, width = images.shape[2:]
                 raise NotExportable(
-                    f"ONNX gives another {name} than PyTorch for an image of {width} x {height} pixels."
+                    f"For an image of {width} x {height} pixels, the output {name} of ONNX differs from PyTorch's."
                 )
 
 
@@ -239,7 +239,7 @@ def _alike(expected: NDArray[np.float32], got: NDArray[np.float32]) -> bool:
 
 @contextmanager
 def _smoothing_by_matrices() -> Iterator[None]:
-    """Has `interpolate` compute what ONNX lacks, bicubic resizing that smooths, as vision transformers need it."""
+    """Makes `interpolate` use matrices for bicubic resizing with antialiasing, which vision transformers need."""
     interpolate = functional.interpolate
 
     def resize(images: Tensor, *arguments: Any, **options: Any) -> Tensor:
@@ -257,9 +257,9 @@ def _smoothing_by_matrices() -> Iterator[None]:
 
 
 def _cubic(new: Any, old: Any) -> Tensor:
-    """Resizing a side from `old` to `new` as bicubic interpolation with antialiasing does: (new, old).
+    """The matrix (new, old) for resizing a side from `old` to `new` by bicubic interpolation with antialiasing.
 
-    Source: Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981; stretched where it shrinks.
+    Source: Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981; stretched when shrinking.
     """
     scale = torch.as_tensor(old).float() / torch.as_tensor(new).float()
     centre = (torch.arange(new).float() + 0.5) * scale

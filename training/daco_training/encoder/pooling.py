@@ -1,4 +1,4 @@
-"""Pooling: from the feature maps of a photograph to one vector."""
+"""Pooling: turns the feature maps of a photograph into one vector."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from torch.nn import functional
 from daco_core.errors import UsageError
 from daco_training.encoder.backbones import map_channels
 
-EDGE_LENGTH = 0.8  # of 0.6 to 1, found on real photographs and rendered ones alike: docs/guide/train.md
+EDGE_LENGTH = 0.8  # chosen among 0.6 to 1 on real and rendered photographs: docs/guide/train.md
 
 
 class AveragePooling(nn.Module):
-    """The mean over positions of the last map: (n, c, h, w) to (n, c)."""
+    """The mean of the last map over positions: (n, c, h, w) to (n, c)."""
 
     levels = 1
 
@@ -27,7 +27,7 @@ class AveragePooling(nn.Module):
 
 
 class GeM(nn.Module):
-    """Generalised mean over positions of the last map with one learnable exponent: (n, c, h, w) to (n, c).
+    """Generalised mean of the last map over positions with one learnable exponent: (n, c, h, w) to (n, c).
 
     Source: Radenovic, Tolias, Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, eq. 2.
     """
@@ -46,11 +46,11 @@ class GeM(nn.Module):
 
 
 class GridPooling(nn.Module):
-    """Pooling over a grid of cells, at two scales: a finer and a coarser map to (n, 2 x 16 x 64).
+    """Pooling over a grid of cells at two scales: a finer and a coarser map to (n, 2 x 16 x 64).
 
     Each map is averaged over a grid of cells, and the channels of a cell are reduced by a linear map to a vector of
     length 1 (ConvAP: Ali-bey, Chaib-draa, Giguere, "GSV-Cities", Neurocomputing 2022, section 4.2). The linear maps
-    begin at random: `daco_training.encoder.whitening.whiten` sets them, and they may then be trained.
+    are random at first: `daco_training.encoder.whitening.whiten` sets them, and they may then be trained.
 
     Args:
         channels: of the maps at strides 16 and 32.
@@ -68,13 +68,13 @@ class GridPooling(nn.Module):
         self._set_lengths(1.0)
 
     def favour_the_middle(self) -> None:
-        """Makes the vectors of the first and last row shorter: sky and ground say less of a place than the rest."""
+        """Shortens the vectors of the first and last row, because sky and ground are less distinctive than the rest."""
         self._set_lengths(EDGE_LENGTH)
 
     def _set_lengths(self, edge: float) -> None:
         lengths = next(self.reduce.parameters()).new_ones(self.cells[0] * self.cells[1], 1)
         lengths[: self.cells[1]] = lengths[-self.cells[1] :] = edge
-        # lengths of 1 are not saved: older encoders and runs have none
+        # lengths of 1 are not saved, because older encoders and runs have none
         self.register_buffer("lengths", lengths, persistent=edge != 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
@@ -95,21 +95,21 @@ class GridPooling(nn.Module):
         return self.reduced(self.average(maps))
 
     def reduced(self, grids: Sequence[Tensor]) -> Tensor:
-        """The cells of each map to one vector: (n, cells, c) each to (n, 2 x 16 x 64)."""
+        """Combines the cells of each map into one vector: (n, cells, c) each to (n, 2 x 16 x 64)."""
         reduced = [reduce(grid) for reduce, grid in zip(self.reduce, grids, strict=True)]
         return torch.cat([(functional.normalize(cells, dim=-1) * self.lengths).flatten(1) for cells in reduced], dim=-1)
 
 
 class PlacePooling(GridPooling):
-    """The grid, and beside it what is in the picture wherever it is: (n, 2 x 16 x 64 + 512).
+    """The grid, combined with a descriptor that does not depend on positions: (n, 2 x 16 x 64 + 512).
 
-    That part is the generalised mean over positions of both maps, each of length 1, through a linear map that whitening
-    sets as it does those of the grid. It stays what it is when the camera turns or steps aside.
+    That part is the generalised mean over positions of both maps, each of length 1, reduced by a linear map that
+    whitening sets like those of the grid. It changes little when the camera turns or moves sideways.
     """
 
     whole_width = 512
     exponent = 3.0
-    share = 0.7  # length of the whole's vector, where that of the grid's is 1
+    share = 0.7  # length of that part's vector, relative to the grid's
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__(channels)
@@ -125,7 +125,7 @@ class PlacePooling(GridPooling):
         return self.joined(self.reduced(self.average(maps)), self.means(maps))
 
     def joined(self, grid: Tensor, means: Tensor) -> Tensor:
-        """The grid's vector, of length 1, and that of the whole, of length `share`."""
+        """The grid's vector, of length 1, followed by that of the generalised means, of length `share`."""
         whole = functional.normalize(self.whole(means), dim=-1)
         return torch.cat([functional.normalize(grid, dim=-1), self.share * whole], dim=-1)
 
@@ -141,12 +141,12 @@ POOLINGS: dict[str, type[Pooling]] = {
 
 
 def create_pooling(name: str, backbone: nn.Module) -> Pooling:
-    """The pooling of that name for the feature maps of a backbone.
+    """Creates the pooling of that name for the feature maps of a backbone.
 
     Raises:
-        UsageError: there is no such pooling, or the backbone does not have the maps for it.
+        UsageError: there is no such pooling, or the backbone lacks the maps for it.
     """
     if name not in POOLINGS:
-        raise UsageError(f"No pooling {name!r}: choose {', '.join(POOLINGS)}.")
+        raise UsageError(f"There is no pooling {name!r}: choose {', '.join(POOLINGS)}.")
     pooling = POOLINGS[name]
     return pooling(map_channels(backbone, pooling.levels))

@@ -1,4 +1,4 @@
-"""Encoders that the published code trained, from its files into our saved form."""
+"""Imports encoders that were trained by the published code."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from daco_training.datasets.statistics import PUBLISHED, Channels
 from daco_training.encoder.backbones import read_weights
 from daco_training.encoder.encoder import Encoder
 
-# the published code keeps a ResNet-50's children in an nn.Sequential, so their places stand for their names
+# the published code keeps a ResNet-50's children in an nn.Sequential, so their names are numbers
 PLACES = {"conv1": "f.0", "bn1": "f.1", "layer1": "f.4", "layer2": "f.5", "layer3": "f.6", "layer4": "f.7"}
 HEAD = "g."
-COUNTER = "num_batches_tracked"  # counts steps and changes no descriptor; old files lack it
+COUNTER = "num_batches_tracked"  # a counter that does not affect descriptors; old files lack it
 
 
 def published_encoder(file: Path, normaliser: tuple[Channels, Channels], data_name: str | None = None) -> Encoder:
@@ -21,11 +21,11 @@ def published_encoder(file: Path, normaliser: tuple[Channels, Channels], data_na
 
     Args:
         file: a state dict with the keys `f.N...` of a ResNet-50's trunk, and those `g.N...` of the projection head.
-        normaliser: mean and std per RGB channel that the encoder was trained with.
-        data_name: the data set that it was trained on, for people.
+        normaliser: mean and std per RGB channel used for its training.
+        data_name: the data set used for its training, for people to read.
 
     Raises:
-        DacoError: the file is missing, is not safe to read, or is not such an encoder.
+        DacoError: the file is missing, cannot be read safely, or is not such an encoder.
     """
     given = read_weights(file)
     mean, std = normaliser
@@ -38,10 +38,10 @@ def published_encoder(file: Path, normaliser: tuple[Channels, Channels], data_na
 
 
 def published_normaliser(data_name: str) -> tuple[Channels, Channels]:
-    """Mean and std that the published code has for a data set.
+    """Mean and std in the published code for a data set.
 
     Raises:
-        DacoError: it has none for this name.
+        UsageError: there are none for this name.
     """
     if data_name not in PUBLISHED:
         raise UsageError(
@@ -68,4 +68,6 @@ def _check(file: Path, given: dict[str, Tensor], wanted: dict[str, Tensor]) -> N
     ):
         if keys:
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise DacoError(f"{file} is no encoder of the published code: it {complaint} {', '.join(keys[:3])}{more}.")
+            raise DacoError(
+                f"{file} is not an encoder of the published code: it {complaint} {', '.join(keys[:3])}{more}."
+            )

@@ -1,4 +1,4 @@
-"""Encoders by their names on a command line: `default`, a saved folder, `timm:NAME`, or `torchhub:REPO:ENTRY`."""
+"""Loads encoders by the names that command lines use: `default`, a folder, `timm:NAME`, or `torchhub:REPO:ENTRY`."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from daco_training.encoder.backbones import IMAGENET, load_pretrained
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.torchhub import resolve
 
-# square, and divisible by 14 and by 16, the patches of vision transformers; near 322, what DINOv2's kin are judged at
+# square, and divisible by 14 and 16, the patch sizes of vision transformers; close to the usual 322 of DINOv2 models
 HUB_IMAGE_SIZE = 336
 TIMM_IMAGE_SIZE = 256
 
@@ -20,19 +20,19 @@ TIMM_IMAGE_SIZE = 256
 def load_encoder(
     source: str, trust: bool = False, image_size: int | None = None, resize: Resize | None = None
 ) -> Encoder:
-    """The encoder that a command line names, in evaluation mode.
+    """Loads the encoder that a command line names, in evaluation mode.
 
     Args:
-        source: `default`, the encoder that comes with the package; a folder in our saved form; `timm:NAME`: that
-            backbone as ImageNet leaves it, GeM pooling; or `torchhub:REPO:ENTRY`: what that entry of a torch.hub
+        source: `default`, the encoder that ships with the package; an encoder's folder; `timm:NAME`: that backbone with
+            ImageNet weights and GeM pooling; or `torchhub:REPO:ENTRY`: what that entry of a torch.hub
             repository (owner/name on GitHub, or a local folder) returns, a module that maps (n, 3, h, w) images,
             normalised as for ImageNet, to (n, d).
         trust: consent to execute third-party code, which encoders from torch.hub require.
-        image_size: pixels that images are brought to, of `timm:` and `torchhub:`; None for the usual size.
-        resize: how an image is brought to that size, of `torchhub:`; None for `square`.
+        image_size: pixels that images are resized to, for `timm:` and `torchhub:`; None for the usual size.
+        resize: how images are resized to that size, for `torchhub:`; None for `square`.
 
     Raises:
-        DacoError: there is no such encoder, or it cannot be had, or there is no consent.
+        DacoError: there is no such encoder, it cannot be downloaded, or consent is missing.
     """
     if source == DEFAULT:
         return Encoder.load(SHIPPED)
@@ -45,10 +45,10 @@ def load_encoder(
 
 
 def imagenet_encoder(backbone: str, pooling: str = "gem", image_size: int = TIMM_IMAGE_SIZE) -> Encoder:
-    """A backbone with its ImageNet weights and normaliser, untrained by us.
+    """A backbone with its ImageNet weights and normalisation, without further training.
 
     Raises:
-        DacoError: no such backbone or pooling, or its weights cannot be had.
+        DacoError: there is no such backbone or pooling, or its weights cannot be downloaded.
     """
     mean, std = imagenet_normaliser(backbone)
     encoder = Encoder(
@@ -66,7 +66,7 @@ def imagenet_encoder(backbone: str, pooling: str = "gem", image_size: int = TIMM
 
 
 def imagenet_normaliser(backbone: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and std per RGB channel that a backbone's own weights expect.
+    """Mean and std per RGB channel that a backbone's weights expect.
 
     Raises:
         DacoError: timm has no such weights.

@@ -1,4 +1,4 @@
-"""Third-party networks from torch.hub, `torchhub:REPO:ENTRY`: their code is executed, so only with consent."""
+"""Third-party networks from torch.hub, `torchhub:REPO:ENTRY`. Their code is executed, which needs consent."""
 
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -16,13 +16,13 @@ class HubBackbone(nn.Module):
     """A network from torch.hub that computes descriptors: (n, 3, h, w) to (n, d).
 
     Args:
-        source: `torchhub:REPO:ENTRY`; REPO is `owner/name` on GitHub, with `:branch` or `:tag` if need be, or the
-            absolute path of a folder that holds a `hubconf.py`; ENTRY may have arguments, `ENTRY?ARGUMENT=VALUE&...`.
-        image_size: what the network is tried on; tells d, `num_features`.
-        trust: consent to running the repository's code.
+        source: `torchhub:REPO:ENTRY`; REPO is `owner/name` on GitHub, optionally with `:branch` or `:tag`, or the
+            absolute path of a folder with a `hubconf.py`; ENTRY may have arguments, `ENTRY?ARGUMENT=VALUE&...`.
+        image_size: the image size for a test run, which determines d, `num_features`.
+        trust: consent to execute the repository's code.
 
     Raises:
-        DacoError: there is no consent; or the repository cannot be had or run, or gives something else.
+        DacoError: consent is missing; the repository cannot be downloaded or run; or it returns something else.
     """
 
     def __init__(self, source: str, image_size: int, trust: bool) -> None:
@@ -35,7 +35,7 @@ class HubBackbone(nn.Module):
                 " trust its authors, add --trust (or set DACO_TRUST=1 for a server)."
             )
         try:
-            # trust_repo: consent was given above, and a server cannot ask
+            # trust_repo: consent was given above, and a server cannot ask for it
             where = {"source": "local"} if Path(repository).is_absolute() else {"trust_repo": True, "verbose": False}
             network = torch.hub.load(repository, name, **where, **arguments)  # type: ignore[no-untyped-call]
             _check(network)
@@ -44,7 +44,7 @@ class HubBackbone(nn.Module):
                 descriptors = self._descriptors(torch.zeros(1, 3, image_size, image_size))
         except DacoError as error:
             raise DacoError(f"{source} is not an encoder: {error}") from error
-        except Exception as error:  # third-party code can fail in every way
+        except Exception as error:  # third-party code can fail in many ways
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             raise DacoError(f"{source} cannot be loaded: {type(error).__name__}: {reason}") from error
         if not isinstance(descriptors, Tensor) or descriptors.ndim != 2 or len(descriptors) != 1:
@@ -56,17 +56,17 @@ class HubBackbone(nn.Module):
         return self._descriptors(images)[:, :, None, None]
 
     def _descriptors(self, images: Tensor) -> Tensor:
-        """What the network gives; the first of several outputs, as BoQ gives its attention maps after it."""
+        """The network's output; the first one if it has several, because BoQ also returns its attention maps."""
         outputs = self.network(images)
         descriptors: Tensor = outputs[0] if isinstance(outputs, tuple | list) and outputs else outputs
         return descriptors
 
 
 def split_source(source: str) -> tuple[str, str]:
-    """`torchhub:owner/name:branch:entry` to (`owner/name:branch`, `entry`).
+    """Splits `torchhub:owner/name:branch:entry` into (`owner/name:branch`, `entry`).
 
     Raises:
-        DacoError: it is not of this form.
+        UsageError: it has another form.
     """
     repository, colon, entry = source.removeprefix(HUB_PREFIX).rpartition(":")
     if not (repository and colon and entry):
@@ -78,7 +78,7 @@ def split_source(source: str) -> tuple[str, str]:
 
 
 def split_entry(entry: str) -> tuple[str, dict[str, str | int]]:
-    """`entry?backbone=ResNet50&dim=512` to its name and the arguments that it is called with, whole numbers as such.
+    """Splits `entry?backbone=ResNet50&dim=512` into its name and its arguments; whole numbers are converted.
 
     Raises:
         DacoError: an argument has no value.
@@ -92,7 +92,7 @@ def split_entry(entry: str) -> tuple[str, dict[str, str | int]]:
 
 
 def resolve(source: str) -> str:
-    """The source with a local folder as its absolute path, so that it is found again from everywhere.
+    """The source with a local folder as its absolute path, so that it does not depend on the working folder.
 
     Raises:
         DacoError: it is neither a folder with a `hubconf.py` nor a name on GitHub.
@@ -111,4 +111,4 @@ def _check(network: object) -> None:
         raise DacoError(f"its entry returns {type(network).__name__}, not a torch.nn.Module.")
     weights = network.state_dict().values()
     if not weights or not all(isinstance(value, Tensor) for value in weights):
-        raise DacoError("its state is not tensors alone, so it cannot be saved as an encoder.")
+        raise DacoError("its state contains more than tensors, so it cannot be saved as an encoder.")

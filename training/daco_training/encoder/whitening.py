@@ -1,4 +1,4 @@
-"""Sets the linear maps of `GridPooling` from photographs: principal components, their variances evened out."""
+"""Sets the linear maps of `GridPooling` from photographs: principal components with partly equalised variances."""
 
 from collections.abc import Sequence
 from itertools import groupby, islice
@@ -13,9 +13,9 @@ from daco_core.threads import in_threads
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling, PlacePooling
 
-POWER = 0.25  # of the variance, by which a component is divided; 0.5 would make all alike
-RIDGE = 1e-3  # of the greatest variance, added to each: the least are mostly noise
-PHOTOGRAPHS = 1500  # of 16 cells each: more than enough for 64 components
+POWER = 0.25  # components are divided by this power of the variance; 0.5 would equalise them completely
+RIDGE = 1e-3  # of the largest variance, added to each, because the smallest ones are mostly noise
+PHOTOGRAPHS = 1500  # with 16 cells each: more than enough for 64 components
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def whiten(encoder: Encoder, files: Sequence[Path], batch_size: int = 16) -> Non
     Whitening", ECCV 2012, with half its whitening.
 
     Args:
-        files: training photographs; of many, about `PHOTOGRAPHS` are taken, evenly.
+        files: training photographs; if there are more, about `PHOTOGRAPHS` of them are used, evenly spread.
 
     Raises:
         UnreadableImage: a file is not an image.
@@ -55,9 +55,9 @@ def whiten(encoder: Encoder, files: Sequence[Path], batch_size: int = 16) -> Non
 
 
 def _set_components(linear: nn.Linear, rows: Tensor) -> None:
-    """Makes a linear map the centring and projection on the first principal components of rows (n, c).
+    """Sets a linear map to the centring of rows (n, c) and their projection on the first principal components.
 
-    Of fewer than it has outputs, the last outputs are 0.
+    If there are fewer components than outputs, the last outputs are 0.
     """
     rows = rows.double()
     mean = rows.mean(0)
@@ -65,7 +65,7 @@ def _set_components(linear: nn.Linear, rows: Tensor) -> None:
     variances, vectors = torch.linalg.eigh(centred.mT @ centred / len(rows))
     kept = variances.flip(0)[: linear.out_features].clamp(min=0)
     directions = vectors.flip(1)[:, : linear.out_features]
-    # the sign of a component is arbitrary: fixed, so that the same photographs give the same encoder
+    # the sign of a component is arbitrary; it is fixed, so that the same photographs give the same encoder
     directions = directions * directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()
     weight = (directions * (kept + RIDGE * kept[0]) ** -POWER).mT
     linear.weight.zero_()[: len(weight)] = weight

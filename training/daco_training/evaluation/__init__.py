@@ -1,1 +1,1 @@
-"""Recall of an encoder during and after training."""
+"""Measures the recall of an encoder during and after training."""

@@ -14,19 +14,19 @@ from daco_training.encoder.encoder import Encoder
 
 
 @torch.inference_mode()
-def describe(
+def embed_tensors(
     encoder: Encoder,
     tensors: Sequence[Tensor],
     run: Callable[[Tensor], Tensor] | None = None,
     width: int | None = None,
 ) -> Tensor:
-    """Descriptors of prepared images: (3, h, w) each to (n, dimension), on the CPU, in the order given.
+    """Embeds prepared images: (3, h, w) each to (n, dimension), on the CPU, in the given order.
 
-    Images of one shape go through as one batch.
+    Images of the same shape are embedded in one batch.
 
     Args:
-        run: (n, 3, h, w) to (n, width), called instead of the encoder.
-        width: the length of what `run` returns; the encoder's dimension if None.
+        run: from (n, 3, h, w) to (n, width), called instead of the encoder.
+        width: the length of what `run` returns; None for the encoder's dimension.
     """
     device = next(encoder.parameters()).device
     groups: dict[torch.Size, list[int]] = defaultdict(list)
@@ -40,12 +40,12 @@ def describe(
     return descriptors
 
 
-def describe_files(encoder: Encoder, files: Sequence[Path], description: str, batch_size: int = 32) -> Tensor:
-    """Descriptors of image files, (n, dimension), in the order given; threads decode while the encoder computes.
+def embed_files(encoder: Encoder, files: Sequence[Path], description: str, batch_size: int = 32) -> Tensor:
+    """Embeds image files: (n, dimension), in the given order. Threads decode while the encoder computes.
 
     Raises:
         UnreadableImage: a file is not an image.
     """
     prepared = in_threads(lambda file: encoder.prepare(open_rgb(file)), files, description)
     batches = iter(lambda: list(islice(prepared, batch_size)), [])
-    return torch.cat([describe(encoder, batch) for batch in batches])
+    return torch.cat([embed_tensors(encoder, batch) for batch in batches])

@@ -1,4 +1,4 @@
-"""Recall at k: the share of queries for which one of the first k answers is right. In NumPy, without PyTorch."""
+"""Recall at k: the share of queries with a right answer among the first k. In NumPy, without PyTorch."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from daco_core.recall import recall_at as recall_at_ranks
 
 DIRECTIONS = ("a->b", "b->a", "a<->b")
 
-BLOCK = 256  # queries that are compared at once: with a million references, a gigabyte
+BLOCK = 256  # queries compared at once; with a million references, a gigabyte
 
 Recalls = dict[int, float]
 """Rank k to the fraction of queries, 0..1."""
@@ -17,16 +17,16 @@ Recalls = dict[int, float]
 Rows = NDArray[np.int64]
 
 SamePlace = Callable[[Rows, Rows], NDArray[np.bool_]]
-"""Rows of queries and of references to (queries, references), True where both show the same place."""
+"""Rows of queries and of references to (queries, references), True if both show the same place."""
 
 
 def recall_at(similarities: ArrayLike, correct: ArrayLike, ranks: Sequence[int]) -> Recalls:
-    """R@k of queries against references; queries without a right reference do not count, as is usual in the field.
+    """R@k of queries against references; queries without a right reference are not counted, as usual in the field.
 
     Args:
         similarities: (queries, references), higher is closer.
-        correct: (queries, references), True where the reference is right.
-        ranks: the k.
+        correct: (queries, references), True if the reference is right.
+        ranks: the values of k.
     """
     given, answers = np.asarray(similarities, np.float32), np.asarray(correct, np.bool_)
     order = best_first(given, min(max(ranks), given.shape[1]))
@@ -34,7 +34,7 @@ def recall_at(similarities: ArrayLike, correct: ArrayLike, ranks: Sequence[int])
 
 
 def best_first(similarities: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """The columns of the `depth` greatest of each row, the greatest first: (rows, depth)."""
+    """The columns of the `depth` largest values in each row, largest first: (rows, depth)."""
     if depth >= similarities.shape[1]:
         return np.argsort(-similarities, axis=1, kind="stable")
     part = np.sort(np.argpartition(-similarities, depth, axis=1)[:, :depth], axis=1)
@@ -43,12 +43,12 @@ def best_first(similarities: NDArray[np.float32], depth: int) -> NDArray[np.int6
 
 
 def aligned(pairs: int) -> SamePlace:
-    """Partners show the same place: row i of domain a and row i of domain b, which comes after a."""
+    """Row i of domain a and row i of domain b, which follows a, show the same place."""
     return lambda asking, asked: (asking[:, None] - asked) % (2 * pairs) == pairs
 
 
 def domain_recalls(vectors: ArrayLike, same_place: SamePlace, first: int, ranks: Sequence[int]) -> dict[str, Recalls]:
-    """The published protocol: `a->b` looks up each photograph of domain a among those of b, `b->a` the other way,
+    """The published protocol: `a->b` looks up each photograph of domain a among those of b; `b->a` the reverse;
     `a<->b` each photograph of either domain among all others of both.
 
     Queries are compared block by block, so memory grows with the photographs, not with their square.
@@ -56,7 +56,7 @@ def domain_recalls(vectors: ArrayLike, same_place: SamePlace, first: int, ranks:
     Args:
         vectors: (n, dimension) L2-normalised descriptors, those of domain a first.
         same_place: which of them show the same place; `aligned(n / 2)` for the published pairs.
-        first: how many of the n are of domain a.
+        first: the number of photographs of domain a.
 
     Returns:
         Direction to recalls.
@@ -79,7 +79,7 @@ def domain_recalls(vectors: ArrayLike, same_place: SamePlace, first: int, ranks:
 
 
 def query_counts(same_place: SamePlace, first: int, images: int) -> dict[str, int]:
-    """Direction to how many queries `domain_recalls` counts there: those that a reference answers."""
+    """Direction to the number of queries that `domain_recalls` counts: those with a right reference."""
     rows = np.arange(images)
     return {
         way: sum(int(answers_of(same_place, block, rows[asked])[0].any(axis=1).sum()) for block in blocks(rows[asking]))
@@ -88,22 +88,22 @@ def query_counts(same_place: SamePlace, first: int, images: int) -> dict[str, in
 
 
 def blocks(rows: Rows) -> Iterator[Rows]:
-    """Rows, `BLOCK` at a time."""
+    """Splits rows into blocks of `BLOCK`."""
     return (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
 
 
 def answers_of(same_place: SamePlace, asking: Rows, asked: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(asking, asked) each: where the reference is a right answer, and where it is the query itself, which never is."""
+    """(asking, asked) each: whether the reference is a right answer, and whether it is the query itself."""
     itself = asking[:, None] == asked
     return same_place(asking, asked) & ~itself, itself
 
 
 def directions(first: int) -> dict[str, tuple[slice, slice]]:
-    """Direction to the rows of the queries and the columns of the references, domain a having the `first` ones."""
+    """Direction to the rows of the queries and the columns of the references; domain a has the `first` ones."""
     a, b, both = slice(None, first), slice(first, None), slice(None)
     return dict(zip(DIRECTIONS, ((a, b), (b, a), (both, both)), strict=True))
 
 
 def mean_first(recalls: dict[str, Recalls], ranks: Sequence[int]) -> float:
-    """The mean of the directions' recall at the first rank, by which the best epoch is chosen."""
+    """The mean recall of all directions at the first rank, by which the best epoch is chosen."""
     return sum(values[min(ranks)] for values in recalls.values()) / len(recalls)

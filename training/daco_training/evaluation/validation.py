@@ -1,4 +1,4 @@
-"""Recall of an encoder on a data set's validation photographs."""
+"""Measures the recall of an encoder on a data set's validation photographs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class Validation:
 
     Args:
         images: those of domain a, then those of domain b.
-        first: how many are of domain a.
+        first: the number of photographs of domain a.
         same_place: which of them show the same place.
-        rule: in words, when two photographs show the same place.
+        rule: a description of when two photographs show the same place.
     """
 
     images: list[Path]
@@ -47,27 +47,27 @@ class Validation:
         """Direction to rank to fraction. Leaves the encoder in evaluation mode.
 
         Raises:
-            UnreadableImage: a validation photograph is broken.
+            UnreadableImage: a validation photograph is damaged.
         """
-        from daco_training.evaluation.descriptors import describe_files  # PyTorch, which the pairs alone do not need
+        from daco_training.evaluation.descriptors import embed_files  # imports PyTorch, which others do not need
 
-        vectors = describe_files(encoder.eval(), self.images, "validation")
+        vectors = embed_files(encoder.eval(), self.images, "validation")
         return domain_recalls(vectors.numpy(), self.same_place, self.first, ranks)
 
     @cached_property
     def queries(self) -> dict[str, int]:
-        """Direction to how many queries are counted."""
+        """Direction to the number of queries that are counted."""
         return query_counts(self.same_place, self.first, len(self.images))
 
 
 def find_validation(dataset: DataSet) -> Validation | None:
-    """What a data set can be validated on, or None if it has nothing for it.
+    """The validation of a data set; None if it has no suitable photographs.
 
-    Domains of the same names are pairs, as published; other photographs match within 25 m where their positions are
-    known. Only the published data sets, whose domains are equally long, also pair up in the order of their names.
+    Domains with equal file names are pairs, as published; other photographs match within 25 m if their positions are
+    known. Only the published data sets, whose domains have equal lengths, are also paired by the order of names.
 
     Raises:
-        DacoError: a table of positions cannot be understood.
+        DacoError: a table of positions is invalid.
     """
     sides = [dataset.images(domain, "val") for domain in dataset.domains[:2]]
     if len(sides) < 2 or not all(sides):

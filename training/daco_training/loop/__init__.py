@@ -1,1 +1,1 @@
-"""The training loop, and what it needs: settings, recipes, checkpoints, batch norm over processes, CUDA graphs."""
+"""The training loop: settings, recipes, checkpoints, batch norm across processes, CUDA graphs."""

@@ -1,4 +1,4 @@
-"""Batch norm in training over other rows than those that a layer is given at once: of all processes, or of one view."""
+"""Batch norm in training over other rows than the current batch: those of all processes, or of each view."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def synchronise(network: nn.Module, device: torch.device) -> None:
-    """Makes every batch norm of a network take the statistics of all processes' rows; parameters and keys stay.
+    """Makes every batch norm of a network use the statistics of all processes' rows; parameters and keys are unchanged.
 
-    On a GPU these are PyTorch's fused layers, which there are none of for a CPU.
+    On a GPU these are PyTorch's fused layers, which do not exist for a CPU.
     """
     if device.type == "cuda":
         convert_sync_batchnorm(network)
@@ -24,10 +24,10 @@ def synchronise(network: nn.Module, device: torch.device) -> None:
 
 
 def separate(network: nn.Module, rows: int) -> None:
-    """Makes every batch norm of a network take the statistics of each view by itself, where several pass at once.
+    """Makes every batch norm of a network use the statistics of each view separately, if several pass together.
 
     Args:
-        rows: of a view.
+        rows: number of rows of a view.
     """
     _replace(network, lambda layer: ViewBatchNorm(layer, rows))
 
@@ -41,7 +41,7 @@ def _replace(network: nn.Module, replacement: Callable[[_BatchNorm], nn.Module])
 
 
 class _OtherRows(_BatchNorm, ABC):
-    """Base of batch norms that share the parameters and buffers of the layer that they replace.
+    """Base class of batch norms that share the parameters and buffers of the layer that they replace.
 
     Shape: (n, c, ...) to the same.
     """
@@ -51,12 +51,12 @@ class _OtherRows(_BatchNorm, ABC):
         self.weight, self.bias = layer.weight, layer.bias
         self.running_mean, self.running_var = layer.running_mean, layer.running_var
         self.num_batches_tracked = layer.num_batches_tracked
-        # timm's layer of norm and activation in one
+        # timm's combined layers of norm and activation
         self.then = nn.Sequential(layer.drop, layer.act) if isinstance(layer, BatchNormAct2d) else nn.Identity()
         self.train(layer.training)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions will do."""
+        """Accepts any number of dimensions."""
 
     def forward(self, input: Tensor) -> Tensor:
         if self.training:
@@ -69,11 +69,11 @@ class _OtherRows(_BatchNorm, ABC):
 
     @abstractmethod
     def _normalise(self, rows: Tensor) -> Tensor:
-        """Rows in training, in 32 bits or more."""
+        """Normalises rows in training, with at least 32 bits."""
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, rows: int) -> None:
-        """Counts a batch of so many values a channel: mean and variance (c,)."""
+        """Updates the running statistics with a batch of so many values per channel: mean and variance (c,)."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
@@ -83,9 +83,9 @@ class _OtherRows(_BatchNorm, ABC):
 
 
 class WholeBatchNorm(_OtherRows):
-    """A batch norm whose statistics, and whose gradients through them, are those of all processes' rows together.
+    """A batch norm with the statistics of all processes' rows together; gradients flow through them, too.
 
-    Every process holds as many rows as every other.
+    All processes must have the same number of rows.
     """
 
     def _normalise(self, rows: Tensor) -> Tensor:
@@ -102,10 +102,10 @@ class WholeBatchNorm(_OtherRows):
 
 
 class ViewBatchNorm(_OtherRows):
-    """A batch norm of several views in one batch, each with its own statistics, as if one passed after the other.
+    """A batch norm for several views in one batch, each with its own statistics, as if they passed one by one.
 
     Args:
-        rows: of a view; the first view's come first.
+        rows: number of rows of a view; the first view's rows come first.
     """
 
     def __init__(self, layer: _BatchNorm, rows: int) -> None:
@@ -126,11 +126,11 @@ class ViewBatchNorm(_OtherRows):
 
 
 class EachNormalised(Function):
-    """Each view's channels less their mean, by their standard deviation, scaled and shifted; with mean and variance.
+    """Normalises each view's channels to mean 0 and deviation 1, scales and shifts; also returns mean and variance.
 
-    What autograd would make of the formula reads everything more often than the gradient in closed form does.
+    The gradient in closed form reads the data less often than what autograd derives from the formula.
 
-    Shape: views (v, n, c, ...), weight and bias (1, 1, c, ...), to the views' and twice (v, 1, c, ...).
+    Shape: views (v, n, c, ...), weight and bias (1, 1, c, ...); returns the shape of views, and twice (v, 1, c, ...).
 
     Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithm 1 and the gradients in section 3.
     """
@@ -157,12 +157,12 @@ class EachNormalised(Function):
 
 
 def _within(views: Tensor) -> list[int]:
-    """The dimensions over which a view's channels are normalised."""
+    """The dimensions over which each view's channels are normalised."""
     return [dim for dim in range(views.ndim) if dim not in (0, 2)]
 
 
 class MeanOverProcesses(Function):
-    """The mean of a tensor over all processes; so is its gradient, as every process uses the mean alike."""
+    """The mean of a tensor over all processes; the gradient is also averaged, as every process uses the same mean."""
 
     @staticmethod
     def forward(context: FunctionCtx, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The last state of a run on disk, to continue it from."""
+"""The checkpoint of a run, from which it can be resumed."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -15,7 +15,7 @@ FORMAT_VERSION = 1
 
 
 def save_checkpoint(fabric: Fabric, file: Path, state: Mapping[str, Any]) -> None:
-    """Writes a run's state atomically; each process of the run calls it, the first one writes.
+    """Writes a run's state atomically; every process of the run must call it, and the first one writes.
 
     Raises:
         DacoError: the file cannot be written, or the disk is full.
@@ -23,12 +23,12 @@ def save_checkpoint(fabric: Fabric, file: Path, state: Mapping[str, Any]) -> Non
     try:
         with replace_file(file) if fabric.is_global_zero else nullcontext(file) as fresh:
             fabric.save(fresh, {"format_version": FORMAT_VERSION, **state})
-    except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         raise DacoError(f"The checkpoint cannot be written to {file}: {error}") from error
 
 
 def stored_settings(file: Path) -> dict[str, Any]:
-    """The settings of the run that a checkpoint is of, without reading its tensors.
+    """The settings of the run in a checkpoint, without reading its tensors.
 
     Raises:
         DacoError: the checkpoint is damaged.
@@ -41,17 +41,17 @@ def stored_settings(file: Path) -> dict[str, Any]:
 
 
 def load_checkpoint(fabric: Fabric, file: Path) -> dict[str, Any]:
-    """A run's state, read without running any code that the file may hold.
+    """Reads a run's state, without executing code that the file may contain.
 
     Raises:
         DacoError: there is no checkpoint, or it is damaged.
     """
     if not file.is_file():
-        raise NotFound(f"There is no run to resume: {file} does not exist. Leave --resume out to start one.")
+        raise NotFound(f"There is no run to resume: {file} does not exist. Omit --resume to start a new run.")
     try:
         state: dict[str, Any] = fabric.load(file, weights_only=True)
-    except Exception as error:  # torch raises zip's, pickle's and its own errors for a damaged file
-        raise DacoError(f"The checkpoint {file} is damaged ({error}). Leave --resume out to start again.") from error
+    except Exception as error:  # for a damaged file, torch raises errors of zip, of pickle, and its own
+        raise DacoError(f"The checkpoint {file} is damaged ({error}). Omit --resume to start a new run.") from error
     if state.get("format_version") != FORMAT_VERSION:
         raise DacoError(f"The checkpoint {file} has another format than this version of daco-train.")
     return state

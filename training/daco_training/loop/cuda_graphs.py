@@ -1,4 +1,4 @@
-"""The network in training as CUDA graphs: its passes forward and backward are recorded once, then replayed."""
+"""The network in training as CUDA graphs: its forward and backward passes are captured once, then replayed."""
 
 import logging
 from collections.abc import Callable
@@ -12,17 +12,17 @@ log = logging.getLogger(__name__)
 
 
 class RecordedNetwork:
-    """A network on a GPU whose passes, forward and backward, are one launch each instead of thousands.
+    """A network on a GPU whose forward and backward passes are one launch each instead of thousands.
 
-    Without it a GPU waits for the program, which launches slower than the GPU computes. Recorded is what a step
-    would do, so that the result is the same; what cannot be recorded runs step by step.
+    Without this, the GPU waits for the program, which launches operations more slowly than the GPU runs them. The graph
+    contains the same operations, so that the result is the same; what cannot be captured runs step by step.
 
     Source: PyTorch, `torch.cuda.make_graphed_callables`.
 
     Args:
-        network: on the GPU, in training; views (n, 3, h, w) to a tuple of tensors.
-        step_by_step: the same network as it is run where nothing is recorded.
-        precision: the number format that it runs in.
+        network: on the GPU, in training mode; views (n, 3, h, w) to a tuple of tensors.
+        step_by_step: the same network for running without a graph.
+        precision: the number format that it computes in.
     """
 
     def __init__(
@@ -49,19 +49,19 @@ class RecordedNetwork:
         before = [buffer.clone() for buffer in self._network.buffers()]
         passes = _Passes(self._network, key[0], self._precision)
         try:
-            own = tuple(view.clone() for view in views)  # what replays read, so no batch's own memory
+            own = tuple(view.clone() for view in views)  # the graph's own input, so not the memory of a batch
             recorded = torch.cuda.make_graphed_callables(passes, own, allow_unused_input=True)
             self._recordings[key] = cast(Callable[..., tuple[Tensor, ...]], recorded)
         except RuntimeError as error:  # no memory left, or a network that waits for the GPU
-            log.warning("The network cannot be recorded as a CUDA graph (%s); it is trained without one.", error)
+            log.warning("The network cannot be captured as a CUDA graph (%s); it is trained without one.", error)
             self._recordable = False
-        # the runs before a recording have moved the batch norm's statistics
+        # the warm-up runs before the capture have updated the statistics of batch norm
         for buffer, value in zip(self._network.buffers(), before, strict=True):
             buffer.copy_(value)
 
 
 class _Passes(nn.Module):
-    """The passes of a network with its number format, as they are recorded: tensors in, of 32 bits or more out."""
+    """The network's passes in its number format, in the form that is captured: returns tensors of at least 32 bits."""
 
     def __init__(self, network: nn.Module, beside: str, precision: Callable[[], AbstractContextManager[None]]) -> None:
         super().__init__()

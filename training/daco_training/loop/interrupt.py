@@ -6,9 +6,9 @@ from types import FrameType, TracebackType
 
 
 class StopSignal:
-    """Within this context the first Ctrl-C (or SIGTERM) only sets `requested`; a second one stops at once.
+    """Within this context the first Ctrl-C (or SIGTERM) only sets `requested`; a second one stops immediately.
 
-    In a thread other than the main one, which gets no signals, it does nothing.
+    In other threads than the main one, which receive no signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -32,5 +32,5 @@ class StopSignal:
 
 
 def ignore_interrupts(worker: int) -> None:
-    """For a loader's worker process: leaves Ctrl-C to the process that it works for."""
+    """Makes a loader's worker process ignore Ctrl-C, which its parent process handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

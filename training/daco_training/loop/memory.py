@@ -1,4 +1,4 @@
-"""How much memory there is, and that what was freed of it is kept."""
+"""The size of memory, and keeping freed memory for reuse."""
 
 import ctypes
 import os
@@ -9,22 +9,22 @@ import torch
 from daco_core.memory import machine_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
-TRIM_THRESHOLD, MMAP_MAX = 128 * 2**10, 65536  # what they are in glibc
+TRIM_THRESHOLD, MMAP_MAX = 128 * 2**10, 65536  # the defaults of glibc
 _kept = False
 
 
 def total_memory(device: torch.device) -> int:
-    """Bytes of memory of a GPU, or of this machine; of a container that is limited to less, its limit."""
+    """Bytes of memory of a GPU or of this machine; the limit of its container if that is lower."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return machine_memory()
 
 
 def keep_freed() -> None:
-    """Lets this process keep the memory that it frees, for what it takes next; on Linux with glibc, else nothing.
+    """Makes this process keep freed memory for later allocations; on Linux with glibc only.
 
-    A training step on a CPU takes gigabytes and gives them back, and the system clears each page before it gives it
-    out again: up to half of the step's time (measured: docs/reference/training-speed.md).
+    A training step on a CPU allocates and frees gigabytes, and the system clears each page before it is allocated
+    again: up to half of the step's time (measured: docs/reference/training-speed.md).
     """
     global _kept
     _kept = True
@@ -33,7 +33,7 @@ def keep_freed() -> None:
 
 
 def stop_keeping_freed() -> None:
-    """Ends what `keep_freed` began: the allocator works as the environment says, else as glibc does."""
+    """Reverses `keep_freed`: the allocator works as the environment says, or else with glibc's defaults."""
     global _kept
     if _kept:
         _allocator("mallopt", M_MMAP_MAX, int(os.environ.get("MALLOC_MMAP_MAX_", MMAP_MAX)))
@@ -43,7 +43,7 @@ def stop_keeping_freed() -> None:
 
 
 def give_back_freed() -> None:
-    """Gives the memory that `keep_freed` kept back to the system."""
+    """Returns the memory that `keep_freed` kept to the system."""
     _allocator("malloc_trim", 0)
 
 

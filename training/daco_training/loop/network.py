@@ -1,4 +1,4 @@
-"""The network in training: an encoder with a projection head, as the methods see it."""
+"""The network in training: an encoder with a projection head, in the form that the methods use."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,20 +14,20 @@ from daco_training.encoder.encoder import Encoder
 from daco_training.loop.batch_norm import separate
 
 HIDDEN = 512
-FEATURES, LOCAL = "features", "local"  # what a pass may give beside the projections
+FEATURES, LOCAL = "features", "local"  # further outputs that may be requested
 
 
 class ContrastiveNetwork(nn.Module):
     """Encoder and projection head: Linear without bias, BatchNorm, ReLU, Linear.
 
-    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; asked for FEATURES or LOCAL `beside`, then to
-    the encoder's features (n, dimension) or local descriptors (n, cells, width) of each view, too. Each view has its
-    own batch statistics, as published: it passes by itself, unless `pass_together` was called.
+    Shape: views (n, 3, h, w) to projections (n, proj_dim), L2-normalised; with FEATURES or LOCAL as `beside`, also to
+    the encoder's features (n, dimension) or local descriptors (n, cells, width) of each view. Each view has its own
+    batch statistics, as published: it passes separately, unless `pass_together` was called.
 
     Args:
         direct: without a head: the projections are the descriptors.
         frozen: the backbone is not trained, and its batch norm keeps its statistics.
-        tail: so many last stages of a frozen backbone are trained all the same.
+        tail: number of last stages of a frozen backbone that are trained nevertheless.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ContrastiveNetwork(nn.Module):
         self.together = False
 
     def pass_together(self, rows: int) -> None:
-        """Lets the views, of so many rows each, pass as one batch from now on, of which each has its own statistics."""
+        """Makes the views, of `rows` rows each, pass as one batch from now on, with separate batch statistics."""
         separate(self, rows)
         self.together = True
 
@@ -77,7 +77,7 @@ class ContrastiveNetwork(nn.Module):
 
 
 class PlainProjector:
-    """A network in one process as a `Projector`, in the number format that it is in."""
+    """A network in a single process as a `Projector`, in its own number format."""
 
     def __init__(self, network: Callable[..., tuple[Tensor, ...]]) -> None:
         self.network = network
@@ -103,7 +103,7 @@ class PlainProjector:
 
 
 class FabricProjector(PlainProjector):
-    """A network set up by Fabric, as a `Projector`: projections of the full batch, over all processes."""
+    """A network set up by Fabric, as a `Projector`: returns projections of the full batch from all processes."""
 
     def __init__(self, fabric: Fabric, network: Callable[..., tuple[Tensor, ...]]) -> None:
         super().__init__(network)

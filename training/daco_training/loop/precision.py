@@ -1,4 +1,4 @@
-"""The number format that a network trains in."""
+"""The number format for training."""
 
 import torch
 from torch import nn
@@ -6,17 +6,17 @@ from torch import nn
 from daco_core.errors import UsageError
 from daco_training.encoder.backbones import create_backbone
 
-# ours to Lightning's
+# this project's names to Lightning's
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 AUTO = "auto"
 
 
 def choose_precision(asked: str, backbone: str, device: str, frozen: bool = False) -> str:
-    """`auto` as fp32 or bf16; any other format as it is.
+    """Resolves `auto` to fp32 or bf16; other formats are returned unchanged.
 
-    bf16 where it is native and faster: on a GPU that computes in it; on a CPU with AMX tiles or of AMD with AVX-512's
-    bf16, if the network has no depthwise convolutions, or on AMD's only passes forward through them. Intel's without
-    the tiles is slower than fp32 (measured: docs/reference/training-speed.md).
+    bf16 is chosen if the device supports it and is faster with it: GPUs with bf16; CPUs with AMX; and AMD CPUs with the
+    bf16 instructions of AVX-512, if the network has no depthwise convolutions, or only forward passes through them. On
+    Intel CPUs without AMX bf16 is slower than fp32 (measured: docs/reference/training-speed.md).
 
     Args:
         backbone: its name in timm.
@@ -24,7 +24,7 @@ def choose_precision(asked: str, backbone: str, device: str, frozen: bool = Fals
         frozen: the backbone is not trained.
 
     Raises:
-        DacoError: the device does not compute in the format, or there is no such backbone.
+        DacoError: the device does not support the format, or there is no such backbone.
     """
     if asked == "fp16" and device != "cuda":
         raise UsageError("--precision fp16 needs a GPU: on a CPU, choose fp32 or bf16.")
@@ -42,7 +42,7 @@ def choose_precision(asked: str, backbone: str, device: str, frozen: bool = Fals
 
 
 def has_depthwise(backbone: str) -> bool:
-    """Whether some convolution gives each channel a kernel of its own, as in EfficientNet and MobileNet."""
+    """Whether it has depthwise convolutions (a kernel for each channel), like EfficientNet and MobileNet."""
     with torch.device("meta"):
         network = create_backbone(backbone)
     return any(

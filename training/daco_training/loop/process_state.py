@@ -1,4 +1,4 @@
-"""Restores what a run changes in the state of its process."""
+"""Restores the state of the process that a run changes."""
 
 import threading
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ _running = threading.Lock()
 
 @contextmanager
 def process_state_restored() -> Iterator[None]:
-    """Around a run: afterwards the state of PyTorch's random numbers, cuDNN's flag and the allocator are as before.
+    """Around a run: afterwards, PyTorch's random state, cuDNN's flag and the allocator are as before.
 
-    Only one run at a time, since all threads draw from the same random numbers.
+    Only one run at a time is possible, because all threads share the same random numbers.
 
     Raises:
-        UsageError: another run is under way in this process.
+        UsageError: another run is in progress in this process.
     """
     if not _running.acquire(blocking=False):
         raise UsageError(
-            "Another training is running in this process, and would share its random numbers: wait for its end."
+            "Another training is in progress in this process, and would share its random numbers: wait until it ends."
         )
     deterministic = torch.backends.cudnn.deterministic
-    # a GPU that has not been used yet has no state to keep
+    # a GPU that has not been used yet has no state to restore
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else range(0)  # type: ignore[no-untyped-call]
     try:
         with torch.random.fork_rng(devices=gpus):

@@ -1,4 +1,4 @@
-"""The two training recipes: the published one, and the modern one, whose parts can be left out one by one."""
+"""The two training recipes: the published one, and the modern one, whose parts can be left out individually."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +9,16 @@ FROM_SCRATCH = "none"
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parts of the modern recipe that a run uses; the published recipe has none of them.
+    """The parts of the modern recipe that a run uses; the published recipe uses none.
 
     Args:
         grid: `GridPooling`, unless another pooling is chosen.
-        rows: the first and the last row of the grid have less weight.
-        whitening: the linear maps of `GridPooling` begin as principal components of the training photographs.
+        rows: the first and last row of the grid have less weight.
+        whitening: the linear maps of `GridPooling` are initialised with principal components of the training
+            photographs.
         views: large crops, never mirrored, under random conditions, instead of SimCLR's augmentation.
-        direct: the loss compares the descriptors that retrieval compares, instead of a projection head's output.
-        frozen: a pretrained backbone is not trained; the pooling and the head on top of it are.
+        direct: the loss compares the descriptors themselves, instead of a projection head's output.
+        frozen: a pretrained backbone is not trained; only the pooling and the head on top of it are.
     """
 
     grid: bool = False
@@ -30,7 +31,7 @@ class Recipe:
 
 PARTS = tuple(Recipe.__dataclass_fields__)
 
-# the defaults of the options
+# the default options
 DEFAULTS: dict[str, dict[str, Any]] = {
     "published": {
         "temperature": 0.1,
@@ -56,5 +57,5 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def make_recipe(name: str, without: tuple[str, ...]) -> Recipe:
-    """The recipe of that name, without some of its parts."""
+    """The recipe of that name, without some parts."""
     return Recipe(**{part: name == "modern" and part not in without for part in PARTS})

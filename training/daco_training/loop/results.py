@@ -1,4 +1,4 @@
-"""The published results table: one CSV row an epoch, or every so many iterations, in percent."""
+"""The published results table: one CSV row per epoch, or every so many iterations, in percent."""
 
 import csv
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from daco_core.errors import DacoError
 from daco_core.files import replace_file
 from daco_training.evaluation.recall import Recalls
 
-# how the published code names the directions in its columns
+# the published code's names for the directions in its columns
 COLUMN = {"a->b": "val_ab_recall", "b->a": "val_ba_recall", "a<->b": "val_cross_recall"}
 
 Row = dict[str, float]
@@ -18,8 +18,8 @@ def result_row(train_loss: float, recalls: dict[str, Recalls], precise: float | 
     """An epoch's row: `train_loss`, `val_precise` and each direction's recalls.
 
     Args:
-        recalls: fractions; the row has percent.
-        precise: the mean of the directions' recall at the least rank, R@1 by default; None without validation.
+        recalls: as fractions; the row contains percent.
+        precise: the mean over directions of the recall at the first rank, R@1 by default; None without validation.
     """
     row = {"train_loss": train_loss}
     if precise is not None:
@@ -33,8 +33,9 @@ def write_results(file: Path, rows: Sequence[Row], ranks: Sequence[int], every: 
     """Writes all rows, epochs counted from 1, atomically.
 
     Args:
-        every: where rows come every so many iterations instead, how many: the first column is then `iteration`.
-        last: with `every`, the iteration of the last row, which may come sooner.
+        every: the number of iterations between rows, if they are not one per epoch; the first column is then
+            `iteration`.
+        last: with `every`, the iteration of the last row, which may be fewer iterations later.
 
     Raises:
         DacoError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Every option of a training run: as it is given, and as it is resolved by the method and the recipe."""
+"""The options of a training run, as given, and as resolved by the method and the recipe."""
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,23 +10,23 @@ from daco_core.errors import UsageError
 from daco_training.encoder.pooling import POOLINGS
 from daco_training.loop.recipe import DEFAULTS, FROM_SCRATCH, PARTS, RECIPES, Recipe, make_recipe
 
-# what the published commands give each method
+# the published batch size of each method
 PUBLISHED_BATCH_SIZE = {"daco": 16, "simclr": 32, "simsiam": 32, "moco": 32, "npid": 64}
 PUBLISHED_MOMENTUM = {"daco": 0.5, "simclr": 0.5, "simsiam": 0.5, "moco": 0.999, "npid": 0.5}
 
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
-# where and how a run is computed, which does not change what the encoder learns
+# options that do not change what the encoder learns
 LOCAL = frozenset(
     {"data_root", "save_root", "gpu_ids", "nodes", "workers", "memory_share", "compile", "checkpoint_minutes"}
 )
-# what may differ between a run and its continuation
+# options that may differ when a run is resumed
 RESUMABLE = LOCAL | {"iters", "precision"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """The options of a training run; None takes the default of the recipe, or of the method."""
+    """The options of a training run; None for the default of the recipe or of the method."""
 
     recipe: str = "published"
     without: tuple[str, ...] = ()
@@ -71,9 +71,9 @@ class TrainOptions:
             UsageError: a value is impossible, or contradicts another one.
         """
         if self.method_name not in PUBLISHED_BATCH_SIZE:
-            raise UsageError(f"No method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
+            raise UsageError(f"There is no method {self.method_name!r}: choose {', '.join(PUBLISHED_BATCH_SIZE)}.")
         if self.recipe not in RECIPES:
-            raise UsageError(f"No recipe {self.recipe!r}: choose {' or '.join(RECIPES)}.")
+            raise UsageError(f"There is no recipe {self.recipe!r}: choose {' or '.join(RECIPES)}.")
         if unknown := [part for part in self.without if part not in PARTS]:
             raise UsageError(f"The modern recipe has no part {unknown[0]!r} to leave out: choose {', '.join(PARTS)}.")
         if self.without and self.recipe != "modern":
@@ -100,7 +100,7 @@ class TrainOptions:
 
     @property
     def run_name(self) -> str:
-        """What the run's files are called: `demo_daco`."""
+        """The name of the run's files: `demo_daco`."""
         return f"{self.data_name}_{self.method_name}"
 
     @property
@@ -118,10 +118,10 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(TrainOptions):
-    """The resolved settings of a training run: what `TrainOptions.resolve` makes of `given`.
+    """The resolved settings of a training run; created by `TrainOptions.resolve` from `given`.
 
     Raises:
-        UsageError: a value is impossible.
+        UsageError: a value is invalid.
     """
 
     given: TrainOptions
@@ -138,13 +138,13 @@ class TrainSettings(TrainOptions):
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
-            raise UsageError(f"No pooling {self.pooling!r}: choose {', '.join(POOLINGS)}.")
+            raise UsageError(f"There is no pooling {self.pooling!r}: choose {', '.join(POOLINGS)}.")
         if self.resize not in ("shorter", "square"):
-            raise UsageError(f"No resize rule {self.resize!r}: choose shorter or square.")
+            raise UsageError(f"There is no resize rule {self.resize!r}: choose shorter or square.")
         if is_hub(self.backbone):
             raise UsageError(f"--backbone {self.backbone}: a network from torch.hub cannot be trained.")
         if self.precision not in PRECISIONS:
-            raise UsageError(f"No precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
+            raise UsageError(f"There is no precision {self.precision!r}: choose {', '.join(PRECISIONS)}.")
         for name in ("proj_dim", "iters", "negs", "image_size", "temperature", "lr", "tail_stages"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"--{name} must be above 0, not {getattr(self, name)}.")
@@ -157,9 +157,9 @@ class TrainSettings(TrainOptions):
         if self.checkpoint_minutes <= 0:
             raise UsageError(f"--checkpoint_minutes must be above 0, not {self.checkpoint_minutes}.")
         if self.mask_copies and self.method_name not in ("moco", "npid"):
-            raise UsageError(f"--mask_copies is for moco and npid: {self.method_name} remembers no older copies.")
+            raise UsageError(f"--mask_copies is for moco and npid: {self.method_name} stores no older copies.")
         if not 0 <= self.move <= 1:
-            raise UsageError(f"--move is a share of the views, from 0 to 1, not {self.move}.")
+            raise UsageError(f"--move must be a share of the views, from 0 to 1, not {self.move}.")
         if self.move and not self.parts.views:
             raise UsageError("--move needs the part views of the modern recipe.")
         if self.dense < 0:
@@ -170,27 +170,27 @@ class TrainSettings(TrainOptions):
         if self.nodes < 1:
             raise UsageError(f"--nodes must be at least 1, not {self.nodes}.")
         if not 0 <= self.memory_share < 1:
-            raise UsageError(f"--memory_share is a share of the memory, from 0 to below 1, not {self.memory_share}.")
+            raise UsageError(f"--memory_share must be a share from 0 to below 1, not {self.memory_share}.")
         if self.batch_size < 2:
             raise UsageError("--batch_size must be at least 2: batch norm needs more than one image.")
         if self.gpu_ids is not None and not self.gpu_ids:
-            raise UsageError("--gpu_ids needs numbers of GPUs, such as 0 1; or leave it out.")
+            raise UsageError("--gpu_ids needs numbers of GPUs, such as 0 1; or omit it.")
         if not self.ranks or min(self.ranks) < 1:
-            raise UsageError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+            raise UsageError("--ranks needs whole numbers from 1, such as 1,2,4,8.")
         if not 0 <= self.momentum <= 1:
-            raise UsageError(f"--momentum must lie in 0..1, not {self.momentum}.")
+            raise UsageError(f"--momentum must be from 0 to 1, not {self.momentum}.")
 
     def resolve(self) -> "TrainSettings":
         return self
 
     @property
     def weights(self) -> str | None:
-        """The initial weights of the backbone: `imagenet` or a file; None from scratch."""
+        """The initial weights of the backbone: `imagenet` or a file; None for random weights."""
         return None if self.pretrained == FROM_SCRATCH else self.pretrained
 
     @property
     def frozen(self) -> bool:
-        """Whether the backbone is not trained, but for its last stage with `tail_lr`."""
+        """Whether the backbone is not trained, except for its last stages with `tail_lr`."""
         return self.parts.frozen and self.weights is not None
 
     @property
@@ -203,13 +203,13 @@ class TrainSettings(TrainOptions):
         return {item.name: _plain(getattr(self, item.name)) for item in fields(TrainOptions)}
 
     def description(self) -> dict[str, Any]:
-        """The settings that `encoder.json` records: without those of `LOCAL`, and of a weights file its name only."""
+        """The settings for `encoder.json`: without those in `LOCAL`, and with only the name of a weights file."""
         values = {name: value for name, value in self.recorded().items() if name not in LOCAL}
         values["pretrained"] = Path(self.pretrained).name
         return values
 
     def check_continues(self, recorded: dict[str, Any]) -> None:
-        """Rejects settings that would make the continuation of a run another run.
+        """Rejects settings that differ from those of the run to be resumed.
 
         Raises:
             DacoError: names the settings that differ.
@@ -220,10 +220,10 @@ class TrainSettings(TrainOptions):
             raise UsageError(f"--resume needs the settings that the run was started with, but {changes}.")
 
     def check_same(self, recorded: dict[str, Any], where: Path) -> None:
-        """Rejects a stored run that differs in any setting that counts, its length and number format included.
+        """Rejects a stored run that differs in any relevant setting, including its length and number format.
 
         Args:
-            where: the file that the run is stored in, for the message.
+            where: the file of the stored run, for the message.
 
         Raises:
             DacoError: names the settings that differ.
@@ -231,17 +231,17 @@ class TrainSettings(TrainOptions):
         differing = self._differing(recorded, LOCAL)
         if differing:
             changes = ", ".join(f"{name} is {stored}, not {own}" for name, stored, own in differing)
-            raise UsageError(f"{where} holds another run: {changes}. Name another folder, or remove that file.")
+            raise UsageError(f"{where} contains another run: {changes}. Name another folder, or remove that file.")
 
     def _differing(self, recorded: dict[str, Any], ignored: frozenset[str]) -> list[tuple[str, Any, Any]]:
         """Name, stored value and own value of each setting that differs."""
-        # an option that an older version did not have had its default
+        # options that an older version did not have are taken to have their defaults
         stored = TrainOptions().resolve().recorded() | recorded
         own = self.recorded()
         return [(name, stored[name], own[name]) for name in own if name not in ignored and own[name] != stored[name]]
 
     def but(self, **changes: Any) -> "TrainSettings":
-        """The same options with some changed, resolved again."""
+        """A copy with some options changed, resolved again."""
         return self.given.but(**changes).resolve()
 
 

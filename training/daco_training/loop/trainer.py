@@ -47,27 +47,27 @@ from daco_training.views.dataset import Batch, Batches, TrainingViews
 from daco_training.views.image_store import ImageStore
 from daco_training.views.prefetch import Ahead
 
-STRIDE = 16  # of the map that local descriptors are made of
-JUST_SAVED = 30.0  # seconds: short epochs do not each write a checkpoint
+STRIDE = 16  # of the map from which local descriptors are computed
+JUST_SAVED = 30.0  # seconds; prevents a checkpoint after every short epoch
 
 
 @dataclass
 class Progress:
-    """How far a run is: what a checkpoint holds beside the tensors."""
+    """The progress of a run: the contents of a checkpoint besides the tensors."""
 
     iteration: int = 0
-    epoch_loss: float = 0.0  # sum over the iterations of the epoch at hand
+    epoch_loss: float = 0.0  # sum over the iterations of the current epoch
     best: float = -1.0  # mean R@1 of the encoder on disk
     rows: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """How far a run came.
+    """The result of a run.
 
     Args:
-        iterations: done in all.
-        finished: whether these are all of the run.
+        iterations: total number completed.
+        finished: whether the run is complete.
         speaks: whether this process reports to the user; of several processes only one does.
         begun_after: the iterations that a run which was resumed had before.
     """
@@ -85,25 +85,26 @@ def train(
     processes: int = 1,
     stop: Callable[[], bool] = bool,
 ) -> TrainReport:
-    """Trains an encoder as the options say, and writes results, logs, checkpoint and encoder below `save_root`.
+    """Trains an encoder, and writes results, logs, checkpoint and encoder below `save_root`.
 
     The checkpoint is written every `options.checkpoint_minutes`, at the end of an epoch unless one was just written,
     and at the end of the run.
 
-    The order of samples, their views and every draw of a method are functions of (seed, iteration): a run that was
-    stopped and resumed gives what one that was not gives. Ctrl-C stops after the iteration at hand, saved.
+    The order of samples, their views and all random draws of a method are functions of (seed, iteration): a run that
+    was interrupted and resumed gives the same result as one that was not. Ctrl-C stops after the current iteration,
+    whose state is saved.
 
-    It runs in any thread; in another than the main one Ctrl-C is the caller's, who may stop it by `stop`. What it
-    changes of the process (signal handlers, random numbers, cuDNN's flag, the allocator) it puts back, and one process
-    has one run at a time. With several processes, PyTorch's process group stays as the run made it.
+    It may be called in any thread; in other threads than the main one, the caller handles Ctrl-C and may use `stop`.
+    What it changes in the process (signal handlers, random numbers, cuDNN's flag, the allocator) is restored, and only
+    one run at a time is possible. With several processes, PyTorch's process group is not removed.
 
     Args:
-        resume: continues from the last checkpoint.
-        accelerator, processes: Fabric's, where `options.gpu_ids` is left open.
-        stop: called after each iteration; True stops the run as Ctrl-C does.
+        resume: continue from the last checkpoint.
+        accelerator, processes: Fabric's arguments, used if `options.gpu_ids` is None.
+        stop: called after each iteration; if it returns True, the run stops as after Ctrl-C.
 
     Raises:
-        DacoError: the settings, the data or the disk do not allow it.
+        DacoError: settings, data or disk are unsuitable.
     """
     settings = options.resolve()
     with process_state_restored():
@@ -111,7 +112,7 @@ def train(
 
 
 class Trainer:
-    """A run: its network, method and data, and how far it is."""
+    """A run: its network, method, data and progress."""
 
     def __init__(self, settings: TrainSettings, accelerator: str, processes: int, resume: bool = False) -> None:
         self.resume = resume
@@ -174,18 +175,18 @@ class Trainer:
         self._saved_at: float | None = None
 
     def run(self, stop: Callable[[], bool] = bool) -> TrainReport:
-        """Trains what is left of the run, or until it is stopped."""
+        """Trains until the run is complete or stopped."""
         self._make_folders()
         if self.resume:
             self._restore()
         begun_after = self.progress.iteration
         if self.validation is None:
             self._say(
-                "Recall is left out, and the encoder kept is the last epoch's: no validation photographs are pairs or "
-                "lie within 25 m of each other (daco-data check says which have positions)."
+                "Recall cannot be measured, so the encoder of the last epoch is kept: no validation photographs are"
+                " pairs or lie within 25 m of each other (daco-data check says which have positions)."
             )
         else:
-            self._say(f"Validation on {len(self.validation.images)} photographs, right are {self.validation.rule}.")
+            self._say(f"Validation on {len(self.validation.images)} photographs; matches are {self.validation.rule}.")
         self.network.train()
         batches = self.batches()
         self._begun_at = time.monotonic()
@@ -212,16 +213,16 @@ class Trainer:
         return TrainReport(self.progress.iteration, finished, self.fabric.is_global_zero, begun_after)
 
     def steps(self, batches: Batches) -> Iterator[float]:
-        """A training step for each batch: its loss."""
+        """Performs a training step for each batch and yields its loss."""
         with closing(self.views.stream(batches)) as stream:
             batch = self.ahead.next(stream)
             while batch is not None:
                 loss = self._step(batch)
-                batch = self.ahead.next(stream)  # a GPU has only begun the step
+                batch = self.ahead.next(stream)  # a GPU has only just begun the step
                 yield self._finite(loss.item())
 
     def _step(self, batch: Batch) -> Tensor:
-        # every draw of the method follows from the iteration, alike in all processes
+        # every random draw of the method depends on the iteration, and is the same in all processes
         torch.manual_seed(derive_seed(self.settings.seed, self.progress.iteration, 1))
         loss = self.method.loss(self.project, *batch)
         self.optimizer.zero_grad()
@@ -231,14 +232,14 @@ class Trainer:
         return loss.detach()
 
     def _any_process(self, *conditions: bool) -> list[bool]:
-        """Of each condition, whether it is met in any process."""
+        """For each condition, whether it holds in any process."""
         if self.fabric.world_size == 1:
             return list(conditions)
         met = torch.tensor([float(condition) for condition in conditions], device=self.fabric.device)
         return [bool(condition) for condition in self.fabric.all_reduce(met, reduce_op="max")]
 
     def _save_due(self, seconds: float) -> bool:
-        """Whether the last checkpoint of this run is so old."""
+        """Whether the last checkpoint of this run is older than this."""
         since = self._begun_at if self._saved_at is None else self._saved_at
         return time.monotonic() - since >= seconds
 
@@ -252,7 +253,7 @@ class Trainer:
         progress, settings = self.progress, self.settings
         epoch = math.ceil(progress.iteration / per_epoch)
         train_loss = progress.epoch_loss / (progress.iteration - (epoch - 1) * per_epoch)
-        if progress.iteration % per_epoch == 0:  # else the last epoch is short, and a longer run continues it
+        if progress.iteration % per_epoch == 0:  # otherwise the last epoch is incomplete, and a longer run continues it
             progress.epoch_loss = 0.0
         recalls: dict[str, Recalls] = {}
         precise = None
@@ -283,7 +284,7 @@ class Trainer:
         self.encoder.save(self.settings.encoder_folder, network=False)
 
     def _complete_encoder(self) -> None:
-        """Adds `model.onnx` to the best encoder, which takes seconds that an epoch need not wait for."""
+        """Adds `model.onnx` to the best encoder at the end, because it takes seconds."""
         folder = self.settings.encoder_folder
         if open_encoder(folder).network is None:
             Encoder.load(folder).save(folder)
@@ -317,7 +318,7 @@ class Trainer:
         self._say(f"Resumed after iteration {self.progress.iteration} of {self.settings.iters}.")
 
     def batches(self) -> Batches:
-        """What is left of the run, this process's share of each batch."""
+        """The remaining batches of the run: this process's share of each."""
         return Batches(
             images=len(self.views),
             batch_size=self.settings.batch_size,
@@ -380,8 +381,9 @@ def _make_encoder(settings: TrainSettings, dataset: DataSet) -> Encoder:
     return encoder
 
 
-# Of an expression with more operands than this Inductor stores what it has so far, in 32 bits, and reads it again. The
-# gradient through a batch norm behind a residual has ten: fused, a step of ResNet-50 in bf16 moves a tenth less memory.
+# For an expression with more operands than this, Inductor writes an intermediate result in 32 bits and reads it again.
+# The gradient of a batch norm after a residual has ten operands: if they are fused, a step of ResNet-50 in bf16 moves a
+# tenth less memory.
 FUSED = {"realize_acc_reads_threshold": 16}
 
 
@@ -394,11 +396,11 @@ def _make_optimizer(network: ContrastiveNetwork, settings: TrainSettings) -> Ada
     tail = set(network.tail)
     rest = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in tail]
     groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
-    if network.tail:  # pretrained: not pulled to 0, where it does not come from
+    if network.tail:  # pretrained: no weight decay, which would pull the weights away from their initial values
         groups.append({"params": network.tail, "lr": settings.tail_lr, "weight_decay": 0.0})
     if not groups:
         raise UsageError(
-            f"Nothing is left to train: the backbone is frozen, and pooling {settings.pooling} has no weights. Take"
+            f"Nothing is left to train: the backbone is frozen, and pooling {settings.pooling} has no weights. Use"
             " --pooling grid, or --without frozen or direct."
         )
     return Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)

@@ -1,4 +1,4 @@
-"""The training methods, one module each: its loss, the views that it needs, and its memory; the loop is elsewhere."""
+"""The training methods, one module each: the loss, the views that it needs, and its memory."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from daco_training.methods.npid import NPID
 from daco_training.methods.simclr import SimCLR
 from daco_training.methods.simsiam import SimSiam
 
-# name on the command line -> constructor, given the settings, the network in training and the number of its images
+# name on the command line -> constructor, called with the settings, the network in training and the number of images
 METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
     "daco": lambda s, network, images: DaCo(s.temperature, s.lamda, s.dense),
     "simclr": lambda s, network, images: SimCLR(s.temperature),
@@ -23,7 +23,7 @@ METHODS: dict[str, Callable[[TrainSettings, nn.Module, int], Method]] = {
 
 
 def projection_length(settings: TrainSettings, dimension: int) -> int:
-    """The length c of a projection: `proj_dim`, but that of the descriptor without a head, and for SimSiam.
+    """The length c of a projection: `proj_dim`; or that of the descriptor, without a head and for SimSiam.
 
     Args:
         dimension: the length of the descriptor.

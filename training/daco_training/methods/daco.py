@@ -1,4 +1,4 @@
-"""DaCo: views of an image attract each other, and those of its generated twin in the other domain."""
+"""DaCo: views of an image attract each other, and so do views of its generated twin in the other domain."""
 
 from collections.abc import Sequence
 

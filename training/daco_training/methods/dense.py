@@ -1,4 +1,4 @@
-"""Dense DaCo: what DaCo does for photographs, for the cells of their maps."""
+"""Dense DaCo: the loss of DaCo for the cells of photographs instead of complete photographs (not in the paper)."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from torch import Tensor
 
 from daco_training.methods.simclr import nt_xent
 
-NEAR = 0.03  # of the photograph's sides: about half a cell, by which spots may differ that count as the same
-MOST_PAIRS = 2048  # of cells in a loss: more cost memory in their square
+NEAR = 0.03  # of the photograph's sides, about half a cell: spots within this distance count as the same
+MOST_PAIRS = 2048  # of cells in a loss; its memory grows with their square
 
 
 def matched_cells(first: Tensor, second: Tensor, near: float = NEAR) -> Tensor:
-    """The cells of two views of each photograph that show the same spot: each other's nearest, at most `near` apart.
+    """The cells of two views of each photograph that show the same spot: mutual nearest ones, at most `near` apart.
 
     Args:
-        first, second: (n, c, d) the spots that cells show, not a number where there is none.
+        first, second: (n, c, d) the spots that cells show, NaN if there is none.
 
     Returns:
-        (m, 3): number of the photograph, cell of the first view, cell of the second.
+        (m, 3): index of the photograph, cell of the first view, cell of the second.
     """
-    # what shows nothing lies far from all else, on either side
+    # cells that show nothing are placed far away from all others, on either side
     distances = torch.cdist(first.nan_to_num(-1e3), second.nan_to_num(1e3), compute_mode="donot_use_mm_for_euclid_dist")
     distance, nearest = distances.min(2)
     back = distances.argmin(1).gather(1, nearest)
@@ -30,13 +30,13 @@ def matched_cells(first: Tensor, second: Tensor, near: float = NEAR) -> Tensor:
 
 
 def cell_loss(first: Tensor, second: Tensor, matched: Tensor, temperature: float) -> Tensor:
-    """`nt_xent` of matched cells: the two of a pair attract each other, the cells of all other pairs repel.
+    """`nt_xent` of matched cells: the two cells of a pair attract, the cells of all other pairs repel.
 
-    Of more than `MOST_PAIRS` pairs, so many are drawn.
+    If there are more than `MOST_PAIRS` pairs, that many are drawn at random.
 
     Args:
         first, second: (n, c, w) L2-normalised local descriptors of the two views.
-        matched: as `matched_cells` gives them.
+        matched: as returned by `matched_cells`.
 
     Returns:
         A scalar; 0 without any pairs.
@@ -50,15 +50,15 @@ def cell_loss(first: Tensor, second: Tensor, matched: Tensor, temperature: float
 
 
 def dense_daco_loss(locals_: Sequence[Tensor], spots: Sequence[Tensor], temperature: float, lamda: float) -> Tensor:
-    """DaCo's loss with cells in the place of photographs; C is `cell_loss` of the cells that show the same spot:
+    """DaCo's loss with cells instead of photographs; C is `cell_loss` of the cells that show the same spot:
 
         C(o1, o2) + C(g1, g2) + lamda * (C(o1, g1) + C(o1, g2))
 
-    A generated twin shows at each pixel what its original does, so that views of either have spots in common.
+    A generated twin shows the same as its original at each pixel, so views of either have spots in common.
 
     Args:
-        locals_: of two views of each original and two of its twin, (n, c, w) L2-normalised local descriptors.
-        spots: of the same views, (n, c, d), what each cell shows.
+        locals_: for two views of each original and two of its twin, (n, c, w) L2-normalised local descriptors.
+        spots: for the same views, (n, c, d), what each cell shows.
         temperature: divides the similarities.
         lamda: weight of the cross-domain terms.
     """

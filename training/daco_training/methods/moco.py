@@ -1,4 +1,4 @@
-"""MoCo: a view attracts another one of its image, encoded by a momentum network; a queue of earlier keys repels."""
+"""MoCo: a view attracts another view of its image, encoded by a momentum network; a queue of earlier keys repels."""
 
 import copy
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def moco_loss(query: Tensor, key: Tensor, queue: Tensor, temperature: float, mas
         key: (n, c) L2-normalised; row i is the positive of row i of `query`.
         queue: (negs, c) L2-normalised negatives.
         temperature: divides the similarities.
-        masked: (n, negs), True where a negative does not count for a query; None if all count.
+        masked: (n, negs), True if a negative is excluded for a query; None if all count.
 
     Returns:
         A scalar.
@@ -56,8 +56,8 @@ class MoCo(Method):
         negs: the length of the queue.
         proj_dim: the length c of a projection.
         temperature: divides the similarities.
-        momentum: the share of the key network that stays at each step (published: 0.999).
-        mask_copies: excludes older keys of an image from its negatives (not in the paper). With fewer images than
+        momentum: the share of the key network that is kept at each step (published: 0.999).
+        mask_copies: exclude older keys of an image from its negatives (not in the paper). With fewer images than
             `negs`, the queue holds several keys of each image.
     """
 
@@ -75,11 +75,11 @@ class MoCo(Method):
         mask_copies: bool = False,
     ) -> None:
         super().__init__()
-        self._network = [network]  # in a list: the network in training is no part of this module
+        self._network = [network]  # in a list, so that the network in training is not a submodule
         self.key_network = copy.deepcopy(network).requires_grad_(False)
-        self.key_network.train()  # but a frozen backbone stays in evaluation mode
+        self.key_network.train()  # a frozen backbone stays in evaluation mode
         self.register_buffer("queue", functional.normalize(torch.randn(negs, proj_dim), dim=-1))
-        # which image each key of the queue is of; -1 for none
+        # the image of each key in the queue; -1 for none
         self.register_buffer("owners", torch.full((negs,), -1) if mask_copies else None)
         self.temperature = temperature
         self.momentum = momentum

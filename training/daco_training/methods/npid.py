@@ -1,4 +1,4 @@
-"""NPID: each image is a class of its own, learnt by noise-contrastive estimation against a memory bank."""
+"""NPID: each image is its own class, learnt by noise-contrastive estimation against a memory bank."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ class NPID(Method):
     """Non-parametric instance discrimination: one view of each original, and a bank with a row for each image.
 
     Source: Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018,
-    eq. 4 to 8, https://arxiv.org/abs/1805.01978. The normaliser Z is estimated on the first batch and kept.
+    eq. 4 to 8, https://arxiv.org/abs/1805.01978. The normaliser Z is estimated on the first batch and then constant.
 
     Args:
         images: the number of training images.
-        negs: how many negatives are drawn from the bank for each image, with replacement.
+        negs: number of negatives drawn from the bank for each image, with replacement.
         proj_dim: the length c of a projection.
         temperature: divides the similarities.
         momentum: the share of the new projection in a row of the bank (published: 0.5).
-        mask_copies: excludes an image's own row where it is drawn as a negative (not in the paper). With fewer images
+        mask_copies: exclude an image's own row if it is drawn as a negative (not in the paper). With fewer images
             than `negs`, each image is drawn several times.
     """
 
@@ -40,7 +40,7 @@ class NPID(Method):
     ) -> None:
         super().__init__()
         self.register_buffer("bank", functional.normalize(torch.randn(images, proj_dim), dim=-1))
-        self.register_buffer("normaliser", torch.zeros(()))  # 0 until the first batch fixes it
+        self.register_buffer("normaliser", torch.zeros(()))  # 0 until the first batch sets it
         self.negs = negs
         self.temperature = temperature
         self.momentum = momentum
@@ -58,7 +58,7 @@ class NPID(Method):
         """The noise-contrastive loss (eq. 7): the mean over the batch of -log h(own row) - sum of log(1 - h(negative)).
 
         With f the projection and v a row of the bank, P(v) = exp(v . f / temperature) / Z (eq. 4), and
-        h(v) = P(v) / (P(v) + negs / images) (eq. 6). The first batch fixes Z (eq. 8).
+        h(v) = P(v) / (P(v) + negs / images) (eq. 6). The first batch sets Z (eq. 8).
 
         Args:
             projections: (n, c) L2-normalised.

@@ -1,4 +1,4 @@
-"""SimCLR: two views of an image attract, all other views of the batch repel."""
+"""SimCLR: two views of an image attract each other; all other views in the batch repel."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""Makes `generated/` out of `original/`: one file per translator."""
+"""Translators: they make the generated twins in `generated/` from `original/`."""

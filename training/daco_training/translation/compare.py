@@ -1,4 +1,4 @@
-"""The same photographs under every translator, side by side, for a person to choose by."""
+"""Compares all translators on the same photographs, side by side on a contact sheet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +13,24 @@ from daco_training.translation.translator import TRANSLATORS, Translator
 
 @dataclass(frozen=True)
 class TranslatorComparison:
-    """The sheet that was written, and why a method is not on it, by method."""
+    """The contact sheet, and for each method that is not on it, the reason."""
 
     sheet: Path
     left_out: dict[str, str]
 
 
 def compare_translators(dataset: DataSet, out: Path | None = None, seed: int = 0) -> TranslatorComparison:
-    """Writes a sheet of 8 photographs, each under every translator that can work on this data set; trains nothing.
+    """Draws a sheet of 8 photographs, each with every translator that supports this data set; trains nothing.
 
     Args:
-        out: the picture's file; without one `translation/compare.jpg` in the data set.
+        out: the picture's file; None for `translation/compare.jpg` in the data set.
 
     Raises:
-        DacoError: there are no photographs, no translator can work, or the sheet cannot be written.
+        DacoError: there are no photographs, no translator supports the data set, or the sheet cannot be written.
     """
     photographs = sample_photographs(dataset, SPLITS)
     if not photographs:
-        raise NotFound(f"{dataset.folder / 'original'} holds no photographs.")
+        raise NotFound(f"{dataset.folder / 'original'} contains no photographs.")
     translators: dict[str, Translator] = {}
     left_out: dict[str, str] = {}
     for method, make in TRANSLATORS.items():

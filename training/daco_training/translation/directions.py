@@ -1,4 +1,4 @@
-"""Which domain is translated to which, and which condition of light or air a domain shows."""
+"""Which domain is translated to which other one, and which condition (night, fog, snow) a domain shows."""
 
 from pathlib import Path
 
@@ -12,44 +12,44 @@ from daco_training.translation.scene.light import luminance, to_linear
 NIGHT_WORDS = ("night", "dark")
 FOG_WORDS = ("fog", "haze", "hazy", "mist")
 SNOW_WORDS = ("snow", "winter")
-NIGHT_SHARE = 0.5  # an unnamed domain is night when its mean luminance is under this share of the brightest domain's
-SAMPLE = 32  # photographs that a domain's brightness is measured on
+NIGHT_SHARE = 0.5  # an unnamed domain is night if its mean luminance is below this share of the brightest domain's
+SAMPLE = 32  # photographs on which a domain's brightness is measured
 
 
 def target_of(domain: str) -> str:
-    """The domain that a domain is translated to: `domain_a` to `domain_b`, every other to `domain_a`."""
+    """The target of a domain: `domain_a` is translated to `domain_b`, every other one to `domain_a`."""
     return "domain_b" if domain == "domain_a" else "domain_a"
 
 
 def domain_of(dataset: DataSet, photograph: Path) -> str:
-    """The domain folder of an original, from its path."""
+    """The domain folder of an original."""
     return photograph.relative_to(dataset.folder / "original").parts[0]
 
 
 def target_photographs(dataset: DataSet, method: str) -> dict[str, list[Path]]:
-    """The training photographs of each domain that some domain is translated to.
+    """The training photographs of each domain that is a target of translation.
 
     Args:
-        method: who needs them, for the message.
+        method: the method that needs them, for the message.
 
     Raises:
-        DacoError: a domain that is a target has no training photographs.
+        DacoError: a target domain has no training photographs.
     """
     targets = sorted({target_of(domain) for domain in dataset.domains})
     photographs = {target: dataset.images(target, "train") for target in targets}
     for target, found in photographs.items():
         if not found:
             raise NotFound(
-                f"Method {method} learns what the other domain looks like from its photographs, and "
-                f"{dataset.split_folder(target, 'train')} has none; night, fog and snow do with one domain."
+                f"Method {method} learns the look of the other domain from its photographs, and "
+                f"{dataset.split_folder(target, 'train')} has none; night, fog and snow need only one domain."
             )
     return photographs
 
 
 def night_domains(dataset: DataSet) -> set[str]:
-    """The domains taken by night: those named so, and of the unnamed ones those much darker than the brightest.
+    """The night domains: those with such a name, and unnamed ones that are much darker than the brightest.
 
-    A domain alone and unnamed is taken for day.
+    A single unnamed domain is taken to be day.
     """
     names = dataset.domain_names
     unnamed = [domain for domain in dataset.domains if domain not in names]
@@ -62,7 +62,7 @@ def night_domains(dataset: DataSet) -> set[str]:
 
 
 def foggy_domains(dataset: DataSet) -> set[str]:
-    """The domains named after fog, haze or mist; without a name (`domains.json`) a domain is taken for clear."""
+    """The domains named after fog, haze or mist; unnamed domains (without `domains.json`) are taken to be clear."""
     return {domain for domain, name in dataset.domain_names.items() if _is_called(name, FOG_WORDS)}
 
 

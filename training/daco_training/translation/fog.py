@@ -1,4 +1,4 @@
-"""Fog by the optical law of air, over true depth or a prior of it, and back by inverting the same law.
+"""Adds fog by Koschmieder's law, with true or estimated depth; and removes it by inverting the same law.
 
 Source: Koschmieder (1924), with the 5 % contrast of the meteorological optical range (WMO-No. 8, chapter 9).
 """
@@ -16,20 +16,20 @@ from daco_training.translation.scene.depth import depth_of, estimate_airlight, h
 from daco_training.translation.scene.light import luminance, to_image, to_linear
 from daco_training.translation.scene.sky import find_sky
 
-CONTRAST_LEFT = 0.05  # what is left of a contrast at the visibility distance
+CONTRAST_LEFT = 0.05  # the contrast that remains at the visibility distance
 VISIBILITY = 40.0, 150.0  # metres: dense to moderate fog
-AIRLIGHT = 1.8, 3.0  # brightness of the fog, in mean luminances of the clear photograph
+AIRLIGHT = 1.8, 3.0  # brightness of the fog, relative to the mean luminance of the clear photograph
 BRIGHTEST_AIRLIGHT = 0.75
 TINT = np.array([0.97, 0.99, 1.0], dtype=np.float32)
-LEAST_PASSED = 0.25  # bounds what inversion amplifies at 4; 8 bits bear no more (the dehazing paper: 0.1)
-CLEAR_LUMINANCE = 0.2  # mean, to which a dehazed photograph is exposed
+LEAST_PASSED = 0.25  # limits the amplification of the inversion to 4, because of 8-bit input (the paper uses 0.1)
+CLEAR_LUMINANCE = 0.2  # mean luminance of a dehazed photograph
 MOST_GAIN = 2.0
 
 
 class FogTranslator:
-    """Puts fog over a photograph; one of a domain named after fog has it taken away. One domain alone is enough.
+    """Adds fog to a photograph, or removes it from one of a domain named after fog. Needs one domain only.
 
-    Works in linear radiance. The depth is the set's own or a prior (`depth.depth_of`).
+    Works in linear radiance. The depth is the data set's own or an estimate (`depth.depth_of`).
     """
 
     def __init__(self, dataset: DataSet) -> None:
@@ -64,7 +64,7 @@ def add_fog(radiance: np.ndarray, depth: np.ndarray, visibility: float, airlight
 
     Args:
         radiance: R, (h, w, 3) linear.
-        depth: (h, w) metres; infinite is airlight alone.
+        depth: (h, w) metres; where it is infinite, the result is the airlight.
         visibility: metres.
         airlight: A, (3,).
     """
@@ -76,7 +76,8 @@ def add_fog(radiance: np.ndarray, depth: np.ndarray, visibility: float, airlight
 def remove_fog(image: Image.Image) -> np.ndarray:
     """R = (I - A) / max(t, 0.25) + A with t from the dark channel, then exposed for a clear day.
 
-    A is the fog in front of the sky; only where no sky is seen is it the haziest pixels, which a white wall can fool.
+    A is the fog in front of the sky. Only if no sky is visible, it is taken from the haziest pixels, which may be wrong
+    if there is a white wall.
 
     Args:
         image: I, RGB.

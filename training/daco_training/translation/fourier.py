@@ -1,4 +1,4 @@
-"""Fourier domain adaptation: the low-frequency amplitude of a photograph of the other domain.
+"""Fourier domain adaptation: takes the low-frequency amplitude of a photograph of the other domain.
 
 Source: Yang and Soatto, "FDA: Fourier Domain Adaptation for Semantic Segmentation", CVPR 2020, eq. 1 to 3.
 """
@@ -18,7 +18,7 @@ BETA = 0.01  # share of the shorter side that counts as low frequency; the paper
 class FourierTranslator:
     """Gives a photograph the low-frequency amplitude of a random training photograph of the target domain.
 
-    Phases stay, so edges stay where they are: what changes is brightness, colour and their slow changes over the image.
+    The phase is kept, so edges stay in place: only brightness and colour change, and how they vary slowly in the image.
 
     Raises:
         DacoError: a target domain has no training photographs.
@@ -40,10 +40,10 @@ class FourierTranslator:
 
 
 def swap_low_frequencies(content: np.ndarray, style: np.ndarray, beta: float) -> np.ndarray:
-    """Content's phase with style's amplitude in the lowest frequencies.
+    """Combines the phase of `content` with the amplitude of `style` at the lowest frequencies.
 
-    Only the few coefficients that change are computed, and their change is added to the content: the same picture as
-    by complete transforms there and back, several times faster.
+    Only the few coefficients that change are computed, and the difference is added to the content. The result equals
+    that of complete transforms, several times faster.
 
     Args:
         content, style: (h, w, channels) in 0..1.
@@ -58,7 +58,7 @@ def swap_low_frequencies(content: np.ndarray, style: np.ndarray, beta: float) ->
     spectrum = _transform(content, rows, columns)
     style_amplitude = np.abs(_transform(style, rows, columns))
     change = (style_amplitude - np.abs(spectrum)) * np.exp(1j * np.angle(spectrum)) / (height * width)
-    # the imaginary parts of a frequency and its negative cancel: only the real part of the sum is formed
+    # the imaginary parts of a frequency and its negative cancel, so only the real part of the sum is computed
     down = np.tensordot(rows.conj().T, change, 1)
     added = np.matmul(_parts(columns, 0).T, _parts(down, 1))
     clipped: np.ndarray = (content + added).clip(0.0, 1.0)
@@ -74,12 +74,12 @@ def _waves(length: int, reach: int) -> np.ndarray:
 
 def _transform(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """The Fourier coefficients (k, l, channels) of an image (h, w, channels) at the given waves."""
-    # a small real product for each row: a large one starts threads of its own, which get in the way of the pool's
+    # a small product for each row, because a large one would start its own threads and compete with the pool's
     real, imaginary = np.split(np.matmul(_parts(columns, 0), image), 2, axis=1)
     coefficients: np.ndarray = np.tensordot(rows, real + 1j * imaginary, 1)
     return coefficients
 
 
 def _parts(values: np.ndarray, axis: int) -> np.ndarray:
-    """Real and imaginary parts one after the other."""
+    """Real and imaginary parts, concatenated."""
     return np.concatenate([values.real, values.imag], axis)

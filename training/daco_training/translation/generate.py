@@ -1,4 +1,4 @@
-"""Fills `generated/` with the twins of a data set's originals."""
+"""Writes the generated twins of a data set's originals."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ SHEET_ROWS = 8  # photographs on a contact sheet
 
 @dataclass(frozen=True)
 class TranslationReport:
-    """What a run did: how many twins it made, how many were there already, and the picture of some of them."""
+    """The number of twins made, the number that existed already, and the contact sheet."""
 
     made: int
     kept: int
@@ -34,27 +34,27 @@ class TranslationReport:
 def generate_twins(
     dataset: DataSet, method: str, seed: int = 0, split: str = "train", overwrite: bool = False
 ) -> TranslationReport:
-    """Translates every original to the other domain, into `generated/` under the original's own path.
+    """Translates every original to the other domain; the twin has the original's path below `generated/`.
 
     Existing twins are kept, so that a run can be resumed; each file appears only when it is complete.
-    `generated/contact_sheet.jpg` shows some originals beside their twins.
+    `generated/contact_sheet.jpg` shows some originals next to their twins.
 
     Args:
         method: a name in `TRANSLATORS`.
         split: `train`, `val` or `all`; only training needs twins.
-        overwrite: makes all twins again, including those of another method.
+        overwrite: make all twins again, including those of another method.
 
     Raises:
-        DacoError: no such method or split, no photographs, the method cannot work on this data set, or `generated/`
-            holds twins of another method or seed.
+        DacoError: there is no such method or split, there are no photographs, the method does not support this data
+            set, or `generated/` contains twins of another method or seed.
     """
     check_translator(method)
     if split not in (*SPLITS, "all"):
-        raise UsageError(f"No split {split!r}: choose train, val or all.")
+        raise UsageError(f"There is no split {split!r}: choose train, val or all.")
     splits = SPLITS if split == "all" else (split,)
     originals = [image for domain in dataset.domains for part in splits for image in dataset.images(domain, part)]
     if not originals:
-        raise NotFound(f"{dataset.folder / 'original'} holds no photographs in {' or '.join(splits)}.")
+        raise NotFound(f"{dataset.folder / 'original'} contains no photographs in {' or '.join(splits)}.")
     translator = TRANSLATORS[method](dataset)
     _claim(dataset, {"method": method, "seed": seed, **translator.settings}, overwrite)
     missing = [image for image in originals if not dataset.twin(image).exists()]
@@ -71,13 +71,15 @@ def generate_twins(
 
 
 def refuse_other_twins(dataset: DataSet, method: str, learns: bool = False) -> None:
-    """Says before a method is trained for hours that its twins would find no place; for where none are overwritten.
+    """Fails before a method is trained for hours if `generated/` already contains other twins.
+
+    To be called unless existing twins are overwritten.
 
     Args:
-        learns: the method is trained further first, so that its own twins will be others, too.
+        learns: the method will be trained further first, so that its own earlier twins are outdated, too.
 
     Raises:
-        DacoError: `generated/` holds other twins.
+        DacoError: `generated/` contains other twins.
     """
     file = dataset.folder / "generated" / RECORD_FILE
     if not file.is_file():
@@ -98,14 +100,14 @@ def refuse_other_twins(dataset: DataSet, method: str, learns: bool = False) -> N
 
 
 def make_twin(dataset: DataSet, translator: Translator, image: Path, seed: int) -> Image.Image:
-    """The twin of an original, a function of the seed and of the original's path alone."""
+    """The twin of an original; depends only on the seed and the original's path."""
     relative = image.relative_to(dataset.folder / "original")
     name_hash = int.from_bytes(hashlib.sha256(relative.as_posix().encode()).digest()[:8], "big")
     return translator.translate(image, target_of(relative.parts[0]), np.random.default_rng([seed, name_hash]))
 
 
 def sample_photographs(dataset: DataSet, splits: tuple[str, ...], count: int = SHEET_ROWS) -> list[Path]:
-    """About `count` originals, as many of each domain, evenly through its list."""
+    """About `count` originals, the same number from each domain, evenly spread."""
     share = max(count // max(len(dataset.domains), 1), 1)
     chosen = []
     for domain in dataset.domains:
@@ -119,17 +121,17 @@ def _write_twin(dataset: DataSet, image: Path, twin: Image.Image) -> None:
 
 
 def _claim(dataset: DataSet, record: dict[str, object], overwrite: bool) -> None:
-    """Makes `generated/` this record's: refuses to mix twins of two methods, or with `overwrite` takes them away."""
+    """Records the method in `generated/`. Fails if there are twins of another one, or with `overwrite` removes them."""
     folder = dataset.folder / "generated"
     file = folder / RECORD_FILE
     twins = [twin for split in SPLITS for domain in folder.glob("domain_*") for twin in list_images(domain / split)]
     try:
         if overwrite:
-            # before the new record, so that a run that is stopped here leaves no old twin under it
+            # before the new record is written, so that an interrupted run leaves no old twins under it
             for twin in twins:
                 twin.unlink()
         elif twins:
-            existing = json.loads(file.read_text()) if file.is_file() else "a method that left no record"
+            existing = json.loads(file.read_text()) if file.is_file() else "an unknown method"
             if existing != record:
                 raise UsageError(
                     f"{folder} contains twins made with {existing}, not {record}: --overwrite makes them again."

@@ -1,8 +1,9 @@
-"""Day to night as a photographer would fake it, and night to day: light, lamps, lens and sensor, in linear radiance.
+"""Translates day to night and night to day, by simulating light, lamps, lens and sensor in linear radiance.
 
-Day to night: the sun is switched off (exposure), the sky turned dark, what is left lit in the colours of street lamps,
-windows and bright things made to shine, their light spread over the street and the lens, and the sensor's noise added.
-Night to day: noise taken off, lamps dimmed, exposure and local tone raised, colours balanced to grey, the sky lit.
+Day to night, like "day for night" in film: the exposure is reduced, the sky darkened, and the rest is lit in the
+colours of street lamps. Windows and bright objects emit light, which spreads over the street and in the lens; finally
+the sensor's noise is added. Night to day: noise is removed, lamps are dimmed, exposure and local tone raised, colours
+balanced to grey, and the sky brightened.
 """
 
 from pathlib import Path
@@ -26,29 +27,29 @@ from daco_training.translation.scene.light import (
 )
 from daco_training.translation.scene.sky import find_sky
 
-# what street light does to a white wall: sodium, warm LED, cold LED, and a clouded city sky
+# the colour of a white wall in street light: sodium, warm LED, cold LED, and a clouded sky above a city
 AMBIENCES = np.array([[1.35, 0.95, 0.5], [1.15, 1.0, 0.75], [0.95, 1.0, 1.05], [1.05, 1.0, 0.95]], dtype=np.float32)
-STREET_LEVEL = 0.007, 0.03  # median luminance of what is not sky; photographs from cars at night have about 0.006
+STREET_LEVEL = 0.007, 0.03  # median luminance without the sky; photographs from cars at night have about 0.006
 SKY_LEVEL = 0.001, 0.008  # luminance of the night sky above a town
-SKY_REST = 0.01  # of the day's clouds
-UPWARD_FALL = 0.3  # share of the height over which street light fades above the middle of the picture
+SKY_REST = 0.01  # share of the day's clouds that remains
+UPWARD_FALL = 0.3  # share of the height over which street light fades above the middle of the image
 UPWARD_LEAST = 0.25
-LAMP_REACH = 0.12  # how far lamps light the street, as a share of the shorter side
-FULL_WELL = 500.0, 3000.0  # electrons at full scale: a high ISO
+LAMP_REACH = 0.12  # reach of a lamp's light in the street, as a share of the shorter side
+FULL_WELL = 500.0, 3000.0  # electrons at full scale, as at a high ISO
 READ_NOISE = 1.5, 4.0
 GLARE = 0.08, 0.2  # share of the light that the lens spreads
 
-DAY_LEVEL = 0.16  # log-average luminance of a day photograph (Reinhard et al. 2002: a key of 0.18)
-LOCAL_TONE = 0.65  # how much of the light's unevenness is taken out, in its logarithm
+DAY_LEVEL = 0.16  # log-average luminance of a day photograph (Reinhard et al. 2002 use a key of 0.18)
+LOCAL_TONE = 0.65  # the share of the light's unevenness that is removed, in its logarithm
 MOST_GAIN = 40.0
-COLOURLESS = 0.04  # root of the radiance at which half of the colour is believed: 5 of 255
+COLOURLESS = 0.04  # square root of the radiance at which colour is reduced to half: 5 of 255
 DAY_SKY = np.array([0.50, 0.58, 0.68], dtype=np.float32)
 
 
 class NightTranslator:
-    """Turns a photograph into night; one of a domain that is night already into day. One domain alone is enough.
+    """Turns a photograph into night, or one of a night domain into day. Needs one domain only.
 
-    Which domain is night says its name, or without names its brightness (`directions.night_domains`).
+    Night domains are recognised by name, or by brightness if there are no names (`directions.night_domains`).
     """
 
     def __init__(self, dataset: DataSet) -> None:
@@ -68,7 +69,7 @@ def to_night(image: Image.Image, random: np.random.Generator) -> Image.Image:
     radiance = to_linear(image)
     shorter = min(image.size)
     sky = find_sky(image, night=False)[..., None]
-    # exposure and ambience: grey-world first, so that daylight's own colour is gone
+    # exposure and ambient light: first grey-world balance, to remove the colour of daylight
     ground = np.average(radiance, axis=(0, 1), weights=1.0 - 0.999 * sky[..., 0])
     balanced = radiance * (ground.mean() / np.maximum(ground, 1e-3)) ** 0.5
     weights = random.dirichlet(np.full(len(AMBIENCES), 0.7)).astype(np.float32)
@@ -77,7 +78,7 @@ def to_night(image: Image.Image, random: np.random.Generator) -> Image.Image:
     lit = luminance(balanced)[sky[..., 0] < 0.5]
     gain = level / max(float(np.median(lit)) if lit.size else 0.1, 1e-3)
     night_sky = float(np.exp(random.uniform(*np.log(SKY_LEVEL)))) * ambience**0.5 + SKY_REST * level * radiance
-    # lamps light what is around them, as strongly as their light is wide
+    # lamps light their surroundings in proportion to the area of their light
     emission = shine(image, sky[..., 0], random)
     pool = gaussian_blur(emission, LAMP_REACH * shorter)
     above = np.maximum(0.5 - np.arange(image.height, dtype=np.float32) / image.height, 0.0)[:, None, None]
@@ -96,34 +97,34 @@ def to_day(image: Image.Image, random: np.random.Generator) -> Image.Image:
     shorter = min(image.size)
     sky = find_sky(image, night=True)
     value = luminance(radiance)
-    # local tone: the light's slow changes are mostly divided away
+    # local tone: slow changes of light are divided out for the most part
     light = slow_light(value, shorter // 8)
     ground = 1.0 - 0.999 * sky
     mean_light = float(np.average(light, weights=ground))
     gain = np.exp(-LOCAL_TONE * (light - mean_light))
     toned = radiance * gain[..., None]
-    # white balance: grey world over what is neither sky nor a lamp
+    # white balance: grey world over everything except sky and lamps
     weights = ground * (value < 0.4)
     mean = np.average(toned, axis=(0, 1), weights=weights + 1e-6)
     balanced = toned * np.clip(mean.mean() / np.maximum(mean, 1e-4), 0.5, 2.0)
     average = float(np.exp(np.average(np.log(luminance(balanced) + 1e-3), weights=ground)))
     exposed = balanced * min(DAY_LEVEL * 2.0 ** random.normal(0.0, 0.3) / average, MOST_GAIN)
-    # added, not painted over, and less towards the middle: what was mistaken for sky stays visible
+    # added instead of replaced, and less towards the middle, so that wrongly detected sky stays visible
     down = np.arange(image.height, dtype=np.float32)[:, None] / image.height
     day_sky = DAY_SKY * random.uniform(0.6, 1.3) * (sky * np.clip(1.0 - down / 0.6, 0.0, 1.0))[..., None]
     return to_image(roll_off(exposed + day_sky))
 
 
 def denoise(radiance: np.ndarray) -> np.ndarray:
-    """Night's sensor noise off, edges kept: luminance by a guided filter of itself, colour by a wider one.
+    """Reduces the sensor noise of night photographs: luminance by a guided filter of itself, colour by a wider one.
 
-    Works on square roots, in which shot noise is alike everywhere (Anscombe 1948). `radiance` is (h, w, 3) linear.
+    Works on square roots, in which shot noise is uniform (Anscombe 1948). `radiance` is (h, w, 3) linear.
     """
     roots = np.sqrt(radiance)
     grey = roots.mean(axis=2)
     smooth = guided_filter(grey, grey, 2, 4e-4)
     colour = [guided_filter(smooth, roots[..., channel] - grey, 6, 1e-3) for channel in range(3)]
-    # the darkest pixels' colour is noise and the traces of compression
+    # the colour of the darkest pixels is only noise and compression artefacts
     trust = smooth / (smooth + COLOURLESS)
     clean: np.ndarray = np.maximum(smooth[..., None] + trust[..., None] * np.stack(colour, axis=2), 0.0) ** 2
     return clean

@@ -1,7 +1,7 @@
-"""A clear day to one with snow: snow lies on the ground, in trees and on edges, the sky is even, flakes may fall.
+"""Adds snow to a photograph of a clear day: on the ground, in trees and on edges; grey sky; sometimes falling flakes.
 
-Works in linear radiance. Where the ground is says the depth (`depth.depth_of`); what else carries
-snow is guessed from colour and from edges that are lit from above.
+Works in linear radiance. The ground is found from the depth (`depth.depth_of`); other places where snow would lie are
+estimated from colour and from edges that are lit from above.
 """
 
 from pathlib import Path
@@ -25,27 +25,27 @@ from daco_training.translation.scene.depth import (
 from daco_training.translation.scene.filters import gaussian_blur, resize
 from daco_training.translation.scene.light import luminance, roll_off, slow_light, to_image, to_linear
 
-ALBEDO = np.array([0.86, 0.89, 0.93], dtype=np.float32)  # of snow: nearly white, a little blue
-GROUND_COVER = 0.35, 1.0  # share of the ground under snow, from a cleared road to none to be seen
+ALBEDO = np.array([0.86, 0.89, 0.93], dtype=np.float32)  # of snow: nearly white, slightly blue
+GROUND_COVER = 0.35, 1.0  # share of the ground under snow, from a cleared road to full cover
 TREE_COVER = 0.2, 0.9
 EDGE_COVER = 0.3, 1.0
-GREEN = 0.02, 0.10  # lead of green over red and blue from which a pixel counts as leaves, and fully does
-ON_GROUND = 0.9  # a pixel at this share of the ground's distance or more lies on it
-DRIFTS = 4, 16  # bare and covered ground takes turns: so often along the street, and at most so often across it
-MAP = 256  # cells that the ground is drawn on, each way
-RELIEF = 0.45  # how much of what was there shows through as light and shadow on the snow
-SUN_TAKEN = 0.5  # how much of the light's unevenness a clouded sky takes out, in its logarithm
+GREEN = 0.02, 0.10  # excess of green over red and blue from which a pixel counts partly, and fully, as leaves
+ON_GROUND = 0.9  # a pixel lies on the ground if its distance is at least this share of the ground's
+DRIFTS = 4, 16  # number of alternations of bare and covered ground along the street, and the most across it
+MAP = 256  # cells of the ground map in each direction
+RELIEF = 0.45  # how much of the original remains visible as light and shadow on the snow
+SUN_TAKEN = 0.5  # share of the light's unevenness that a clouded sky removes, in its logarithm
 COLOUR_LEFT = 0.4, 0.9
 CLOUDS = 0.35, 0.75  # radiance of the sky
-MEAN_LIGHT = 0.16, 0.34  # mean luminance that the camera exposes for: what is not snow turns out dark
+MEAN_LIGHT = 0.16, 0.34  # mean luminance for which the camera exposes, so that everything except snow is dark
 VISIBILITY = 200.0, 2000.0  # metres, through the air of a winter's day
 FALLING = 0.5  # probability that it snows
-FLAKES = 40, 900  # in a picture, most of them small
+FLAKES = 40, 900  # number in an image, most of them small
 FLAKE_SIZE = 0.002, 0.008  # standard deviation, as a share of the shorter side
 
 
 class SnowTranslator:
-    """Puts snow over a photograph of a clear day. One domain is enough. Snow cannot be taken away again.
+    """Adds snow to a photograph of a clear day. Needs one domain only. Snow cannot be removed.
 
     Raises:
         DacoError: a domain of the set is named after snow or winter.
@@ -54,7 +54,7 @@ class SnowTranslator:
     def __init__(self, dataset: DataSet) -> None:
         if snowy := sorted(snowy_domains(dataset)):
             raise UsageError(
-                f"Method snow cannot take snow away again, and {snowy[0]} of {dataset.name} is named after it: "
+                f"Method snow cannot remove snow, and {snowy[0]} of {dataset.name} is named after it: "
                 "use fourier, reinhard or cut."
             )
         self.settings: dict[str, object] = {}
@@ -76,12 +76,12 @@ def to_snow(image: Image.Image, depth: np.ndarray, random: np.random.Generator) 
     light = _under_clouds(radiance, image)
     colour = random.uniform(*COLOUR_LEFT)
     light = colour * light + (1.0 - colour) * luminance(light)[..., None]
-    # snow keeps the relief of what it lies on, in part
+    # snow partly keeps the relief of what it lies on
     value = luminance(light)
     relief = (value / max(float(value.mean()), 1e-3)) ** RELIEF
     snow = 0.6 * ALBEDO * np.clip(relief, 0.5, 1.4)[..., None]
     covered = light * (1.0 - cover) + snow * cover
-    # the endless sky becomes clouds, what is far pales towards them
+    # the sky becomes clouds, and distant objects fade towards them
     clouds = random.uniform(*CLOUDS) * TINT
     visibility = float(np.exp(random.uniform(*np.log(VISIBILITY))))
     scene = add_fog(covered, depth, visibility, clouds)
@@ -93,7 +93,7 @@ def to_snow(image: Image.Image, depth: np.ndarray, random: np.random.Generator) 
 
 
 def _cover(image: Image.Image, value: np.ndarray, depth: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """How much of each pixel snow hides, (h, w) from 0 to 1; in the sky, where clouds hide it, anything."""
+    """The share of each pixel that snow covers, (h, w) from 0 to 1; arbitrary in the sky, which clouds replace."""
     shorter = min(image.size)
     ground = depth >= ON_GROUND * ground_depth(image.height, image.width)
     on_ground = gaussian_blur(ground.astype(np.float32), shorter / 60)
@@ -103,7 +103,7 @@ def _cover(image: Image.Image, value: np.ndarray, depth: np.ndarray, random: np.
     lead = pixels[..., 1] - np.maximum(pixels[..., 0], pixels[..., 2])
     leaves = np.clip((lead - GREEN[0]) / (GREEN[1] - GREEN[0]), 0.0, 1.0)
     in_trees = gaussian_blur(leaves, shorter / 120) * random.uniform(*TREE_COVER)
-    # a top edge is lighter above than below: sills, cars, roofs
+    # a top edge is lighter above than below: window sills, cars, roofs
     smooth = gaussian_blur(np.sqrt(value), max(shorter / 250, 0.7))
     step = max(round(shorter / 100), 1)
     darker = np.zeros_like(smooth)
@@ -114,14 +114,14 @@ def _cover(image: Image.Image, value: np.ndarray, depth: np.ndarray, random: np.
 
 
 def _under_clouds(radiance: np.ndarray, image: Image.Image) -> np.ndarray:
-    """The light without most of the sun's patches and shadows, (h, w, 3)."""
+    """The light without most of the sun's bright patches and shadows, (h, w, 3)."""
     light = slow_light(luminance(radiance), min(image.size) // 10)
     even: np.ndarray = radiance * np.exp(-SUN_TAKEN * (light - light.mean()))[..., None]
     return even
 
 
 def _drifts(height: int, width: int, random: np.random.Generator) -> np.ndarray:
-    """How early each pixel of flat ground is covered, (h, w), evenly from 0 to 1: in stripes along the street."""
+    """The order in which pixels of flat ground are covered, (h, w), uniform from 0 to 1: stripes along the street."""
     rough = random.random((DRIFTS[0], int(random.integers(*DRIFTS))), dtype=np.float32)
     noise = resize(rough, MAP, MAP, Image.Resampling.BICUBIC)
     ranks = np.empty(noise.size, dtype=np.float32)
@@ -136,7 +136,7 @@ def _drifts(height: int, width: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _flakes(height: int, width: int, random: np.random.Generator) -> np.ndarray:
-    """How much of each pixel falling flakes hide, (h, w) from 0 to 1: many small ones, a few large and blurred."""
+    """The share of each pixel that falling flakes cover, (h, w) from 0 to 1: many small, a few large and blurred."""
     hidden = np.zeros((height, width), dtype=np.float32)
     count = int(np.exp(random.uniform(*np.log(FLAKES))))
     for share, larger in ((0.85, 1.0), (0.15, 2.5)):

@@ -1,4 +1,4 @@
-"""What a translator is, and which there are."""
+"""The interface of translators, and the list of all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +17,13 @@ from daco_training.translation.snow import SnowTranslator
 
 
 class Translator(Protocol):
-    """Makes a photograph of one domain look as if it had been taken in another. Threads may share one.
+    """Makes a photograph of one domain look as if it had been taken in another. Threads may share one translator.
 
-    Making one raises `DacoError` for a data set that it cannot work on.
+    Creating one raises `DacoError` for a data set that it does not support.
     """
 
     settings: dict[str, object]
-    """What else but the seed decides how a twin looks; kept beside the twins, so that different ones do not mix."""
+    """What affects the look of a twin besides the seed; recorded, so that different twins are not mixed."""
 
     def translate(self, photograph: Path, target: str, random: np.random.Generator) -> Image.Image:
         """The twin of a photograph, RGB, of the same upright size.
@@ -31,18 +31,18 @@ class Translator(Protocol):
         Args:
             photograph: the original's file.
             target: the domain folder to translate to, such as `domain_b`.
-            random: all chance comes from here, so that a seed gives the same twins whatever the order.
+            random: the only source of randomness, so that a seed gives the same twins in any order.
         """
         ...
 
 
 def _cut(dataset: DataSet) -> Translator:
-    from daco_training.translation.cut.translator import CutTranslator  # imports PyTorch, which the others do without
+    from daco_training.translation.cut.translator import CutTranslator  # imports PyTorch, which the others do not need
 
     return CutTranslator(dataset)
 
 
-# the method's name on the command line -> makes the translator for a data set
+# the method's name on the command line -> creates the translator for a data set
 TRANSLATORS: dict[str, Callable[[DataSet], Translator]] = {
     "fourier": FourierTranslator,
     "reinhard": ReinhardTranslator,
@@ -54,6 +54,6 @@ TRANSLATORS: dict[str, Callable[[DataSet], Translator]] = {
 
 
 def check_translator(name: str) -> None:
-    """Raises DacoError where there is no translator of this name."""
+    """Raises UsageError if there is no translator of this name."""
     if name not in TRANSLATORS:
-        raise UsageError(f"No translation method {name!r}: choose {', '.join(TRANSLATORS)}.")
+        raise UsageError(f"There is no translation method {name!r}: choose {', '.join(TRANSLATORS)}.")

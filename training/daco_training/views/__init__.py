@@ -1,1 +1,1 @@
-"""Training images as random views: drawn, cropped, compiled for a GPU, prefetched."""
+"""Random views of training images: drawing, cropping, compiled rendering for a GPU, prefetching."""

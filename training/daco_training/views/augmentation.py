@@ -1,4 +1,4 @@
-"""Random views of photographs: what is drawn for each, and the drawing applied to tensors on any device."""
+"""Random views of photographs: drawing their parameters, and rendering them as tensors on any device."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,25 +15,25 @@ from daco_training.views.conditions import Condition, apply_condition, draw_cond
 from daco_training.views.crops import crop_together
 from daco_training.views.movement import Movement, centres, draw_movement, inside, move, source_points
 
-AREA = (0.2, 1.0)  # the share of a photograph that a crop covers
+AREA = (0.2, 1.0)  # the share of a photograph's area that a crop covers
 RATIO = (3 / 4, 4 / 3)  # width to height of a crop
-PLACE_AREA = (0.5, 1.0)  # of a crop that is to show the same place still
-PLACE_RATIO = 0.8, 1.25  # to the photograph's own
+PLACE_AREA = (0.5, 1.0)  # the same for a crop that must still show the place
+PLACE_RATIO = 0.8, 1.25  # relative to the photograph's own
 JITTER = {"brightness": (0.6, 1.4), "contrast": (0.6, 1.4), "saturation": (0.6, 1.4), "hue": (-0.1, 0.1)}
 JITTER_PROBABILITY, GREY_PROBABILITY, FLIP_PROBABILITY = 0.8, 0.2, 0.5
 
 
 @dataclass(frozen=True)
 class View:
-    """What was drawn for one view.
+    """The randomly drawn parameters of one view.
 
     Args:
         top, left, height, width: the crop, in pixels.
-        jitter: operations of `JITTER` with their factors, in the order in which they are applied; empty for none.
-        grey: whether the colours go, after the jitter.
-        flip: whether left and right change places.
-        condition: what the view is seen under, once it has its size.
-        movement: where the camera went, instead of a crop.
+        jitter: operations of `JITTER` with their factors, in order of application; empty for none.
+        grey: whether colours are removed, after the jitter.
+        flip: whether the view is mirrored.
+        condition: the condition that is simulated, after resizing.
+        movement: the movement of the camera, which replaces the crop.
     """
 
     top: int
@@ -48,14 +48,14 @@ class View:
 
 
 DrawView = Callable[[np.random.Generator, int, int], View]
-"""Draws a view of a photograph of that height and width."""
+"""Draws a view of a photograph with this height and width."""
 
 
 def draw_view(random: np.random.Generator, height: int, width: int) -> View:
-    """Draws a view of a photograph of that size, with the probabilities and ranges of the published code.
+    """Draws a view of a photograph of this size, with the probabilities and ranges of the published code.
 
-    They are SimCLR's (Chen et al., ICML 2020, appendix A) with a jitter of 0.4, 0.4, 0.4, 0.1, a crop of at least a
-    fifth of the area, and no blur.
+    They are those of SimCLR (Chen et al., ICML 2020, appendix A) with a jitter of 0.4, 0.4, 0.4, 0.1, a crop of at
+    least a fifth of the area, and no blur.
     """
     crop = _draw_crop(random, height, width)
     jitter: tuple[tuple[str, float], ...] = ()
@@ -66,9 +66,10 @@ def draw_view(random: np.random.Generator, height: int, width: int) -> View:
 
 
 def draw_place_view(random: np.random.Generator, height: int, width: int) -> View:
-    """Draws a view that still shows the place: most of the photograph, never mirrored, under a condition.
+    """Draws a view that still shows the place: most of the photograph, never mirrored, under a random condition.
 
-    A street and its mirror image are two places, so unlike the published views these do not teach that they are one.
+    A street and its mirror image are two different places. The published views may be mirrored, and thus teach
+    that they are the same.
     """
     area = random.uniform(*PLACE_AREA)
     ratio = math.exp(random.uniform(math.log(PLACE_RATIO[0]), math.log(PLACE_RATIO[1])))
@@ -79,14 +80,14 @@ def draw_place_view(random: np.random.Generator, height: int, width: int) -> Vie
 
 
 def draw_moved_view(random: np.random.Generator, height: int, width: int) -> View:
-    """Draws a view of the place from elsewhere: turned, nearer, a step aside; never mirrored, under a condition."""
+    """Draws a view of the place from elsewhere: rotated, nearer, shifted; never mirrored, under a random condition."""
     movement = draw_movement(random, height, width)
     condition = draw_condition(random)
     return View(0, 0, height, width, jitter=(), grey=False, flip=False, condition=condition, movement=movement)
 
 
 def sometimes_moved(share: float) -> DrawView:
-    """Draws views of the place, that share of them from elsewhere."""
+    """Draws views of the place, and this share of them with a moved camera."""
 
     def draw(random: np.random.Generator, height: int, width: int) -> View:
         moved = random.random() < share
@@ -100,11 +101,11 @@ def spots(views: Sequence[View], shapes: Sequence[tuple[int, int]], cells: int) 
 
     Args:
         shapes: height and width of each view's photograph.
-        cells: along a side of a view.
+        cells: number of cells along a side of a view.
 
     Returns:
-        (n, cells^2, 2): x and y of the cells' middles, row by row, as fractions of the photograph; not a number where
-        it lies outside.
+        (n, cells^2, 2): x and y of the cells' middles, row by row, as fractions of the photograph; NaN if it lies
+        outside.
     """
     middles = centres(cells)
     points = torch.empty(len(views), cells**2, 2)
@@ -127,7 +128,7 @@ def _draw_crop(random: np.random.Generator, height: int, width: int) -> tuple[in
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             return int(random.integers(height - h + 1)), int(random.integers(width - w + 1)), h, w
-    # nothing fitted, as in a very long photograph: its middle
+    # if no crop fits, as in a very long photograph: its middle
     h, w = min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))
     return (height - h) // 2, (width - w) // 2, h, w
 
@@ -135,14 +136,15 @@ def _draw_crop(random: np.random.Generator, height: int, width: int) -> tuple[in
 def render(
     images: Sequence[Tensor], views: Sequence[View], size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """The views as a normalised batch, on the device that the images are on.
+    """Renders views as a normalised batch, on the device of the images.
 
-    Each view's pixels depend on its own image and drawing alone, whatever else is in the batch.
+    The pixels of each view depend only on its own image and parameters, not on the rest of the batch.
+
 
     Args:
-        images: for each view its photograph, (3, h, w) in 0..255.
+        images: the photograph of each view, (3, h, w) in 0..255.
         size: pixels of a view.
-        mean, std: the normaliser, per RGB channel, for values in 0..1.
+        mean, std: per RGB channel, for values in 0..1.
 
     Returns:
         (n, 3, size, size) float, in channels_last memory format.
@@ -150,7 +152,7 @@ def render(
     device = images[0].device
     batch = torch.empty(len(views), 3, size, size, device=device, memory_format=torch.channels_last)
     shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
-    # one view at a time stays in a CPU's cache; a GPU wants all at once
+    # on a CPU one view at a time, which fits in its cache; on a GPU all at once
     step = len(views) if device.type == "cuda" else 1
     for start in range(0, len(views), step):
         part = slice(start, start + step)
@@ -163,11 +165,11 @@ def render(
 
 
 Render = Callable[[Sequence[Tensor], Sequence[View], int, Sequence[float], Sequence[float]], Tensor]
-"""What `render` is."""
+"""The signature of `render`."""
 
 
 def cut(images: Sequence[Tensor], views: Sequence[View], size: int) -> Tensor:
-    """The views' parts of their photographs, (3, h, w) each to (n, 3, size, size) float in 0..255, turned as drawn."""
+    """The views' crops of photographs, (3, h, w) each to (n, 3, size, size) float in 0..255, mirrored if drawn."""
     moved = [row for row, view in enumerate(views) if view.movement is not None]
     if moved:
         whole = torch.empty(len(views), 3, size, size, device=images[0].device)
@@ -184,13 +186,13 @@ def cut(images: Sequence[Tensor], views: Sequence[View], size: int) -> Tensor:
 
 
 def crop_view(image: Tensor, view: View, size: int) -> Tensor:
-    """A view's part of a photograph, (3, h, w) to (3, size, size) in the photograph's own type, turned if drawn so."""
+    """A view's crop of a photograph, (3, h, w) to (3, size, size) in the photograph's own type, mirrored if drawn."""
     crop: Tensor = tv.resized_crop(image, view.top, view.left, view.height, view.width, [size, size], antialias=True)
     return crop.flip(-1) if view.flip else crop
 
 
 def recolour(batch: Tensor, views: Sequence[View]) -> Tensor:
-    """The jitter and the greys that were drawn, applied to crops (n, 3, h, w) in 0..1, which may be overwritten."""
+    """Applies the drawn jitter and greys to crops (n, 3, h, w) in 0..1, which may be overwritten."""
     groups: list[tuple[Operation, list[int], list[float]]] = []
     for turn in range(len(JITTER)):
         for name, operation in OPERATIONS.items():
@@ -203,7 +205,7 @@ def recolour(batch: Tensor, views: Sequence[View]) -> Tensor:
         groups.append((saturate, grey, [0.0] * len(grey)))
     if not groups:
         return batch
-    # all indexes and factors go to the device at once, without waiting for it
+    # all indexes and factors are copied to the device at once, without waiting for it
     ends = list(accumulate(len(rows) for _, rows, _ in groups))[:-1]
     indexes = send([row for _, rows, _ in groups for row in rows], torch.long, batch.device).tensor_split(ends)
     factors = send([factor for *_, drawn in groups for factor in drawn], torch.float, batch.device).tensor_split(ends)
@@ -222,7 +224,7 @@ def grey_of(images: Tensor) -> Tensor:
 
 
 def luma(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    """ITU-R BT.601, of channels of one shape."""
+    """Luma by ITU-R BT.601, of channels with the same shape."""
     return (0.2989 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
 
@@ -243,16 +245,16 @@ def saturate(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def shift_hue(images: Tensor, factors: Tensor) -> Tensor:
-    """Turns the hue: images (n, 3, h, w) in 0..1, factors (n, 1, 1, 1) in turns."""
+    """Rotates the hue: images (n, 3, h, w) in 0..1, factors (n, 1, 1, 1) in full turns."""
     red, green, blue = images.unbind(1)
     return torch.stack(turn_hues(red, green, blue, factors[:, 0]), dim=1)
 
 
 def turn_hues(red: Tensor, green: Tensor, blue: Tensor, factors: Tensor) -> list[Tensor]:
-    """Turns the hue of HSV, value and saturation staying: channels (n, h, w) in 0..1, factors (n, 1, 1) in turns.
+    """Rotates the hue of HSV and keeps value and saturation: channels (n, h, w) in 0..1, factors (n, 1, 1) in turns.
 
-    Source: for the way back, channel = value - chroma * clip(min(k, 4 - k), 0, 1), k = (n + 6 hue) mod 6, n being 5
-    for red, 3 for green, 1 for blue; Smith, "Color Gamut Transform Pairs", SIGGRAPH 1978, in closed form.
+    Source: for the conversion back, channel = value - chroma * clip(min(k, 4 - k), 0, 1), k = (n + 6 hue) mod 6, with n
+    5 for red, 3 for green, 1 for blue; Smith, "Color Gamut Transform Pairs", SIGGRAPH 1978, in closed form.
     """
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)

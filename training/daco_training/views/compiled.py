@@ -1,4 +1,4 @@
-"""The views of a batch drawn at once, compiled: a few kernels where `augmentation.render` has hundreds; for a GPU."""
+"""Renders all views of a batch together in compiled code, for a GPU: a few kernels instead of hundreds."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -13,14 +13,14 @@ from daco_training.views.crops import crop_stacked, stack
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 KINDS = {"brightness": BRIGHTNESS, "contrast": CONTRAST, "saturation": SATURATION, "hue": HUE}
-NOTHING = BRIGHTNESS, 1.0  # what a view gets that nothing was drawn for
+NOTHING = BRIGHTNESS, 1.0  # for a view without a change of colour
 TO_GREY = SATURATION, 0.0
 
 
 def render_together(
     images: Sequence[Tensor], views: Sequence[View], size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """What `augmentation.render` gives, which draws on a CPU and what is seen under a condition."""
+    """Like `augmentation.render`, which is used on a CPU and for views under a simulated condition."""
     device = images[0].device
     if device.type != "cuda" or any(view.condition for view in views):
         return render(images, views, size, mean, std)
@@ -33,12 +33,12 @@ def render_together(
 
 
 def draw_all(photographs: Tensor, boxes: Tensor, turns: Tensor, normaliser: Tensor, size: int) -> Tensor:
-    """Crops, colours and normalises.
+    """Crops, changes colours, and normalises.
 
     Args:
         photographs: (n, 3, h, w) of 8 bits.
-        boxes: (n, 5) as `crop_stacked` takes them.
-        turns: (n, t, 2) for each turn one of `KINDS` and a factor.
+        boxes: (n, 5), see `crop_stacked`.
+        turns: (n, t, 2), for each operation one of `KINDS` and a factor.
         normaliser: (2, 3) mean and standard deviation, for values in 0..1.
 
     Returns:
@@ -50,7 +50,7 @@ def draw_all(photographs: Tensor, boxes: Tensor, turns: Tensor, normaliser: Tens
 
 
 def take_turns(images: Tensor, turns: Tensor) -> Tensor:
-    """Changes the colours of images (n, 3, h, w) in 0..1, as `augmentation.recolour` does; turns as for `draw_all`."""
+    """Changes the colours of images (n, 3, h, w) in 0..1, like `augmentation.recolour`; see `draw_all` for `turns`."""
     red, green, blue = images.unbind(1)
     for turn in turns.unbind(1):
         kind, factor = turn[:, :, None, None].unbind(1)
@@ -66,7 +66,7 @@ def take_turns(images: Tensor, turns: Tensor) -> Tensor:
 
 
 def turns_of(view: View) -> list[tuple[int, float]]:
-    """What was drawn for the colours of a view: for each turn one of `KINDS` and a factor."""
+    """The colour operations of a view: for each, one of `KINDS` and a factor."""
     jitter = [(KINDS[name], factor) for name, factor in view.jitter] or [NOTHING] * len(JITTER)
     return [*jitter, TO_GREY if view.grey else NOTHING]
 

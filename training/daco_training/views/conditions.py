@@ -1,4 +1,4 @@
-"""Random conditions under which a view is seen: local light, exposure, white balance, lens and sensor."""
+"""Simulates random conditions of a view: local light, exposure, white balance, lens and sensor."""
 
 import math
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from torchvision.transforms.v2 import functional as tv
 
 @dataclass(frozen=True)
 class Condition:
-    """What was drawn for one view; what changes nothing is None or 1.
+    """The random parameters for one view; None or 1 if they change nothing.
 
     Args:
         blur: standard deviation of the lens's blur, as a share of the view's side.
-        gamma: exponent of the values: below 1 the shadows open.
-        light: (g, g) logarithms of a gain that varies slowly over the picture: lamps, shadow, a dark or a bright sky.
+        gamma: exponent of the values: below 1 it brightens shadows.
+        light: (g, g) logarithms of a gain that varies slowly over the image: lamps, shadow, a dark or a bright sky.
         gains: of red, green and blue.
-        grey: whether the colours go.
-        levels: the quantiles of the values that become black and white, as where a camera amplifies what there is.
-        noise: standard deviation of the sensor's noise, and whether it is alike in all channels.
+        grey: whether colours are removed.
+        levels: the quantiles of the values that become black and white, as with automatic gain of a camera.
+        noise: standard deviation of the sensor's noise, and whether it is the same in all channels.
         seed: of the noise.
     """
 
@@ -36,7 +36,7 @@ class Condition:
 
 
 def draw_condition(random: np.random.Generator) -> Condition:
-    """Draws a condition. Ranges reach from a bright day to a night whose camera amplifies its own noise."""
+    """Draws a condition. The ranges reach from a bright day to a night with amplified sensor noise."""
     exposure = math.exp(random.normal(0.0, 0.3)) if random.random() < 0.5 else 1.0
     balance = random.normal(0.0, 0.15, 3) if random.random() < 0.7 else np.zeros(3)
     red, green, blue = (exposure * math.exp(value) for value in balance)
@@ -54,7 +54,7 @@ def draw_condition(random: np.random.Generator) -> Condition:
 
 
 def apply_condition(view: Tensor, condition: Condition) -> Tensor:
-    """A view, (3, h, w) in 0..1, under a condition."""
+    """Applies a condition to a view, (3, h, w) in 0..1."""
     height, width = view.shape[-2:]
     if condition.blur is not None:
         sigma = max(condition.blur * width, 1e-2)

@@ -1,4 +1,4 @@
-"""Crops of many photographs at once: two products of matrices, which is what a GPU does best."""
+"""Crops many photographs at once by two matrix products, which suits a GPU."""
 
 from collections.abc import Sequence
 
@@ -7,23 +7,23 @@ from torch import Tensor
 
 from daco_training.devices import send
 
-# half a value is rounded up, whatever the order of the sums has made of it: how many are cropped must not matter
+# halves are rounded up, whatever the order of summation: the result must not depend on the number of crops
 TIE = 2**-12
 
 
 def crop_together(
     images: Sequence[Tensor], boxes: Sequence[tuple[int, int, int, int]], turned: Sequence[bool], size: int
 ) -> Tensor:
-    """Parts of photographs scaled to one size, by bilinear interpolation with antialiasing, rounded to whole values.
+    """Crops parts of photographs and resizes them by bilinear interpolation with antialiasing, rounded to whole values.
 
-    What `torchvision.transforms.v2.functional.resized_crop` makes of one image after the other, but for the rounding of
-    a value that lies between two.
+    The result equals that of `torchvision.transforms.v2.functional.resized_crop` for each image, except for the
+    rounding of values half-way between two integers.
 
     Args:
-        images: (3, h, w) each, in 0..255, on one device.
+        images: (3, h, w) each, in 0..255, on the same device.
         boxes: top, left, height and width of each part, in pixels.
-        turned: whether left and right change places.
-        size: pixels of the results' sides.
+        turned: whether each part is mirrored.
+        size: side of the results in pixels.
 
     Returns:
         (n, 3, size, size) of PyTorch's default dtype, in 0..255.
@@ -33,7 +33,7 @@ def crop_together(
 
 
 def crop_stacked(photographs: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """As `crop_together`, of photographs (n, 3, h, w) by boxes (n, 5): top, left, height, width, 1 if turned or 0."""
+    """Like `crop_together`, for photographs (n, 3, h, w) and boxes (n, 5): top, left, height, width, 1 if mirrored."""
     top, left, height, width, turned = boxes.unbind(1)
     down = _weights(top, height, torch.zeros_like(turned), photographs.shape[2], size)
     across = _weights(left, width, turned, photographs.shape[3], size)
@@ -42,7 +42,7 @@ def crop_stacked(photographs: Tensor, boxes: Tensor, size: int) -> Tensor:
 
 
 def stack(images: Sequence[Tensor]) -> Tensor:
-    """(n, 3, h, w); images that are smaller than the largest are filled up with nothing."""
+    """Stacks images to (n, 3, h, w); images smaller than the largest are padded."""
     shapes = {image.shape for image in images}
     if len(shapes) == 1:
         return torch.stack(tuple(images))
@@ -54,10 +54,10 @@ def stack(images: Sequence[Tensor]) -> Tensor:
 
 
 def _weights(start: Tensor, length: Tensor, turned: Tensor, side: int, size: int) -> Tensor:
-    """How much of each pixel of a side is in each pixel of the result: (n,) each to (n, size, side), rows adding to 1.
+    """The weight of each pixel of a side in each pixel of the result: (n,) each to (n, size, side), rows add to 1.
 
-    Source: the triangle filter of PyTorch's and Pillow's antialiased bilinear interpolation; it is as wide as a pixel
-    of the result, but no narrower than one of the photograph.
+    Source: the triangle filter of PyTorch's and Pillow's antialiased bilinear interpolation. It is as wide as a pixel
+    of the result, but at least as wide as one of the photograph.
     """
     start, length, turned = (values[:, None, None] for values in (start, length, turned))
     order = torch.arange(size, device=start.device, dtype=start.dtype)[:, None]

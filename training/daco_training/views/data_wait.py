@@ -1,4 +1,4 @@
-"""How long a device waits for data."""
+"""Measures how long a device waits for data."""
 
 import time
 
@@ -6,9 +6,10 @@ import torch
 
 
 class WaitingTime:
-    """Adds up the time that passes on a device from the end of a step until the next one's data are there.
+    """Adds up the time on a device from the end of a step until the data for the next one are ready.
 
-    On a CUDA GPU the marks lie in its own queue of work: what the program does while the GPU is busy does not count.
+    On a CUDA GPU the times are recorded in its own queue of work: what the program does while the GPU is busy does not
+    count.
 
     Args:
         device: the device that steps.
@@ -21,11 +22,11 @@ class WaitingTime:
         self._seconds = 0.0
 
     def begin(self) -> None:
-        """A step is over; on a GPU, all of its work is in the queue."""
+        """Marks the end of a step; on a GPU, all of its work is in the queue."""
         self._began = self._mark()
 
     def end(self) -> None:
-        """The data of the next step are there."""
+        """Marks that the data for the next step are ready."""
         ended = self._mark()
         if isinstance(self._began, float) and isinstance(ended, float):
             self._seconds += ended - self._began

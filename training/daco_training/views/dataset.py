@@ -1,4 +1,4 @@
-"""Training images as random views, in an order and with an augmentation that only (seed, epoch, index) decide."""
+"""Training images as random views; their order and augmentation depend only on (seed, epoch, index)."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -21,17 +21,17 @@ from daco_training.views.image_store import ImageStore
 from daco_training.views.surface import Surfaces
 
 Key = tuple[int, int]
-"""(epoch, index): which training image, in which pass over the data."""
+"""(epoch, index): the pass over the data, and the training image."""
 
 
 class Batch(NamedTuple):
-    """A batch as a method takes it.
+    """A batch for a method.
 
     Args:
         views: (n, 3, size, size) each.
-        images: (n,) which training image each row is.
-        spots: for each view which spot of the photograph its cells show, (n, cells^2, 3), as `augmentation.spots`
-            gives them; empty unless asked for. A third number is 0, or all three are of the rendered city.
+        images: (n,), the index of each row's training image.
+        spots: for each view, which spot of the photograph its cells show, (n, cells^2, 3), see `augmentation.spots`;
+            empty unless requested. The third number is 0; or all three are coordinates in the rendered city.
     """
 
     views: list[Tensor]
@@ -40,18 +40,18 @@ class Batch(NamedTuple):
 
 
 class TrainingViews:
-    """The training photographs of all domains, each as the random views that a method needs.
+    """The training photographs of all domains, as the random views that a method needs.
 
     Args:
-        sources: for each view, whether it is drawn from the `original` or from its `generated` twin.
-        config: the encoder's; views have its image size and its normaliser.
-        store: what reads the photographs and keeps them.
+        sources: for each view, whether it is taken from the `original` or from its `generated` twin.
+        config: of the encoder; views have its image size and normalisation.
+        store: reads and caches the photographs.
         draw_view: draws a view.
-        render: makes of photographs the views that were drawn.
-        cells: along a side of a view, for which a batch says what they show; 0 for none.
+        render: renders the views from photographs.
+        cells: number of cells along a side of a view whose spots a batch contains; 0 for none.
 
     Raises:
-        DacoError: there are no photographs, or a twin is missing that a view needs.
+        DacoError: there are no photographs, or a required twin is missing.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TrainingViews:
             if missing:
                 command = f"daco-data translate {dataset.name} --data-root {dataset.data_root} --method fourier"
                 raise NotFound(
-                    f"{len(missing)} of {len(twins)} generated twins are missing, {missing[0]} first. "
+                    f"{len(missing)} of {len(twins)} generated twins are missing, for example {missing[0]}. "
                     f"Make them with: {command}"
                 )
             self.files["generated"] = twins
@@ -89,10 +89,10 @@ class TrainingViews:
         return len(self.files["original"])
 
     def stream(self, batches: Iterable[Sequence[Key]]) -> Generator[Batch]:
-        """The batches one after the other; what the next one needs is read meanwhile.
+        """Yields the batches; the photographs for the next one are read in the background.
 
         Raises:
-            UnreadableImage: a photograph is broken.
+            UnreadableImage: a photograph is damaged.
         """
         with closing(self.store):
             for keys, following in pairwise(chain(batches, [()])):
@@ -104,7 +104,7 @@ class TrainingViews:
         """One batch.
 
         Raises:
-            UnreadableImage: a photograph is broken.
+            UnreadableImage: a photograph is damaged.
         """
         images: list[list[Tensor]] = []
         drawn = []
@@ -113,7 +113,7 @@ class TrainingViews:
             photographs = {source: self.store[files[index]] for source, files in self.files.items()}
             images.append([photographs[source] for source in self.sources])
             drawn.append([self._draw_view(random, *image.shape[1:]) for image in images[-1]])
-        # all first views, then all second ones, ...
+        # first all first views, then all second ones, ...
         of_images = [image for column in zip(*images, strict=True) for image in column]
         of_views = [view for column in zip(*drawn, strict=True) for view in column]
         config = self.config
@@ -126,9 +126,9 @@ class TrainingViews:
         return Batch(list(torch.split(views, len(keys))), numbers, shown)
 
     def _in_the_city(self, points: Tensor, keys: Sequence[Key]) -> Tensor:
-        """Spots (views x n, cells^2, 2) of photographs as (..., 3): of a rendered pair those of the city itself.
+        """Converts spots (views x n, cells^2, 2) of rendered photographs to points of the city, (..., 3).
 
-        An original and its twin that were rendered from two poses share points of the city, not of the picture.
+        An original and its twin that were rendered from two poses share points of the city, not of the image.
         """
         told = torch.nn.functional.pad(points, (0, 1))
         for row, (_, index) in enumerate(keys):
@@ -141,16 +141,16 @@ class TrainingViews:
 
 
 class Batches:
-    """The batches of a run from one iteration to another, each a list of (epoch, index).
+    """The batches of a run between two iterations, each a list of (epoch, index).
 
-    Every epoch is a shuffle of all images without the last short batch, as published. Of each batch, one process
-    takes its share.
+    Every epoch is a shuffle of all images without the last incomplete batch, as published. Each process takes its share
+    of every batch.
 
     Args:
-        images: how many training images there are.
-        batch_size: images in a batch, over all processes together.
+        images: number of training images.
+        batch_size: images in a batch, over all processes.
         start, stop: the first iteration and the one after the last, counted from 0 over all epochs.
-        rank, processes: whose share.
+        rank, processes: the number of this process, and of all.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Decoded photographs in memory: on the GPU while they fit there, then in main memory, and else read again."""
+"""A cache of decoded photographs: on the GPU while they fit, then in main memory; others are read again."""
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,20 +13,20 @@ from daco_training.loop.memory import total_memory
 
 CPU = torch.device("cpu")
 
-# a crop is a fifth of a photograph or more, so that of one twice as large as a view it is about a view's size
+# a crop is at least a fifth of a photograph's area, so in one twice as large as a view it has about a view's size
 DETAIL = 2
 
 
 class ImageStore:
-    """Photographs by path as tensors on a device, (3, h, w) of 8 bits; the same whether kept or read again.
+    """Photographs by path as tensors on a device, (3, h, w) of 8 bits; the same whether cached or read again.
 
     Args:
-        size: pixels of the views to be cut from them; photographs whose shorter side is more than `DETAIL` times as
-            long are scaled down to that.
-        device: where they are wanted.
-        memory_share: the share of the GPU's memory and of main memory that they may take; 0 keeps none.
-        workers: threads that `read_ahead` uses; 0 for none.
-        processes: how many of these share this machine's main memory.
+        size: the size of views in pixels; photographs whose shorter side is more than `DETAIL` times as long are scaled
+            down to that.
+        device: the device of the tensors.
+        memory_share: the share of the GPU's memory and of main memory for the cache; 0 disables it.
+        workers: number of threads for `read_ahead`; 0 for none.
+        processes: number of processes that share this machine's main memory.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class ImageStore:
         self._pool: ThreadPoolExecutor | None = None
 
     def __getitem__(self, path: Path) -> Tensor:
-        """A photograph.
+        """The photograph at a path.
 
         Raises:
-            UnreadableImage: it is broken.
+            UnreadableImage: it is damaged.
         """
         image = self.kept.get(path)
         if image is None:
@@ -55,7 +55,7 @@ class ImageStore:
         return image.to(self.device, non_blocking=True)
 
     def read_ahead(self, paths: Iterable[Path]) -> None:
-        """Begins to read what is not in memory."""
+        """Begins to read photographs that are not in memory."""
         if not self.workers:
             return
         self._pool = self._pool or ThreadPoolExecutor(self.workers)
@@ -64,14 +64,14 @@ class ImageStore:
                 self._awaited[path] = self._pool.submit(self._read, path)
 
     def close(self) -> None:
-        """Drops what was not begun, and ends the threads; what is kept stays."""
+        """Cancels reads that have not begun, and ends the threads; the cache remains."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool = None
         self._awaited.clear()
 
     def _read(self, path: Path) -> Tensor:
-        # channels last, as decoded: what PyTorch crops and scales fastest
+        # channels last, as decoded: PyTorch crops and resizes this layout fastest
         return torch.from_numpy(np.array(open_rgb(path, self.shorter))).permute(2, 0, 1)
 
     def _keep(self, path: Path, image: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Views that move the camera: turned, zoomed, a step aside or ahead, in a street that is taken for a box.
+"""Views with a moved camera: rotated, zoomed, shifted sideways or forwards, in a street modelled as a box.
 
-A photograph has no depth, so the street is one for all: flat ground, a row of houses on either side, and a far end
-(Horry, Anjyo, Arai, "Tour Into the Picture", SIGGRAPH 1997). A turn and a zoom are exact without it.
+A photograph has no depth, so the same model is used for all: flat ground, a row of houses on either side, and a far end
+(Horry, Anjyo, Arai, "Tour Into the Picture", SIGGRAPH 1997). Rotation and zoom are exact without it.
 """
 
 import math
@@ -16,21 +16,21 @@ from torch.nn import functional
 from daco_training.translation.scene.depth import CAMERA_HEIGHT, FOCAL_SHARE, HALF_STREET, STREET_END
 
 YAW, PITCH, ROLL = 25.0, 6.0, 5.0  # degrees, at most
-ZOOM = 1.0, 1.9  # so that of two views one shows a thing up to 1.9 times as large as the other
+ZOOM = 1.0, 1.9  # so the scale of an object may differ by up to 1.9 between two views
 STEP_ASIDE, STEP_AHEAD = 3.0, 6.0  # metres, at most
-INSIDE = 0.8  # of a view, at least, lies within the photograph
-TRIES, SHRINK = 16, 0.8  # the movement becomes smaller until it is so
-LEAST_DEPTH = 0.1  # metres before the photograph's camera
-FINER = 2  # points along a pixel's side that its value is the mean of
+INSIDE = 0.8  # least share of a view that lies within the photograph
+TRIES, SHRINK = 16, 0.8  # the movement is reduced until that holds
+LEAST_DEPTH = 0.1  # metres in front of the photograph's camera
+FINER = 2  # sampling points along a pixel's side that are averaged
 
 
 @dataclass(frozen=True)
 class Movement:
-    """Where the camera of a view stands and looks, against that of the photograph.
+    """The pose of a view's camera, relative to that of the photograph.
 
     Args:
         yaw, pitch, roll: degrees: to the right, down, clockwise.
-        zoom: by how much larger a thing is shown.
+        zoom: the magnification.
         aside, ahead: metres, to the right and forward.
     """
 
@@ -42,7 +42,7 @@ class Movement:
     ahead: float = 0.0
 
     def shrunk(self, share: float) -> "Movement":
-        """The same with all but the zoom made smaller."""
+        """A copy with everything except the zoom reduced."""
         return Movement(
             share * self.yaw,
             share * self.pitch,
@@ -54,7 +54,7 @@ class Movement:
 
 
 def draw_movement(random: np.random.Generator, height: int, width: int) -> Movement:
-    """Draws a movement of which at least the share INSIDE of the view lies in a photograph of that size."""
+    """Draws a movement for which at least the share INSIDE of the view lies within a photograph of this size."""
     movement = Movement(
         yaw=random.uniform(-YAW, YAW),
         pitch=random.uniform(-PITCH, PITCH),
@@ -83,15 +83,15 @@ def inside(points: Tensor) -> Tensor:
 
 
 def source_points(movements: Sequence[Movement], points: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
-    """Where in their photographs points of views lie, both as fractions from the top left.
+    """The positions in photographs of points in their views, both as fractions from the top left.
 
     Args:
         movements: of n views.
-        points: (k, 2), x and y, alike for all views.
+        points: (k, 2), x and y, the same for all views.
         shapes: height and width of each photograph.
 
     Returns:
-        (n, k, 2); not a number where the photograph's camera cannot see what the view's camera does.
+        (n, k, 2); NaN where the photograph's camera cannot see what the view's camera sees.
     """
     device, dtype = points.device, torch.float32
     numbers = torch.tensor(
@@ -109,7 +109,7 @@ def source_points(movements: Sequence[Movement], points: Tensor, shapes: Sequenc
     right, down = right * roll.cos() - down * roll.sin(), right * roll.sin() + down * roll.cos()
     down, forward = down * pitch.cos() + pitch.sin(), pitch.cos() - down * pitch.sin()
     right, forward = right * yaw.cos() + forward * yaw.sin(), forward * yaw.cos() - right * yaw.sin()
-    # the nearest of ground, houses and end; a ray from the middle of the street always meets one
+    # the nearest of ground, houses and end; a ray from the middle of the street always hits one of them
     far = torch.full_like(right, 1e6)
     ground = torch.where(down > 1e-6, CAMERA_HEIGHT / down.clamp(min=1e-6), far)
     houses = torch.where(right.abs() > 1e-6, (right.sign() * HALF_STREET - aside) / right, far)
@@ -122,10 +122,10 @@ def source_points(movements: Sequence[Movement], points: Tensor, shapes: Sequenc
 
 
 def move(images: Sequence[Tensor], movements: Sequence[Movement], size: int) -> Tensor:
-    """The views of moved cameras; what lies outside of a photograph is its mirror image.
+    """Renders the views of moved cameras; outside of a photograph, its mirror image is used.
 
     Args:
-        images: for each view its photograph, (3, h, w) in 0..255.
+        images: the photograph of each view, (3, h, w) in 0..255.
 
     Returns:
         (n, 3, size, size) float in 0..255.

@@ -1,4 +1,4 @@
-"""The next batch, drawn while a GPU is still at its step."""
+"""Prefetches the next batch while a GPU still computes its step."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from daco_training.views.dataset import Batch
 
 
 class Ahead:
-    """Takes batch after batch; on a CUDA GPU each is drawn in a stream of its own, beside the step at hand.
+    """Takes batches one by one; on a CUDA GPU each is rendered in a separate stream, in parallel to the current step.
 
     Args:
-        device: the device that draws and steps.
+        device: the device that renders and trains.
 
     Attributes:
         waiting: how long steps waited for their batch.
@@ -22,11 +22,11 @@ class Ahead:
         self.waiting = WaitingTime(device)
         self._device = device
         self._beside = None
-        if device.type == "cuda":  # first in line, so that its small work does not wait for the step's large one
+        if device.type == "cuda":  # with priority: its small operations must not wait for the step
             self._beside = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
     def next(self, batches: Iterator[Batch]) -> Batch | None:
-        """The next batch, None after the last; to be asked for once a step is begun."""
+        """The next batch, None after the last; to be called after a step has begun."""
         self.waiting.begin()
         batch = next(batches, None) if self._beside is None else self._draw_beside(batches, self._beside)
         self.waiting.end()
@@ -39,5 +39,5 @@ class Ahead:
         at_step.wait_stream(beside)
         if batch is not None:
             for tensor in (*batch.views, batch.images, *batch.spots):
-                tensor.record_stream(at_step)  # not to be given away before the step is done with it
+                tensor.record_stream(at_step)  # its memory must not be reused before the step has finished
         return batch

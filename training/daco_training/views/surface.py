@@ -1,4 +1,4 @@
-"""What a photograph of the rendered city shows where: points of the city, from its depth map and its camera's pose."""
+"""The points of the rendered city that a photograph shows, from its depth map and its camera's pose."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +11,12 @@ from daco_core.photographs.layout import DataSet
 from daco_training.city.poses import POSES_FILE, CameraPose, depth_file, points_seen, read_depth, read_poses
 from daco_training.methods.dense import NEAR
 
-SAME = 0.5  # metres, by which points may differ that count as the same spot
-KEPT = 4096  # photographs
+SAME = 0.5  # metres within which points count as the same spot
+KEPT = 4096  # photographs whose surfaces are cached
 
 
 class Surfaces:
-    """The surfaces that photographs of a data set show, of those that have a camera pose and a depth map."""
+    """The surfaces shown by photographs of a data set that have a camera pose and a depth map."""
 
     def __init__(self, dataset: DataSet) -> None:
         self._dataset = dataset
@@ -28,9 +28,9 @@ class Surfaces:
         return photograph.name in self._poses(photograph.parent) and self._depth(photograph).is_file()
 
     def spots(self, photograph: Path, points: Tensor) -> Tensor:
-        """The spots at points (k, 2) of a photograph, as fractions: (k, 3), scaled so that SAME metres are NEAR.
+        """The spots at points (k, 2) of a photograph, given as fractions: (k, 3), scaled so that SAME metres are NEAR.
 
-        Not a number where a point is outside, or shows the sky.
+        NaN for points that are outside, or show the sky.
         """
         seen = self._points(photograph)
         height, width = seen.shape[:2]

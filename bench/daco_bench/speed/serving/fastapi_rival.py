@@ -24,7 +24,7 @@ def health() -> str:
 @app.post("/query")
 def query(image: UploadFile) -> dict[str, Any]:
     prepared = rival.prepare(image.file.read())
-    return rival.look_up(rival.describe(prepared[None])[0])
+    return rival.look_up(rival.embed(prepared[None])[0])
 
 
 if __name__ == "__main__":

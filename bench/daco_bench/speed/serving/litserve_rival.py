@@ -32,7 +32,7 @@ class QueryAPI(litserve.LitAPI):  # type: ignore[misc]
         described: dict[int, Tensor] = {}
         for shape in {tensor.shape for tensor in tensors}:
             rows = [row for row, tensor in enumerate(tensors) if tensor.shape == shape]
-            vectors = self.rival.describe(torch.stack([tensors[row] for row in rows]))
+            vectors = self.rival.embed(torch.stack([tensors[row] for row in rows]))
             described |= dict(zip(rows, vectors, strict=True))
         return [described[row] for row in range(len(tensors))]
 

@@ -29,7 +29,7 @@ class Rival:
         return self.encoder.prepare(to_rgb(Image.open(BytesIO(photograph))))
 
     @torch.inference_mode()
-    def describe(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) to (n, dimension)."""
         vectors: Tensor = self.encoder(images.to(self.device))
         return vectors.cpu()

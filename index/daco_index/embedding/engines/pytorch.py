@@ -29,7 +29,7 @@ from daco_index.embedding.precision_record import Precision
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.pooling import GridPooling
 from daco_training.encoder.sources import load_encoder
-from daco_training.evaluation.descriptors import describe
+from daco_training.evaluation.descriptors import embed_tensors
 
 
 def engine(
@@ -139,7 +139,7 @@ class TorchEngine:
     def _embed(self, images: Sequence[Prepared], run: Run, width: int) -> NDArray[np.float32]:
         try:
             with self._alone:
-                rows: NDArray[np.float32] = describe(
+                rows: NDArray[np.float32] = embed_tensors(
                     self._encoder, list(map(torch.from_numpy, images)), run, width
                 ).numpy()
         except torch.OutOfMemoryError as error:

@@ -1,1 +1,1 @@
-"""Streets of the demo city as photographs."""
+"""Renders streets of the demo city as photographs."""

@@ -1,4 +1,4 @@
-"""Takes the noise of few samples out of a rendering, guided by what is known without noise. Arrays only."""
+"""Removes the noise of a rendering with few samples, guided by noise-free features. Arrays only."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from daco_training.city.rendering.weather import LUMINANCE
 
-STEPS = (1, 2, 4, 8)  # pixels between the taps of each pass
+STEPS = (1, 2, 4, 8)  # pixels between the filter taps of each pass
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 DARKEST_ALBEDO = 0.02
-PLANE_TOLERANCE = 0.06  # metres a tap may lie off the pixel's own plane
+PLANE_TOLERANCE = 0.06  # metres that a tap may lie off the pixel's own plane
 TURN_TOLERANCE = 0.04  # one minus the cosine between two normals
 LIGHT_TOLERANCE = 3.0  # standard deviations of the noise
 WHOLE = (
     0.9,
     0.98,
-)  # length of a pixel's mean normal: below the first it shows several surfaces, and takes its light from around
+)  # length of a pixel's mean normal: below the first value it shows several surfaces, and takes light from around it
 
 
 @dataclass(frozen=True)
 class Guides:
-    """What each pixel shows: albedo, surface normal (zero for sky), position in metres, all (h, w, 3), and what is not
-    sky, (h, w), 0 to 1."""
+    """What each pixel shows: albedo, surface normal (zero for sky), position in metres, all (h, w, 3); and the share
+    that is not sky, (h, w), 0 to 1."""
 
     albedo: np.ndarray
     normal: np.ndarray
@@ -40,7 +40,7 @@ def _shifted(padded: np.ndarray, reach: int, dy: int, dx: int) -> np.ndarray:
 
 
 def _tame_fireflies(light: np.ndarray) -> np.ndarray:
-    """Scale down a pixel that outshines the third brightest of its eight neighbours, light (h, w, 3)."""
+    """Scales down a pixel that is brighter than the third brightest of its eight neighbours, light (h, w, 3)."""
     luminance = light @ LUMINANCE.astype(np.float32)
     padded = _taps(luminance, 1)
     around = np.stack([_shifted(padded, 1, dy, dx) for dy, dx in NEIGHBOURS])
@@ -51,9 +51,9 @@ def _tame_fireflies(light: np.ndarray) -> np.ndarray:
 def denoise(first: np.ndarray, second: np.ndarray, guides: Guides) -> np.ndarray:
     """The mean of two independent renderings (h, w, 3), linear, with their noise filtered out.
 
-    An edge-avoiding a-trous filter (Dammertz et al. 2010) over radiance divided by albedo, so that textures stay
-    sharp, with the spread that the noise's own variance allows (as Schied et al. 2017, section 4.4); the variance is
-    the two renderings' difference.
+    An edge-avoiding a-trous filter (Dammertz et al. 2010) over radiance divided by albedo, so that textures stay sharp.
+    Its width follows the variance of the noise (as in Schied et al. 2017, section 4.4), which is estimated from the
+    difference of the two renderings.
     """
     albedo = np.maximum(guides.albedo, DARKEST_ALBEDO).astype(np.float32)
     one, two = first.astype(np.float32) / albedo, second.astype(np.float32) / albedo

@@ -35,13 +35,13 @@ SUN = {
 
 
 def _chance(light: np.ndarray, pose: Pose) -> float:
-    """How often to sample a light at street x, y, z: less with the square of its distance from what is looked at."""
+    """The sampling weight of a light at street x, y, z: it falls with the square of its distance from the view."""
     view = np.array([pose.x, pose.y, pose.z]) + LOOK_AHEAD * pose.rotation()[:, 2]
     return float(1.0 / (0.5 + (np.linalg.norm(light - view) / NEAR) ** 2))
 
 
 def weigh_windows(shapes: dict[str, Any], pose: Pose) -> None:
-    """Set how often the lit panes among `shapes` are sampled as lights of this view."""
+    """Sets the sampling weights of the lit windows among `shapes` for this view."""
     for name, shape in shapes.items():
         if name.startswith(GLASS) and shape.is_emitter():
             box = shape.bbox()
@@ -51,7 +51,7 @@ def weigh_windows(shapes: dict[str, Any], pose: Pose) -> None:
 
 
 def street_lights(seed: int, street: int, domain: str, pose: Pose) -> dict[str, Any]:
-    """Mitsuba's descriptions, by name, of the lights of a street in a domain that matter to a view.
+    """Mitsuba's definitions, by name, of those lights of a street in a domain that matter to a view.
 
     By day the sun stands between east and west through south, 22 to 58 degrees high; at sunset about west, 4 to 14
     degrees high, in hazier air. In fog the sky is the CIE's overcast one, three times as bright at the zenith as at the

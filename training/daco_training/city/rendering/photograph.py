@@ -1,4 +1,4 @@
-"""Takes one photograph: the rendered radiance of a place, through the air and a camera, to 8-bit pixels."""
+"""Takes one photograph: renders a place, and applies air and camera to get 8-bit pixels."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ RAIN_VISIBILITY = 150.0, 600.0  # metres: in steady rain
 
 
 def develop_rendering(rendering: Rendering, domain: str, rng: np.random.Generator) -> np.ndarray:
-    """Give a rendering its domain's air and camera; returns 8-bit sRGB (h, w, 3)."""
+    """Applies a domain's air and camera to a rendering; returns 8-bit sRGB (h, w, 3)."""
     radiance = rendering.radiance
     height = radiance.shape[0]
     balance = np.array([rng.normal(1.0, 0.03), 1.0, rng.normal(1.0, 0.03)])
@@ -56,9 +56,9 @@ def develop_rendering(rendering: Rendering, domain: str, rng: np.random.Generato
 
 @dataclass(frozen=True)
 class PlacePhotograph:
-    """One photograph of a city: of which place, in which domain, and from which viewpoint (None: the place's own).
+    """One photograph of a city: its place, domain and viewpoint (None for the place's own).
 
-    All that is made of it is a pure function of it and of the size in pixels.
+    Picture and depth are pure functions of it and of the size in pixels.
     """
 
     seed: int
@@ -84,7 +84,7 @@ class PlacePhotograph:
         return develop_rendering(rendering, self.domain, self._stream(f"camera by {self.domain}"))
 
     def depth(self, width: int, height: int) -> np.ndarray:
-        """Metres along the ray of each pixel (height, width); 0 where mostly sky is seen."""
+        """Metres along the ray of each pixel (height, width); 0 where the pixel shows mostly sky."""
         return render_depth(self.seed, self.place.street, self.domain, self.pose, width, height)
 
     def _stream(self, purpose: str) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Renders photographs of the demo city by several processes, with progress; it can be stopped and resumed."""
+"""Renders photographs of the demo city in several processes, with progress; it can be interrupted and resumed."""
 
 import io
 import multiprocessing
@@ -23,18 +23,18 @@ from daco_training.city.poses import write_depth
 
 
 class Taken(Protocol):
-    """What can be rendered: a photograph of a place, or a frame of a drive."""
+    """Anything that can be rendered: a photograph of a place, or a frame of a drive."""
 
     def take(self, width: int, height: int) -> np.ndarray:
         """The picture, 8-bit sRGB (height, width, 3)."""
 
     def depth(self, width: int, height: int) -> np.ndarray:
-        """Metres along the ray of each pixel (height, width); 0 where mostly sky is seen."""
+        """Metres along the ray of each pixel (height, width); 0 where the pixel shows mostly sky."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph to render into `file`, and its depth map into `depth_file` where one is wanted."""
+    """A photograph to render into `file`, and its depth map into `depth_file`, if any."""
 
     photograph: Taken
     file: Path
@@ -44,18 +44,18 @@ class Job:
 
     @property
     def missing(self) -> bool:
-        """Whether the photograph or a depth map that is wanted is not there yet."""
+        """Whether the photograph, or the requested depth map, does not exist yet."""
         return not self.file.exists() or (self.depth_file is not None and not self.depth_file.exists())
 
 
 def disk_error(error: OSError, path: Path) -> DacoError:
-    """The sentence for a file that cannot be written."""
+    """The error for a file that cannot be written."""
     where = error.filename or path
-    return DacoError(f"Cannot write {where}: {error.strerror}; put that right and run the same command again.")
+    return DacoError(f"Cannot write {where}: {error.strerror}; correct that and run the same command again.")
 
 
 def render_all(jobs: list[Job], total: int, workers: int) -> None:
-    """Render photographs by processes of their own, with progress; `total` counts those that are there, too."""
+    """Renders photographs in separate processes, with progress; `total` includes those that exist already."""
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
         with _interrupts_held():
@@ -75,7 +75,7 @@ def render_all(jobs: list[Job], total: int, workers: int) -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start processes that never hear Ctrl-C: they inherit the held signal, while the parent gets it a moment later."""
+    """Starts processes that ignore Ctrl-C: they inherit the blocked signal, which the parent receives afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -87,7 +87,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """Ignore Ctrl-C, which the parent answers, and end when the parent is gone, however it ended."""
+    """Ignores Ctrl-C, which the parent handles, and ends when the parent has ended for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -100,7 +100,7 @@ def _end_with_parent() -> None:
 
 
 def _make_image(job: Job) -> None:
-    """Take a photograph, or what is missing of it and its depth map, and write each atomically."""
+    """Renders a photograph and its depth map, as far as they are missing, and writes each atomically."""
     try:
         if not job.file.exists():
             encoded = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Renders one photograph with Mitsuba 3: a street in a domain, seen from a pose, as linear radiance and true depth."""
+"""Renders one photograph with Mitsuba 3: a street in a domain from a pose, as linear radiance and exact depth."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,7 +56,7 @@ def render(
 def trace(
     scene: Any, guide: Any, pose: Pose, width: int, height: int, samples: int, seed: int, sky_shows: bool
 ) -> Rendering:
-    """Render a Mitsuba scene from a pose with `samples` paths a pixel; `guide` is a scene of the same faces."""
+    """Renders a Mitsuba scene from a pose with `samples` paths per pixel; `guide` is a scene with the same faces."""
     sensor = _sensor(pose, width, height)
     path = {"type": "path", "max_depth": BOUNCES, "hide_emitters": not sky_shows}
     first, second = (_run(scene, sensor, path, samples // 2, seed + number)[..., :3] for number in range(2))
@@ -68,7 +68,7 @@ def trace(
 
 
 def render_depth(seed: int, street: int, domain: str, pose: Pose, width: int, height: int) -> np.ndarray:
-    """Metres along the ray of each pixel (height, width) in a street; 0 where mostly sky is seen."""
+    """Metres along the ray of each pixel (height, width) in a street; 0 where the pixel shows mostly sky."""
     distance, coverage = _trace_depth(guide_scene(seed, street, domain), _sensor(pose, width, height), seed)
     return np.where(coverage > 0.5, distance, 0.0)
 
@@ -93,7 +93,7 @@ def _sensor(pose: Pose, width: int, height: int) -> Any:
             "type": "perspective",
             "fov": HORIZONTAL_VIEW,
             "fov_axis": "x",
-            "near_clip": 0.001,  # depth is counted from here, so it must be next to nothing
+            "near_clip": 0.001,  # depth is measured from this plane, so it must be almost 0
             "far_clip": 2000.0,
             "to_world": mi.ScalarTransform4f().look_at(
                 origin.tolist(), (origin + turn[:, 2]).tolist(), turn[:, 1].tolist()

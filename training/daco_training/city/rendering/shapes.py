@@ -21,7 +21,7 @@ WET_POWER = 1.35  # of 8-bit sRGB: a wet ground reflects about half as much diff
 
 @lru_cache(maxsize=1)
 def mitsuba() -> Any:
-    """The Mitsuba module, in the variant that runs everywhere, on one thread.
+    """The Mitsuba module, in the variant that runs on every machine, with one thread.
 
     Raises:
         ImportError: Mitsuba is not installed.
@@ -62,7 +62,7 @@ def _material(name: str, street: dict[str, Any], wet: bool = False) -> dict[str,
 
 
 def make_mesh(name: str, part: Part, bsdf: dict[str, Any], emitter: dict[str, Any] | None = None) -> Any:
-    """A part as a Mitsuba shape of a material and, if it shines, an emitter, both as Mitsuba's descriptions."""
+    """A part as a Mitsuba shape with a material and, if it emits light, an emitter, both as Mitsuba's definitions."""
     mi = mitsuba()
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(bsdf)
@@ -79,10 +79,10 @@ def make_mesh(name: str, part: Part, bsdf: dict[str, Any], emitter: dict[str, An
 
 
 def _lit_glass(part: Part, glow: np.ndarray, facades: np.ndarray) -> dict[str, Any]:
-    """The panes of a street that shine, cut into GLOW_CHUNK metres a shape, so that light is sought where it is near.
+    """The lit windows of a street, in shapes of GLOW_CHUNK metres, so that lights near a view can be sampled more.
 
-    A piece of the glow texture (height, width, 3) goes with each shape, black where another shape's panes are, and a
-    piece of the facade texture, which is twice as large.
+    Each shape has a piece of the glow texture (height, width, 3), black where another shape's windows are, and a piece
+    of the facade texture, which is twice as large.
     """
     mi = mitsuba()
     tall, wide, _ = glow.shape
@@ -137,7 +137,7 @@ def _wet_textures(seed: int, street: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def street_shapes(seed: int, street: int, domain: str) -> dict[str, Any]:
-    """The street's shapes as they are in a domain. All photographs of a worker in that street share them."""
+    """The street's shapes in a domain; they are shared by all photographs that a worker renders in that street."""
     model = build_street(seed, street)
     condition = CONDITIONS[domain]
     textures = _textures(seed, street) | (_wet_textures(seed, street) if condition.wet else {})
@@ -162,9 +162,9 @@ def street_shapes(seed: int, street: int, domain: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def guide_scene(seed: int, street: int, domain: str) -> Any:
-    """The same faces, matte and without a light, in the fewest shapes: a scene to ask what each pixel shows.
+    """The same faces, matte and unlit, in as few shapes as possible: a scene for querying what each pixel shows.
 
-    Mitsuba's integrator for such questions takes time in proportion to the number of shapes.
+    The time of Mitsuba's integrator for such queries is proportional to the number of shapes.
     """
     model = build_street(seed, street)
     soup = Soup()

@@ -1,8 +1,8 @@
-"""What air and camera do to light: fog from depth, exposure, noise, tone. Arrays only, no renderer."""
+"""The effects of air and camera on light: fog from depth, exposure, noise, tone. Arrays only, no renderer."""
 
 import numpy as np
 
-CONTRAST_THRESHOLD = 0.05  # of the meteorological optical range: what is left of a contrast at the visibility distance
+CONTRAST_THRESHOLD = 0.05  # of the meteorological optical range: the contrast that remains at the visibility distance
 MIN_VISIBILITY, MAX_VISIBILITY = 40.0, 150.0  # metres
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 
@@ -18,14 +18,14 @@ def extinction(visibility: float) -> float:
 def add_fog(
     radiance: np.ndarray, distance: np.ndarray, coverage: np.ndarray, visibility: float, airlight: np.ndarray
 ) -> np.ndarray:
-    """Koschmieder's law in linear radiance: I = R t + A (1 - t) with t = exp(-beta d); the sky is airlight alone.
+    """Koschmieder's law in linear radiance: I = R t + A (1 - t) with t = exp(-beta d); the sky is only airlight.
 
     Args:
-        radiance: clear radiance of what is not sky, (h, w, 3), already weighted by coverage.
+        radiance: clear radiance of everything except sky, (h, w, 3), already weighted by coverage.
         distance: metres along the ray to what is not sky, (h, w); any value where coverage is 0.
         coverage: share of the pixel that is not sky, (h, w), 0 to 1.
         visibility: metres.
-        airlight: radiance of the fog itself, (3,).
+        airlight: radiance of the fog, (3,).
 
     Returns:
         Radiance (h, w, 3).
@@ -36,12 +36,12 @@ def add_fog(
 
 
 def draw_visibility(rng: np.random.Generator) -> float:
-    """A visibility in metres, evenly in its logarithm between MIN_VISIBILITY and MAX_VISIBILITY."""
+    """A visibility in metres, log-uniform between MIN_VISIBILITY and MAX_VISIBILITY."""
     return float(np.exp(rng.uniform(np.log(MIN_VISIBILITY), np.log(MAX_VISIBILITY))))
 
 
 def expose(radiance: np.ndarray, grey: float, error: float) -> np.ndarray:
-    """Auto exposure: scale the log-average luminance to `grey` (sensor full scale is 1), wrong by `error` stops.
+    """Auto exposure: scales the log-average luminance to `grey` (sensor full scale is 1), off by `error` stops.
 
     The log-average is Reinhard et al. 2002, equation 1. `radiance` is (h, w, 3).
     """
@@ -54,7 +54,7 @@ def expose(radiance: np.ndarray, grey: float, error: float) -> np.ndarray:
 def add_glare(image: np.ndarray, share: float, radius: float) -> np.ndarray:
     """Veiling glare of a lens: `share` of the light is spread by two Gaussians, `radius` and 4 `radius` pixels wide.
 
-    `image` is linear, (h, w, 3); light beyond 30 times full scale is cut off first.
+    `image` is linear, (h, w, 3); light beyond 30 times full scale is clipped first.
     """
     margin = int(4 * radius)
     padded = np.pad(np.minimum(image, 30.0), ((margin, margin), (margin, margin), (0, 0)), mode="edge")
@@ -67,7 +67,7 @@ def add_glare(image: np.ndarray, share: float, radius: float) -> np.ndarray:
 
 
 def add_sensor_noise(image: np.ndarray, rng: np.random.Generator, full_well: float, read_noise: float) -> np.ndarray:
-    """Shot noise (Poisson) and read noise (Gaussian), both counted in electrons of a sensor that is full at 1.
+    """Adds shot noise (Poisson) and read noise (Gaussian), both in electrons of a sensor that saturates at 1.
 
     A higher ISO means fewer electrons at full scale. `image` is linear, (h, w, 3).
     """
@@ -76,7 +76,7 @@ def add_sensor_noise(image: np.ndarray, rng: np.random.Generator, full_well: flo
 
 
 def develop(image: np.ndarray) -> np.ndarray:
-    """Linear sensor values (h, w, 3) to 8-bit sRGB: a shoulder that rolls highlights off, then IEC 61966-2-1."""
+    """Linear sensor values (h, w, 3) to 8-bit sRGB: a soft shoulder for highlights, then IEC 61966-2-1."""
     value = np.maximum(image, 0.0)
     value = np.where(value > 0.6, 0.6 + 0.4 * (1.0 - np.exp(-(np.maximum(value, 0.6) - 0.6) / 0.4)), value)
     coded = np.where(value <= 0.0031308, 12.92 * value, 1.055 * np.maximum(value, 1e-9) ** (1 / 2.4) - 0.055)

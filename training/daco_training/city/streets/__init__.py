@@ -1,1 +1,1 @@
-"""Streets of the demo city as geometry and textures."""
+"""Builds streets of the demo city as geometry and textures."""

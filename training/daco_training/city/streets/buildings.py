@@ -1,4 +1,4 @@
-"""What a building is: its widths, heights, colours and openings, drawn at random as real streets vary."""
+"""Draws the parameters of buildings at random: widths, heights, colours and openings, as real streets vary."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Building:
-    """A building of a row: `start` is metres along the row; a `lot` without storeys is a garden behind a fence."""
+    """A building in a row: `start` is metres along the row; a `lot` without floors is a garden behind a fence."""
 
     start: float
     width: float

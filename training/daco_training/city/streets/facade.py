@@ -1,4 +1,4 @@
-"""Paints a facade: what it looks like by day, and what shines of it at night, as textures."""
+"""Paints the textures of a facade: its look by day, and the light that it emits at night."""
 
 from functools import lru_cache
 
@@ -8,14 +8,14 @@ from PIL import Image, ImageDraw, ImageFont
 from daco_training.city.streets.buildings import Building, Opening, Shade
 
 TEXELS = 20  # texture pixels per metre
-GLOW_SCALE = 9.0  # radiance of a glow texture's white, where a lamp's pool of light on the road is about 1
+GLOW_SCALE = 9.0  # radiance of a glow texture's white; a lamp's pool of light on the road has about 1
 
 WARM: tuple[Shade, ...] = ((255, 196, 120), (255, 178, 92), (255, 214, 160), (255, 160, 80), (250, 226, 190))
 COOL: tuple[Shade, ...] = ((210, 228, 255), (236, 240, 250), (150, 180, 255))
 
 
 def soft_noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> np.ndarray:
-    """Smooth noise (height, width) of zero mean and about unit spread, its blobs about `cell` pixels wide."""
+    """Smooth noise (height, width) with zero mean and about unit deviation, with blobs about `cell` pixels wide."""
     small = rng.standard_normal((max(2, int(shape[0] / cell) + 2), max(2, int(shape[1] / cell) + 2)))
     image = Image.fromarray(small.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
     return np.array(image)
@@ -27,7 +27,7 @@ def _font(pixels: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def _blocks(rng: np.random.Generator, shape: tuple[int, int], tall: int, wide: int, spread: float) -> np.ndarray:
-    """A bond of blocks: brightness factors (height, width), each block its own, every other course shifted by half."""
+    """A bond of blocks: a brightness factor (height, width) for each block; every other course is shifted by half."""
     rows, columns = shape[0] // tall + 1, shape[1] // wide + 2
     value = 1.0 + spread * rng.standard_normal((rows, columns))
     y, x = np.mgrid[: shape[0], : shape[1]]
@@ -150,7 +150,7 @@ def _paint_opening(canvas: _Canvas, rng: np.random.Generator, building: Building
 
 
 def paint_day(building: Building) -> np.ndarray:
-    """The facade by daylight, 8-bit sRGB (height, width, 3) at TEXELS a metre, its first row the top."""
+    """The facade by daylight, 8-bit sRGB (height, width, 3) at TEXELS per metre; the first row is the top."""
     rng = np.random.default_rng([building.texture_seed, 1])
     shape = (round(building.height * TEXELS), round(building.width * TEXELS))
     wall = _wall(rng, building, shape)
@@ -198,9 +198,9 @@ def paint_day(building: Building) -> np.ndarray:
 
 
 def paint_glow(building: Building, rng: np.random.Generator) -> np.ndarray:
-    """What shines at night, linear radiance (height, width, 3) at TEXELS a metre: lit windows, shop fronts, the sign.
+    """The light emitted at night, linear radiance (height, width, 3) at TEXELS per metre: windows, shops, the sign.
 
-    `rng` decides which windows are lit, so another night has others. Black does not shine.
+    `rng` decides which windows are lit, so it differs between nights. Black emits nothing.
     """
     shape = (round(building.height * TEXELS), round(building.width * TEXELS))
     image = Image.new("RGB", (shape[1], shape[0]))

@@ -1,4 +1,4 @@
-"""Builds what stands in a street: trees, lamps, cars, blade signs, bollards, bins."""
+"""Builds street furniture: trees, lamps, cars, projecting signs, bollards, bins."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ LAMP_TINTS: tuple[Colour, ...] = ((1.0, 0.56, 0.2), (1.0, 0.72, 0.42), (0.86, 0.
 
 @dataclass(frozen=True)
 class Lamp:
-    """A street lamp's head: where its light comes from in street x, y, z, and its linear tint."""
+    """The head of a street lamp: the position of its light in street x, y, z, and its linear tint."""
 
     position: tuple[float, float, float]
     tint: Colour
 
 
 def add_tree(soup: Soup, rng: np.random.Generator, x: float, y: float, leaves: int = 1300) -> None:
-    """A tree at street x, y: a trunk, a few boughs and a crown of leaf cards."""
+    """Adds a tree at street x, y: a trunk, a few boughs and a crown of leaf cards."""
     height, crown = rng.uniform(5.0, 9.5), rng.uniform(1.3, 2.3)
     trunk = rng.uniform(2.2, 3.0)
     bark = linear(*(int(v) for v in rng.integers(60, 100, 1).repeat(3) - [0, 12, 24]))
@@ -48,7 +48,7 @@ def add_tree(soup: Soup, rng: np.random.Generator, x: float, y: float, leaves: i
 
 
 def add_lamp(soup: Soup, style: int, x: float, y: float, tint: Colour) -> Lamp:
-    """A lamp whose foot is at street x, y and whose arm reaches towards the middle of the road."""
+    """Adds a lamp with its foot at street x, y and its arm towards the middle of the road."""
     metal = ((0.06, 0.07, 0.07), (0.25, 0.26, 0.27), (0.03, 0.06, 0.05))[style]
     inward = -float(np.sign(y))
     height, arm = ((5.2, 0.9), (7.0, 1.6), (4.0, 0.0))[style]
@@ -69,7 +69,7 @@ def add_lamp(soup: Soup, style: int, x: float, y: float, tint: Colour) -> Lamp:
 def add_blade(
     soup: Soup, frame: StreetFrame, u: float, bottom: float, size: float, shade: tuple[int, int, int], glows: bool
 ) -> None:
-    """A sign that stands out from a facade on a bracket; `glows` makes its faces shine."""
+    """Adds a sign that projects from a facade on a bracket; `glows` makes its faces emit light."""
     colour = linear(*shade)
     soup.box(
         "paint", frame, (u - 0.03, -0.25 - size, bottom + size), (u + 0.03, 0, bottom + size + 0.05), (0.04, 0.04, 0.04)
@@ -82,7 +82,7 @@ def add_blade(
 def _prism(
     soup: Soup, material: str, place: tuple[float, float, float], outline: np.ndarray, half: np.ndarray, colour: Colour
 ) -> None:
-    """A car's body: an outline (n, 2) of x, z, given a half width (n,) at each of its points."""
+    """Adds a car's body: an outline (n, 2) of x, z, with a half width (n,) at each point."""
     x, y, turn = place
     n = len(outline)
     left = np.stack([outline[:, 0], half, outline[:, 1]], 1)
@@ -102,7 +102,7 @@ def _prism(
 
 
 def add_car(soup: Soup, rng: np.random.Generator, x: float, y: float, turn: float) -> float:
-    """A parked car with its middle at street x, y, turned by `turn` radians; returns its length in metres."""
+    """Adds a parked car with its middle at street x, y, rotated by `turn` radians; returns its length in metres."""
     kind = rng.choice(["hatch", "saloon", "van", "suv"], p=[0.38, 0.3, 0.14, 0.18])
     length = {"hatch": 4.0, "saloon": 4.6, "van": 5.2, "suv": 4.6}[kind] * rng.uniform(0.95, 1.05)
     height = {"hatch": 1.48, "saloon": 1.44, "van": 2.2, "suv": 1.72}[kind] * rng.uniform(0.97, 1.04)
@@ -174,7 +174,7 @@ def add_car(soup: Soup, rng: np.random.Generator, x: float, y: float, turn: floa
 
 
 def add_small(soup: Soup, rng: np.random.Generator, x: float, y: float) -> None:
-    """A bin, a bollard, a bench, a planter or a traffic sign at street x, y."""
+    """Adds a bin, a bollard, a bench, a planter or a traffic sign at street x, y."""
     kind = rng.integers(5)
     foot = np.array([x, y, 0.1])
     if kind == 0:

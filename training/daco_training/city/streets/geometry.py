@@ -1,4 +1,4 @@
-"""Triangles by the thousand: coloured and textured faces, sorted by material, and the frames to build them in."""
+"""Collects coloured and textured triangles by material, and defines the frames in which they are built."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ BLANK_UV = np.zeros(2)
 
 @dataclass(frozen=True)
 class StreetFrame:
-    """A vertical plane to build along: u to the right of one who faces it, d behind it, z up; all in metres."""
+    """A vertical plane to build on: u to the right as seen from the front, d behind it, z up; all in metres."""
 
     origin: tuple[float, float]
     right: tuple[float, float]
@@ -36,7 +36,7 @@ class Part:
 
 @dataclass
 class Soup:
-    """Faces collected under the names of their materials."""
+    """Faces, collected by the names of their materials."""
 
     pieces: dict[str, list[Part]] = field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class Soup:
         uv: np.ndarray | None = None,
         colour: Colour | np.ndarray = (0.5, 0.5, 0.5),
     ) -> None:
-        """Add faces (m, 3) over vertices (n, 3); `colour` is one linear RGB or one a vertex."""
+        """Adds faces (m, 3) over vertices (n, 3); `colour` is one linear RGB, or one for each vertex."""
         count = len(vertices)
         colours = np.broadcast_to(np.asarray(colour, float), (count, 3))
         texture = np.broadcast_to(BLANK_UV if uv is None else uv, (count, 2))
@@ -61,7 +61,7 @@ class Soup:
         uv: np.ndarray | None = None,
         colour: Colour | np.ndarray = (0.5, 0.5, 0.5),
     ) -> None:
-        """Add quads (n, 4, 3), counter-clockwise as seen from in front; `colour` is one RGB or (n, 3)."""
+        """Adds quads (n, 4, 3), counter-clockwise as seen from the front; `colour` is one RGB or (n, 3)."""
         count = len(corners)
         first = 4 * np.arange(count)[:, None]
         faces = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]])
@@ -69,7 +69,7 @@ class Soup:
         self.add(material, corners.reshape(-1, 3), faces, None if uv is None else uv.reshape(-1, 2), shades)
 
     def box(self, material: str, frame: StreetFrame, low: Point, high: Point, colour: Colour) -> None:
-        """Add a box between two corners given as (u, d, z)."""
+        """Adds a box between two corners given as (u, d, z)."""
         (a, b, c), (p, q, r) = low, high
         corners = np.array(
             [
@@ -86,7 +86,7 @@ class Soup:
     def tube(
         self, material: str, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], colour: Colour, sides: int
     ) -> None:
-        """Add a closed tube from `start` to `end` (street x, y, z), as wide at each as its own of the radii."""
+        """Adds a closed tube from `start` to `end` (street x, y, z), with a radius for each end."""
         axis = (end - start) / np.linalg.norm(end - start)
         across = np.cross(axis, [1.0, 0.0, 0.0] if abs(axis[0]) < 0.9 else [0.0, 1.0, 0.0])
         across /= np.linalg.norm(across)
@@ -105,7 +105,7 @@ class Soup:
         self.add(material, vertices, faces, colour=colour)
 
     def parts(self) -> dict[str, Part]:
-        """One part a material, all its pieces joined."""
+        """One part for each material, with all its faces joined."""
         joined = {}
         for material, pieces in self.pieces.items():
             starts = np.cumsum([0] + [len(piece.vertices) for piece in pieces[:-1]])

@@ -1,4 +1,4 @@
-"""Paints and lays the ground: asphalt with its patches and markings, kerbs and pavements."""
+"""Paints and builds the ground: asphalt with patches and markings, kerbs and pavements."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,7 +13,7 @@ PUDDLE_LEVEL = 0.3  # of noise with a standard deviation of about 1: about a thi
 
 
 def paint_ground(rng: np.random.Generator, length: float, road: float, pavement: float) -> np.ndarray:
-    """The ground from above, 8-bit sRGB (across, along, 3) at TEXELS a metre: row 0 is the left edge of the street.
+    """The ground from above, 8-bit sRGB (across, along, 3) at TEXELS per metre; row 0 is the left edge of the street.
 
     `length` metres along; `road` is the half width of the road and `pavement` the width of each pavement, in metres.
     """
@@ -77,7 +77,7 @@ def wet_roughness(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarra
 
 
 def lay_ground(soup: Soup, start: float, end: float, road: float, pavement: float) -> None:
-    """Add the ground between `start` and `end` metres along the street, and the kerbs and the earth around it."""
+    """Adds the ground between `start` and `end` metres along the street, with kerbs and the surrounding earth."""
     edge = road + pavement
     bands = [(-edge, -road, KERB), (-road, road, 0.0), (road, edge, KERB)]
     corners, texture = [], []

@@ -99,7 +99,7 @@ def _roof(soup: Soup, frame: StreetFrame, building: Building) -> None:
 
 
 def _relief(soup: Soup, frame: StreetFrame, building: Building) -> None:
-    """What stands out from the wall: cornice, sills, balconies, awning."""
+    """Adds what projects from the wall: cornice, sills, balconies, awning."""
     u, w, h = building.start, building.width, building.height
     trim = _shade(building.trim_shade)
     if building.roof == "flat" or building.bands:
@@ -130,7 +130,7 @@ def _relief(soup: Soup, frame: StreetFrame, building: Building) -> None:
 def build_row(
     soup: Soup, frame: StreetFrame, row: list[Building], uv_low: tuple[float, float], uv_metre: tuple[float, float]
 ) -> None:
-    """Add a row to the soup. A facade's point (u, z) lies at `uv_low + (u, z) * uv_metre` of the facade texture."""
+    """Adds a row of houses. A facade's point (u, z) is at `uv_low + (u, z) * uv_metre` in the facade texture."""
 
     def texture(quads: np.ndarray) -> np.ndarray:
         return np.asarray(np.array(uv_low) + quads[..., [0, 2]] * np.array(uv_metre))

@@ -1,4 +1,4 @@
-"""Puts a street together: rows of houses, ground, trees and lamps that stay, and the cars and lights of one domain."""
+"""Assembles a street: houses, ground, trees and lamps for all domains; cars and lights for one domain."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,13 +14,13 @@ from daco_training.city.streets.ground import lay_ground, paint_ground
 from daco_training.city.streets.houses import build_row
 
 END_GAP = 9.0  # metres: the cross street at either end
-END_LENGTH = 44.0  # metres of the row that closes the view across it
-STRIP = 20.0  # metres: the height of a row's strip in the facade texture
+END_LENGTH = 44.0  # metres of the row that closes the view across that street
+STRIP = 20.0  # metres: the height of the strip for a row in the facade texture
 
 
 @dataclass(frozen=True)
 class StreetModel:
-    """A street that stands still: its faces by material, its textures (8-bit sRGB), its rows, lamps and measures."""
+    """The fixed parts of a street: its faces by material, textures (8-bit sRGB), rows, lamps and measures."""
 
     parts: dict[str, Part]
     facades: np.ndarray
@@ -32,7 +32,7 @@ class StreetModel:
 
 
 def _strips(rows: tuple[tuple[Building, ...], ...]) -> list[tuple[float, float]]:
-    """Where each row's strip begins in the facade texture: metres from its left edge, metres from its upper edge."""
+    """Where each row's strip begins in the facade texture: metres from the left edge, metres from the top."""
     return [(0.0, STRIP), (0.0, 2 * STRIP), (0.0, 3 * STRIP), (STREET_LENGTH / 2, 3 * STRIP)][: len(rows)]
 
 
@@ -59,7 +59,7 @@ def _texture_shape() -> tuple[int, int, int]:
 
 @lru_cache(maxsize=2)
 def build_street(seed: int, street: int) -> StreetModel:
-    """The street that all domains share."""
+    """The parts of a street that all domains share."""
     rng = stream(seed, "street", street)
     road, pavement = rng.uniform(4.5, 6.0), rng.uniform(2.2, 3.6)
     front = road + pavement
@@ -123,7 +123,7 @@ def _furnish(soup: Soup, rng: np.random.Generator, road: float, pavement: float)
 
 
 def park_cars(seed: int, street: int, domain: str, model: StreetModel) -> dict[str, Part]:
-    """The cars that stood in the street when a domain was photographed."""
+    """The cars that were parked in the street when a domain was photographed."""
     rng = stream(seed, f"cars by {domain}", street)
     soup = Soup()
     for side in (1.0, -1.0):
@@ -140,7 +140,7 @@ def park_cars(seed: int, street: int, domain: str, model: StreetModel) -> dict[s
 
 
 def light_windows(seed: int, street: int, domain: str, model: StreetModel) -> np.ndarray:
-    """What shines of the facades that night: linear radiance (height, width, 3) at half the facade texture's size."""
+    """The light that the facades emit in a domain: linear radiance (height, width, 3) at half the texture's size."""
     rng = stream(seed, f"windows by {domain}", street)
     glow = np.zeros(_texture_shape(), np.float32)
     for row, strip in zip(model.rows, _strips(model.rows), strict=True):

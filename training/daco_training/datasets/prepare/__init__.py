@@ -1,1 +1,1 @@
-"""Official downloads and plain folders into the published layout: one file each, `placing.py` for what they share."""
+"""Converts official downloads and plain folders to the published layout: one module for each, plus shared ones."""

@@ -1,8 +1,8 @@
-"""Cityscapes and Foggy Cityscapes-DBF to pairs of clear and foggy photographs.
+"""Converts Cityscapes and Foggy Cityscapes-DBF to pairs of clear and foggy photographs.
 
 The official downloads, unpacked in one folder or side by side: `leftImg8bit/{train,val}/CITY/*_leftImg8bit.png`
 (leftImg8bit_trainvaltest.zip), `leftImg8bit_foggyDBF/{train,val}/CITY/*_leftImg8bit_foggy_beta_B.png`
-(leftImg8bit_trainvaltest_foggyDBF.zip, with B 0.005, 0.01 or 0.02), and, where it is there,
+(leftImg8bit_trainvaltest_foggyDBF.zip, with B 0.005, 0.01 or 0.02), and optionally
 `vehicle/{train,val}/CITY/*_vehicle.json` (vehicle_trainvaltest.zip) for positions.
 """
 
@@ -20,16 +20,16 @@ CLEAR_END = "_leftImg8bit.png"
 
 
 def plan_cityscapes(archive: Path, beta: str = "0.02") -> Plan:
-    """What to make of the downloads; a pair has the same name, `CITY_SEQUENCE_FRAME.png`, in both domains.
+    """Plans the conversion; a pair has the same name, `CITY_SEQUENCE_FRAME.png`, in both domains.
 
     Args:
-        beta: how dense the fog is, as the file names write it.
+        beta: the density of the fog, as written in the file names.
 
     Raises:
-        DacoError: a download is not there, or there is no such beta.
+        DacoError: a download is missing, or there is no such beta.
     """
     if beta not in BETAS:
-        raise UsageError(f"No fog of beta {beta!r} in Foggy Cityscapes: choose {', '.join(BETAS)}.")
+        raise UsageError(f"Foggy Cityscapes has no fog with beta {beta!r}: choose {', '.join(BETAS)}.")
     clear_root, foggy_root = find_folder(archive, "leftImg8bit"), find_folder(archive, "leftImg8bit_foggyDBF")
     foggy_end = f"_leftImg8bit_foggy_beta_{beta}.png"
     photographs, missing = [], []
@@ -42,7 +42,7 @@ def plan_cityscapes(archive: Path, beta: str = "0.02") -> Plan:
             if alone:
                 missing.append(f"{split}: {len(alone)} frames have no {what} photograph: {some(alone)}.")
         if len(pairs) != OFFICIAL[split]:
-            missing.append(f"{split}: {len(pairs)} pairs are there, the official download has {OFFICIAL[split]}.")
+            missing.append(f"{split}: {len(pairs)} pairs exist, but the official download has {OFFICIAL[split]}.")
         for name in pairs:
             location = _location(
                 clear_root.parent / "vehicle" / split / clear[name].parent.name / f"{name}_vehicle.json"
@@ -56,12 +56,12 @@ def plan_cityscapes(archive: Path, beta: str = "0.02") -> Plan:
 
 
 def _frames(folder: Path, end: str) -> dict[str, Path]:
-    """Frame name to file, of all cities."""
+    """Frame name to file, for all cities."""
     return {path.name.removesuffix(end): path for path in folder.glob(f"*/*{end}")}
 
 
 def _location(file: Path) -> PhotoLocation | None:
-    """The car's position from its odometry file, with its heading, which is the camera's."""
+    """The car's position from its odometry file, with its heading, which equals the camera's."""
     if not file.is_file():
         return None
     try:

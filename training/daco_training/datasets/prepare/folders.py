@@ -1,4 +1,4 @@
-"""Anybody's own folders of photographs, paired or not, one for each domain, to the published layout."""
+"""Converts a user's own folders of photographs, one for each domain, to the published layout; pairs are optional."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,22 +15,22 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: float = 0.2) -> Plan:
-    """What to make of one folder for each domain; folders in them are taken too, `north/1.jpg` as `north_1.jpg`.
+    """Plans the conversion of one folder per domain, including subfolders: `north/1.jpg` becomes `north_1.jpg`.
 
-    Where a folder holds `train/` and `val/`, those are its splits. Else the end of the sorted photographs validates:
-    in folders that are pairs (`pair_keys`), the same photographs. Where names differ, the folders count as unpaired.
+    If a folder contains `train/` and `val/`, those are its splits. Otherwise the last photographs, sorted by name, are
+    for validation; in folders of pairs (`pair_keys`), the same pairs. If names differ, the folders are unpaired.
 
     Args:
-        names: what people call each domain: `day`, `night`.
-        validation: the share of photographs that validates, from 0 to below 1.
+        names: the names of the domains: `day`, `night`.
+        validation: the share of photographs for validation, from 0 to below 1.
 
     Raises:
-        DacoError: the folders and names do not fit together, one has no photographs, or two would get one name.
+        DacoError: the folders do not match the names, one has no photographs, or two files would get the same name.
     """
     if len(folders) != len(names) or len(set(names)) < len(names) or not all(names):
         raise UsageError(f"{len(folders)} folders need {len(folders)} different names, such as --domains day,night.")
     if not 0 <= validation < 1:
-        raise UsageError(f"--val is a share from 0 to below 1, not {validation}.")
+        raise UsageError(f"--val must be a share from 0 to below 1, not {validation}.")
     photographs: list[DownloadedPhotograph] = []
     listed: list[dict[str, set[str]]] = []
     for letter, folder in zip(LETTERS, folders, strict=False):
@@ -54,14 +54,14 @@ def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: floa
                     f"{split}: {names[0]} and {name} are not pairs, {len(alone)} names differ: {some(alone)}."
                 )
     domain_names = {f"domain_{letter}": name for letter, name in zip(LETTERS, names, strict=False)}
-    # which folder is which domain counts: photographs of one must not stay under the names of another
+    # the options record which folder is which domain, so that photographs of one never stay under another's name
     sources = {f"domain_{letter}": str(folder.resolve()) for letter, folder in zip(LETTERS, folders, strict=False)}
     options = {"archive": "folders", "val": str(validation), **sources}
     return Plan(photographs, domain_names, doubts=doubts, options=options)
 
 
 def _splits(folder: Path, validation: float) -> dict[str, dict[str, Path]]:
-    """Split to file name in the layout to photograph."""
+    """Split to the photographs by their file name in the layout."""
     if not folder.is_dir():
         raise NotFound(f"{folder} is not a folder of photographs.")
     if all((folder / split).is_dir() for split in SPLITS):
@@ -81,9 +81,9 @@ def _flat(folder: Path) -> dict[str, Path]:
     for path in contents.images:
         name = "_".join(path.relative_to(folder).parts)
         if name in files:
-            raise UsageError(f"{files[name]} and {path} would both be called {name}: rename one of them.")
+            raise UsageError(f"{files[name]} and {path} would both be named {name}: rename one of them.")
         files[name] = path
     if not files:
         there = f" ({left_out_sentence(contents.left_out)})" if contents.left_out else ""
-        raise NotFound(f"{folder} holds no photographs{there}.")
+        raise NotFound(f"{folder} contains no photographs{there}.")
     return files

@@ -1,4 +1,4 @@
-"""Places photographs in the published layout: copied, linked or scaled down, and each file complete."""
+"""Writes photographs into the published layout: copied, linked or scaled down; each file appears only when complete."""
 
 import json
 import os
@@ -22,7 +22,7 @@ JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class DownloadedPhotograph:
-    """One photograph of a download, and where it goes: `original/DOMAIN/SPLIT/NAME`."""
+    """One photograph of a download, and its destination: `original/DOMAIN/SPLIT/NAME`."""
 
     source: Path
     domain: str
@@ -33,14 +33,14 @@ class DownloadedPhotograph:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made of a download.
+    """The plan for converting a download.
 
     Args:
-        domain_names: domain folder to the name people use.
-        missing: what the official download has and this one lacks, a sentence each; it stops the work unless the user
-            asks for a part.
-        doubts: what a person should look at, a sentence each; it stops nothing.
-        options: what decides the content of the files; two different answers never mix in one folder.
+        domain_names: domain folder to the domain's name.
+        missing: what the download lacks compared with the official one, a sentence each; the conversion stops unless
+            the user accepts a partial one.
+        doubts: what a person should check, a sentence each; the conversion does not stop.
+        options: the options that affect the files' contents; files with different options never mix in one folder.
     """
 
     photographs: list[DownloadedPhotograph]
@@ -55,25 +55,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlacingResult:
-    """What a run did: photographs placed now, and those that were there."""
+    """The number of photographs written now, and of those that existed already."""
 
     made: int
     kept: int
 
 
 def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None) -> PlacingResult:
-    """Carries out a plan in a data set's folder. It can be resumed; each file appears only when it is complete.
+    """Carries out a plan in a data set's folder; can be resumed.
 
     Args:
         folder: `data_root/name`.
-        link: hard links instead of copies: no disk space, and they outlive the download; same disk only.
-        size: the shorter side in pixels to scale down to, upright; smaller photographs keep their size.
+        link: create hard links instead of copies, which need no space and outlive the download; same disk only.
+        size: the shorter side, in pixels, to scale down to, upright; smaller photographs keep their size.
 
     Raises:
-        DacoError: the plan is empty, the folder holds photographs of another preparation, or a file cannot be made.
+        DacoError: the plan is empty, the folder has photographs of another preparation, or a file cannot be written.
     """
     if link and size:
-        raise UsageError("--size makes new files and --link makes none: choose one of them.")
+        raise UsageError("--size creates new files and --link creates none: choose one of them.")
     if not plan.photographs:
         raise NotFound("No photographs were found.")
     targets = {_target(folder, photograph): photograph for photograph in plan.photographs}
@@ -106,7 +106,7 @@ def _target(folder: Path, photograph: DownloadedPhotograph) -> Path:
 
 
 def _refuse_strangers(folder: Path, targets: dict[Path, DownloadedPhotograph]) -> None:
-    """Photographs of another preparation would shift the order that pairs domains, or stand in both splits."""
+    """Rejects photographs of another preparation: they would shift the order that pairs domains, or mix the splits."""
     domains = {photograph.domain for photograph in targets.values()}
     there = [
         image
@@ -117,13 +117,13 @@ def _refuse_strangers(folder: Path, targets: dict[Path, DownloadedPhotograph]) -
     strangers = [image for image in there if image not in targets]
     if strangers:
         raise UsageError(
-            f"{folder} holds {len(strangers)} photographs that do not come from here, {strangers[0]} first: "
-            "move them away, or prepare under another --name."
+            f"{folder} contains {len(strangers)} photographs from elsewhere, for example {strangers[0]}: "
+            "move them away, or choose another --name."
         )
 
 
 def _claim(folder: Path, options: dict[str, str]) -> None:
-    """Records how the photographs are made, and fails if existing ones were made in another way."""
+    """Records the options, and fails if existing photographs were made with others."""
     file = folder / RECORD_FILE
     if file.is_file():
         try:
@@ -133,7 +133,7 @@ def _claim(folder: Path, options: dict[str, str]) -> None:
         if recorded != options:
             differing = sorted(name for name in {*recorded, *options} if recorded.get(name) != options.get(name))
             changes = ", ".join(f"{name} was {recorded.get(name)}, now {options.get(name)}" for name in differing)
-            raise UsageError(f"{folder} was prepared otherwise ({changes}): remove it, or choose another --name.")
+            raise UsageError(f"{folder} was prepared differently ({changes}): remove it, or choose another --name.")
     _write_json(file, options)
 
 
@@ -159,7 +159,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _shrink(image: Image.Image, size: int) -> Image.Image:
-    """The image with its shorter side at most `size` pixels."""
+    """The image, scaled so that its shorter side is at most `size` pixels."""
     scale = size / min(image.size)
     if scale >= 1:
         return image
@@ -168,7 +168,7 @@ def _shrink(image: Image.Image, size: int) -> Image.Image:
 
 
 def find_folder(archive: Path, name: str) -> Path:
-    """The folder of that name in a download: the download itself, in it, or one level further down.
+    """The folder of that name in a download: the download itself, in it, or one level below.
 
     Raises:
         DacoError: there is none.
@@ -178,10 +178,10 @@ def find_folder(archive: Path, name: str) -> Path:
     for found in (archive if archive.name == name else archive / name, *sorted(archive.glob(f"*/{name}"))):
         if found.is_dir():
             return found
-    raise UsageError(f"{archive} holds no folder {name}: give the folder that the download was unpacked in.")
+    raise UsageError(f"{archive} contains no folder {name}: give the folder that the download was unpacked in.")
 
 
 def some(names: Sequence[object], most: int = 3) -> str:
-    """The first few of many, for a sentence: `a, b, c and 4 more`."""
+    """The first few of many, for a message: `a, b, c and 4 more`."""
     text = ", ".join(str(name) for name in names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most} more"

@@ -1,4 +1,4 @@
-"""The report of `prepare` and `adopt`: whether a download is complete, what is doubtful, and what was made."""
+"""The report of `prepare` and `adopt`: whether a download is complete, what is doubtful, and what was written."""
 
 import sys
 from pathlib import Path
@@ -11,10 +11,10 @@ MOST_DOUBTS = 20
 
 
 def carry_out(plan: Plan, folder: Path, link: bool, size: int | None, partial: bool) -> str:
-    """Places the photographs of a plan and sums up in a few lines; doubts and what is missing go to stderr.
+    """Carries out a plan and returns a summary; doubts and missing files are printed on stderr.
 
     Raises:
-        DacoError: the download is incomplete and `partial` is false, or as `place`.
+        DacoError: the download is incomplete and `partial` is false; or see `place`.
     """
     for sentence in plan.missing:
         print(sentence, file=sys.stderr)
@@ -30,12 +30,12 @@ def carry_out(plan: Plan, folder: Path, link: bool, size: int | None, partial: b
 
 
 def _sum_up(plan: Plan, folder: Path, placed: PlacingResult) -> str:
-    lines = [f"{folder}: {placed.made} photographs placed, {placed.kept} were there."]
+    lines = [f"{folder}: {placed.made} photographs placed, {placed.kept} already existed."]
     for domain, name in plan.domain_names.items():
         counts = ", ".join(f"{plan.count(domain, split)} {split}" for split in SPLITS)
         lines.append(f"  {domain} ({name}): {counts}")
     located = sum(photograph.location is not None for photograph in plan.photographs)
     lines.append(f"  {located} of {len(plan.photographs)} have a position; {len(plan.doubts)} doubts.")
     where = "" if folder.parent == Path("data") else f" --data-root {folder.parent}"
-    lines.append(f"Look at it: daco-data check {folder.name}{where}; daco-data show {folder.name}{where}")
+    lines.append(f"To check it: daco-data check {folder.name}{where}; daco-data show {folder.name}{where}")
     return "\n".join(lines)

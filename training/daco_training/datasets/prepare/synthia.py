@@ -1,7 +1,7 @@
-"""SYNTHIA-SEQS to pairs of the same street at sunset and on a rainy night.
+"""Converts SYNTHIA-SEQS to pairs of the same street at sunset and on a rainy night.
 
 The official downloads, unpacked in one folder: `SYNTHIA-SEQS-NN-{SUNSET,RAINNIGHT}/RGB/Stereo_Left/Omni_{F,B,L,R}/
-NNNNNN.png`. Their camera poses are in a made-up world, so there are no positions on the earth.
+NNNNNN.png`. Their camera poses are in an invented world, so there are no positions on the earth.
 """
 
 import re
@@ -12,8 +12,8 @@ from daco_core.photographs.layout import PUBLISHED_DOMAINS
 from daco_training.datasets.prepare.placing import DownloadedPhotograph, Plan, some
 
 CAMERAS = ("F", "B", "L", "R")
-VALIDATION_FRAMES = 15  # of four cameras each: the 60 published pairs
-# the published code trains on sequence 05 and takes frames of 02 besides
+VALIDATION_FRAMES = 15  # for each of four cameras: the 60 published pairs
+# the published code trains on sequence 05 and adds frames of 02
 DEFAULT_HOLDOUT = "02"
 WEATHERS = ("SUNSET", "RAINNIGHT")
 
@@ -22,22 +22,22 @@ Frames = dict[tuple[str, str], Path]
 
 
 def plan_synthia(archive: Path, holdout: str = DEFAULT_HOLDOUT) -> Plan:
-    """What to make of the downloads; a pair has the same name, `SEQUENCE_CAMERA_FRAME.png`, in both domains.
+    """Plans the conversion; a pair has the same name, `SEQUENCE_CAMERA_FRAME.png`, in both domains.
 
-    The held-out sequence gives the validation pairs, 15 frames evenly spread over it; all others train.
+    The held-out sequence gives the validation pairs, 15 frames evenly spread over it; all others are for training.
 
     Raises:
-        DacoError: there are no sequences in both weathers, or the held-out one is not among them, or is the only one.
+        DacoError: no sequence has both weathers, or the held-out one is not among those, or is the only one.
     """
     sequences = _find_sequences(archive)
     if holdout not in sequences:
         raise UsageError(
-            f"Sequence {holdout} cannot be held out: in both weathers there are {', '.join(sequences)}. "
+            f"Sequence {holdout} cannot be held out: the sequences in both weathers are {', '.join(sequences)}. "
             "Choose one of them with --holdout, or unpack the missing one."
         )
     if len(sequences) == 1:
         raise UsageError(
-            f"Sequence {holdout} is the only one in both weathers: held out, it leaves nothing to train on."
+            f"Sequence {holdout} is the only one in both weathers: holding it out leaves nothing to train on."
         )
     photographs: list[DownloadedPhotograph] = []
     missing: list[str] = []
@@ -52,7 +52,7 @@ def plan_synthia(archive: Path, holdout: str = DEFAULT_HOLDOUT) -> Plan:
         alone = sorted(sunset.keys() ^ rain.keys())
         if alone:
             names = [f"{camera}_{frame}" for frame, camera in alone]
-            doubts.append(f"Sequence {sequence}: {len(alone)} frames are in one weather only, left out: {some(names)}.")
+            doubts.append(f"Sequence {sequence}: {len(alone)} frames have one weather only, left out: {some(names)}.")
         split = "train"
         if sequence == holdout:
             split = "val"
@@ -70,7 +70,7 @@ def plan_synthia(archive: Path, holdout: str = DEFAULT_HOLDOUT) -> Plan:
 
 
 def _find_sequences(archive: Path) -> dict[str, tuple[Path, Path]]:
-    """Sequence number to its sunset and its rain folder, of the sequences that have both."""
+    """Sequence number to its sunset and rain folders, for the sequences that have both."""
     found: dict[str, dict[str, Path]] = {}
     for folder in sorted([*archive.glob("SYNTHIA-SEQS-*"), *archive.glob("*/SYNTHIA-SEQS-*")]):
         match = re.fullmatch(r"SYNTHIA-SEQS-(\d\d)-([A-Z]+)", folder.name)
@@ -79,8 +79,8 @@ def _find_sequences(archive: Path) -> dict[str, tuple[Path, Path]]:
     both = {number: (of["SUNSET"], of["RAINNIGHT"]) for number, of in sorted(found.items()) if len(of) == len(WEATHERS)}
     if not both:
         raise NotFound(
-            f"{archive} holds no sequence in both weathers: unpack SYNTHIA-SEQS-NN-SUNSET and "
-            "SYNTHIA-SEQS-NN-RAINNIGHT there, for two sequences at least."
+            f"{archive} contains no sequence in both weathers: unpack SYNTHIA-SEQS-NN-SUNSET and "
+            "SYNTHIA-SEQS-NN-RAINNIGHT there, for at least two sequences."
         )
     return both
 
@@ -99,7 +99,7 @@ def _frames(folder: Path) -> Frames:
 
 
 def _spread(frames: list[str], count: int) -> set[str]:
-    """`count` of the frames at even distances, or all if there are fewer."""
+    """`count` of the frames, evenly spaced, or all if there are fewer."""
     if len(frames) <= count:
         return set(frames)
     return {frames[(2 * step + 1) * len(frames) // (2 * count)] for step in range(count)}

@@ -1,4 +1,4 @@
-"""A direction's training state on disk: plain tensors and numbers, nothing that runs when it is read."""
+"""The training state of a direction on disk: plain tensors and numbers, and no code that is executed."""
 
 from pathlib import Path
 from typing import Any
@@ -30,19 +30,19 @@ def save_state(file: Path, state: dict[str, Any]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(file) as fresh:
             torch.save({"format_version": FORMAT_VERSION, **state}, fresh)
-    except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         raise DacoError(f"The CUT model cannot be written to {file}: {error}") from error
 
 
 def load_state(file: Path) -> dict[str, Any]:
-    """Reads a state onto the CPU.
+    """Reads a state to the CPU.
 
     Raises:
-        DacoError: the file is damaged, or of another format.
+        DacoError: the file is damaged, or has another format.
     """
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises zip's, pickle's and its own errors for a damaged file
+    except Exception as error:  # for a damaged file, torch raises errors of zip, of pickle, and its own
         raise DacoError(f"The CUT model {file} is damaged ({error}): delete it to train a new one.") from error
     if not isinstance(state, dict) or state.get("format_version") != FORMAT_VERSION:
         raise DacoError(f"The CUT model {file} has another format: delete it to train a new one.")

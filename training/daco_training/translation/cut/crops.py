@@ -1,4 +1,4 @@
-"""What a training step sees: a random crop of a photograph of each domain, a function of seed and step alone."""
+"""Random crops for a training step, one of each domain; a function of seed and step only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from torch.utils.data import Dataset
 
 from daco_core.photographs.images import open_rgb
 
-SHORTER_SIDE = 256  # pixels that larger photographs are brought to before they are cropped or translated
+SHORTER_SIDE = 256  # pixels to which larger photographs are scaled before they are cropped or translated
 
 
 class CropPairs(Dataset[tuple[Tensor, Tensor]]):
-    """Item i: a crop of a random source photograph and one of a random target photograph, not of one place.
+    """Item i: a crop of a random source photograph and one of a random target photograph, not of the same place.
 
     Shape: (3, size, size) each, in -1 to 1. Half of them are mirrored.
     """

@@ -1,4 +1,4 @@
-"""PatchNCE, and the least-squares game of generator and discriminator."""
+"""The PatchNCE loss, and the least-squares adversarial loss."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ TEMPERATURE = 0.07
 
 
 def patch_nce(queries: Sequence[Tensor], keys: Sequence[Tensor], temperature: float = TEMPERATURE) -> Tensor:
-    """How badly each patch of the output finds the patch of the input at its own place among those at all places.
+    """The contrastive loss between patches of the output and patches of the input at the same positions.
 
-    The cross entropy of similarities over the temperature, averaged over patches, images and feature maps; negatives
-    are the other places of the same image. Source: Park et al., ECCV 2020, equations 3 and 4.
+    The cross entropy of similarities divided by the temperature, averaged over patches, images and feature maps; the
+    negatives are the other positions of the same image. Source: Park et al., ECCV 2020, equations 3 and 4.
 
     Args:
         queries: of the output, (n, p, d) unit vectors for each feature map.
-        keys: of the input at the same places, likewise; no gradient flows into them.
+        keys: of the input at the same positions, likewise; no gradient flows into them.
     """
     losses = []
     for query, key in zip(queries, keys, strict=True):

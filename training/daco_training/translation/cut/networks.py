@@ -1,7 +1,7 @@
-"""The three networks of a direction: generator, discriminator, and the heads that patches are compared through.
+"""The three networks of a direction: generator, discriminator, and the heads for comparing patches.
 
 Source: Park et al., ECCV 2020, appendix C, after Johnson et al., ECCV 2016 (the generator) and Isola et al., CVPR 2017
-(the 70x70 PatchGAN). Upsampling is by nearest neighbour and convolution, which leaves no checkerboard.
+(the 70x70 PatchGAN). Upsampling uses nearest neighbours and convolutions, which avoids checkerboard artefacts.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MULTIPLE = 4  # the generator halves its picture twice
-PATCHES = 256  # places in a picture that are compared with each other
+MULTIPLE = 4  # the generator halves its image twice
+PATCHES = 256  # positions in an image that are compared with each other
 HEAD_WIDTH = 256
-INITIAL_SPREAD = 0.02  # standard deviation of the first weights
+INITIAL_SPREAD = 0.02  # standard deviation of the initial weights
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions added to what goes in."""
+    """Two convolutions, added to their input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class ResidualBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """A photograph of one domain to the other: convolution, two halvings, residual blocks, two doublings.
+    """Translates a photograph to the other domain: convolution, two halvings, residual blocks, two doublings.
 
     Shape: (n, 3, h, w) to the same, both in -1 to 1; h and w are multiples of 4.
 
@@ -52,7 +52,7 @@ class Generator(nn.Module):
             *_convolution(width, 3, 7, plain=True),
             nn.Tanh(),
         )
-        # the paper's five: pixels, both halvings, the first and a middle residual block
+        # the five layers of the paper: pixels, both halvings, the first and a middle residual block
         self.compared = (1, 2, 3, 3 + blocks // 2)
         self.channels = [3, 2 * width, 4 * width, 4 * width, 4 * width]
         _initialise(self)
@@ -61,12 +61,12 @@ class Generator(nn.Module):
         return self.translate(images)[0]
 
     def translate(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The translated images, and the encoder's features that were compared on the way."""
+        """The translated images, and the encoder's features for comparing patches."""
         features, compared = self._encode(images)
         return self.decoder(features), compared
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """The five feature maps that patches are compared in, each (n, channels, h', w')."""
+        """The five feature maps for comparing patches, each (n, channels, h', w')."""
         return self._encode(images)[1]
 
     def _encode(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -79,7 +79,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Sequential):
-    """Judges each 70x70 patch of an image: (n, 3, h, w) to (n, 1, h/8 - 2, w/8 - 2), 1 for real and 0 for made."""
+    """Classifies each 70x70 patch of an image: (n, 3, h, w) to (n, 1, h/8 - 2, w/8 - 2), 1 for real, 0 for fake."""
 
     def __init__(self, width: int) -> None:
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -90,7 +90,7 @@ class Discriminator(nn.Sequential):
 
 
 class PatchHeads(nn.Module):
-    """Features at chosen places to unit vectors, through a two-layer perceptron for each feature map."""
+    """Maps features at chosen positions to unit vectors, by a two-layer perceptron for each feature map."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class PatchHeads(nn.Module):
 
 
 def draw_places(features: Sequence[Tensor], random: torch.Generator) -> list[Tensor]:
-    """Up to PATCHES different flat places in each feature map, the same for all images of a batch."""
+    """Up to PATCHES different flat positions in each feature map, the same for all images in a batch."""
     places = []
     for feature in features:
         size = feature.shape[2] * feature.shape[3]

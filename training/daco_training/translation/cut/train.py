@@ -30,15 +30,15 @@ LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.999)
 SAVE_EVERY = 500  # steps between checkpoints, each with a sample sheet
 SAMPLES = 6  # photographs on a sample sheet
-WORKERS = 8  # processes that decode for a GPU; a CPU is busy enough with the networks
+WORKERS = 8  # processes that decode for a GPU; a CPU is fully used by the networks
 
 
 @dataclass(frozen=True)
 class CutSettings:
-    """How much is trained, and how large the networks are.
+    """The length of training, and the size of the networks.
 
     Args:
-        iterations: steps of each direction; the rate of learning falls to 0 over the second half.
+        iterations: steps for each direction; the learning rate falls to 0 over the second half.
         image_size: side of the crops, in pixels.
         width: channels of the networks' first layers; the paper's is 64.
         blocks: residual blocks of the generator; the paper's is 9, for crops of 256.
@@ -53,7 +53,7 @@ class CutSettings:
 
 
 class Direction(nn.Module):
-    """The networks and optimisers of one direction, and one step of their training."""
+    """The networks and optimisers of one direction, and their training step."""
 
     def __init__(self, settings: CutSettings) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Direction(nn.Module):
         self.step = 0
 
     def prepare(self, device: torch.device) -> "Direction":
-        """Moves the networks to a device and makes their optimisers there."""
+        """Moves the networks to a device and creates their optimisers there."""
         self.to(device)
         makers = chain(self.generator.parameters(), self.heads.parameters())
         self.make_optimizer = torch.optim.Adam(makers, LEARNING_RATE, BETAS)
@@ -97,11 +97,11 @@ class Direction(nn.Module):
         self.discriminator.requires_grad_(False)
         fooled = judge(self.discriminator(fake), True)
         self.discriminator.requires_grad_(True)
-        # source against its translation, and target against its own, which is to stay as it is (equation 5)
+        # source against its translation, and target against its own, which should equal it (equation 5)
         places = draw_places(real_features, random)
         keys = self.heads([feature.detach() for feature in real_features], places)
         queries = self.heads(self.generator.features(made), places)
-        # the mean over both halves, twice: both terms have weight 1
+        # the mean over both halves, times two: both terms have weight 1
         nce = 2.0 * patch_nce(queries, keys)
         self.make_optimizer.zero_grad(set_to_none=True)
         (fooled + nce).backward()  # type: ignore[no-untyped-call]
@@ -119,10 +119,10 @@ class Direction(nn.Module):
         }
 
     def resume(self, state: dict[str, Any], file: Path) -> None:
-        """Resumes from a state.
+        """Restores a state.
 
         Raises:
-            DacoError: it is of a training with other settings; only the number of iterations may differ.
+            DacoError: it comes from a training with other settings; only the number of iterations may differ.
         """
         mine = asdict(self.settings)
         other = {name: value for name, value in state["settings"].items() if mine[name] != value}
@@ -138,11 +138,11 @@ class Direction(nn.Module):
 
 
 def train_cut(dataset: DataSet, settings: CutSettings, device: str = "auto") -> None:
-    """Trains each direction until it has had its iterations, into `translation/cut/` with sample sheets on the way.
+    """Trains each direction for its iterations, into `translation/cut/`, with sample sheets.
 
     Raises:
-        DacoError: a domain has no training photographs, there are models of other settings, or no such device.
-        KeyboardInterrupt: it was stopped; the checkpoint is written, and the same call resumes.
+        DacoError: a domain has no training photographs, existing models have other settings, or no such device.
+        KeyboardInterrupt: it was interrupted; the checkpoint was written, and the same call resumes.
     """
     target_photographs(dataset, "cut")
     place = pick_device(device)
@@ -154,10 +154,10 @@ def train_cut(dataset: DataSet, settings: CutSettings, device: str = "auto") -> 
 
 
 def is_trained(dataset: DataSet, settings: CutSettings) -> bool:
-    """Whether each direction has had its iterations, so that `train_cut` would change nothing.
+    """Whether each direction has completed its iterations, so that `train_cut` would change nothing.
 
     Raises:
-        DacoError: the data set is not of two domains, or a model is damaged.
+        DacoError: the data set does not have two domains, or a model is damaged.
     """
     target_photographs(dataset, "cut")
     files = [checkpoint_file(dataset, source, target_of(source)) for source in dataset.domains]

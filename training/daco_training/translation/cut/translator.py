@@ -1,4 +1,4 @@
-"""Twins by the generators that were trained on the data set."""
+"""Makes twins with the generators that were trained on the data set."""
 
 import hashlib
 from pathlib import Path
@@ -17,11 +17,11 @@ from daco_training.translation.cut.crops import shrink, to_picture, to_tensor
 from daco_training.translation.cut.networks import MULTIPLE, Generator
 from daco_training.translation.directions import domain_of, target_of, target_photographs
 
-LEAST_SIDE = 16  # pixels: a generator's features shrink to a quarter, and need some pixels to be normalised over
+LEAST_SIDE = 16  # pixels: a generator's features have a quarter of the size, and are normalised over their positions
 
 
 class CutTranslator:
-    """Translates with each direction's generator, as far as it is trained.
+    """Translates with each direction's generator, in its current state of training.
 
     Raises:
         DacoError: a direction has no photographs, no model, or a damaged one.
@@ -48,7 +48,7 @@ class CutTranslator:
 
 @torch.inference_mode()
 def translate_image(generator: Generator, image: Image.Image) -> Image.Image:
-    """An RGB image through a generator, of the same size; larger ones are shrunk for it and enlarged again."""
+    """Translates an RGB image; the result has the same size. Larger images are scaled down and up again."""
     small = shrink(image)
     device = next(generator.parameters()).device
     right, below = (max(-side % MULTIPLE, LEAST_SIDE - side) for side in small.size)

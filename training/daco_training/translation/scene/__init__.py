@@ -1,1 +1,1 @@
-"""What a photograph shows: depth, sky, lamps, light."""
+"""Estimates what a photograph shows: depth, sky, lamps, light."""

@@ -1,7 +1,8 @@
-"""How far away is what a pixel shows: from a depth file where the set has one, else from a stated prior.
+"""The depth of each pixel: from a depth file if the data set has one, else estimated by a simple model.
 
-The prior: a level camera looks along a street over flat ground, farther where the dark channel sees haze; the sky is
-endless. Source of the dark channel: He, Sun and Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009.
+The model: a level camera looks along a street over flat ground; pixels are farther away where the dark channel
+indicates haze; the sky is at infinity. Source of the dark channel: He, Sun and Tang, "Single Image Haze Removal Using
+Dark Channel Prior", CVPR 2009.
 """
 
 from pathlib import Path
@@ -14,20 +15,20 @@ from daco_core.photographs.layout import DataSet
 from daco_training.translation.scene.filters import guided_filter, local_minimum
 from daco_training.translation.scene.sky import find_sky
 
-CENTIMETRES = 100.0  # in a metre: the unit of depth in a 16-bit PNG
+CENTIMETRES = 100.0  # per metre: the unit of depth in a 16-bit PNG
 
-PATCH_SHARE = 1 / 40  # of the shorter side: half the dark channel's window (the paper's 15 pixels at 600 x 400)
-KEPT_HAZE = 0.95  # the paper's omega: a little haze stays for the eye
-LEAST_PASSED = 0.05  # bounds the optical depth at 3
-EDGE_EPSILON = 1e-3  # of the guided filter, for a guide from 0 to 1
-BRIGHTEST = 0.001  # share of the pixels, haziest first, that show the airlight (the paper's section 4.4)
+PATCH_SHARE = 1 / 40  # of the shorter side: half the dark channel's window (15 pixels at 600 x 400 in the paper)
+KEPT_HAZE = 0.95  # the paper's omega: a little haze is kept for a natural look
+LEAST_PASSED = 0.05  # limits the optical depth to 3
+EDGE_EPSILON = 1e-3  # of the guided filter, for a guide with values from 0 to 1
+BRIGHTEST = 0.001  # share of the haziest pixels, which give the airlight (the paper's section 4.4)
 
 CAMERA_HEIGHT, HALF_STREET, STREET_END = 1.5, 9.0, 45.0  # metres
-FOCAL_SHARE = 0.9  # focal length as a share of the longer side: 58 degrees across
+FOCAL_SHARE = 0.9  # focal length as a share of the longer side: a field of view of 58 degrees
 
 
 def depth_of(dataset: DataSet, photograph: Path, image: Image.Image) -> np.ndarray:
-    """The distance in metres of what each pixel of an original shows, (h, w) float32: its file's, else the prior's.
+    """The depth of each pixel of an original in metres, (h, w) float32: from its file, else estimated.
 
     Raises:
         DacoError: its file is not a depth map.
@@ -37,10 +38,10 @@ def depth_of(dataset: DataSet, photograph: Path, image: Image.Image) -> np.ndarr
 
 
 def read_depth(dataset: DataSet, photograph: Path, width: int, height: int) -> np.ndarray | None:
-    """The true depth of an original in metres, (height, width) float32, infinite in the sky; None where it has no file.
+    """The depth of an original from its file in metres, (height, width) float32, infinite for the sky; None without.
 
-    It lies below `depth/` under the original's own path, as `NAME.npy` in metres (not finite or not positive is sky)
-    or as a 16-bit grey `NAME.png` in centimetres (0 is sky). A map of another size is scaled.
+    The file has the original's own path below `depth/`, as `NAME.npy` in metres (values that are not finite or not
+    positive mean sky) or as a 16-bit grey `NAME.png` in centimetres (0 means sky). A map of another size is scaled.
 
     Raises:
         DacoError: the file is not a depth map.
@@ -64,44 +65,44 @@ def read_depth(dataset: DataSet, photograph: Path, width: int, height: int) -> n
 def _read_array(file: Path) -> np.ndarray:
     metres: np.ndarray = np.load(file, allow_pickle=False)
     if metres.ndim != 2 or metres.dtype.kind not in "fiu":
-        raise ValueError(f"it holds {metres.dtype} of shape {metres.shape}, not numbers of shape (height, width)")
+        raise ValueError(f"it contains {metres.dtype} of shape {metres.shape}, not numbers of shape (height, width)")
     return metres
 
 
 def _read_png(file: Path) -> np.ndarray:
     with Image.open(file) as image:
         if not image.mode.startswith("I"):
-            raise ValueError(f"its pixels are {image.mode}, not 16-bit grey")
+            raise ValueError(f"its pixels have mode {image.mode}, not 16-bit grey")
         return np.asarray(image, dtype=np.float32) / CENTIMETRES
 
 
 def estimate_depth(image: Image.Image) -> np.ndarray:
-    """A guess at the distance in metres, (h, w) float32, from one clear photograph; the sky is endlessly far."""
+    """Estimates the depth in metres, (h, w) float32, from one clear photograph; infinite for the sky."""
     pixels = np.asarray(image, dtype=np.float32) / 255.0
     height, width = pixels.shape[:2]
     haze = -np.log(haze_transmission(pixels, estimate_airlight(pixels)))
     focal = FOCAL_SHARE * max(height, width)
     aside = np.abs(np.arange(width, dtype=np.float32) - (width - 1) / 2)
-    # in inverse metres, which a pixel's distance from the vanishing point is proportional to
+    # in inverse metres, which are proportional to a pixel's distance from the vanishing point
     nearness = 1.0 / STREET_END + aside / (HALF_STREET * focal)
     street = (1.0 + haze) / nearness
-    # nothing that stands on the ground is farther than the ground in front of it
+    # nothing that stands on the ground is farther away than the ground in front of it
     metres = np.minimum(street, ground_depth(height, width))
     sky = find_sky(image, night=False)
-    # a pixel that is partly sky lets through that much less: distances at which light fades alike
+    # a pixel that is partly sky transmits correspondingly less: distances at which the light fades equally
     distance: np.ndarray = metres / np.maximum(1.0 - sky, 1e-6)
     return distance.astype(np.float32)
 
 
 def ground_depth(height: int, width: int) -> np.ndarray:
-    """The distance in metres of flat ground before a level camera in each row, (h, 1); endless above the horizon."""
+    """The distance in metres of flat ground in front of a level camera per row, (h, 1); infinite above the horizon."""
     below_horizon = np.maximum(np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2, 0.0)
     metres: np.ndarray = CAMERA_HEIGHT * FOCAL_SHARE * max(height, width) / np.maximum(below_horizon, 1e-3)
     return metres
 
 
 def estimate_airlight(pixels: np.ndarray) -> np.ndarray:
-    """The colour of the air itself, (3,): the mean of the haziest thousandth of the pixels of (h, w, 3)."""
+    """The colour of the airlight, (3,): the mean of the haziest thousandth of the pixels of (h, w, 3)."""
     haze = dark_channel(pixels)
     count = max(int(haze.size * BRIGHTEST), 1)
     haziest = np.argpartition(haze.ravel(), -count)[-count:]
@@ -111,9 +112,9 @@ def estimate_airlight(pixels: np.ndarray) -> np.ndarray:
 
 
 def haze_transmission(pixels: np.ndarray, airlight: np.ndarray) -> np.ndarray:
-    """The share of light that the air lets pass, (h, w) from LEAST_PASSED to 1: the paper's equation 12.
+    """The share of light that the air transmits, (h, w) from LEAST_PASSED to 1: the paper's equation 12.
 
-    The paper's soft matting is replaced by its authors' later guided filter.
+    Instead of the paper's soft matting, the later guided filter of its authors is used.
     """
     passed = 1.0 - KEPT_HAZE * dark_channel(pixels / airlight)
     smooth = guided_filter(pixels.mean(axis=2), passed, 4 * _patch_radius(pixels), EDGE_EPSILON)
@@ -122,7 +123,7 @@ def haze_transmission(pixels: np.ndarray, airlight: np.ndarray) -> np.ndarray:
 
 
 def dark_channel(pixels: np.ndarray) -> np.ndarray:
-    """The least of the three colours in a window around each pixel, (h, w, 3) to (h, w): the paper's equation 5."""
+    """The minimum of the three colours in a window around each pixel, (h, w, 3) to (h, w): the paper's equation 5."""
     return local_minimum(pixels.min(axis=2), _patch_radius(pixels))
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 from PIL import Image
 
-GAUSSIAN_BOXES = 3  # three boxes are within 3 % of a Gaussian
-LEAST_SIGMA = 2.0  # pixels of the reduced picture that a wide Gaussian is computed on
+GAUSSIAN_BOXES = 3  # three box filters approximate a Gaussian within 3 %
+LEAST_SIGMA = 2.0  # pixels: the least width of a Gaussian on the reduced image for a wide one
 
 
 def box_filter(values: np.ndarray, radius: int) -> np.ndarray:
-    """The mean over windows of (2 radius + 1) squared; at the border, over the part of the window inside.
+    """The mean over windows of (2 radius + 1) squared; at the border, over the part of the window in the image.
 
     Args:
         values: (h, w) or (h, w, channels).
@@ -24,7 +24,7 @@ def _box_rows(values: np.ndarray, radius: int) -> np.ndarray:
     """The mean over each row and the `radius` rows above and below it."""
     height = len(values)
     radius = min(radius, height - 1)
-    # sums[i] is of the first i - radius rows; beyond either end nothing is added
+    # sums[i] is that of the first i - radius rows; beyond either end nothing is added
     sums = np.zeros((height + 2 * radius + 1, *values.shape[1:]))
     np.cumsum(values, axis=0, out=sums[radius + 1 : radius + 1 + height])
     sums[radius + 1 + height :] = sums[radius + height]
@@ -36,9 +36,9 @@ def _box_rows(values: np.ndarray, radius: int) -> np.ndarray:
 
 
 def gaussian_blur(values: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian of `sigma` pixels, as three box filters one after another (the central limit theorem).
+    """A Gaussian of `sigma` pixels, approximated by three box filters (central limit theorem).
 
-    A wide one works on a reduced picture, which makes it up to an eighth wider.
+    Wide ones are computed on a reduced image, which makes them up to an eighth wider.
 
     Args:
         values: (h, w) or (h, w, channels) float32.
@@ -52,7 +52,7 @@ def gaussian_blur(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _blur(values: np.ndarray, sigma: float) -> np.ndarray:
-    # a box of radius r has variance r (r + 1) / 3: as many of the next larger radius as come nearest to sigma squared
+    # a box of radius r has variance r (r + 1) / 3; those with the next larger radius approximate sigma squared best
     radius = int((np.sqrt(1.0 + 12.0 * sigma**2 / GAUSSIAN_BOXES) - 1.0) / 2.0)
     variance = GAUSSIAN_BOXES * radius * (radius + 1) / 3.0
     larger = round((sigma**2 - variance) / (2.0 * (radius + 1) / 3.0))
@@ -62,21 +62,21 @@ def _blur(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def resize(values: np.ndarray, width: int, height: int, how: Image.Resampling) -> np.ndarray:
-    """Floats (h, w) or (h, w, channels) at another size, resampled as Pillow does; float32."""
+    """Resizes floats (h, w) or (h, w, channels) with Pillow's resampling; float32."""
     if values.ndim == 3:
         return np.stack([resize(values[..., c], width, height, how) for c in range(values.shape[2])], axis=2)
     return np.asarray(Image.fromarray(np.ascontiguousarray(values, dtype=np.float32)).resize((width, height), how))
 
 
 def guided_filter(guide: np.ndarray, values: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
-    """Smooths `values` but for the edges of `guide` (grey).
+    """Smooths `values` while keeping the edges of `guide` (grey).
 
     Source: He, Sun and Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8.
 
     Args:
         guide: (h, w), 0 to 1.
         values: (h, w).
-        epsilon: a window whose variance in the guide is well over this keeps its edge.
+        epsilon: windows in which the guide's variance is well above this keep their edges.
 
     Returns:
         (h, w) float32.
@@ -91,17 +91,17 @@ def guided_filter(guide: np.ndarray, values: np.ndarray, radius: int, epsilon: f
 
 
 def local_minimum(values: np.ndarray, radius: int) -> np.ndarray:
-    """The minimum over square windows, (h, w) to (h, w); windows are cut at the border."""
+    """The minimum over square windows, (h, w) to (h, w); windows are truncated at the border."""
     return -local_maximum(-values, radius)
 
 
 def local_maximum(values: np.ndarray, radius: int) -> np.ndarray:
-    """The maximum over square windows, (h, w) to (h, w); windows are cut at the border."""
+    """The maximum over square windows, (h, w) to (h, w); windows are truncated at the border."""
     for axis in (0, 1):
         pad = [(radius, radius) if a == axis else (0, 0) for a in (0, 1)]
         padded = np.pad(values, pad, mode="edge")
         length, width, span = values.shape[axis], 2 * radius + 1, 1
-        # windows double until the next doubling would be too wide; two overlapping ones then cover the whole
+        # windows are doubled until the next doubling would be too wide; two overlapping ones then cover the full width
         while 2 * span <= width:
             count = padded.shape[axis] - span
             padded = np.maximum(_part(padded, axis, 0, count), _part(padded, axis, span, count))

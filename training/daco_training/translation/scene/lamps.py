@@ -1,31 +1,31 @@
-"""What shines at night in a photograph taken by day: windows, signals, and whatever is bright and small."""
+"""Finds what would emit light at night in a photograph taken by day: windows, signals, small bright objects."""
 
 import numpy as np
 from PIL import Image
 
 from daco_training.translation.scene.filters import gaussian_blur, local_maximum, local_minimum, resize
 
-WORKING_SIDE = 256  # pixels of the shorter side that lamps are looked for at, or fewer
-LARGEST = 7  # working pixels: half of the side of the largest window or lamp
+WORKING_SIDE = 256  # largest shorter side, in pixels, of the image in which lamps are searched
+LARGEST = 7  # working pixels: half the side of the largest window or lamp
 LEAST_AREA = 4  # working pixels
-RIM = 4  # working pixels around the sky in which nothing shines: what is dark against the sky is no window
-WINDOW_DEPTH = 0.10  # how much darker than the wall around it a window is, of 1
-WINDOW_REGION = 0.55  # of the height: below are no windows but those of cars
-WINDOW_FILL = 0.6  # of its bounding box: foliage and shadows fill less
-WINDOW_SHARE = 0.15, 0.5  # of the windows that are lit
-WINDOW_LIGHT = 0.15, 1.0  # radiance of a lit window, where the sensor is full at 1
+RIM = 4  # working pixels around the sky without lights: dark objects in front of the sky are not windows
+WINDOW_DEPTH = 0.10  # how much darker than the surrounding wall a window is, of 1
+WINDOW_REGION = 0.55  # of the height: below this are only windows of cars
+WINDOW_FILL = 0.6  # of its bounding box that a window fills; foliage and shadows fill less
+WINDOW_SHARE = 0.15, 0.5  # share of the windows that are lit
+WINDOW_LIGHT = 0.15, 1.0  # radiance of a lit window, for a sensor that saturates at 1
 WINDOW_COLOURS = np.array([[1.0, 0.72, 0.38], [1.0, 0.85, 0.6], [0.95, 1.0, 1.0]], dtype=np.float32)
-SIGNAL_COLOUR = 0.3  # saturation times value, above the surroundings', of red, green or amber lamps
-BRIGHT_STEP = 0.2  # how much brighter than its surroundings a small white thing is that shines
-LAMP_LIGHT = 5.0  # radiance of what shines most
+SIGNAL_COLOUR = 0.3  # saturation times value of red, green or amber lamps, above that of their surroundings
+BRIGHT_STEP = 0.2  # how much brighter than its surroundings a small white lamp is
+LAMP_LIGHT = 5.0  # radiance of the brightest lamps
 
 
 def shine(image: Image.Image, sky: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Radiance that lamps emit, (h, w, 3) float32.
+    """The radiance that lamps emit, (h, w, 3) float32.
 
     Args:
         image: RGB, by day.
-        sky: (h, w), 1 where nothing can shine.
+        sky: (h, w), 1 where there can be no lamps.
     """
     scale = min(WORKING_SIDE / min(image.size), 1.0)
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
@@ -37,9 +37,9 @@ def shine(image: Image.Image, sky: np.ndarray, random: np.random.Generator) -> n
 
 
 def _windows(pixels: np.ndarray, allowed: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Small dark rectangles in brighter walls, some of them lit, each in a colour of its own."""
+    """Small dark rectangles in brighter walls, some of which are lit, each with its own colour."""
     grey = pixels.mean(axis=2)
-    # a closing fills what is darker and narrower than its window
+    # a morphological closing fills what is darker and narrower than its window
     depth = local_minimum(local_maximum(grey, LARGEST), LARGEST) - grey
     mask = (depth > WINDOW_DEPTH) & allowed
     mask[int(WINDOW_REGION * len(mask)) :] = False
@@ -52,15 +52,15 @@ def _windows(pixels: np.ndarray, allowed: np.ndarray, random: np.random.Generato
         if random.random() < share:
             light = np.exp(random.uniform(*np.log(WINDOW_LIGHT)))
             emission[top:bottom, left:right] = light * WINDOW_COLOURS[random.integers(len(WINDOW_COLOURS))]
-    # curtains and bars: what was seen in the window by day
+    # curtains and bars: the daytime content of the window
     lit: np.ndarray = emission * (0.4 + 0.6 * np.clip(2.0 * depth, 0.0, 1.0))[..., None]
     return lit
 
 
 def _lamps(pixels: np.ndarray, allowed: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Signals, head lamps and signs: small, and much brighter or more colourful than what is around them."""
+    """Signals, head lamps and signs: small, and much brighter or more colourful than their surroundings."""
     value = pixels.max(axis=2)
-    # blue and violet things are clothes and cars
+    # blue and violet objects are clothes and cars
     signal = np.where(pixels[..., 2] < value, (value - pixels.min(axis=2)) * value, 0.0)
     signal = np.clip((signal - gaussian_blur(signal, LARGEST) - SIGNAL_COLOUR) / 0.2, 0.0, 1.0)
     white = np.clip((value - gaussian_blur(value, LARGEST) - BRIGHT_STEP) / 0.3, 0.0, 1.0) * (value > 0.8)
@@ -68,7 +68,7 @@ def _lamps(pixels: np.ndarray, allowed: np.ndarray, random: np.random.Generator)
     emission = np.zeros_like(pixels)
     for top, bottom, left, right, _ in _regions(strength > 0.1):
         height, width = bottom - top, right - left
-        # long things are lane marks, kerbs and edges of roofs, which shine by no light of their own
+        # long objects are lane markings, kerbs and roof edges, which emit no light
         if max(height, width) <= LARGEST and max(height, width) <= 2.5 * min(height, width):
             part = (slice(top, bottom), slice(left, right))
             emission[part] = LAMP_LIGHT * random.uniform(0.3, 1.0) * strength[part][..., None] * pixels[part] ** 2
@@ -76,9 +76,9 @@ def _lamps(pixels: np.ndarray, allowed: np.ndarray, random: np.random.Generator)
 
 
 def _regions(mask: np.ndarray) -> list[tuple[int, int, int, int, int]]:
-    """The connected regions of a mask (h, w) that are no specks: top, bottom, left, right (ends outside) and area.
+    """The connected regions of a mask (h, w), except specks: top, bottom, left, right (exclusive ends) and area.
 
-    Regions much larger than LARGEST come in pieces.
+    Regions much larger than LARGEST are split.
     """
     label = np.where(mask, np.arange(1, mask.size + 1, dtype=np.int32).reshape(mask.shape), 0)
     for _ in range(2 * LARGEST):
