@@ -51,7 +51,7 @@ def test_k_matches_or_all_there_are(bundle, vectors, k, expected):
 
 
 def test_descriptors_of_another_length_are_refused(bundle):
-    with pytest.raises(DacoError, match="index of 96 numbers"):
+    with pytest.raises(DacoError, match="index of descriptors with 96 numbers"):
         bundle.search(np.zeros((1, 7), dtype=np.float32), 1)
 
 

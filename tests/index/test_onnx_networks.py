@@ -92,7 +92,7 @@ def test_what_gives_no_finite_descriptor_is_refused(scale: float, tmp_path: Path
 def test_what_gives_descriptors_of_several_lengths_is_refused(tmp_path: Path) -> None:
     file = network(tmp_path / "net", dynamic=True)
     manifest(file, resize="shorter")
-    with pytest.raises(UsageError, match=r"of lengths \[12, 24\]"):
+    with pytest.raises(UsageError, match=r"have lengths \[12, 24\]"):
         find_encoder(f"onnx:{file}")
 
 
