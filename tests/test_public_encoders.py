@@ -153,5 +153,5 @@ def test_what_the_hub_does_not_have_is_said(face: Path) -> None:
     with pytest.raises(DacoError, match="not in the Hub's cache"):
         find_encoder("hf:someone/others")
     (face / "encoder.json").unlink()
-    with pytest.raises(NotFound, match="holds no encoder"):
+    with pytest.raises(NotFound, match="contains no encoder"):
         find_encoder("hf:someone/places")

@@ -61,7 +61,7 @@ def test_info_prints_the_manifest_readably_and_as_it_is(built_by_command, daco_i
             ["build", "[red] map", "--encoder", "nowhere", "--out", "o"],
             "There is no encoder nowhere: it is neither a folder nor one of default, megaloc",
         ),
-        (["build", "[red] map", "--encoder", "{encoder}", "--out", "[red] map"], "other things than an index"),
+        (["build", "[red] map", "--encoder", "{encoder}", "--out", "[red] map"], "other files than an index"),
         (["build", "[red] map", "--encoder", "{encoder}", "--out", "o", "--strict"], "broken.jpg cannot be read"),
         (["info", "nowhere"], "nowhere is not a folder"),
         (["search", "[red] map/broken.jpg", "--index", "maps/a"], "broken.jpg cannot be read"),
