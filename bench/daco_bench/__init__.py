@@ -1,1 +1,1 @@
-"""Recall, comparisons and speed, each at one command."""
+"""Benchmarks: recall, comparisons, calibration and speed, one command each."""

@@ -22,7 +22,7 @@ from daco_serve.engine.answers import CalibrationKind
 PRIOR_FILE = SHIPPED / "prior.json"
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2  # 1 had no prominence
+FORMAT_VERSION = 2  # 1 had no prominence, and another name for `predicted`
 EVIDENCE = (
     "similarity",
     "margin",

@@ -122,9 +122,9 @@ def test_the_command_writes_json_and_a_picture_and_keeps_what_it_built(tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--sizes", "many"], "--sizes takes numbers"),
-        (["--sizes", "10"], "--sizes takes numbers from 1000"),
-        (["--sizes", "1e12"], "take a smaller size"),
+        (["--sizes", "many"], "--sizes needs numbers"),
+        (["--sizes", "10"], "--sizes needs numbers from 1000"),
+        (["--sizes", "1e12"], "use a smaller size"),
         (["--engines", "pinecone"], "No engine 'pinecone': choose of usearch, hnswlib"),
         (["--like", "nowhere"], "nowhere is not a folder"),
     ],

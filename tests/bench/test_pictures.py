@@ -257,9 +257,9 @@ def test_t_sne_of_a_data_set_has_a_panel_for_each_encoder(
     [
         ("strips", ["--out", "strips.svg"], "--out must end in .png, .jpg or .jpeg; strips.svg does not."),
         ("tsne", ["--out", "tsne.gif"], "--out must end in .svg, .png or .pdf; tsne.gif does not."),
-        ("strips", ["--direction", "b->c"], "No direction 'b->c' here: there is a->b, b->a, a<->b."),
+        ("strips", ["--direction", "b->c"], "There is no direction 'b->c': the directions are a->b, b->a, a<->b."),
         ("map", [], "12 of 12 photographs have no position"),
-        ("curves", ["--encoder", "x=ENCODER", "--encoder", "x=ENCODER"], "Two encoders are called 'x'"),
+        ("curves", ["--encoder", "x=ENCODER", "--encoder", "x=ENCODER"], "Two encoders are named 'x'"),
         ("failures", ["--encoder", "x=nowhere"], "nowhere"),
         ("failures", ["--database", "nowhere"], "without a data set"),
     ],

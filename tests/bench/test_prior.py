@@ -79,7 +79,7 @@ def test_maps_without_local_descriptors_and_a_single_set_are_refused(maps: Path)
 
 @pytest.mark.parametrize("text", ["walk", "walk=map", "=map,queries", "walk=map,queries,far", "walk=map,"])
 def test_a_pair_that_is_none_is_refused_with_its_form(text: str) -> None:
-    with pytest.raises(UsageError, match=r"=INDEX,QUERIES|no number of frames"):
+    with pytest.raises(UsageError, match=r"=INDEX,QUERIES|not a number of frames"):
         Pair.parse(text)
 
 

@@ -105,11 +105,11 @@ def test_what_a_protocol_needs_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"svox-night: name these two"):
         right_answers("svox-night", tmp_path)
     write(tmp_path / "images/test/queries", ["plain.jpg"])
-    with pytest.raises(UsageError, match="does not have UTM coordinates"):
+    with pytest.raises(UsageError, match="does not contain UTM coordinates"):
         right_answers("pitts30k", tmp_path)
     with pytest.raises(UsageError, match="the number of its frame"):
         right_answers("nordland", tmp_path)
-    with pytest.raises(UsageError, match="said by one of"):
+    with pytest.raises(UsageError, match="only one of"):
         choose_task("x", tmp_path, None, None, 25.0, None, "pitts30k")
 
 

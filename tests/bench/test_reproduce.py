@@ -251,7 +251,7 @@ def test_the_report_says_what_the_tests_support_and_no_more(places: Path, tmp_pa
     # a lead of 100 points on six places has p = 2 / 64, which six tests together do not support
     assert [round(test.difference.points) for test in report.claim] == [100] * 3 + [0] * 3
     assert claims(report.claim) == [
-        f"daco beside {than}, R@1: a->b, b->a, a<->b not significantly different." for than in ("moco", "simclr")
+        f"daco against {than}, R@1: a->b, b->a, a<->b not significantly different." for than in ("moco", "simclr")
     ]
     assert report.losses["daco"] == (1.5, 0.75)
     assert report.seeds["daco"] == [(seed, 100.0, 40.0) for seed in (0, 1, 2)]
@@ -290,7 +290,7 @@ def test_runs_of_different_lengths_stand_in_no_table_together(places: Path, tmp_
     outcome(places, "simclr", np.eye(12), iters=5).save(tmp_path / "simclr_seed0.json")
     with pytest.raises(UsageError, match="mixes runs of several iters: 4, 5"):
         load_outcomes(tmp_path)
-    with pytest.raises(UsageError, match="holds no outcome"):
+    with pytest.raises(UsageError, match="contains no outcome"):
         load_outcomes(tmp_path / "nowhere")
 
 

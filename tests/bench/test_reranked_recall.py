@@ -127,5 +127,5 @@ def test_cells_of_an_encoder_without_local_descriptors_cannot_be_drawn(
     route: Path, small_encoder: Path, tmp_path: Path
 ) -> None:
     done = strips(route, tmp_path / "cells.png", "--cells", "--encoder", str(small_encoder))
-    assert done.exit_code != 0 and "--cells compares local descriptors" in str(done.exception)
+    assert done.exit_code != 0 and "--cells needs local descriptors" in str(done.exception)
     assert not (tmp_path / "cells.png").exists()

@@ -1,1 +1,1 @@
-"""Calibrations: of one map by queries whose place is known, and of any map by several sets at once."""
+"""Fits calibrations: for one map, from queries with known places; and for any map, from several data sets."""

@@ -1,4 +1,4 @@
-"""Fits a calibration on queries whose place is known, and judges it on queries that it was not fitted on."""
+"""Fits a calibration on queries with known places, and evaluates it on held-out queries."""
 
 import math
 import re
@@ -25,15 +25,15 @@ from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.engine.calibration import Bin, Calibration, HeldOut, Outcomes, fit, map_extent
 from daco_serve.engine.localize import LEAST_ON_MAP, MATCHES, find_cluster, localize
 
-CLEARING_METRES = 50.0  # around a query's place, without which the map stands for one that does not hold the place
-NEAR = 150  # matches looked at beyond MATCHES, so that enough are left outside the clearing
+CLEARING_METRES = 50.0  # around a query's place; the map without this area stands for one without the place
+NEAR = 150  # further matches besides MATCHES, so that enough remain outside the clearing
 LEAST_QUERIES = 20
 FOLDS = 5
 BINS = 10
-TURNS = 4  # of the cross-validation, each with other borders between its parts: few queries' figures depend on them
-CELL_DEGREES = 0.002  # queries within about 200 m are judged together
-CELL_METRES = 200.0  # likewise in a local frame
-CLEARING_FACTOR, CELL_FACTOR = 2, 8  # of a tolerance in frames, as of 25 m: what is cleared, what is judged together
+TURNS = 4  # repetitions of the cross-validation with other partitions, which matter if there are few queries
+CELL_DEGREES = 0.002  # queries within about 200 m are in the same part of the cross-validation
+CELL_METRES = 200.0  # the same in a local frame
+CLEARING_FACTOR, CELL_FACTOR = 2, 8  # of a tolerance in frames: the size of the clearing and of a cell
 ELSEWHERE = 0.2
 
 
@@ -48,19 +48,19 @@ def calibrate(
     progress: bool = True,
     frames: int | None = None,
 ) -> Calibration:
-    """A calibration of an index and its encoder, by queries with positions, or by ones of the same place names.
+    """Fits a calibration for an index and its encoder, from queries with positions or with the map's place names.
 
-    Each query is asked twice: of the map, and of the map without its own place, as one from elsewhere.
+    Each query is evaluated twice: with the map, and with the map without the query's place, as if from elsewhere.
 
     Args:
-        queries, data_root, split: the query photographs, as `find_references` takes them.
-        elsewhere: share of queries that are expected from places that are not on the map, between 0 and 1.
-        frames: where the map has no positions and its places are numbered along a route: a match that many frames off
-            is right; None for the same name only.
+        queries, data_root, split: the query photographs, see `find_references`.
+        elsewhere: expected share of queries from places that are not on the map, between 0 and 1.
+        frames: for a map without positions whose places are numbered along a route: a match within this many frames is
+            right; None if only the same name is right.
 
     Raises:
-        DacoError: there is no index, fewer than LEAST_QUERIES queries whose place is on it, or places that have no
-            number, or have positions, with `frames`.
+        DacoError: there is no index; fewer than LEAST_QUERIES queries show a place on it; or, with `frames`, places
+            have no number, or have positions.
     """
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
@@ -69,8 +69,8 @@ def calibrate(
     truths, outcomes = asked.truths, asked.outcomes
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
         raise UsageError(
-            f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}:"
-            " they need positions, or the place names of the map."
+            f"Only {count} photographs of {queries} show a place of {index}; a calibration needs {LEAST_QUERIES}."
+            " Photographs need positions, or the place names of the map."
         )
     extent = map_extent(bundle)
     manifest, now = bundle.manifest, datetime.now(UTC).isoformat(timespec="seconds")
@@ -86,13 +86,13 @@ def calibrate(
         if (folds == fold).any() and outcomes.on_map[folds != fold].any()
     ]
     if not judged:
-        raise DacoError(f"The photographs of {queries} are all of one spot, so none can judge what others teach.")
+        raise DacoError(f"The photographs of {queries} are all at one spot, so none can be held out for evaluation.")
     return fitted(outcomes, _held_out(judged))
 
 
 @dataclass(frozen=True)
 class AskedQueries:
-    """The queries that could be read, and what became of them."""
+    """The queries that could be read, and their outcomes."""
 
     truths: list[Reference]
     outcomes: Outcomes
@@ -101,9 +101,9 @@ class AskedQueries:
 def ask(
     bundle: Bundle, truths: Sequence[Reference], engine: Engine, rule: "Names", elsewhere: float, progress: bool
 ) -> AskedQueries:
-    """Asks each query twice: of the map, and of the map without its own place.
+    """Evaluates each query twice: with the map, and with the map without the query's place.
 
-    Where the map has local descriptors, candidates are ranked again as a server does.
+    If the map has local descriptors, candidates are re-ranked as by a server.
     """
     asked: list[_Asked] = []
     readable: list[Reference] = []
@@ -127,9 +127,9 @@ def ask(
 
 
 def embed_queries(engine: Engine, truths: Sequence[Reference], progress: bool) -> Iterator[tuple[Reference, Embedding]]:
-    """The photographs that can be read, one after the other, each with its descriptors; the others are said on stderr.
+    """Yields the photographs that can be read, with their descriptors; the others are reported on stderr.
 
-    Local descriptors of many photographs do not stay in memory: in float32 one has 64 KB.
+    Local descriptors are not kept in memory: in float32 those of one photograph have 64 KB.
     """
     for truth in tqdm(truths, desc="asking", unit=" images", disable=not progress, file=sys.stderr):
         try:
@@ -143,7 +143,7 @@ def embed_queries(engine: Engine, truths: Sequence[Reference], progress: bool) -
 
 @dataclass(frozen=True)
 class _Asked:
-    """One query's outcome: see `Outcomes`."""
+    """The outcome of one query: see `Outcomes`."""
 
     evidence: tuple[float, ...]
     right: bool
@@ -154,22 +154,22 @@ class _Asked:
 
 @dataclass(frozen=True)
 class Names:
-    """Which place names are of one place: equal ones, or numbers of a route that are at most so many frames apart."""
+    """Decides by their names whether places are the same: equal names, or numbers that differ by at most `frames`."""
 
     frames: int | None = None
 
     def same(self, one: str, other: str, factor: int = 1) -> bool:
-        """Whether they are, with that many times the tolerance."""
+        """Whether two places are the same, with `factor` times the tolerance."""
         if self.frames is None:
             return one == other
         return abs(_frame(one) - _frame(other)) <= factor * self.frames
 
     def alike(self, place: str, places: Iterable[str]) -> Iterable[str]:
-        """Those of some places that are the same as one."""
+        """Those of `places` that are the same as `place`."""
         return [place] if self.frames is None else [other for other in places if self.same(place, other)]
 
     def cell(self, place: str, shift: float) -> object:
-        """What names the places that are judged together; shifted by that share of a cell."""
+        """The cell of a place; places in one cell are held out together. Shifted by `shift` cells."""
         if self.frames is None:
             return place
         return math.floor(_frame(place) / (CELL_FACTOR * max(1, self.frames)) + shift)
@@ -179,7 +179,7 @@ def names_rule(bundle: Bundle, truths: Sequence[Reference], frames: int | None) 
     if frames is None:
         return Names()
     if bundle.manifest.with_location:
-        raise UsageError("--frames is for maps without positions: this one has them, so a match is right within 25 m.")
+        raise UsageError("--frames is for maps without positions; with positions, a match is right within 25 m.")
     for place in (*(entry.place for entry in bundle.catalog.all()), *(truth.place for truth in truths)):
         _frame(place)
     return Names(frames)
@@ -189,13 +189,13 @@ def _frame(place: str) -> int:
     """The last number in a place's name."""
     numbers = re.findall(r"\d+", place)
     if not numbers:
-        raise UsageError(f"The place {place!r} has no number, so --frames cannot count how far it is from others.")
+        raise UsageError(f"The place {place!r} has no number, which --frames needs.")
     return int(numbers[-1])
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What a map holds: the files of each place, and where each file was taken."""
+    """The contents of a map: the files of each place, and the location of each file."""
 
     places: dict[str, set[str]]
     positions: Places
@@ -211,7 +211,7 @@ class _Known:
         return cls(places, Places(located), {entry.path: row for row, entry in enumerate(located)})
 
     def shows(self, truth: Reference, rule: "Names") -> bool:
-        """Whether another photograph of the map shows the place of this one."""
+        """Whether another photograph of the map shows the same place as this one."""
         itself = str(truth.path)
         if not is_placed(truth) or not len(self.positions):
             return any(self.places.get(place, set()) - {itself} for place in rule.alike(truth.place, self.places))
@@ -233,7 +233,7 @@ def _ask_twice(
     def ranked(some: list[SearchMatch]) -> list[SearchMatch]:
         return some if cells is None else bundle.rerank(some, cells, CANDIDATES)
 
-    # a photograph that is on the map does not answer itself
+    # a query that is itself on the map must not be its own answer
     others = [match for match in matches if match.entry.path != str(truth.path)]
     if others and known.shows(truth, rule):
         yield _ask(truth, ranked(others), query, rule)
@@ -254,7 +254,7 @@ def _ask(truth: Reference, matches: Sequence[SearchMatch], query: int, rule: Nam
 
 def _evidence(matches: Sequence[SearchMatch]) -> tuple[float, ...]:
     cluster = find_cluster(matches)
-    assert cluster is not None  # there are matches
+    assert cluster is not None  # because there are matches
     return cluster.evidence
 
 
@@ -266,7 +266,7 @@ def _is_near(truth: Reference, match: SearchMatch, rule: Names) -> bool:
 
 
 def _folds(truths: Sequence[Reference], turn: int, rule: Names) -> NDArray[np.int64]:
-    """The part of the cross-validation that each query is judged in, (n,); queries of one cell are in one part."""
+    """The part of the cross-validation of each query, (n,); queries in one cell are in the same part."""
     cells: dict[object, int] = {}
     numbers = [cells.setdefault(_cell(truth, turn / TURNS, rule), len(cells)) for truth in truths]
     folds: NDArray[np.int64] = np.random.default_rng(turn).permutation(len(cells))[numbers] % FOLDS
@@ -274,7 +274,7 @@ def _folds(truths: Sequence[Reference], turn: int, rule: Names) -> NDArray[np.in
 
 
 def _cell(truth: Reference, shift: float, rule: Names) -> object:
-    """What names the queries that are near this one; the grid is shifted by that share of a cell."""
+    """The cell of a query; the grid is shifted by this share of a cell."""
     if truth.latitude is None or truth.longitude is None:
         if truth.frame is None or truth.x is None or truth.y is None:
             return rule.cell(truth.place, shift)

@@ -1,7 +1,7 @@
-"""One calibration for many maps: fitted on several sets of photographs at once, judged on a set that it has not seen.
+"""A prior calibration for any map: fitted on several sets of photographs together, evaluated on a held-out set.
 
-Votes count cells that agree, which means much the same on any map. So how they tell a right answer from a wrong one can
-be learnt on some sets and used on others. What it is worth is measured by leaving one set out at a time.
+Votes count cells that agree, which means much the same on any map. So it can be learnt on some sets how they
+distinguish right answers from wrong ones, and used on others. The quality is measured by leaving one set out at a time.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ from daco_serve.engine.localize import LEAST_ON_MAP
 from daco_serve.engine.references.likeness import similarity_elsewhere
 
 OF_ANY_MAP = ("similarity", "votes", "agreement", "prominence")  # evidence that does not depend on a map's density
-ELSEWHERE = 0.8  # share of queries from elsewhere: on a map that nobody has calibrated, a false alarm costs most
-PRESENT_LOCATED = 0.9  # share of queries of the map that are to be located, where false alarms are counted
+ELSEWHERE = 0.8  # share of queries from elsewhere; high, because false alarms are the worst error without a calibration
+PRESENT_LOCATED = 0.9  # share of the map's queries that are located at the threshold for counting false alarms
 STEPS = 21  # quantiles of the errors
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A map and queries of it, of a set; `frames` as `calibrate` takes it."""
+    """A map and its queries, which belong to a set; for `frames` see `calibrate`."""
 
     set_name: str
     index: Path
@@ -39,30 +39,30 @@ class Pair:
 
     @classmethod
     def parse(cls, text: str) -> "Pair":
-        """From NAME=INDEX,QUERIES or NAME=INDEX,QUERIES,FRAMES.
+        """Parses NAME=INDEX,QUERIES or NAME=INDEX,QUERIES,FRAMES.
 
         Raises:
-            UsageError: it is another text.
+            UsageError: it has another form.
         """
         name, equals, rest = text.partition("=")
         parts = rest.split(",")
         if not name or not equals or len(parts) not in (2, 3) or not all(parts):
             raise UsageError(f"{text} is not NAME=INDEX,QUERIES or NAME=INDEX,QUERIES,FRAMES.")
         if len(parts) == 3 and not parts[2].isdecimal():
-            raise UsageError(f"{text}: {parts[2]} is no number of frames.")
+            raise UsageError(f"{text}: {parts[2]} is not a number of frames.")
         return cls(name, Path(parts[0]), parts[1], int(parts[2]) if len(parts) == 3 else None)
 
 
 @dataclass(frozen=True)
 class SetReport:
-    """What a prior that was fitted on the other sets says of one.
+    """The quality on one set of a prior that was fitted on the other sets.
 
     Args:
-        queries: how many were asked whose place is on the map, and how many without it.
+        queries: number of queries with their place on the map, and of queries without it.
         plain_auc, auc: area under the curve of "on the map", by evidence without votes and with them.
         right_auc: of "right within 25 m", with votes.
-        brier: mean square of the difference between the probability of "right within 25 m" and what was so, with the
-            shares of queries that the prior expects.
+        brier: mean squared difference between the probability of "right within 25 m" and the outcome, with the shares
+            of queries that the prior expects.
         located_present, located_absent: share that is located, of queries whose place is on the map and of the others.
         false_alarms: of the others, at the threshold at which PRESENT_LOCATED of the first are located.
     """

@@ -35,12 +35,12 @@ def everything(
     from daco_bench.report.suite.runs import begin_run, do_parts
     from daco_core.photographs.layout import DataSet
 
-    DataSet(data_root, name)  # refused before anything runs
+    DataSet(data_root, name)  # fails before anything runs
     wanted = words(parts) if parts is not None else None
     settings = {"name": name, "data_root": str(data_root.absolute()), "parts": wanted, "quick": quick}
     known = [part.name for part in all_parts(name, data_root, out, quick)]
     if unknown := [word for word in wanted or known if word not in known]:
-        raise UsageError(f"No part {unknown[0]!r}: choose of {', '.join(known)}.")
+        raise UsageError(f"There is no part {unknown[0]!r}: choose from {', '.join(known)}.")
     run, before = begin_run(out, settings)
     suite = [part for part in all_parts(name, data_root, run.folder, quick) if part.name in (wanted or known)]
 
@@ -51,7 +51,7 @@ def everything(
     report = out / "report.html"
     write_page(report, render_report(f"Benchmarks of daco-serve, run {run.folder.name}", sections(run, before, suite)))
     for line in worse(run, before, suite):
-        note(f"Worse than before: {line}")
+        note(f"Worse than in the previous run: {line}")
     typer.echo(report)
     if failed := run.about["failed"]:
-        raise DacoError(f"These parts failed: {', '.join(failed)}; the report has the others.")
+        raise DacoError(f"These parts failed: {', '.join(failed)}; the report contains the others.")

@@ -17,7 +17,7 @@ from daco_index.cli.options import DataRoot, Device, Index, SplitName, SplitOpti
 if TYPE_CHECKING:
     from daco_serve.engine.calibration import Calibration
 
-app = new_app("Fit and judge calibrations.")
+app = new_app("Fit and evaluate calibrations.")
 
 
 @app.command(cls=IndexCommand)
@@ -26,7 +26,7 @@ def calibrate(
     queries: Annotated[
         str,
         typer.Argument(
-            help="Query photographs that no encoder was trained on: NAME/domain of a data set, or a folder."
+            help="Query photographs that were not used for training: NAME/domain of a data set, or a folder."
         ),
     ],
     data_root: DataRoot = Path("data"),

@@ -96,7 +96,7 @@ def tsne(
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
     check_suffix("--out", out, DRAWINGS)
-    drawing(), require()  # said before the long work
+    drawing(), require()  # fails before the long work if they are not installed
     task = benchmark.task()
     way = _direction(task, None)
     planes, answers = [], []
@@ -209,7 +209,7 @@ def failures(
 def _direction(task: "Task", asked: str | None) -> str:
     known = list(task.directions)
     if asked is not None and asked not in known:
-        raise UsageError(f"No direction {asked!r} here: there is {', '.join(known)}.")
+        raise UsageError(f"There is no direction {asked!r}: the directions are {', '.join(known)}.")
     return asked or known[0]
 
 
@@ -230,7 +230,7 @@ def _ask(
 def _ask_cells(
     task: "Task", sources: Sequence[str], direction: str, candidates: int, device: str, trust: bool
 ) -> "list[tuple[Retrieval, Callable[[int], list[CellMatch]]]]":
-    """The re-ranked answers of all encoders, each with what gives the matched cells of a query.
+    """The re-ranked answers of all encoders, each with a function for the matched cells of a query.
 
     Raises:
         DacoError: an encoder has no local descriptors.
@@ -241,7 +241,7 @@ def _ask_cells(
     engines = named_engines(sources, device, trust)
     for label, engine in engines.items():
         if engine.local_grid is None:
-            raise UsageError(f"--cells compares local descriptors, and {label} has none.")
+            raise UsageError(f"--cells needs local descriptors, and {label} has none.")
     answers: list[tuple[Retrieval, Callable[[int], list[CellMatch]]]] = []
     for label, engine in engines.items():
         embedded = embed_photographs(engine, task.images, partial(open_photograph, size=engine.image_size), label)

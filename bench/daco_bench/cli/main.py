@@ -1,4 +1,4 @@
-"""`daco-bench`: gathers the commands that measure."""
+"""`daco-bench`: collects the commands for benchmarks."""
 
 from daco_bench.cli import (
     all as bench_all_cli,

@@ -1,4 +1,4 @@
-"""Options that several commands of `daco-bench` take alike, and how their words are read."""
+"""Options that several commands of `daco-bench` share, and how their values are parsed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ SaveRoot = Annotated[Path, option("save_root", "Folder for encoders, results and
 Seed = Annotated[int, option("seed", "Random seed; the same seed gives the same runs.", min=0)]
 Rerank = Annotated[
     int,
-    option("rerank", "Candidates to rank again by local descriptors, where the encoder has them; 0: none.", min=0),
+    option("rerank", "Number of candidates to re-rank by local descriptors, if the encoder has them; 0: none.", min=0),
 ]
 EncoderName = Annotated[
     str,
@@ -52,7 +52,7 @@ Frames = Annotated[
     option(
         "frames",
         "Largest difference of a right match in frames, in the order of names.",
-        show_default="3 where both folders have the same names",
+        show_default="3 if both folders have the same names",
         min=0,
     ),
 ]
@@ -60,7 +60,7 @@ Frames = Annotated[
 
 @dataclass(frozen=True)
 class BenchmarkArguments:
-    """Which benchmark: a data set, or two folders."""
+    """The benchmark: a data set, or two folders."""
 
     name: Annotated[str | None, typer.Argument(help="Data set below the data root, with validation pairs.")] = None
     data_root: DataRoot = Path("data")
@@ -70,7 +70,7 @@ class BenchmarkArguments:
     frames: Frames = None
 
     def task(self) -> "Task":
-        """The benchmark that these words name. Raises DacoError."""
+        """Opens the benchmark. Raises DacoError."""
         from daco_bench.recall.task import find_task
 
         return find_task(self.name, self.data_root, self.database, self.queries, self.distance, self.frames)
@@ -78,7 +78,7 @@ class BenchmarkArguments:
 
 @dataclass(frozen=True)
 class TrainingArguments:
-    """How the encoders that are to be compared are trained, all alike."""
+    """How the compared encoders are trained; the same for all."""
 
     data_root: DataRoot = Path("data")
     recipe: Annotated[
@@ -96,7 +96,7 @@ class TrainingArguments:
         option("pretrained", "Initial weights: a file, imagenet, or none.", show_default="none; modern imagenet"),
     ] = None
     lr: Annotated[float, option("lr", "Learning rate.")] = 1e-3
-    precision: Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 where it is faster.")] = "fp32"
+    precision: Annotated[str, option("precision", "fp32, bf16, fp16, or auto: bf16 if it is faster.")] = "fp32"
     seed: Seed = 0
 
     def settings(self, name: str, save_root: Path, ranks: str) -> "TrainSettings":
@@ -123,7 +123,7 @@ class TrainingArguments:
 
 @dataclass(frozen=True)
 class TableArguments:
-    """How a comparison is printed; a table for people where nothing is asked for."""
+    """The format of a comparison; a table for people by default."""
 
     as_json: Json = False
     as_csv: Annotated[bool, option("csv", "Print CSV with the columns of the published table.")] = False
@@ -131,19 +131,19 @@ class TableArguments:
 
 
 def rank_list(text: str) -> tuple[int, ...]:
-    """The k of `--ranks`, ascending. Raises `DacoError` for anything but whole numbers from 1."""
+    """Parses `--ranks` to the values of k, ascending. Raises UsageError for anything but whole numbers from 1."""
     ks = tuple(sorted(set(whole_numbers(text, "--ranks"))))
     if not ks or ks[0] < 1:
-        raise UsageError("--ranks takes whole numbers from 1, such as 1,2,4,8.")
+        raise UsageError("--ranks needs whole numbers from 1, such as 1,2,4,8.")
     return ks
 
 
 def size_list(text: str) -> list[int]:
-    """The numbers of `--sizes`, ascending. Raises `DacoError` for anything but numbers from 1000."""
+    """Parses `--sizes`, ascending. Raises UsageError for anything but numbers from 1000."""
     try:
         counts = sorted({int(float(word)) for word in words(text)})
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"--sizes takes numbers such as 1e4,1e5, not {text!r}.") from error
+        raise UsageError(f"--sizes needs numbers such as 1e4,1e5, not {text!r}.") from error
     if not counts or counts[0] < 1000:
-        raise UsageError("--sizes takes numbers from 1000, such as 1e4,1e5.")
+        raise UsageError("--sizes needs numbers from 1000, such as 1e4,1e5.")
     return counts

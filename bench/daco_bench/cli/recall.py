@@ -58,10 +58,10 @@ def recall(
         ),
     ] = None,
     truth: Annotated[
-        Path | None, option("truth", "CSV file with the columns query and reference: the right answers.")
+        Path | None, option("truth", "CSV file of the right answers, with the columns query and reference.")
     ] = None,
     rerank: Rerank = CANDIDATES,
-    small_local: Annotated[bool, option("small_local", "Re-rank by half of the cells.")] = False,
+    small_local: Annotated[bool, option("small_local", "Re-rank with half of the cells.")] = False,
     image_size: EncoderImageSize = None,
     device: Device = "auto",
     trust: Trust = False,
@@ -73,12 +73,12 @@ def recall(
     photographs with positions (@UTM_east@UTM_north@...@.jpg names, a table, or EXIF); or two traversals of a route,
     compared by frame number.
 
-    --protocol judges as papers do: the tolerance, the queries and the references of a public data set by its name, with
-    folders as VPR-datasets-downloader lays them out; the rule is printed beside the numbers. --truth takes the right
+    --protocol evaluates as papers do: with the tolerance, the queries and the references of a public data set, in
+    folders as written by VPR-datasets-downloader; the rule is printed with the numbers. --truth reads the right
     answers from a table.
 
-    An encoder with local descriptors is measured twice, without re-ranking and with it, with paired tests and, since it
-    bounds what re-ranking can find, R@20.
+    An encoder with local descriptors is measured twice, without and with re-ranking, with paired tests and with R@20,
+    which limits what re-ranking can find.
 
     Example: daco-bench recall --database images/test/database --queries images/test/queries
 

@@ -9,7 +9,7 @@ import typer
 from daco_core.console import new_app, option, words
 from daco_core.errors import UsageError
 
-app = new_app("The published comparison of methods, made again.")
+app = new_app("Reproduce the published comparison of methods.")
 
 
 class Device(StrEnum):
@@ -23,7 +23,7 @@ class Device(StrEnum):
 @app.command()
 def reproduce(
     name: Annotated[
-        str | None, typer.Argument(help="Data set below --data-root with pairs; without it a city is rendered.")
+        str | None, typer.Argument(help="Data set below --data-root with pairs; by default, a city is rendered.")
     ] = None,
     data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
     out: Annotated[Path, option("out", "Folder for data, runs, outcomes and the reports.")] = Path(
@@ -56,9 +56,9 @@ def reproduce(
             " iterations. Empty for nothing.",
         ),
     ] = "masked,ours",
-    seeds: Annotated[str, option("seeds", "Each method is trained once with each of these seeds.")] = "0,1,2",
-    backbone: Annotated[str, option("backbone", "Published: resnet50.")] = "resnet18",
-    image_size: Annotated[int, option("image_size", "Pixels of a view; published: 256.", min=32)] = 96,
+    seeds: Annotated[str, option("seeds", "Random seeds; each method is trained once with each.")] = "0,1,2",
+    backbone: Annotated[str, option("backbone", "Backbone; published: resnet50.")] = "resnet18",
+    image_size: Annotated[int, option("image_size", "Size of a view, in pixels; published: 256.", min=32)] = 96,
     iters: Annotated[int, option("iters", "Iterations of each run; published: 40000.", min=1)] = 10000,
     longer_iters: Annotated[int, option("longer_iters", "Iterations of --also longer.", min=1)] = 20000,
     our_iters: Annotated[int, option("our_iters", "Iterations with our recipe.", min=1)] = 200,

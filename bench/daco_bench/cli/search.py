@@ -11,7 +11,7 @@ from daco_bench.cli.options import EncoderName, Json, Seed, size_list
 from daco_core.console import Trust, check_suffix, new_app, option, words
 from daco_index.cli.options import DataRoot, Device, GpuOption, GpuUse, Source, SplitName, SplitOption
 
-app = new_app("Measure the index: search, building, and where vectors are kept.")
+app = new_app("Measure the index: search, building, and vector stores.")
 
 
 @app.command("index")
@@ -57,14 +57,14 @@ def index_sizes(
         return
     if plot is not None:
         check_suffix("--plot", plot, DRAWINGS)
-        drawing()  # refused before anything is measured, if it is not installed
+        drawing()  # fails before anything is measured if it is not installed
     counts = size_list(sizes)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if work is None else work
         rows = []
         for row in run_sizes(counts, dimension, goal, words(engines), folder, _note, seed, wanted(gpu.value)):
             rows.append(row)
-            _note(report.to_line(row))  # kept by whoever stops it before the table
+            _note(report.to_line(row))  # printed at once, for users who stop before the table
     if plot is not None:
         plot_rows(rows, plot)
     if as_json:
@@ -79,7 +79,7 @@ def embedding(
     encoder: EncoderName = "default",
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
-    limit: Annotated[int, typer.Option(min=1, help="Largest number of photographs of a round.")] = 512,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of photographs in a round.")] = 512,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the medians are printed.")] = 3,
     batch_size: Annotated[int, option("batch_size", "Photographs that the encoder embeds at once.", min=1)] = 16,
     device: Device = "auto",
@@ -109,7 +109,7 @@ def embedding(
         f"  bare engine            {speed.bare:8.1f}\n"
         f"  reading and resizing   {speed.decoding:8.1f}\n"
         f"  daco-index build       {speed.whole:8.1f}   {100 * speed.whole / speed.bare:.0f} % of the bare engine\n"
-        f"  at most, here          {speed.possible:8.1f}   {100 * speed.whole / speed.possible:.0f} % of it reached\n"
+        f"  possible maximum       {speed.possible:8.1f}   {100 * speed.whole / speed.possible:.0f} % of it reached\n"
         f"  the engine computed {100 * speed.busy:.0f} % of that time"
     )
 

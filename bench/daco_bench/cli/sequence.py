@@ -76,11 +76,11 @@ def sequence(
 
 @app.command("filter-cost")
 def filter_cost(
-    references: Annotated[int, option("references", "References of the made-up map.", min=100)] = 1_000_000,
-    frames: Annotated[int, option("frames", "Frames of the ride.", min=10)] = 200,
+    references: Annotated[int, option("references", "Number of references of the synthetic map.", min=100)] = 1_000_000,
+    frames: Annotated[int, option("frames", "Number of frames.", min=10)] = 200,
     as_json: Json = False,
 ) -> None:
-    """Measure what the tracking filter adds to each query, on a made-up map of many references.
+    """Measure the time that the tracking filter adds to each query, on a synthetic map with many references.
 
     Example: daco-bench filter-cost --references 1000000
     """
@@ -93,6 +93,6 @@ def filter_cost(
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return
     typer.echo(
-        f"{report.references} references: {report.median_ms:.2f} ms per frame (median), {report.p95_ms:.2f} ms (95 of"
-        f" 100 frames), one thread; at most {report.most_states} references held."
+        f"{report.references} references: {report.median_ms:.2f} ms per frame (median), {report.p95_ms:.2f} ms (95th"
+        f" percentile), one thread; at most {report.most_states} references held."
     )

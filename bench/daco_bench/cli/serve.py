@@ -20,7 +20,7 @@ app = new_app("Measure the server.")
 
 @app.command()
 def serve(
-    index: Annotated[Path | None, option("index", "Index to serve.", show_default="built of the photographs")] = None,
+    index: Annotated[Path | None, option("index", "Index to serve.", show_default="built from the photographs")] = None,
     encoder: Annotated[str, option("encoder", "Without --index: encoder to build one with.")] = ENCODER,
     photographs: Annotated[
         Path | None,
@@ -60,7 +60,7 @@ def serve(
 
     clients = whole_numbers(concurrency, "--concurrency")
     if not clients or min(clients) < 1:
-        raise UsageError("--concurrency takes whole numbers from 1, such as 1,4,16,64.")
+        raise UsageError("--concurrency needs whole numbers from 1, such as 1,4,16,64.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     with tempfile.TemporaryDirectory(prefix="daco-bench-") as folder:
         made = Path(folder) / "photographs"
@@ -106,7 +106,7 @@ def footprint(
     rounds: Annotated[int, option("rounds", "Starts of the server; the median is printed.", min=1)] = 3,
     as_json: Annotated[bool, option("json", "Print JSON instead of a Markdown table.")] = False,
 ) -> None:
-    """What an installation costs: download, disk, start and memory of a server on a CPU, import of the client.
+    """Measure an installation: download, disk, start and memory of a server on a CPU, import of the client.
 
     Example: daco-bench footprint --install cpu --install cpu,demo --install train
     """

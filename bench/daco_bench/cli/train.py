@@ -17,7 +17,7 @@ app = new_app("Measure the speed of training.")
 @app.command()
 def train(
     name: Annotated[str, typer.Argument(help="Data set, with twins if the method needs them.")],
-    data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
+    data_root: Annotated[Path, option("data_root", "Folder of the data sets.")] = Path("data"),
     method_name: Annotated[str, option("method_name", "daco, simclr, simsiam, moco or npid.")] = "daco",
     backbone: Annotated[str, option("backbone", "resnet50, resnet18, or the name of any timm model.")] = "resnet50",
     batch_size: Annotated[int, option("batch_size", "Images in a batch.")] = 16,
@@ -43,7 +43,7 @@ def train(
     Example: daco-bench train demo --backbone resnet18 --image-size 128
     """
     if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"No device {device!r}: choose auto, cpu or cuda.")
+        raise UsageError(f"There is no device {device!r}: choose auto, cpu or cuda.")
 
     from daco_bench.speed.machine import machine
     from daco_bench.speed.training import compare_speed, show, to_markdown

@@ -30,7 +30,7 @@ def viewpoint(
         option("references", "Condition of the city's references, such as day.", show_default="the first"),
     ] = None,
     database: Annotated[
-        Path | None, option("database", "Instead of NAME: folder of photographs, whose middle is the reference.")
+        Path | None, option("database", "Instead of NAME: folder of photographs, whose centres are the references.")
     ] = None,
     queries: Queries = None,
     distance: Distance = None,
@@ -45,7 +45,7 @@ def viewpoint(
 ) -> None:
     """Measure recall over the camera's displacement and rotation, without re-ranking and with it.
 
-    With NAME: the viewpoints of a rendered city, in each condition; right is the same place.
+    With NAME: the viewpoints of a rendered city, in each condition; the same place is right.
 
     With --database: your own photographs. The middle of each is the reference, and queries are other windows of it,
     warped by known amounts: shifted, zoomed, rolled, and seen obliquely. With --queries, those photographs are warped
@@ -67,10 +67,10 @@ def viewpoint(
     if name is not None and (queries or distance is not None or frames is not None):
         raise UsageError("--queries, --distance and --frames are for --database.")
     if split not in SPLITS:
-        raise UsageError(f"--split is {' or '.join(SPLITS)}, not {split!r}.")
+        raise UsageError(f"--split must be {' or '.join(SPLITS)}, not {split!r}.")
     if out is not None:
         check_suffix("--out", out, DRAWINGS)
-        drawing()  # said before the long work
+        drawing()  # fails before the long work if it is not installed
     ks = tuple(sorted({1, *rank_list(ranks)}))
     if name is not None:
         trials = city_trials(DataSet(data_root, name), split, references)

@@ -1,1 +1,1 @@
-"""The pictures that go with recall tables, one file a picture."""
+"""The figures for recall tables, one module for each kind."""

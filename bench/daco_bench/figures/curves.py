@@ -1,4 +1,4 @@
-"""Recall over k, and precision over recall, a line for each method and a column for each direction."""
+"""Curves of recall over k, and of precision over recall: a line for each method, a column for each direction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from daco_bench.recall.precision_recall import precision_recall
 from daco_bench.recall.retrieval import Retrieval
 from daco_core.figures import curve_axes, drawing
 
-LAST = 25  # k at which the recall curve ends where no other is asked for
+LAST = 25  # the default of the largest k of the recall curves
 
 
 def curves(answers: Sequence[Retrieval], last: int = LAST, precision: bool = True) -> Any:
@@ -40,7 +40,7 @@ def curves(answers: Sequence[Retrieval], last: int = LAST, precision: bool = Tru
 
 
 def curves_to_json(answers: Sequence[Retrieval], last: int = LAST) -> list[dict[str, Any]]:
-    """The curves as plain values: recalls and precisions in percent, the similarity from which all were right."""
+    """The curves as plain values: recalls and precisions in percent, and the similarity above which all were right."""
     found = []
     for one in answers:
         curve = precision_recall(one)

@@ -17,13 +17,13 @@ class Failure:
     """A query that was answered with a wrong place.
 
     Args:
-        method, direction: who answered, and what.
-        query: the photograph that asked.
-        found: the wrong one that was found first.
-        found_score: its similarity, cosine.
+        method, direction: of the answer.
+        query: the query photograph.
+        found: the wrong photograph that was ranked first.
+        found_score: its cosine similarity.
         right: the most similar photograph that shows the query's place.
-        right_score: its similarity, cosine.
-        right_rank: at which rank it was found.
+        right_score: its cosine similarity.
+        right_rank: its rank.
     """
 
     method: str
@@ -42,7 +42,7 @@ class Failure:
 
 
 def hardest_failures(answers: Retrieval, count: int) -> list[Failure]:
-    """Of the queries that have an answer and got a wrong one, the `count` with the largest margin, largest first."""
+    """The `count` queries with a wrong first match (although a right one exists) with the largest margin, in order."""
     nearest = answers.nearest
     margins = answers.scores[:, 0] - nearest.scores
     wrong = np.flatnonzero(answers.answerable & ~answers.right[:, 0])
@@ -63,14 +63,14 @@ def hardest_failures(answers: Retrieval, count: int) -> list[Failure]:
 
 
 def failures_sheet(failures: Sequence[Failure], cell: int = 224) -> Image.Image:
-    """A row for each failure: the query, what was found, and what should have been, with its rank.
+    """A row for each failure: the query, the match, and the right photograph with its rank.
 
     Args:
-        failures: one or more, of one direction.
+        failures: at least one, all of the same direction.
         cell: width of a photograph in pixels.
 
     Raises:
-        UnreadableImage: a photograph is broken.
+        UnreadableImage: a photograph is damaged.
     """
     rows = [
         [
@@ -80,7 +80,7 @@ def failures_sheet(failures: Sequence[Failure], cell: int = 224) -> Image.Image:
         ]
         for one in failures
     ]
-    return framed_sheet(rows, (f"{failures[0].direction}: query", "found first: wrong", "what shows the place"), cell)
+    return framed_sheet(rows, (f"{failures[0].direction}: query", "first match: wrong", "right photograph"), cell)
 
 
 def failures_to_json(failures: Sequence[Failure]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What the drawn pictures share: colours, names that are shown as they are, and a figure as text."""
+"""What all figures share: colours, names that are shown unchanged, and output as SVG."""
 
 import io
 from typing import Any
@@ -17,13 +17,13 @@ def plain(name: str) -> str:
 
 
 def draw_lines(axes: Any, starts: NDArray[np.float64], ends: NDArray[np.float64], colour: str) -> None:
-    """Draws thin lines from each of the `starts`, (n, 2), to the one of the `ends`, (n, 2), below all points."""
+    """Draws thin lines from each of `starts`, (n, 2), to the corresponding one of `ends`, (n, 2), below all points."""
     gaps = np.full_like(starts, np.nan)  # one line with gaps is drawn a hundred times faster than many lines
     axes.plot(*np.stack([starts, ends, gaps], axis=1).reshape(-1, 2).T, color=colour, linewidth=0.8, zorder=1)
 
 
 def to_svg(figure: Any, title: str) -> str:
-    """A figure as an SVG element to put into a page, `title` for those who cannot see it."""
+    """A figure as an SVG element for a page; `title` is its text for screen readers."""
     text = io.StringIO()
     figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Title": title, "Date": None})
     svg = text.getvalue()

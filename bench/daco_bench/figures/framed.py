@@ -1,4 +1,4 @@
-"""Sheets of photographs that are framed by whether they are right, each with a line of words below it."""
+"""Sheets of photographs with coloured frames for right and wrong, each with a caption."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from daco_core.photographs.images import open_rgb
 
 RIGHT, WRONG = ImageColor.getrgb(figure.RIGHT), ImageColor.getrgb(figure.WRONG)
 FRAME = 5  # pixels
-LETTERS = 12  # pixels, of the words below
+LETTERS = 12  # pixels: size of the caption
 
 Colour = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A mark on a photograph: fractions of it from the upper left, and a colour."""
+    """A mark on a photograph: its position as fractions from the upper left, and its colour."""
 
     x: float
     y: float
@@ -28,7 +28,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class FramedPhotograph:
-    """One cell: a file, the colour of its frame (None for no frame), what stands below it, and marks on it."""
+    """One cell: a file, the colour of its frame (None for no frame), its caption, and marks on it."""
 
     file: Path
     frame: Colour | None = None
@@ -37,13 +37,13 @@ class FramedPhotograph:
 
 
 def framed_sheet(rows: Sequence[Sequence[FramedPhotograph]], titles: Sequence[str], cell: int) -> Image.Image:
-    """A sheet with a title over each column; the cells are as high as the tallest photograph needs.
+    """A sheet with a title above each column; the cells are as high as the tallest photograph needs.
 
     Args:
         cell: width of a cell in pixels.
 
     Raises:
-        UnreadableImage: a photograph is broken.
+        UnreadableImage: a photograph is damaged.
     """
     inner = cell - 2 * FRAME
     opened = [[_fit(open_rgb(one.file, inner), inner) for one in row] for row in rows]

@@ -1,4 +1,4 @@
-"""The pictures that an HTML report holds, as elements that need no other file."""
+"""The figures of an HTML report, as elements that need no other file."""
 
 import base64
 import io
@@ -17,17 +17,15 @@ CELL = 160  # pixels
 
 
 def report_figures(answers: Sequence[Retrieval]) -> tuple[list[str], str]:
-    """The recall curves of all directions and query strips of the first one, and a sentence on what is missing.
+    """The recall curves of all directions and query strips of the first one; and a sentence if a figure is missing.
 
-    The strips show the encoders' own answers, without those ranked again.
-
-    Without matplotlib the curves are missing; the strips need nothing more than the package.
+    The strips show the encoders' own answers, without re-ranking. Without matplotlib the curves are missing.
 
     Raises:
-        UnreadableImage: a photograph is broken.
+        UnreadableImage: a photograph is damaged.
     """
     first = [one for one in answers if one.direction == answers[0].direction and one.first_stage is None]
-    strips = _to_img(query_strips(first, STRIPS, cell=CELL), "Query strips: what each method found first")
+    strips = _to_img(query_strips(first, STRIPS, cell=CELL), "Query strips: the first match of each method")
     try:
         return [to_svg(curves(answers, precision=False), "Recall curves"), strips], ""
     except DacoError as error:

@@ -1,4 +1,4 @@
-"""Query strips: each query, and beside it what each method found first, framed green where right and red where not."""
+"""Query strips: each query with the first match of each method, framed green if right and red if wrong."""
 
 import colorsys
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from daco_bench.figures.framed import RIGHT, WRONG, Dot, FramedPhotograph, frame
 from daco_bench.recall.retrieval import Retrieval
 from daco_index.reranking.voting import CellMatch
 
-DOTS = 40  # of the strongest matches that are drawn
+DOTS = 40  # the number of strongest matches that are drawn
 
 
 def query_strips(answers: Sequence[Retrieval], count: int = 8, seed: int = 0, cell: int = 192) -> Image.Image:
@@ -19,12 +19,12 @@ def query_strips(answers: Sequence[Retrieval], count: int = 8, seed: int = 0, ce
 
     Args:
         answers: of several methods to the same queries, in one direction.
-        count: of queries, at most; drawn at random among those that have an answer, shown in the order of the data set.
+        count: the largest number of queries; drawn at random from those with a right answer, in the data set's order.
         seed: the same seed draws the same queries, whatever the methods.
         cell: width of a photograph in pixels.
 
     Raises:
-        UnreadableImage: a photograph is broken.
+        UnreadableImage: a photograph is damaged.
     """
     drawn = _drawn(answers[0], count, seed)
     rows = [[FramedPhotograph(answers[0].queries[query]), *(_found(one, query) for one in answers)] for query in drawn]
@@ -37,16 +37,16 @@ def cell_strips(
     seed: int = 0,
     cell: int = 256,
 ) -> Image.Image:
-    """Query strips in which cells of the query and of the match that agree have dots of one colour.
+    """Query strips in which cells of the query and of the match that agree are marked by dots of the same colour.
 
-    The colour tells where a cell lies in the query: its hue from left to right, its lightness from top to bottom.
+    The colour indicates the position in the query: hue from left to right, lightness from top to bottom.
 
     Args:
-        answers: of each method, and what gives the matched cells of the query of a number and its first match.
-        count, seed, cell: as `query_strips`.
+        answers: for each method, and a function for the matched cells of a query (by its number) and its first match.
+        count, seed, cell: see `query_strips`.
 
     Raises:
-        UnreadableImage: a photograph is broken.
+        UnreadableImage: a photograph is damaged.
     """
     rows = []
     for query in _drawn(answers[0][0], count, seed):
@@ -68,12 +68,12 @@ def cell_strips(
 
 
 def _drawn(answers: Retrieval, count: int, seed: int) -> NDArray[np.int64]:
-    """The numbers of the queries that are shown."""
+    """The numbers of the queries to show."""
     return np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(answers.answerable))[:count])
 
 
 def _colour(x: float, y: float) -> tuple[int, ...]:
-    """Red on the left to violet on the right; bright above, dark below."""
+    """Red on the left to violet on the right; bright at the top, dark at the bottom."""
     return tuple(round(255 * part) for part in colorsys.hls_to_rgb(0.8 * x, 0.75 - 0.45 * y, 1.0))
 
 

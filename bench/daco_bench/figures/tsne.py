@@ -1,4 +1,4 @@
-"""Descriptors of both domains in the plane, by t-SNE, each query joined with a photograph of its place."""
+"""A t-SNE plot of the descriptors of both domains, with each query joined to a photograph of its place."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ Plane = NDArray[np.float64]
 
 
 def require() -> type[Any]:
-    """openTSNE's class. Raises DacoError where it is not installed."""
+    """openTSNE's class. Raises MissingExtra if it is not installed."""
     try:
         from openTSNE import TSNE
     except ImportError as error:
@@ -32,8 +32,8 @@ def require() -> type[Any]:
 def to_plane(descriptors: NDArray[np.float32], seed: int = 0) -> Plane:
     """The descriptors, (n, dimension), as points, (n, 2), by t-SNE of their cosine distances.
 
-    (van der Maaten and Hinton, JMLR 2008; as openTSNE computes it, Poličar et al., JSS 2024.) With few descriptors the
-    perplexity is what they allow, a third of their number.
+    (van der Maaten and Hinton, JMLR 2008; computed by openTSNE, Poličar et al., JSS 2024.) With few descriptors, the
+    perplexity is a third of their number.
 
     Raises:
         DacoError: openTSNE is not installed, or there are fewer than 5 descriptors.
@@ -50,12 +50,12 @@ def draw_planes(
 ) -> Any:
     """A matplotlib figure with a panel for each method.
 
-    A line joins each query with the most similar photograph of its place; it is red where another was found first.
+    A line joins each query with the most similar photograph of its place; it is red if the first match is wrong.
 
     Args:
-        planes: for each method the points of all images.
+        planes: for each method, the points of all images.
         answers: of each method, in one direction.
-        asking, asked: the images that ask and that are asked.
+        asking, asked: the rows of the queries and of the references.
 
     Raises:
         DacoError: matplotlib is not installed.

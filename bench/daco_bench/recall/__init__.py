@@ -1,1 +1,1 @@
-"""Recall benchmarks: one encoder, several methods, twins, the parts of a recipe, calibration."""
+"""Recall benchmarks: of one encoder, of several methods, of translators, and of the parts of a recipe."""

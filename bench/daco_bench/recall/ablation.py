@@ -1,4 +1,4 @@
-"""The modern recipe, whole and without each of its parts: what each is worth."""
+"""An ablation of the modern recipe: with all its parts, and without each of them."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ WHOLE = "whole"
 
 
 def ablate_recipe(settings: TrainSettings, parts: Sequence[str], candidates: int = 0) -> list[Retrieval]:
-    """The answers of the whole recipe, then of the recipe without each part, under the same budget.
+    """The answers with the full recipe, then without each part, under the same budget.
 
     Args:
-        settings: of the modern recipe; each run goes below a folder of its own in `save_root`.
-        candidates: how many answers are ranked again.
+        settings: of the modern recipe; each run has its own folder in `save_root`.
+        candidates: number of candidates to re-rank.
 
     Raises:
-        DacoError: the recipe has no such part, or a run cannot be made.
+        DacoError: the recipe has no such part, or a run fails.
     """
     runs = {WHOLE: settings.but(save_root=settings.save_root / WHOLE)}
     for part in parts:

@@ -1,4 +1,4 @@
-"""The methods side by side: trains what is not trained yet under one budget, and asks all the same."""
+"""Compares the methods: trains those that are not trained yet under the same budget, and evaluates all alike."""
 
 from collections.abc import Sequence
 
@@ -15,28 +15,28 @@ from daco_training.loop.trainer import train
 
 
 def compare_methods(settings: TrainSettings, methods: Sequence[str], candidates: int = 0) -> list[Retrieval]:
-    """The answers of all methods under the same settings but for the published batch size and momentum of each.
+    """The answers of all methods, with the same settings except for each method's published batch size and momentum.
 
-    A method that is named twice is taken once.
+    A method that is named twice is evaluated once.
 
     Args:
-        candidates: how many answers are ranked again, where the encoder has local descriptors; these answers follow.
+        candidates: number of candidates to re-rank, if the encoder has local descriptors; these answers are added.
 
     Raises:
-        DacoError: a run cannot be made, or the data set cannot be validated on.
+        DacoError: a run fails, or the data set cannot be used for validation.
     """
     runs = {method: settings.but(method_name=method, batch_size=None, momentum=None) for method in methods}
     return [answers for method, run in runs.items() for answers in train_and_ask(run, method, candidates)]
 
 
 def train_and_ask(run: TrainSettings, label: str, candidates: int = 0) -> list[Retrieval]:
-    """The answers, on the validation photographs, of a run that is trained first; then those ranked again, if any.
+    """Trains a run and returns its answers on the validation photographs; then the re-ranked ones, if any.
 
-    A run that was finished under these settings is taken as it is; one that was stopped is resumed.
+    A run that was finished with these settings is reused; one that was interrupted is resumed.
 
     Raises:
-        DacoError: a run with other settings is stored in its place, the run cannot be made or was stopped, or the data
-            set cannot be validated on.
+        DacoError: a run with other settings is stored in its place, the run fails or is stopped, or the data set cannot
+            be used for validation.
     """
     train_or_resume(run)
     task = validation_task(DataSet(run.data_root, run.data_name))
@@ -45,10 +45,10 @@ def train_and_ask(run: TrainSettings, label: str, candidates: int = 0) -> list[R
 
 
 def train_or_resume(run: TrainSettings) -> None:
-    """Trains a run to its end; one that is stored is resumed, or taken as it is if it was finished.
+    """Trains a run to its end; a stored one is resumed, or reused if it was finished.
 
     Raises:
-        DacoError: the stored run differs in a setting that counts, iterations included; the run cannot be made or was
+        DacoError: the stored run differs in a relevant setting, including the iterations; or the run fails or is
             stopped.
     """
     stored = run.checkpoint_file.exists()

@@ -1,4 +1,4 @@
-"""Several encoders that answered the same queries: their recalls, and which differences are more than chance."""
+"""A comparison of several encoders on the same queries: their recalls, and which differences are significant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from daco_bench.recall.table import RecallRow, recall_rows
 
 @dataclass(frozen=True)
 class Paired:
-    """One method beside another, on the same queries.
+    """A paired test of two methods on the same queries.
 
     Args:
-        adjusted: the p-value raised for the number of tests that were made with this one (Holm).
+        adjusted: the p-value, adjusted for the number of tests (Holm).
     """
 
     method: str
@@ -27,7 +27,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recall rows of all methods, the published ones of each after its own, and the paired tests."""
+    """Recall rows of all methods, each followed by its published row, and the paired tests."""
 
     rows: list[RecallRow]
     tests: list[Paired]
@@ -38,11 +38,11 @@ def compare_answers(
 ) -> Comparison:
     """The rows of the answers, and tests at the first rank.
 
-    Tests of `best` beside each other method, as the encoders rank themselves; and of each that is ranked again beside
-    its own first stage.
+    Tests of `best` against each other method, without re-ranking; and of each re-ranked method against its own answers
+    without re-ranking.
 
     Args:
-        best: the method that the others are tested against; None for that of the highest mean recall.
+        best: the method to test against the others; None for the one with the highest mean recall.
     """
     by_method = _by_method(answers)
     rows: list[RecallRow] = []
@@ -62,11 +62,11 @@ def compare_answers(
 def paired_tests(
     answers: Mapping[str, Sequence[Retrieval]], pairs: Sequence[tuple[str, str]], rank: int
 ) -> list[Paired]:
-    """Tests of one method beside another in each direction, their p-values adjusted for all of them together.
+    """Paired tests in each direction, with p-values adjusted for all of them together.
 
     Args:
         answers: of each method in each direction, to the same queries.
-        pairs: each the method and the one that it is tested against.
+        pairs: the method, and the one that it is tested against.
     """
     found = [
         (method, than, one.direction, difference(one.hits(rank), other.hits(rank), one.groups[one.answerable]))
@@ -82,7 +82,7 @@ def paired_tests(
 
 
 def tests_to_json(tests: Sequence[Paired]) -> list[dict[str, Any]]:
-    """The tests as plain values: points of percent, and p-values."""
+    """The tests as plain values: percentage points, and p-values."""
     return [
         {
             "method": test.method,
@@ -102,10 +102,10 @@ TEST_HEADER = ("paired test", "direction", "points (95 % interval)", "p", "p adj
 
 
 def test_cells(test: Paired) -> list[str]:
-    """A test as it is shown, in the order of `TEST_HEADER`."""
+    """A test as text, in the order of `TEST_HEADER`."""
     found = test.difference
     return [
-        f"{test.method} beside {test.than}, R@{test.rank}",
+        f"{test.method} against {test.than}, R@{test.rank}",
         test.direction,
         f"{found.points:+.1f} ({found.low:+.1f} to {found.high:+.1f})",
         f"{found.p:.4f}",

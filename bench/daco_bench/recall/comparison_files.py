@@ -1,4 +1,4 @@
-"""A comparison as people and programs read it: terminal, Markdown, CSV, JSON, HTML."""
+"""Writes a comparison for the terminal, and as Markdown, CSV, JSON and HTML."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from daco_bench.report.html_page import Section, Table, render_report, write_pag
 def tables(
     comparison: Comparison, ranks: Sequence[int], subject: str
 ) -> dict[str, tuple[Sequence[str], list[list[str]]]]:
-    """Title to columns and lines: the recalls, and the paired tests where there are any."""
+    """Title to columns and lines: the recalls, and the paired tests, if any."""
     found: dict[str, tuple[Sequence[str], list[list[str]]]] = {
         f"Recall on {subject}, percent (95 % interval)": (
             table.header(ranks),
@@ -24,7 +24,7 @@ def tables(
         )
     }
     if comparison.tests:
-        title = "Which differences are more than chance: points of percent on the same queries"
+        title = "Paired tests of the differences: percentage points on the same queries"
         found[title] = (TEST_HEADER, [test_cells(test) for test in comparison.tests])
     return found
 

@@ -1,4 +1,4 @@
-"""What a threshold on the first match's similarity buys: precision against recall."""
+"""Precision and recall for thresholds on the first match's similarity."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """Precision and recall when first matches are believed from a similarity on, for each similarity that occurs.
+    """Precision and recall if first matches are accepted above a threshold, for each similarity that occurs.
 
     Args:
-        thresholds: (n,) the similarities, falling.
-        precision: (n,) which share of the believed matches is right, 0..1.
-        recall: (n,) for which share of the queries that have an answer a right match is believed, 0..1; the last is
+        thresholds: (n,) the similarities, descending.
+        precision: (n,) the share of the accepted matches that are right, 0..1.
+        recall: (n,) the share of the queries with an answer for which a right match is accepted, 0..1; the last is
             R@1.
     """
 
@@ -32,7 +32,7 @@ class PrecisionRecall:
 
     @property
     def full(self) -> tuple[float, float | None]:
-        """The highest recall, 0..1, at which all that is believed is right, and from which similarity on (or None)."""
+        """The highest recall, 0..1, at a precision of 1, and the threshold for it (None if there is none)."""
         flawless = np.flatnonzero(self.precision == 1)
         if not len(flawless):
             return 0.0, None
@@ -42,10 +42,10 @@ class PrecisionRecall:
 def precision_recall(answers: Retrieval) -> PrecisionRecall:
     """The curve of one encoder in one direction (Schubert et al., Visual Place Recognition: A Tutorial, IEEE RAM 2023).
 
-    A query that no photograph answers has no share in recall; a match believed for it is wrong.
+    A query without a right reference does not count for recall; an accepted match for it is wrong.
     """
     order = np.argsort(-answers.scores[:, 0], kind="stable")
     scores = answers.scores[order, 0].astype(np.float64)
-    lasts = np.flatnonzero(np.diff(scores, append=-np.inf))  # matches of one similarity are believed together
+    lasts = np.flatnonzero(np.diff(scores, append=-np.inf))  # matches with equal similarity are accepted together
     right = np.cumsum(answers.right[order, 0])[lasts]
     return PrecisionRecall(scores[lasts], right / (lasts + 1), right / max(1, answers.count))

@@ -1,4 +1,4 @@
-"""Answers ranked again by local descriptors, as an index ranks them: kept in two bits a number, matched, voted."""
+"""Re-ranks answers by local descriptors in the same way as an index: stored in two bits per number, matched, voted."""
 
 import math
 import tempfile
@@ -28,9 +28,9 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class EmbeddedPhotographs:
-    """Of n images: descriptors (n, dimension) and, where the encoder has them, local ones.
+    """The descriptors (n, dimension) of n images and, if the encoder has them, their local descriptors.
 
-    The local ones are (n, cells, width), float16, in a file without a name.
+    The local ones are (n, cells, width), float16, in an unnamed temporary file.
     """
 
     descriptors: NDArray[np.float32]
@@ -38,7 +38,7 @@ class EmbeddedPhotographs:
     grid: Grid | None = None
 
     def followed_by(self, other: "EmbeddedPhotographs") -> "EmbeddedPhotographs":
-        """These images, and then the others. Copies both into memory."""
+        """These images, followed by the others. Copies both into memory."""
         local = None
         if self.local is not None and other.local is not None:
             local = np.concatenate([self.local, other.local])
@@ -55,12 +55,12 @@ def embed_photographs(
     description: str,
     with_local: bool = True,
 ) -> EmbeddedPhotographs:
-    """The descriptors of photographs, and the local ones in the same pass where the encoder has them.
+    """Embeds photographs; local descriptors are computed in the same pass, if the encoder has them.
 
     Args:
-        open_photograph: gives the image of a photograph; any number of threads call it.
-        description: what the progress bar says.
-        with_local: False leaves the local ones out.
+        open_photograph: returns the image of a photograph; called from several threads.
+        description: the text of the progress bar.
+        with_local: False to leave the local ones out.
 
     Raises:
         UnreadableImage: a file is not an image.
@@ -86,20 +86,20 @@ def embed_photographs(
 
 
 def open_photograph(file: Path, size: int) -> Image.Image:
-    """A photograph as it is opened for an encoder of that size. Raises UnreadableImage."""
+    """Opens a photograph for an encoder with this image size. Raises UnreadableImage."""
     return open_reduced(file, size)[0]
 
 
 def retrieve_reranked(
     task: Task, engine: Engine, method: str, depth: int, candidates: int, small: bool = False
 ) -> list[Retrieval]:
-    """The encoder's answers in each direction, and after them the same ones with the first candidates ranked again.
+    """The encoder's answers in each direction, followed by the same answers with re-ranked candidates.
 
-    Without candidates, or for an encoder without local descriptors, there are only the first.
+    Without candidates, or for an encoder without local descriptors, there are no re-ranked answers.
 
     Args:
-        depth: answers kept for each query.
-        candidates: how many are ranked again.
+        depth: number of answers kept for each query.
+        candidates: number of candidates to re-rank.
         small: keep half of the cells.
     """
     if not candidates or engine.local_grid is None:
@@ -110,7 +110,7 @@ def retrieve_reranked(
 
 
 def reranked_ranks(ranks: Sequence[int], answers: Sequence[Retrieval], candidates: int) -> tuple[int, ...]:
-    """The k of a table: with the number of candidates where answers are ranked again, since R@that bounds them."""
+    """The k of a table; if answers are re-ranked, including the number of candidates, because R@that limits them."""
     again = any(one.first_stage for one in answers)
     return tuple(sorted({*ranks, candidates})) if again else tuple(ranks)
 
@@ -118,9 +118,9 @@ def reranked_ranks(ranks: Sequence[int], answers: Sequence[Retrieval], candidate
 def rerank(
     answers: Retrieval, task: Task, embedded: EmbeddedPhotographs, candidates: int, small: bool = False
 ) -> Retrieval:
-    """Answers with their first candidates ranked again by what is embedded of the task's images.
+    """Re-ranks the first candidates of answers by the embedded images of the task.
 
-    Scores are then those of the re-ranking, of the nearest right answers, too.
+    The scores are then those of the re-ranking, also for the nearest right answers.
     """
     assert embedded.local is not None and embedded.grid is not None
     form = LocalForm.of(embedded.grid, LOCAL_WIDTH, small)
@@ -130,7 +130,7 @@ def rerank(
     nearest = Nearest(old.images.copy(), old.scores.copy(), old.ranks.copy())
     for number, row in enumerate(asking.tolist()):
         first = order[number, :candidates]
-        first = first[np.isfinite(scores[number, :candidates])]  # the photograph itself has no similarity
+        first = first[np.isfinite(scores[number, :candidates])]  # a query's own photograph has no similarity
         count = len(first)
         references, positions = form.decode(form.encode(embedded.local[first].astype(np.float32)))
         query = LocalQuery.of(embedded.local[row].astype(np.float32))
@@ -140,7 +140,7 @@ def rerank(
         order[number, :count], scores[number, :count] = first[best], combined[best]
         right[number, :count] = right[number, :count][best]
         found = np.flatnonzero(right[number, :count])
-        if len(found):  # else the nearest lies behind the candidates, where nothing has changed
+        if len(found):  # otherwise the nearest one is not among the candidates, and is unchanged
             place = found[0]
             nearest.images[number], nearest.scores[number] = order[number, place], scores[number, place]
             nearest.ranks[number] = place + 1
@@ -156,7 +156,7 @@ def rerank(
 
 
 def cells_of_first(answers: Retrieval, task: Task, embedded: EmbeddedPhotographs, query: int) -> list[CellMatch]:
-    """The cells of the query of a number that agree with those of what was found first, the strongest first."""
+    """The cells of a query (by its number) that agree with those of its first match, strongest first."""
     assert embedded.local is not None and embedded.grid is not None
     form = LocalForm.of(embedded.grid, LOCAL_WIDTH, small=False)
     asking, _ = task.directions[answers.direction]

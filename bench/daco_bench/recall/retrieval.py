@@ -1,4 +1,4 @@
-"""What one encoder answers to the queries of a benchmark: from it come the recalls, the tests and the pictures."""
+"""The ranked answers of one encoder to the queries of a benchmark, from which recalls, tests and figures are made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from daco_core.recall import hits_at, recall_at
 
-DEPTH = 100  # answers kept for each query where no more are asked for
+DEPTH = 100  # the default number of answers kept for each query
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """Of each query, the most similar of the photographs that show its place: what should have been found.
+    """For each query, the most similar photograph of its place: the answer that should have been found.
 
     Args:
-        images: (queries,) its number among the images; -1 where none shows the place.
-        scores: (queries,) its similarity, cosine, -1..1; -inf where there is none.
-        ranks: (queries,) its rank among all that were asked, from 1; 0 where there is none.
+        images: (queries,) its number among the images; -1 if none shows the place.
+        scores: (queries,) its cosine similarity, -1..1; -inf if there is none.
+        ranks: (queries,) its rank among all references, from 1; 0 if there is none.
     """
 
     images: NDArray[np.int64]
@@ -32,17 +32,17 @@ class Retrieval:
     """The ranked answers of one encoder to all queries of one direction.
 
     Args:
-        method: what answered.
+        method: the method that gave the answers.
         direction: `a->b`, `b->a`, `a<->b`, or `QUERIES->DATABASE`.
-        queries: the photographs that ask.
-        images: the photographs that are numbered in `order`.
+        queries: the query photographs.
+        images: the photographs to which the numbers in `order` refer.
         order: (queries, depth) the images found for each query, best first.
-        scores: (queries, depth) their similarity, cosine, -1..1.
+        scores: (queries, depth) their cosine similarity, -1..1.
         right: (queries, depth) whether they show the query's place.
-        answerable: (queries,) whether any photograph that was asked shows the query's place; the others do not count.
-        groups: (queries,) a number that queries of the same place share; they are not independent of each other.
-        nearest: the right answers, wherever they rank.
-        first_stage: the method whose first candidates were ranked again; None for the answers of an encoder itself.
+        answerable: (queries,) whether any reference shows the query's place; other queries are not counted.
+        groups: (queries,) a number that queries of the same place share, because they are not independent.
+        nearest: the right answers, whatever their rank.
+        first_stage: the method whose candidates were re-ranked; None for answers without re-ranking.
     """
 
     method: str
@@ -59,7 +59,7 @@ class Retrieval:
 
     @property
     def count(self) -> int:
-        """How many queries count."""
+        """The number of queries that count."""
         return int(self.answerable.sum())
 
     def hits(self, rank: int) -> NDArray[np.bool_]:
@@ -67,14 +67,14 @@ class Retrieval:
         return hits_at(self.right, self.answerable, rank)
 
     def recall(self, rank: int) -> float:
-        """R@rank, 0..1; 0 where no query counts."""
+        """R@rank, 0..1; 0 if no query counts."""
         return recall_at(self.right, self.answerable, [rank])[rank]
 
     def first(self, query: int) -> Path:
-        """The photograph found first for the query of that number."""
+        """The first match of a query, by the query's number."""
         return self.images[int(self.order[query, 0])]
 
 
 def mean_recall(retrievals: Sequence[Retrieval], rank: int) -> float:
-    """The mean over directions of R@rank, 0..1, by which the published code compares."""
+    """The mean of R@rank over the directions, 0..1, which the published code uses for comparison."""
     return sum(retrieval.recall(rank) for retrieval in retrievals) / len(retrievals)

@@ -1,4 +1,4 @@
-"""How far a recall, and the difference between two, may be chance."""
+"""Confidence intervals of recalls, and significance tests of differences."""
 
 import math
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 10_000
-BLOCK = 500  # of them at once
-DEVIATIONS_95 = 1.959964  # standard deviations that hold 95 % of a normal distribution
+BLOCK = 500  # bootstrap samples computed at once
+DEVIATIONS_95 = 1.959964  # standard deviations around the mean that contain 95 % of a normal distribution
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two methods that answered the same queries.
+    """The difference between two methods on the same queries.
 
     Args:
-        points: recall of the one less that of the other, in points of percent.
-        low, high: its 95 % interval.
-        p: how likely a difference as large is, were the methods alike: two-sided, 0..1.
+        points: recall of the first minus that of the second, in percentage points.
+        low, high: the 95 % interval.
+        p: the two-sided p-value, 0..1, under the hypothesis that the methods do not differ.
     """
 
     points: float
@@ -33,8 +33,8 @@ class Difference:
 def interval(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, float]:
     """The 95 % interval of the share of hits, in percent: percentile bootstrap (Efron, Ann. Statist. 1979).
 
-    Queries of one place are drawn together, since they are not independent. Where all queries hit or all miss, which a
-    bootstrap would take for certain, it is Wilson's interval (JASA 1927) for as many trials as there are places.
+    Queries of one place are drawn together, because they are not independent. If all queries hit or all miss, a
+    bootstrap would give an interval of width 0; Wilson's interval (JASA 1927) with one trial per place is used instead.
 
     Args:
         hits: (queries,), at least one.
@@ -49,9 +49,9 @@ def interval(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float,
 def difference(one: NDArray[np.bool_], other: NDArray[np.bool_], groups: NDArray[np.int64]) -> Difference:
     """A paired test of two methods on the same queries.
 
-    The interval is a bootstrap over places. The p-value is of a randomisation test: which method gave which answer is
+    The interval is a bootstrap over places. The p-value is that of a randomisation test: the methods' answers are
     swapped at random, place by place (Fisher, The Design of Experiments, 1935; Smucker et al., CIKM 2007). With one
-    query a place it is McNemar's test.
+    query per place it is McNemar's test.
 
     Args:
         one, other: (queries,) whether each method's answer was right.
@@ -67,7 +67,7 @@ def difference(one: NDArray[np.bool_], other: NDArray[np.bool_], groups: NDArray
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """P-values of several tests, raised so that an error in any of them stays as likely as in one.
+    """Adjusts the p-values of several tests, so that the probability of any false positive does not increase.
 
     (Holm, Scandinavian Journal of Statistics 1979.)
     """
@@ -89,13 +89,13 @@ def wilson(percent: float, trials: int) -> tuple[float, float]:
 
 
 def _by_group(values: Values, groups: NDArray[np.int64]) -> tuple[Values, Values]:
-    """(groups,) the sum of the values of each group, and how many it has."""
+    """(groups,) each: the sum of the values in each group, and their number."""
     _, numbers = np.unique(groups, return_inverse=True)
     return np.bincount(numbers, weights=values).astype(np.float64), np.bincount(numbers).astype(np.float64)
 
 
 def _bootstrap(sums: Values, sizes: Values) -> tuple[float, float]:
-    """The 95 % interval, in percent, of sum over size, when groups are drawn again and again; always the same draws."""
+    """The 95 % interval, in percent, of sum over size, by resampling groups; the samples are always the same."""
     random, count = np.random.default_rng(0), len(sizes)
     shares = []
     for _ in range(RESAMPLES // BLOCK):

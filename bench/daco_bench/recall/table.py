@@ -1,4 +1,4 @@
-"""Recall tables as people and programs read them: lines of text, CSV, JSON."""
+"""Recall tables as text, CSV and JSON."""
 
 import csv
 import io
@@ -17,10 +17,10 @@ class RecallRow:
     """One line of a recall table.
 
     Args:
-        method: what was measured.
+        method: the method that was measured.
         direction: `a->b`, `b->a` or `a<->b`.
         recalls: rank to percent.
-        queries: how many there were; None for published rows, which have no interval here.
+        queries: number of queries; None for published rows, which have no interval here.
         intervals: rank to the 95 % interval of the recall, in percent.
     """
 
@@ -43,7 +43,7 @@ def recall_rows(retrievals: Sequence[Retrieval], ranks: Sequence[int]) -> list[R
 
 
 def published_rows(dataset: str, ranks: Sequence[int]) -> list[RecallRow]:
-    """The rows that the published code of DaCo reports for a data set, at the ranks that it has; else empty."""
+    """The rows that the published code of DaCo reports for a data set, at the ranks that it has; else none."""
     text = files("daco_bench.recall").joinpath("published.csv").read_text()
     return [
         RecallRow(
@@ -62,7 +62,7 @@ def header(ranks: Sequence[int]) -> list[str]:
 
 
 def cells(row: RecallRow, ranks: Sequence[int]) -> list[str]:
-    """A row as it is shown, in the order of `header`: intervals beside the recalls."""
+    """A row as text, in the order of `header`: recalls with intervals."""
     return [row.method, row.direction, *[_cell(row, k) for k in ranks]]
 
 

@@ -1,4 +1,4 @@
-"""Recall benchmarks: which photographs ask which others, and which answers are right."""
+"""Recall benchmarks: the queries, the references, and which answers are right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,14 +31,15 @@ class Task:
     """One recall benchmark.
 
     Args:
-        title: of what, in words, and what counts as right.
-        images: all photographs of it.
-        directions: name to the rows of `images` that ask and to those that are asked. No photograph answers itself.
-        correct: rows that ask and rows that are asked to (asking, asked), True where both show the same place.
+        title: a description, and when an answer is right.
+        images: all its photographs.
+        directions: name to the rows of `images` that are queries and those that are references. No photograph is its
+            own answer.
+        correct: rows of queries and of references to (asking, asked), True if both show the same place.
         groups: (images,) a number that photographs of the same place share.
-        ranks: the k that are usual for it, with commas.
-        folders: which hold the images, at any depth, and what is known of their positions.
-        all_count: whether a query without a right answer counts, as a miss.
+        ranks: the usual values of k, comma-separated.
+        folders: the folders of the images, including subfolders, and of the files with their positions.
+        all_count: whether a query without a right answer counts as a miss.
     """
 
     title: str
@@ -51,7 +52,7 @@ class Task:
     all_count: bool = False
 
     def retrieve(self, engine: Engine, method: str, depth: int = DEPTH) -> list[Retrieval]:
-        """The encoder's answers in each direction, the first `depth` of each query.
+        """The encoder's answers in each direction, the first `depth` for each query.
 
         Raises:
             UnreadableImage: a photograph is broken.
@@ -60,7 +61,7 @@ class Task:
         return [self.rank(vectors, method, direction, depth) for direction in self.directions]
 
     def embed(self, engine: Engine) -> NDArray[np.float32]:
-        """The descriptors of all images, (images, dimension), made as `daco-index build` makes them.
+        """The descriptors of all images, (images, dimension), computed as by `daco-index build`.
 
         Raises:
             UnreadableImage: a photograph is broken.
@@ -68,10 +69,10 @@ class Task:
         return embed_files(engine, self.images, strict=True).vectors
 
     def locations(self) -> dict[Path, PhotoLocation]:
-        """Where the images were taken, of those whose position is known.
+        """The locations of the images whose position is known.
 
         Raises:
-            DacoError: a table of positions cannot be understood.
+            DacoError: a table of positions is invalid.
         """
         located: dict[Path, PhotoLocation] = {}
         for folder in self.folders:
@@ -79,7 +80,7 @@ class Task:
         return located
 
     def rank(self, vectors: NDArray[np.float32], method: str, direction: str, depth: int = DEPTH) -> Retrieval:
-        """The answers in one direction, from what `embed` gave."""
+        """The answers in one direction, from the descriptors of `embed`."""
         asking, asked = self.directions[direction]
         depth = min(depth, len(asked))
         order = np.empty((len(asking), depth), dtype=np.int64)
@@ -104,7 +105,7 @@ class Task:
             has_answer = correct.any(axis=1)
             answerable[block] = has_answer | self.all_count
             for number in np.flatnonzero(has_answer):
-                # query by query: a second table of this size would double the memory
+                # query by query, because a second array of this size would double the memory
                 own, same_place = similarities[number], np.flatnonzero(correct[number])
                 found = same_place[own[same_place].argmax()]
                 nearest.images[start + number], nearest.scores[start + number] = asked[found], own[found]
@@ -124,12 +125,11 @@ def find_task(
 ) -> Task:
     """The benchmark that a command line names: a data set, or two folders.
 
-    Two folders are judged by distance or by frames, whichever is given; else within 25 m where all photographs have
-    positions, and within 3 frames where not, if both have the same names.
+    Two folders are evaluated by distance or by frames, if one is given; otherwise within 25 m if all photographs have
+    positions, and else within 3 frames if both have the same names.
 
     Raises:
-        DacoError: neither or both are named, nothing says which photographs show the same place, or as the functions
-            below.
+        DacoError: neither or both are named, there is no rule for the same place, or an error of the functions below.
     """
     if name is not None and (database or queries or metres is not None or frames is not None):
         raise UsageError("--database, --queries, --distance and --frames are for two folders, without a data set.")
@@ -138,7 +138,7 @@ def find_task(
     if database is None or queries is None:
         raise UsageError("Name a data set, or give both --database and --queries.")
     if metres is not None and frames is not None:
-        raise UsageError("A match is right by --distance or by --frames, not by both.")
+        raise UsageError("Give either --distance or --frames, not both.")
     if frames is None:
         sides = [_Side.of(database), _Side.of(queries)]
         if metres is not None or all(side.images and not side.missing for side in sides):
@@ -180,14 +180,14 @@ def validation_task(dataset: DataSet) -> Task:
 
 
 def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
-    """The field's usual protocol: a match counts as right within so many metres of the query's position.
+    """The field's usual protocol: a match is right within `metres` of the query's position.
 
-    Positions come from `@UTM_east@UTM_north@...@.jpg` names, a table beside the photographs, or EXIF; folders are taken
-    with the folders in them. A query without a reference within that distance does not count, as is usual (Berton et
-    al., Deep Visual Geo-localization Benchmark, CVPR 2022).
+    Positions come from `@UTM_east@UTM_north@...@.jpg` names, a table next to the photographs, or EXIF; folders include
+    their subfolders. A query without a reference within that distance is not counted, as usual (Berton et al., Deep
+    Visual Geo-localization Benchmark, CVPR 2022).
 
     Raises:
-        DacoError: a folder holds no images, or a photograph has no position.
+        DacoError: a folder contains no images, or a photograph has no position.
     """
     places = []
     for side in sides:
@@ -212,14 +212,13 @@ def _distance_task(sides: "Sequence[_Side]", metres: float) -> Task:
 
 
 def frames_task(database: Path, queries: Path, frames: int) -> Task:
-    """One traverse of a route in another: the n-th images by name, in natural order, show the same place.
+    """Two traversals of a route: the n-th images by name, in natural order, show the same place.
 
     Args:
-        frames: a match that many frames off still counts as right. Frames are groups of their own, though neighbours
-            look alike.
+        frames: the largest difference of a right match. Each frame is its own group, although neighbours look alike.
 
     Raises:
-        DacoError: a folder holds no images.
+        DacoError: a folder contains no images.
     """
     sides = [
         sorted(some_images(list_images(folder), folder), key=lambda image: natural_key(image.stem))
@@ -273,12 +272,12 @@ def two_folders_task(
     groups: Rows,
     all_count: bool = False,
 ) -> Task:
-    """The photographs of one folder asked in those of another.
+    """A task with the photographs of one folder as queries in those of another.
 
     Args:
-        rule: what counts as right, in words.
+        rule: when an answer is right, in words.
         sides: the images of the database, then those of the queries, which are numbered in this order.
-        correct, groups, ranks, all_count: as `Task` has them.
+        correct, groups, ranks, all_count: see `Task`.
     """
     images = [*sides[0], *sides[1]]
     rows = np.arange(len(images))
@@ -289,7 +288,7 @@ def two_folders_task(
 
 
 def some_images(images: list[Path], folder: Path) -> list[Path]:
-    """The images. Raises NotFound where there are none."""
+    """The images. Raises NotFound if there are none."""
     if not images:
-        raise NotFound(f"{folder} holds no images.")
+        raise NotFound(f"{folder} contains no images.")
     return images

@@ -1,4 +1,4 @@
-"""The translators side by side: daco trained under one budget with the twins of each."""
+"""Compares translators: daco trained under the same budget with the twins of each."""
 
 from collections.abc import Sequence
 
@@ -12,21 +12,21 @@ from daco_training.translation.translator import check_translator
 
 
 def compare_translators(settings: TrainSettings, translators: Sequence[str], candidates: int = 0) -> list[Retrieval]:
-    """The answers of daco with the twins of each translator, under the same settings otherwise.
+    """The answers of daco with the twins of each translator, with otherwise equal settings.
 
-    Where the encoder has local descriptors and there are candidates, these answers ranked again follow.
+    If the encoder has local descriptors and there are candidates, the re-ranked answers follow.
 
-    The data set's own `generated/` is left as it is: each translator's twins go to
-    `save_root/twins/TRANSLATOR/data_name/generated`, beside links to the originals.
+    The data set's own `generated/` is not changed: each translator's twins are written to
+    `save_root/twins/TRANSLATOR/data_name/generated`, next to links to the originals.
 
     Raises:
-        DacoError: there is no such translator, it cannot work on the data set, the twins in `save_root` are of another
-            data set, or a run cannot be made.
+        DacoError: there is no such translator, it does not support the data set, the twins in `save_root` belong to
+            another data set, or a run fails.
     """
     for name in translators:
         check_translator(name)
     runs = {}
-    for name in translators:  # all twins before anything is trained: not every translator works on every data set
+    for name in translators:  # all twins before any training, because not every translator supports every data set
         root = settings.save_root / "twins" / name
         generate_twins(link_data_set(DataSet(settings.data_root, settings.data_name), root), name, settings.seed)
         runs[name] = settings.but(method_name="daco", data_root=root, save_root=settings.save_root / name)

@@ -1,1 +1,1 @@
-"""Benchmark results as tables, HTML pages and one report of everything."""
+"""Benchmark results as tables, HTML pages, and one report of all benchmarks."""

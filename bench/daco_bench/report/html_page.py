@@ -1,4 +1,4 @@
-"""An HTML page of tables and figures that needs no other file and no network."""
+"""An HTML page of tables and figures that needs no other files and no network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from daco_core.files import write_text
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and lines of a table; the first `words` columns hold words, the others figures."""
+    """A table; its first `words` columns contain text, the others numbers."""
 
     columns: Sequence[str]
     lines: Sequence[Sequence[str]]
@@ -27,9 +27,9 @@ class Section:
 
     Args:
         title: its heading.
-        command: that made it.
+        command: the command that made it.
         tables: shown one after the other.
-        figures: SVG or img elements, shown after the tables as they are.
+        figures: SVG or img elements, shown after the tables.
         note: a sentence below the heading.
     """
 
@@ -41,7 +41,7 @@ class Section:
 
 
 def render_report(title: str, sections: Sequence[Section]) -> str:
-    """The page, with the machine it was made on and when."""
+    """The page, with the machine and the time."""
     from jinja2 import Environment  # of the extra plot, which tables on a terminal do not need
 
     template = files("daco_bench.report").joinpath("report.html").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def render_report(title: str, sections: Sequence[Section]) -> str:
 
 
 def write_page(file: Path, text: str) -> None:
-    """Writes a text file atomically, in a folder that is made if it is missing.
+    """Writes a text file atomically, into a folder that is created if it is missing.
 
     Raises:
         DacoError: it cannot be written.

@@ -1,4 +1,4 @@
-"""A table of words and figures, for the terminal and in Markdown."""
+"""Tables for the terminal and in Markdown."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def show(columns: Sequence[str], lines: Sequence[Sequence[str]], title: str) -> 
 
 
 def to_markdown(columns: Sequence[str], lines: Sequence[Sequence[str]], words: int = 2) -> str:
-    """A table in Markdown; but for the first columns, which are `words`, all are aligned to the right."""
+    """A table in Markdown; all columns except the first `words` are right-aligned."""
     rule = ["---" if number < words else "---:" for number in range(len(columns))]
     shown = [[cell.replace("<", "\\<").replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *shown))

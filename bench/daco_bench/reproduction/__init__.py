@@ -1,1 +1,1 @@
-"""The published comparison of methods, made again at a scale that is stated."""
+"""A reproduction of the published comparison of methods, at a stated scale."""

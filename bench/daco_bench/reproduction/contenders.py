@@ -1,4 +1,4 @@
-"""Who is compared: the published methods, and what is tried beside them to explain their results."""
+"""The contenders: the published methods, and variants that may explain their results."""
 
 import re
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ MORE_STREETS, MORE_ITERATIONS = ", more streets", ", more iterations"
 
 @dataclass(frozen=True)
 class Contender:
-    """One line of the comparison.
+    """A row of the comparison.
 
     Args:
-        name: what the tables call it.
+        name: its name in the tables.
         method: the training method.
         twins: which twins daco trains with; None for the methods that need none.
         mask_copies: whether older copies of an image are left out of its negatives.
@@ -47,7 +47,7 @@ class Contender:
 def find_contenders(
     methods: Sequence[str], twins: Sequence[str], also: Sequence[str] = (MASKED, OURS)
 ) -> list[Contender]:
-    """Everybody to train, the methods in the order given.
+    """All contenders, with the methods in the given order.
 
     Args:
         twins: of daco; the first ones are those of the contender that is called `daco`.
@@ -55,7 +55,7 @@ def find_contenders(
             `streets` and `longer` for simclr and daco with more training streets and with more iterations.
 
     Raises:
-        UsageError: there is no such method, or daco has no twins.
+        UsageError: there is no such method, or no twins are given for daco.
     """
     if unknown := [method for method in methods if method not in PUBLISHED_BATCH_SIZE]:
         raise UsageError(f"No method {unknown[0]!r}: choose {', '.join(METHODS)}.")

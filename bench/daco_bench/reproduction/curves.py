@@ -1,4 +1,4 @@
-"""Recall over iterations: a panel for each direction, a line for each contender, all its seeds as a band."""
+"""Curves of recall over iterations: a panel for each direction, a line for each contender, a band for its seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from daco_training.loop.results import COLUMN
 
 
 def draw_curves(outcomes: Mapping[str, Sequence[Outcome]], ranks: Sequence[int] = (1, 8)) -> Any:
-    """A matplotlib figure: the mean over seeds as a line, the least and the greatest as a band.
+    """A matplotlib figure: the mean over seeds as a line, the minimum and maximum as a band.
 
     Args:
-        outcomes: contender to its outcomes, validated after the same iterations.
-        ranks: the k of the R@k that are drawn, a row for each.
+        outcomes: contender to its outcomes, all validated after the same iterations.
+        ranks: the k of the R@k to draw, a row for each.
 
     Raises:
         MissingExtra: matplotlib is not installed.

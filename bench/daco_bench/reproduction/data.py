@@ -1,4 +1,4 @@
-"""The photographs of the comparison, and daco's twins: a rendered city, or a data set that is there."""
+"""The photographs of the comparison, and the twins for daco: a rendered city, or an existing data set."""
 
 import json
 import os
@@ -126,10 +126,10 @@ def train_translator(dataset: DataSet, iters: int, device: str = "auto") -> None
 
 
 def link_data_set(dataset: DataSet, folder: Path) -> DataSet:
-    """The data set below `folder` by relative links, so that both can be moved together.
+    """Links the data set into `folder` by relative links, so that both can be moved together.
 
     Raises:
-        DacoError: `folder` holds links to another data set, or cannot be written.
+        DacoError: `folder` contains links to another data set, or cannot be written.
     """
     target = folder / dataset.name
     try:
@@ -137,11 +137,11 @@ def link_data_set(dataset: DataSet, folder: Path) -> DataSet:
         for name in SHARED:
             source, link = (dataset.folder / name).resolve(), target / name
             if os.path.lexists(link) and link.resolve() != source:
-                raise UsageError(f"{link} is of the data set in {link.resolve().parent}: choose another folder.")
+                raise UsageError(f"{link} belongs to the data set in {link.resolve().parent}: choose another folder.")
             if source.exists() and not os.path.lexists(link):
                 link.symlink_to(os.path.relpath(source, target.resolve()))
     except OSError as error:
-        raise DacoError(f"{target} cannot be made: {error}") from error
+        raise DacoError(f"{target} cannot be created: {error}") from error
     return DataSet(folder, dataset.name)
 
 
@@ -188,7 +188,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def _take_partners(dataset: DataSet) -> None:
-    """Copies each training photograph of the first two domains as the twin of its partner in the other one."""
+    """Copies each training photograph of the first two domains as the twin of its partner in the other domain."""
     domains = dataset.domains
     if len(domains) != 2:
         raise UsageError(f"Rendered twins need two domains; {dataset.folder} has {len(domains)}.")

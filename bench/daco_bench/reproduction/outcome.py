@@ -1,4 +1,4 @@
-"""What is kept of a run: its settings, its curve, and the descriptors of the validation photographs."""
+"""The stored outcome of a run: its settings, its curve, and the descriptors of the validation photographs."""
 
 import json
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that was finished.
+    """The outcome of a finished run.
 
     Args:
         contender: the name of its `Contender`.
-        settings: all that counts of how it was trained, as plain values.
+        settings: all relevant settings of its training, as plain values.
         photographs: a hash of the validation photographs' names.
-        device: what it was trained on, in words.
-        seconds: of training in the process that ended it.
+        device: the device that it was trained on, in words.
+        seconds: of training, in the process that finished it.
         curve: a row for each validation: `iteration`, `train_loss`, `val_precise` and the recalls, in percent.
         descriptors: (photographs, dimension) of the encoder after the last iteration.
         training_recalls: direction to R@k, in percent, of as many training places as there are validation places; None
@@ -46,7 +46,7 @@ class Outcome:
         return int(self.settings["seed"])
 
     def save(self, file: Path) -> None:
-        """Writes the outcome as `file` (.json) and, before it, the descriptors beside it (.npy).
+        """Writes the outcome to `file` (.json) and, before that, the descriptors next to it (.npy).
 
         Raises:
             DacoError: it cannot be written.
@@ -62,7 +62,7 @@ class Outcome:
             raise DacoError(f"{file} cannot be written: {error}") from error
 
     def check_same(self, settings: dict[str, Any], photographs: str, file: Path) -> None:
-        """Rejects an outcome of other settings.
+        """Rejects an outcome with other settings.
 
         Raises:
             DacoError: names the settings that differ.
@@ -73,20 +73,20 @@ class Outcome:
         if photographs != self.photographs:
             changes.append("it was validated on other photographs")
         if changes:
-            raise UsageError(f"{file} is of another run: {', '.join(changes)}. Name another --out, or remove it.")
+            raise UsageError(f"{file} belongs to another run: {', '.join(changes)}. Name another --out, or remove it.")
 
 
 def load_outcome(file: Path) -> Outcome:
-    """An outcome that `save` wrote.
+    """Reads an outcome that `save` wrote.
 
     Raises:
-        DacoError: the file is damaged or of another format.
+        DacoError: the file is damaged or has another format.
     """
     try:
         content = json.loads(file.read_text())
         if content.pop("format") != FORMAT:
-            raise DacoError(f"{file} is of another format than this daco-bench writes.")
+            raise DacoError(f"{file} has another format than this daco-bench writes.")
         descriptors = np.load(file.with_suffix(".npy"), allow_pickle=False)
         return Outcome(**content, descriptors=descriptors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DacoError(f"{file} is damaged ({error}): remove it, and the run is made again.") from error
+        raise DacoError(f"{file} is damaged ({error}): remove it to repeat the run.") from error

@@ -20,25 +20,25 @@ DACO = "daco"
 OURS = ", our recipe"
 
 Answers = dict[str, list[Retrieval]]
-"""Contender to its answers, a Retrieval for each direction, in which all seeds follow one another."""
+"""Contender to its answers: a Retrieval for each direction, which contains all seeds."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that the report says.
+    """The contents of the report.
 
     Args:
-        scale: what was scaled, in words.
+        scale: what was scaled down, in words.
         answers: of every contender.
-        published: the published rows beside them.
-        claim: tests of daco beside each other method, with the published settings, at the first rank.
+        published: the published rows.
+        claim: tests of daco against each other method, with the published settings, at the first rank.
         late: the same at the last rank.
-        bound: tests of daco with rendered twins beside each other method, at the first rank.
-        causes: tests of each variant beside the method that it varies.
-        ours: tests of daco beside each other method, with our recipe.
+        bound: tests of daco with rendered twins against each other method, at the first rank.
+        causes: tests of each variant against the method that it varies.
+        ours: tests of daco against each other method, with the modern recipe.
         seeds: contender to, for each seed, the mean R@1 after the last iteration and the best of the curve, in percent.
-        centred: contender to the recall at the first rank in each direction, in percent and the mean over seeds, as it
-            is and where each domain's mean descriptor is subtracted first.
+        centred: contender to the recall at the first rank in each direction, in percent, averaged over seeds, without
+            and with subtraction of each domain's mean descriptor.
         losses: contender to the mean training loss at the first and at the last point of the curve.
         memorised: contender to, for each direction, the recall at the first rank on training and on validation
             photographs, in percent and the mean over seeds; without those whose runs did not measure it.
@@ -62,14 +62,14 @@ def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
     """Contender to its outcomes, by seed.
 
     Raises:
-        DacoError: there are none, one is damaged, or those that stand in one table differ in their settings.
+        DacoError: there are none, one is damaged, or the settings of those in one table differ.
     """
     found: dict[str, list[Outcome]] = {}
     for file in sorted(folder.glob("*.json")):
         outcome = load_outcome(file)
         found.setdefault(outcome.contender, []).append(outcome)
     if not found:
-        raise UsageError(f"{folder} holds no outcome: the same command without --report-only trains.")
+        raise UsageError(f"{folder} contains no outcome: run the same command without --report-only to train.")
     for outcomes in found.values():
         outcomes.sort(key=lambda outcome: outcome.seed)
     for recipe in ("published", "modern"):
@@ -85,27 +85,27 @@ def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
 
 
 def _check_seeds(folder: Path, alike: Sequence[Outcome]) -> None:
-    """Rejects outcomes of one recipe if a contender lacks a seed: a paired test needs the same queries of both."""
+    """Rejects outcomes of one recipe if a contender lacks a seed, because a paired test needs the same queries."""
     made = {(one.contender, one.seed) for one in alike}
     for contender in dict.fromkeys(one.contender for one in alike):
         missing = sorted(seed for seed in {one.seed for one in alike} if (contender, seed) not in made)
         if missing:
             raise UsageError(
-                f"{folder} holds no outcome of {contender} with seed {missing[0]}, but others with it: train it with"
-                " the same command, or take the others out."
+                f"{folder} contains no outcome of {contender} with seed {missing[0]}, but others with it: train it with"
+                " the same command, or remove the others."
             )
 
 
 def make_report(
     outcomes: Mapping[str, Sequence[Outcome]], dataset: DataSet, ranks: Sequence[int], beside: str | None
 ) -> Report:
-    """The report of outcomes on a data set.
+    """Makes the report of outcomes on a data set.
 
     Args:
         beside: the published data set whose rows stand beside ours, if one does.
 
     Raises:
-        DacoError: the outcomes are of other validation photographs than the data set has.
+        DacoError: the outcomes come from other validation photographs than those of the data set.
     """
     task = validation_task(dataset)
     photographs = dataset.fingerprint(task.images)
@@ -151,7 +151,7 @@ def make_report(
 
 
 def ask(task: Task, name: str, outcomes: Sequence[Outcome], depth: int) -> list[Retrieval]:
-    """A contender's answers in each direction, those of all seeds one after the other."""
+    """A contender's answers in each direction, with those of all seeds concatenated."""
     found = []
     for direction in task.directions:
         seeds = [task.rank(one.descriptors, name, direction, depth) for one in outcomes]
@@ -160,7 +160,7 @@ def ask(task: Task, name: str, outcomes: Sequence[Outcome], depth: int) -> list[
 
 
 def join_seeds(seeds: Sequence[Retrieval]) -> Retrieval:
-    """One Retrieval of several by the same queries. Queries of one place share a group, whatever the seed."""
+    """Concatenates several Retrievals for the same queries. Queries of one place share a group, whatever the seed."""
     nearest = Nearest(
         *(np.concatenate([getattr(one.nearest, name) for one in seeds]) for name in ("images", "scores", "ranks"))
     )
@@ -177,7 +177,7 @@ def join_seeds(seeds: Sequence[Retrieval]) -> Retrieval:
 
 
 def describe_scale(one: Outcome, outcomes: Mapping[str, Sequence[Outcome]], task: Task) -> str:
-    """In words, what differs from the published comparison."""
+    """The differences from the published comparison, in words."""
     published = [run for several in outcomes.values() for run in several if run.settings["recipe"] == "published"]
     run = published[0] if published else one
     seeds = sorted({run.seed for several in outcomes.values() for run in several})

@@ -1,4 +1,4 @@
-"""Trains the contenders, each run by itself, and keeps what the report needs of it."""
+"""Trains the contenders in separate runs, and stores what the report needs."""
 
 import multiprocessing
 import os
@@ -36,10 +36,10 @@ DataFolder = tuple[Path, str]
 
 @dataclass(frozen=True)
 class Scale:
-    """What differs from the published comparison, alike for all contenders.
+    """The differences from the published comparison, the same for all contenders.
 
     Args:
-        backbone: published: resnet50. Our recipe has its own.
+        backbone: published: resnet50. The modern recipe has its own.
         image_size: pixels of a view; published: 256.
         iters: published: 40,000.
         val_every: iterations between the points of the curves.
@@ -63,7 +63,7 @@ class Run:
 
     contender: Contender
     settings: TrainSettings
-    file: Path  # where its outcome goes
+    file: Path  # of its outcome
     accelerator: str = "auto"
 
 
@@ -76,7 +76,7 @@ def plan_runs(
     accelerator: str = "auto",
     workers: int = 2,
 ) -> list[Run]:
-    """All runs, seed after seed, so that the first seed of all is there early.
+    """All runs, seed by seed, so that the first seed of all contenders is finished early.
 
     Args:
         data: for each kind of twins (None: without), and with more streets or not, the data set to train on.
@@ -108,10 +108,10 @@ def plan_runs(
 
 
 def missing_runs(runs: Sequence[Run]) -> list[Run]:
-    """The runs whose outcome is not there yet.
+    """The runs without an outcome.
 
     Raises:
-        DacoError: an outcome is of other settings, iterations included, or damaged.
+        DacoError: an outcome has other settings, including the iterations, or is damaged.
     """
     missing = []
     for run in runs:
@@ -137,7 +137,7 @@ def train_runs(runs: Sequence[Run], jobs: int = 1, tell: Callable[[Run], None] =
         tell: called after each run that was finished.
 
     Raises:
-        DacoError: a run cannot be made or was stopped; those that were finished are kept.
+        DacoError: a run fails or is stopped; finished ones are kept.
     """
     missing = missing_runs(runs)
     if jobs == 1 or len(missing) < 2:
@@ -146,10 +146,10 @@ def train_runs(runs: Sequence[Run], jobs: int = 1, tell: Callable[[Run], None] =
             tell(run)
         return
     try:
-        # a process for each run: what one takes of a GPU's memory is free again for the next
+        # a process for each run, so that its GPU memory is free for the next one
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context, max_tasks_per_child=1) as pool:
-            # no more than can run at once: what waits in the pool would be trained even after Ctrl-C or a failure
+            # no more than can run at once, because those waiting in the pool would run even after Ctrl-C or a failure
             waiting = iter(missing)
             running = {pool.submit(train_one, run): run for run in islice(waiting, jobs)}
             while running:
@@ -159,14 +159,14 @@ def train_runs(runs: Sequence[Run], jobs: int = 1, tell: Callable[[Run], None] =
                     tell(running.pop(future))
                 running |= {pool.submit(train_one, run): run for run in islice(waiting, len(done))}
     except BrokenProcessPool as error:
-        raise DacoError("A run was killed, perhaps for want of memory: take fewer --jobs.") from error
+        raise DacoError("A run was killed, perhaps because memory was full: use fewer --jobs.") from error
 
 
 def train_one(run: Run) -> None:
-    """Trains one run to its end, resuming it if it was stopped, and writes its outcome.
+    """Trains one run to its end, resuming it if it was interrupted, and writes its outcome.
 
     Raises:
-        DacoError: it cannot be made, a run with other settings is stored in its place, or it was stopped.
+        DacoError: it fails, a run with other settings is stored in its place, or it was stopped.
     """
     settings, begun = run.settings, time.monotonic()
     stored = settings.checkpoint_file.exists()

@@ -1,1 +1,1 @@
-"""Recall of a sequence of frames."""
+"""Recall on sequences of frames."""

@@ -1,4 +1,4 @@
-"""What a frame of a track costs beyond its query, on a map of many references."""
+"""The cost of a track's frame in addition to its query, on a map with many references."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -10,9 +10,9 @@ from daco_index.search.catalog import Entry
 from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker
 from daco_serve.engine.tracking.session import CANDIDATES
 
-SPACING = 10.0  # metres between two references of a street
+SPACING = 10.0  # metres between two references in a street
 STREETS = 50.0  # metres between two streets
-STREET = 1000  # references of a street
+STREET = 1000  # references in a street
 PLACE = (35.0, 139.0)
 
 
@@ -27,18 +27,18 @@ class CostReport:
     most_states: int
 
     def as_dict(self) -> dict[str, object]:
-        """As JSON has it."""
+        """The report in JSON form."""
         return asdict(self)
 
 
 def measure_cost(references: int, frames: int, speed: float = 10.0, seed: int = 0) -> CostReport:
-    """Drives a camera along a street of a made-up city and times the filter.
+    """Drives a camera along a street of a synthetic city and times the filter.
 
-    Each frame names CANDIDATES references: those around the camera, and others all over the city that look alike.
+    Each frame names CANDIDATES references: those around the camera, and similar-looking ones all over the city.
 
     Args:
-        references: of the map: parallel streets, STREETS metres apart.
-        speed: metres a second, with a frame a second.
+        references: number of references on the map: parallel streets, STREETS metres apart.
+        speed: metres per second, with one frame per second.
     """
     states = States([_entry(number) for number in range(references)])
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def measure_cost(references: int, frames: int, speed: float = 10.0, seed: int = 
         tracker.update(evidence, 1.0)
         costs.append(1000 * (time.thread_time() - start))
         most = max(most, tracker.states_held)
-    settled = costs[1:] or costs  # the first frame sorts the map into its grid
+    settled = costs[1:] or costs  # without the first frame, which sorts the map into a grid
     return CostReport(
         references, frames, round(float(np.median(settled)), 3), round(float(np.percentile(settled, 95)), 3), most
     )

@@ -1,4 +1,4 @@
-"""A picture of a ride: some frames, what one frame alone takes them for, and what the filter does."""
+"""A contact sheet of a ride: some frames, and the answers of a single frame and of the filter."""
 
 import numpy as np
 from PIL import Image
@@ -11,17 +11,17 @@ TITLES = ("frame", "one frame alone", "filter")
 
 
 def ride_sheet(ride: Ride, count: int = 4, cell: int = 256) -> Image.Image:
-    """The frames that one frame alone places wrong, evenly over the ride, and their answers framed by being right.
+    """Frames that a single frame places wrongly, evenly spread over the ride, with framed answers.
 
     Raises:
-        UsageError: one frame alone places all of them right.
+        UsageError: single frames place all of them correctly.
     """
     every = np.arange(len(ride.similarity))
     single, (filtered, _) = ride.single(), ride.filtered(every)
     settled = np.concatenate([part[WINDOW:] for part in ride.parts(every)])
     wrong = [frame for frame in settled.tolist() if not ride.right[frame, single[frame]] and filtered[frame] >= 0]
     if not wrong:
-        raise UsageError("One frame alone places all frames right: there is nothing to draw.")
+        raise UsageError("Single frames place all frames correctly: there is nothing to draw.")
     shown = [wrong[place] for place in np.unique(np.linspace(0, len(wrong) - 1, count).astype(int))]
 
     def cell_of(frame: int, row: int) -> FramedPhotograph:

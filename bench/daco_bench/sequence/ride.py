@@ -1,4 +1,4 @@
-"""Recall of a sequence of frames: one frame alone, an average over a window, the filter, and the filter smoothed."""
+"""Recall on a sequence of frames: single frames, an average over a window, the filter, and the smoothed filter."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,12 +21,12 @@ from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker, T
 from daco_serve.engine.tracking.filter import likenesses
 from daco_serve.engine.tracking.session import CANDIDATES
 
-WINDOW = 10  # frames that are averaged, and after which the filter is judged
-SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # references a frame: the speeds that the average tries
-STARTS = 20  # unknown starts, evenly over the ride
-CARRIED = 20  # times that the camera is carried elsewhere
-GAP_METRES = 100.0  # between two frames, over which nobody went: another ride begins
-RECOVERY = 10  # frames after which it is to be found again
+WINDOW = 10  # frames that are averaged, and after which the filter is evaluated
+SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # references per frame: the speeds that the average tries
+STARTS = 20  # unknown starts, evenly spread over the ride
+CARRIED = 20  # number of times that the camera is carried elsewhere
+GAP_METRES = 100.0  # a larger distance between two frames means that another ride begins
+RECOVERY = 10  # frames after which the camera should be found again
 
 METHODS = ("single frame", "average of 10 frames", "filter", "filter, smoothed")
 
@@ -35,18 +35,18 @@ Answer = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SequenceReport:
-    """What became of a ride; shares from 0 to 1.
+    """The results of a ride; shares from 0 to 1.
 
     Args:
-        frames: of the ride.
-        right: by method, how many frames are placed right.
+        frames: number of frames.
+        right: by method, the share of frames that are placed right.
         settled: the same without the first WINDOW frames.
-        by_length: of the filter, how many are right after 1, 2, ... WINDOW frames from an unknown start.
-        frames_until_found: the median number of frames from an unknown start until the right place holds most of the
-            belief.
-        lost: share of frames, after the first WINDOW, that the filter calls lost.
-        recovered: how often it is right RECOVERY frames after the camera was moved elsewhere.
-        dropped: of the filter, how many are right where two of three frames are dropped.
+        by_length: for the filter, the share right after 1, 2, ... WINDOW frames from an unknown start.
+        frames_until_found: the median number of frames from an unknown start until the right place has most of the
+            probability.
+        lost: share of frames, after the first WINDOW, for which the filter's status is `lost`.
+        recovered: share of cases in which it is right RECOVERY frames after the camera was moved elsewhere.
+        dropped: for the filter, the share right if two of three frames are dropped.
     """
 
     frames: int
@@ -59,7 +59,7 @@ class SequenceReport:
     dropped: float
 
     def as_dict(self) -> dict[str, object]:
-        """As JSON has it."""
+        """The report in JSON form."""
         return asdict(self)
 
 
@@ -76,19 +76,19 @@ def open_ride(
     progress: bool = True,
     every: int = 1,
 ) -> "Ride":
-    """Looks a ride up, frame by frame; or several, where two frames are more than GAP_METRES apart.
+    """Looks up a ride, frame by frame; or several rides, separated by gaps of more than GAP_METRES.
 
     Args:
-        index: of the references, which are a ride too.
-        queries, data_root, split: the frames in the natural order of their names, as `find_references` takes them.
-        frames: a frame is right within so many references of the one of its own number; None: within 25 m of its
+        index: of the references, which are also a ride.
+        queries, data_root, split: the frames in the natural order of their names, see `find_references`.
+        frames: a frame is right within this many references of the one with its own number; None: within 25 m of its
             position.
         seconds: between two frames that are used.
-        speed: the most metres a second.
-        every: how many frames further the next one is that is used.
+        speed: the highest speed, in metres per second.
+        every: use every n-th frame.
 
     Raises:
-        DacoError: there is no index, a frame has no position where it needs one, or there are fewer than twice WINDOW.
+        DacoError: there is no index, a required position is missing, or there are fewer than twice WINDOW frames.
     """
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
@@ -96,7 +96,7 @@ def open_ride(
     engine = query_engine(bundle, device)
     predictions = list(predict(bundle, engine, asked, bundle.store.count, COMPARED, progress=progress))
     ride_order = sorted(range(len(truths)), key=lambda number: natural_key(str(truths[number].path)))
-    rank = {number: place for place, number in enumerate(ride_order)}  # also counts frames that cannot be read
+    rank = {number: place for place, number in enumerate(ride_order)}  # includes frames that cannot be read
     order = [number for number in ride_order if predictions[number].unreadable is None]
     numbers = np.array([rank[number] for number in order])
     truths = [truths[number] for number in order]
@@ -105,7 +105,7 @@ def open_ride(
     begins = [int(np.searchsorted(used, begin)) for begin in begins]
     order, numbers, truths = [order[row] for row in used], numbers[used], [truths[row] for row in used]
     if len(truths) < 2 * WINDOW:
-        raise UsageError(f"{queries} has {len(truths)} frames that can be read; a ride needs {2 * WINDOW}.")
+        raise UsageError(f"{queries} has {len(truths)} readable frames; a ride needs {2 * WINDOW}.")
     references = bundle.catalog.all()
     states = States(references)
     column = {number: at for at, number in enumerate(states.ids.tolist())}
@@ -146,18 +146,18 @@ def _right(
         order: NDArray[np.bool_] = np.abs(states.rank[None] - numbers[:, None]) <= frames
         return order
     if not states.has_positions or not all(map(is_placed, truths)):
-        raise UsageError("Frames or references have no positions: say with --frames within how many frames is right.")
+        raise UsageError("Frames or references have no positions: give --frames, the largest difference of a match.")
     return Places(truths).metres(np.arange(len(truths)), Places(references)) <= PLACE_METRES
 
 
 @dataclass(frozen=True)
 class Ride:
-    """Frames against references.
+    """The similarities between frames and references.
 
     Args:
-        similarity: (frames, references), by the rows of `states`: `likenesses`, as the filter takes them in.
-        right: likewise, whether the reference is right.
-        begins: frames at which a ride begins: no method takes anything from one into the next.
+        similarity: (frames, references), in the order of `states`: the `likenesses` that the filter uses.
+        right: (frames, references), whether the reference is right.
+        begins: frames at which a ride begins; no method uses information from an earlier ride.
         frame_files, reference_files: the photographs, for a picture.
     """
 
@@ -171,7 +171,7 @@ class Ride:
     reference_files: tuple[Path, ...] = ()
 
     def report(self) -> SequenceReport:
-        """What becomes of it, by each method."""
+        """The results of all methods."""
         every = np.arange(len(self.similarity))
         settled = np.concatenate([part[WINDOW:] for part in self.parts(every)])
         answers = dict(zip(METHODS, (self.single(), self.average(), *self.filtered(every)), strict=True))
@@ -199,7 +199,7 @@ class Ride:
         return np.split(frames, np.searchsorted(frames, self.begins[1:]))
 
     def _starts(self) -> NDArray[np.int64]:
-        """All frames that WINDOW frames of the same ride begin with."""
+        """All frames that are followed by WINDOW frames of the same ride."""
         parts = self.parts(np.arange(len(self.similarity)))
         return np.concatenate([part[: max(0, len(part) - WINDOW + 1)] for part in parts])
 
@@ -209,7 +209,7 @@ class Ride:
         return rows
 
     def average(self) -> Answer:
-        """The reference at the end of the straight line of most similarity through the last WINDOW frames.
+        """The reference at the end of the straight line with the highest similarity over the last WINDOW frames.
 
         Source: Milford and Wyeth, "SeqSLAM", ICRA 2012, section III-B, without its normalisation.
         """
@@ -231,7 +231,7 @@ class Ride:
         return np.array(answers)
 
     def filtered(self, frames: NDArray[np.int64], seconds: float | None = None) -> tuple[Answer, Answer]:
-        """The likeliest reference of each frame as the filter goes forward, and again once all frames are known."""
+        """The likeliest reference of each frame, from the frames up to it and from all frames."""
         forward: list[int | None] = []
         smoothed: list[int | None] = []
         for part in self.parts(frames):
@@ -247,7 +247,7 @@ class Ride:
         return tracker.update(evidence, self.seconds if seconds is None else seconds)
 
     def _found(self, frames: NDArray[np.int64]) -> tuple[list[bool], int]:
-        """Whether each frame from an unknown start is right, and after how many the track is found, and right."""
+        """Whether each frame from an unknown start is right, and after how many frames the right place is found."""
         tracker = Tracker(self.states, self.motion)
         right, first = [], len(frames) + 1
         for number, frame in enumerate(frames.tolist(), start=1):
@@ -265,7 +265,7 @@ class Ride:
         return float(np.mean([status == "lost" for status in states]))
 
     def _recovered(self) -> float:
-        """How often a track of WINDOW frames is right in the RECOVERYth frame after the camera was moved elsewhere."""
+        """How often a track of WINDOW frames is right RECOVERY frames after the camera was moved elsewhere."""
         starts = self._starts()
         half = len(starts) // 2
         found = []
@@ -293,5 +293,5 @@ class Ride:
 
 
 def lines(report: SequenceReport, percent: Callable[[float], str] = "{:.0%}".format) -> list[list[str]]:
-    """The table of methods: name, right, right after the first WINDOW frames."""
+    """The table of methods: name, share right, share right after the first WINDOW frames."""
     return [[name, percent(report.right[name]), percent(report.settled[name])] for name in METHODS]

@@ -1,1 +1,1 @@
-"""Speed benchmarks: training, embedding, search, stores, servers."""
+"""Speed benchmarks: training, embedding, search, vector stores, servers."""

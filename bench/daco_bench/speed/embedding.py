@@ -1,4 +1,4 @@
-"""How busy `daco-index build` keeps its engine: the whole way from file to descriptor beside the bare engine."""
+"""Compares the speed of `daco-index build`, from file to descriptor, with that of the bare engine."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from daco_index.embedding.embed import decode_ahead, embed_files
 from daco_index.embedding.embedding_cache import Held
 from daco_index.embedding.engines.engine import Engine
 
-HELD = 256  # prepared images that the bare engine is given, in memory
+HELD = 256  # prepared images in memory for the bare engine
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class EmbeddingSpeed:
     """Images per second, medians over the rounds.
 
     Args:
-        engine: what computed.
+        engine: a description of the engine.
         images: in a round.
-        rounds: of the three, in turns.
-        bare: of the engine, given prepared images in batches.
-        decoding: of reading, decoding and resizing alone, on all cores.
-        whole: of `embed_files`, what `daco-index build` does.
-        busy: share of the whole's time in which the engine was computing, which other work on the machine hardly moves.
-        on_processor: whether the engine shares the cores with the decoding.
+        rounds: number of rounds, in which the three take turns.
+        bare: speed of the engine with prepared images in batches.
+        decoding: speed of reading, decoding and resizing alone, on all cores.
+        whole: speed of `embed_files`, which `daco-index build` uses.
+        busy: share of that time in which the engine was computing, which other load on the machine hardly affects.
+        on_processor: whether the engine and the decoding share the cores.
     """
 
     engine: str
@@ -46,7 +46,7 @@ class EmbeddingSpeed:
 
     @property
     def possible(self) -> float:
-        """The most that there can be: on a processor the seconds of both add up, else the slower of the two decides."""
+        """The possible maximum: on a CPU the times of both add up; otherwise the slower of the two determines it."""
         if self.on_processor:
             return 1 / (1 / self.bare + 1 / self.decoding)
         return min(self.bare, self.decoding)
@@ -58,7 +58,7 @@ def embedding_speed(
     """Measures the three in turns on the same photographs.
 
     Args:
-        device: that the engine is on, as PyTorch names it.
+        device: the engine's device, by PyTorch's name.
 
     Raises:
         DacoError: no photograph can be read.
@@ -67,7 +67,7 @@ def embedding_speed(
     if not tensors:
         raise DacoError("No photograph can be read.")
     batches = _batches(tensors, batch_size)
-    engine.embed_prepared(batches[0])  # what is compiled at first is no work of every day
+    engine.embed_prepared(batches[0])  # excludes the compilation at the first call
     watched = _Watched(engine)
     rates: dict[str, list[float]] = {"bare": [], "decoding": [], "whole": [], "busy": []}
     for _ in range(rounds):
@@ -82,7 +82,7 @@ def embedding_speed(
 
 
 class _Watched:
-    """An engine, and the seconds that it has computed."""
+    """An engine that records how many seconds it has computed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -106,14 +106,14 @@ def _prepared(engine: Engine, paths: Sequence[Path | str], keep: bool = True) ->
         for outcome in outcomes:
             if outcome.exception() is None:
                 form = outcome.result()[0]
-                assert not isinstance(form, Held)  # nothing is known
+                assert not isinstance(form, Held)  # because there is no cache
                 if keep:
                     tensors.append(form)
     return tensors
 
 
 def _batches(tensors: Sequence[Prepared], size: int) -> list[list[Prepared]]:
-    """Batches of one shape each, as `embed_files` makes them."""
+    """Batches in which all images have the same shape, as in `embed_files`."""
     shapes: dict[tuple[int, ...], list[Prepared]] = {}
     for tensor in tensors:
         shapes.setdefault(tuple(tensor.shape), []).append(tensor)

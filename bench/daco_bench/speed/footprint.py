@@ -1,4 +1,4 @@
-"""What an installation costs: megabytes to download and on disk, seconds to the first answer, memory of a server."""
+"""Measures an installation: megabytes to download and on disk, seconds until ready, memory of a server."""
 
 import json
 import os
@@ -23,11 +23,11 @@ import daco_core
 from daco_core.errors import DacoError
 
 MIB = 1 << 20
-PHOTOGRAPHS = 8  # of the small index that is served
+PHOTOGRAPHS = 8  # in the small index that is served
 SERVING = re.compile(r"http://\S+")
 START_SECONDS = 120
 
-# run by the interpreter that is measured
+# code run by the interpreter that is measured
 SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 IMPORT_CLIENT = "import time; t = time.perf_counter(); from daco_serve import Client; print(time.perf_counter() - t)"
 RUN = "import sys; from importlib import import_module; import_module(sys.argv.pop(1)).main()"
@@ -35,14 +35,14 @@ RUN = "import sys; from importlib import import_module; import_module(sys.argv.p
 
 @dataclass(frozen=True)
 class Footprint:
-    """The figures of one environment; None where it has no such part, or nothing was installed.
+    """The figures of one environment; None if it lacks that part, or if nothing was installed.
 
     Args:
-        name: the extras that it has.
-        download_mb: of all packages that pip would fetch for an empty environment.
+        name: its extras.
+        download_mb: of all packages that pip would download for an empty environment.
         site_packages_mb: of all files there.
-        start_seconds: from the command to "Serving", the median.
-        server_mib: resident memory of the serving process, without that of its decoder.
+        start_seconds: from the command to "Serving"; the median.
+        server_mib: resident memory of the serving process, without its decoder process.
         import_seconds: of `from daco_serve import Client`, the median.
     """
 
@@ -58,8 +58,8 @@ def footprint(extras: str | None, rounds: int, folder: Path) -> Footprint:
     """Measures an environment.
 
     Args:
-        extras: with commas, as in `daco-serve[cpu,demo]`: installed into an empty environment below `folder`; "" for
-            none. None to measure the environment that this program runs in.
+        extras: comma-separated, as in `daco-serve[cpu,demo]`: installed into an empty environment below `folder`; ""
+            for none. None to measure the environment of this program.
 
     Raises:
         DacoError: pip cannot install them, or the server does not start.
@@ -88,7 +88,7 @@ def footprint(extras: str | None, rounds: int, folder: Path) -> Footprint:
 
 
 def footprints(extras: Sequence[str] | None, rounds: int) -> list[Footprint]:
-    """Measures environments one after the other, each removed afterwards; None for this one. Raises as `footprint`."""
+    """Measures environments one by one and removes each afterwards; None for this one. Raises as `footprint` does."""
     found = []
     for name in [None] if extras is None else extras:
         with tempfile.TemporaryDirectory(prefix="daco-footprint-") as folder:
@@ -97,7 +97,7 @@ def footprints(extras: Sequence[str] | None, rounds: int) -> list[Footprint]:
 
 
 def _packages(extras: str) -> list[str]:
-    """What pip is told to install: the source that this program runs from, with its constraints; else the name."""
+    """What pip installs: the source that this program runs from, with its constraints; otherwise the name."""
     root = Path(str(daco_core.__file__)).parents[2]
     if not (root / "pyproject.toml").is_file():
         return [f"daco-serve[{extras}]" if extras else "daco-serve"]
@@ -114,7 +114,7 @@ def _download_mb(python: Path, extras: str) -> float:
 
 
 def _bytes_of(address: str) -> int:
-    """The size of a package's file; 0 of a folder of sources, which is there already."""
+    """The size of a package's file; 0 for a folder of sources, which need not be downloaded."""
     parts = urlsplit(address)
     if parts.scheme == "file":
         file = Path(unquote(parts.path))
@@ -122,7 +122,7 @@ def _bytes_of(address: str) -> int:
     try:
         answer = httpx.head(address, follow_redirects=True, timeout=30)
     except httpx.HTTPError as error:
-        raise DacoError(f"The size of {address} cannot be had: {error}.") from error
+        raise DacoError(f"The size of {address} cannot be determined: {error}.") from error
     return int(answer.headers.get("content-length", 0))
 
 
@@ -164,7 +164,7 @@ def _small_index(python: Path, folder: Path) -> Path:
 
 
 def _start(python: Path, index: Path) -> tuple[float, float]:
-    """Seconds until a server says that it serves, and its resident memory in MiB then."""
+    """Seconds until a server prints that it serves, and its resident memory in MiB at that time."""
     words = ("run", "--index", str(index), "--port", "0", "--device", "cpu")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" or _is_this(python)}
     began = time.perf_counter()

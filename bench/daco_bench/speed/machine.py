@@ -1,4 +1,4 @@
-"""What figures were measured on."""
+"""A description of the machine on which figures were measured."""
 
 import platform
 from pathlib import Path
@@ -27,7 +27,7 @@ def in_words(described: dict[str, Any]) -> str:
 
 
 def _torch() -> dict[str, str | None]:
-    """The GPU that PyTorch sees, and its version; None where it is not installed, as for serving on a CPU."""
+    """The GPU that PyTorch sees, and PyTorch's version; None if it is not installed, as for serving on a CPU."""
     try:
         import torch
     except ImportError:
@@ -36,7 +36,7 @@ def _torch() -> dict[str, str | None]:
 
 
 def processor() -> str:
-    """The processor's name, as its maker gives it where the system tells."""
+    """The processor's name, if the system provides it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The plain training loop that `daco-bench train` compares with: written as the published code trains."""
+"""A plain training loop like that of the published code, for `daco-bench train` to compare with."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from daco_training.views.data_wait import WaitingTime
 
 
 class PublishedViews(Dataset[tuple[list[Tensor], int]]):
-    """Photographs decoded and augmented by Pillow, anew for every view that is asked for: views and index."""
+    """Photographs decoded and augmented by Pillow, again for every view: returns views and index."""
 
     def __init__(self, dataset: DataSet, sources: Sequence[Source], size: int) -> None:
         self.originals = dataset.training_images()
@@ -53,11 +53,11 @@ class PublishedViews(Dataset[tuple[list[Tensor], int]]):
 
 
 class PublishedLoop:
-    """Loader workers, a forward pass for each view in fp32, Adam.
+    """The loop: loader workers, a forward pass for each view in fp32, Adam.
 
     Args:
-        settings: what is trained; its precision, and what makes `daco-train` fast, have no meaning here.
-        workers: processes that load.
+        settings: of the training; its precision and the options that make `daco-train` fast are ignored.
+        workers: number of loader processes.
     """
 
     def __init__(self, settings: TrainSettings, device: torch.device, workers: int) -> None:
@@ -81,7 +81,7 @@ class PublishedLoop:
         self.waiting = WaitingTime(device)
 
     def steps(self) -> Iterator[float]:
-        """Step after step, without end: the loss of each."""
+        """Yields the loss of each step, endlessly."""
         project = PlainProjector(self.network)
         batches = self._batches()
         while True:

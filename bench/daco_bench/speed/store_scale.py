@@ -1,4 +1,4 @@
-"""Milvus beside FAISS in this process, on the same descriptors: what writing, searching and changing cost."""
+"""Compares Milvus with FAISS in this process on the same descriptors: writing, searching and updates."""
 
 import json
 import shutil
@@ -20,19 +20,19 @@ from daco_index.search.stores.milvus import POINTER_FILE, MilvusStore
 from daco_index.search.tuning import K, recall_of
 
 QUERIES = 200
-CHANGED = 1000  # vectors that join, and that leave, in one change
+CHANGED = 1000  # vectors that are added, and that are removed, in one update
 WARM_UP = 20
 
 
 @dataclass(frozen=True)
 class ScaleRow:
-    """One size.
+    """The measurements at one size.
 
     Args:
-        written_per_second: vectors that Milvus took, its index built meanwhile or later as it likes.
-        recall: of the exact ten best, by Milvus.
-        milvus_ms, exact_ms: median of one query, by turns, with Milvus and with FAISS comparing all in this process.
-        change_seconds: to write a generation in which CHANGED vectors join and as many leave.
+        written_per_second: vectors written to Milvus, whether it builds its index during that time or later.
+        recall: of the exact ten best, with Milvus.
+        milvus_ms, exact_ms: median time of one query, in turns, with Milvus and with exact search by FAISS.
+        change_seconds: time to write a generation with CHANGED vectors added and CHANGED removed.
     """
 
     count: int
@@ -46,10 +46,10 @@ class ScaleRow:
 def run_stores(
     address: MilvusAddress, sizes: Sequence[int], dimension: int, say: Callable[[str], None], seed: int = 0
 ) -> Iterator[ScaleRow]:
-    """Measures every size in a collection of its own, which is dropped in the end.
+    """Measures every size in a separate collection, which is dropped at the end.
 
     Raises:
-        StoreAway: the server does not answer.
+        StoreAway: the server does not respond.
     """
     synthetic, owner = SyntheticMap(dimension, seed), uuid4().hex[:8]
 
@@ -101,7 +101,7 @@ def to_markdown(rows: Sequence[ScaleRow]) -> str:
 
 
 def to_json(rows: Sequence[ScaleRow]) -> str:
-    """The figures as they are."""
+    """The measurements as JSON."""
     return json.dumps([asdict(row) for row in rows], indent=2)
 
 
@@ -113,7 +113,7 @@ def _finish(index: Path, number: int, store: MilvusStore) -> MilvusStore:
 
 
 def _ask(milvus: VectorStore, exact: VectorStore, queries: np.ndarray) -> tuple[float, float, float]:
-    """Recall of Milvus against the exact search, and the median milliseconds of a query with each, by turns."""
+    """Recall of Milvus against the exact search, and the median milliseconds of a query with each, in turns."""
     taken: dict[VectorStore, list[float]] = {milvus: [], exact: []}
     found: dict[VectorStore, list[np.ndarray]] = {milvus: [], exact: []}
     for query in queries:

@@ -1,4 +1,4 @@
-"""The speed of training: `daco-train`'s own step beside the published loop, in turns on the same data."""
+"""Compares the training speed of `daco-train` with that of the published loop, in turns on the same data."""
 
 import os
 import resource
@@ -41,14 +41,14 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Block:
-    """Some steps in a row, as one side took them.
+    """Measurements of consecutive steps of one side.
 
     Args:
         seconds: of each step.
-        waited: seconds of these that the device waited for data.
-        peak: bytes of memory that the process had at most, on a GPU that PyTorch had there.
-        rate: operations a second of the device in this number format, multiplying large matrices.
-        operations: multiplications and additions of a step, where they were counted: by the published loop.
+        waited: seconds in which the device waited for data.
+        peak: peak memory of the process in bytes; on a GPU, that of PyTorch on the GPU.
+        rate: the device's operations per second in this number format, measured with large matrix products.
+        operations: multiplications and additions of a step, if they were counted (by the published loop).
     """
 
     seconds: list[float]
@@ -60,7 +60,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Side:
-    """A way to train: the published loop, or ours in a number format."""
+    """One of the compared loops: the published one, or that of daco-train in a number format."""
 
     name: str
     settings: TrainSettings
@@ -73,15 +73,15 @@ class Side:
 
 @dataclass(frozen=True)
 class SpeedRow:
-    """What one side needed, in the median over all its steps.
+    """The results of one side: medians over all its steps.
 
     Args:
-        step_seconds: of one step.
-        images_per_second: originals, each of which gives all of the method's views.
-        ratio: how many times as fast as the published loop.
-        most: what `ratio` would be if the device did the published loop's convolutions as fast as it multiplies large
-            matrices in this number format, and nothing else took time.
-        peak_memory: bytes, of the training process (not of its loader's), on a GPU of the GPU's.
+        step_seconds: time of one step.
+        images_per_second: originals per second; each gives all of the method's views.
+        ratio: speed relative to the published loop.
+        most: what `ratio` would be if the device computed the published loop's convolutions as fast as large matrix
+            products in this number format, and nothing else took time.
+        peak_memory: bytes, of the training process without its loaders; on a GPU, of the GPU.
         waiting: share of the time that the device waited for data.
     """
 
@@ -97,17 +97,17 @@ class SpeedRow:
 def compare_speed(
     settings: TrainSettings, precisions: Sequence[str], steps: int, rounds: int, loader_workers: int, accelerator: str
 ) -> list[SpeedRow]:
-    """Trains in turns with the published loop and with `daco-train`, a process each; nothing is kept of the training.
+    """Trains in turns with the published loop and with `daco-train`, each in its own process; nothing is saved.
 
-    All but the one at work are stopped, their loaders too. Every side does a first block of steps that is not counted:
-    it fills the loader's queues, and brings the photographs into memory as the first epoch of a run does. Nor is the
-    first step of each block, in which the process takes its memory again.
+    All processes except the current one are suspended, including their loaders. The first block of each side is not
+    counted: it fills the loader's queues, and loads the photographs into memory like the first epoch of a run. The
+    first step of each block, in which the process allocates its memory again, is not counted either.
 
     Args:
-        precisions: the number formats to train in; the published loop has fp32.
+        precisions: the number formats to train in; the published loop uses fp32.
         steps: training steps in a block.
-        rounds: blocks that count, of each side.
-        loader_workers: processes of the published loop that load.
+        rounds: number of counted blocks of each side.
+        loader_workers: number of loader processes of the published loop.
         accelerator: `auto`, `cpu` or `cuda`.
 
     Raises:
@@ -122,7 +122,7 @@ def compare_speed(
         ending = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             with tqdm(total=(rounds + 1) * len(sides), desc="train speed", unit="block") as bar:
-                for side in reversed(sides):  # ours first: daco-train says at once what cannot be trained
+                for side in reversed(sides):  # daco-train first, because it reports early what cannot be trained
                     runners.append(Runner(side, accelerator))
                     runners[-1].run(steps)
                     bar.update()
@@ -157,7 +157,7 @@ def _rows(blocks: dict[str, list[Block]], batch_size: int) -> list[SpeedRow]:
 
 
 class Runner:
-    """A side in a process of its own, which is stopped between its blocks."""
+    """One side in a separate process, which is suspended between its blocks."""
 
     def __init__(self, side: Side, accelerator: str) -> None:
         self.side = side
@@ -168,7 +168,7 @@ class Runner:
         theirs.close()
 
     def run(self, steps: int) -> Block:
-        """Takes that many steps.
+        """Performs this number of steps.
 
         Raises:
             DacoError: the side cannot train.
@@ -178,7 +178,7 @@ class Runner:
             self._connection.send(steps)
             answer: Block | DacoError = self._connection.recv()
         except (EOFError, BrokenPipeError) as error:
-            raise DacoError(f"{self.side.name} ended without an answer: was the memory full?") from error
+            raise DacoError(f"{self.side.name} ended without a result, perhaps because memory was full.") from error
         if isinstance(answer, DacoError):
             raise answer
         self._signal(signal.SIGSTOP)
@@ -191,13 +191,13 @@ class Runner:
         self._process.join()
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):  # not begun yet, or ended
+        with suppress(ProcessLookupError):  # not started yet, or ended
             os.killpg(self._process.pid or 0, number)
 
 
 def _work(connection: Connection, side: Side, accelerator: str) -> None:
-    """The process of a side: takes a number of steps, answers a block, until it is ended."""
-    os.setsid()  # a group of its own, so that its loaders are stopped and ended with it
+    """The process of a side: receives numbers of steps and returns blocks, until it is ended."""
+    os.setsid()  # a separate process group, so that its loaders are suspended and ended with it
     try:
         device, precision, waiting, losses = _begin(side, accelerator)
         counter = FlopCounterMode(display=False)
@@ -212,11 +212,11 @@ def _work(connection: Connection, side: Side, accelerator: str) -> None:
                 seconds.append(perf_counter() - began)
             waited = waiting.seconds() - waited
             rate = _matrix_rate(device, precision)
-            give_back_freed()  # while it is stopped, it leaves the memory to the others
+            give_back_freed()  # frees memory for the others while it is suspended
             connection.send(Block(seconds, waited, _peak(device), rate, counter.get_total_flops()))
     except DacoError as error:
         connection.send(error)
-    except EOFError:  # the benchmark is over
+    except EOFError:  # the benchmark has ended
         pass
 
 
@@ -235,7 +235,7 @@ def _begin(side: Side, accelerator: str) -> tuple[torch.device, str, WaitingTime
     batches = trainer.batches()
     for _, index in chain.from_iterable(batches):
         for files in trainer.views.files.values():
-            trainer.views.store[files[index]]  # kept, as after the first epoch of a run
+            trainer.views.store[files[index]]  # cached, as after the first epoch of a run
     device = trainer.fabric.device
     settings = side.settings
     precision = choose_precision(settings.precision, settings.backbone, device.type, settings.frozen)
@@ -243,7 +243,7 @@ def _begin(side: Side, accelerator: str) -> tuple[torch.device, str, WaitingTime
 
 
 def _matrix_rate(device: torch.device, precision: str, size: int = 2048, times: int = 8) -> float:
-    """Operations a second, of the fastest of some products of large matrices."""
+    """Operations per second in the fastest of several products of large matrices."""
     matrix = torch.rand(size, size, device=device, dtype=FORMATS[precision])
     seconds = []
     for _ in range(times):
@@ -261,7 +261,7 @@ def _peak(device: torch.device) -> int:
 
 
 def cells(row: SpeedRow) -> list[str]:
-    """A row as it is shown, in the order of `HEADER`."""
+    """A row as text, in the order of `HEADER`."""
     return [
         row.name,
         f"{row.step_seconds:.3g}",

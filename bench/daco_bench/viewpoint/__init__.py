@@ -1,1 +1,1 @@
-"""Recall under a change of viewpoint: of rendered cameras that move and turn, and of photographs that are warped."""
+"""Recall under changes of viewpoint: of rendered cameras that move and turn, and of warped photographs."""

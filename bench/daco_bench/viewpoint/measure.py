@@ -1,4 +1,4 @@
-"""Measures recall from changed viewpoints, and puts it into rows, plain values and curves."""
+"""Measures recall under changes of viewpoint, and reports it as rows, plain values and curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class ViewpointRow:
 def measure_viewpoints(
     trials: Trials, engines: Mapping[str, Engine], ranks: Sequence[int], candidates: int
 ) -> list[ViewpointRow]:
-    """The recalls of all encoders in all trials, and those with the first candidates ranked again.
+    """The recalls of all encoders in all trials, without and with re-ranking.
 
     Args:
-        candidates: how many are ranked again, for encoders with local descriptors; 0 for none.
+        candidates: number of candidates to re-rank, for encoders with local descriptors; 0 for none.
 
     Raises:
-        UnreadableImage: a photograph is broken.
+        UnreadableImage: a photograph is damaged.
     """
     rows = []
     for label, engine in engines.items():
@@ -94,7 +94,7 @@ def rows_to_json(rows: Sequence[ViewpointRow]) -> list[dict[str, Any]]:
 def viewpoint_curves(rows: Sequence[ViewpointRow]) -> Any:
     """A matplotlib figure of R@1: a column for each kind of change, a row for each condition, a line for each method.
 
-    Where the queries as they are were measured, the curves begin with them. Vertical lines are 95 % intervals.
+    If unchanged queries were measured, the curves begin with them. Vertical lines are 95 % intervals.
 
     Raises:
         DacoError: matplotlib is not installed.

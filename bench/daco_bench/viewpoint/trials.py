@@ -1,4 +1,4 @@
-"""What is measured: queries from changed viewpoints, each change with its amount, against the same references."""
+"""The trials: queries from changed viewpoints, each with a known change, against the same references."""
 
 import re
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from daco_core.photographs.layout import DataSet
 from daco_core.photographs.pairing import pair_by_name
 from daco_training.city.make import VIEWPOINT_FOLDER
 
-SHARPER = 4  # times the encoder's size that a photograph is opened at, since a window is a part of it
+SHARPER = 4  # times the encoder's size at which a photograph is opened, because a window is only a part of it
 
 
 @dataclass(frozen=True)
 class Change:
-    """How the query's camera differs from the reference's.
+    """The difference between the cameras of query and reference.
 
     Args:
         kind: moved, turned, moved and turned; or a warp's.
-        amount: metres where the camera moved, else degrees; or a warp's.
-        words: both, for people: `5 m, 30 degrees`.
+        amount: metres if the camera moved, else degrees; or the amount of a warp.
+        words: a description of both: `5 m, 30 degrees`.
     """
 
     kind: str
@@ -34,18 +34,18 @@ class Change:
     words: str
 
 
-UNCHANGED = Change("none", 0.0, "as it is")
+UNCHANGED = Change("none", 0.0, "unchanged")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One measurement: the queries of a task, under one condition, from one change of viewpoint.
+    """One measurement: the queries of a task, under one condition, with one change of viewpoint.
 
     Args:
         change: of the queries.
-        condition: of the queries and the references, in words: `night->day`.
-        task: of one direction; its references are the same in all trials.
-        open_query: gives the picture of a query, from its file, its number and the encoder's size.
+        condition: of the queries and the references: `night->day`.
+        task: with a single direction; its references are the same in all trials.
+        open_query: returns the image of a query, from its file, its number and the encoder's size.
     """
 
     change: Change
@@ -56,12 +56,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Trials:
-    """All that is measured.
+    """All trials of a measurement.
 
     Args:
-        title: of what, in words.
+        title: a description.
         references: the files.
-        open_reference: gives the picture of a reference, from its file and the encoder's size.
+        open_reference: returns the image of a reference, from its file and the encoder's size.
     """
 
     title: str
@@ -71,13 +71,13 @@ class Trials:
 
 
 def city_trials(dataset: DataSet, split: str = "val", references: str | None = None) -> Trials:
-    """The viewpoints of a rendered city in each condition, against the originals of one; right is the same place.
+    """The viewpoints of a rendered city in each condition, against the originals of one; the same place is right.
 
     Args:
         references: the condition of the references; by default the first.
 
     Raises:
-        DacoError: it was rendered without viewpoints, or a folder is not complete.
+        DacoError: it was rendered without viewpoints, or a folder is incomplete.
     """
     domain = dataset.domains[0] if references is None else dataset.find_domain(references)
     viewpoints = {
@@ -112,15 +112,15 @@ def city_trials(dataset: DataSet, split: str = "val", references: str | None = N
 def photograph_trials(
     database: Path, queries: Path | None = None, metres: float | None = None, frames: int | None = None
 ) -> Trials:
-    """Photographs, of which the queries are warped by known amounts.
+    """Photographs whose queries are warped by known amounts.
 
     Args:
-        queries: the photographs to warp; by default those of the database, of which only the same photograph is right
+        queries: the photographs to warp; by default those of the database, for which only the same photograph is right
             if neither metres nor frames are given.
-        metres, frames: as `find_task`.
+        metres, frames: see `find_task`.
 
     Raises:
-        DacoError: as `find_task`.
+        DacoError: see `find_task`.
     """
     if queries is None and metres is None and frames is None:
         frames = 0
@@ -154,7 +154,7 @@ def _warp(change: Change) -> Callable[[Path, int, int], Image.Image]:
         photograph = open_rgb(file, SHARPER * size)
         if change is UNCHANGED:
             return REFERENCE.apply(photograph)
-        way = 1 if change.kind == "zoom" or number % 2 else -1  # to both sides in turn
+        way = 1 if change.kind == "zoom" or number % 2 else -1  # alternating sides
         return Warp(change.kind, way * change.amount).apply(photograph)
 
     return open_query

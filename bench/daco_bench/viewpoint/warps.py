@@ -1,8 +1,8 @@
-"""Views of a photograph by known amounts: what another camera would see of it, cut out of it without a border.
+"""Warps of a photograph by known amounts: what another camera would see of it, cut out of it without borders.
 
-The reference is the middle of a photograph, WINDOW of its width and height. A warp is another window of it: moved
-sideways, nearer or farther, turned about the line of sight, or seen obliquely, as if the photograph were a wall and the
-camera walked around its middle. All of them lie within the photograph, so nothing has to be made up at the edges.
+The reference is the middle of a photograph, WINDOW of its width and height. A warp is another window: shifted, zoomed,
+rolled about the line of sight, or seen obliquely, as if the photograph were a wall and the camera moved around its
+middle. All windows lie within the photograph, so that nothing has to be invented at the edges.
 """
 
 import math
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 WINDOW = 0.6
-WIDEST = 2.0  # width to height of the part of a photograph that windows are cut from, at most, and the reverse
-VIEW = 60.0  # degrees: the field of view across the photograph that oblique views assume
+WIDEST = 2.0  # largest ratio of width to height, or the reverse, of the part from which windows are cut
+VIEW = 60.0  # degrees: the horizontal field of view that is assumed for oblique views
 CORNERS = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])  # x to the right, y down
 
 AMOUNTS: dict[str, tuple[float, ...]] = {
@@ -31,7 +31,7 @@ class Warp:
 
     Args:
         kind: `shift` (percent of the window's width), `zoom` (how many times nearer), `oblique` or `roll` (degrees).
-        amount: how much; to the right or clockwise where positive.
+        amount: of the change; positive means to the right or clockwise.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Warp:
         return np.asarray(corners + [width / 2, height / 2])
 
     def apply(self, photograph: Image.Image) -> Image.Image:
-        """The view: as many pixels as the window of the reference has."""
+        """The warped view, with as many pixels as the reference's window."""
         width, height = photograph.size
         size = round(WINDOW * min(width, WIDEST * height)), round(WINDOW * min(height, WIDEST * width))
         box = np.array([[0.0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]])
@@ -68,7 +68,7 @@ REFERENCE = Warp("zoom", 1.0)
 
 
 def _seen_obliquely(corners: NDArray[np.float64], distance: float, degrees: float) -> NDArray[np.float64]:
-    """Where the rays through a window's corners meet the plane that it lay in, after an orbit about its middle."""
+    """Where the rays through a window's corners meet its original plane, after an orbit about its middle."""
     angle = math.radians(degrees)
     across, down = corners.T
     reach = distance * math.cos(angle) / (distance * math.cos(angle) + across * math.sin(angle))
@@ -78,7 +78,7 @@ def _seen_obliquely(corners: NDArray[np.float64], distance: float, degrees: floa
 
 
 def _homography(here: NDArray[np.float64], there: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The eight coefficients with which Pillow maps points `here` (4, 2) to `there`."""
+    """The eight coefficients for Pillow that map points `here` (4, 2) to `there`."""
     rows = []
     for (x, y), (u, v) in zip(here, there, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]

@@ -1,1 +1,1 @@
-"""Whose answers are right: the published protocols of the field's data sets, and lists of right answers."""
+"""Ground truth: the published protocols of the field's data sets, and tables of right answers."""

@@ -1,10 +1,10 @@
-"""The published protocols by name: which photographs ask which, and which answers are right.
+"""The published protocols by name: the queries, the references, and which answers are right.
 
 Folders and file names are those of VPR-datasets-downloader (https://github.com/gmberton/VPR-datasets-downloader); the
 rule of distance is that of VPR-methods-evaluation's `test_dataset.py` (https://github.com/gmberton/
-VPR-methods-evaluation, Berton et al., ICCV 2023): the Euclidean distance of the UTM coordinates in the names is at most
-25 m, and all queries count. The sizes are those of the papers named, as the table of data sets of Berton et al.,
-"EigenPlaces", ICCV 2023, repeats them.
+VPR-methods-evaluation, Berton et al., ICCV 2023): the Euclidean distance of the UTM coordinates in the names must be at
+most 25 m, and all queries count. The sizes are those of the named papers, as repeated in the table of data sets of
+Berton et al., "EigenPlaces", ICCV 2023.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from daco_core.errors import UsageError
 
 @dataclass(frozen=True)
 class Protocol:
-    """The rule by which results on a data set are published.
+    """The rule for published results on a data set.
 
     Args:
         name: on the command line.
-        data_set: the folder that VPR-datasets-downloader gives it.
-        tolerance: metres, or frames, that a right answer may be away.
+        data_set: its folder name in VPR-datasets-downloader.
+        tolerance: the largest distance of a right answer, in metres or frames.
         unit: `metres` between UTM coordinates, or `frames` between the numbers in the seventh field of the names.
-        queries, references: how many there are as published; several numbers where more than one set is in use.
-        source: where it was published.
-        note: what to know when numbers are compared; empty if nothing.
-        split: the folder of the part.
+        queries, references: the published numbers; several if more than one set is in use.
+        source: the publication.
+        note: a remark for comparing results; empty if none.
+        split: the folder of the split.
         query_folder: the name of the folder of queries.
         reference_folder: the name of the folder of references.
     """
@@ -48,12 +48,12 @@ class Protocol:
         if self.unit == "metres":
             return f"right within {self.tolerance:g} m, by the UTM coordinates in the file names"
         if not self.tolerance:
-            return "right if it bears the query's number"
+            return "right if it has the query's number"
         return f"right within {self.tolerance:g} frame{'s' if self.tolerance > 1 else ''}, by the numbers in the names"
 
     @property
     def sizes(self) -> str:
-        """How many queries and references are published."""
+        """The published numbers of queries and references, in words."""
         queries, references = (" or ".join(f"{size:,}" for size in sizes) for sizes in (self.queries, self.references))
         return f"{queries} queries, {references} references"
 
@@ -61,8 +61,8 @@ class Protocol:
 NETVLAD = "Arandjelovic et al., NetVLAD, CVPR 2016"
 SVOX = "Berton et al., Adaptive-Attentive Geolocalization From Few Queries, WACV 2021"
 NORDLAND_NOTE = (
-    "Papers differ in which season asks: in VPR-Bench, SALAD and BoQ the summer asks the winter; the downloader's"
-    " nordland_subset and Patch-NetVLAD have it the other way."
+    "Papers differ in which season has the queries: in VPR-Bench, SALAD and BoQ it is summer; in the downloader's"
+    " nordland_subset and in Patch-NetVLAD it is winter."
 )
 
 
@@ -93,8 +93,8 @@ PROTOCOLS = {
             (740, 11084),
             (18871,),
             "Warburg et al., Mapillary Street-Level Sequences, CVPR 2020",
-            "740 queries are the subset of the authors' loader, which most papers report; format_mapillary.py of the"
-            " downloader writes all 11,084.",
+            "740 queries are the subset of the authors' loader, which most papers report; the downloader's"
+            " format_mapillary.py writes all 11,084.",
             split="val",
         ),
         Protocol(
@@ -147,7 +147,7 @@ PROTOCOLS = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of that name. Raises UsageError where there is none."""
+    """The protocol of that name. Raises UsageError if there is none."""
     if name not in PROTOCOLS:
         raise UsageError(f"There is no protocol {name!r}: choose one of {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]

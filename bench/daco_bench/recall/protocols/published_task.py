@@ -1,4 +1,4 @@
-"""A published protocol on its folders: the queries, the references, and which answers are right."""
+"""Applies a published protocol to its folders: the queries, the references, and which answers are right."""
 
 import math
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.images import list_images_below
 from daco_training.evaluation.recall import Rows, blocks
 
-EAST, NORTH, NUMBER = 1, 2, 7  # fields of a name divided by @: the coordinates, and the number of a frame
+EAST, NORTH, NUMBER = 1, 2, 7  # fields of a name split at @: the coordinates, and the number of a frame
 
 
 @dataclass(frozen=True)
 class PublishedTask:
-    """A protocol with the photographs that it was applied to.
+    """A protocol, applied to photographs.
 
     Args:
-        queries, references: how many there are here.
+        queries, references: the numbers of photographs found.
     """
 
     protocol: Protocol
@@ -32,12 +32,12 @@ class PublishedTask:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there are as many photographs as published, so that recalls can be compared."""
+        """Whether all published photographs were found, so that recalls can be compared."""
         return self.queries in self.protocol.queries and self.references in self.protocol.references
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """The rule, and how much of the data set is here, as plain values."""
+        """The rule, and the numbers of photographs found, as plain values."""
         protocol = self.protocol
         return {
             "name": protocol.name,
@@ -55,16 +55,16 @@ class PublishedTask:
 def published_task(
     protocol: Protocol, folder: Path | None = None, database: Path | None = None, queries: Path | None = None
 ) -> PublishedTask:
-    """A protocol on a folder as VPR-datasets-downloader writes it, or on two folders.
+    """Applies a protocol to a folder as written by VPR-datasets-downloader, or to two folders.
 
     Args:
-        folder: of the data set: holds `images/test/database` and `images/test/queries`, or what the protocol says
-            instead; with or without `images`.
+        folder: of the data set; contains `images/test/database` and `images/test/queries`, or the protocol's own names;
+            with or without `images`.
         database, queries: instead of the folder.
 
     Raises:
-        NotFound: a folder is missing, or holds no photographs.
-        UsageError: a name does not say where or in which order its photograph was taken.
+        NotFound: a folder is missing, or contains no photographs.
+        UsageError: a name lacks the position or number of its photograph.
     """
     if database is None or queries is None:
         if folder is None:
@@ -91,7 +91,7 @@ def published_task(
 
 def _folders(protocol: Protocol, folder: Path) -> tuple[Path, Path]:
     if not folder.is_dir():
-        raise NotFound(f"{folder} is not a folder: name the one that VPR-datasets-downloader wrote.")
+        raise NotFound(f"{folder} is not a folder: name the one written by VPR-datasets-downloader.")
     parts = [folder / "images" / protocol.split, folder / protocol.split, folder]
     sides = protocol.reference_folder, protocol.query_folder
     for part in parts:
@@ -104,7 +104,7 @@ def _folders(protocol: Protocol, folder: Path) -> tuple[Path, Path]:
 
 
 def _field(image: Path, field: int) -> float:
-    """A number in a file's name. Raises UsageError where there is none."""
+    """A number in a file's name. Raises UsageError if there is none."""
     fields = image.name.split("@")
     try:
         number = float(fields[field])
@@ -113,7 +113,7 @@ def _field(image: Path, field: int) -> float:
     if not math.isfinite(number):
         what = "the number of its frame, the seventh field" if field == NUMBER else "UTM coordinates"
         raise UsageError(
-            f"The name of {image} does not have {what}: files are called @UTM_east@UTM_north@...@.jpg, as"
-            " VPR-datasets-downloader writes them."
+            f"The name of {image} does not contain {what}: names must be @UTM_east@UTM_north@...@.jpg, as written by"
+            " VPR-datasets-downloader."
         )
     return number

@@ -19,10 +19,10 @@ COLUMNS = ("query", "reference")
 
 @dataclass(frozen=True)
 class TruthTask:
-    """A task with the right answers of a table.
+    """A task with the right answers from a table.
 
     Args:
-        unlisted: queries that the table does not name; they do not count.
+        unlisted: number of queries that are not in the table; they are not counted.
     """
 
     task: Task
@@ -30,13 +30,13 @@ class TruthTask:
 
 
 def truth_task(database: Path, queries: Path, truth: Path) -> TruthTask:
-    """Two folders, of which a table says which references are right for which query.
+    """A task of two folders with a table that lists the right references for each query.
 
-    A query may have several rows. Names are paths below the folders, or below what the folders lie in, or below the
-    folder of the table, or absolute.
+    A query may have several rows. Names are paths relative to the folders, to their parent folders, or to the folder
+    of the table; or absolute.
 
     Raises:
-        NotFound: a folder holds no images.
+        NotFound: a folder contains no images.
         UsageError: the table lacks a column, or a row names a photograph that is not there.
         DacoError: it cannot be read.
     """
@@ -93,7 +93,7 @@ def _read(file: Path) -> list[tuple[int, tuple[str, str]]]:
 
 
 def _find(name: str, folder: Path, truth: Path, rows: dict[Path, int]) -> int | None:
-    """The row of the photograph that a name in the table means; None where there is none."""
+    """The row of the photograph that a name in the table refers to; None if there is none."""
     for base in (folder, folder.absolute().parent, truth.absolute().parent):
         found = rows.get((base / name.replace("\\", "/")).absolute())
         if found is not None:

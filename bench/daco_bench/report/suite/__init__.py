@@ -1,1 +1,1 @@
-"""`daco-bench all`: every benchmark, one after the other, into one report."""
+"""`daco-bench all`: runs every benchmark and writes one report."""

@@ -1,4 +1,4 @@
-"""The figures in what a benchmark printed, each under a name that stays the same from run to run."""
+"""The figures in a benchmark's output, with names that stay the same between runs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,15 +8,15 @@ NAMING = ("viewpoint", "method", "direction", "server", "name", "count", "kind",
 
 
 def figures(content: Any, ends: Mapping[str, bool]) -> dict[str, float]:
-    """Name to value of all numbers whose name ends in one of `ends`, in the order in which they stand.
+    """Name to value of all numbers whose names end in one of `ends`, in their order.
 
-    A name is the path to the number; an entry of a list goes by the words in it (its method and direction, say).
+    A name is the path to the number; an entry of a list is named by the words in it (such as its method and direction).
     """
     return {name: value for name, value in _leaves(content, ()) if any(name.endswith(end) for end in ends)}
 
 
 def higher_is_better(name: str, ends: Mapping[str, bool]) -> bool:
-    """Which way is better for a figure of that name: what the longest fitting end says."""
+    """Whether higher values of a figure of that name are better: the longest matching end decides."""
     return ends[max((end for end in ends if name.endswith(end)), key=len)]
 
 

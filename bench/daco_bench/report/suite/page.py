@@ -1,4 +1,4 @@
-"""The report of a run: each figure beside the one of the run before."""
+"""The report of a run, in which each figure is compared with that of the previous run."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from daco_bench.report.suite.parts import SuitePart
 from daco_bench.report.suite.runs import SuiteRun
 from daco_bench.speed.machine import in_words
 
-CHANGED = 0.1  # a figure that moved by less of itself is not called better or worse
+CHANGED = 0.1  # a figure that changed by a smaller share is not called better or worse
 
 
 def sections(run: SuiteRun, before: SuiteRun | None, parts: Sequence[SuitePart]) -> list[Section]:
     """A section for each part, in order: its figures, or that it failed."""
     note = ""
     if before is not None and before.about["machine"] != run.about["machine"]:
-        note = f"The figures before are of another machine: {in_words(before.about['machine'])}."
+        note = f"The previous figures are from another machine: {in_words(before.about['machine'])}."
     found = []
     for part in parts:
         command = " ".join(part.command)
@@ -32,7 +32,7 @@ def sections(run: SuiteRun, before: SuiteRun | None, parts: Sequence[SuitePart])
 
 
 def worse(run: SuiteRun, before: SuiteRun | None, parts: Sequence[SuitePart]) -> list[str]:
-    """The figures that got worse by more than a tenth of themselves, each with its part."""
+    """The figures that became worse by more than a tenth, each with its part."""
     return [
         f"{part.name}: {line[0]} {line[2]} -> {line[1]}"
         for part, section in zip(parts, sections(run, before, parts), strict=True)

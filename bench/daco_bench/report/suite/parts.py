@@ -1,4 +1,4 @@
-"""Which benchmarks there are, with the command line of each and the figures that matter in what it prints."""
+"""The benchmarks of the suite: for each its command line, and the important figures in its output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 HIGHER, LOWER = True, False
 
-# the end of a figure's name, and which way is better; figures that no end fits are not reported
+# the end of a figure's name, and which way is better; other figures are not reported
 RECALLS = {"R@1": HIGHER, "R@2": HIGHER, "R@4": HIGHER, "R@5": HIGHER, "R@8": HIGHER, "R@20": HIGHER}
 SEARCH = {
     "recall": HIGHER,
@@ -36,7 +36,7 @@ class SuitePart:
     """One benchmark of the suite.
 
     Args:
-        name: by which it is asked for.
+        name: for selecting it.
         title: in the report.
         options: the words after `daco-bench`.
         figures: the end of a figure's name to whether higher is better.
@@ -54,12 +54,12 @@ class SuitePart:
 
 
 def all_parts(name: str, data_root: Path, work: Path, quick: bool) -> list[SuitePart]:
-    """The suite, the quick parts first.
+    """The suite, quick parts first.
 
     Args:
-        name, data_root: the data set, with twins, that is trained on and asked.
-        work: folder for what the parts train and build, so that a part that was stopped can be resumed.
-        quick: the smallest sizes, to see that everything runs; the figures say little.
+        name, data_root: the data set for training and evaluation, with twins.
+        work: folder for trained encoders and indexes, so that an interrupted part can be resumed.
+        quick: use the smallest sizes, to see that everything runs; the figures mean little.
     """
     data = ("--data-root", str(data_root))
     iters = ("--iters", "2") if quick else ("--iters", "100")
@@ -79,13 +79,13 @@ def all_parts(name: str, data_root: Path, work: Path, quick: bool) -> list[Suite
     embedding = ("embed", f"{name}/domain_a", *data, "--split", "val", "--rounds", "1" if quick else "3")
     serve = ("serve", "--concurrency", "1,4" if quick else "1,4,16,64", *seconds)
     return [
-        SuitePart("recall", "Recall of the encoder that comes with the package", recall(), RECALLS),
-        SuitePart("viewpoint", "Recall of photographs that are warped as by another camera", warped, RECALLS),
-        SuitePart("embed", "Building an index beside its bare engine", embedding, EMBED),
-        SuitePart("serve", "The server beside a bare loop, FastAPI and LitServe", serve, SERVE),
-        SuitePart("index", "Search beside FAISS, usearch and hnswlib", sizes, SEARCH),
-        SuitePart("train", "Training beside a loop as the published code's", speed, TRAIN),
-        SuitePart("compare", "The methods, one budget", trained("compare", "--recipe", "modern"), RECALLS),
-        SuitePart("translators", "The twins, one budget", trained("translators", "--recipe", "modern"), RECALLS),
-        SuitePart("ablate", "Our recipe without each of its parts", trained("ablate"), RECALLS),
+        SuitePart("recall", "Recall of the encoder that ships with the package", recall(), RECALLS),
+        SuitePart("viewpoint", "Recall of photographs warped as by another camera", warped, RECALLS),
+        SuitePart("embed", "Building an index compared with its bare engine", embedding, EMBED),
+        SuitePart("serve", "The server compared with a bare loop, FastAPI and LitServe", serve, SERVE),
+        SuitePart("index", "Search compared with FAISS, usearch and hnswlib", sizes, SEARCH),
+        SuitePart("train", "Training compared with a loop like the published code's", speed, TRAIN),
+        SuitePart("compare", "The methods, same budget", trained("compare", "--recipe", "modern"), RECALLS),
+        SuitePart("translators", "The twins, same budget", trained("translators", "--recipe", "modern"), RECALLS),
+        SuitePart("ablate", "The modern recipe without each of its parts", trained("ablate"), RECALLS),
     ]

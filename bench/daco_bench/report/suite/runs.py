@@ -1,7 +1,7 @@
-"""Runs of the suite on disk: what each part printed, kept as it comes, so that a run can be resumed.
+"""Runs of the suite on disk: the output of each part, saved immediately, so that a run can be resumed.
 
-OUT/runs/0001/run.json       when, the machine, the commands, and whether it is finished
-OUT/runs/0001/recall.json    what the part printed
+OUT/runs/0001/run.json       time, machine, commands, and whether it is finished
+OUT/runs/0001/recall.json    the output of a part
 OUT/report.html
 """
 
@@ -25,7 +25,7 @@ STOPPED = 130  # the exit code at Ctrl-C
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """One run of the suite: the folder that it is in."""
+    """One run of the suite, by its folder."""
 
     folder: Path
 
@@ -34,12 +34,12 @@ class SuiteRun:
         return _read(self.folder / RUN_FILE)
 
     def result(self, part: SuitePart) -> dict[str, Any] | None:
-        """What a part printed; None where it has not run, or did not get to its end."""
+        """The output of a part; None if it has not run, or did not finish."""
         file = self.folder / f"{part.name}.json"
         return _read(file) if file.is_file() else None
 
     def failure(self, part: SuitePart) -> str | None:
-        """The sentence in which a part failed."""
+        """The error message of a part that failed."""
         failed: dict[str, str] = self.about["failed"]
         return failed.get(part.name)
 
@@ -48,9 +48,9 @@ class SuiteRun:
 
 
 def begin_run(out: Path, settings: dict[str, Any]) -> tuple[SuiteRun, SuiteRun | None]:
-    """The run to do: the newest if it was stopped and has these settings, else a new one; and the one before it.
+    """The run to perform: the newest if it is unfinished and has these settings, else a new one; and the previous one.
 
-    That is the newest that was finished under the same settings, whichever parts it had.
+    The previous one is the newest that was finished with the same settings, whichever parts it had.
 
     Raises:
         DacoError: the folder cannot be written.
@@ -74,7 +74,7 @@ def begin_run(out: Path, settings: dict[str, Any]) -> tuple[SuiteRun, SuiteRun |
 
 
 def do_parts(run: SuiteRun, parts: Sequence[SuitePart], note: Callable[[str], None]) -> None:
-    """Runs the parts that have no result yet, each as a command of its own; one that fails does not stop the others.
+    """Runs the parts without a result, each as a separate command; one that fails does not stop the others.
 
     Raises:
         DacoError: a result cannot be written.
@@ -98,12 +98,12 @@ def do_parts(run: SuiteRun, parts: Sequence[SuitePart], note: Callable[[str], No
 
 
 def _command(words: Sequence[str]) -> tuple[int, str]:
-    """Runs a command of `daco-bench`: its exit code, and what it printed. At Ctrl-C it is given time to save."""
+    """Runs a command of `daco-bench`; returns its exit code and output. After Ctrl-C it is given time to save."""
     command = [sys.executable, "-m", "daco_bench.cli.main", *words[1:]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             printed, _ = process.communicate()
-        except KeyboardInterrupt:  # the terminal has sent it to the command as well
+        except KeyboardInterrupt:  # the terminal has sent it to the command, too
             process.communicate()
             raise
     return process.returncode, printed
@@ -113,5 +113,5 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DacoError(f"{file} cannot be read ({error}): delete it, and the part runs again.") from error
+        raise DacoError(f"{file} cannot be read ({error}): delete it to run this part again.") from error
     return content

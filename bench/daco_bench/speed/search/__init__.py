@@ -1,1 +1,1 @@
-"""`daco-bench index`: our search side by side with bare FAISS, usearch and hnswlib, over the size of the index."""
+"""`daco-bench index`: compares the search of daco-serve with FAISS, usearch and hnswlib, for several sizes."""

@@ -1,4 +1,4 @@
-"""The engines that are compared: how each is built, opened, asked, and told to look harder."""
+"""The compared search engines: how each is built, opened, queried and tuned."""
 
 import time
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ Setting = dict[str, int]
 
 STORE_FILE = "vectors.faiss"
 CATALOG_FILE = "catalog.sqlite"
-LINKS = 16  # of a graph's node: hnswlib's and usearch's default
-BUILD_EFFORT = 128  # efConstruction, of hnswlib and usearch alike
-EFFORTS = tuple(round(16 * 2 ** (power / 2)) for power in range(13))  # `ef`, of hnswlib and usearch alike
+LINKS = 16  # per node of a graph: the default of hnswlib and usearch
+BUILD_EFFORT = 128  # efConstruction, for both hnswlib and usearch
+EFFORTS = tuple(round(16 * 2 ** (power / 2)) for power in range(13))  # values of `ef`, for both hnswlib and usearch
 
 
 class Searcher(Protocol):
-    """An index that is open.
+    """An opened index.
 
     Args:
         bytes_per_vector: in memory.
@@ -36,17 +36,17 @@ class Searcher(Protocol):
     bytes_per_vector: float
 
     def tune(self, setting: Setting) -> None:
-        """Sets how hard it looks."""
+        """Sets the search parameter."""
 
     def ask(self, queries: Vectors, k: int) -> Any:
-        """Its answer, in its own form."""
+        """Its answer, in its own format."""
 
     def ids(self, answer: Any) -> Ids:
-        """An answer as ids (q, k)."""
+        """Converts an answer to ids (q, k)."""
 
 
 class Store:
-    """Our search without the catalogue."""
+    """The search of daco-serve without the catalogue."""
 
     def __init__(self, folder: Path) -> None:
         self.store = self._open(folder)
@@ -66,15 +66,15 @@ class Store:
 
 
 class Served(Store):
-    """Our search as it is served: with the catalogue's entry of each match."""
+    """The search of daco-serve, with the catalogue's entry of each match."""
 
     def __init__(self, folder: Path) -> None:
         from daco_index.search.bundle import (
-            Bundle,  # with PyTorch, which would be much beside an engine whose memory is measured
+            Bundle,  # imports PyTorch, which would distort the memory of other engines
         )
 
         super().__init__(folder)
-        nothing: Any = None  # the search asks neither the manifest nor the encoder
+        nothing: Any = None  # the search uses neither the manifest nor the encoder
         self._bundle = Bundle(nothing, nothing, self.store, Catalog(folder / CATALOG_FILE))
 
     def ask(self, queries: Vectors, k: int) -> Any:
@@ -85,19 +85,19 @@ class Served(Store):
 
 
 class ServedOnGpu(Served):
-    """Our search as it is served on a GPU."""
+    """The search of daco-serve on a GPU."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         if not self.store.move_to_gpu():
-            raise DacoError(f"FAISS cannot hold the index in {folder} on this GPU.")
+            raise DacoError(f"FAISS does not support the index in {folder} on this GPU.")
 
     def _open(self, folder: Path) -> FaissStore:
-        return _load(folder)  # of its own, as it leaves main memory
+        return _load(folder)  # a separate copy, because it is moved out of main memory
 
 
 class BareFaiss:
-    """The same FAISS index in memory, searched without our code; the exact vectors rank here, too."""
+    """The same FAISS index in memory, searched by FAISS alone; here, too, the exact vectors rank the candidates."""
 
     PARAMETERS: ClassVar[Any] = faiss.ParameterSpace
 
@@ -105,7 +105,7 @@ class BareFaiss:
         store = open_store(folder)
         exact: Any = faiss.read_index(str(folder / STORE_FILE))
         self._flat = faiss.downcast_index(exact.index)
-        self._exact = exact  # which the flat one is a part of
+        self._exact = exact  # keeps the owner of the flat index alive
         self.bytes_per_vector = 4.0 * store.dimension
         if store.candidates is not None:
             self.bytes_per_vector += store.bytes_per_vector
@@ -137,20 +137,20 @@ class BareFaiss:
 
 
 class BareFaissOnGpu(BareFaiss):
-    """The same FAISS index on a GPU, searched without our code; the exact vectors rank in main memory."""
+    """The same FAISS index on a GPU, searched by FAISS alone; the exact vectors in main memory rank the candidates."""
 
     PARAMETERS: ClassVar[Any] = getattr(faiss, "GpuParameterSpace", None)  # faiss-cpu has none
 
     def _place(self, index: Any) -> Any:
         moved = move_there(index)
         if moved is None:
-            raise DacoError("FAISS cannot hold this index on this GPU.")
+            raise DacoError("FAISS does not support this index on this GPU.")
         on_gpu, self._resources = moved
         return on_gpu
 
 
 class Usearch:
-    """A graph of usearch, over half-precision vectors."""
+    """A usearch graph over half-precision vectors."""
 
     def __init__(self, folder: Path) -> None:
         self._index = _usearch().Index.restore(str(folder / "usearch.index"))
@@ -158,7 +158,7 @@ class Usearch:
 
     @staticmethod
     def build(store: FaissStore, folder: Path) -> float:
-        """Builds and saves; the CPU seconds that the building took."""
+        """Builds and saves the index; returns the CPU seconds of building."""
         start = time.process_time()
         index = _usearch().Index(
             ndim=store.dimension, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=BUILD_EFFORT
@@ -180,7 +180,7 @@ class Usearch:
 
 
 class Hnswlib:
-    """A graph of hnswlib, over single-precision vectors."""
+    """An hnswlib graph over single-precision vectors."""
 
     def __init__(self, folder: Path) -> None:
         dimension, count = (int(word) for word in (folder / "hnswlib.txt").read_text().split())
@@ -190,7 +190,7 @@ class Hnswlib:
 
     @staticmethod
     def build(store: FaissStore, folder: Path) -> float:
-        """Builds and saves; the CPU seconds that the building took."""
+        """Builds and saves the index; returns the CPU seconds of building."""
         start = time.process_time()
         index = _hnswlib().Index(space="ip", dim=store.dimension)
         index.init_index(max_elements=store.count, M=LINKS, ef_construction=BUILD_EFFORT)
@@ -224,7 +224,7 @@ OPENED_BY: dict[str, type[Any]] = {
 
 @lru_cache(maxsize=2)
 def open_store(folder: Path) -> FaissStore:
-    """Our store in a folder, exact or with candidates; the same one again, so that it is in memory once."""
+    """Opens the store in a folder, exact or with candidates; the same object again, so that it is in memory once."""
     return _load(folder)
 
 
@@ -233,7 +233,7 @@ def _load(folder: Path) -> FaissStore:
 
 
 def save_served(store: FaissStore, folder: Path) -> None:
-    """Writes a store and a catalogue that names a photograph for each of its vectors."""
+    """Writes a store and a catalogue with an entry for each of its vectors."""
     store.save(folder / STORE_FILE)
     Catalog.create(
         folder / CATALOG_FILE,

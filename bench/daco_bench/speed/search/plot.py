@@ -1,4 +1,4 @@
-"""The comparison as a picture: time of a query, memory, and time to build, over the size."""
+"""Plots the comparison: query time, memory and build time over the size."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from daco_core.figures import curve_axes, drawing, save_figure
 
 PANELS = (
     ("query_ms", "median time of one query (ms)", "log"),
-    ("bytes_per_vector", "memory, bytes a vector", "linear"),
+    ("bytes_per_vector", "memory, bytes per vector", "linear"),
     ("build_cpu_seconds", "build (CPU seconds)", "log"),
 )
 SHOWN = {
@@ -20,7 +20,7 @@ SHOWN = {
 
 
 def plot_rows(rows: Sequence[SearchRow], file: Path) -> None:
-    """Draws three panels over the size, a line for each engine; .svg, .png or .pdf.
+    """Draws three panels over the size, with a line for each engine; .svg, .png or .pdf.
 
     Raises:
         DacoError: matplotlib is not installed, or the file cannot be written.

@@ -1,4 +1,4 @@
-"""The comparison as Markdown and JSON, and what it would come to at sizes that were not measured."""
+"""The comparison as Markdown and JSON, with an extrapolation to sizes that were not measured."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ COLUMNS = (
     f"batch of {BATCH}, ms",
     "of bare FAISS",
     "build, CPU s",
-    "bytes a vector: memory",
+    "bytes per vector: memory",
     "disk",
     "resident, MiB: own",
     "mapped",
@@ -33,11 +33,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Growth:
-    """How the small index grows, and what it would come to.
+    """How the figures of the compressed index grow with the count, and their extrapolation.
 
     Args:
-        slopes: by quantity, the power of the count that it grows with; over all measured sizes, least squares.
-        far: by count, the quantities that the slopes give from the largest measured size; bytes in proportion at least.
+        slopes: by quantity, the exponent of the count, by least squares over all measured sizes.
+        far: by count, the quantities extrapolated from the largest measured size; bytes at least in proportion.
     """
 
     slopes: dict[str, float]
@@ -45,9 +45,9 @@ class Growth:
 
 
 def growth(rows: Sequence[SearchRow]) -> Growth | None:
-    """The growth of our small index; None where only one size was measured.
+    """The growth of daco-serve's compressed index; None if only one size was measured.
 
-    Without the catalogue, whose reads depend on what the kernel happens to hold of it.
+    Without the catalogue, whose speed depends on how much of it the kernel has cached.
     """
     ours = sorted(
         (row for row in rows if (row.kind, row.asked) == ("small", "no catalogue")), key=lambda row: row.count
@@ -66,7 +66,7 @@ def growth(rows: Sequence[SearchRow]) -> Growth | None:
         name: float(np.polyfit(np.log(counts), np.log(np.maximum(values, 1e-9)), 1)[0])
         for name, values in quantities.items()
     }
-    # the bytes of a vector do not go on falling: with few vectors, what is fixed counts among them
+    # bytes per vector do not keep falling: with few vectors, the fixed part has more weight
     powers = {name: max(slope, 1.0) if name.endswith("_bytes") else slope for name, slope in slopes.items()}
     far = {
         count: {name: values[-1] * (count / counts[-1]) ** powers[name] for name, values in quantities.items()}
@@ -76,7 +76,7 @@ def growth(rows: Sequence[SearchRow]) -> Growth | None:
 
 
 def to_line(row: SearchRow) -> str:
-    """What was measured of a row, as soon as it was."""
+    """The measurements of a row, to be printed immediately."""
     return (
         f"{row.count}: {row.kind}, {row.asked}: recall {row.recall:.3f}, one query {row.query_ms:.3g} ms,"
         f" {BATCH} in {row.batch_ms:.3g} ms"
@@ -114,7 +114,7 @@ def to_markdown(rows: Sequence[SearchRow]) -> str:
 
 
 def to_json(rows: Sequence[SearchRow], dimension: int, goal: float, statistics: dict[str, Any]) -> dict[str, Any]:
-    """Everything, with what it was measured on; `goal` is the recall that each engine was set to."""
+    """All results, with a description of the machine; `goal` is the recall to which the engines were tuned."""
     grown = growth(rows)
     return {
         "machine": {

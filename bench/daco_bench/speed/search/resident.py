@@ -1,4 +1,4 @@
-"""Memory of one engine, in a process of its own: python -m ... ENGINE FOLDER QUERIES.npy; prints JSON, in MiB."""
+"""The memory of one engine, in a separate process: python -m ... ENGINE FOLDER QUERIES.npy; prints JSON, in MiB."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ STATUS = Path("/proc/self/status")  # Linux; elsewhere nothing is reported
 
 
 def resident() -> dict[str, float]:
-    """MiB of this process: its own, and of files that are mapped, which the kernel may take back at any time."""
+    """MiB of this process: its own, and of mapped files, which the kernel may drop at any time."""
     lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines()) if STATUS.exists() else {}
     named = {"own": "RssAnon", "mapped": "RssFile"}
     return {name: int(lines[field].split()[0]) / 1024 for name, field in named.items() if field in lines}

@@ -1,4 +1,4 @@
-"""Runs the comparison: one size after the other, all engines side by side on the same queries."""
+"""Runs the comparison: size by size, all engines in turns on the same queries."""
 
 import json
 import subprocess
@@ -31,14 +31,14 @@ from daco_index.search.index_choice import EXACT, SearchOptions, choose, size, s
 from daco_index.search.stores.faiss import FaissStore
 from daco_index.search.tuning import K, Queries, curve, pick, queries_for, recall_of, surely
 
-QUERIES = 1024  # half to set the engines by, half to measure them on
+QUERIES = 1024  # half for tuning the engines, half for measuring
 BATCH = 64
 BATCHES = 32
 TURNS = 8
-SAMPLED = 1500  # descriptors whose statistics are taken
-COPIES = 5  # of the exact vectors, that the engines hold together
-COPIES_ON_GPU = 3  # that those on a GPU hold in main memory besides
-COPIES_ALONE = 2  # that building the small index takes
+SAMPLED = 1500  # descriptors whose statistics are computed
+COPIES = 5  # of the exact vectors in the memory of all engines together
+COPIES_ON_GPU = 3  # of them that engines on a GPU additionally hold in main memory
+COPIES_ALONE = 2  # of them that building the compressed index needs
 ASKED = ("served", "no catalogue", "bare FAISS")
 ASKED_ON_GPU = ("served, GPU", "bare FAISS, GPU")
 EXACT_ON_GPU, SMALL_ON_GPU = "exact on a GPU", "small on a GPU"
@@ -50,17 +50,17 @@ class SearchRow:
 
     Args:
         count: descriptors in the index.
-        kind: `exact` or `small` for FAISS's, with `on a GPU` for what is there; else the engine's name.
-        asked: of `ASKED` or `ASKED_ON_GPU`; the engine's name for others.
+        kind: `exact` or `small` for FAISS, with `on a GPU` there; otherwise the engine's name.
+        asked: an entry of `ASKED` or `ASKED_ON_GPU`; the engine's name for others.
         factory: FAISS's factory string, or how the graph was built.
-        chosen: whether `daco-index build` takes this index at this size.
-        setting: the least effort that reached the recall that was asked for, on other queries.
+        chosen: whether `daco-index build` chooses this index at this size.
+        setting: the lowest setting that reached the requested recall, on other queries.
         recall: of the exact ten best.
         query_ms, batch_ms: median time of one query, and of a batch of 64.
-        build_cpu_seconds: of all cores together, to train and fill; waiting for a core does not count.
-        bytes_per_vector: in memory, without what is mapped from disk.
+        build_cpu_seconds: of all cores together, for training and filling, without waiting.
+        bytes_per_vector: in memory, without mapped files.
         disk_bytes_per_vector: of all files.
-        own_mib, mapped_mib: resident memory of a process that has answered all queries; None where not measured.
+        own_mib, mapped_mib: resident memory of a process that has answered all queries; None if not measured.
     """
 
     count: int
@@ -89,26 +89,26 @@ def run_sizes(
     seed: int = 0,
     gpu: bool = False,
 ) -> Iterator[SearchRow]:
-    """Builds and measures every engine at every size; where the memory would not do, the small index alone.
+    """Builds and measures every engine at every size; only the compressed index if the memory does not suffice for all.
 
     Args:
-        recall: of the exact ten best, that each engine is set to.
+        recall: the recall of the exact ten best to which each engine is tuned.
         others: names of `OTHERS`.
-        work: a folder for the indexes; those that an earlier run left there are not built again.
-        say: is told what goes on.
-        gpu: measures FAISS on a GPU, too.
+        work: a folder for the indexes; existing ones are reused.
+        say: called with messages on the progress.
+        gpu: also measure FAISS on a GPU.
 
     Raises:
-        DacoError: the memory would not do, or an engine is not installed.
+        DacoError: the memory does not suffice, or an engine is not installed.
     """
     unknown = set(others) - set(OTHERS)
     if unknown:
-        raise UsageError(f"No engine {min(unknown)!r}: choose of {', '.join(OTHERS)}.")
+        raise UsageError(f"There is no engine {min(unknown)!r}: choose from {', '.join(OTHERS)}.")
     memory, needed = machine_memory(), COPIES_ALONE * 4 * max(sizes) * dimension
     if needed > memory:
         raise UsageError(
             f"{max(sizes)} descriptors of {dimension} numbers need about {size(needed)} to be indexed, and this machine"
-            f" has {size(memory)}: take a smaller size."
+            f" has {size(memory)}: use a smaller size."
         )
     synthetic = SyntheticMap(dimension, seed)
     for count in sizes:
@@ -117,7 +117,7 @@ def run_sizes(
             kinds = ("exact", "small", *((EXACT_ON_GPU, SMALL_ON_GPU) if gpu else ()), *others)
             yield from _run_size(count, synthetic, recall, kinds, ASKED, folder, say)
         else:
-            say(f"{count}: too many for all engines side by side, so only the small index is measured")
+            say(f"{count}: too many for all engines together, so only the compressed index is measured")
             yield from _run_size(count, synthetic, recall, ("small",), ASKED[:2], folder, say)
 
 
@@ -167,7 +167,7 @@ def _run_size(
     single, batches = time_together(searchers, queries)
     for name, row in rows.items():
         answers = searchers[name].ids(searchers[name].ask(queries, K))
-        # with the catalogue PyTorch is loaded, too, and its memory says nothing of the search
+        # the catalogue's code also loads PyTorch, whose memory is not that of the search
         folder = folders[row.kind]
         alone = row.asked not in ("served", *ASKED_ON_GPU)
         own = resident_of(row.asked, folder, queries, row.setting) if alone else {}
@@ -184,10 +184,10 @@ def _run_size(
 
 
 def statistics(dimension: int, seed: int = 0, index: Path | None = None) -> dict[str, Any]:
-    """Of synthetic descriptors, one photograph of each place; and of an index's, if one is named, at its dimension.
+    """The statistics of synthetic descriptors, one photograph per place; and of an index, if given, at its dimension.
 
     Raises:
-        DacoError: there is no whole index.
+        DacoError: there is no complete index.
     """
     found: dict[str, Any] = {}
     if index is not None:
@@ -203,8 +203,8 @@ def statistics(dimension: int, seed: int = 0, index: Path | None = None) -> dict
 def time_together(searchers: dict[str, Searcher], queries: Vectors) -> tuple[dict[str, float], dict[str, float]]:
     """Median milliseconds of one query and of a batch.
 
-    The engines take turns, in a random order, so that all have the same luck. In a turn each asks some queries one
-    after the other, as a search that is in use does, and no two the same: they may share memory.
+    The engines take turns in a random order, so that other load affects all equally. In a turn each answers some
+    queries one after the other; queries are not repeated, because the engines may share memory.
     """
     batches = [np.roll(queries, -BATCH * number, axis=0)[:BATCH] for number in range(BATCHES)]
     ones = [queries[row : row + 1] for row in range(len(queries))]
@@ -225,7 +225,7 @@ def time_together(searchers: dict[str, Searcher], queries: Vectors) -> tuple[dic
 
 
 def resident_of(engine: str, folder: Path, queries: Vectors, setting: Setting) -> dict[str, float]:
-    """What a process that has only this engine keeps in memory after the queries, in MiB."""
+    """The memory in MiB of a process with only this engine, after the queries."""
     file = folder.parent / "queries.npy"
     np.save(file, queries)
     module = "daco_bench.speed.search.resident"
@@ -242,7 +242,7 @@ def resident_of(engine: str, folder: Path, queries: Vectors, setting: Setting) -
 
 
 def _row(count: int, kind: str, asked: str, factory: str, chosen: bool, setting: Setting, seconds: float) -> SearchRow:
-    """What is known before the measuring."""
+    """The values that are known before the measurement."""
     return SearchRow(count, kind, asked, factory, chosen, setting, 0, 0, 0, seconds, 0, 0)
 
 
@@ -253,7 +253,7 @@ def _build_all(
     folders: dict[str, Path],
     say: Callable[[str], None],
 ) -> dict[str, float]:
-    """Builds what an earlier run did not leave in its folder; the CPU seconds that each took, whenever that was."""
+    """Builds indexes that do not exist yet; returns the CPU seconds of each, also of existing ones."""
     notes = {kind: folder / "cpu_seconds.txt" for kind, folder in folders.items()}
     missing = [kind for kind, note in notes.items() if kind != EXACT_ON_GPU and not note.exists()]
     if missing:

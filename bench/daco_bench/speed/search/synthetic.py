@@ -1,9 +1,10 @@
-"""Descriptors with the statistics of real ones: as many as are wanted, of places seen several times, and queries.
+"""Synthetic descriptors with the statistics of real ones: any number, with several photographs per place; and queries.
 
-The figures are of EfficientNet-Lite0 as ImageNet leaves it, with GeM, over 1500 street photographs by day and 500 by
-night, and over a walk by day and by night: descriptors share a mean of length 0.82 (0.89 between the conditions), their
-spread falls with the power -0.88 of the rank, photographs of one place have a cosine of 0.82 (neighbouring frames of
-the walk: 0.86, 0.81, 0.78), by night and by day 0.70, of different places 0.68. `statistics_of` measures them on any.
+The figures are those of EfficientNet-Lite0 with ImageNet weights and GeM pooling, for 1500 street photographs by day
+and 500 by night, and for a walk by day and by night: the mean descriptor has length 0.82 (the cosine between the means
+of the conditions is 0.89); the variance along the principal axes falls with the power -0.88 of the rank; photographs of
+one place have a cosine of 0.82 (neighbouring frames of the walk: 0.86, 0.81, 0.78), by night and by day 0.70, those of
+different places 0.68. `statistics_of` measures these for any descriptors.
 """
 
 from collections.abc import Iterator
@@ -13,22 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEAN = 0.82  # length of the mean descriptor
-DECAY = 0.88  # of the standard deviations' squares with their rank
-VIEWS = 8  # photographs of a place
-OWN = 0.56  # of the variance: what a photograph has by itself, beside what it shares with its place
-QUERY_OWN = 0.8  # the same of a photograph in the other condition
+DECAY = 0.88  # exponent with which the variances fall with their rank
+VIEWS = 8  # photographs of each place
+OWN = 0.56  # share of the variance that differs between photographs of one place
+QUERY_OWN = 0.8  # the same for a photograph in the other condition
 CONDITIONS = 0.89  # cosine between the means of the two conditions
 AT_ONCE = 65536
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What makes descriptors easy or hard to search.
+    """Statistics that determine how hard descriptors are to search.
 
     Args:
         mean: length of the mean descriptor.
-        decay: power with which the variance along the principal axes falls with their rank, over ranks 4 to 100.
-        participation: (sum of the variances)^2 / sum of their squares: how many axes count.
+        decay: exponent with which the variance along the principal axes falls with their rank, over ranks 4 to 100.
+        participation: (sum of the variances)^2 / sum of their squares: the effective number of axes.
         nearest, tenth, typical: median cosine with the most similar descriptor, with the tenth, and with any.
     """
 
@@ -41,10 +42,10 @@ class Statistics:
 
 
 class SyntheticMap:
-    """Descriptors of a map; the same for the same arguments, to the bit.
+    """Descriptors of a map, bit-identical for the same arguments.
 
     Args:
-        dimension: numbers of a descriptor.
+        dimension: the length of a descriptor.
     """
 
     def __init__(self, dimension: int, seed: int = 0) -> None:
@@ -60,13 +61,13 @@ class SyntheticMap:
         self._day, self._night = ((MEAN * mean).astype(np.float32) for mean in (day, night))
 
     def descriptors(self, count: int) -> Iterator[NDArray[np.float32]]:
-        """Of `count` photographs in the map's condition, VIEWS of each place: some (m, dimension) at a time."""
+        """Descriptors of `count` photographs in the map's condition, VIEWS of each place, in blocks (m, dimension)."""
         for start in range(0, count, AT_ONCE):
             places = np.arange(start, min(start + AT_ONCE, count)) // VIEWS
             yield self._see(places, self._day, OWN, start + 1)
 
     def queries(self, count: int, of: int) -> NDArray[np.float32]:
-        """Of photographs in the other condition, of places among the first `of` photographs: (count, dimension)."""
+        """Descriptors (count, dimension) of photographs in the other condition, of places among the first `of` ones."""
         places = np.random.default_rng([self._seed, 1]).integers(0, max(1, of // VIEWS), count)
         return self._see(places, self._night, QUERY_OWN, 0)
 
@@ -82,7 +83,7 @@ class SyntheticMap:
 
 
 def _normal(random: np.random.Generator, first: int, end: int, dimension: int) -> NDArray[np.float32]:
-    """Rows `first` to `end` of an endless table of normal numbers, each row the same whoever asks."""
+    """Rows `first` to `end` of an infinite table of normal random numbers, in which each row is always the same."""
     seed = int(random.integers(2**32))
     block = 1024
     blocks = [

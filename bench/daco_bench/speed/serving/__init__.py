@@ -1,1 +1,1 @@
-"""How fast the server is, beside a bare loop and two other servers of the same encoder."""
+"""Compares the speed of the server with a bare loop and two other servers with the same encoder."""

@@ -1,4 +1,4 @@
-"""The run: the floor, then each server under each load, one after the other; and a long one for its memory."""
+"""Runs the comparison of servers: the bare loop, then each server at each load; and a long run for memory growth."""
 
 import json
 import statistics
@@ -15,14 +15,14 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.threads import available_cores
 
 WARM_SECONDS = 3.0
-PATIENCE_SECONDS = 120.0  # beyond the run, for what is still unanswered at its end
+PATIENCE_SECONDS = 120.0  # after the run, for requests that are still unanswered
 OURS = "daco-serve"
 SERVERS = (OURS, "fastapi", "litserve")
 
 
 @dataclass(frozen=True)
 class MeasuredServer:
-    """A server: what was measured at each concurrency, and the most memory that its processes took, in bytes."""
+    """A server: its measurements at each concurrency, and the peak memory of its processes in bytes."""
 
     name: str
     runs: dict[int, ClientTimings]
@@ -31,10 +31,10 @@ class MeasuredServer:
 
 @dataclass(frozen=True)
 class ServingComparison:
-    """All of one run.
+    """The results of one run.
 
     Args:
-        floor: the bare loop; by how many loops ran at once.
+        floor: the bare loop, by the number of parallel loops.
     """
 
     floor: dict[int, ClientTimings]
@@ -43,10 +43,10 @@ class ServingComparison:
 
 @dataclass(frozen=True)
 class Soak:
-    """One long run.
+    """The results of one long run.
 
     Args:
-        growth: of the median memory from the second fifth of the run to the last, in percent.
+        growth: of the median memory, from the second fifth of the run to the last, in percent.
         memory: (seconds, bytes), sampled.
     """
 
@@ -67,17 +67,17 @@ def compare(
     workers: int,
     precision: str,
 ) -> ServingComparison:
-    """Measures the floor and the servers by turns, so that whatever else the machine does hits all alike.
+    """Measures the bare loop and the servers in turns, so that other load on the machine affects all equally.
 
-    All are started first and idle between their turns. In each round each has one run of so many seconds at each
-    concurrency; what is said of it are the medians of the rounds.
+    All are started first and are idle between their turns. In each round each has one run of `seconds` at each
+    concurrency; the results are the medians of the rounds.
 
     Raises:
-        DacoError: a server is not known, does not start, or the load cannot be made.
+        DacoError: a server is unknown or does not start, or the load generator fails.
     """
     unknown = set(servers) - set(SERVERS)
     if unknown:
-        raise UsageError(f"There is no server {sorted(unknown)[0]!r} to compare: choose of {', '.join(SERVERS)}.")
+        raise UsageError(f"There is no server {sorted(unknown)[0]!r} to compare: choose from {', '.join(SERVERS)}.")
     cores = available_cores()
     floor: dict[int, list[ClientTimings]] = {loops: [] for loops in sorted({1, cores})}
     measured: dict[str, dict[int, list[ClientTimings]]] = {name: {at: [] for at in concurrencies} for name in servers}
@@ -112,7 +112,7 @@ def _medians(runs: dict[int, list[ClientTimings]]) -> dict[int, ClientTimings]:
 
 @contextmanager
 def _floor(index: Path, photographs: Sequence[Path], cores: int) -> Iterator[Callable[[int, float], ClientTimings]]:
-    """The bare loop in a process of its own, to be run so many at once for so many seconds."""
+    """The bare loop in a separate process, to be called with a number of parallel loops and seconds."""
     process = subprocess.Popen(
         program("floor", index, cores, *photographs), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -123,7 +123,7 @@ def _floor(index: Path, photographs: Sequence[Path], cores: int) -> Iterator[Cal
         process.stdin.flush()
         line = process.stdout.readline()
         if not line:
-            raise DacoError("The bare loop ended: what it said is above.")
+            raise DacoError("The bare loop ended: its messages are above.")
         return ClientTimings(**json.loads(line))
 
     try:
@@ -134,7 +134,7 @@ def _floor(index: Path, photographs: Sequence[Path], cores: int) -> Iterator[Cal
 
 
 def soak(index: Path, photographs: Sequence[Path], clients: int, seconds: float, workers: int, precision: str) -> Soak:
-    """Our server under steady load for long. Raises as `compare`."""
+    """Runs daco-serve under steady load for a long time. Raises as `compare` does."""
     with running(daco_serve(index, workers, precision)) as server:
         load(server, photographs, clients, WARM_SECONDS)
         _say(f"soak of {seconds:g} s, {clients} at once")
@@ -146,17 +146,17 @@ def soak(index: Path, photographs: Sequence[Path], clients: int, seconds: float,
 
 
 def load(server: RunningServer, photographs: Sequence[Path], clients: int, seconds: float) -> ClientTimings:
-    """One run of the load generator, in a process of its own.
+    """One run of the load generator, in a separate process.
 
     Raises:
-        DacoError: it fails, or takes far longer than it should.
+        DacoError: it fails, or takes much too long.
     """
     before = server.cpu_seconds()
     command = program("load", server.url, clients, seconds, *photographs)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + PATIENCE_SECONDS, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise DacoError(f"The load cannot be made: {str(error.stderr or error).strip()[-500:]}") from error
+        raise DacoError(f"The load generator failed: {str(error.stderr or error).strip()[-500:]}") from error
     timings = ClientTimings(**json.loads(done.stdout.splitlines()[-1]))
     taken = server.cpu_seconds() - before
     return replace(timings, cpu_ms=round(1000 * taken / max(1, timings.answered), 1))

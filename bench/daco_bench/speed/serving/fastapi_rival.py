@@ -1,4 +1,4 @@
-"""A plain FastAPI server of an encoder in eager PyTorch, one request at a time in each of FastAPI's threads.
+"""A plain FastAPI server of an encoder in eager PyTorch: one request at a time in each of FastAPI's threads.
 
 Run as a program: `python -m daco_bench.speed.serving.fastapi_rival INDEX PORT`.
 """

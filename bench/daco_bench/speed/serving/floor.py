@@ -1,4 +1,4 @@
-"""The floor under every server: photographs decoded, embedded and searched in a bare loop, without HTTP.
+"""The bare loop, an upper limit for every server: photographs decoded, embedded and searched without HTTP.
 
 Run as a program, `python -m daco_bench.speed.serving.floor INDEX CORES PHOTOGRAPH...`, it reads lines of
 `LOOPS SECONDS` and prints a line of JSON for each.
@@ -24,7 +24,7 @@ class Floor:
     """The bare loop over an index.
 
     Args:
-        loops: how many run at once; they share the cores.
+        loops: number of parallel loops, which share the cores.
     """
 
     def __init__(self, bundle: Bundle, photographs: list[bytes], loops: int, cores: int) -> None:
@@ -36,7 +36,7 @@ class Floor:
             self._look_up(photograph)
 
     def run(self, seconds: float) -> ClientTimings:
-        """Through all photographs again and again for so many seconds."""
+        """Runs through all photographs repeatedly for `seconds`."""
         latencies: list[float] = []
         end = time.perf_counter() + seconds
 

@@ -1,4 +1,4 @@
-"""A LitServe server of an encoder in eager PyTorch, with LitServe's batching, and a worker for each core.
+"""A LitServe server of an encoder in eager PyTorch, with LitServe's batching and a worker for each core.
 
 Run as a program: `python -m daco_bench.speed.serving.litserve_rival INDEX PORT CORES`.
 """
@@ -16,7 +16,7 @@ from daco_bench.speed.serving.rival import Rival
 
 
 class QueryAPI(litserve.LitAPI):  # type: ignore[misc]
-    """Decodes, batches images of one shape, embeds and searches."""
+    """Decodes, batches images of the same shape, embeds and searches."""
 
     def setup(self, device: str) -> None:
         torch.set_num_threads(1)

@@ -1,7 +1,7 @@
-"""The load: clients that send photographs over loopback, each its next one as soon as the last is answered.
+"""The load generator: clients that send photographs over loopback, each sending the next after the last answer.
 
 Run as a program, `python -m daco_bench.speed.serving.load URL CLIENTS SECONDS PHOTOGRAPH...`, it prints JSON, so
-that its work is not the server's.
+its own CPU time is not counted as the server's.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 60
 
 
 async def send(url: str, clients: int, seconds: float, photographs: list[bytes]) -> ClientTimings:
-    """So many clients at once for so many seconds, over kept connections; none waits before it asks again."""
+    """Runs `clients` clients for `seconds`, over persistent connections; none pauses between requests."""
     forms = [_form(photograph) for photograph in photographs]
     latencies: list[float] = []
     refused = errors = 0
@@ -58,7 +58,7 @@ async def send(url: str, clients: int, seconds: float, photographs: list[bytes])
 
 
 def _form(photograph: bytes) -> bytes:
-    """The body of a request, made once: what the load computes, the server on the same cores cannot."""
+    """The body of a request, made only once, because the load generator and the server share the cores."""
     disposition = f'Content-Disposition: form-data; name="{FIELD}"; filename="query.jpg"'
     head = f"--{BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
     return head.encode() + photograph + f"\r\n--{BOUNDARY}--\r\n".encode()

@@ -1,4 +1,4 @@
-"""The tables of a run, for people and for programs."""
+"""The tables of a run, as text and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,7 +22,7 @@ def _measured_on() -> str:
 
 
 def to_json(comparison: ServingComparison | None, soak: Soak | None, photographs: Sequence[Path]) -> dict[str, Any]:
-    """Everything, as plain values."""
+    """All results as plain values."""
     content: dict[str, Any] = {"machine": _measured_on(), "photographs": _describe(photographs)}
     if comparison is not None:
         content["floor"] = {str(loops): timings.as_dict() for loops, timings in comparison.floor.items()}
@@ -41,7 +41,7 @@ def to_json(comparison: ServingComparison | None, soak: Soak | None, photographs
 
 
 def ratios(comparison: ServingComparison) -> dict[str, float]:
-    """How our server does beside the floor and beside each other server, at the concurrencies that were measured."""
+    """Ratios of daco-serve to the bare loop and to each other server, at the measured concurrencies."""
     ours = next((measured.runs for measured in comparison.servers if measured.name == OURS), {})
     found = {}
     if 1 in ours and ours[1].p50_ms:
@@ -96,7 +96,7 @@ def _soak_sentence(soak: Soak) -> str:
     return (
         f"Soak: {soak.seconds:g} s with {soak.clients} at once: {timings.answered} answered"
         f" ({timings.per_second:.1f}/s, p99 {timings.p99_ms:.0f} ms), {timings.refused} refused with 503,"
-        f" {timings.errors} errors; memory {first:.0f} MiB at the start, {last:.0f} at the end, and from the second"
+        f" {timings.errors} errors; memory {first:.0f} MiB at the start, {last:.0f} at the end; from the second"
         f" fifth to the last {soak.growth:+.1f} %."
     )
 

@@ -1,4 +1,4 @@
-"""What both rivals compute: the same encoder in eager PyTorch, and the same index, as a tutorial would write it."""
+"""What both other servers compute: the same encoder in eager PyTorch, and the same index, as in a tutorial."""
 
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +17,7 @@ K = 5
 
 
 class Rival:
-    """An index with its encoder as PyTorch runs it, on the GPU if there is one."""
+    """An index with its encoder in PyTorch, on a GPU if there is one."""
 
     def __init__(self, index: Path) -> None:
         self.bundle = Bundle.open(index)

@@ -1,4 +1,4 @@
-"""Photographs for the speed of servers: JPEGs of 1 to 12 megapixels, made, or chosen from a folder."""
+"""Photographs for benchmarks of servers: JPEGs of 1 to 12 megapixels, synthetic or chosen from a folder."""
 
 from itertools import cycle, islice
 from pathlib import Path
@@ -12,17 +12,17 @@ from daco_core.photographs.images import list_images_below
 
 # width and height: phones and cameras, wide and tall, 1 to 12 megapixels
 SIZES = ((1280, 800), (1600, 1200), (1200, 1600), (2048, 1536), (2592, 1944), (1944, 2592), (3264, 2448), (4000, 3000))
-SMALL = 4  # the scene is drawn this many times smaller, and enlarged
+SMALL = 4  # the scene is drawn this many times smaller, and then enlarged
 SHAPES = 400
 QUALITY = 92
-GRAIN = 3.0  # standard deviation of the sensor's noise, of 255, which decides how many bytes a JPEG takes
+GRAIN = 3.0  # standard deviation of the sensor's noise, of 255; it determines the size of the JPEG file
 
 
 def make_photographs(folder: Path, count: int = 16) -> list[Path]:
-    """Writes JPEGs of the sizes above into a folder; the same ones for the same count.
+    """Writes JPEGs with the sizes above into a folder; the same ones for the same count.
 
-    Each is a dead-leaves picture (Lee, Mumford, Huang, "Occlusion Models for Natural Images", IJCV 2001): opaque shapes
-    of random colour whose sizes follow a power law, over one another, which gives the spectrum and the edges of natural
+    Each is a dead-leaves image (Lee, Mumford, Huang, "Occlusion Models for Natural Images", IJCV 2001): overlapping
+    opaque shapes of random colour whose sizes follow a power law, which gives the spectrum and the edges of natural
     images; with shading of a 1/f spectrum, and grain.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def make_photographs(folder: Path, count: int = 16) -> list[Path]:
 
 
 def choose_photographs(folder: Path, count: int = 64) -> list[Path]:
-    """At most so many of the JPEGs in a folder, evenly spread.
+    """At most `count` of the JPEGs in a folder, evenly spread.
 
     Raises:
         DacoError: there are none.
@@ -65,7 +65,7 @@ def _scene(random: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def _shading(random: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
-    """Around 1, (height, width, 1), with an amplitude that falls as one over the frequency."""
+    """Shading around 1, (height, width, 1), with an amplitude inversely proportional to the frequency."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     frequency[0, 0] = np.inf
     spectrum = np.exp(2j * np.pi * random.random(frequency.shape)) / frequency

@@ -1,4 +1,4 @@
-"""Servers as processes of their own: started, asked until they answer, weighed, and stopped."""
+"""Runs servers in separate processes: starts them, waits until they answer, measures their memory, stops them."""
 
 import re
 import signal
@@ -19,17 +19,17 @@ import psutil
 from daco_core.errors import DacoError
 
 START_SECONDS = 180
-WEIGH_SECONDS = 5.0  # to weigh a gigabyte takes some 25 ms, which whatever is being measured then lacks
+WEIGH_SECONDS = 5.0  # between measurements: for a gigabyte one takes some 25 ms, which is missing from the benchmark
 STOP_SECONDS = 30
 
 
 @dataclass
 class RunningServer:
-    """A server that answers.
+    """A server that answers requests.
 
     Args:
-        url: where queries go, as the form field `image`.
-        memory: (seconds since its start, bytes): the memory of all its processes, without that of libraries' files.
+        url: the address for queries, sent as the form field `image`.
+        memory: (seconds since its start, bytes): the memory of all its processes, without mapped library files.
     """
 
     url: str
@@ -37,7 +37,7 @@ class RunningServer:
     memory: list[tuple[float, int]] = field(default_factory=list)
 
     def cpu_seconds(self) -> float:
-        """What all its processes have taken so far."""
+        """The CPU time of all its processes so far."""
         taken = 0.0
         for member in _family(self.process.pid):
             with suppress(psutil.Error):
@@ -51,13 +51,13 @@ class RunningServer:
 
 
 def daco_serve(index: Path, workers: int, precision: str) -> "Start":
-    """The command of our own server."""
+    """The command of daco-serve."""
     words = ["-c", "from daco_serve.cli.main import main; main()", "run", "--index", str(index), "--port", "0"]
     return Start([*words, "--workers", str(workers), "--precision", precision], "/v1/query", None)
 
 
 def rival(name: str, *arguments: object) -> "Start":
-    """The command of another server, which is told its port: `fastapi` or `litserve`."""
+    """The command of another server, which gets its port as an argument: `fastapi` or `litserve`."""
     port = _free_port()
     index, *more = map(str, arguments)
     return Start(["-m", f"daco_bench.speed.serving.{name}_rival", index, str(port), *more], "/query", port)
@@ -65,7 +65,7 @@ def rival(name: str, *arguments: object) -> "Start":
 
 @dataclass(frozen=True)
 class Start:
-    """How to start a server: Python's arguments, the path of queries, and the port unless the server says it."""
+    """How to start a server: Python's arguments, the path of queries, and the port unless the server prints it."""
 
     arguments: list[str]
     path: str
@@ -74,10 +74,10 @@ class Start:
 
 @contextmanager
 def running(start: Start) -> Iterator[RunningServer]:
-    """A server while it is needed.
+    """Runs a server within a context.
 
     Raises:
-        DacoError: it does not start, with what it said last.
+        DacoError: it does not start; the message contains its last output.
     """
     process = subprocess.Popen(
         [sys.executable, *start.arguments],
@@ -150,10 +150,10 @@ def _weigh(server: RunningServer, done: threading.Event) -> None:
 
 
 def own_memory(member: psutil.Process) -> int:
-    """Bytes that a process has made; of what it shares with its forks, its part.
+    """The private memory of a process in bytes, with its share of memory shared with forks.
 
-    The pages of libraries are left out, where the system tells them apart: of them a process has more or less as other
-    programs that use them come and go.
+    Pages of libraries are left out if the system reports them separately, because their share varies with other
+    programs that use them.
     """
     try:
         rollup = Path(f"/proc/{member.pid}/smaps_rollup").read_text()
@@ -184,5 +184,5 @@ def _free_port() -> int:
 
 
 def program(module: str, *arguments: object) -> list[str]:
-    """The command that runs a program of this package."""
+    """The command that runs a module of this package as a program."""
     return [sys.executable, "-m", f"daco_bench.speed.serving.{module}", *map(str, arguments)]

@@ -1,4 +1,4 @@
-"""What was measured of a run: requests a second, and how long they took."""
+"""The measurements of a run: requests per second, and latencies."""
 
 import statistics
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ class ClientTimings:
     """One run at one concurrency.
 
     Args:
-        answered: requests that were answered with 200.
-        refused: with 503, as a full server should.
-        errors: with anything else, or not at all.
-        per_second: answered ones.
-        p50_ms, p95_ms, p99_ms: from the first byte sent to the last received, of the answered ones; 0 if there is none.
-        cpu_ms: CPU time of all the server's processes for each answered one, which other work on the machine changes
-            little; 0 if it was not taken.
+        answered: number of requests answered with 200.
+        refused: number answered with 503, as expected of a full server.
+        errors: number with any other answer, or none.
+        per_second: answered requests per second.
+        p50_ms, p95_ms, p99_ms: from the first byte sent to the last received, for answered requests; 0 without any.
+        cpu_ms: CPU time of all the server's processes per answered request, which other load affects little; 0 if not
+            measured.
     """
 
     answered: int
@@ -33,7 +33,7 @@ class ClientTimings:
 
     @classmethod
     def of(cls, latencies: Sequence[float], seconds: float, refused: int = 0, errors: int = 0) -> "ClientTimings":
-        """From the seconds that each answered request took, and those that the run took."""
+        """From the seconds of each answered request, and of the run."""
         p50, p95, p99 = np.percentile(latencies, (50, 95, 99)) * 1000 if latencies else (0, 0, 0)
         return cls(
             answered=len(latencies),
@@ -47,7 +47,7 @@ class ClientTimings:
 
     @classmethod
     def median(cls, rounds: Sequence["ClientTimings"]) -> "ClientTimings":
-        """Of several rounds: all that were counted, and the medians of what was timed."""
+        """Combines several rounds: the sums of the counts, and the medians of the times."""
         counts = {name: sum(getattr(one, name) for one in rounds) for name in ("answered", "refused", "errors")}
         timed = ("per_second", "p50_ms", "p95_ms", "p99_ms", "cpu_ms")
         return cls(
