@@ -19,7 +19,7 @@ from daco_core.errors import DacoError
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.pairing import pair_by_name
 from daco_training.encoder.encoder import Encoder
-from daco_training.evaluation.descriptors import describe_files
+from daco_training.evaluation.descriptors import embed_files
 from daco_training.evaluation.recall import aligned, domain_recalls
 from daco_training.evaluation.validation import Validation, find_validation
 from daco_training.loop.checkpoint import stored_settings
@@ -178,7 +178,7 @@ def train_one(run: Run) -> None:
         if not trained.finished:
             raise DacoError("Stopped: the same command resumes it.")
         validation = _validation(settings)
-        vectors = describe_files(trainer.encoder.eval(), validation.images, run.contender.name)
+        vectors = embed_files(trainer.encoder.eval(), validation.images, run.contender.name)
         recalled = training_recalls(trainer.encoder, settings, validation.first)
     every, rows = settings.val_every, trainer.progress.rows
     curve = [{"iteration": min(every * n, settings.iters), **row} for n, row in enumerate(rows, start=1)]
@@ -214,7 +214,7 @@ def training_recalls(encoder: Encoder, settings: TrainSettings, places: int) -> 
         return None
     chosen = pairs[:places]
     images = [one for one, _ in chosen] + [other for _, other in chosen]
-    vectors = describe_files(encoder.eval(), images, "training photographs").numpy()
+    vectors = embed_files(encoder.eval(), images, "training photographs").numpy()
     recalls = domain_recalls(vectors, aligned(len(chosen)), len(chosen), settings.ranks)
     return {way: {f"R@{k}": round(100 * value, 2) for k, value in found.items()} for way, found in recalls.items()}
 
