@@ -271,9 +271,9 @@ def test_a_claim_names_the_directions_in_which_a_test_supports_it() -> None:
 
     tests = [paired("a->b", 1, 8.0, 0.01), paired("b->a", 1, -9.0, 0.02), paired("a<->b", 1, 7.0, 0.06)]
     assert claims([*tests, paired("a->b", 8, 20.0, 0.001)]) == [
-        "daco beside moco, R@1: a->b ahead (+8.0 points); b->a behind (-9.0 points);"
+        "daco against moco, R@1: a->b ahead (+8.0 points); b->a behind (-9.0 points);"
         " a<->b not significantly different.",
-        "daco beside moco, R@8: a->b ahead (+20.0 points).",
+        "daco against moco, R@8: a->b ahead (+20.0 points).",
     ]
 
 

@@ -40,7 +40,7 @@ def claims(tests_made: Sequence[Paired]) -> list[str]:
         open_ways = [test for test in tests if test not in ahead and test not in behind]
         if open_ways:
             words.append(f"{_ways(open_ways)} not significantly different")
-        sentences.append(f"{method} beside {than}, R@{rank}: {'; '.join(words)}.")
+        sentences.append(f"{method} against {than}, R@{rank}: {'; '.join(words)}.")
     return sentences
 
 
