@@ -91,7 +91,7 @@ def test_the_rule_is_printed_beside_the_numbers_and_other_sizes_are_not_compared
     done = CliRunner().invoke(app, ["recall", "tokyo247", *options, "--json"])
     assert done.exit_code == 0, done.output
     assert "right within 25 m" in done.stderr and "315 queries, 75,984 references" in done.stderr
-    assert "Here are 1 queries and 2 references" in done.stderr
+    assert "There are 1 queries and 2 references here" in done.stderr
     content = json.loads(done.stdout)
     assert content["protocol"]["name"] == "tokyo247" and content["protocol"]["comparable"] is False
     assert content["protocol"]["here"] == {"queries": 1, "references": 2}

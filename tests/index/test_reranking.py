@@ -39,7 +39,7 @@ def test_the_rotation_is_orthonormal_and_the_same_on_every_machine():
     assert np.allclose(rotation(64) @ rotation(64).T, np.eye(64), atol=1e-6)
     assert (np.abs(rotation(64)) == 0.125).all()
     assert np.flatnonzero(rotation(64)[:, 0] < 0)[:5].tolist() == [1, 2, 3, 4, 8]
-    with pytest.raises(DacoError, match="60 numbers"):
+    with pytest.raises(DacoError, match="numbers, not 60"):
         rotation(60)
 
 
