@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,6 +121,14 @@ def _print_matches(image: Path, answer: "QueryAnswer | Refused") -> None:
     console = _console()
     console.print(table)
     console.print(f"{_sentence(answer)} {answer.timings.total_ms:.0f} ms.")
+    _warn({image: answer})
+
+
+def _warn(answers: "Mapping[Path, QueryAnswer | Refused]") -> None:
+    """Prints on stderr what is unusual about the photographs."""
+    for image, answer in answers.items():
+        for warning in getattr(answer, "warnings", []):
+            print(f"Warning: {printable(str(image))}: {printable(warning)}", file=sys.stderr)
 
 
 def _sentence(answer: "QueryAnswer") -> str:
@@ -179,6 +187,7 @@ def _print_lines(images: Sequence[Path], answers: Sequence["QueryAnswer | Refuse
             _likely(answer),
         )
     _console().print(table)
+    _warn(dict(zip(images, answers, strict=True)))
 
 
 def _coordinates(where: "Match | Location | None", is_local: bool) -> tuple[str, str]:

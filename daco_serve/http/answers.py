@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from daco_core.photographs.distances import is_placed
+from daco_core.photographs.panoramas import PANORAMA_WARNING, looks_like_panorama
 from daco_index.reranking.voting import CellMatch
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
@@ -15,10 +16,15 @@ from daco_serve.engine.tracking import Odometry, TrackEstimate
 from daco_serve.engine.tracking.session import Frame
 from daco_serve.http.schemas import IndexState, LocalPosition, Location, Match, MatchedCell, Prior, QueryAnswer, Timings
 from daco_serve.http.track_schemas import FrameHeader, TrackLocation, TrackState
+from daco_serve.http.uploads.image_header import claimed_size
 
 
-def query_answer(answer: Answer, service: Service) -> QueryAnswer:
-    """The answer to one query."""
+def query_answer(answer: Answer, service: Service, content: bytes = b"") -> QueryAnswer:
+    """The answer to one query.
+
+    Args:
+        content: the photograph as it was sent, for warnings about it; empty for none.
+    """
     estimate = answer.estimate
     best = estimate.best
     location = None
@@ -44,6 +50,7 @@ def query_answer(answer: Answer, service: Service) -> QueryAnswer:
             _match(match, service, answer, cells)
             for match, cells in zip(answer.matches, answer.cells or [None] * len(answer.matches), strict=True)
         ],
+        warnings=[PANORAMA_WARNING] if looks_like_panorama(*claimed_size(content)) else [],
         timings=Timings(
             decode_ms=_milliseconds(answer.seconds.decode),
             embed_ms=_milliseconds(answer.seconds.embed),

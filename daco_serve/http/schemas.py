@@ -207,6 +207,7 @@ class QueryAnswer(Schema):
                     "support": 1,
                 },
                 "matches": [EXAMPLE_MATCH],
+                "warnings": [],
                 "timings": {"decode_ms": 8.1, "embed_ms": 21.7, "search_ms": 0.3, "rerank_ms": 4.4, "total_ms": 35.4},
                 "index": {
                     "name": "day",
@@ -240,6 +241,10 @@ class QueryAnswer(Schema):
     )
     location: Location | None = Field(description="The position of the place; null if unknown, or not on the map.")
     matches: list[Match] = Field(description="Best first.")
+    warnings: list[str] = Field(
+        default=[],
+        description="What is unusual about the photograph, such as that it looks like a 360-degree panorama.",
+    )
     timings: Timings
     index: IndexState
 

@@ -55,6 +55,23 @@ def test_views_are_what_a_camera_sees_there(tmp_path: Path) -> None:
         assert np.abs(difference).max() < 3, yaw
 
 
+@pytest.mark.parametrize(("pitch", "roll"), [(12.0, 0.0), (0.0, 15.0), (-8.0, 20.0)])
+def test_views_of_a_camera_that_was_tilted_are_level(pitch: float, roll: float, tmp_path: Path) -> None:
+    # the world in the camera's own directions: pitched upwards, then turned clockwise about its axis
+    columns, rows = (np.arange(720) + 0.5) / 720, (np.arange(360) + 0.5) / 360
+    turn, rise = np.radians(np.stack(np.meshgrid(columns * 360 - 180, 90 - rows * 180)))
+    aside, up, ahead = np.sin(turn) * np.cos(rise), np.sin(rise), np.cos(turn) * np.cos(rise)
+    over, tilt = math.radians(roll), math.radians(pitch)
+    aside, up = aside * math.cos(over) + up * math.sin(over), up * math.cos(over) - aside * math.sin(over)
+    up, ahead = up * math.cos(tilt) + ahead * math.sin(tilt), ahead * math.cos(tilt) - up * math.sin(tilt)
+    seen = _colours(np.degrees(np.arctan2(aside, ahead)), np.degrees(np.arcsin(up.clip(-1, 1))))
+    path = tmp_path / "sphere.png"
+    Image.fromarray(seen.astype(np.uint8)).save(path)
+    for yaw, view in cut_views(path, Panorama(None, (720, 360), pitch=pitch, roll=roll), 6).items():
+        difference = np.abs(np.asarray(view, float) - _seen(yaw, *view.size))
+        assert difference.max() < 4, (yaw, difference.max())
+
+
 def test_a_large_panorama_gives_views_of_a_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daco_core.photographs.panoramas.WIDEST", 100)
     path = tmp_path / "sphere.jpg"
@@ -68,10 +85,10 @@ def test_metadata_say_what_a_panorama_is_and_where_its_middle_points(tmp_path: P
     picture = _panorama(128)
     plain, sphere, part = tmp_path / "plain.jpg", tmp_path / "sphere.jpg", tmp_path / "part.jpg"
     picture.save(plain)
-    picture.save(sphere, xmp=sphere_metadata(PoseHeadingDegrees="350.5", FullPanoWidthPixels="128"))
+    picture.save(sphere, xmp=sphere_metadata(PoseHeadingDegrees="350.5", PosePitchDegrees="2", PoseRollDegrees="-3"))
     assert read_panorama(plain) is None
     assert read_panorama(plain, by_shape=True) == Panorama(None, (128, 64))
-    assert read_panorama(sphere) == Panorama(350.5, (128, 64))
+    assert read_panorama(sphere) == Panorama(350.5, (128, 64), pitch=2, roll=-3)
     picture.crop((32, 16, 96, 48)).resize((32, 16)).save(
         part,
         xmp=sphere_metadata(

@@ -57,6 +57,13 @@ def test_a_form_is_answered_with_ranked_matches_a_location_and_timings(
     assert answer["index"]["generation"] == 1 and answer["index"]["count"] == 6
 
 
+def test_a_photograph_that_looks_like_a_panorama_gets_a_warning(client: httpx.Client, photograph: Image.Image) -> None:
+    for size, kind, warned in (((128, 64), "PNG", True), ((128, 64), "JPEG", True), ((96, 72), "PNG", False)):
+        answer = client.post("/v1/query", content=encoded(photograph.resize(size), kind)).json()
+        assert bool(answer["warnings"]) == warned
+        assert all("360-degree panoramas" in warning for warning in answer["warnings"])
+
+
 @pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", None])
 def test_a_body_that_is_the_photograph_is_answered_like_a_form(
     client: httpx.Client, photograph: Image.Image, kind: str | None

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from daco_core.errors import NotFound, UsageError
 from daco_index.embedding.engines.query_engine import query_engine
@@ -60,6 +61,15 @@ def test_without_a_file_a_table_shows_the_best_match_of_each(built, queries, dac
     done = daco_index("search", built[1], queries / "south")
     assert "The best match of each photograph" in done.stdout
     assert [line.count("1.0000") for line in done.stdout.splitlines() if "q2" in line or "q3" in line] == [1, 1]
+
+
+def test_queries_that_look_like_panoramas_are_warned_of(built, daco_index, tmp_path):
+    for number in range(3):
+        Image.new("RGB", (64, 32 if number else 48)).save(tmp_path / f"{number}.png")
+    done = daco_index("search", built[1], tmp_path)
+    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
+    assert "1.png (and so is 1 other): It is twice as wide as high" in warning
+    assert "Warning" not in daco_index("search", built[1], tmp_path / "0.png").stderr
 
 
 def test_strict_stops_at_an_unreadable_photograph_and_writes_nothing(built, queries, daco_index, tmp_path):

@@ -33,17 +33,28 @@ class Panorama:
         heading: of its middle, degrees clockwise from north; None if unknown.
         full: width and height in pixels of the whole sphere, of which the image may be a part.
         left, top: the position of the image in the sphere, in pixels.
+        pitch: of its middle, degrees above the horizon.
+        roll: degrees by which the camera was turned clockwise, so that the horizon in the image is turned
+            counterclockwise.
     """
 
     heading: float | None
     full: tuple[float, float]
     left: float = 0.0
     top: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
 
 
 def looks_like_panorama(width: int, height: int) -> bool:
     """Whether an image is twice as wide as high, as a complete equirectangular image is."""
-    return abs(width - 2 * height) <= ASPECT_TOLERANCE * width
+    return width > 0 and abs(width - 2 * height) <= ASPECT_TOLERANCE * width
+
+
+PANORAMA_WARNING = (
+    "It is twice as wide as high, as 360-degree panoramas are, and was looked up as it is: look up a part of it that a"
+    " camera would show."
+)
 
 
 def read_panorama(path: Path, by_shape: bool = False) -> Panorama | None:
@@ -72,6 +83,8 @@ def read_panorama(path: Path, by_shape: bool = False) -> Panorama | None:
         (full_width * scale, full_height * scale),
         (_number(fields, "CroppedAreaLeftPixels") or 0.0) * scale,
         (_number(fields, "CroppedAreaTopPixels") or 0.0) * scale,
+        pitch=_number(fields, "PosePitchDegrees") or 0.0,
+        roll=_number(fields, "PoseRollDegrees") or 0.0,
     )
 
 
@@ -97,7 +110,7 @@ def cut_views(path: Path, panorama: Panorama, views: int) -> dict[float, Image.I
     found = {}
     for number in range(views):
         yaw = number * 360.0 / views
-        columns, rows = sphere_positions(yaw, max(1, round(width * scale)), full)
+        columns, rows = sphere_positions(yaw, max(1, round(width * scale)), full, panorama.pitch, panorama.roll)
         view, covered = sample(pixels, columns - panorama.left * scale, rows - panorama.top * scale, full[0])
         if covered >= LEAST_COVERED:
             found[yaw] = Image.fromarray(view)
@@ -105,7 +118,7 @@ def cut_views(path: Path, panorama: Panorama, views: int) -> dict[float, Image.I
 
 
 def sphere_positions(
-    yaw: float, width: int, full: tuple[float, float]
+    yaw: float, width: int, full: tuple[float, float], pitch: float = 0.0, roll: float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The position in an equirectangular image of each pixel of a level perspective view: columns and rows, in pixels.
 
@@ -113,14 +126,35 @@ def sphere_positions(
         yaw: degrees from the middle of the image to the middle of the view, clockwise.
         width: of the view in pixels; the arrays are (width / ASPECT, width).
         full: width and height of the whole sphere in pixels.
+        pitch, roll: of the camera of the panorama, as `Panorama` has them.
     """
     height = max(1, round(width / ASPECT))
     reach = math.tan(math.radians(FIELD_OF_VIEW) / 2)
     right = ((np.arange(width) + 0.5) / width * 2 - 1) * reach
     down = ((np.arange(height)[:, None] + 0.5) / height * 2 - 1) * reach * height / width
-    longitude = np.degrees(np.arctan2(right, 1.0)) + yaw + np.zeros_like(down)
-    latitude = np.degrees(np.arctan2(-down, np.hypot(right, 1.0)))
+    turn = math.radians(yaw)
+    level = np.stack(  # (height, width, 3): the direction of each pixel, to the right, upwards, forwards
+        np.broadcast_arrays(right * math.cos(turn) + math.sin(turn), -down, math.cos(turn) - right * math.sin(turn)),
+        axis=-1,
+    )
+    aside, up, ahead = np.moveaxis(level @ _camera_axes(pitch, roll).T, -1, 0)
+    longitude = np.degrees(np.arctan2(aside, ahead))
+    latitude = np.degrees(np.arctan2(up, np.hypot(aside, ahead)))
     return (longitude / 360 + 0.5) * full[0] - 0.5, (0.5 - latitude / 180) * full[1] - 0.5
+
+
+def _camera_axes(pitch: float, roll: float) -> NDArray[np.float64]:
+    """The axes of a camera to its right, upwards and forwards, (3, 3): one a row, in a frame that is level."""
+    up, over = math.radians(pitch), math.radians(roll)
+    upright = np.array([0.0, math.cos(up), -math.sin(up)])
+    sideways = np.array([1.0, 0.0, 0.0])
+    return np.stack(
+        [
+            math.cos(over) * sideways - math.sin(over) * upright,
+            math.cos(over) * upright + math.sin(over) * sideways,
+            np.array([0.0, math.sin(up), math.cos(up)]),
+        ]
+    )
 
 
 def sample(

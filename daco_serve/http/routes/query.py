@@ -132,7 +132,7 @@ async def query(
         upload = await read_upload(request, place, settings.max_upload_bytes, settings.upload_seconds)
         await count_photographs(request, [upload])
         found = await unless_left(request, service.answer(live, upload, asked, began, client=place.client))
-    answer = query_answer(found, service)
+    answer = query_answer(found, service, upload)
     vary = {"Vary": "Accept"}
     if form == JSON:
         return Response(answer.model_dump_json(), media_type=JSON, headers=vary)
@@ -176,7 +176,7 @@ async def _answer_all(
 ) -> BatchAnswer:
     async def look_up(number: int) -> QueryAnswer:
         answer = await service.answer(live, uploads[number].content, asked, began, client=client)
-        return query_answer(answer, service)
+        return query_answer(answer, service, uploads[number].content)
 
     answers = await answer_each(uploads, look_up)
     return BatchAnswer(

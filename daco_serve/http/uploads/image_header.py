@@ -1,9 +1,13 @@
 """Reads the number of pixels from the first bytes of an image file, without decoding it."""
 
+import math
 import struct
 
 from daco_core.photographs.formats import find_format
 
+Size = tuple[int, int]  # width and height in pixels
+NO_SIZE: Size = (0, 0)
+JPEG = b"\xff\xd8"
 SCAN = b"\xff\xda"  # begins each pass over the pixels of a progressive JPEG
 MOST_SEGMENTS = 1000  # of a JPEG that are read
 NO_FRAME = {0xC4, 0xC8, 0xCC}  # the markers from C0 to CF that do not begin a frame
@@ -22,23 +26,31 @@ def decoding_cost(content: bytes) -> int:
 
     A JPEG counts a quarter of its pixels; a progressive one, that for each pass over them.
     """
+    width, height = claimed_size(content)
+    if content.startswith(JPEG):
+        return width * height * content.count(SCAN) // JPEG_SHARE
+    return width * height
+
+
+def claimed_size(content: bytes) -> Size:
+    """Width and height of an image, as it is stored; 0 and 0 if this is no image that is decoded."""
     try:
         if content.startswith(b"\x89PNG\r\n\x1a\n"):
             width, height = struct.unpack_from(">II", content, 16)
-            return int(width * height)
+            return width, height
         if content[8:12] == b"WEBP":
             return _webp(content)
-        if content.startswith(b"\xff\xd8"):
-            return _jpeg(content) * content.count(SCAN) // JPEG_SHARE
+        if content.startswith(JPEG):
+            return _jpeg(content)
         found = find_format(content)
         if found is not None and found.name in OTHERS:
             return OTHERS[found.name](content)
     except (struct.error, IndexError):  # the file is truncated
         pass
-    return 0
+    return NO_SIZE
 
 
-def _webp(content: bytes) -> int:
+def _webp(content: bytes) -> Size:
     kind = content[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
@@ -47,22 +59,22 @@ def _webp(content: bytes) -> int:
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     else:
         width, height = (size & 0x3FFF for size in struct.unpack_from("<HH", content, 26))
-    return width * height
+    return width, height
 
 
-def _jpeg(content: bytes) -> int:
+def _jpeg(content: bytes) -> Size:
     at = 2
     for _ in range(MOST_SEGMENTS):
         while content[at] == 0xFF and content[at + 1] == 0xFF:  # padding
             at = _after_padding(content, at)
         if content[at] != 0xFF:
-            return 0
+            return NO_SIZE
         marker = content[at + 1]
         if 0xC0 <= marker <= 0xCF and marker not in NO_FRAME:
             height, width = struct.unpack_from(">HH", content, at + 5)
-            return int(width * height)
+            return width, height
         at += 2 + struct.unpack_from(">H", content, at + 2)[0]
-    return 0
+    return NO_SIZE
 
 
 def _after_padding(content: bytes, at: int) -> int:
@@ -71,12 +83,12 @@ def _after_padding(content: bytes, at: int) -> int:
     return at + min(len(content) - at, 65536) - len(rest) - 1
 
 
-def _bmp(content: bytes) -> int:
+def _bmp(content: bytes) -> Size:
     width, height = struct.unpack_from("<ii", content, 18)
-    return int(abs(width * height))
+    return abs(width), abs(height)
 
 
-def _tiff(content: bytes) -> int:
+def _tiff(content: bytes) -> Size:
     """From the entries of the first directory."""
     order = "<" if content.startswith(b"II") else ">"
     (at,) = struct.unpack_from(f"{order}I", content, 4)
@@ -87,18 +99,18 @@ def _tiff(content: bytes) -> int:
         if tag in (TIFF_WIDTH, TIFF_HEIGHT):
             form = "H" if kind == TIFF_SHORT else "I"
             (sides[tag],) = struct.unpack_from(f"{order}{form}", content, at + 10 + 12 * number)
-    return int(sides.get(TIFF_WIDTH, 0) * sides.get(TIFF_HEIGHT, 0))
+    return sides.get(TIFF_WIDTH, 0), sides.get(TIFF_HEIGHT, 0)
 
 
-def _heif(content: bytes) -> int:
+def _heif(content: bytes) -> Size:
     """From the largest of the boxes with the size of an image, or of a tile of one."""
-    head, most, at = content[:HEIF_HEAD], 0, 0
+    head, most, at = content[:HEIF_HEAD], NO_SIZE, 0
     for _ in range(MOST_SEGMENTS):
         at = head.find(b"ispe", at)
         if at < 0:
             break
         width, height = struct.unpack_from(">II", head, at + 8)
-        most, at = max(most, width * height), at + 4
+        most, at = max(most, (width, height), key=math.prod), at + 4
     return most
 
 

@@ -13,6 +13,7 @@ from daco_core.encoder.preparation import Prepared
 from daco_core.errors import NotFound, UsageError
 from daco_core.photographs.formats import left_out_sentence
 from daco_core.photographs.images import UnreadableImage, list_below
+from daco_core.photographs.panoramas import PANORAMA_WARNING, looks_like_panorama
 from daco_core.threads import available_cores
 from daco_core.untrusted_text import printable
 from daco_index.embedding.embed import decode_ahead
@@ -110,7 +111,8 @@ def predict(
         k: number of matches for each; if the index is smaller, all of it.
         rerank: number of candidates that are re-ranked by their local descriptors; 0 for none.
         strict: stop at an unreadable file, instead of reporting it on stderr.
-        progress: show count, rate and remaining time on stderr.
+        progress: show count, rate and remaining time on stderr. A warning that photographs look like 360-degree
+            panoramas is printed there in any case.
 
     Raises:
         UnreadableImage: with `strict`, for the first such file.
@@ -120,10 +122,13 @@ def predict(
     bar = tqdm(total=len(paths), desc="searching", unit=" images", disable=not progress, file=sys.stderr)
     decoded = decode_ahead(engine, paths, available_cores(), ahead=2 * batch_size, known=None)
     batch: list[tuple[Query, Prepared | UnreadableImage]] = []
+    panoramas: list[Path] = []
     with bar, closing(decoded):
         for query, outcome in zip(queries, decoded, strict=True):
             try:
-                form = outcome.result()[0]
+                form, photograph, _ = outcome.result()
+                if looks_like_panorama(photograph.width, photograph.height):
+                    panoramas.append(query.path)
                 assert not isinstance(form, Held)  # because no cache was given
                 batch.append((query, form))
             except UnreadableImage as error:
@@ -137,6 +142,10 @@ def predict(
                 batch = []
         yield from _search(bundle, engine, batch, k, rerank)
         bar.update(len(batch))
+    if panoramas:
+        others = f" (and so {'is 1 other' if len(panoramas) == 2 else f'are {len(panoramas) - 1} others'})"
+        name = f"{panoramas[0]}{others if len(panoramas) > 1 else ''}"
+        print(f"Warning: {printable(name)}: {PANORAMA_WARNING}", file=sys.stderr)
 
 
 def _search(
