@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from daco_core.photographs.coordinates import Position
+
 if TYPE_CHECKING:
     from daco_index.reranking.voting import CellMatch
     from daco_index.search.bundle import SearchMatch
@@ -77,32 +79,19 @@ class QueryOptions:
 
 
 @dataclass(frozen=True)
-class EstimatedLocation:
+class EstimatedLocation(Position):
     """The estimated position of a query.
 
+    Latitude and longitude are None if the matches are in a local frame without an anchor; the heading is None if the
+    matches have none, or contradict each other.
+
     Args:
-        latitude, longitude: degrees, WGS 84; None if the matches are in a local frame without an anchor.
-        heading: degrees clockwise from north, or from the y axis of such a frame; None if the matches have none, or
-            contradict each other.
         uncertainty_metres: radius around the position.
         calibrated: whether the radius contains the true position in 68 of 100 cases; else it is an estimate.
-        altitude: metres, in the datum of the references; None if unknown.
-        x, y, z: metres in the local frame of the matches; None if they have none.
-        floor: the name of the floor; None if unknown.
-        frame: the name of the local frame; None if there is none.
     """
 
-    latitude: float | None
-    longitude: float | None
-    heading: float | None
     uncertainty_metres: float
     calibrated: bool = False
-    altitude: float | None = None
-    x: float | None = None
-    y: float | None = None
-    z: float | None = None
-    floor: str | None = None
-    frame: str | None = None
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_a_frame_that_makes_no_sense_is_refused_by_a_sentence(text: str, tmp_pat
 
 def test_locations_of_every_kind_are_written_and_read_again(tmp_path: Path) -> None:
     locations = {
-        "a.jpg": PhotoLocation(49.0, 10.0, 5.0, "gate", 300.125, 1.0, 2.0, 3.0, "G", "hall"),
+        "a.jpg": PhotoLocation(49.0, 10.0, 5.0, "gate", altitude=300.125, x=1.0, y=2.0, z=3.0, floor="G", frame="hall"),
         "b.jpg": local(4.0, 5.0),
         "c.jpg": PhotoLocation(49.0, 10.0),
     }

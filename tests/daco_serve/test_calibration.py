@@ -59,7 +59,7 @@ def test_what_is_said_to_be_likely_is_so_that_often_on_queries_that_were_not_see
 
 def test_queries_near_each_other_are_judged_together_and_the_borders_move() -> None:
     metres = np.arange(0.0, 2000.0, 5.0)
-    truths = [Reference(f"{at}.jpg", "street", 45.0 + at / 111195, 7.0) for at in metres]
+    truths = [Reference(f"{at}.jpg", "street", latitude=45.0 + at / 111195, longitude=7.0) for at in metres]
     turns = [_folds(truths, turn, Names()) for turn in range(TURNS)]
     borders = [set(metres[1:][np.diff(folds) != 0].tolist()) for folds in turns]
     for one in borders:  # a grid of about 200 m: never two borders nearer than that

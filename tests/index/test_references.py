@@ -89,9 +89,9 @@ def test_locations_csv_goes_before_exif_in_each_folder(tmp_path):
     (tmp_path / "locations.csv").write_text("file,place,latitude,longitude,heading\na.jpg,inn,1,2,3\n")
     (tmp_path / "sub" / "locations.csv").write_text("file,latitude,longitude\na.jpg,4,5\n")
     first, second, third = find_references(str(tmp_path))
-    assert first == Reference(tmp_path.resolve() / "a.jpg", "inn", 1, 2, 3)
+    assert first == Reference(tmp_path.resolve() / "a.jpg", "inn", latitude=1, longitude=2, heading=3)
     assert second.latitude == pytest.approx(55.698, abs=1e-3)
-    assert third == Reference(tmp_path.resolve() / "sub" / "a.jpg", "sub/a", 4, 5, None)
+    assert third == Reference(tmp_path.resolve() / "sub" / "a.jpg", "sub/a", latitude=4, longitude=5)
 
 
 def test_a_broken_locations_csv_stops_with_its_name(tmp_path):

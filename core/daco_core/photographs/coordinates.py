@@ -1,7 +1,8 @@
-"""Coordinates as people and programs write them: decimal commas, and degrees, minutes and seconds."""
+"""Coordinates of a position, and how people and programs write them: decimal commas; degrees, minutes and seconds."""
 
 import math
 import re
+from dataclasses import dataclass, fields
 
 NUMBER = r"\d+(?:[.,]\d+)?"
 # 55° 41' 53.4" N; N 55 41.89; 55 deg 41' 53.40" N (ExifTool); 55:41:53.4; signed too
@@ -18,6 +19,34 @@ ALTITUDE = re.compile(
     re.IGNORECASE,
 )
 HEMISPHERES = {"latitude": "NS", "longitude": "EW"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """A position on the earth, in a local frame, or both, and a direction; the fields that all kinds of them share.
+
+    Args:
+        latitude, longitude: degrees, WGS 84; None if only the local position is known.
+        heading: degrees clockwise from north, or from the y axis of a local frame without an anchor; None if unknown.
+        altitude: metres, in the datum of whatever measured it; None if unknown.
+        x, y, z: metres in a local frame, z upwards; None if there is none; z also if unknown.
+        floor: the name of a floor; None if unknown.
+        frame: the name of the local frame; None if there is none.
+    """
+
+    latitude: float | None = None
+    longitude: float | None = None
+    heading: float | None = None
+    altitude: float | None = None
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+    floor: str | None = None
+    frame: str | None = None
+
+
+# the entries of a catalogue have these fields, too
+POSITION_FIELDS = tuple(field.name for field in fields(Position))
 
 
 def parse_coordinate(text: str, name: str = "") -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
-from daco_core.photographs.coordinates import parse_coordinate
+from daco_core.photographs.coordinates import Position, parse_coordinate
 from daco_core.untrusted_text import csv_cell, from_csv_cell, is_unicode
 
 LOCATIONS_FILE = "locations.csv"
@@ -60,33 +60,17 @@ Degrees = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class PhotoLocation:
-    """Where a photograph was taken and in which direction: on the earth, in a local frame, or both.
+class PhotoLocation(Position):
+    """Where a photograph was taken and in which direction.
 
     Args:
-        latitude, longitude: degrees, WGS 84; None if only the local position is known.
-        heading: degrees clockwise from north, or from the y axis of a local frame without an anchor; None if unknown.
         place: the place's name; None if it has none.
-        altitude: metres, in the datum of whatever measured it; None if unknown.
-        x, y, z: metres in a local frame, z upwards; None if there is none; z also if unknown.
-        floor: the name of a floor; None if unknown.
-        frame: the name of the local frame; None if there is none.
     """
 
     latitude: float | None
     longitude: float | None
     heading: float | None = None
     place: str | None = None
-    altitude: float | None = None
-    x: float | None = None
-    y: float | None = None
-    z: float | None = None
-    floor: str | None = None
-    frame: str | None = None
-
-
-# the fields of a location that hold a position; references and catalogues have them, too
-POSITION_FIELDS = ("latitude", "longitude", "heading", "altitude", "x", "y", "z", "floor", "frame")
 
 
 @dataclass(frozen=True)

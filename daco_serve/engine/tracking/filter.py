@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_core.photographs.coordinates import Position
 from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.plane import mean_heading
 from daco_index.search.bundle import SearchMatch
@@ -70,7 +71,7 @@ def likenesses(matches: Sequence[SearchMatch]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class TrackEstimate:
+class TrackEstimate(Position):
     """The estimated position of the camera after a frame.
 
     Args:
@@ -78,10 +79,7 @@ class TrackEstimate:
         probability: of that place (25 m around it, or 3 frames if there are no positions).
         not_on_map: probability of not being on this map.
         id, place: the likeliest reference there.
-        latitude, longitude: degrees; None without positions on the earth.
-        heading: degrees clockwise from north; None if unknown.
         uncertainty_metres: radius that contains 68 % of the probability on the map; None without positions.
-        altitude, x, y, z, floor, frame: see `EstimatedLocation`.
         plane: metres in the plane of the states; None without positions.
     """
 
@@ -90,16 +88,7 @@ class TrackEstimate:
     not_on_map: float
     id: int | None = None
     place: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-    heading: float | None = None
     uncertainty_metres: float | None = None
-    altitude: float | None = None
-    x: float | None = None
-    y: float | None = None
-    z: float | None = None
-    floor: str | None = None
-    frame: str | None = None
     plane: tuple[float, float] | None = None
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from daco_core.encoder.stored import StoredEncoder
 from daco_core.errors import DacoError
+from daco_core.photographs.coordinates import POSITION_FIELDS
 from daco_core.photographs.distances import is_placed
 from daco_core.photographs.images import UnreadableImage
-from daco_core.photographs.locations import POSITION_FIELDS
 from daco_index.embedding.embed import EmbeddedFiles, embed_files
 from daco_index.embedding.embedding_cache import EmbeddingCache, Photograph
 from daco_index.embedding.engines.create import create_engine

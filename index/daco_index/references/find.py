@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.photographs.coordinates import POSITION_FIELDS, Position
 from daco_core.photographs.formats import left_out_sentence, readable_suffixes
 from daco_core.photographs.images import list_below, list_folder
 from daco_core.photographs.layout import SPLITS, DataSet
-from daco_core.photographs.locations import POSITION_FIELDS, PhotoLocation
+from daco_core.photographs.locations import PhotoLocation
 from daco_core.photographs.positions import locate
 from daco_core.untrusted_text import printable
 from daco_index.references.object_stores import find_remote, is_remote
@@ -19,26 +20,16 @@ Split = Literal["all", "train", "val"]
 
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(Position):
     """A reference photograph.
 
     Args:
         path: absolute; or the address of a file in an object store.
         place: the name of the place; several photographs may share one.
-        latitude, longitude, heading, altitude, x, y, z, floor, frame: see `PhotoLocation`; None if unknown.
     """
 
     path: Path | str
     place: str
-    latitude: float | None = None
-    longitude: float | None = None
-    heading: float | None = None
-    altitude: float | None = None
-    x: float | None = None
-    y: float | None = None
-    z: float | None = None
-    floor: str | None = None
-    frame: str | None = None
 
     def at(self, location: PhotoLocation) -> "Reference":
         """The same photograph at a location, with the location's place name if it has one."""

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from daco_core.errors import DacoError
 from daco_core.files import replace_file
-from daco_core.photographs.locations import POSITION_FIELDS
+from daco_core.photographs.coordinates import POSITION_FIELDS
 from daco_core.untrusted_text import csv_cell
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.query_set import Prediction, Query
