@@ -4,6 +4,7 @@ import json
 import mmap
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,10 +13,14 @@ from PIL import Image
 
 from daco_bench.speed.serving.compare import MeasuredServer, ServingComparison
 from daco_bench.speed.serving.report import ratios, to_markdown
+from daco_bench.speed.serving.reranking import RerankingCost
+from daco_bench.speed.serving.reranking import to_markdown as reranking_table
 from daco_bench.speed.serving.scenes import choose_photographs, make_photographs
 from daco_bench.speed.serving.servers import own_memory
 from daco_bench.speed.serving.timings import ClientTimings
 from daco_core.errors import DacoError
+
+DACO_BENCH = "from daco_bench.cli.main import main; main()"
 
 
 def timings(per_second: float, p50: float) -> ClientTimings:
@@ -86,7 +91,7 @@ def test_every_server_answers_a_real_load(index: Path, tmp_path: Path, options: 
     make_photographs(tmp_path, 2)
     words = ["serve", "--index", str(index), "--photographs", str(tmp_path), "--concurrency", "2", "--seconds", "2"]
     done = subprocess.run(
-        [sys.executable, "-c", "from daco_bench.cli.main import main; main()", *words, *options, "--json"],
+        [sys.executable, "-c", DACO_BENCH, *words, *options, "--json"],
         capture_output=True,
         text=True,
         timeout=600,
@@ -97,3 +102,38 @@ def test_every_server_answers_a_real_load(index: Path, tmp_path: Path, options: 
     runs = [content["soak"]["timings"]] if "soak" in content else [one["runs"]["2"] for one in content["servers"]]
     assert len(runs) == (1 if "soak" in content else 3)
     assert all(run["answered"] > 0 and run["errors"] == run["refused"] == 0 for run in runs)
+
+
+def test_what_re_ranking_costs_is_judged_round_by_round() -> None:
+    def run(per_second: float, cpu_ms: float) -> ClientTimings:
+        return replace(timings(per_second, 50), cpu_ms=cpu_ms)
+
+    # the machine was slow in one round, which hit both alike
+    rounds = [(run(40, 20), run(36, 22)), (run(20, 40), run(18, 44)), (run(40, 20), run(34, 23))]
+    cost = RerankingCost.of(16, rounds)
+    assert (cost.throughput, cost.cpu_ms) == (0.9, 3)
+    assert (cost.without.per_second, cost.reranked.per_second) == (40, 34)
+    table = reranking_table([cost]).splitlines()
+    assert table[2].startswith("| without | 16 | 40.0 |") and table[3].endswith("| 0.90 |")
+
+
+def test_what_re_ranking_costs_needs_an_index_that_is_ranked_again(index: Path, tmp_path: Path) -> None:
+    make_photographs(tmp_path, 1)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            DACO_BENCH,
+            "serve",
+            "--reranking",
+            "--index",
+            str(index),
+            "--photographs",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0 and "has no local descriptors" in done.stderr
+    assert "Traceback" not in done.stderr

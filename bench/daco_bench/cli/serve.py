@@ -14,6 +14,8 @@ from daco_index.cli.options import PrecisionName
 from daco_training.cli.train import whole_numbers
 
 ENCODER = "default"
+PHOTOGRAPHS = 16  # that are made where none are given
+PHOTOGRAPHS_TO_RANK = 24  # where there have to be 20 candidates
 
 app = new_app("Measure the server.")
 
@@ -40,6 +42,13 @@ def serve(
         float | None,
         option("soak", "Only run daco-serve, for this many seconds, and report the growth of its memory.", min=10),
     ] = None,
+    reranking: Annotated[
+        bool,
+        option(
+            "reranking",
+            "Only run daco-serve, with re-ranking of 20 candidates and without by turns, and report what it costs.",
+        ),
+    ] = False,
     as_json: Annotated[bool, option("json", "Print JSON.")] = False,
 ) -> None:
     """Compare requests per second, latencies, errors and memory of the server with two others and a bare loop.
@@ -53,6 +62,7 @@ def serve(
     Example: daco-bench serve --concurrency 1,16 --seconds 10
     """
     _check_extra()
+    from daco_bench.speed.serving import reranking as reranking_cost
     from daco_bench.speed.serving.compare import compare
     from daco_bench.speed.serving.compare import soak as run_soak
     from daco_bench.speed.serving.report import to_json, to_markdown
@@ -61,13 +71,21 @@ def serve(
     clients = whole_numbers(concurrency, "--concurrency")
     if not clients or min(clients) < 1:
         raise UsageError("--concurrency needs whole numbers from 1, such as 1,4,16,64.")
+    if reranking and soak is not None:
+        raise UsageError("--reranking and --soak are two measurements: leave one out.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     with tempfile.TemporaryDirectory(prefix="daco-bench-") as folder:
         made = Path(folder) / "photographs"
-        files = make_photographs(made) if photographs is None else choose_photographs(photographs)
+        count = PHOTOGRAPHS_TO_RANK if reranking else PHOTOGRAPHS
+        files = make_photographs(made, count) if photographs is None else choose_photographs(photographs)
         if index is None:
             index = Path(folder) / "index"
             _build(photographs or made, encoder, index)
+        if reranking:
+            costs = reranking_cost.measure(index, files, clients, seconds, rounds, workers, precision.value)
+            shown = reranking_cost.to_json(costs)
+            typer.echo(json.dumps(shown, indent=2) if as_json else reranking_cost.to_markdown(costs))
+            return
         comparison = soaked = None
         if soak is None:
             comparison = compare(index, files, words(servers), clients, seconds, rounds, workers, precision.value)
