@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 TrackStatus = Literal["tracking", "lost", "not_on_map"]
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
-# the origin of the calibration behind an answer: fitted on this index by its owner, or shipped with the encoder
-CalibrationKind = Literal["own", "prior"]
+# the origin of the calibration behind an answer: fitted on this index by queries of its owner, or by copies of its own
+# photographs, or shipped with the encoder
+CalibrationKind = Literal["own", "self", "prior"]
 
 
 class QueryError(Exception):

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,7 @@ class Calibration(_Numbers):
         right_errors: quantiles, evenly spaced from 0 to 1, of the errors of right locations in metres; empty if the
             queries have no positions.
         wrong_errors: of wrong ones, as a part of the map's extent.
+        by: what the queries were: photographs whose place is known, or degraded copies of the references.
         map_similarity: of a prior, the mean `similarity_elsewhere` of the maps that it was fitted on; None if unknown.
     """
 
@@ -116,6 +117,7 @@ class Calibration(_Numbers):
     right_errors: list[Annotated[float, Field(ge=0)]]
     wrong_errors: list[Annotated[float, Field(ge=0)]]
     held_out: HeldOut | None
+    by: Literal["queries", "copies"] = "queries"
     map_similarity: float | None = None
 
     @property
@@ -223,7 +225,7 @@ def find_calibration(index: Path, fingerprint: str, references: int, reranks: bo
             "%s was fitted %s re-ranking, so it is not used: fit it again.", file, "without" if reranks else "with"
         )
         return None
-    return ActiveCalibration("own", calibration)
+    return ActiveCalibration("own" if calibration.by == "queries" else "self", calibration)
 
 
 def find_prior(fingerprint: str) -> Calibration | None:

@@ -67,6 +67,19 @@ def test_what_references_have_in_common_is_measured_between_places_that_are_apar
     assert similarity_elsewhere(Bundle.open(maps / "bare")) is None
 
 
+def test_to_calibrate_takes_queries_or_copies_and_enough_of_them(maps: Path, tmp_path: Path) -> None:
+    build = BuildOptions(progress=False, device="cpu", precision="fp32")
+    build_index(str(draw_streets(tmp_path / "few", 4)), str(maps / "encoder"), tmp_path / "index", build)
+    for arguments, said in (
+        ([str(maps / "bare")], "use --self"),
+        ([str(maps / "bare"), "--self"], "no local descriptors"),
+        ([str(maps / "bare"), str(maps / "queries"), "--self"], "leave the queries"),
+        ([str(tmp_path / "index"), "--self"], "needs 10"),
+    ):
+        done = CliRunner().invoke(app, ["calibrate", *arguments, "--device", "cpu"])
+        assert isinstance(done.exception, UsageError) and said in str(done.exception)
+
+
 def test_maps_without_local_descriptors_and_a_single_set_are_refused(maps: Path) -> None:
     one = f"north={maps / 'north-map'},{maps / 'queries'}"
     for pairs, said in (

@@ -1,5 +1,6 @@
 """On a fresh map that nobody has calibrated, the prior of the shipped encoder says what is not on it."""
 
+import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -8,9 +9,12 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
+from daco_bench.cli.main import app
 from daco_core.encoder.stored import SHIPPED
 from daco_index.build import BuildOptions, build_index
+from daco_serve.api.index import Index
 from daco_serve.engine.calibration import EVIDENCE, PRIOR_FILE, VOTE_EVIDENCE, find_prior, read_calibration
 
 from .conftest import hosted
@@ -19,13 +23,19 @@ SIZE = (640, 480)
 
 
 @pytest.fixture(scope="module")
-def address(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a server with 29 photographs of one street, just indexed."""
+def street(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of 29 photographs of one street."""
     index = tmp_path_factory.mktemp("lund") / "index"
     build_index(
         str(shared / "photos" / "lund"), "default", index, BuildOptions(progress=False, device="cpu", precision="fp32")
     )
-    with hosted(index) as address:
+    return index
+
+
+@pytest.fixture(scope="module")
+def address(street: Path) -> Iterator[str]:
+    """Of a server with the street, just indexed."""
+    with hosted(street) as address:
         yield address
 
 
@@ -75,6 +85,21 @@ def test_a_photograph_of_the_map_taken_a_little_aside_is_located_with_a_wide_rad
     assert found["location"]["uncertainty_metres"] >= 15 and found["location"]["calibrated"]
     unranked = answer(address, aside, "?rerank=0")  # for which the prior has no evidence
     assert unranked["verdict"] == "uncalibrated" and unranked["index"]["calibrated"] is None
+
+
+@pytest.mark.slow
+def test_an_index_is_calibrated_by_copies_of_its_own_photographs_and_its_answers_say_so(
+    street: Path, shared: Path, tmp_path: Path
+) -> None:
+    index = Path(shutil.copytree(street, tmp_path / "index"))
+    done = CliRunner().invoke(app, ["calibrate", str(index), "--self", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    opened = Index.open(index, device="cpu")
+    assert opened.calibration is not None and opened.calibration.kind == "self"
+    assert opened.calibration.calibration.by == "copies" and opened.calibration.calibration.count == 58  # two of each
+    darker = Image.open(shared / "photos" / "lund" / "12.jpg").convert("RGB").point(lambda value: 0.6 * value)
+    assert opened.localize(darker).verdict == "located"
+    assert [opened.localize(picture).verdict for picture in (noise(), text())] == ["not_on_map", "not_on_map"]
 
 
 def test_the_prior_is_of_the_encoder_beside_it_and_of_no_other() -> None:

@@ -65,7 +65,18 @@ def calibrate(
     bundle = Bundle.open(index, trust)
     truths = find_references(queries, data_root, split)
     rule = names_rule(bundle, truths, frames)
-    asked = ask(bundle, truths, query_engine(bundle, device), rule, elsewhere, progress)
+    embedded = embed_queries(query_engine(bundle, device), truths, progress)
+    return fit_and_judge(bundle, ask(bundle, embedded, rule, elsewhere), rule, index, queries, elsewhere)
+
+
+def fit_and_judge(
+    bundle: Bundle, asked: "AskedQueries", rule: "Names", index: Path, queries: str, elsewhere: float
+) -> Calibration:
+    """The calibration of all outcomes, with how those of parts do on the others.
+
+    Raises:
+        DacoError: fewer than LEAST_QUERIES queries show a place of the map, or all are of one spot.
+    """
     truths, outcomes = asked.truths, asked.outcomes
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
         raise UsageError(
@@ -99,19 +110,29 @@ class AskedQueries:
 
 
 def ask(
-    bundle: Bundle, truths: Sequence[Reference], engine: Engine, rule: "Names", elsewhere: float, progress: bool
+    bundle: Bundle,
+    embedded: Iterable[tuple[Reference, Embedding]],
+    rule: "Names",
+    elsewhere: float,
+    copies: bool = False,
 ) -> AskedQueries:
     """Evaluates each query twice: with the map, and with the map without the query's place.
 
     If the map has local descriptors, candidates are re-ranked as by a server.
+
+    Args:
+        copies: whether the queries are copies of references, each of which may answer its copy.
     """
     asked: list[_Asked] = []
     readable: list[Reference] = []
     known = _Known.of(bundle)
-    for truth, embedding in embed_queries(engine, truths, progress):
+    for truth, embedding in embedded:
         matches = bundle.search(embedding.descriptors, MATCHES + NEAR)[0]
         cells = None if embedding.local is None else LocalQuery.of(embedding.local[0])
-        asked += _ask_twice(bundle, known, truth, matches, cells, len(readable), rule)
+        if not copies:  # a query that is itself on the map must not be its own answer
+            matches = [match for match in matches if match.entry.path != str(truth.path)]
+        shown = copies or known.shows(truth, rule)
+        asked += _ask_twice(bundle, truth, matches, cells, len(readable), rule, shown)
         readable.append(truth)
     on_map = np.array([one.on_map for one in asked], dtype=bool)
     counts = np.where(on_map, on_map.sum(), (~on_map).sum())
@@ -223,21 +244,21 @@ class _Known:
 
 def _ask_twice(
     bundle: Bundle,
-    known: _Known,
     truth: Reference,
     matches: Sequence[SearchMatch],
     cells: LocalQuery | None,
     query: int,
     rule: "Names",
+    shown: bool,
 ) -> Iterator[_Asked]:
+    """The outcomes of a query, the first only where the map shows its place."""
+
     def ranked(some: list[SearchMatch]) -> list[SearchMatch]:
         return some if cells is None else bundle.rerank(some, cells, CANDIDATES)
 
-    # a query that is itself on the map must not be its own answer
-    others = [match for match in matches if match.entry.path != str(truth.path)]
-    if others and known.shows(truth, rule):
-        yield _ask(truth, ranked(others), query, rule)
-    cleared = [match for match in others if not _is_near(truth, match, rule)]
+    if matches and shown:
+        yield _ask(truth, ranked(list(matches)), query, rule)
+    cleared = [match for match in matches if not _is_near(truth, match, rule)]
     if cleared:
         yield _Asked(_evidence(ranked(cleared)), False, False, np.inf, query)
 

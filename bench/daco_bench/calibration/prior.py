@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_bench.calibration.own import ask, names_rule
+from daco_bench.calibration.own import ask, embed_queries, names_rule
 from daco_core.errors import UsageError
 from daco_core.photographs.locations import PLACE_METRES
 from daco_index.embedding.engines.query_engine import query_engine
@@ -104,7 +104,8 @@ def measure_prior(
         fingerprints.add(bundle.manifest.encoder_fingerprint)
         truths = find_references(pair.queries, data_root, split)
         rule = names_rule(bundle, truths, pair.frames)
-        outcomes = ask(bundle, truths, query_engine(bundle, device), rule, ELSEWHERE, progress).outcomes
+        embedded = embed_queries(query_engine(bundle, device), truths, progress)
+        outcomes = ask(bundle, embedded, rule, ELSEWHERE).outcomes
         asked.append((pair.set_name, outcomes, similarity_elsewhere(bundle)))
     if len(fingerprints) > 1:
         raise UsageError("The indexes are of different encoders, so their similarities mean different things.")

@@ -10,7 +10,7 @@ import typer
 
 from daco_bench.cli.options import Json
 from daco_core.console import Trust, new_app, option
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
 from daco_core.index_argument import IndexCommand
 from daco_index.cli.options import DataRoot, Device, Index, SplitName, SplitOption
 
@@ -24,11 +24,16 @@ app = new_app("Fit and evaluate calibrations.")
 def calibrate(
     index: Index,
     queries: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="Query photographs that were not used for training: NAME/domain of a data set, or a folder."
+            help="Query photographs that were not used for training: NAME/domain of a data set, or a folder. Not needed"
+            " with --self."
         ),
-    ],
+    ] = None,
+    by_copies: Annotated[
+        bool,
+        option("self", "Without queries: use degraded copies of the references. Needs local descriptors."),
+    ] = False,
     data_root: DataRoot = Path("data"),
     split: SplitOption = SplitName.all,
     elsewhere: Annotated[
@@ -56,10 +61,18 @@ def calibrate(
 
     Example: daco-bench calibrate demo/night --split val --index maps/demo-day
     """
+    from daco_bench.calibration.copies import calibrate_by_copies
     from daco_bench.calibration.own import calibrate as fit_calibration
     from daco_index.generations.folders import CALIBRATION_FILE
 
-    calibration = fit_calibration(index, queries, data_root, split.value, elsewhere, device, trust, frames=frames)
+    if by_copies:
+        if queries is not None or frames is not None:
+            raise UsageError("--self uses copies of the references: leave the queries and --frames out.")
+        calibration = calibrate_by_copies(index, elsewhere, device, trust)
+    elif queries is None:
+        raise UsageError("Name the query photographs, or use --self to calibrate with copies of the references.")
+    else:
+        calibration = fit_calibration(index, queries, data_root, split.value, elsewhere, device, trust, frames=frames)
     file = out or index / CALIBRATION_FILE
     if as_json:
         typer.echo(calibration.model_dump_json(indent=2))
