@@ -146,10 +146,10 @@ class IndexState(Schema):
     backbone: str = Field(description="The backbone of its encoder.")
     encoder: str = Field(description="The fingerprint of its encoder.")
     calibrated: CalibrationKind | None = Field(
-        description="The origin of its probabilities: own, a calibration for this index by queries (daco-bench calibrate);"
-        " self, one by copies of its own photographs (daco-bench calibrate --self); prior, shipped with its encoder;"
-        " null: there is none for such an answer, which is then uncalibrated. A calibration that was fitted with"
-        " re-ranking does not apply with rerank=0."
+        description="The origin of its probabilities: own, a calibration for this index by queries (daco-bench"
+        " calibrate); self, one by copies of its own photographs (daco-bench calibrate --self); prior, shipped with its"
+        " encoder; null: there is none for such an answer, which is then uncalibrated. A calibration that was fitted"
+        " with re-ranking does not apply with rerank=0."
     )
     reranks: bool = Field(description="Whether it has local descriptors for re-ranking.")
 
