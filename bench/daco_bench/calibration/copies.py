@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from daco_bench.calibration.own import ELSEWHERE, LEAST_QUERIES, Names, ask, fit_and_judge
 from daco_core.errors import DacoError, UsageError
+from daco_core.photographs.coordinates import POSITION_FIELDS
 from daco_core.photographs.images import UnreadableImage, open_reduced
-from daco_core.photographs.locations import POSITION_FIELDS
 from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.embedding.query_corruption import degraded
