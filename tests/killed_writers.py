@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).with_name("index")))
 
 import torch
 from faults import die_at_step, fork
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from daco_core import files
 from daco_core.encoder.stored import open_encoder

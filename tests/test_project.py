@@ -86,7 +86,7 @@ def test_no_environment_gets_both_builds_of_faiss_and_the_server_on_a_cpu_no_pyt
         return names
 
     assert "faiss-cpu" in brings("cpu") and "faiss-gpu" in brings("gpu")
-    training = {"torch", "torchvision", "timm", "lightning"}
+    training = {"torch", "torchvision", "timm", "lightning_fabric"}
     assert not (brings("cpu") | set(PROJECT["dependencies"])) & training
     assert training <= brings("train")
     for extra in set(extras) - {"gpu"}:
@@ -112,7 +112,7 @@ def test_one_module_of_the_index_reaches_training_and_two_reach_pytorch() -> Non
                     r"^\s*(?:from|import) (\w+)", file.read_text(), flags=re.MULTILINE
                 ), file.relative_to(ROOT)
             if file not in (engines / "pytorch.py", engines / "cuda_graphs.py"):
-                assert not imported & {"torch", "torchvision", "timm", "lightning"}, file.relative_to(ROOT)
+                assert not imported & {"torch", "torchvision", "timm", "lightning_fabric"}, file.relative_to(ROOT)
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:

@@ -29,7 +29,7 @@ class Finder(PathFinder):
 sys.meta_path = [Finder if finder is PathFinder else finder for finder in sys.meta_path]
 """
 OF_TRAINING = (
-    "torch,torchvision,timm,lightning,pytorch_lightning,tensorboard,triton,onnx,safetensors"
+    "torch,torchvision,timm,lightning,lightning_fabric,pytorch_lightning,tensorboard,triton,onnx,safetensors"
     ",scipy,pandas,jinja2,matplotlib,pytest"
 )
 OF_EXTRAS = f"{OF_TRAINING},faiss,openvino,fastapi,starlette,uvicorn,fsspec,limits,prometheus_client,pythonjsonlogger"

@@ -13,7 +13,7 @@ EXTRAS = {
     "hnswlib": "bench",
     "huggingface_hub": "hf",
     "jinja2": "plot",
-    "lightning": "train",
+    "lightning_fabric": "train",
     "limits": "cpu",
     "litserve": "bench",
     "matplotlib": "plot",

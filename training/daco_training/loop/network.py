@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 

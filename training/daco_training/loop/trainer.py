@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 import torch._inductor
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import TensorBoardLogger
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
