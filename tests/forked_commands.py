@@ -2,34 +2,33 @@
 
 `python forked_commands.py serve SOCKET SCRIPTS` is that process. `python forked_commands.py ask SOCKET COMMAND ...`,
 which lies in a folder under each command's name, hands it its words, its folder, its environment and its three
-streams, and ends as the command ends. A signal that ends the process is passed on, but not SIGKILL: a test that kills
-a command so runs the installed one.
+streams, and ends as the command ends. `python` lies there, too: the interpreter, with the imports done. A signal that
+ends the process is passed on, but not SIGKILL: a test that kills a command so runs the installed one.
 """
 
 import contextlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
 START_SECONDS = 600
-# all that takes long to import, and starts no thread
+# all that takes long to import, and starts no thread: without PyTorch, and with it
+WITHOUT_PYTORCH = ("daco_serve.http.app", "daco_serve.cli.main", "daco_index.build", "daco_index.cli.main")
 IMPORTS = (
-    "daco_serve.http.app",
+    *WITHOUT_PYTORCH,
     "daco_bench.cli.main",
     "daco_bench.calibration.own",
     "daco_bench.recall.task",
-    "daco_serve.cli.main",
     "daco_serve.operation.workers",
-    "daco_index.build",
-    "daco_index.cli.main",
     "daco_training.cli.train",
     "daco_training.cli.data",
     "daco_training.loop.trainer",
@@ -37,17 +36,17 @@ IMPORTS = (
 
 
 @contextlib.contextmanager
-def forked_commands(folder: Path, entry_points: dict[str, str]) -> Iterator[Path]:
+def forked_commands(folder: Path, entry_points: dict[str, str], imports: Sequence[str] = IMPORTS) -> Iterator[Path]:
     """The folder, with the project's commands in it, as long as the process that they are forked from lives."""
     address = folder / "socket"
-    for name in entry_points:
+    for name in (*entry_points, "python"):
         (folder / name).write_text(
             f'#!/bin/sh\nexec "{sys.executable}" -S -E "{__file__}" ask "{address}" {name} "$@"\n'
         )
         (folder / name).chmod(0o755)
     environment = {**os.environ, "DACO_LOG_LEVEL": "warning", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
-        [sys.executable, __file__, "serve", str(address), json.dumps(entry_points)], env=environment
+        [sys.executable, __file__, "serve", str(address), json.dumps(entry_points), *imports], env=environment
     )
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -60,9 +59,9 @@ def forked_commands(folder: Path, entry_points: dict[str, str]) -> Iterator[Path
         process.wait()
 
 
-def serve(address: str, entry_points: dict[str, str]) -> None:
+def serve(address: str, entry_points: dict[str, str], imports: Sequence[str]) -> None:
     """Forks a command for each connection, until it is told to stop."""
-    for name in IMPORTS:
+    for name in imports:
         import_module(name)
     signal.signal(signal.SIGCHLD, _reap)  # whoever asked is told by the keeper of the command
     with socket.socket(socket.AF_UNIX) as listener:
@@ -111,8 +110,11 @@ def _run(asked: dict[str, object], entry_points: dict[str, str]) -> None:
         os.environ.clear()
         os.environ.update(asked["environment"])  # type: ignore[call-overload]
         sys.argv = [str(word) for word in asked["words"]]  # type: ignore[attr-defined]
-        module, _, function = entry_points[sys.argv[0]].partition(":")
-        getattr(import_module(module), function)()
+        if sys.argv[0] == "python":
+            _interpret(sys.argv[1:])
+        else:
+            module, _, function = entry_points[sys.argv[0]].partition(":")
+            getattr(import_module(module), function)()
     except SystemExit as end:
         code = end.code
         if isinstance(code, str):
@@ -124,6 +126,16 @@ def _run(asked: dict[str, object], entry_points: dict[str, str]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(int(code or 0))  # type: ignore[call-overload]
+
+
+def _interpret(words: list[str]) -> None:
+    """Runs `-c CODE ...` or `FILE ...`, as the interpreter would."""
+    if words[0] == "-c":
+        sys.argv = [words[0], *words[2:]]
+        exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
 
 
 def ask(address: str, words: list[str]) -> int:
@@ -143,5 +155,5 @@ def ask(address: str, words: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2], json.loads(sys.argv[3]))
+        serve(sys.argv[2], json.loads(sys.argv[3]), sys.argv[4:])
     sys.exit(ask(sys.argv[2], sys.argv[3:]))

@@ -15,15 +15,15 @@ from daco_training.loop.settings import TrainOptions
 SMALL = ("--backbone", "test_resnet", "--image-size", 32, "--batch-size", 4, "--steps", 2, "--rounds", 1)
 
 
-def bench(commands: Path, *options: object) -> subprocess.CompletedProcess[str]:
+def bench(forked: Path, *options: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "160"}
-    command = [commands / "daco-bench", "train", *map(str, options)]
+    command = [forked / "daco-bench", "train", *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
 
-def test_both_loops_are_timed_in_turns_and_no_process_is_left(commands: Path, places: Path) -> None:
+def test_both_loops_are_timed_in_turns_and_no_process_is_left(forked: Path, places: Path) -> None:
     done = bench(
-        commands, "places", "--data-root", places, *SMALL, "--precisions", "fp32", "--loader-workers", 1, "--json"
+        forked, "places", "--data-root", places, *SMALL, "--precisions", "fp32", "--loader-workers", 1, "--json"
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

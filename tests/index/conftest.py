@@ -67,12 +67,13 @@ def command() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def daco_index(command: list[str]) -> Command:
-    """Runs the real command in a process of its own."""
+def daco_index(forked_without_pytorch: Path) -> Command:
+    """Runs the real command in a process of its own, which is forked from one that has done the imports."""
+    command = forked_without_pytorch / "daco-index"
 
     def run(*arguments: object, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [*command, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+            [command, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
         )
 
     return run

@@ -275,12 +275,12 @@ def test_a_build_that_was_stopped_resumes(batches, encoder_folder, photographs, 
 
 
 def test_a_build_killed_by_sigkill_resumes(encoder_folder, photographs, command, tmp_path):
-    photographs(tmp_path / "many", 300, (320, 240))
+    photographs(tmp_path / "many", 150, (320, 240))
     arguments = [*command, "build", tmp_path / "many", "--encoder", encoder_folder, "--out", tmp_path / "index"]
     process = subprocess.Popen([*arguments, "--batch-size", "1"], stderr=subprocess.PIPE)
     assert process.stderr is not None
     said = b""
-    while said.count(b"/300 [") < 3:  # some batches are through
+    while said.count(b"/150 [") < 3:  # some batches are through
         said += (read := process.stderr.read1())
         assert read, said.decode()
     os.kill(process.pid, signal.SIGKILL)
@@ -289,7 +289,7 @@ def test_a_build_killed_by_sigkill_resumes(encoder_folder, photographs, command,
     made = len(EmbeddingCache(notes.parent, notes.stem, 96))
     assert made > 0
     report = build_index(str(tmp_path / "many"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
-    assert report.embedded == 300 - made
+    assert report.embedded == 150 - made
 
 
 def test_torn_and_garbled_notes_cost_only_themselves(tmp_path):

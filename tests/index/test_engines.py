@@ -151,12 +151,15 @@ def test_processes_that_convert_one_encoder_at_once_leave_one_whole_conversion(
 ) -> None:
     monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
     code = (
-        "import sys; from pathlib import Path; from daco_core.encoder.stored import open_encoder\n"
+        "import os, sys; from pathlib import Path; from daco_core.encoder.stored import open_encoder\n"
+        "import daco_index.embedding.engines.pytorch\n"
         "from daco_index.embedding.encoders import with_network\n"
+        "if (other := os.fork()) == 0:\n"  # so that both have done the imports, and begin together
+        "    sys.exit(not with_network(open_encoder(Path(sys.argv[1]))).network)\n"
         "assert with_network(open_encoder(Path(sys.argv[1]))).network\n"
+        "assert os.waitpid(other, 0)[1] == 0\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(of_before.folder)]) for _ in range(2)]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    subprocess.run([sys.executable, "-c", code, str(of_before.folder)], timeout=240, check=True)
     assert len(converted(cache_folder())) == len(list((cache_folder() / "encoders").iterdir())) == 1
     np.testing.assert_allclose(create_engine(of_before, "cpu").embed(pictures()), expected, atol=1e-5)
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +13,14 @@ from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_training.datasets.check import CheckReport, check
 
+from .conftest import DacoData
+
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (24, 16)) -> None:
     """A picture that only its seed gives."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
-
-
-def daco_data(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from daco_training.cli.data import main; main()", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -47,7 +42,7 @@ def problems(report: CheckReport) -> list[tuple[str, str]]:
     return [(problem.kind, problem.file) for problem in report.problems]
 
 
-def test_a_good_set_passes_and_is_counted(good: DataSet) -> None:
+def test_a_good_set_passes_and_is_counted(good: DataSet, daco_data: DacoData) -> None:
     report = check(good)
     assert problems(report) == [] and report.notes == []
     assert report.photographs == {"domain_a/train": 4, "domain_a/val": 2, "domain_b/train": 4, "domain_b/val": 2}
@@ -56,7 +51,7 @@ def test_a_good_set_passes_and_is_counted(good: DataSet) -> None:
     assert done.returncode == 0 and "no problems" in done.stdout
 
 
-def test_every_fault_is_found_and_named(good: DataSet) -> None:
+def test_every_fault_is_found_and_named(good: DataSet, daco_data: DacoData) -> None:
     train, val = (good.split_folder("domain_a", split) for split in ("train", "val"))
     (good.split_folder("domain_b", "train") / "night_00001.png").unlink()
     content = (train / "day_00002.png").read_bytes()
@@ -119,7 +114,9 @@ def test_a_set_without_photographs_fails(tmp_path: Path) -> None:
     assert problems(check(DataSet(tmp_path, "mine"))) == [("empty", "original")]
 
 
-def test_show_draws_a_row_for_each_place_and_a_column_for_each_domain_and_its_twins(good: DataSet) -> None:
+def test_show_draws_a_row_for_each_place_and_a_column_for_each_domain_and_its_twins(
+    good: DataSet, daco_data: DacoData
+) -> None:
     sheet = good.data_root / "pictures" / "sheet.png"
     done = daco_data("show", "mine", "--data-root", good.data_root, "--out", sheet, "--count", "3")
     assert done.returncode == 0, done.stderr
@@ -129,7 +126,9 @@ def test_show_draws_a_row_for_each_place_and_a_column_for_each_domain_and_its_tw
 
 
 @pytest.mark.parametrize("words", [("--split", "test"), ("--out", "sheet.xyz")])
-def test_show_refuses_what_it_cannot_draw_in_one_sentence(good: DataSet, words: tuple[str, str]) -> None:
+def test_show_refuses_what_it_cannot_draw_in_one_sentence(
+    good: DataSet, words: tuple[str, str], daco_data: DacoData
+) -> None:
     done = daco_data("show", "mine", "--data-root", good.data_root, *words)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,13 +76,6 @@ def test_every_image_is_four_by_three_at_the_asked_size(city: Path) -> None:
             assert image.size == (round(SIZE * 4 / 3), SIZE)
 
 
-def test_same_seed_same_bytes_whatever_the_workers_and_the_other_places_and_domains(city: Path, tmp_path: Path) -> None:
-    make_city(tmp_path / "demo", places=2, size=SIZE, seed=SEED, domains=USUAL_DOMAINS[:2], workers=1)
-    some, every = images(tmp_path / "demo"), images(city)
-    assert len(some) == 4
-    assert some == {name: every[name] for name in some}
-
-
 def test_the_places_of_a_split_are_the_same_whatever_their_number() -> None:
     by_split = {split: [place for place in plan_places(1275, 75) if place.split == split] for split in ("train", "val")}
     assert {split: len(places) for split, places in by_split.items()} == {"train": 1200, "val": 75}
@@ -102,13 +96,16 @@ def test_another_seed_makes_another_city(city: Path, tmp_path: Path) -> None:
         assert content != every[name]
 
 
-def test_growing_a_city_keeps_its_images_and_adds_the_rest(city: Path, tmp_path: Path) -> None:
+def test_a_city_that_grows_has_the_bytes_of_its_seed_whatever_the_workers_and_other_places_and_domains(
+    city: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "demo"
     make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
-    report = make_city(folder, places=3, size=SIZE, seed=SEED, domains=["day", "night"], workers=2)
+    report = make_city(folder, places=3, size=SIZE, seed=SEED, domains=["day", "night"], workers=1)
     assert (report.images_rendered, report.images_present) == (4, 2)
-    every = images(city)
-    assert images(folder) == {name: every[name] for name in images(folder)}
+    some, every = images(folder), images(city)
+    assert len(some) == 6
+    assert some == {name: every[name] for name in some}
 
 
 def test_different_settings_are_refused_in_one_sentence_that_names_them(city: Path) -> None:
@@ -148,27 +145,28 @@ def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path)
     folder = tmp_path / "demo"
     call = (
         "from pathlib import Path; from daco_training.city import make_city; "
-        f"make_city(Path({str(folder)!r}), places={PLACES}, size={SIZE}, seed={SEED}, workers=2)"
+        f"make_city(Path({str(folder)!r}), places={PLACES}, size={SIZE}, seed={SEED}, domains=['day', 'night'],"
+        " workers=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not images(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     done = images(folder)
     assert process.returncode != 0
-    assert 0 < len(done) < 3 * PLACES
+    assert 0 < len(done) < 2 * PLACES
     assert errors.count("Run the same command again to resume") == 1
     assert errors.count("Traceback") == 1, "only the interpreter's own, for the KeyboardInterrupt passed on"
     assert not list(folder.rglob(".*"))
-    report = make_city(folder, places=PLACES, size=SIZE, seed=SEED, workers=2)
+    report = make_city(folder, places=PLACES, size=SIZE, seed=SEED, domains=["day", "night"], workers=1)
     assert report.images_present == len(done)
-    assert images(folder) == images(city)
+    every = images(city)
+    assert images(folder) == {name: every[name] for name in every if "domain_c" not in name}
 
 
-def test_what_the_disk_refuses_is_said_in_one_sentence(tmp_path: Path) -> None:
-    pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
+def test_what_the_disk_refuses_is_said_in_one_sentence(city: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DacoError, match=r"Cannot write .*file.*run the same command again"):
         make_city(tmp_path / "file" / "demo", places=2, size=SIZE, domains=["day"])
@@ -176,14 +174,13 @@ def test_what_the_disk_refuses_is_said_in_one_sentence(tmp_path: Path) -> None:
     (folder / "city.json").mkdir(parents=True)
     with pytest.raises(DacoError, match=r"Cannot write .*city.json"):
         make_city(folder, places=2, size=SIZE, domains=["day"])
-    (folder / "city.json").rmdir()
-    make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
+    folder = shutil.copytree(city, tmp_path / "copy")
     image = next(folder.rglob("street00*.jpg"))
     image.unlink()
     for taken in _workspaces(image):
         taken.touch()
     with pytest.raises(DacoError, match=f"Cannot write .*{image.name}"):
-        make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
+        make_city(folder, places=PLACES, size=SIZE, seed=SEED, workers=1)
 
 
 def test_night_is_darker_than_day_and_fog_has_less_contrast(city: Path) -> None:

@@ -19,32 +19,35 @@ def faults():
     arrays = [np.ones(size << 20, np.uint8) for size in (3, 70, 40)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-if sys.argv[1] == "keep":
-    keep_freed()
-first, second = faults(), faults()
-held = resident()
-give_back_freed()
-if sys.argv[1] == "stop":
-    keep_freed()
-    stop_keeping_freed()
+def measure(mode):
+    if mode == "keep":
+        keep_freed()
     first, second = faults(), faults()
-print(first, second, held - resident())
+    held = resident()
+    give_back_freed()
+    if mode == "stop":
+        keep_freed()
+        stop_keeping_freed()
+        first, second = faults(), faults()
+    print(first, second, held - resident(), flush=True)
+
+for mode in sys.argv[1:]:
+    if os.fork() == 0:
+        measure(mode)
+        os._exit(0)
+    os.wait()
 """
-
-
-def run(mode: str) -> tuple[int, int, int]:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, mode], capture_output=True, text=True, timeout=120, check=True)
-    first, second, given_back = map(int, done.stdout.split())
-    return first, second, given_back
 
 
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc"
 )
 def test_what_was_freed_is_taken_again_without_the_system_until_it_is_given_back() -> None:
-    first, second, given_back = run("keep")
+    command = [sys.executable, "-c", SCRIPT, "keep", "leave", "stop"]  # each in a process of its own
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    kept, left, stopped = ([int(word) for word in line.split()] for line in done.stdout.splitlines())
+    first, second, given_back = kept
     assert second < first / 20
     assert given_back > 100 << 20
-    for mode in ("leave", "stop"):
-        first, second, _ = run(mode)
+    for first, second, _ in (left, stopped):
         assert second > first / 2

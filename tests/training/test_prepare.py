@@ -2,8 +2,8 @@
 
 import json
 import shutil
-import subprocess
-import sys
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,20 +12,22 @@ from PIL import Image
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import PhotoLocation, read_locations
 
-Done = subprocess.CompletedProcess[str]
-
-
-def daco_data(*words: str | Path) -> Done:
-    command = [sys.executable, "-c", "from daco_training.cli.data import main; main()", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True)
+from .conftest import DacoData
 
 
 def grey(path: Path, brightness: int, size: tuple[int, int] = (8, 6), taken: str | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_encoded(path.suffix, brightness, size, taken))
+
+
+@cache
+def _encoded(suffix: str, brightness: int, size: tuple[int, int], taken: str | None) -> bytes:
     exif = Image.Exif()
     if taken:
         exif.get_ifd(0x8769)[0x9003] = taken
-    Image.new("L", size, brightness).save(path, exif=exif)
+    content = BytesIO()
+    Image.new("L", size, brightness).save(content, Image.registered_extensions()[suffix], exif=exif)
+    return content.getvalue()
 
 
 def brightness(path: Path) -> int:
@@ -70,7 +72,9 @@ def few_views(tmp_path: Path) -> Path:
     return archive
 
 
-def test_tokyo_becomes_300_training_and_75_validation_pairs_with_positions(tmp_path: Path, tokyo_archive: Path) -> None:
+def test_tokyo_becomes_300_training_and_75_validation_pairs_with_positions(
+    tmp_path: Path, tokyo_archive: Path, daco_data: DacoData
+) -> None:
     done = daco_data("prepare", "tokyo", tokyo_archive.parent, "--data-root", tmp_path)
     assert done.returncode == 0, done.stderr
     dataset = DataSet(tmp_path, "tokyo")
@@ -85,7 +89,9 @@ def test_tokyo_becomes_300_training_and_75_validation_pairs_with_positions(tmp_p
     assert daco_data("check", "tokyo", "--data-root", tmp_path).stdout.count("unpaired") == 0
 
 
-def test_an_incomplete_tokyo_is_refused_and_nothing_is_made(tmp_path: Path, few_views: Path) -> None:
+def test_an_incomplete_tokyo_is_refused_and_nothing_is_made(
+    tmp_path: Path, few_views: Path, daco_data: DacoData
+) -> None:
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data")
     assert done.returncode == 1
     assert "1113 of 1125 photographs are missing: 00007.jpg" in done.stderr
@@ -93,7 +99,7 @@ def test_an_incomplete_tokyo_is_refused_and_nothing_is_made(tmp_path: Path, few_
     assert not (tmp_path / "data").exists()
 
 
-def test_part_of_tokyo_keeps_its_numbers_and_its_split(tmp_path: Path, few_views: Path) -> None:
+def test_part_of_tokyo_keeps_its_numbers_and_its_split(tmp_path: Path, few_views: Path, daco_data: DacoData) -> None:
     (few_views / "00002.jpg").unlink()  # a sunset that nobody needs
     (few_views / "00006.jpg").unlink()  # the night of view 2
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
@@ -106,7 +112,7 @@ def test_part_of_tokyo_keeps_its_numbers_and_its_split(tmp_path: Path, few_views
 
 @pytest.mark.parametrize(("clock", "evidence"), [(True, "capture time"), (False, "brightness alone")])
 def test_without_letters_tokyo_is_ordered_by_the_clock_or_by_light_and_says_so(
-    tmp_path: Path, few_views: Path, clock: bool, evidence: str
+    tmp_path: Path, few_views: Path, clock: bool, evidence: str, daco_data: DacoData
 ) -> None:
     tokyo_view(few_views, 1, "SND", letters="???", clock=clock)
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
@@ -118,14 +124,14 @@ def test_without_letters_tokyo_is_ordered_by_the_clock_or_by_light_and_says_so(
     assert "2 doubts" in done.stdout
 
 
-def test_a_night_that_is_brighter_than_its_day_is_a_doubt(tmp_path: Path, few_views: Path) -> None:
+def test_a_night_that_is_brighter_than_its_day_is_a_doubt(tmp_path: Path, few_views: Path, daco_data: DacoData) -> None:
     tokyo_view(few_views, 1, "NSD", letters="DSN", clock=True)
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
     assert "00003.jpg is taken to be night, but is brighter than 00001.jpg" in done.stderr
     assert "00003.jpg is taken to be night, but is nearer to noon than 00001.jpg" in done.stderr
 
 
-def test_numbers_that_are_not_three_times_of_day_in_a_row_are_refused(tmp_path: Path) -> None:
+def test_numbers_that_are_not_three_times_of_day_in_a_row_are_refused(tmp_path: Path, daco_data: DacoData) -> None:
     archive = tmp_path / "247query_v3"
     for view in range(1, 40):
         tokyo_view(archive, view, {0: "DDD", 1: "SSS", 2: "NNN"}[view % 3])
@@ -144,7 +150,7 @@ def cityscapes_frame(archive: Path, split: str, frame: str, beta: str = "0.02", 
         grey(archive / "leftImg8bit_foggyDBF" / split / city / name, 200, (16, 8))
 
 
-def test_cityscapes_is_2975_and_500_pairs_under_one_name(tmp_path: Path) -> None:
+def test_cityscapes_is_2975_and_500_pairs_under_one_name(tmp_path: Path, daco_data: DacoData) -> None:
     archive = tmp_path / "cs"
     for number in range(2975):
         cityscapes_frame(archive, "train", f"{('aachen', 'ulm')[number % 2]}_{number:06}_000019")
@@ -161,7 +167,9 @@ def test_cityscapes_is_2975_and_500_pairs_under_one_name(tmp_path: Path) -> None
     assert brightness(dataset.images(foggy, "val")[0]) == 200
 
 
-def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car(tmp_path: Path) -> None:
+def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car(
+    tmp_path: Path, daco_data: DacoData
+) -> None:
     archive = tmp_path / "cs"
     cityscapes_frame(archive, "train", "ulm_000001_000019", "0.01")
     cityscapes_frame(archive, "train", "ulm_000002_000019", "0.02")
@@ -180,7 +188,7 @@ def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car
         assert read_locations(folder) == {"ulm_000001_000019.png": PhotoLocation(48.4, 9.99, 8.0)}
 
 
-def test_cityscapes_without_its_foggy_half_is_refused(tmp_path: Path) -> None:
+def test_cityscapes_without_its_foggy_half_is_refused(tmp_path: Path, daco_data: DacoData) -> None:
     cityscapes_frame(tmp_path / "cs", "train", "ulm_000001_000019", foggy=False)
     done = daco_data("prepare", "cityscapes", tmp_path / "cs", "--data-root", tmp_path / "data")
     assert done.returncode == 1 and "no folder leftImg8bit_foggyDBF" in done.stderr
@@ -203,7 +211,7 @@ def synthia_archive(tmp_path: Path) -> Path:
 
 
 def test_synthia_holds_out_60_pairs_of_one_sequence_and_trains_on_the_others(
-    tmp_path: Path, synthia_archive: Path
+    tmp_path: Path, synthia_archive: Path, daco_data: DacoData
 ) -> None:
     done = daco_data("prepare", "synthia", synthia_archive, "--data-root", tmp_path / "data")
     assert done.returncode == 0, done.stderr
@@ -218,7 +226,7 @@ def test_synthia_holds_out_60_pairs_of_one_sequence_and_trains_on_the_others(
 
 
 def test_synthia_refuses_a_holdout_that_is_not_there_and_a_missing_camera(
-    tmp_path: Path, synthia_archive: Path
+    tmp_path: Path, synthia_archive: Path, daco_data: DacoData
 ) -> None:
     words = ("prepare", "synthia", synthia_archive, "--data-root", tmp_path / "data")
     done = daco_data(*words, "--holdout", "04")
@@ -233,7 +241,7 @@ def test_synthia_refuses_a_holdout_that_is_not_there_and_a_missing_camera(
 # what all of them share
 
 
-def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path, few_views: Path) -> None:
+def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path, few_views: Path, daco_data: DacoData) -> None:
     words = ("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
     assert daco_data(*words).returncode == 0
     train = tmp_path / "data" / "tokyo" / "original" / "domain_a" / "train"
@@ -250,7 +258,9 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path, few_views:
     assert not list(train.glob(".*"))
 
 
-def test_link_shares_the_disk_and_size_scales_the_shorter_side(tmp_path: Path, few_views: Path) -> None:
+def test_link_shares_the_disk_and_size_scales_the_shorter_side(
+    tmp_path: Path, few_views: Path, daco_data: DacoData
+) -> None:
     source = few_views / "00001.jpg"
     grey(source, 200, (60, 40))
     words = ("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
@@ -266,7 +276,7 @@ def test_link_shares_the_disk_and_size_scales_the_shorter_side(tmp_path: Path, f
     assert both.returncode == 1 and "choose one of them" in both.stderr
 
 
-def test_two_preparations_never_mix_in_one_folder(tmp_path: Path, few_views: Path) -> None:
+def test_two_preparations_never_mix_in_one_folder(tmp_path: Path, few_views: Path, daco_data: DacoData) -> None:
     words = ("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
     assert daco_data(*words).returncode == 0
     done = daco_data(*words, "--size", "16")
@@ -277,7 +287,9 @@ def test_two_preparations_never_mix_in_one_folder(tmp_path: Path, few_views: Pat
 
 
 @pytest.mark.parametrize("archive", ["tokyo", "cityscapes", "synthia"])
-def test_a_folder_without_the_download_is_refused_in_one_sentence(tmp_path: Path, archive: str) -> None:
+def test_a_folder_without_the_download_is_refused_in_one_sentence(
+    tmp_path: Path, archive: str, daco_data: DacoData
+) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         done = daco_data("prepare", archive, folder, "--data-root", tmp_path / "data")
         assert done.returncode == 1
@@ -287,7 +299,9 @@ def test_a_folder_without_the_download_is_refused_in_one_sentence(tmp_path: Path
 # anybody's folders
 
 
-def test_two_own_folders_become_a_data_set_with_the_same_photographs_validating(tmp_path: Path) -> None:
+def test_two_own_folders_become_a_data_set_with_the_same_photographs_validating(
+    tmp_path: Path, daco_data: DacoData
+) -> None:
     for folder in ("noon", "midnight"):
         for number in range(10):
             grey(tmp_path / folder / "street" / f"{number}.jpg", 50)
@@ -304,7 +318,7 @@ def test_two_own_folders_become_a_data_set_with_the_same_photographs_validating(
     assert read_locations(dataset.split_folder("domain_a", "val")) == {"street_9.jpg": PhotoLocation(1.0, 2.0)}
 
 
-def test_other_folders_under_the_same_name_are_refused(tmp_path: Path) -> None:
+def test_other_folders_under_the_same_name_are_refused(tmp_path: Path, daco_data: DacoData) -> None:
     for folder, light in (("day", 200), ("night", 20)):
         for number in range(3):
             grey(tmp_path / folder / f"{number}.png", light)
@@ -316,7 +330,7 @@ def test_other_folders_under_the_same_name_are_refused(tmp_path: Path) -> None:
     assert brightness(DataSet(tmp_path, "mine").images("domain_a", "train")[0]) == 20
 
 
-def test_folders_whose_names_differ_by_the_domains_word_are_pairs(tmp_path: Path) -> None:
+def test_folders_whose_names_differ_by_the_domains_word_are_pairs(tmp_path: Path, daco_data: DacoData) -> None:
     for time in ("day", "night"):
         for number in range(3):
             grey(tmp_path / time / f"{time}_{number}.jpg", 50)
@@ -324,7 +338,7 @@ def test_folders_whose_names_differ_by_the_domains_word_are_pairs(tmp_path: Path
     assert done.returncode == 0 and "not pairs" not in done.stderr
 
 
-def test_own_folders_may_be_unpaired_and_may_bring_their_splits(tmp_path: Path) -> None:
+def test_own_folders_may_be_unpaired_and_may_bring_their_splits(tmp_path: Path, daco_data: DacoData) -> None:
     for path in ("day/train/a.jpg", "day/train/b.jpg", "day/val/c.jpg", "night/x.jpg", "night/y.png"):
         grey(tmp_path / path, 50)
     done = daco_data("adopt", "mine", tmp_path / "day", tmp_path / "night", "--val", "0.5", "--data-root", tmp_path)
@@ -335,7 +349,9 @@ def test_own_folders_may_be_unpaired_and_may_bring_their_splits(tmp_path: Path) 
     assert "day and night are not pairs" in done.stderr
 
 
-def test_one_folder_alone_can_be_adopted_and_empty_or_clashing_ones_are_refused(tmp_path: Path) -> None:
+def test_one_folder_alone_can_be_adopted_and_empty_or_clashing_ones_are_refused(
+    tmp_path: Path, daco_data: DacoData
+) -> None:
     grey(tmp_path / "day" / "a_b.jpg", 50)
     assert daco_data("adopt", "mine", tmp_path / "day", "--val", "0", "--data-root", tmp_path).returncode == 0
     assert DataSet(tmp_path, "mine").domains == ["domain_a"]

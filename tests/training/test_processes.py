@@ -74,7 +74,7 @@ def training_only(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return root
 
 
-def train_together(script: Path, data_root: Path, folder: Path, device: str) -> None:
+def train_together(python: Path, script: Path, data_root: Path, folder: Path, device: str) -> None:
     """Trains every method with two processes as torchrun starts them, below a folder.
 
     One GPU does for both: each is a machine of its own then, and they meet through gloo, as NCCL wants a GPU for each.
@@ -84,7 +84,7 @@ def train_together(script: Path, data_root: Path, folder: Path, device: str) -> 
     script.write_text(
         "from pathlib import Path\n"
         "import torch\n"
-        "from lightning.fabric.strategies import ddp\n"
+        "from lightning_fabric.strategies import ddp\n"
         "from daco_training.loop.precision import PRECISIONS\n"
         "from daco_training.loop.settings import TrainOptions\n"
         "from daco_training.loop.trainer import train\n"
@@ -103,7 +103,7 @@ def train_together(script: Path, data_root: Path, folder: Path, device: str) -> 
         | {"CUDA_VISIBLE_DEVICES": "0" if on_gpu else ""}
         for rank in ("0", "1")
     ]
-    run_together([[sys.executable, script]] * 2, ranks)
+    run_together([[python, script]] * 2, ranks)
 
 
 @pytest.fixture(
@@ -120,11 +120,12 @@ def train_together(script: Path, data_root: Path, folder: Path, device: str) -> 
     ],
 )
 def together(
-    request: pytest.FixtureRequest, training_only: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, training_only: Path, forked: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
     """A device, and the results of every method, trained on it by two processes."""
     folder = tmp_path_factory.mktemp("together")
-    train_together(folder / "train_all.py", training_only, folder, request.param)
+    python = forked / "python" if request.param == "cpu" else Path(sys.executable)
+    train_together(python, folder / "train_all.py", training_only, folder, request.param)
     return request.param, folder
 
 
@@ -158,11 +159,11 @@ def test_two_processes_have_the_losses_of_one(
     assert (shared_gradients - gradients).norm() < 1e-3 * gradients.norm()
 
 
-def test_two_machines_train_together_by_the_same_command(places: Path, tmp_path: Path, commands: Path) -> None:
+def test_two_machines_train_together_by_the_same_command(places: Path, tmp_path: Path, forked: Path) -> None:
     options = ["--data_root", places, "--save_root", tmp_path, "--nodes", 2]
     for name, value in (SMALL | {"iters": 1}).items():
         options += [f"--{name}", value]
-    run_together([[commands / "daco-train", *options]] * 2, [{"NODE_RANK": rank} for rank in ("0", "1")])
+    run_together([[forked / "daco-train", *options]] * 2, [{"NODE_RANK": rank} for rank in ("0", "1")])
     alone = TrainOptions(data_root=places, save_root=tmp_path / "alone", **(SMALL | {"iters": 1})).resolve()  # type: ignore[arg-type]
     train(alone, accelerator="cpu")
     assert losses(tmp_path / "places_daco_results.csv") == pytest.approx(losses(alone.results_file), abs=1e-4)

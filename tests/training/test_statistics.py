@@ -1,8 +1,6 @@
 """Promises of the normaliser: the published definition, the published values, and any number of images."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,8 @@ from PIL import Image
 from daco_core.errors import DacoError
 from daco_core.photographs.layout import DataSet
 from daco_training.datasets.statistics import PUBLISHED, measure, normaliser
+
+from .conftest import DacoData
 
 
 def make_set(root: Path, name: str, images: dict[str, np.ndarray]) -> DataSet:
@@ -59,10 +59,9 @@ def test_a_set_without_training_photographs_is_refused(tmp_path: Path) -> None:
         normaliser(make_set(tmp_path, "mine", {"domain_a/val/1.png": noise(1)}))
 
 
-def test_the_command_prints_what_was_measured_beside_what_is_published(tmp_path: Path) -> None:
+def test_the_command_prints_what_was_measured_beside_what_is_published(tmp_path: Path, daco_data: DacoData) -> None:
     make_set(tmp_path, "tokyo", {"domain_a/train/1.png": np.full((4, 4, 3), 255, np.uint8)})
-    command = [sys.executable, "-c", "from daco_training.cli.data import main; main()", "stats", "tokyo", "--json"]
-    done = subprocess.run([*command, "--data-root", str(tmp_path)], capture_output=True, text=True, check=True)
+    done = daco_data("stats", "tokyo", "--json", "--data-root", tmp_path)
     printed = json.loads(done.stdout)
     assert printed["published"] is True
     assert printed["measured"]["mean"] == [1.0, 1.0, 1.0]
