@@ -65,17 +65,18 @@ $(WORK)/twins: | $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMM
 	@touch $@
 
 # ---- for developers ----------------------------------------------------------------------------------------------
-# Two at a time, each in a process of its own: OpenVINO, Ray, Mitsuba and PyTorch together in one crashed it once. With
-# the versions of constraints.txt no two of them and FAISS do, in either order, nor all five in five orders; a serving
-# process loads OpenVINO and FAISS alone (tests/daco_serve/test_native_libraries.py). The longest begin first.
-SUITES := tests/daco_serve tests/bench tests/index tests/training tests/core $(wildcard tests/documentation tests/test_*.py)
+# Each in a process of its own: OpenVINO, Ray, Mitsuba and PyTorch together in one crashed it once. With the versions of
+# constraints.txt no two of them and FAISS do, in either order, nor all five in five orders; a serving process loads
+# OpenVINO and FAISS alone (tests/daco_serve/test_native_libraries.py). The longest begin first; three at a time, as a
+# third of their time is waiting: for browsers, clocks, servers that start.
+SUITES := tests/daco_serve tests/training tests/documentation tests/index tests/bench $(wildcard tests/test_*.py) tests/core
 .PHONY: $(SUITES)
 # A line that names $(MAKE) runs even in a dry run, so it holds nothing else.
 test: $(VENV)/test-installed
 ifdef PYTEST_ARGS
 	$(BIN)/pytest $(PYTEST_ARGS)
 else
-	$(MAKE) --jobs=2 --keep-going --output-sync=target $(SUITES)
+	$(MAKE) --jobs=3 --keep-going --output-sync=target $(SUITES)
 endif
 $(SUITES):
 	$(BIN)/pytest --durations=25 $(SKIPS:%=--expected-skips %) $@

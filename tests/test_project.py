@@ -86,7 +86,7 @@ def test_no_environment_gets_both_builds_of_faiss_and_the_server_on_a_cpu_no_pyt
         return names
 
     assert "faiss-cpu" in brings("cpu") and "faiss-gpu" in brings("gpu")
-    training = {"torch", "torchvision", "timm", "lightning_fabric"}
+    training = {"torch", "torchvision", "timm", "lightning-fabric"}
     assert not (brings("cpu") | set(PROJECT["dependencies"])) & training
     assert training <= brings("train")
     for extra in set(extras) - {"gpu"}:
