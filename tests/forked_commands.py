@@ -2,8 +2,8 @@
 
 `python forked_commands.py serve SOCKET SCRIPTS` is that process. `python forked_commands.py ask SOCKET COMMAND ...`,
 which lies in a folder under each command's name, hands it its words, its folder, its environment and its three
-streams, and ends as the command ends. `python` lies there, too: the interpreter, with the imports done. A signal that
-ends the process is passed on, but not SIGKILL: a test that kills a command so runs the installed one.
+streams, and ends as the command ends. `forked-python` lies there, too: the interpreter, with the imports done. A signal
+that ends the process is passed on, but not SIGKILL: a test that kills a command so runs the installed one.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from importlib import import_module
 from pathlib import Path
 
 START_SECONDS = 600
+PYTHON = "forked-python"  # another name than the real one, which scripts also run
 # all that takes long to import, and starts no thread: without PyTorch, and with it
 WITHOUT_PYTORCH = ("daco_serve.http.app", "daco_serve.cli.main", "daco_index.build", "daco_index.cli.main")
 IMPORTS = (
@@ -39,7 +40,7 @@ IMPORTS = (
 def forked_commands(folder: Path, entry_points: dict[str, str], imports: Sequence[str] = IMPORTS) -> Iterator[Path]:
     """The folder, with the project's commands in it, as long as the process that they are forked from lives."""
     address = folder / "socket"
-    for name in (*entry_points, "python"):
+    for name in (*entry_points, PYTHON):
         (folder / name).write_text(
             f'#!/bin/sh\nexec "{sys.executable}" -S -E "{__file__}" ask "{address}" {name} "$@"\n'
         )
@@ -110,7 +111,7 @@ def _run(asked: dict[str, object], entry_points: dict[str, str]) -> None:
         os.environ.clear()
         os.environ.update(asked["environment"])  # type: ignore[call-overload]
         sys.argv = [str(word) for word in asked["words"]]  # type: ignore[attr-defined]
-        if sys.argv[0] == "python":
+        if sys.argv[0] == PYTHON:
             _interpret(sys.argv[1:])
         else:
             module, _, function = entry_points[sys.argv[0]].partition(":")

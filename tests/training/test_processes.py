@@ -124,7 +124,7 @@ def together(
 ) -> tuple[str, Path]:
     """A device, and the results of every method, trained on it by two processes."""
     folder = tmp_path_factory.mktemp("together")
-    python = forked / "python" if request.param == "cpu" else Path(sys.executable)
+    python = forked / "forked-python" if request.param == "cpu" else Path(sys.executable)
     train_together(python, folder / "train_all.py", training_only, folder, request.param)
     return request.param, folder
 

@@ -177,7 +177,7 @@ def test_two_processes_train_together(places: Path, tmp_path: Path, forked: Path
         f"        image_size=32, iters=3, batch_size=8, save_root=Path({str(tmp_path)!r}), workers=0)\n"
         "    train(run, accelerator='cpu', processes=2)\n"
     )
-    subprocess.run([forked / "python", script], check=True, timeout=240, capture_output=True)
+    subprocess.run([forked / "forked-python", script], check=True, timeout=240, capture_output=True)
     run = settings(places, tmp_path)
     assert len(rows(run)) == 1
     Encoder.load(run.encoder_folder)
