@@ -1,8 +1,12 @@
-"""Coordinates of a position, and how people and programs write them: decimal commas; degrees, minutes and seconds."""
+"""Coordinates of a position, their ellipsoid, and how people and programs write them: decimals, or sexagesimal."""
 
 import math
 import re
 from dataclasses import dataclass, fields
+
+# of the WGS 84 ellipsoid
+EQUATOR_RADIUS_METRES = 6_378_137.0
+FLATTENING = 1 / 298.257223563
 
 NUMBER = r"\d+(?:[.,]\d+)?"
 # 55° 41' 53.4" N; N 55 41.89; 55 deg 41' 53.40" N (ExifTool); 55:41:53.4; signed too

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from daco_core.errors import DacoError, UsageError
+from daco_core.photographs.coordinates import EQUATOR_RADIUS_METRES, FLATTENING
 from daco_core.photographs.locations import PhotoLocation
-from daco_core.photographs.positions.utm import EQUATOR_RADIUS_METRES, FLATTENING
 
 FRAME_FILE = "frame.json"
 DEFAULT_FRAME = "local"

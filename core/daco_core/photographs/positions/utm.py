@@ -7,8 +7,8 @@ latitude, 36 for the coefficients. The truncation error is below a hundredth of 
 
 import math
 
-FLATTENING = 1 / 298.257223563
-EQUATOR_RADIUS_METRES = 6_378_137.0
+from daco_core.photographs.coordinates import EQUATOR_RADIUS_METRES, FLATTENING
+
 SCALE = 0.9996
 FALSE_EASTING = 500_000.0
 FALSE_NORTHING_SOUTH = 10_000_000.0

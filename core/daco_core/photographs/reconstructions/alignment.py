@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_core.photographs.coordinates import EQUATOR_RADIUS_METRES
 from daco_core.photographs.frames import SQUARED, Anchor
 from daco_core.photographs.locations import PhotoLocation
-from daco_core.photographs.positions.utm import EQUATOR_RADIUS_METRES
 
 LEAST_PHOTOGRAPHS = 4
 MOST_CANDIDATES = 2000
