@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def test_a_broken_photograph_stops_the_run_with_its_name(places: Path, tmp_path:
     assert "\n" not in str(caught.value)
 
 
-def test_two_processes_train_together(places: Path, tmp_path: Path, forked: Path) -> None:
+def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(
         "from pathlib import Path\n"
@@ -177,7 +178,7 @@ def test_two_processes_train_together(places: Path, tmp_path: Path, forked: Path
         f"        image_size=32, iters=3, batch_size=8, save_root=Path({str(tmp_path)!r}), workers=0)\n"
         "    train(run, accelerator='cpu', processes=2)\n"
     )
-    subprocess.run([forked / "forked-python", script], check=True, timeout=240, capture_output=True)
+    subprocess.run([sys.executable, script], check=True, timeout=240, capture_output=True)
     run = settings(places, tmp_path)
     assert len(rows(run)) == 1
     Encoder.load(run.encoder_folder)
