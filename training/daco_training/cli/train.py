@@ -294,6 +294,33 @@ def average(
 
 
 @app.command()
+def whiten(
+    encoder: Annotated[Path, typer.Argument(help="Folder of a trained encoder.")],
+    out: Annotated[Path, option("out", "Folder for the new encoder.")],
+    data_root: Annotated[Path, option("data_root", "Folder that holds the data sets.")] = Path("data"),
+    data_name: Annotated[
+        str | None, option("data_name", "Data set whose training photographs have twins (daco-data translate).")
+    ] = None,
+    viewpoints: Annotated[
+        str | None, option("viewpoints", "Data set of places from several viewpoints (daco-data demo --viewpoint).")
+    ] = None,
+    seed: Annotated[int, option("seed", "Random seed of the movements of the camera.", min=0)] = 0,
+) -> None:
+    """Fit a learned whitening: shorten what differs between descriptors of the same place.
+
+    Photographs of the same place are a photograph, its twin, and both seen by a moved camera (--data-name), or
+    renderings of a place in all conditions from all viewpoints (--viewpoints). It takes minutes on a CPU.
+
+    Example: daco-train whiten result/demo_daco --data-name demo --viewpoints demo --out result/whitened
+    """
+    from daco_training.encoder.encoder import Encoder
+    from daco_training.views.same_place import whiten_encoder
+
+    whiten_encoder(Encoder.load(encoder), data_root, data_name, viewpoints, seed).save(out)
+    typer.echo(f"Encoder: {out}")
+
+
+@app.command()
 def pack(
     encoder: Annotated[Path, typer.Argument(help="Folder of an encoder.")],
     out: Annotated[Path, option("out", "Folder for the new encoder.")],

@@ -1,4 +1,4 @@
-"""The encoder: backbone, pooling, L2 normalisation; and its files."""
+"""The encoder: backbone, pooling, learned whitening where it was fitted, L2 normalisation; and its files."""
 
 import hashlib
 import json
@@ -23,6 +23,7 @@ from daco_core.encoder.weights import fingerprint
 from daco_core.errors import DacoError, DamagedEncoder, UsageError
 from daco_core.files import replace_folder
 from daco_training.encoder.backbones import create_backbone, drop_unused, feature_maps
+from daco_training.encoder.learned_whitening import LearnedWhitening
 from daco_training.encoder.pooling import GridPooling, create_pooling
 from daco_training.encoder.torchhub import HubBackbone
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Encoder(nn.Module):
-    """Computes descriptors: `backbone -> pooling -> L2 normalisation`.
+    """Computes descriptors: `backbone -> pooling -> learned whitening (if fitted) -> L2 normalisation`.
 
     Shape: (n, 3, h, w) normalised images to (n, dimension) descriptors of length 1.
 
@@ -49,6 +50,7 @@ class Encoder(nn.Module):
         else:
             self.backbone = create_backbone(config.backbone)
         self.pooling = create_pooling(config.pooling, self.backbone)
+        self.whitening: LearnedWhitening | None = None
         if self.pooling.levels > 1:
             drop_unused(self.backbone, self.pooling.levels)
 
@@ -72,7 +74,7 @@ class Encoder(nn.Module):
         return feature_maps(self.backbone, images, self.pooling.levels)
 
     def features(self, images: Tensor) -> Tensor:
-        """Pooled features before the L2 normalisation, for a projection head: (n, 3, h, w) to (n, dimension)."""
+        """Pooled features, for a projection head: (n, 3, h, w) to (n, dimension)."""
         pooled: Tensor = self.pooling(self.feature_maps(images))
         return pooled
 
@@ -87,7 +89,17 @@ class Encoder(nn.Module):
         return self.pooling.local(maps)
 
     def forward(self, images: Tensor) -> Tensor:
-        return functional.normalize(self.features(images), dim=-1)
+        return self.descriptors(self.features(images))
+
+    def descriptors(self, features: Tensor) -> Tensor:
+        """Pooled features (n, dimension) to descriptors of length 1."""
+        return functional.normalize(features if self.whitening is None else self.whitening(features), dim=-1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        directions = state_dict.get(f"{prefix}whitening.directions")
+        # only encoders that it was fitted for have a learned whitening
+        self.whitening = None if directions is None else LearnedWhitening(*directions.shape)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def prepare(self, image: Image.Image) -> Tensor:
         """An RGB image as the tensor (3, h, w) that this encoder takes."""

@@ -1,4 +1,4 @@
-"""Exports encoders to ONNX, to run without PyTorch: `backbone -> pooling -> L2 normalisation` as one network."""
+"""Exports encoders to ONNX, to run without PyTorch: from the image to the descriptor in one network."""
 
 import copy
 import io
@@ -54,13 +54,13 @@ class _Network(nn.Module):
         pooling = self.encoder.pooling
         maps = self.encoder.feature_maps(images)
         if not isinstance(pooling, GridPooling):
-            return functional.normalize(pooling(maps), dim=-1), *maps
+            return self.encoder.descriptors(pooling(maps)), *maps
         fixed = self.encoder.config.resize == "square"
         grids = [functional.normalize(_grid_means(level, pooling.cells, fixed), dim=-1) for level in maps]
         features = pooling.reduced(grids)
         if isinstance(pooling, PlacePooling):
             features = pooling.joined(features, pooling.means(maps))
-        descriptor = functional.normalize(features, dim=-1)
+        descriptor = self.encoder.descriptors(features)
         return (descriptor, pooling.local(maps), *maps) if fixed else (descriptor, *maps)
 
 

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from daco_core.encoder.cache import kept_folder
 from daco_core.encoder.preparation import Prepared, Resize
@@ -156,14 +155,14 @@ class TorchEngine:
         return self.embed_prepared([self.prepare(image) for image in images])
 
     def _descriptors(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) to (n, dimension), both on the device; pooling and norm in float32."""
-        return functional.normalize(self._encoder.pooling(self._maps(images)), dim=-1)
+        """(n, 3, h, w) to (n, dimension), both on the device; all from pooling on in float32."""
+        return self._encoder.descriptors(self._encoder.pooling(self._maps(images)))
 
     def _descriptors_with_local(self, images: Tensor) -> Tensor:
         """Like `_descriptors`, each descriptor followed by the local ones: (n, dimension + cells x 64)."""
         pooling, maps = self._encoder.pooling, self._maps(images)
         assert isinstance(pooling, GridPooling)
-        return torch.cat([functional.normalize(pooling(maps), dim=-1), pooling.local(maps).flatten(1)], dim=1)
+        return torch.cat([self._encoder.descriptors(pooling(maps)), pooling.local(maps).flatten(1)], dim=1)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         with self._autocast:
