@@ -17,7 +17,7 @@ from daco_serve.engine.calibration import ActiveCalibration
 
 MATCHES = 10  # how many of the best matches have a say, whatever k a request asks for
 TEMPERATURE = 0.03  # similarity lost by which a match's say falls to 1/e; at 0.05 neighbours outvote the right place
-SCORE_TEMPERATURE = 0.25  # the same of the score, five votes, where candidates were ranked again
+SCORE_TEMPERATURE = 0.05  # the same of the score, five votes, where candidates were ranked again
 FLOOR_METRES = 10.0  # what positions of photographs are usually worth, even where all matches agree
 USUAL_VOTES = 21.0  # what a photograph of another place gets, on most maps
 USUAL_COUNT = 2  # candidates with so many votes that are added to a query's own, which may be few

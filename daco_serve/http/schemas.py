@@ -89,7 +89,7 @@ class Match(Schema):
         description="Cells of the query that agree with this photograph on one displacement; null if it was not"
         " re-ranked.",
     )
-    score: float = Field(description="Determines the rank: similarity + 0.05 votes; or similarity if not re-ranked.")
+    score: float = Field(description="Determines the rank: similarity + 0.01 votes; or similarity if not re-ranked.")
     latitude: float | None
     longitude: float | None
     altitude: float | None = Field(default=None, description=ALTITUDE)

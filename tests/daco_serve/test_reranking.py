@@ -11,6 +11,7 @@ from PIL import Image
 from daco_core.errors import DamagedIndex
 from daco_index.build import BuildOptions, build_index
 from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
+from daco_index.reranking.rerank import VOTE_WEIGHT
 from daco_index.reranking.voting import Grid
 from daco_serve.client import Client, Refused
 
@@ -41,7 +42,7 @@ def test_candidates_are_ranked_again_and_the_answer_says_by_what(address: str, s
     assert [match.votes is None for match in answer.matches] == [False] * 4 + [True] * 4
     best = answer.matches[0]
     assert best.place == "005" and best.votes == pytest.approx(64, rel=0.05)
-    assert best.score == pytest.approx(best.similarity + 0.05 * best.votes, abs=1e-3)
+    assert best.score == pytest.approx(best.similarity + VOTE_WEIGHT * best.votes, abs=1e-3)
     assert answer.best is not None and answer.best.id == best.id
     assert answer.timings.rerank_ms > 0
     assert [match.votes for match in plain.matches] == [None] * 8

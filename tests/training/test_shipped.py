@@ -17,8 +17,8 @@ def shipped() -> Encoder:
     return load_encoder(DEFAULT)
 
 
-def test_it_is_whole_and_at_most_fourteen_megabytes_for_training_and_running(shipped: Encoder) -> None:
-    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 14e6
+def test_it_is_whole_and_at_most_eighteen_megabytes_for_training_and_running(shipped: Encoder) -> None:
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 18e6
     assert shipped.config.training["method_name"] == "daco"
     assert shipped.dimension == 2560
 

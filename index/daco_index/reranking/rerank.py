@@ -2,8 +2,8 @@
 
     score = similarity + VOTE_WEIGHT x vote
 
-VOTE_WEIGHT was chosen on other data sets than those of the evaluation. Recall is nearly the same between 0.02 and a
-ranking by votes alone, so the exact value matters little.
+VOTE_WEIGHT was chosen by the mean over many sets (docs/lab-notes/encoder.md). With descriptors that have a learned
+whitening the similarity itself says more, and a larger weight loses where the camera has moved.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from daco_index.reranking.quantisation import rotate
 from daco_index.reranking.voting import AT_ONCE, CellMatch, Grid, Votes, matched_cells, vote, vote_in_parts
 
 CANDIDATES = 20  # the default number of candidates that are compared with the query cell by cell
-VOTE_WEIGHT = 0.05
+VOTE_WEIGHT = 0.01
 
 
 @dataclass(frozen=True)

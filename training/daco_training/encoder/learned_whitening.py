@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 WIDTH = 256  # directions that are shortened, at most
-STRENGTH = 20.0
+STRENGTH = 6.0
 FIRST = 64  # directions whose mean variance is the measure of the others
 NONE = 1e-6  # of the greatest standard deviation: what is below it is rounding
 

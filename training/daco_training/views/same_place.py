@@ -91,7 +91,7 @@ def twin_differences(encoder: Encoder, dataset: DataSet, seed: int = 0) -> Tenso
         moved = [_moved(image, own, encoder.config.image_size) for image in taken]
         return [encoder.prepare(image) for image in (*taken, *moved)]
 
-    found = []
+    found: list[Tensor] = []
     for four in in_threads(views, list(zip(originals, seeds, strict=True)), "twins"):
         descriptors = describe(encoder, four)
         found.extend(descriptors[one] - descriptors[other] for one, other in PAIRS)
