@@ -20,7 +20,7 @@ from daco_core.photographs.layout import DataSet
 from daco_core.threads import in_threads
 from daco_training.encoder.encoder import Encoder
 from daco_training.encoder.learned_whitening import fit_learned_whitening
-from daco_training.evaluation.descriptors import describe, describe_files
+from daco_training.evaluation.descriptors import embed_files, embed_tensors
 from daco_training.views.movement import draw_movement, move
 
 PHOTOGRAPHS = 400  # with twins: each gives four descriptors
@@ -93,7 +93,7 @@ def twin_differences(encoder: Encoder, dataset: DataSet, seed: int = 0) -> Tenso
 
     found: list[Tensor] = []
     for four in in_threads(views, list(zip(originals, seeds, strict=True)), "twins"):
-        descriptors = describe(encoder, four)
+        descriptors = embed_tensors(encoder, four)
         found.extend(descriptors[one] - descriptors[other] for one, other in PAIRS)
     return torch.stack(found)
 
@@ -121,7 +121,7 @@ def viewpoint_differences(encoder: Encoder, dataset: DataSet) -> Tensor:
     if not viewpoints or not seen:
         raise NotFound(f"{dataset.folder} has no place from several viewpoints (daco-data demo --viewpoint).")
     seen = seen[:: max(len(seen) // PLACES, 1)]
-    descriptors = iter(describe_files(encoder, list(chain.from_iterable(seen)), "viewpoints"))
+    descriptors = iter(embed_files(encoder, list(chain.from_iterable(seen)), "viewpoints"))
     grouped: Sequence[list[Tensor]] = [[next(descriptors) for _ in photographs] for photographs in seen]
     return torch.stack([one - other for place in grouped for one, other in combinations(place, 2)])
 
