@@ -118,10 +118,24 @@ def predict(
         UnreadableImage: with `strict`, for the first such file.
         DacoError: an error of the engine or the index.
     """
+    for batch in query_batches(engine, queries, batch_size, strict, progress):
+        yield from _search(bundle, engine, batch, k, rerank)
+
+
+Batch = list[tuple[Query, Prepared | UnreadableImage]]
+
+
+def query_batches(
+    engine: Engine, queries: Sequence[Query], batch_size: int, strict: bool, progress: bool
+) -> Iterator[Batch]:
+    """The queries in order and in batches, each prepared for the engine, or with the reason why it cannot be read.
+
+    Arguments and errors are those of `predict`.
+    """
     paths = [query.path for query in queries]
     bar = tqdm(total=len(paths), desc="searching", unit=" images", disable=not progress, file=sys.stderr)
     decoded = decode_ahead(engine, paths, available_cores(), ahead=2 * batch_size, known=None)
-    batch: list[tuple[Query, Prepared | UnreadableImage]] = []
+    batch: Batch = []
     panoramas: list[Path] = []
     with bar, closing(decoded):
         for query, outcome in zip(queries, decoded, strict=True):
@@ -137,10 +151,11 @@ def predict(
                 tqdm.write(f"Skipped: {printable(str(error))}", file=sys.stderr)
                 batch.append((query, error))
             if len(batch) == batch_size:
-                yield from _search(bundle, engine, batch, k, rerank)
+                yield batch
                 bar.update(len(batch))
                 batch = []
-        yield from _search(bundle, engine, batch, k, rerank)
+        if batch:
+            yield batch
         bar.update(len(batch))
     if panoramas:
         others = f" (and so {'is 1 other' if len(panoramas) == 2 else f'are {len(panoramas) - 1} others'})"
@@ -148,9 +163,7 @@ def predict(
         print(f"Warning: {printable(name)}: {PANORAMA_WARNING}", file=sys.stderr)
 
 
-def _search(
-    bundle: Bundle, engine: Engine, batch: Sequence[tuple[Query, Prepared | UnreadableImage]], k: int, rerank: int
-) -> Iterator[Prediction]:
+def _search(bundle: Bundle, engine: Engine, batch: Batch, k: int, rerank: int) -> Iterator[Prediction]:
     """The predictions of one batch."""
     images = [form for _, form in batch if not isinstance(form, UnreadableImage)]
     matches: list[list[SearchMatch]] = []
