@@ -9,8 +9,8 @@ from typing import Any, TextIO
 
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
+from daco_core.photographs.coordinates import POSITION_FIELDS
 from daco_core.photographs.images import UnreadableImage
-from daco_core.photographs.locations import POSITION_FIELDS
 from daco_core.untrusted_text import csv_cell
 from daco_index.embedding.engines.engine import Embedding
 from daco_index.search.query_set import BATCH_SIZE, Query, query_batches
