@@ -5,10 +5,13 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from daco_bench.cli.reproduce import app
 from daco_bench.recall.comparison import Paired
 from daco_bench.recall.statistics import Difference
 from daco_bench.recall.task import validation_task
@@ -303,3 +306,43 @@ def test_a_contender_that_lacks_a_seed_is_named(places: Path, tmp_path: Path) ->
     outcome(places, "simclr", np.eye(12), 1).save(tmp_path / "simclr_seed1.json")
     outcome(places, "simclr, our recipe", np.eye(12), 0, recipe="modern").save(tmp_path / "ours_seed0.json")
     assert len(load_outcomes(tmp_path)) == 3, "each recipe has tables, and seeds, of its own"
+
+
+@pytest.mark.slow
+def test_the_command_trains_reports_and_does_nothing_twice(places: Path, tmp_path: Path) -> None:
+    scale = [
+        "--iters",
+        "2",
+        "--longer-iters",
+        "3",
+        "--val-every",
+        "1",
+        "--backbone",
+        "test_resnet",
+        "--image-size",
+        "32",
+    ]
+    who = ["--methods", "daco", "--twins", "night,rendered", "--also", "longer", "--seeds", "0"]
+    where = ["places", "--data-root", str(places), "--out", str(tmp_path), "--device", "cpu"]
+    command = [*where, *scale, *who, "--backbone", "test_resnet"]
+
+    def ask(*more: str) -> Any:
+        return CliRunner().invoke(app, [*command, *more])
+
+    assert "0 of 4 runs are done" in ask("--plan").output
+    assert not (tmp_path / "places").exists(), "a plan makes nothing"
+    assert ask("--data-only").exit_code == 0
+    assert not (tmp_path / "places" / "outcomes").exists()
+    first = ask()
+    assert first.exit_code == 0, first.output
+    outcomes = sorted((tmp_path / "places" / "outcomes").glob("*.json"))
+    assert len(outcomes) == 4
+    page = (tmp_path / "places" / "report" / "report.md").read_text()
+    assert "daco, rendered twins, more iterations beside daco, rendered twins" in page
+    assert "## Recall on the training photographs" in page
+    before = [file.stat().st_mtime_ns for file in outcomes]
+    assert "All 4 runs are done." in ask("--plan").output
+    assert ask("--report-only").exit_code == 0
+    assert [file.stat().st_mtime_ns for file in outcomes] == before
+    rejected = ask("--also", "streets")
+    assert isinstance(rejected.exception, UsageError)

@@ -79,7 +79,8 @@ def describe_plan(planned: Sequence[PlannedRun], to_render: Mapping[str, int], j
     left = time_left(planned, jobs)
     done = sum(one.state == DONE for one in planned)
     time = "unknown until the first run is finished" if left is None else f"about {in_words(left)}"
-    parts += [to_table(planned), f"{done} of {len(planned)} runs are done. Time left for training: {time}."]
+    some = f"{done} of {len(planned)} runs are done. Time left for training: {time}."
+    parts += [to_table(planned), f"All {done} runs are done." if done == len(planned) else some]
     return "\n\n".join(parts)
 
 
