@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from daco_core.errors import DacoError, DamagedIndex, UsageError
-from daco_index.reranking.local_file import LocalFile, LocalForm, write_local_file
+from daco_index.reranking.local_file import HELD_BYTES, LocalFile, LocalForm, write_local_file
 from daco_index.reranking.quantisation import pack, rotate, rotation, unpack
 from daco_index.reranking.rerank import LocalQuery
 from daco_index.reranking.voting import (
@@ -152,7 +152,9 @@ def test_a_grid_that_is_no_square_votes_too():
 
 
 @pytest.mark.parametrize("small", [False, True])
-def test_local_descriptors_come_back_from_their_file(tmp_path, small):
+@pytest.mark.parametrize("held_bytes", [0, HELD_BYTES])
+def test_local_descriptors_come_back_from_their_file(tmp_path, small, held_bytes, monkeypatch):
+    monkeypatch.setattr("daco_index.reranking.local_file.HELD_BYTES", held_bytes)
     form = LocalForm.of(GRID, 64, small)
     cells = np.stack([flat(scene(seed)) for seed in range(5)])
     cells[:, 128:] = unit(np.ones(64) + 0.01 * cells[:, 128:])  # half of each picture is a plain wall
