@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from daco_core.console import Trust, check_suffix, new_app, number, option
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
+from daco_core.option_groups import with_option_groups
 from daco_core.photographs.formats import left_out_sentence
 from daco_core.untrusted_text import printable
 from daco_index.cli.options import BatchSize, Device, GpuOption, GpuUse, Index, Json, Strict, wide_console
@@ -26,32 +28,41 @@ if TYPE_CHECKING:
 app = new_app("Look up photographs.")
 
 
-@app.command(cls=IndexCommand)
-def search(
-    index: Index,
-    images: Annotated[
-        list[Path], typer.Argument(help="The photographs to look up: files, or folders including their subfolders.")
-    ],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Number of matches for each photograph.")] = 5,
+@dataclass(frozen=True)
+class SearchArguments:
+    """How photographs are looked up, and where the matches go: an option for each field."""
+
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Number of matches for each photograph.")] = 5
     out: Annotated[
         Path | None, typer.Option(help="Write the matches of all photographs to this .csv or .json file.")
-    ] = None,
+    ] = None
     pairs: Annotated[
         Path | None,
         typer.Option(
             help="Write a text file with a line QUERY REFERENCE for each match, as hloc and COLMAP read it."
             " The names are paths below the folders that were given."
         ),
-    ] = None,
-    batch_size: BatchSize = 16,
-    device: Device = "auto",
-    gpu: GpuOption = GpuUse.auto,
-    rerank: Annotated[
-        int, option("rerank", "Number of candidates to re-rank by local descriptors.", min=0)
-    ] = CANDIDATES,
-    strict: Strict = False,
-    trust: Trust = False,
-    as_json: Json = False,
+    ] = None
+    batch_size: BatchSize = 16
+    device: Device = "auto"
+    gpu: GpuOption = GpuUse.auto
+    rerank: Annotated[int, option("rerank", "Number of candidates to re-rank by local descriptors.", min=0)] = (
+        CANDIDATES
+    )
+    strict: Strict = False
+    trust: Trust = False
+    as_json: Json = False
+
+
+@app.command(cls=IndexCommand)
+@with_option_groups
+def search(
+    index: Index,
+    images: Annotated[
+        list[Path], typer.Argument(help="The photographs to look up: files, or folders including their subfolders.")
+    ],
+    *,
+    asked: SearchArguments,
 ) -> None:
     """Find the reference photographs most similar to a photograph, or to each of a query set, and their positions.
 
@@ -67,20 +78,20 @@ def search(
     from daco_index.search.bundle import Bundle
     from daco_index.search.query_set import find_queries
 
-    if out is not None:
-        check_suffix("--out", out, (".csv", ".json"))
+    if asked.out is not None:
+        check_suffix("--out", asked.out, (".csv", ".json"))
     found = find_queries(images)
     queries = found.queries
-    is_single = len(queries) == 1 and images[0].is_file() and out is None and pairs is None
+    is_single = len(queries) == 1 and images[0].is_file() and asked.out is None and asked.pairs is None
     if is_single:
         open_rgb(images[0])  # an unreadable one fails before anything that takes seconds
-    bundle = Bundle.open(index, trust, gpu.value)
+    bundle = Bundle.open(index, asked.trust, asked.gpu.value)
     if not is_single:
-        _search_set(index, bundle, found, k, out, pairs, batch_size, device, rerank, strict, as_json)
+        _search_set(index, bundle, found, asked)
         return
-    engine = query_engine(bundle, device)
-    prediction = _one(bundle, engine, queries, k, rerank)
-    if as_json:
+    engine = query_engine(bundle, asked.device)
+    prediction = _one(bundle, engine, queries, asked.k, asked.rerank)
+    if asked.as_json:
         from daco_index.search.prediction_files import match_values
 
         answer = {
@@ -100,25 +111,14 @@ def _one(bundle: "Bundle", engine: "Engine", queries: "list[Query]", k: int, rer
     return prediction.matches
 
 
-def _search_set(
-    index: Path,
-    bundle: "Bundle",
-    found: "QuerySet",
-    k: int,
-    out: Path | None,
-    pairs: Path | None,
-    batch_size: int,
-    device: str,
-    rerank: int,
-    strict: bool,
-    as_json: bool,
-) -> None:
+def _search_set(index: Path, bundle: "Bundle", found: "QuerySet", asked: SearchArguments) -> None:
     from daco_index.embedding.engines.query_engine import query_engine
     from daco_index.search.prediction_files import prediction_files
     from daco_index.search.query_set import predict
     from daco_index.search.source_names import SourceNames
 
-    engine, queries = query_engine(bundle, device).for_many(), found.queries
+    out, pairs = asked.out, asked.pairs
+    engine, queries = query_engine(bundle, asked.device).for_many(), found.queries
     references = [entry.path for entry in bundle.catalog.all()] if pairs else []
     names = SourceNames(bundle.manifest.sources)
     head: dict[str, object] = {
@@ -127,12 +127,12 @@ def _search_set(
         "other_files": found.other_files,
     }
     axes = _axes(bundle)
-    shown = None if as_json or out or pairs else _best_table(axes)
+    shown = None if asked.as_json or out or pairs else _best_table(axes)
     start = time.perf_counter()
     unreadable = 0
-    stdout = sys.stdout if as_json else None
+    stdout = sys.stdout if asked.as_json else None
     with prediction_files(queries, references, names, head, out, pairs, stdout) as files:
-        for prediction in predict(bundle, engine, queries, k, rerank, batch_size, strict):
+        for prediction in predict(bundle, engine, queries, asked.k, asked.rerank, asked.batch_size, asked.strict):
             files.add(prediction)
             unreadable += prediction.unreadable is not None
             if shown is not None and prediction.matches:
@@ -148,7 +148,7 @@ def _search_set(
     typer.echo(
         f"{len(queries) - unreadable} photographs looked up{skipped}, in {seconds:.1f} s"
         f" ({len(queries) / seconds:.1f} images/s).{written}",
-        err=as_json,
+        err=asked.as_json,
     )
 
 
