@@ -105,12 +105,12 @@ def test_queries_are_named_once_and_must_be_there(queries, tmp_path):
         find_queries([tmp_path / "nowhere"])
     with pytest.raises(NotFound, match="contains no photographs"):
         find_queries([tmp_path])
-    with pytest.raises(UsageError, match="named twice"):
+    with pytest.raises(UsageError, match="given twice"):
         find_queries([queries, queries / "north" / "q0.png"])
 
 
 @pytest.mark.parametrize(
-    ("names", "sentence"), [(["a b.png"], "has a space"), (["one/q.png", "two/q.png"], "Two queries are called q.png")]
+    ("names", "sentence"), [(["a b.png"], "has a space"), (["one/q.png", "two/q.png"], "Two queries are named q.png")]
 )
 def test_pairs_refuse_names_that_their_readers_would_mix_up(built, photographs, daco_index, tmp_path, names, sentence):
     for name in names:
