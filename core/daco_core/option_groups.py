@@ -1,4 +1,4 @@
-"""Options that several commands take together: a data class, each of whose fields is an option."""
+"""Groups of options that several commands share: a data class whose fields are the options."""
 
 import functools
 import inspect
@@ -10,9 +10,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def with_option_groups(command: Command) -> Command:
-    """A command for Typer, in which a parameter whose type is a data class stands for the fields of that class.
+    """A command for Typer, in which a parameter whose type is a data class is replaced by the fields of that class.
 
-    The class says once which options there are, with their help and defaults; the command gets one value of it:
+    The class defines the options once, with their help and defaults; the command receives an instance of it:
 
         @dataclass(frozen=True)
         class Area:

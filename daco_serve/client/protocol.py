@@ -1,4 +1,4 @@
-"""What both clients do alike: requests made of arguments, and answers or errors made of responses."""
+"""What both clients have in common: requests made from arguments, and answers or errors made from responses."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from daco_serve.http.schemas import BatchAnswer, ErrorAnswer, Match, Prior, Quer
 
 TIMEOUT_SECONDS = 60.0
 PATIENCE_SECONDS = 120.0
-SHORTEST_WAIT_SECONDS = 0.1  # before a request is sent again, whatever the server says
-BATCH_PHOTOGRAPHS, BATCH_BYTES = 8, 32 * 2**20  # of one request, if the server accepts so much
+SHORTEST_WAIT_SECONDS = 0.1  # before a request is repeated, even if the server allows less
+BATCH_PHOTOGRAPHS, BATCH_BYTES = 8, 32 * 2**20  # the most per request, unless the server accepts less
 
 Photograph = Path | str | bytes
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -24,8 +24,8 @@ class Refused(DacoError):
     """The server answered with an error.
 
     Args:
-        code: what programs tell errors apart by, such as `not_an_image`; empty where the answer had none.
-        status: of HTTP; None for one photograph of a batch that was answered.
+        code: identifies the kind of error for programs, such as `not_an_image`; empty if the response had none.
+        status: the HTTP status; None for one photograph of a batch, if the request itself succeeded.
     """
 
     def __init__(self, message: str, code: str, status: int | None) -> None:
@@ -40,7 +40,7 @@ class Unreachable(DacoError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as either client sends it; `subject` begins the sentence of an error."""
+    """A request of either client. Messages of errors begin with `subject`."""
 
     method: str
     path: str
@@ -60,7 +60,18 @@ class Request:
 
 
 class ClientBase:
-    """What the two clients do alike: requests from arguments, and answers or errors from responses."""
+    """What both clients have in common.
+
+    Args:
+        url: address of the server.
+        key: sent with every request, if the server requires one.
+        index: name of the index to query; None for the server's default.
+        timeout: seconds until a request without a response fails.
+        patience: seconds for which a request is repeated while the server is too busy.
+
+    Raises:
+        UsageError: the address or the key cannot be used.
+    """
 
     def __init__(
         self,
@@ -71,15 +82,15 @@ class ClientBase:
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         if not url.startswith(("http://", "https://")):
-            raise UsageError(f"{url} is not the address of a server: it begins with http:// or https://.")
+            raise UsageError(f"{url} is not the address of a server: it must begin with http:// or https://.")
         try:
             host = httpx.URL(url).host
         except httpx.InvalidURL as error:
             raise UsageError(f"{url} is not the address of a server: {error}.") from error
         if not host:
-            raise UsageError(f"{url} is not the address of a server: it names no host.")
+            raise UsageError(f"{url} is not the address of a server: it does not name a host.")
         if key and not (key.isascii() and key.isprintable()):
-            raise UsageError("The key has characters that no key has: copy it again.")
+            raise UsageError("The key contains characters that keys never contain: copy it again.")
         self.url = url.rstrip("/")
         self.index = index
         self.patience = patience
@@ -101,7 +112,7 @@ class ClientBase:
         parameters: dict[str, str | int],
         limits: RequestLimits,
     ) -> Iterator["Request | Refused"]:
-        """Requests that the server accepts, and in their places the photographs that it would not; in order."""
+        """Batches of photographs as requests, in order; `Refused` in place of each photograph that is too large."""
         most = min(BATCH_PHOTOGRAPHS, limits.batch_photographs)
         most_bytes = min(BATCH_BYTES, limits.batch_bytes)
         largest = min(limits.photograph_bytes, limits.batch_bytes)
@@ -143,7 +154,7 @@ class ClientBase:
         try:
             return kind.model_validate_json(response.content)
         except ValidationError as error:
-            raise Unreachable(f"What answers at {self.url} is not a daco-serve server.") from error
+            raise Unreachable(f"The server at {self.url} is not a daco-serve server.") from error
 
     def _check(self, request: Request, response: httpx.Response) -> None:
         if response.is_success:
@@ -152,18 +163,18 @@ class ClientBase:
             detail = ErrorAnswer.model_validate_json(response.content).error
             message, code = detail.message, detail.code
         except ValidationError:
-            message, code = f"the server answered {response.status_code} {response.reason_phrase}.", ""
+            message, code = f"the server responded with {response.status_code} {response.reason_phrase}.", ""
         raise Refused(f"{request.subject}{message}", code, response.status_code)
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         reason = "it took too long" if isinstance(error, httpx.TimeoutException) else error
         return Unreachable(
-            f"No server answers at {self.url} ({reason}): start one with daco-serve run, or name it with --url."
+            f"No server responds at {self.url} ({reason}): start one with daco-serve run, or name another with --url."
         )
 
 
 def _size(photograph: Photograph) -> int:
-    """Bytes of its file."""
+    """The size of a photograph's file in bytes."""
     if isinstance(photograph, bytes):
         return len(photograph)
     try:
@@ -173,7 +184,7 @@ def _size(photograph: Photograph) -> int:
 
 
 def read_photograph(photograph: Photograph) -> tuple[str, bytes]:
-    """Name, empty for bytes, and content."""
+    """The name of a photograph's file (empty if bytes are given) and its content."""
     if isinstance(photograph, bytes):
         return "", photograph
     try:
@@ -199,7 +210,7 @@ def image_request(match: Match, width: int | None) -> Request:
 
 
 def retry_delay(response: httpx.Response) -> float | None:
-    """Seconds after which to try again; None where that would not help."""
+    """Seconds after which to repeat a request; None if repeating it would not help."""
     if response.status_code not in (429, 503):
         return None
     stated = response.headers.get("Retry-After", "")

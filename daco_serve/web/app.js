@@ -1,4 +1,4 @@
-// The page: photographs in, each looked up with /v1/query, and one of the answers shown.
+// The page: takes photographs, looks up each with /v1/query, and shows one of the answers.
 
 import { say, sayAnswer } from "./card.js";
 import { showTheirs, showYours, startComparison } from "./comparison.js";
@@ -16,7 +16,7 @@ import { answerIn, linkTo } from "./sharing.js";
 import { badge, judge, shownMatches } from "./verdicts.js";
 import { isOnEarth } from "./words.js";
 
-const AT_ONCE = 2; // photographs that are being looked up together
+const AT_ONCE = 2; // photographs that are looked up concurrently
 const WIDE = matchMedia("(min-width: 720px)");
 
 const photographs = [];
@@ -70,11 +70,11 @@ async function lookUp(photograph) {
   }
 }
 
-/** Gives a photograph its answer. */
+/** Stores the answer of a photograph. */
 function settle(photograph, answer) {
   photograph.answer = { ...answer, matches: shownMatches(answer) };
   photograph.judged = judge(answer);
-  photograph.rank = answer.best?.rank ?? 1; // the comparison opens on what the location rests on
+  photograph.rank = answer.best?.rank ?? 1; // the comparison shows the best match of the location first
   change(photograph, "done");
 }
 
@@ -152,7 +152,7 @@ function showAnswer(photograph) {
 
 /** The estimates of the photographs that are not shown, numbered as in the strip. */
 function showOthers() {
-  const beside = shown?.state === "failed" ? [] : photographs; // no mark of a success beside a failure
+  const beside = shown?.state === "failed" ? [] : photographs; // no marks of other photographs beside a failure
   const others = beside
     .map((photograph, row) => ({ photograph, number: row + 1 }))
     .filter(({ photograph }) => photograph !== shown && photograph.state === "done" && isOnEarth(photograph.answer.location))
@@ -225,7 +225,7 @@ find("follow").addEventListener("click", () => {
 function startOver() {
   follower.forget();
   for (const photograph of photographs.splice(0)) {
-    photograph.turn = 0; // no answer to it is waited for any more
+    photograph.turn = 0; // its answer will be ignored
     if (photograph.address) URL.revokeObjectURL(photograph.address);
   }
   shown = null;
@@ -240,7 +240,7 @@ function startOver() {
 
 const follower = new Follower({ index: () => find("index").value, map: () => map?.map, say, askForKey });
 
-/** Shows the answer that the address of the page carries. */
+/** Shows the answer in the address of the page. */
 function openLink() {
   const answer = answerIn(location.hash);
   if (!answer) return;
@@ -274,7 +274,7 @@ async function start() {
     openLink();
   } catch (error) {
     find("state").textContent = error.message;
-    say("The map", "Nothing to look in yet", error.message);
+    say("The map", "No map yet", error.message);
   }
 }
 
@@ -291,13 +291,13 @@ async function chooseIndex() {
   await offerSamples(address, add);
 }
 
-/** How much a map holds, in words. */
+/** The size of a map as text. */
 function size({ count, places }) {
   const photographs = `${count.toLocaleString()} reference photograph${count === 1 ? "" : "s"}`;
   return `${photographs} of ${places.toLocaleString()} place${places === 1 ? "" : "s"}`;
 }
 
-/** The map by itself, as it is before anything was asked. */
+/** The map before any query. */
 function showMap() {
   const index = currentIndex();
   if (!index) return;

@@ -1,4 +1,4 @@
-// What lies under the map's marks: plain paper, the vector tiles of a file on this server, or those of a tile server.
+// The background of the map: a plain colour, the vector tiles of a file on this server, or those of a tile server.
 
 const { L } = globalThis;
 const MAP_FILE = "/web/map.pmtiles";

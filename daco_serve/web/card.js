@@ -1,10 +1,10 @@
-// The card above the map: what is known of the place, in words.
+// The card above the map: the place as text.
 
 import { find, flash } from "./elements.js";
 import { badge } from "./verdicts.js";
 import { coordinates, distance, metres, isOnEarth, percent } from "./words.js";
 
-/** Writes the card; with a state, in its colour and with its mark. */
+/** Writes the card, with the colour and the mark of a state if one is given. */
 export function say(overline, verdict, explanation, state = null) {
   if (state) find("where").dataset.verdict = state;
   else delete find("where").dataset.verdict;
@@ -14,7 +14,7 @@ export function say(overline, verdict, explanation, state = null) {
   for (const part of ["position", "chance", "own", "share-line"]) find(part).hidden = true;
 }
 
-/** An answer; `own` is the position that the photograph carries, `away` how many matches lie outside the map. */
+/** Shows an answer; `own` is the photograph's EXIF position, `away` the number of matches outside the map. */
 export function sayAnswer(answer, judged, own, away, name) {
   const { location, probability } = answer;
   say(judged.label, judged.headline, judged.explanation, judged.state);
@@ -30,7 +30,7 @@ export function sayAnswer(answer, judged, own, away, name) {
     find("own").textContent = `The photograph's own EXIF position: ${coordinates(own)}${off}.`;
   }
   find("share-line").hidden = false;
-  // the verdict comes first, for those who hear the page
+  // the verdict comes first, for users of a screen reader
   find("spoken").textContent = `${judged.label}: ${judged.headline}. ${likely ? `${likely}. ` : ""}${name}`;
 }
 

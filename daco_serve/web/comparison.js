@@ -9,9 +9,9 @@ const SLIDER = {
   fade: "How much of the reference photograph is shown, in percent",
 };
 
-let cells = null; // of the match that is shown; null where the server has compared none
+let cells = null; // of the match that is shown; null if the server compared none
 
-/** Puts a photograph in place; null for the answer of a link, which has none. */
+/** Shows a photograph; null for the answer of a link, which has none. */
 export function showYours(address) {
   const image = find("yours-image");
   find("yours").hidden = !address;
@@ -20,7 +20,7 @@ export function showYours(address) {
   if (image.getAttribute("src") !== address) image.src = address;
 }
 
-/** Puts a match beside it. */
+/** Shows a match beside it. */
 export function showTheirs(match) {
   showImage(find("theirs-image"), resized(match.image, 1280));
   find("theirs-image").alt = `Reference photograph of ${match.place}`;

@@ -1,16 +1,16 @@
-// The position that a photograph carries in itself: EXIF GPS of a JPEG, PNG or WebP, read here and sent nowhere.
+// The EXIF position of a JPEG, PNG or WebP, which is read in the browser and sent nowhere.
 
 const HEAD = 256 * 1024; // where EXIF is, if there is any
 const GPS = 0x8825;
 
-/** {latitude, longitude} in degrees, or null where the file says nothing of it. */
+/** {latitude, longitude} in degrees, or null if the file has no position. */
 export async function readPosition(file) {
   try {
     const view = new DataView(await file.slice(0, HEAD).arrayBuffer());
     const start = findTiff(view);
     return start === null ? null : readGps(view, start);
   } catch {
-    return null; // cut off or broken: then it says nothing
+    return null; // truncated or damaged
   }
 }
 

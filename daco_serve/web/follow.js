@@ -13,12 +13,12 @@ const ZOOM = 18;
 const TRIES = 5; // to connect again, before following ends
 const WAIT = 2000; // milliseconds between them
 const PAUSE = 5000; // milliseconds without frames after the server was asked too often, or is too busy
-const PROTOCOL = "daco.track"; // the server then says in a message why it does not follow
+const PROTOCOL = "daco.track"; // with it, the server explains in a message why it does not follow
 const KEY_PROTOCOL = "daco.key.";
 const [UNUSABLE, NOT_ALLOWED, FULL] = [1003, 1008, 1013]; // codes of a connection that is not to be opened again
 
 const CAMERA = {
-  NotAllowedError: "The camera was refused. Allow this page to use it in the settings of your browser, then try again.",
+  NotAllowedError: "Access to the camera was denied. Allow this page to use it in the settings of your browser, then try again.",
   NotFoundError: "No camera was found on this device.",
   NotReadableError: "The camera cannot be opened: another program may be using it.",
 };
@@ -32,7 +32,7 @@ export class Follower {
    */
   constructor({ index, map, say, askForKey }) {
     Object.assign(this, { index, map, say, askForKey });
-    this.run = null; // AbortController of what goes on now
+    this.run = null; // AbortController of the present run
     this.layer = L.layerGroup();
     find("follow-stop").addEventListener("click", () => (this.active ? this.stop() : this.start()));
     addEventListener("pagehide", () => this.stop());
@@ -42,7 +42,7 @@ export class Follower {
     return this.run !== null && !this.run.signal.aborted;
   }
 
-  /** Until `stop`, or until something ends it that is then said. */
+  /** Runs until `stop` or an error, which is then shown. */
   async start() {
     this.forget();
     const run = (this.run = new AbortController());
@@ -65,7 +65,7 @@ export class Follower {
     this.say("Stopped", "The camera is off", `${this.frames} frames were looked up.`);
   }
 
-  /** As it was before anything was followed. */
+  /** Restores the state before following. */
   forget() {
     this.run?.abort();
     this.run = null;
@@ -86,7 +86,7 @@ export class Follower {
   }
 
   fail(run, error) {
-    if (run.signal.aborted) return; // nobody waits for it any more
+    if (run.signal.aborted) return; // it was stopped meanwhile
     run.abort();
     this.show("over");
     find("follow-failure").textContent = error.message;
@@ -94,35 +94,35 @@ export class Follower {
     this.say("Stopped", "The camera is off", "Following has ended.");
   }
 
-  /** One connection after the other, where the server goes away and comes back. */
+  /** Connects, and connects again if the connection is lost. */
   async keepFollowing(signal) {
     for (let failed = 0; ; ) {
       const end = await this.converse(signal);
       if (signal.aborted) return;
       if ([UNUSABLE, NOT_ALLOWED, FULL].includes(end.code)) throw new Refused(end.message, "", true);
       failed = end.answered ? 1 : failed + 1;
-      this.say("No connection", "The server does not answer", "The page keeps trying to reach it.");
+      this.say("No connection", "The server does not respond", "The page keeps trying to reach it.");
       this.status = null;
       // a browser does not tell why a WebSocket was not opened: another request does
       const reason = await ask("/v1/indexes", {}, this.askForKey).then(() => null, (error) => error);
       if (signal.aborted) return;
       if (reason && reason.code !== "unreachable") throw reason;
       if (failed >= TRIES) {
-        throw reason ?? new Refused("The server answers, but does not follow cameras: a proxy before it may not pass WebSockets.");
+        throw reason ?? new Refused("The server answers, but does not follow cameras: a proxy in front of it may not pass on WebSockets.");
       }
       await new Promise((done) => setTimeout(done, WAIT));
       if (signal.aborted) return;
     }
   }
 
-  /** Frames out and answers in, over one WebSocket; resolves when it is closed. */
+  /** Sends frames and receives answers over one WebSocket; resolves when it is closed. */
   converse(signal) {
     return new Promise((resolve) => {
       const key = currentKey();
       const socket = new WebSocket(trackAddress(this.index()), key ? [PROTOCOL, KEY_PROTOCOL + key] : [PROTOCOL]);
       let [timer, paused, answered, told] = [0, 0, 0, ""];
       const send = async () => {
-        // what has not gone out yet would be dropped there
+        // frames that are not sent yet would be dropped there
         if (document.hidden || socket.bufferedAmount || performance.now() < paused) return;
         const timestamp = performance.now() / 1000;
         const frame = await takeFrame(find("follow-video"));
@@ -155,7 +155,7 @@ export class Follower {
     });
   }
 
-  /** One answer. */
+  /** Shows an answer. */
   take({ track, single, dropped }) {
     if (!this.active) return;
     this.frames += 1;
@@ -176,7 +176,7 @@ export class Follower {
     this.here?.remove();
     this.here = null;
     if (status !== "tracking" || !isOnEarth(location)) {
-      this.line = null; // goes on with a gap
+      this.line = null; // the track continues after a gap
       return;
     }
     const position = [location.latitude, location.longitude];
@@ -202,7 +202,7 @@ export class Follower {
   }
 }
 
-/** The camera that looks ahead, where there are two; it is switched off when the signal says so. */
+/** The rear camera if there are two; it is switched off when the signal is aborted. */
 async function openCamera(signal) {
   if (!navigator.mediaDevices) throw new Error(INSECURE);
   let camera;
@@ -219,7 +219,7 @@ async function openCamera(signal) {
   };
   if (signal.aborted) {
     off();
-    throw new Error("The camera is not wanted any more.");
+    throw new Error("The camera is no longer needed.");
   }
   signal.addEventListener("abort", off);
   view.srcObject = camera;
@@ -243,7 +243,7 @@ function trackAddress(index) {
   return address.href;
 }
 
-/** overline, headline, explanation, and the state that colours them. */
+/** Overline, headline, explanation, and the state that selects their colour. */
 function inWords({ status, place, probability, not_on_map: off, location }) {
   if (status === "not_on_map") {
     const explanation = `The camera is probably somewhere else (${percent(off)}). It is found again when it comes back.`;
@@ -251,13 +251,13 @@ function inWords({ status, place, probability, not_on_map: off, location }) {
   }
   if (status === "lost") {
     const guess = place === null ? "" : ` The likeliest is ${place} (${percent(probability)}).`;
-    const explanation = `No place holds more than half of the probability yet.${guess} Move on: further frames decide.`;
+    const explanation = `No place has more than half of the probability yet.${guess} Keep moving: further frames will decide.`;
     return { overline: "Lost", headline: "Looking for the place", explanation, state: "closest" };
   }
   const sentences = [`Probability ${percent(probability)}.`];
   if (location) {
     const way = facing(location.heading);
-    sentences.push(`At ${coordinates(location)}, give or take ${metres(location.uncertainty_metres)}${way ? `, ${way}` : ""}.`);
+    sentences.push(`At ${coordinates(location)}, accurate to about ${metres(location.uncertainty_metres)}${way ? `, ${way}` : ""}.`);
   }
   return { overline: "Tracking", headline: place ?? "Here", explanation: sentences.join(" "), state: "located" };
 }

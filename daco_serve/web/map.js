@@ -34,7 +34,7 @@ export class PlaceMap {
     this.ready = addBase(this.map, settings);
   }
 
-  /** Where there are reference photographs: what every map of ours has. */
+  /** Shows where there are reference photographs. */
   showReferences({ positions, ids }, name) {
     this.coverage = { positions, ids, name };
     this.drawReferences();
@@ -50,8 +50,8 @@ export class PlaceMap {
     this.fit(this.coverage.positions.map(([latitude, longitude]) => ({ latitude, longitude })), 17);
   }
 
-  /** The matches, the estimate with its radius, and the photograph's own position, each where it is known.
-   *  Returns how many matches lie too far off to be seen. */
+  /** The matches, the estimate with its radius, and the photograph's own position, if they are known.
+   *  Returns the number of matches that lie outside the shown area. */
   show(answer, judged, own, pick) {
     const { matches } = answer;
     const location = isOnEarth(answer.location) ? answer.location : null;
@@ -64,7 +64,7 @@ export class PlaceMap {
     for (const match of located.toReversed()) this.pins.set(match.rank, { marker: this.addPin(match, pick), place: at(match) });
     if (own) this.addMark(own, "own", "The photograph's own position", 500);
     if (location) {
-      this.addMark(location, "here", `Estimated place, give or take ${metres(location.uncertainty_metres)}`, 1000, judged);
+      this.addMark(location, "here", `Estimated place, accurate to about ${metres(location.uncertainty_metres)}`, 1000, judged);
     }
     const reach = location && Math.max(SHOWN_METRES, 2 * location.uncertainty_metres);
     const near = location ? located.filter((match) => distance(match, location) <= reach) : located;
@@ -111,7 +111,7 @@ export class PlaceMap {
     }
   }
 
-  /** The legend names the marks that are there, and no others. */
+  /** Shows in the legend only the marks that are on the map. */
   explain() {
     const there = {
       here: Boolean(this.shown?.location),

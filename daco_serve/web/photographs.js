@@ -1,4 +1,4 @@
-// Photographs that the server does not take as they are, made again in the browser where it can read them.
+// Converts photographs in the browser that the server does not accept as they are.
 
 const SHRUNK_SIDE = 2048; // pixels of the longer side
 const REMADE = new Set(["image_too_large", "image_too_slow", "not_an_image", "unsupported_format"]);
@@ -10,12 +10,12 @@ export async function sendAccepted(file, mostBytes, send) {
     return await send(file);
   } catch (error) {
     const remade = REMADE.has(error.code) ? await asJpeg(file) : null;
-    if (!remade) throw error; // the browser cannot read it either, so the server's words stand
+    if (!remade) throw error; // the browser cannot read it either: show the server's error
     return send(remade);
   }
 }
 
-/** An upright JPEG of a photograph; null where the browser cannot read it. */
+/** An upright JPEG of a photograph; null if the browser cannot read it. */
 async function asJpeg(file) {
   const image = await createImageBitmap(file).catch(() => null);
   if (!image) return null;

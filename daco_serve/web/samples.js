@@ -1,4 +1,4 @@
-// Photographs to try the page with, where the index was built with some.
+// Example queries, if the index was built with --samples.
 
 import { find } from "./elements.js";
 import { askForKey } from "./key.js";

@@ -1,9 +1,9 @@
-// Speaks with the server: the key if it asks for one, another try where it says when, errors as sentences.
+// Requests to the server: with the key if it requires one, repeated if it says when, errors as sentences.
 
 const KEY = "daco-serve key";
 const TRIES = 4;
 
-/** What the server refused, in its words; `retry` where the same request may succeed later. */
+/** An error of the server, with its message; `retry` if the same request may succeed later. */
 export class Refused extends Error {
   constructor(message, code, retry) {
     super(message);
@@ -36,7 +36,7 @@ async function send(address, options) {
   }
 }
 
-/** Shows an image of the server; where a key is needed, an img element cannot ask for it by itself. */
+/** Shows an image of the server; an img element cannot send the key itself. */
 export async function showImage(image, address) {
   if (!currentKey()) {
     image.src = address;
@@ -45,7 +45,7 @@ export async function showImage(image, address) {
   image.removeAttribute("src");
   image.dataset.wanted = address;
   const content = await (await ask(address)).blob().catch(() => null);
-  if (!content || image.dataset.wanted !== address) return; // another one is wanted by now
+  if (!content || image.dataset.wanted !== address) return; // the element shows another image by now
   image.src = URL.createObjectURL(content);
   image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
 }

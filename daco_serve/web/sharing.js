@@ -21,7 +21,7 @@ export function linkTo(answer, matches) {
   return `${location.origin}${location.pathname}${PREFIX}${text}`;
 }
 
-/** The answer that an address carries; null where it carries none, or none that makes sense. */
+/** The answer in an address; null if there is none or it is malformed. */
 export function answerIn(fragment) {
   if (!fragment.startsWith(PREFIX)) return null;
   try {
@@ -32,7 +32,7 @@ export function answerIn(fragment) {
   }
 }
 
-/** Whoever writes a link may write anything: each value must be of its kind. Throws where one is not. */
+/** Checks the type of each value, because links come from anyone. Throws if one is wrong. */
 function checked(given) {
   if (!VERDICTS.has(given.verdict)) throw new TypeError("verdict");
   const index = {

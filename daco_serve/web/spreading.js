@@ -1,4 +1,4 @@
-// Pins that lie on each other are moved apart, each tied to its place by a line.
+// Moves overlapping pins apart, each connected with its place by a line.
 
 const { L } = globalThis;
 const ROUNDS = 30;
@@ -21,7 +21,7 @@ export function spread(map, markers, places, lines, gap, free) {
   }
 }
 
-/** One round; false where nothing had to move. */
+/** One round; false if nothing had to move. */
 function pushApart(points, gap) {
   let any = false;
   for (let one = 0; one < points.length; one++) {

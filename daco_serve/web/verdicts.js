@@ -1,13 +1,13 @@
-// An answer in words: one of four states, each with its own colour, mark and sentences.
+// Turns an answer into text: one of four states, each with its own colour, mark and sentences.
 
 import { facing, metres, percent } from "./words.js";
 
-const SURE = 0.9; // probability of being right from which on the page says "located"
+const SURE = 0.9; // smallest probability of being right for "Located"
 const SOURCES = {
   prior: " The probability comes with the encoder and was not measured on this map.",
 };
 
-/** {state, label, headline, explanation}; state is located, probably, closest or absent, label its words. */
+/** {state, label, headline, explanation}; state is located, probably, closest or absent, label is its text. */
 export function judge(answer) {
   const { place, verdict, index, on_map: onMap } = answer;
   if (verdict === "not_on_map") {
@@ -16,7 +16,7 @@ export function judge(answer) {
     return { state: "absent", label: "Not on this map", headline, explanation };
   }
   if (place === null) {
-    return { state: "absent", label: "No match", headline: "Nothing to compare with", explanation: "This map holds no photographs." };
+    return { state: "absent", label: "No match", headline: "Nothing to compare with", explanation: "This map contains no photographs." };
   }
   const explanation = explain(answer);
   if (verdict === "uncalibrated") return { state: "closest", label: "Closest match, not calibrated", headline: place, explanation };
@@ -24,7 +24,7 @@ export function judge(answer) {
   return { state, label, headline: place, explanation };
 }
 
-/** The mark and the words of a state, as strip, card and map show them; the colours are in answer.css. */
+/** The mark and the label of a state, as the strip, the card and the map show them; the colours are in answer.css. */
 export function badge({ state, label }) {
   const element = document.createElement("span");
   element.className = "badge";
@@ -45,9 +45,9 @@ function explain(answer) {
   const { location, verdict, index } = answer;
   const sentences = [agreement(answer)];
   if (location) {
-    const sure = location.calibrated ? " (68 of 100 such answers are)" : ", by how far the matches lie apart";
+    const sure = location.calibrated ? " (true of 68 in 100 such answers)" : " (estimated from the spread of the matches)";
     const way = facing(location.heading);
-    sentences.push(`Give or take ${metres(location.uncertainty_metres)}${sure}${way ? `, ${way}` : ""}.`);
+    sentences.push(`Accurate to about ${metres(location.uncertainty_metres)}${sure}${way ? `, ${way}` : ""}.`);
     if (location.floor) sentences.push(`Floor ${location.floor}.`);
   } else {
     sentences.push("Its position is not known.");
@@ -58,7 +58,7 @@ function explain(answer) {
   return sentences.join(" ") + (SOURCES[index.calibrated] ?? "");
 }
 
-/** Why this place, which may not be that of the first match. */
+/** Why this place was chosen; it may not be that of the first match. */
 function agreement({ support, considered, best, location }) {
   if (considered < 2) return "It is the only match.";
   if (support === 1 && best.rank === 1) return `It is match 1; no other of the ${considered} best shows this place.`;
@@ -67,7 +67,7 @@ function agreement({ support, considered, best, location }) {
   return best.rank === 1 ? `${some}.` : `${some}, the best of them as match ${best.rank}; match 1 is more similar, but shows another place.`;
 }
 
-/** The matches of an answer, and the one it rests on if that is not among those asked for. */
+/** The matches of an answer, and its best match if that is not among those requested. */
 export function shownMatches({ matches, best }) {
   return best && !matches.some(({ rank }) => rank === best.rank) ? [...matches, best] : matches;
 }

@@ -1,4 +1,4 @@
-// Numbers as people read them, and the distance between two positions.
+// Numbers formatted for people, and the distance between two positions.
 
 const RAD = Math.PI / 180;
 const EARTH_RADIUS = 6371008.8;
@@ -13,7 +13,7 @@ export const percent = (share) => (share > 0.99 ? "over 99 %" : share < 0.01 ? "
 /** Whether a location or a match has a position on the earth, so that a map can show it. */
 export const isOnEarth = (place) => Boolean(place) && place.latitude !== null;
 
-/** Latitude and longitude or, where only those are known, the metres of a local frame; empty where nothing is. */
+/** Latitude and longitude or, if only these are known, metres in a local frame; empty if nothing is known. */
 export function coordinates({ latitude, longitude, local }) {
   if (latitude !== null) return `${latitude.toFixed(6)}, ${longitude.toFixed(6)}`;
   return local ? `x ${local.x.toFixed(2)}, y ${local.y.toFixed(2)} m in ${local.frame}` : "";
@@ -21,7 +21,7 @@ export function coordinates({ latitude, longitude, local }) {
 
 export const facing = (heading) => (heading === null ? "" : `facing ${Math.round(heading) % 360}°`);
 
-/** Distance in metres: on a great circle or, without positions on the earth, in one local frame; else null. */
+/** Distance in metres: on a great circle or, without positions on the earth, in a common local frame; otherwise null. */
 export function distance(one, other) {
   if (!isOnEarth(one) || !isOnEarth(other)) {
     const comparable = one.local && one.local.frame === other.local?.frame;

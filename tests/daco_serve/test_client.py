@@ -125,9 +125,9 @@ def test_what_is_refused_says_which_code_and_what_is_no_server_says_so(server: s
     with Client("http://127.0.0.1:1") as client, pytest.raises(Unreachable, match="daco-serve run"):
         client.indexes()
     for address, reason in (
-        ("127.0.0.1:8000", "it begins with http://"),
+        ("127.0.0.1:8000", "it must begin with http://"),
         ("http://localhost:80a0", "Invalid port"),
-        ("http://", "it names no host"),
+        ("http://", "it does not name a host"),
     ):
         with pytest.raises(DacoError, match=f"not the address of a server: {reason}"):
             Client(address)

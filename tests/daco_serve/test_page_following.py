@@ -91,7 +91,7 @@ def test_a_camera_is_followed_on_the_map_until_it_is_stopped(follow: Follow, ind
         says(page, "Tracking")
         page.wait_for_function("() => document.querySelectorAll('#map .track-point').length >= 4")
         assert page.inner_text("#verdict") in ("place 1", "place 2", "place 3")
-        assert "give or take" in page.inner_text("#explanation")
+        assert "accurate to about" in page.inner_text("#explanation")
         assert page.locator("#map .track-line").count() == 1
         assert page.locator("#map .track-radius").count() == page.locator("#map .track-point").count()
         assert page.locator("#map .track-here").count() == 1

@@ -1,4 +1,4 @@
-"""`daco-bench reproduce`: parses, makes the data, trains, reports."""
+"""`daco-bench reproduce`: parses its arguments, makes the data, trains, and writes the report."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -33,18 +33,18 @@ def reproduce(
         str,
         option(
             "conditions",
-            "Pairs of conditions to render and compare, such as day/night,sunset/rainy-night,day/fog: these stand"
-            " beside the published rows of Tokyo 24/7, SYNTHIA and Foggy Cityscapes.",
+            "Pairs of conditions to render and compare, such as day/night,sunset/rainy-night,day/fog, which correspond"
+            " to Tokyo 24/7, SYNTHIA and Foggy Cityscapes.",
         ),
     ] = "day/night",
-    methods: Annotated[str, option("methods", "Which methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
+    methods: Annotated[str, option("methods", "Methods, in this order.")] = "npid,moco,simsiam,simclr,daco",
     twins: Annotated[
         str | None,
         option(
             "twins",
-            "Twins of daco: night, fog, fourier, cut (trained first), rendered, ...; the first are its own, others are"
-            " further contenders.",
-            show_default="night or fog, as the conditions are; fourier; rendered",
+            "Twins of daco: night, fog, fourier, cut (trained first), rendered, ...; each after the first adds a"
+            " variant of daco to the comparison.",
+            show_default="night or fog, depending on the conditions; fourier; rendered",
         ),
     ] = None,
     also: Annotated[
@@ -52,8 +52,8 @@ def reproduce(
         option(
             "also",
             "What else to train: masked, npid and moco without older copies of an image as its negatives; ours, every"
-            " method with our recipe; streets, simclr and daco with more training streets; longer, both with more"
-            " iterations. Empty for nothing.",
+            " method with the modern recipe; streets, simclr and daco with more training streets; longer, both with"
+            " more iterations. Empty for nothing.",
         ),
     ] = "masked,ours",
     seeds: Annotated[str, option("seeds", "Random seeds; each method is trained once with each.")] = "0,1,2",
@@ -61,41 +61,41 @@ def reproduce(
     image_size: Annotated[int, option("image_size", "Size of a view, in pixels; published: 256.", min=32)] = 96,
     iters: Annotated[int, option("iters", "Iterations of each run; published: 40000.", min=1)] = 10000,
     longer_iters: Annotated[int, option("longer_iters", "Iterations of --also longer.", min=1)] = 20000,
-    our_iters: Annotated[int, option("our_iters", "Iterations with our recipe.", min=1)] = 200,
+    our_iters: Annotated[int, option("our_iters", "Iterations with the modern recipe.", min=1)] = 200,
     val_every: Annotated[int, option("val_every", "Iterations between two points of a curve.", min=1)] = 500,
     precision: Annotated[str, option("precision", "fp32 (published), bf16, fp16 or auto.")] = "fp32",
-    device: Annotated[Device, option("device", "What trains.")] = Device.auto,
-    jobs: Annotated[int, option("jobs", "Runs side by side, such as several on one GPU.", min=1)] = 1,
-    places: Annotated[int, option("places", "Of the rendered city, those for validation included.", min=8)] = 375,
-    val_places: Annotated[int, option("val_places", "How many of them are for validation.", min=2)] = 75,
+    device: Annotated[Device, option("device", "Device for training.")] = Device.auto,
+    jobs: Annotated[int, option("jobs", "Number of concurrent runs, such as several on one GPU.", min=1)] = 1,
+    places: Annotated[int, option("places", "Places of the rendered city, validation included.", min=8)] = 375,
+    val_places: Annotated[int, option("val_places", "Places for validation.", min=2)] = 75,
     more_places: Annotated[int, option("more_places", "Places of the city of --also streets.", min=8)] = 1275,
-    size: Annotated[int, option("size", "Of the rendered photographs: shorter side in pixels.", min=64)] = 128,
+    size: Annotated[int, option("size", "Shorter side of the rendered photographs in pixels.", min=64)] = 128,
     cut_iters: Annotated[int, option("cut_iters", "Training steps of --twins cut, in each direction.", min=1)] = 20000,
     beside: Annotated[
         str | None,
         option(
             "beside",
-            "Published rows to set beside: tokyo, cityscapes or synthia.",
-            show_default="those of the conditions; of a data set tokyo",
+            "Published recalls to show for comparison: tokyo, cityscapes or synthia.",
+            show_default="those of the conditions; tokyo for a data set",
         ),
     ] = None,
     plan: Annotated[
-        bool, option("plan", "Only list what is to be rendered and trained, and about how long it takes.")
+        bool, option("plan", "Only list what is to be rendered and trained, and estimate how long it takes.")
     ] = False,
     data_only: Annotated[
         bool, option("data_only", "Only render and make twins, so that another machine can train on OUT.")
     ] = False,
-    report_only: Annotated[bool, option("report_only", "Train nothing; report the outcomes that are there.")] = False,
-    train_only: Annotated[bool, option("train_only", "Train, and leave the report to another call.")] = False,
+    report_only: Annotated[bool, option("report_only", "Only write the report, from existing outcomes.")] = False,
+    train_only: Annotated[bool, option("train_only", "Train without writing the report.")] = False,
 ) -> None:
     """Reproduce the published comparison, scaled down: every method trained from scratch with its published settings.
 
     Renders the data, makes the twins, trains each method with each seed, and writes OUT/day-night/report: recalls with
-    intervals beside the published ones, paired tests between daco and each method, curves and pictures. Only backbone,
-    picture size and iterations differ from the published settings, alike for all.
+    intervals and the published recalls, paired tests between daco and each method, curves and figures. Only backbone,
+    image size and iterations differ from the published settings, in the same way for all methods.
 
-    Stop it with Ctrl-C; the same command resumes. Outcomes in OUT/day-night/outcomes can be brought from another
-    machine and reported here with --report-only.
+    Stop it with Ctrl-C; the same command resumes. Outcomes from another machine can be copied to OUT/day-night/outcomes
+    and reported with --report-only.
 
     Example: daco-bench reproduce --iters 2000 --image-size 64 --seeds 0 --plan
     """
@@ -114,7 +114,9 @@ def reproduce(
     if name:
         contenders = find_contenders(chosen, words(twins or "night,fourier,rendered"), extra)
         if "streets" in extra:
-            raise UsageError("--also streets renders more streets, which a data set that is there does not have.")
+            raise UsageError(
+                "--also streets needs the rendered city: omit it, or omit the name of the data set."
+            )
         given = DataSet(data_root, name)
         comparisons.append(MethodComparison(out / name, contenders, given=given, beside=beside or "tokyo"))
     else:

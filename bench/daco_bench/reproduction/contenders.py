@@ -8,10 +8,10 @@ from daco_core.errors import UsageError
 from daco_training.loop.settings import PUBLISHED_BATCH_SIZE
 
 METHODS = ("npid", "moco", "simsiam", "simclr", "daco")  # in the order of the published table
-REMEMBERING = ("npid", "moco")  # whose negatives may be older copies of the image itself
+REMEMBERING = ("npid", "moco")  # with a memory: negatives may be older copies of the image itself
 LEADING = ("simclr", "daco")  # whose recall more streets or more iterations may still raise
 MASKED, OURS, STREETS, LONGER = "masked", "ours", "streets", "longer"
-PERFECT = "daco, rendered twins"  # what a perfect translator would reach
+PERFECT = "daco, rendered twins"  # the upper bound: twins of a perfect translator
 ALSO = (MASKED, OURS, STREETS, LONGER)
 MORE_STREETS, MORE_ITERATIONS = ", more streets", ", more iterations"
 
@@ -25,7 +25,7 @@ class Contender:
         method: the training method.
         twins: which twins daco trains with; None for the methods that need none.
         mask_copies: whether older copies of an image are left out of its negatives.
-        recipe: `published`, or `modern` for ours.
+        recipe: `published` or `modern`.
         more_streets: whether it learns from the larger city.
         longer: whether it is trained for more iterations.
     """
@@ -50,17 +50,17 @@ def find_contenders(
     """All contenders, with the methods in the given order.
 
     Args:
-        twins: of daco; the first ones are those of the contender that is called `daco`.
-        also: `masked` for npid and moco with older copies masked, `ours` for every method with our own recipe;
+        twins: of daco; the contender called `daco` uses the first.
+        also: `masked` for npid and moco with older copies masked, `ours` for every method with the modern recipe;
             `streets` and `longer` for simclr and daco with more training streets and with more iterations.
 
     Raises:
         UsageError: there is no such method, or no twins are given for daco.
     """
     if unknown := [method for method in methods if method not in PUBLISHED_BATCH_SIZE]:
-        raise UsageError(f"No method {unknown[0]!r}: choose {', '.join(METHODS)}.")
+        raise UsageError(f"There is no method {unknown[0]!r}: choose from {', '.join(METHODS)}.")
     if strange := [word for word in also if word not in ALSO]:
-        raise UsageError(f"Nothing is called {strange[0]!r} to train also: choose {', '.join(ALSO)}.")
+        raise UsageError(f"--also cannot be {strange[0]!r}: choose from {', '.join(ALSO)}.")
     if "daco" in methods and not twins:
         raise UsageError("daco needs twins: name some with --twins, such as night.")
     published = [Contender(method, method, twins[0] if method == "daco" else None) for method in methods]

@@ -25,12 +25,12 @@ CUT_CROP = 64  # pixels: photographs of 96 and 128 pixels are too small for the 
 
 @dataclass(frozen=True)
 class City:
-    """How much of the city is rendered.
+    """The size of the rendered city, and where it is stored.
 
     Args:
-        folder: receives a folder for each condition. Conditions share them, and cities of any number of places.
-        places: how many places, those for validation included.
-        val_places: how many of them are for validation, in other streets.
+        folder: receives a folder for each condition, shared by all comparisons and by cities of any number of places.
+        places: number of places, including those for validation.
+        val_places: number of places for validation, in other streets.
         size: shorter side of a photograph, in pixels.
         workers: processes that render; 0 for one a core.
     """
@@ -42,14 +42,14 @@ class City:
     workers: int = 0
 
     def photographs(self) -> dict[str, list[str]]:
-        """Split to the names of its photographs, alike in every condition."""
+        """For each split, the names of its photographs, which are the same in every condition."""
         from daco_training.city.plan import plan_places
 
         plan = plan_places(self.places, self.val_places)
         return {split: [f"{place.name}.jpg" for place in plan if place.split == split] for split in SPLITS}
 
     def missing(self, condition: str) -> int:
-        """How many photographs of a condition are not rendered yet."""
+        """The number of photographs of a condition that are not rendered yet."""
         original = self.folder / condition / "original" / "domain_a"
         return sum(
             not (original / split / name).exists() for split, names in self.photographs().items() for name in names
@@ -57,9 +57,9 @@ class City:
 
 
 def make_city_data(city: City, conditions: Conditions, folder: Path) -> DataSet:
-    """The rendered city in two conditions as a data set in `folder`; what is rendered already is kept.
+    """The rendered city in two conditions as a data set in `folder`; photographs that exist are kept.
 
-    A data set that is complete needs the folders of the city no more.
+    A complete data set no longer needs the folders of the city.
 
     Raises:
         DacoError: the folders hold another city, or Mitsuba is not installed.
@@ -84,7 +84,7 @@ def make_city_data(city: City, conditions: Conditions, folder: Path) -> DataSet:
 
 
 def make_twins(dataset: DataSet, kind: str, folder: Path, cut_iters: int = 0, device: str = "auto") -> DataSet:
-    """A copy of the data set, by links, in `folder` with twins of one kind; twins that are there are kept.
+    """A copy of the data set in `folder`, made of links, with twins of one kind; existing twins are kept.
 
     Args:
         kind: a translator, or `rendered`. `cut` is trained first, in the data set's own folder; twins that were brought
@@ -112,7 +112,7 @@ def make_twins(dataset: DataSet, kind: str, folder: Path, cut_iters: int = 0, de
 
 
 def train_translator(dataset: DataSet, iters: int, device: str = "auto") -> None:
-    """Trains `cut` on a data set's training photographs, unless that is done; it is resumed where it was stopped.
+    """Trains `cut` on a data set's training photographs, unless it is trained already; resumes a stopped training.
 
     Raises:
         DacoError: there are models of other settings, or no such device.
@@ -156,16 +156,16 @@ def _has_twins(dataset: DataSet, folder: Path) -> bool:
 
 
 def _missing_copies(folder: Path, names: Sequence[str]) -> list[str]:
-    """The names that a folder lacks; rejects a folder with others."""
+    """The names that are missing in a folder; rejects a folder with other names."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {file.name for file in folder.iterdir()}
     if found - {*names}:
-        raise UsageError(f"{folder} holds photographs of another number of places: name another --out.")
+        raise UsageError(f"{folder} contains photographs of another number of places: give another --out.")
     return [name for name in names if name not in found]
 
 
 def _render(city: City, condition: str) -> None:
-    """Renders what a condition lacks, in a city of no fewer places than are there, since a city only grows."""
+    """Renders the missing photographs of a condition; the city is never made smaller than it is in the folder."""
     from daco_training.city.make import make_city, read_settings
 
     if not city.missing(condition):
@@ -179,7 +179,7 @@ def _render(city: City, condition: str) -> None:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Hard links a file, or copies it where the file system has no such links."""
+    """Hard links a file, or copies it if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:

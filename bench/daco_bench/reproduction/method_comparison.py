@@ -1,4 +1,4 @@
-"""One comparison of methods: its photographs, its twins, its runs and its report, in a folder of its own."""
+"""One comparison of methods in its own folder: photographs, twins, runs and report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,16 +18,16 @@ USUAL, LARGER = "data", "data_more_streets"
 
 @dataclass(frozen=True)
 class MethodComparison:
-    """A comparison, on two conditions of the rendered city or on a data set that is there.
+    """A comparison on two conditions of the rendered city or on an existing data set.
 
     Args:
-        folder: receives twins, runs, outcomes and the report, and of a city its photographs.
-        contenders: who is compared.
-        conditions: of the city; None for a data set that is there.
+        folder: receives twins, runs, outcomes, the report and, for a city, its photographs.
+        contenders: the methods and variants that are compared.
+        conditions: of the city; None for an existing data set.
         city: how much of it is rendered.
         more_places: places of the city from which the contenders with more streets learn.
-        given: the data set that is there.
-        beside: the published data set whose rows stand beside ours, if one does.
+        given: the existing data set.
+        beside: the published data set whose recalls are shown for comparison; None for none.
     """
 
     folder: Path
@@ -40,11 +40,11 @@ class MethodComparison:
 
     @property
     def dataset(self) -> DataSet:
-        """The photographs of all contenders but those with more streets, which may have to be rendered first."""
+        """The data set of all contenders except those with more streets; it may have to be rendered first."""
         return DataSet(*self._data(USUAL))
 
     def make_data(self, cut_iters: int, device: str) -> None:
-        """Renders and makes twins; what is there is kept.
+        """Renders photographs and makes twins; existing files are kept.
 
         Raises:
             DacoError: the folders hold other data, a translator cannot work on it, or Mitsuba is not installed.
@@ -60,7 +60,7 @@ class MethodComparison:
                 make_twins(DataSet(*self._data(kind)), twins, self._twins_folder(twins, more), cut_iters, device)
 
     def runs(self, seeds: Sequence[int], scale: Scale, device: str) -> list[Run]:
-        """All runs, whether they were made or not."""
+        """All runs, finished or not."""
         data: dict[TrainingData, DataFolder] = {}
         for twins, more in {(one.twins, one.more_streets) for one in self.contenders}:
             data_root, data_name = self._data(LARGER if more else USUAL)
@@ -68,7 +68,7 @@ class MethodComparison:
         return plan_runs(self.contenders, seeds, scale, data, self.folder, device)
 
     def to_render(self) -> dict[str, int]:
-        """Condition to how many of its photographs are not rendered yet."""
+        """For each condition, how many photographs are not rendered yet."""
         if self.city is None or self.conditions is None:
             return {}
         more = any(one.more_streets for one in self.contenders)
@@ -76,7 +76,7 @@ class MethodComparison:
         return {name: city.missing(name) for name in (self.conditions.first, self.conditions.second)}
 
     def report(self) -> list[str]:
-        """Writes the report; returns what it says in short.
+        """Writes the report; returns a summary, line by line.
 
         Raises:
             DacoError: there are no outcomes, or they do not belong together or to these photographs.

@@ -23,12 +23,12 @@ class Outcome:
         settings: all relevant settings of its training, as plain values.
         photographs: a hash of the validation photographs' names.
         device: the device that it was trained on, in words.
-        seconds: of training, in the process that finished it.
+        seconds: duration of the training, in the process that finished it.
         curve: a row for each validation: `iteration`, `train_loss`, `val_precise` and the recalls, in percent.
         descriptors: (photographs, dimension) of the encoder after the last iteration.
         training_recalls: direction to R@k, in percent, of as many training places as there are validation places; None
-            where the training photographs are no pairs, or an earlier version made the run.
-        seconds_per_iteration: in the process that ended it; None where an earlier version made the run.
+            if the training photographs are not pairs, or the run was made by an earlier version.
+        seconds_per_iteration: in the process that finished it; None if the run was made by an earlier version.
     """
 
     contender: str
@@ -73,7 +73,7 @@ class Outcome:
         if photographs != self.photographs:
             changes.append("it was validated on other photographs")
         if changes:
-            raise UsageError(f"{file} belongs to another run: {', '.join(changes)}. Name another --out, or remove it.")
+            raise UsageError(f"{file} belongs to another run: {', '.join(changes)}. Give another --out, or remove it.")
 
 
 def load_outcome(file: Path) -> Outcome:
@@ -85,7 +85,7 @@ def load_outcome(file: Path) -> Outcome:
     try:
         content = json.loads(file.read_text())
         if content.pop("format") != FORMAT:
-            raise DacoError(f"{file} has another format than this daco-bench writes.")
+            raise DacoError(f"{file} does not have the format of this version of daco-bench.")
         descriptors = np.load(file.with_suffix(".npy"), allow_pickle=False)
         return Outcome(**content, descriptors=descriptors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""The report as a page: what the tests support in sentences, tables beside the published ones, and pictures."""
+"""The report as a page: conclusions from the tests, tables with the published recalls, and figures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ STRIPS = 6
 
 
 def claims(tests_made: Sequence[Paired]) -> list[str]:
-    """What paired tests support, a sentence for each pair of contenders."""
+    """The conclusions from paired tests, a sentence for each pair of contenders."""
     sentences = []
     for method, than, rank in dict.fromkeys((test.method, test.than, test.rank) for test in tests_made):
         tests = [test for test in tests_made if (test.method, test.than, test.rank) == (method, than, rank)]
@@ -68,7 +68,7 @@ def to_page(report: Report, ranks: Sequence[int]) -> str:
 def write_report(
     report: Report, outcomes: Mapping[str, Sequence[Outcome]], ranks: Sequence[int], folder: Path, dataset: DataSet
 ) -> list[Path]:
-    """Writes `report.md`, `.csv`, `.json`, the curves, strips and, where openTSNE is installed, t-SNE.
+    """Writes `report.md`, `.csv`, `.json`, the curves, strips and, if openTSNE is installed, t-SNE.
 
     Raises:
         DacoError: a file cannot be written, a photograph cannot be read, or matplotlib is missing.

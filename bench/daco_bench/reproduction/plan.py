@@ -1,4 +1,4 @@
-"""What the comparison still has to do, and about how long that takes."""
+"""Lists the remaining work of the comparison, with an estimate of its duration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class PlannedRun:
 
     Args:
         state: `done`, `begun` or `to do`.
-        seconds: that it still takes, as far as finished runs tell; None where there are none to tell.
+        seconds: estimated remaining time, from finished runs; None if no comparable run is finished.
     """
 
     run: Run
@@ -26,10 +26,10 @@ class PlannedRun:
 
 
 def plan_of(runs: Sequence[Run]) -> list[PlannedRun]:
-    """The state of each run, with times by the finished runs of the same network, image size and number format.
+    """The state of each run, with times estimated from finished runs of the same network, image size and precision.
 
-    Runs that were begun are taken to start anew, so that their times are upper bounds. Whether a finished run has the
-    settings of the plan is checked when it is trained.
+    Started runs are counted as if they began anew, so their times are upper bounds. The settings of finished runs are
+    compared with the plan only when training starts.
 
     Raises:
         DacoError: a finished run is damaged.
@@ -47,7 +47,7 @@ def plan_of(runs: Sequence[Run]) -> list[PlannedRun]:
 
 
 def time_left(planned: Sequence[PlannedRun], jobs: int = 1) -> float | None:
-    """Seconds until the last run is finished, with `jobs` of them side by side; None where no run tells."""
+    """Seconds until the last run is finished, with `jobs` concurrent runs; None if no estimate is possible."""
     known = [one.seconds for one in planned if one.seconds is not None]
     unknown = [one for one in planned if one.seconds is None]
     if unknown and not any(known):
@@ -73,7 +73,7 @@ def to_table(planned: Sequence[PlannedRun]) -> str:
 
 
 def describe_plan(planned: Sequence[PlannedRun], to_render: Mapping[str, int], jobs: int) -> str:
-    """The plan in words: photographs to render, runs, and the time that is left for training."""
+    """The plan as text: photographs to render, runs, and the remaining time for training."""
     rendering = [f"{condition}: {count}" for condition, count in to_render.items() if count]
     parts = [f"Photographs to render: {', '.join(rendering)}."] if rendering else []
     left = time_left(planned, jobs)
@@ -102,7 +102,7 @@ def in_words(seconds: float) -> str:
 
 
 def _pace(run: Run, finished: Sequence[Outcome]) -> float | None:
-    """Mean seconds of an iteration of the finished runs that compute about the same."""
+    """Mean seconds per iteration of the finished runs with a comparable amount of computation."""
     alike = [
         one.seconds_per_iteration
         for one in finished

@@ -1,4 +1,4 @@
-"""The comparison's figures: recalls beside the published ones, paired tests, losses, and what was memorised."""
+"""The results of the comparison: recalls, published recalls, paired tests, losses, and recall on training data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +102,7 @@ def make_report(
     """Makes the report of outcomes on a data set.
 
     Args:
-        beside: the published data set whose rows stand beside ours, if one does.
+        beside: the published data set whose recalls are shown for comparison; None for none.
 
     Raises:
         DacoError: the outcomes come from other validation photographs than those of the data set.

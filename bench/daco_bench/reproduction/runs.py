@@ -28,10 +28,10 @@ from daco_training.loop.settings import LOCAL, TrainOptions, TrainSettings
 from daco_training.loop.trainer import Trainer
 
 TrainingData = tuple[str | None, bool]
-"""Which twins, and whether of more streets."""
+"""The kind of twins, and whether the training data have more streets."""
 
 DataFolder = tuple[Path, str]
-"""Data root and name of a data set, which may still have to be made."""
+"""Data root and name of a data set, which may not exist yet."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Scale:
         iters: published: 40,000.
         val_every: iterations between the points of the curves.
         precision: number format; published: fp32.
-        our_iters: of our recipe, which needs few.
-        longer_iters: of the contenders with more iterations.
+        our_iters: iterations with the modern recipe, which needs few.
+        longer_iters: iterations of the contenders with more iterations.
     """
 
     backbone: str = "resnet18"
@@ -123,7 +123,7 @@ def missing_runs(runs: Sequence[Run]) -> list[Run]:
 
 
 def counting(settings: TrainSettings) -> dict[str, Any]:
-    """The settings that make a run what it is, as plain values; of the training photographs their number."""
+    """The settings that identify a run, as plain values, with the number of training photographs."""
     dataset = DataSet(settings.data_root, settings.data_name)
     trained_on = sum(len(dataset.images(domain, "train")) for domain in dataset.domains)
     chosen = {name: value for name, value in settings.recorded().items() if name not in LOCAL}

@@ -1,19 +1,19 @@
-"""The folders of the user's cache in which encoders are kept that can be made again."""
+"""The folders of the user's cache, for exported encoders and other files that can be made again."""
 
 import os
 from pathlib import Path
 
 CACHE_VARIABLE = "DACO_CACHE"
-EXPORT_VERSION = 1  # to be raised with every change of what is exported
+EXPORT_VERSION = 1  # increase it whenever exported files change
 
 
 def kept_folder(fingerprint: str) -> Path:
-    """Where the cache has an encoder in the form that engines take."""
+    """The folder in the cache for the exported form of an encoder, which inference engines load."""
     return cache_folder() / "encoders" / f"{fingerprint}-{EXPORT_VERSION}"
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: DACO_CACHE, else `daco-serve` in the user's cache."""
+    """The cache folder: DACO_CACHE if it is set, otherwise `daco-serve` in the user's cache."""
     given = os.environ.get(CACHE_VARIABLE)
     if given:
         return Path(given)

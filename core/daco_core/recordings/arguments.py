@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordingArguments:
-    """`RecordingOptions` as a command line has them: an option for each field."""
+    """`RecordingOptions` as options of a command, one for each field."""
 
     track: Annotated[
         Path | None,
@@ -61,8 +61,8 @@ class RecordingArguments:
     ] = None
 
     def parse(self) -> "RecordingOptions":
-        """The options that these words mean. Raises UsageError."""
-        # imported when a command runs, so that help comes at once
+        """Parses the arguments. Raises UsageError if one is malformed."""
+        # imported only when a command runs, so that --help is fast
         from daco_core.photographs.tracks import parse_offset
         from daco_core.recordings.frame_selection import parse_interval
         from daco_core.recordings.recording import RecordingOptions

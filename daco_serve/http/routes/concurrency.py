@@ -1,4 +1,4 @@
-"""How the photographs of one request are worked on: a few at a time, and no longer than the client waits."""
+"""Processes the photographs of a request, a few at a time, and stops if the client disconnects."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -13,16 +13,16 @@ from daco_serve.http.schemas import ErrorDetail
 from daco_serve.http.uploads.read import Upload
 
 Answer = TypeVar("Answer")
-AT_ONCE = 4  # photographs of a request that are in work together, so that it leaves room for others
+AT_ONCE = 4  # photographs of one request that are processed concurrently; more would delay other clients
 
 
 async def answer_each(
     uploads: Sequence[Upload], answer: Callable[[int], Awaitable[Answer]]
 ) -> list[Answer | ErrorDetail]:
-    """The answer to each photograph of a request, in their order; or why there is none.
+    """The answer or the error for each photograph of a request, in their order.
 
     Args:
-        answer: answers the photograph of a number; not called for those that are refused already.
+        answer: answers the photograph with a given number; not called for photographs that were already rejected.
     """
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -42,9 +42,9 @@ async def answer_each(
 
 
 async def unless_left(request: Request, answer: Coroutine[Any, Any, Answer]) -> Answer:
-    """Waits for the answer; drops the work if the client goes away first."""
+    """Waits for the answer, and cancels it if the client disconnects first."""
     work = asyncio.create_task(answer)
-    leaving = asyncio.ensure_future(request.receive())  # the body is read, so all that can come is the goodbye
+    leaving = asyncio.ensure_future(request.receive())  # after the body, only a disconnect can be received
     try:
         await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():

@@ -103,7 +103,7 @@ class EmbeddingArguments:
     ] = EngineName.local
 
     def parse(self) -> "EmbeddingOptions":
-        """The options that these words mean."""
+        """Parses the arguments."""
         from daco_index.embedding.options import EmbeddingOptions
 
         return EmbeddingOptions(

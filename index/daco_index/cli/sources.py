@@ -66,8 +66,8 @@ class SourceArguments(RecordingArguments):
     ] = None
 
     def parse_source(self) -> "SourceOptions":
-        """The options that these words mean. Raises UsageError."""
-        # imported when a command runs, so that help comes at once
+        """Parses the arguments. Raises UsageError if one is malformed."""
+        # imported only when a command runs, so that --help is fast
         from daco_index.references.changes import SourceOptions
         from daco_index.references.panoramas import PanoramaOptions
         from daco_index.references.reconstruction import ReconstructionOptions

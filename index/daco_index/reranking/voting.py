@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 SCALES = (0.7, 0.85, 1.0, 1.18, 1.43)
 TOLERANCE = 0.05  # of similarity, by which another cell may fit better before a match's weight falls to 1/e
-BLUR_ROWS, BLUR_COLUMNS = 0.8, 2.0  # standard deviations in cells: cameras turn and step aside more than they nod
+BLUR_ROWS, BLUR_COLUMNS = 0.8, 2.0  # standard deviations in cells; displacements are mostly horizontal
 LEAST_STRENGTH = 0.1  # from which a match is reported as one of those that agree
 AT_ONCE = 5  # references whose similarities are computed together: half a megabyte, which a core's cache holds
 NEGLIGIBLE = 1e-20  # below which the blur is 0: a product with the smallest floats takes a hundred times as long
@@ -50,7 +50,7 @@ class Grid:
         return np.stack([row - (self.rows - 1) / 2, column - (self.columns - 1) / 2], axis=1).astype(np.float32)
 
     def every_second(self) -> NDArray[np.intp]:
-        """The black fields of a chessboard, but for the first and the last row where there are others: (m,)."""
+        """Every second cell, as on a chessboard, without the first and last row if there are others: (m,)."""
         return _every_second(self)
 
 
@@ -58,7 +58,7 @@ class Grid:
 class CellMatch:
     """A cell of the query and the matching cell of the reference, as fractions of the image from the top left.
 
-    `strength`, from 0 to 1, says how mutual the match is, times how close it is to the winning displacement.
+    `strength`, from 0 to 1, is the weight of the match times its closeness to the displacement with the most votes.
     """
 
     query_x: float
@@ -93,8 +93,8 @@ def vote(
     Args:
         query: (cells, width), rotated, of length 1, row by row.
         references: (n, kept, width), likewise.
-        positions: (n, kept), which cells of the grid those are; None where all are there.
-        asking: (m,), the cells of the query that vote; None for all. The votes are scaled as if all did.
+        positions: (n, kept), the numbers of these cells in the grid; None if all cells are given.
+        asking: (m,), the cells of the query that vote; None for all. The votes are scaled as if all cells voted.
     """
     parts = (
         (references[some], None if positions is None else positions[some])
@@ -109,7 +109,7 @@ def vote_in_parts(
     grid: Grid,
     asking: NDArray[np.intp] | None = None,
 ) -> Votes:
-    """As `vote`, of references and positions that come a few at a time, best AT_ONCE."""
+    """The same as `vote`, for references and positions in parts, ideally of AT_ONCE references each."""
     if asking is None:
         asking = np.arange(grid.cells)
     voters = query[asking]
@@ -161,7 +161,7 @@ def _middle(grid: Grid, cell: int) -> tuple[float, float]:
 def _match(
     query: NDArray[np.float32], references: NDArray[np.float32], positions: NDArray[np.uint8] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """The cell of each reference that fits each of the query's (m, width) best, and the match's weight: (n, m) both."""
+    """For each query cell, (m, width), the most similar cell of each reference, and the match's weight: both (n, m)."""
     count, kept, _ = references.shape
     similarities = query @ references.transpose(0, 2, 1)
     cells = similarities.argmax(axis=2)

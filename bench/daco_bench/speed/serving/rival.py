@@ -1,4 +1,4 @@
-"""What both other servers compute: the same encoder in eager PyTorch, and the same index, as in a tutorial."""
+"""What both servers of the comparison compute: the same encoder in eager PyTorch and the same index."""
 
 from io import BytesIO
 from pathlib import Path

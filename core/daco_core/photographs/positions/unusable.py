@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Unusable:
-    """A position that is there but says nothing.
+    """A position that was read but cannot be used.
 
     Args:
         source: where it is, in words, such as `EXIF`.

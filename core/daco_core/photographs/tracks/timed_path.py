@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Timed(Protocol):
-    """A thing with a time."""
+    """An object with a time."""
 
     @property
     def time(self) -> float:
@@ -33,7 +33,7 @@ class TimedPath:
         times: (n,) seconds, ascending; at least two.
         places: (n, axes) metres.
         gap_seconds: a longer interval between two times is a gap, ...
-        gap_metres: ... unless the two places are at most so far apart, as of a receiver that stood still.
+        gap_metres: ... unless the two places are at most this far apart, such as those of a receiver that did not move.
     """
 
     def __init__(
