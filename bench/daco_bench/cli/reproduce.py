@@ -114,9 +114,7 @@ def reproduce(
     if name:
         contenders = find_contenders(chosen, words(twins or "night,fourier,rendered"), extra)
         if "streets" in extra:
-            raise UsageError(
-                "--also streets needs the rendered city: omit it, or omit the name of the data set."
-            )
+            raise UsageError("--also streets needs the rendered city: omit it, or omit the name of the data set.")
         given = DataSet(data_root, name)
         comparisons.append(MethodComparison(out / name, contenders, given=given, beside=beside or "tokyo"))
     else:
