@@ -1,4 +1,4 @@
-"""What the tests share: where third-party photographs are, and a small data set of our own."""
+"""Shared fixtures: the folder of third-party photographs, and a small data set made for the tests."""
 
 import os
 import sysconfig

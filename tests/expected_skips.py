@@ -1,4 +1,4 @@
-"""A run in which a test is skipped for a reason that is not on a list fails: a tool that is missing hides nothing.
+"""Fails a run in which a test is skipped for a reason that is not on a list, so that missing tools are noticed.
 
 `pytest --expected-skips tests/expected_skips.txt` is how CI runs. A line of such a list is part of a reason; lines that
 begin with # say why it is there.

@@ -1,4 +1,4 @@
-"""The project's commands without the seconds of their imports: each is forked from a process that has done them.
+"""Runs the project's commands without the time for imports: each is forked from a process that has imported them.
 
 `python forked_commands.py serve SOCKET SCRIPTS` is that process. `python forked_commands.py ask SOCKET COMMAND ...`,
 which lies in a folder under each command's name, hands it its words, its folder, its environment and its three

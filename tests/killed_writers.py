@@ -1,4 +1,4 @@
-"""Kills writers of the files beside an index at every step, and says what is read afterwards; run by the tests.
+"""Kills writers of files outside an index at every step, and reports what is read afterwards; run by the tests.
 
 python killed_writers.py FOLDER
 

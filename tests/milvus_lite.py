@@ -1,4 +1,4 @@
-"""A real Milvus server for the tests: Milvus Lite's own, in an environment of its own, on a port of its own.
+"""Starts a real Milvus server for the tests: Milvus Lite, in its own environment and on its own port.
 
 Milvus Lite needs faiss-cpu, whose files would overwrite those of faiss-gpu, so it lies in `.tools/milvus-lite`, a
 virtual environment that looks into ours for what both need. It is made once, with pip.

@@ -1,4 +1,4 @@
-"""The standalone server of Milvus 2.3 for the slow tests: from the package `milvus`, which contains its program.
+"""Starts the standalone server of Milvus 2.3 for the slow tests, from the package `milvus`, which contains it.
 
 It lies in `.tools/milvus-standalone`, a virtual environment that is made once, with pip. There is such a package for
 Linux on x86-64 only; it needs setuptools below 81.

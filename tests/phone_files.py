@@ -1,4 +1,4 @@
-"""A photograph as a phone writes it: HEIC, turned by its EXIF, with a GPS position. Made with pillow-heif."""
+"""A photograph as a phone stores it: HEIC, rotated by EXIF, with a GPS position. Made with pillow-heif."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Recordings for tests, written by the libraries of their kinds: videos (PyAV), tracks (gpxpy), bags (rosbags)."""
+"""Recordings for tests, written with the usual libraries: videos (PyAV), tracks (gpxpy), bags (rosbags)."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The walk of docs/guide/start.md as it is written: city, twins, encoder, index, server, query, recall."""
+"""The steps of docs/guide/start.md as written: city, twins, encoder, index, server, query, recall."""
 
 import json
 import os

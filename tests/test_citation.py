@@ -1,4 +1,4 @@
-"""CITATION.cff and CHANGELOG.md are in the forms that programs read, and agree with the package."""
+"""CITATION.cff and CHANGELOG.md have machine-readable formats, and agree with the package."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""CI fails where a test is skipped for a reason that nobody has written down."""
+"""CI fails if a test is skipped for a reason that is not listed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The help of every command, as it is shown."""
+"""The help of every command, as displayed."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Networks of others from torch.hub: indexed, served and measured like ours, and never run without consent."""
+"""Networks from torch.hub: indexed, served and evaluated like the project's own, and never run without consent."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Encoders, checkpoints, calibrations and keys are the old ones or the new ones, wherever their writer is killed."""
+"""Encoders, checkpoints, calibrations and keys are the old or the new ones, whenever their writer is killed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is around the code: the Dockerfile, the Makefile and the package name things that exist."""
+"""The Dockerfile, the Makefile and the package metadata refer to things that exist."""
 
 import os
 import re

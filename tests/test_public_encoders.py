@@ -1,4 +1,4 @@
-"""Encoders of others by name: short names, torch.hub entries with arguments, the Hugging Face Hub; kept once."""
+"""Public encoders by name: short names, torch.hub entries with arguments, the Hugging Face Hub; cached once."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Index, server and recall run without PyTorch, and a command says what is missing where it needs more."""
+"""Index, server and recall work without PyTorch, and commands that need it name the missing package."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The workflow for hosted machines names files and targets that exist, and the Python versions that we support."""
+"""The CI workflow refers to existing files and targets, and to the supported Python versions."""
 
 import re
 import tomllib

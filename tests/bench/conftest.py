@@ -1,4 +1,4 @@
-"""What the tests of the benchmarks share with those of the server: a small real index, photographs and encoders."""
+"""Fixtures shared with the tests of the server: a small real index, photographs and encoders."""
 
 from ..daco_serve.conftest import encoder_folder, index, photographs, small_encoder
 

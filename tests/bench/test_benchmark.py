@@ -1,4 +1,4 @@
-"""The benchmarks: published rows, intervals, forms of output, and comparisons that go on where they stopped."""
+"""Benchmarks: published rows, intervals, output formats, and resumed comparisons."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""How far recalls and their differences may be chance, worked by hand or counted out, and the report's files."""
+"""Confidence intervals and paired tests against values computed by hand or by enumeration, and the report's files."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""daco-bench embed: three real rates of the same photographs, and what they say of each other."""
+"""`daco-bench embed`: three measured rates of the same photographs, and their ratios."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""daco-bench footprint: an environment is measured by what its own interpreter says."""
+"""`daco-bench footprint`: an environment is measured by its own interpreter."""
 
 import json
 from pathlib import Path

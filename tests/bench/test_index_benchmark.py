@@ -1,4 +1,4 @@
-"""daco-bench index: its descriptors are like real ones, its rows are measured, its report says what they say."""
+"""`daco-bench index`: descriptors resemble real ones, rows are measured, and the report agrees with them."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The pictures of `daco-bench`: what they show is what was answered."""
+"""The figures of `daco-bench` agree with the answers that they show."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""A prior is fitted on several sets and judged on one that it has not seen."""
+"""A prior is fitted on several sets and evaluated on another one."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Recall by published protocols, on small folders as VPR-datasets-downloader writes them; and by a table of truth."""
+"""Recall by published protocols, on small folders in the layout of VPR-datasets-downloader, and by a table of truth."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The published comparison, scaled down: who takes part, what is kept of a run, and what the report says."""
+"""The reproduction at a smaller scale: its contenders, its stored outcomes, and its report."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Recall is measured without re-ranking and with it, side by side."""
+"""Recall is measured both without and with re-ranking."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Promises of `daco-bench sequence`: each method is judged alike, and a sequence helps where frames are weak."""
+"""`daco-bench sequence`: all methods are evaluated alike, and a sequence helps if single frames are weak."""
 
 import json
 import shutil

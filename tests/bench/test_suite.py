@@ -1,4 +1,4 @@
-"""`daco-bench all`: runs that go on where they stopped, figures beside the run before, and failures that are told."""
+"""`daco-bench all`: resumed runs, comparison with the previous run, and reported failures."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`daco-bench train`: our step beside the published loop."""
+"""`daco-bench train`: the project's training step compared with the published loop."""
 
 import json
 import os

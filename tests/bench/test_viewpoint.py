@@ -1,4 +1,4 @@
-"""Recall is measured over the camera's displacement and rotation, of a rendered city and of warped photographs."""
+"""Recall over the camera's displacement and rotation, on a rendered city and on warped photographs."""
 
 import json
 from pathlib import Path

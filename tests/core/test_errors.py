@@ -1,4 +1,4 @@
-"""Errors by kind: a caller can tell a wrong argument from a missing index, a damaged one, and a missing package."""
+"""Exception classes distinguish wrong arguments, missing indexes, damaged indexes and missing packages."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A path that is written holds its old content or its new one, whatever ends the writer; nothing is left beside it."""
+"""A written path has its old or its new content, however the writer ends; no temporary files remain."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""Promises of local frames: read from a table, tied to the earth by an anchor, compared in metres either way."""
+"""Local frames: read from a table, tied to the earth by an anchor, compared in metres with and without one."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Images are read, or named with a reason that is the same each time."""
+"""Images are read, or rejected with a reproducible reason."""
 
 import pytest
 

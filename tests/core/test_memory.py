@@ -1,4 +1,4 @@
-"""The memory of a container counts, not that of the machine below it."""
+"""The memory limit of a container is used instead of the machine's memory."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Options that travel together as one value."""
+"""Groups of options that a command receives as one value."""
 
 from dataclasses import dataclass, field
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Panoramas are known by their metadata or shape, and their views are what a camera there would have seen."""
+"""Panoramas are recognised by metadata or shape, and their views equal those of a camera at the same place."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Promises of reading positions: four forms read alike, a stated order between them, broken tables refused."""
+"""Positions: four forms are read alike, with a documented precedence; malformed tables are rejected."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The one form in which photographs are embedded is the published one, of torchvision's transforms."""
+"""Images are preprocessed as in the published code, by torchvision's transforms."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Promises of tracks: positions between points by time, headings and distances along the way, no guesses in gaps."""
+"""Tracks: positions interpolated by time, headings and distances along the path, nothing invented in gaps."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Names that others gave are shown as they are, but neither a terminal nor a spreadsheet obeys them."""
+"""Untrusted names are displayed unchanged, but cannot control a terminal or a spreadsheet."""
 
 import sys
 

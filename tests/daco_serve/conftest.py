@@ -1,4 +1,4 @@
-"""Parts that the tests of the server share: a small real index, and a real server on a port of its own."""
+"""Fixtures for the tests of the server: a small real index, and a real server on its own port."""
 
 import math
 import os

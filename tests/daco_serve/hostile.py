@@ -1,4 +1,4 @@
-"""What a stranger may send to break a server: generated, the same every time; several hundred uploads by kind."""
+"""Hostile uploads, several hundred by kind, generated deterministically."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Bytes that are no request, or nearly one, or one that asks for too much: for bare connections.
+"""Malformed and excessive requests as bytes, for raw connections.
 
 Those that were thought of one by one are in `oddities`; the other kinds are generated in numbers, every place that
 bytes

@@ -1,4 +1,4 @@
-"""What the tests of the page do in the browser, whose fixtures are in conftest.py."""
+"""Actions of the page's tests in the browser; the fixtures are in conftest.py."""
 
 import shutil
 from collections.abc import Callable

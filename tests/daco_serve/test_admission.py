@@ -1,4 +1,4 @@
-"""Uploads share places and bytes: none may take them from the others, and together they hold no more than they may."""
+"""Uploads share slots and bytes fairly between clients, and never exceed the total."""
 
 import gc
 import json

@@ -1,4 +1,4 @@
-"""The batching engine gives every item its own result, whoever else is in the batch."""
+"""The batching engine returns the right result for every item, whatever else is in the batch."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A promise of the service: queries that run side by side do not share out their small products among threads."""
+"""Concurrent queries do not split their small matrix products among threads."""
 
 from pathlib import Path
 

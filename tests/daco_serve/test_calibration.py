@@ -1,4 +1,4 @@
-"""A calibration says how often answers of their kind were right, and a server takes it up and lives by it."""
+"""A calibration predicts how often answers are right, and the server loads and applies it."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Files of a served index that somebody changes in place: no process ends, no answer is wrong, other indexes go on."""
+"""Files of a served index are changed in place: no crash, no wrong answer, and other indexes keep answering."""
 
 import os
 import shutil

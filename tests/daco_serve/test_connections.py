@@ -1,4 +1,4 @@
-"""A connection that nothing comes of is closed, whatever it does to stay."""
+"""Idle and slow connections are closed, whatever the client does to keep them open."""
 
 import socket
 import sys

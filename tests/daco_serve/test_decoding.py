@@ -1,4 +1,4 @@
-"""Photographs are decoded elsewhere, exactly, small, and for no longer than they may take."""
+"""Photographs are decoded in other processes, exactly, at a reduced size, and within a time limit."""
 
 import os
 import signal

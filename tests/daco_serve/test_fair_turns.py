@@ -1,4 +1,4 @@
-"""Whoever asks for much makes no other wait for all of it."""
+"""A client with many requests does not delay the requests of others."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Under load: a killed worker is replaced and a new generation taken up, and every client learns what became of it."""
+"""Under load: killed workers are replaced, new generations are loaded, and every client gets an answer or an error."""
 
 import http.client
 import json

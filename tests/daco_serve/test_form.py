@@ -1,4 +1,4 @@
-"""A form is read by its bytes: no codec that its sender names decides anything, and no name breaks the answer."""
+"""Forms are parsed as bytes: codecs named by the client have no effect, and no file name breaks the answer."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One answer in the forms of the field: GeoJSON, GeoPose, the GeoPose Protocol, and many photographs at once."""
+"""Answers in standard formats: GeoJSON, GeoPose, the GeoPose Protocol, and batches of photographs."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What the GeoPose Protocol sends is understood as its clients send it, and bounded before it is parsed."""
+"""Requests of the GeoPose Protocol are parsed as its clients send them, and limited in size before parsing."""
 
 import base64
 import json

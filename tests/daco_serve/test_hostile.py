@@ -1,4 +1,4 @@
-"""Nothing that a stranger sends crashes the server, hangs it, makes it leak, gets a 5xx, or keeps others waiting.
+"""Hostile requests cause no crash, no hang, no leak, no 5xx and no delay for other clients.
 
 `pytest tests/daco_serve/test_hostile.py -s` prints how many inputs of each kind there were and what became of them;
 with `--slow` all of them are sent, without it a twelfth of those that are generated in numbers.

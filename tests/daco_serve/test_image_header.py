@@ -1,4 +1,4 @@
-"""What an image is counted as follows from the pixels that it claims."""
+"""The cost of an image is computed from the number of pixels in its header."""
 
 import random
 from io import BytesIO

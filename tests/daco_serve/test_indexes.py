@@ -1,4 +1,4 @@
-"""Several indexes at once, chosen by name; a new generation or a new index is taken up without a dropped request."""
+"""Several indexes, selected by name; new generations and new indexes are loaded without a dropped request."""
 
 import errno
 import shutil

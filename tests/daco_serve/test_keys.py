@@ -1,4 +1,4 @@
-"""Who has no key stays out, where one is asked for; a key is nowhere but with its owner."""
+"""Requests without a valid key are rejected if keys are required; keys appear in no file and no log."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Work for a client that has gone away is dropped."""
+"""Work is cancelled when the client disconnects."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Promises of maps in a local frame: located, calibrated, exported and tracked in metres, with degrees or without."""
+"""Maps in a local frame: located, calibrated, exported and tracked in metres, with and without degrees."""
 
 import json
 from pathlib import Path

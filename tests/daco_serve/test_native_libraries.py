@@ -1,4 +1,4 @@
-"""Of the native libraries that the project uses, a serving process loads OpenVINO and FAISS, and none of the others.
+"""A serving process loads OpenVINO and FAISS, and no other large native library of the project.
 
 OpenVINO, PyTorch, Mitsuba and Ray each bring threads and memory allocation of their own into a process.
 """

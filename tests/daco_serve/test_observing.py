@@ -1,4 +1,4 @@
-"""What a server tells of itself: request ids, log, metrics, traces; and what it never tells."""
+"""Request ids, logs, metrics and traces; and the data that they must not contain."""
 
 import gzip
 import json

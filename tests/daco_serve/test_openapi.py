@@ -1,4 +1,4 @@
-"""The OpenAPI document is one that a generator makes good clients of."""
+"""The OpenAPI document is suitable for generating clients."""
 
 import re
 from typing import Any

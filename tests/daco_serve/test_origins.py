@@ -1,4 +1,4 @@
-"""Who asks, through whom, and from which site's page."""
+"""Client addresses, proxies, and the origins of pages."""
 
 from pathlib import Path
 

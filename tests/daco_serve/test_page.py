@@ -1,4 +1,4 @@
-"""The page in a real browser: photographs in, matches, map and comparison out, by mouse, by keyboard, with a key."""
+"""The page in a real browser: photographs, matches, map and comparison, by mouse, by keyboard, and with a key."""
 
 import re
 import shutil

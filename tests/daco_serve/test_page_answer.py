@@ -1,4 +1,4 @@
-"""An answer on the page: compared, enlarged, shared as a link; samples to begin with; and what failed."""
+"""An answer on the page: comparison, enlargement, shared links, samples, and errors."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What the page costs: the bytes of its code, no inline script, the content policy; when it is first painted."""
+"""The cost of the page: size of its code, no inline script, its content security policy, and the first paint."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Following a camera on the page, in a real browser whose camera shows a film: words, track, and the camera off."""
+"""Following a camera on the page, in a real browser whose camera shows a video: text, track, and switching it off."""
 
 from collections.abc import Callable, Iterator
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""The page's map: references behind the dots, pins that do not hide each other, several answers at once."""
+"""The map of the page: dots of references, pins that do not hide each other, several answers at once."""
 
 import math
 from itertools import combinations

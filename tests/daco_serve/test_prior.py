@@ -1,4 +1,4 @@
-"""On a fresh map that nobody has calibrated, the prior of the shipped encoder says what is not on it."""
+"""On a new map without a calibration, the shipped prior recognises photographs from elsewhere."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The server behind nginx, as `deploy/nginx.conf` sets it up."""
+"""The server behind nginx with the configuration in `deploy/nginx.conf`."""
 
 import shutil
 import socket

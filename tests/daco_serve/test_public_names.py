@@ -1,4 +1,4 @@
-"""`import daco_serve`: what it offers, that each name is imported when first used, and that types are shipped."""
+"""`import daco_serve`: its public names, which are imported lazily, and its type information."""
 
 import json
 import subprocess

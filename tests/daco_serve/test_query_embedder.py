@@ -1,4 +1,4 @@
-"""Queries are described in the form that suits the load, and with the same result in each."""
+"""Queries are embedded one by one or in batches, depending on the load, with the same result."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Who asks too often is told when to come again; others are served meanwhile."""
+"""Clients above the rate limit are told when to try again; others are served meanwhile."""
 
 from pathlib import Path
 

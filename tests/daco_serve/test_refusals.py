@@ -1,4 +1,4 @@
-"""What a server refuses, it refuses with a 4xx, a code and a sentence; nothing that is sent makes a 5xx."""
+"""Rejected requests get a 4xx status, a code and a message; no request causes a 5xx."""
 
 import random
 import socket

@@ -1,4 +1,4 @@
-"""What a request may be before anybody has shown a key: limits that hold where the bytes come in, on real sockets."""
+"""Limits on requests before authentication, enforced while bytes arrive, on real sockets."""
 
 import json
 import socket

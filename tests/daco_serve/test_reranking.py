@@ -1,4 +1,4 @@
-"""A server ranks the first candidates again by their local descriptors, and says which cells agree."""
+"""A server re-ranks the first candidates by their local descriptors, and returns the cells that agree."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Promises of the ROS 2 example: poses in the axes of REP 103, with a covariance that means the radius."""
+"""The ROS 2 example: poses in the axes of REP 103, with a covariance that corresponds to the radius."""
 
 import importlib.util
 import math

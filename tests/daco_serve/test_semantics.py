@@ -1,4 +1,4 @@
-"""HEAD, ranges and errors are the same at every address, as RFC 9110 has them."""
+"""HEAD, ranges and errors follow RFC 9110 at every address."""
 
 from pathlib import Path
 

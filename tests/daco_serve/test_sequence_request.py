@@ -1,4 +1,4 @@
-"""Promises of `POST /v1/query/sequence`: frames in order in one request, each placed by all of them."""
+"""`POST /v1/query/sequence`: ordered frames in one request, each located with the help of all."""
 
 import json
 from pathlib import Path

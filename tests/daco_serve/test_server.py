@@ -1,4 +1,4 @@
-"""The command starts, stops, complains and reloads as it promises."""
+"""The command starts, stops, reports errors and reloads as documented."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The server's settings are written once: an option and a variable follow from each field."""
+"""Settings are defined once: each field gives an option and an environment variable."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a disk is full, or threads and files run out, the server loses what it must and goes on."""
+"""When the disk is full, or threads or file descriptors run out, the server degrades and keeps running."""
 
 import subprocess
 import sys

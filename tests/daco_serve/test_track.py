@@ -1,4 +1,4 @@
-"""Promises of `/v1/track`: frames in, a track out; who may ask, what is refused, and that others are not disturbed."""
+"""`/v1/track`: frames in, a track out; authentication, errors, and no effect on other clients."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Promises of the filter: what frames say is gathered, motion is obeyed, being lost and off the map is known."""
+"""The filter accumulates evidence, follows motion, and recognises being lost or off the map."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Several workers behind one port answer like one server, and none is missed for long."""
+"""Several workers behind one port behave like one server, and failed ones are replaced soon."""
 
 import errno
 import multiprocessing

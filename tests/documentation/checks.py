@@ -1,4 +1,4 @@
-"""Whether a command line is one that exists: real programs, subcommands, options, values, targets and addresses."""
+"""Checks that a command line exists: programs, subcommands, options, values, targets and addresses."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""A workshop: a folder that holds what the pages' commands speak of, all of it small and made by hand."""
+"""A folder with small, hand-made versions of the files that the commands of the documentation use."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the pages tell a reader to type: the blocks of README.md and docs/, and the commands within their sentences."""
+"""Extracts commands from README.md and docs/: code blocks, and commands within sentences."""
 
 import re
 from collections.abc import Iterator

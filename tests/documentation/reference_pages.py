@@ -1,4 +1,4 @@
-"""The pages of docs/reference that are made from the program: the command line, and the server's settings.
+"""Generates the pages of docs/reference for the command line and the server's settings.
 
 `python -m tests.documentation.reference_pages` writes them again; a test fails where they are not up to date.
 """

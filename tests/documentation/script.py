@@ -1,4 +1,4 @@
-"""The blocks of a page as one shell script that the tests can run: cut to size, and on a port of its own."""
+"""Joins the code blocks of a page to a shell script for the tests: at a smaller scale, and on its own port."""
 
 import re
 from collections.abc import Sequence

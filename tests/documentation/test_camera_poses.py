@@ -1,4 +1,4 @@
-"""docs/guide/camera-poses.md as its reader follows it: poses in a rendered city are compared with the true ones."""
+"""docs/guide/camera-poses.md, followed step by step: poses in a rendered city are compared with the true ones."""
 
 import re
 from pathlib import Path

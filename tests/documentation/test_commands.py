@@ -1,4 +1,4 @@
-"""Every command line in README.md and docs/: run as it is written where it can be, and one that exists in any case.
+"""Every command line in README.md and docs/ is checked, and run as written if possible.
 
 A block is run unless the comment before it says why not, in the words of `NEEDS`, or which test runs it by itself.
 """

@@ -1,4 +1,4 @@
-"""The method, the translator and the store that docs/guide/extend.md shows do what it says."""
+"""The method, the translator and the store of docs/guide/extend.md work as described."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""docs/reference/file-formats.md names every file of an index and an encoder, and all that is in them."""
+"""docs/reference/file-formats.md lists every file of an index and an encoder, with all its fields."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""docs/reference/http.md names all that the HTTP interface has, as the OpenAPI document says it."""
+"""docs/reference/http.md lists everything in the OpenAPI document."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The pages that are made from the program are up to date."""
+"""The generated reference pages are up to date."""
 
 import pytest
 

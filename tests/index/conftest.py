@@ -1,4 +1,4 @@
-"""Parts that the tests of the index share: a tiny real encoder, photographs, a built index, the real command."""
+"""Fixtures for the tests of the index: a tiny real encoder, photographs, a built index, the real command."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Breaks writers of an index off, and says after each what answers; run as a program by the tests.
+"""Interrupts writers of an index at every step, and checks the index afterwards; run as a program by the tests.
 
 python faults.py kill|race|fill FOLDER ENCODER [--every N] [--store ADDRESS] [--only NAME ...]
 

@@ -1,4 +1,4 @@
-"""What the tests of engines embed: pictures of several shapes, and a tiny encoder."""
+"""Inputs for the tests of engines: pictures of several shapes, and a tiny encoder."""
 
 import numpy as np
 import torch

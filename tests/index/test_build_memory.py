@@ -1,4 +1,4 @@
-"""A build holds its descriptors in memory once: while they are made they lie in a file, which is mapped."""
+"""A build keeps its descriptors in memory once; they are written to a memory-mapped file."""
 
 import subprocess
 import sys

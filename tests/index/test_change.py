@@ -1,4 +1,4 @@
-"""Photographs join, leave and are looked at again; nothing is embedded twice, no id is given twice."""
+"""Adding, removing and updating photographs: nothing is embedded twice, and no id is assigned twice."""
 
 import errno
 import os

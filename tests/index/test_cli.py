@@ -1,4 +1,4 @@
-"""`daco-index` as its user meets it."""
+"""The commands of `daco-index`."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every engine describes a photograph as the encoder does, whatever computes and in whatever precision."""
+"""Every engine computes the encoder's descriptors, on every device and in every precision."""
 
 import logging
 import subprocess

@@ -1,4 +1,4 @@
-"""Exact search, by one thread and by all."""
+"""Exact search with one thread and with all."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""`daco-index export` for reconstruction programs: each file is read back by the rule of the program it is for."""
+"""`daco-index export` for reconstruction programs: each file is read back by that program's rules."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A file of an index that stays open: whoever changes it is noticed, and what cannot be read ends no process."""
+"""An open file of an index: changes are noticed, and read errors do not end the process."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Going back, verifying, merging and exporting."""
+"""Rolling back, verifying, merging and exporting."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Local descriptors in an index: kept, carried through every change, hashed, and used to rank again."""
+"""Local descriptors in an index: stored, kept in every change, hashed, and used for re-ranking."""
 
 import shutil
 from pathlib import Path

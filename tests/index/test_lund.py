@@ -1,4 +1,4 @@
-"""Real photographs with real EXIF, where they are at hand."""
+"""Real photographs with real EXIF data, if they are available."""
 
 import os
 from pathlib import Path

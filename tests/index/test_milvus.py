@@ -1,4 +1,4 @@
-"""An index whose vectors are in Milvus: built, changed, rolled back, verified and exported as one that is on disk."""
+"""An index with vectors in Milvus: built, changed, rolled back, verified and exported like one on disk."""
 
 import errno
 import json

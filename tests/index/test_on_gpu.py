@@ -1,4 +1,4 @@
-"""What a GPU computes and finds is what a CPU does, one after the other and at once."""
+"""A GPU computes and finds the same as a CPU, sequentially and concurrently."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Third-party networks as ONNX files are encoders, and are rejected where they make none."""
+"""Third-party networks as ONNX files are encoders, and are rejected if they are not suitable."""
 
 import hashlib
 import json

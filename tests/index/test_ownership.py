@@ -1,4 +1,4 @@
-"""Which of two folders is the index that keeps vectors on a server, and which is its copy."""
+"""Distinguishes the index that owns vectors on a server from a copy of its folder."""
 
 import os
 import shutil

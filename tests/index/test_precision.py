@@ -1,4 +1,4 @@
-"""Queries are computed in less than fp32 only where that is proved; the manifest says what it cost."""
+"""Queries use less precision than fp32 only after a test; the manifest records its result."""
 
 import json
 import shutil

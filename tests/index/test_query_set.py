@@ -1,4 +1,4 @@
-"""`daco-index search` on a whole query set: files of predictions, lists of pairs, photographs that cannot be read."""
+"""`daco-index search` on a query set: prediction files, lists of pairs, unreadable photographs."""
 
 import csv
 import json

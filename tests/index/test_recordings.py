@@ -1,4 +1,4 @@
-"""A video is a source as a folder of photographs is one: built, added, updated, verified, shown."""
+"""Videos as sources, like folders of photographs: built, added, updated, verified, shown."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Where reference photographs and their positions come from."""
+"""Sources of reference photographs and their positions."""
 
 import struct
 from fractions import Fraction

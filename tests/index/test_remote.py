@@ -1,4 +1,4 @@
-"""Photographs in an object store: fsspec's own in memory, and files by their address."""
+"""Photographs in an object store: fsspec's memory file system, and files by URL."""
 
 import importlib.util
 

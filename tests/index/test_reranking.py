@@ -1,4 +1,4 @@
-"""Re-ranking: what two bits keep of a cell, and what matched cells vote for."""
+"""Re-ranking: two-bit quantisation of cells, and votes of matched cells."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The rotation before a product quantiser: what it keeps, and what it makes of the codes."""
+"""The rotation before product quantisation: what it preserves, and its effect on the codes."""
 
 import faiss
 import numpy as np

@@ -1,4 +1,4 @@
-"""Photographs to try an index with: copied into it, small, checksummed, and kept by its changes."""
+"""Example queries: copied into the index, small, checksummed, and kept in every change."""
 
 from io import BytesIO
 from pathlib import Path

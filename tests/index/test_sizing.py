@@ -1,4 +1,4 @@
-"""Which index a number of descriptors gets, what it says for itself, and how it lives on through changes."""
+"""The index type chosen for a number of descriptors, its stated reason, and how it is kept in changes."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What every vector store promises, on the stores that exist; and what is asked of candidates."""
+"""Requirements on every vector store, tested on all stores; and the requested number of candidates."""
 
 import faiss
 import numpy as np

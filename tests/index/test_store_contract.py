@@ -1,4 +1,4 @@
-"""What every vector store promises, on the stores that exist; and what generations that share a collection promise."""
+"""Requirements on every vector store, and on generations that share a collection."""
 
 import os
 import shutil

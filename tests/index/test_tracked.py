@@ -1,4 +1,4 @@
-"""Promises of photographs placed along a track: by their times, in the order of their clocks, none lost in silence."""
+"""Photographs placed along a track: by their times, in the order of their clocks, with all omissions reported."""
 
 import json
 from pathlib import Path

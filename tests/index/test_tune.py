@@ -1,4 +1,4 @@
-"""Tuning an index: what it measures is true, what it chooses is kept, and what it cannot do it says."""
+"""Tuning an index: measurements are correct, choices are stored, and limits are reported."""
 
 import json
 from dataclasses import replace

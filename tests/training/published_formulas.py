@@ -1,4 +1,4 @@
-"""The published losses, memories and recalls in plain NumPy, one loop for each sum, and their values on small inputs.
+"""The published losses, memories and recalls in plain NumPy with explicit loops, and their values on small inputs.
 
 It shares no code with the project. `python -m tests.training.published_formulas` writes `published_values.json`, which
 the tests compare the project's own with; another test compares these formulas with what the published code gave.

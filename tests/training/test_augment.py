@@ -1,4 +1,4 @@
-"""Views are drawn and coloured as torchvision, and so the published code, does it."""
+"""Views are drawn and coloured as by torchvision, and therefore as in the published code."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Encoders between two others."""
+"""Interpolation between two encoders."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Promises of `daco-data check` and `show`: every fault is found and named, a good set passes."""
+"""`daco-data check` and `show`: every fault is found and named, and a good set passes."""
 
 import json
 import shutil

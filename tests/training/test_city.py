@@ -1,4 +1,4 @@
-"""Promises of the demo city: the same everywhere, whole after a stop, true in its geography and in its fog."""
+"""The demo city: deterministic, resumable, and with correct geography and fog."""
 
 import csv
 import math

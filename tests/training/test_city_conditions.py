@@ -1,4 +1,4 @@
-"""The conditions of the demo city beside day, night and fog: sunset, and a rainy night."""
+"""The conditions of the demo city besides day, night and fog: sunset, and a rainy night."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Promises of the demo city seen from other viewpoints: poses as asked, depth that fits them, nothing else changed."""
+"""The demo city from other viewpoints: poses as requested, consistent depth, all else unchanged."""
 
 import math
 from pathlib import Path

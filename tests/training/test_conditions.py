@@ -1,4 +1,4 @@
-"""Views under random conditions: drawn from a seed alone, of the same place, and different."""
+"""Views under random conditions: determined by a seed, of the same place, and different."""
 
 import numpy as np
 import pytest

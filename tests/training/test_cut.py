@@ -1,4 +1,4 @@
-"""What contrastive unpaired translation promises."""
+"""Contrastive unpaired translation."""
 
 import subprocess
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Dense DaCo: which cells correspond, what they are compared with, and what the gradient reaches; views that move."""
+"""Dense DaCo: corresponding cells, their comparisons, and the gradient; moving views."""
 
 import math
 from pathlib import Path

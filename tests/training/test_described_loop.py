@@ -1,4 +1,4 @@
-"""A run's losses are, step by step, those of a plain loop written from the paper's description of each method."""
+"""The losses of a run equal, step by step, those of a plain loop written from the paper's description."""
 
 import copy
 from collections.abc import Callable, Iterator

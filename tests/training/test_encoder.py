@@ -1,4 +1,4 @@
-"""The saved form of an encoder: whole, checked, never pickled."""
+"""The saved form of an encoder: complete, verified, never pickled."""
 
 import hashlib
 import json

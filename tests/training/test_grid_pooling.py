@@ -1,4 +1,4 @@
-"""Pooling that keeps what is where, and the components that it begins with."""
+"""Grid pooling, and its initial principal components."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The memory that a training keeps."""
+"""The memory of descriptors during training."""
 
 import ctypes
 import subprocess

@@ -1,4 +1,4 @@
-"""Views that pass the network together come out as views that pass one after the other."""
+"""Views that pass the network in one batch give the same result as views that pass it separately."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""On a GPU training is what it is on a CPU, recorded or not; a seed gives the same losses there, stopped or not."""
+"""Training on a GPU equals training on a CPU, with and without CUDA graphs; runs are reproducible and resumable."""
 
 from collections.abc import Iterator
 from itertools import islice

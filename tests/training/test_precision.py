@@ -1,4 +1,4 @@
-"""`--precision auto` takes bf16 where the hardware computes in it faster."""
+"""`--precision auto` selects bf16 if the hardware computes faster with it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Promises of `daco-data prepare` and `adopt`, by the real command on small archives of the official structure."""
+"""`daco-data prepare` and `adopt`, as real commands on small archives with the official structure."""
 
 import json
 import shutil

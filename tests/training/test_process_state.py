@@ -1,4 +1,4 @@
-"""A run works in any thread, and leaves the process as it found it."""
+"""A run works in any thread, and restores the state of the process."""
 
 import signal
 import threading

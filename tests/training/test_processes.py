@@ -1,4 +1,4 @@
-"""Several processes train what one process trains on the same batches."""
+"""Several processes compute the same training as one process on the same batches."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""Encoders of the published code: imported exactly, by one command, and never by running what is in the file."""
+"""Encoders of the published code: imported exactly, by one command, without running code from the file."""
 
 import subprocess
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Recall at k on cases small enough to count by hand."""
+"""Recall at k on cases that are small enough to count by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The recipes: what each does, and that the modern one resumes and comes apart."""
+"""The recipes: their parts, and that the modern one can be resumed and ablated."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The encoder that comes with the package: it is there, small, and sees through the night in places it never met."""
+"""The encoder that ships: it is included, small, and recognises new places by night."""
 
 from pathlib import Path
 

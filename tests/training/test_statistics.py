@@ -1,4 +1,4 @@
-"""Promises of the normaliser: the published definition, the published values, and any number of images."""
+"""The normaliser: its published definition and values, and any number of images."""
 
 import json
 from pathlib import Path

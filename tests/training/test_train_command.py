@@ -1,4 +1,4 @@
-"""`daco-train`: the published command lines, and what it says when something is wrong."""
+"""`daco-train`: the published command lines, and its error messages."""
 
 import os
 import subprocess

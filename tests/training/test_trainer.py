@@ -1,4 +1,4 @@
-"""The loop: results as published, resumable to the bit, on one process or two."""
+"""The training loop: published results, exactly resumable, with one or two processes."""
 
 import csv
 import math

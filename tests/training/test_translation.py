@@ -1,4 +1,4 @@
-"""What the translators and the making of twins promise."""
+"""The translators, and making twins."""
 
 import json
 import subprocess

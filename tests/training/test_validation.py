@@ -1,4 +1,4 @@
-"""What counts as right in validation: pairs as published, positions where photographs are no pairs."""
+"""Right answers in validation: by pairs as published, or by positions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Order and augmentation are a function of (seed, epoch, index), and of nothing else."""
+"""Order and augmentation depend only on (seed, epoch, index)."""
 
 from pathlib import Path
 
