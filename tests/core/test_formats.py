@@ -1,4 +1,4 @@
-"""One list of formats for all commands and the server: what is read, what is ignored, and effects of missing packages."""
+"""One list of formats for all commands and the server: what is read and ignored, and effects of missing packages."""
 
 from collections.abc import Iterator
 from io import BytesIO
