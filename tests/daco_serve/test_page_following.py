@@ -140,7 +140,7 @@ def test_a_camera_that_is_refused_is_said(follow: Follow, index: Path) -> None:
     with hosted(index) as address:
         page = follow(address, allowed=False)
         page.wait_for_selector("#follow-failure:not([hidden])")
-        assert "The camera was refused" in page.inner_text("#follow-failure")
+        assert "Access to the camera was denied" in page.inner_text("#follow-failure")
         assert page.get_attribute("#follow-failure", "role") == "alert"
         page.context.grant_permissions(["camera"])
         page.click("#follow-stop")

@@ -214,7 +214,7 @@ def test_a_milvus_that_is_away_is_one_sentence(daco_index, built, encoder_folder
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     error = done.stderr.splitlines()[-1]
-    assert error.startswith("Error: ") and "Milvus at 127.0.0.1:9 does not answer" in error
+    assert error.startswith("Error: ") and "Milvus at 127.0.0.1:9 does not respond" in error
 
 
 def test_writes_wait_out_a_server_that_comes_back_and_reads_say_that_it_is_away(
@@ -233,7 +233,7 @@ def test_writes_wait_out_a_server_that_comes_back_and_reads_say_that_it_is_away(
         address = MilvusAddress.parse(own_milvus.address("a"))
         begun = MilvusStore.begin(address, writer.index, writer.owner, fingerprint, 96, 2)
     own_milvus.stop()
-    with pytest.raises(StoreAway, match=f"Milvus at 127.0.0.1:{own_milvus.port} does not answer"):
+    with pytest.raises(StoreAway, match=f"Milvus at 127.0.0.1:{own_milvus.port} does not respond"):
         bundle.store.check()
     with pytest.raises(StoreAway):
         bundle.search(np.ones((1, 96), dtype=np.float32), 1)
