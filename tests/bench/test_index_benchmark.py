@@ -125,7 +125,7 @@ def test_the_command_writes_json_and_a_picture_and_keeps_what_it_built(tmp_path)
         (["--sizes", "many"], "--sizes needs numbers"),
         (["--sizes", "10"], "--sizes needs numbers from 1000"),
         (["--sizes", "1e12"], "use a smaller size"),
-        (["--engines", "pinecone"], "No engine 'pinecone': choose of usearch, hnswlib"),
+        (["--engines", "pinecone"], "There is no engine 'pinecone': choose from usearch, hnswlib"),
         (["--like", "nowhere"], "nowhere is not a folder"),
     ],
 )

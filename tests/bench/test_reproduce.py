@@ -160,7 +160,7 @@ def test_rendered_twins_are_the_other_domains_photographs_of_the_same_places(pla
         partner = copy.split_folder("domain_b", "train") / image.name
         assert copy.twin(image).read_bytes() == partner.read_bytes()
     assert not (copy.folder / "original").readlink().is_absolute()
-    with pytest.raises(UsageError, match="is of the data set in"):
+    with pytest.raises(UsageError, match="belongs to the data set in"):
         other = tmp_path / "other" / "places"
         other.mkdir(parents=True)
         (other / "original").symlink_to(places / "places" / "original" / "domain_a")

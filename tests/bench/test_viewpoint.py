@@ -114,7 +114,7 @@ def test_the_table_and_the_curves_are_written(root: Path, tmp_path: Path) -> Non
         ((), "Name either a rendered city or"),
         (("town", "--database", "x"), "Name either a rendered city or"),
         (("town", "--frames", "1"), "are for --database"),
-        (("town", "--split", "test"), "--split is train or val"),
+        (("town", "--split", "test"), "--split must be train or val"),
         (("halfway",), "does not have the places of"),
         (("plain",), "daco-data demo --viewpoint 5,30 adds them"),
     ],

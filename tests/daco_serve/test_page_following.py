@@ -160,7 +160,7 @@ def test_a_server_with_no_place_left_says_so_and_the_camera_goes_off(follow: Fol
         first, second = follow(address), follow(address)
         says(first, "Tracking")
         second.wait_for_selector("#follow-failure:not([hidden])")
-        assert "follows 1 cameras already" in second.inner_text("#follow-failure")
+        assert "already tracks 1 cameras" in second.inner_text("#follow-failure")
         assert states_of_cameras(second) == ["ended"] and states_of_cameras(first) == ["live"]
         first.click("#follow-stop")
         second.click("#follow-stop")

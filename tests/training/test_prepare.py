@@ -253,7 +253,7 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path, few_views:
     leftover.parent.mkdir()
     leftover.write_bytes(content[:10])
     done = daco_data(*words)
-    assert "1 photographs placed, 7 were there" in done.stdout
+    assert "1 photographs placed, 7 already existed" in done.stdout
     assert lost.read_bytes() == content and kept.stat().st_mtime_ns == before
     assert not list(train.glob(".*"))
 
