@@ -156,7 +156,7 @@ def test_votes_stand_out_less_where_other_places_get_many_too_and_candidates_bey
 
 
 def test_the_location_follows_the_votes_where_there_are_any() -> None:
-    similar, voted = match(1, 0.9, 50.0, 0.0), match(2, 0.6, 0.0, 0.0)
+    similar, voted = match(1, 0.9, 50.0, 0.0), match(2, 0.8, 0.0, 0.0)
     assert localize([similar, voted]).best == similar
     ranked = [voted._replace(rank=1, votes=40.0), similar._replace(rank=2, votes=12.0)]
     assert localize(ranked).best == ranked[0]
