@@ -52,9 +52,8 @@ def locate(folder: Path, images: Sequence[Path], notes: list[str]) -> dict[Path,
             continue
         if contents.unplaced:
             count, every = len(contents.unplaced), len(contents.unplaced) + len(contents.locations)
-            notes.append(
-                f"{table}: {count} of its {every} rows have no position; the first is {contents.unplaced[0]!r}."
-            )
+            lack = f"{count} of its {every} rows {'has' if count == 1 else 'have'} no position"
+            notes.append(f"{table}: {lack}; the first is {contents.unplaced[0]!r}.")
         if contents.lacking:
             notes.append(f"{table} gives no positions: {contents.lacking}.")
         # a table next to the folder may name files relative to its own place, or relative to the folder
