@@ -133,7 +133,9 @@ def test_a_disk_that_hangs_or_fails_stops_neither_queries_nor_the_server(
         for number in failing:
             refused(httpx.get(f"{address}/v1/references/{number}/image"), 503, "reference_away")
         with ThreadPoolExecutor(12) as pool:
-            asked = [pool.submit(httpx.get, f"{address}/v1/references/{n % 4}/image?width=50") for n in range(12)]
+            asked = [
+                pool.submit(httpx.get, f"{address}/v1/references/{n % 4}/image?width=50", timeout=30) for n in range(12)
+            ]
             for future in asked:
                 refused(future.result(), 503, "reference_away")
         assert httpx.get(f"{address}/healthz", timeout=2).status_code == 200
