@@ -12,6 +12,7 @@ import typer
 
 from daco_core.console import Trust, check_suffix, number, option
 from daco_core.errors import DacoError
+from daco_core.index_argument import INDEX_HELP
 from daco_core.photographs.formats import left_out_sentence
 from daco_core.untrusted_text import printable
 
@@ -22,10 +23,10 @@ RERANK = 20  # daco_index.reranking.rerank.CANDIDATES, without its imports
 
 
 def locate(
+    index: Annotated[Path, typer.Argument(help=INDEX_HELP)],
     images: Annotated[
         list[Path], typer.Argument(help="The photographs to locate: files, or folders including their subfolders.")
     ],
-    index: Annotated[Path, option("index", "The folder of an index.")],
     out: Annotated[
         Path | None, option("out", "Write the estimates of all photographs to this .csv, .json or .geojson file.")
     ] = None,

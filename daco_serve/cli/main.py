@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from daco_core.console import new_app, run
 from daco_core.errors import DacoError, UsageError
+from daco_core.index_argument import IndexCommand
 from daco_serve.cli import keys as key_cli
 from daco_serve.cli.locate import locate
 from daco_serve.cli.query import query
@@ -64,7 +65,7 @@ def serve(settings: "ServeSettings") -> None:
 
 app.command("run")(with_settings(serve))
 app.command()(query)
-app.command()(locate)
+app.command(cls=IndexCommand)(locate)
 app.command()(track)
 app.add_typer(key_cli.app, name="key")
 

@@ -60,7 +60,7 @@ def test_each_viewpoint_is_measured_in_each_condition_without_and_with_re_rankin
     views = ["10 m", "2 m, 15 degrees"]
     assert list(found) == [
         *((view, "day->day", way) for view in views for way in (method, again)),
-        *((view, "night->day", way) for view in ["as it is", *views] for way in (method, again)),
+        *((view, "night->day", way) for view in ["unchanged", *views] for way in (method, again)),
     ]
     assert {row["change"]: row["amount"] for row in rows} == {"moved": 10, "moved and turned": 2, "none": 0}
     near, far = (found[view, "day->day", again]["recall"]["R@1"] for view in reversed(views))
@@ -94,7 +94,7 @@ def test_a_second_folder_is_warped_and_its_own_rule_says_what_is_right(root: Pat
     day, night = (str(root / f"town/original/domain_{letter}/val") for letter in "ab")
     strict = measure(root, "--database", day, "--queries", night, "--frames", "0", "--rerank", "0")
     lenient = measure(root, "--database", day, "--queries", night, "--frames", "23", "--rerank", "0")
-    assert strict[0]["viewpoint"] == "as it is" and strict[0]["direction"] == "val->val"
+    assert strict[0]["viewpoint"] == "unchanged" and strict[0]["direction"] == "val->val"
     assert all(row["recall"]["R@1"] == 100 for row in lenient)
     assert any(row["recall"]["R@1"] < 100 for row in strict)
 

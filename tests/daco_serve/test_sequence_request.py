@@ -89,7 +89,7 @@ def test_only_unusable_frames_are_an_answer_too(client: httpx.Client, photograph
     [
         ("{", "invalid_request", "not JSON"),
         ("[" * 5000, "invalid_request", "not JSON"),
-        ("[]", "invalid_request", "one JSON object"),
+        ("[]", "invalid_request", "must be a JSON object"),
         ('{"fast": true}', "invalid_request", "fast"),
         ('{"speed": -1}', "invalid_request", "speed"),
         ('{"seconds": NaN}', "invalid_request", "seconds"),

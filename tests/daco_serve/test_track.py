@@ -331,7 +331,8 @@ def test_the_command_writes_the_track_of_a_video(own_server: str, photographs: P
 
 
 def test_the_command_says_what_it_cannot_use(own_server: str, tmp_path: Path) -> None:
-    assert "not a folder" in one_sentence(daco_serve("track", tmp_path / "none", "--out", "a.gpx"))
+    absent = daco_serve("track", tmp_path / "none", "--out", "a.gpx")
+    assert "neither a folder of frames nor a video" in one_sentence(absent)
     assert "--out" in one_sentence(daco_serve("track", tmp_path, "--out", "a.kml"))
     assert "no photographs" in one_sentence(daco_serve("track", tmp_path, "--out", "a.gpx"))
 

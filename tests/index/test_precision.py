@@ -47,9 +47,9 @@ def town(encoder_folder, photographs, tmp_path_factory) -> tuple[Path, Path]:
 
 def test_the_manifest_says_what_was_chosen_and_what_it_costs(town, built):
     content = json.loads((town[1] / "generations" / "1" / "manifest.json").read_text())
-    said = content["queries"]
-    assert (said["precision"], said["wanted"], said["queries"]) == ("int8", "int8", 48)
-    tried = {one["precision"]: one for one in said["tried"]}
+    queries = content["queries"]
+    assert (queries["precision"], queries["requested"], queries["queries"]) == ("int8", "int8", 48)
+    tried = {one["precision"]: one for one in queries["tried"]}
     assert tried["int8"]["accepted"]
     assert tried["int8"]["recall"] >= tried["int8"]["recall_fp32"] - 10
     assert 0.9 < tried["int8"]["agreement"] <= 1.0001

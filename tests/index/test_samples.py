@@ -62,9 +62,9 @@ def test_what_is_no_folder_of_a_few_photographs_is_refused(photographs: Photogra
     (tmp_path / "empty").mkdir()
     photographs(tmp_path / "many", 13)
     for name, reason in (
-        ("absent", "no folder"),
-        ("empty", "no photograph"),
-        ("many", "13 photographs: .* at most 12"),
+        ("absent", "There is no folder"),
+        ("empty", "contains no sample photographs"),
+        ("many", "13 photographs; .* at most 12"),
     ):
         with pytest.raises(DacoError, match=reason):
             read_samples(tmp_path / name)

@@ -118,7 +118,7 @@ def test_layers_that_the_grid_does_not_use_are_not_kept() -> None:
 
 
 def test_a_backbone_without_the_maps_is_refused_in_one_sentence() -> None:
-    with pytest.raises(DacoError, match="takes 2 feature maps"):
+    with pytest.raises(DacoError, match="needs 2 feature maps"):
         Encoder(EncoderConfig("vit_tiny_patch16_224", "grid", 64))
 
 

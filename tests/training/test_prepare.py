@@ -230,7 +230,7 @@ def test_synthia_refuses_a_holdout_that_is_not_there_and_a_missing_camera(
 ) -> None:
     words = ("prepare", "synthia", synthia_archive, "--data-root", tmp_path / "data")
     done = daco_data(*words, "--holdout", "04")
-    assert done.returncode == 1 and "there are 02, 05" in done.stderr
+    assert done.returncode == 1 and "the sequences in both weathers are 02, 05" in done.stderr
     shutil.rmtree(synthia_archive / "SYNTHIA-SEQS-02-RAINNIGHT" / "RGB" / "Stereo_Left" / "Omni_B")
     done = daco_data(*words)
     assert done.returncode == 1
