@@ -338,7 +338,7 @@ def test_the_command_trains_reports_and_does_nothing_twice(places: Path, tmp_pat
     outcomes = sorted((tmp_path / "places" / "outcomes").glob("*.json"))
     assert len(outcomes) == 4
     page = (tmp_path / "places" / "report" / "report.md").read_text()
-    assert "daco, rendered twins, more iterations beside daco, rendered twins" in page
+    assert "daco, rendered twins, more iterations against daco, rendered twins" in page
     assert "## Recall on the training photographs" in page
     before = [file.stat().st_mtime_ns for file in outcomes]
     assert "All 4 runs are done." in ask("--plan").output
