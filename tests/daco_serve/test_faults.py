@@ -137,6 +137,6 @@ def test_a_server_stopped_under_load_breaks_no_answer(index: Path, photographs: 
         load.during(stop)
     print(dict(load.outcomes))
     assert set(load.outcomes) <= {"200", BROKEN}
-    # only a connection that was made but not yet accepted when a worker closed the port breaks: once per client and worker
+    # only connections that were made but not yet accepted when a worker closed the port: one per client and worker
     assert load.outcomes[BROKEN] <= 2 * CLIENTS
     assert process.returncode == 0
