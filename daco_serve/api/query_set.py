@@ -7,18 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from daco_core.errors import DacoError, UsageError
-from daco_core.files import replace_file
-from daco_core.photographs.coordinates import POSITION_FIELDS
+from daco_core.errors import UsageError
+from daco_core.photographs.coordinates import POSITION_FIELDS, geojson_point
 from daco_core.photographs.images import UnreadableImage
 from daco_core.untrusted_text import csv_cell
 from daco_index.embedding.engines.engine import Embedding
+from daco_index.export.atomic import written_file
 from daco_index.search.query_set import BATCH_SIZE, Query, query_batches
 from daco_serve.api.index import Index
 from daco_serve.engine.answers import Estimate, QueryOptions
 from daco_serve.engine.lookup import look_up
 
-SUFFIXES = (".csv", ".json", ".geojson")
 COLUMNS = (
     *("query", "verdict", "on_map", "probability", "place", *POSITION_FIELDS),
     *("uncertainty_metres", "calibrated", "similarity", "votes", "support", "file"),
@@ -99,8 +98,7 @@ def check_form(index: Index, out: Path) -> None:
     Raises:
         UsageError: it is GeoJSON, and the index is in a local frame without an anchor.
     """
-    manifest = index.bundle.manifest
-    if out.suffix.lower() == ".geojson" and manifest.with_location and manifest.bounds is None:
+    if out.suffix.lower() == ".geojson" and index.bundle.manifest.only_local:
         raise UsageError(
             f"The positions of {index.folder} are in a local frame without an anchor, and GeoJSON contains degrees: put"
             " a frame.json with the anchor beside the photographs and run daco-index update, or write .csv or .json."
@@ -127,11 +125,8 @@ def write_estimates(located: Sequence[LocatedQuery], out: Path, head: dict[str, 
         DacoError: the file cannot be written.
     """
     write = {".csv": _write_csv, ".json": _write_json, ".geojson": _write_geojson}[out.suffix.lower()]
-    try:
-        with replace_file(out) as fresh, fresh.open("w", encoding="utf-8", newline="") as stream:
-            write(stream, located, head)
-    except OSError as error:
-        raise DacoError(f"{out} cannot be written: {error.strerror or error}.") from error
+    with written_file(out) as fresh, fresh.open("w", encoding="utf-8", newline="") as stream:
+        write(stream, located, head)
 
 
 def _write_csv(stream: TextIO, located: Sequence[LocatedQuery], head: dict[str, object]) -> None:
@@ -153,9 +148,5 @@ def _write_geojson(stream: TextIO, located: Sequence[LocatedQuery], head: dict[s
 
 def _feature(values: dict[str, Any]) -> dict[str, object]:
     """A point where the photograph was located; no geometry if it was not."""
-    geometry = None
-    latitude, longitude, altitude = (values.pop(name) for name in ("latitude", "longitude", "altitude"))
-    if latitude is not None and longitude is not None:
-        height = [] if altitude is None else [altitude]
-        geometry = {"type": "Point", "coordinates": [longitude, latitude, *height]}
+    geometry = geojson_point(*(values.pop(name) for name in ("latitude", "longitude", "altitude")))
     return {"type": "Feature", "geometry": geometry, "properties": values}

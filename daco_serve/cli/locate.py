@@ -13,13 +13,12 @@ import typer
 from daco_core.console import Trust, check_suffix, number, option
 from daco_core.errors import DacoError
 from daco_core.index_argument import INDEX_HELP
-from daco_core.photographs.formats import left_out_sentence
+from daco_core.photographs.formats import skipped_words
 from daco_core.untrusted_text import printable
+from daco_index.reranking.rerank import CANDIDATES
 
 if TYPE_CHECKING:
     from daco_serve.api.query_set import LocatedQuery
-
-RERANK = 20  # daco_index.reranking.rerank.CANDIDATES, without its imports
 
 
 def locate(
@@ -30,7 +29,9 @@ def locate(
     out: Annotated[
         Path | None, option("out", "Write the estimates of all photographs to this .csv, .json or .geojson file.")
     ] = None,
-    rerank: Annotated[int, option("rerank", "Number of candidates to re-rank by local descriptors.", min=0)] = RERANK,
+    rerank: Annotated[
+        int, option("rerank", "Number of candidates to re-rank by local descriptors.", min=0)
+    ] = CANDIDATES,
     batch_size: Annotated[int, option("batch_size", "Photographs that the encoder embeds at once.", min=1)] = 16,
     device: Annotated[
         str, option("device", "Device: cpu, cuda, cuda:1, ...; auto uses a GPU if there is one.")
@@ -75,8 +76,7 @@ def locate(
     elif out is None:
         _print_table(read)
     seconds = time.perf_counter() - start
-    skipped = f", {len(located) - len(read)} unreadable skipped" if len(read) < len(located) else ""
-    skipped += f" ({left_out_sentence(found.other_files)})" if found.other_files else ""
+    skipped = skipped_words(len(located) - len(read), found.other_files)
     counts = Counter(str(one.values()["verdict"]).replace("_", " ") for one in read)
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     written = f" Written to {out}." if out is not None else ""

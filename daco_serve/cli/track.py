@@ -12,6 +12,7 @@ import typer
 
 from daco_core.console import check_suffix, option
 from daco_core.errors import MissingExtra, UsageError
+from daco_core.photographs.coordinates import geojson_point
 from daco_core.untrusted_text import csv_cell
 
 if TYPE_CHECKING:
@@ -155,9 +156,7 @@ def _as_geojson(rows: Sequence[Row]) -> str:
         geometry = None
         if (location := state.location) is not None:
             properties |= location.model_dump(exclude={"latitude", "longitude"})
-            if location.latitude is not None:
-                height = [] if location.altitude is None else [location.altitude]
-                geometry = {"type": "Point", "coordinates": [location.longitude, location.latitude, *height]}
+            geometry = geojson_point(location.latitude, location.longitude, location.altitude)
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     return json.dumps({"type": "FeatureCollection", "features": features}) + "\n"
 

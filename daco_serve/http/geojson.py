@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
+from daco_core.photographs.coordinates import geojson_point
 from daco_serve.engine.answers import Verdict
 from daco_serve.http.schemas import IndexState, Location, Match, QueryAnswer, Schema
 
@@ -68,9 +69,6 @@ def to_geojson(answer: QueryAnswer) -> dict[str, Any]:
 
 
 def _feature(role: str, what: Location | Match) -> dict[str, Any]:
-    geometry: dict[str, Any] | None = None
-    if what.latitude is not None and what.longitude is not None:
-        coordinates = [what.longitude, what.latitude, *([] if what.altitude is None else [what.altitude])]
-        geometry = {"type": "Point", "coordinates": coordinates}
+    geometry = geojson_point(what.latitude, what.longitude, what.altitude)
     properties = {"role": role, **what.model_dump(exclude=set(IN_GEOMETRY))}
     return {"type": "Feature", "geometry": geometry, "properties": properties}

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from daco_bench.calibration.own import ELSEWHERE, LEAST_QUERIES, Names, ask, fit_and_judge
@@ -18,6 +17,7 @@ from daco_index.references.find import Reference
 from daco_index.references.object_stores import as_source, read_source
 from daco_index.search.bundle import Bundle
 from daco_serve.engine.calibration import Calibration
+from daco_serve.engine.references.likeness import spread_rows
 
 STRENGTHS = (1, 3)  # of `degraded`, at which each reference is copied
 MOST = 200  # references that are copied
@@ -58,10 +58,9 @@ def calibrate_by_copies(
 def _sample(bundle: Bundle) -> list[Reference]:
     """References of the map, MOST at most, evenly spread over it."""
     entries = bundle.catalog.all()
-    rows = np.unique(np.linspace(0, len(entries) - 1, min(MOST, len(entries))).astype(np.int64))
     return [
         Reference(as_source(one.path), one.place, **{name: getattr(one, name) for name in POSITION_FIELDS})
-        for one in (entries[row] for row in rows.tolist())
+        for one in (entries[row] for row in spread_rows(len(entries), MOST))
     ]
 
 

@@ -53,6 +53,15 @@ class Position:
 POSITION_FIELDS = tuple(field.name for field in fields(Position))
 
 
+def geojson_point(
+    latitude: float | None, longitude: float | None, altitude: float | None = None
+) -> dict[str, object] | None:
+    """A point of GeoJSON (RFC 7946), with the altitude if it is known; None if the place on the earth is unknown."""
+    if latitude is None or longitude is None:
+        return None
+    return {"type": "Point", "coordinates": [longitude, latitude, *([] if altitude is None else [altitude])]}
+
+
 def parse_coordinate(text: str, name: str = "") -> float:
     """Parses a non-empty text as a finite number.
 

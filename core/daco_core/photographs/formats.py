@@ -169,3 +169,14 @@ def left_out_sentence(kinds: Mapping[str, int]) -> str:
     extras = {one.name: one.extra for one in FORMATS if one.extra is not None}
     hints = {name: f" (pip install 'daco-serve[{extra}]')" for name, extra in extras.items()}
     return "left out: " + ", ".join(f"{count} {kind}{hints.get(kind, '')}" for kind, count in kinds.items())
+
+
+def skipped_words(unreadable: int, left_out: Mapping[str, int]) -> str:
+    """How many files were not used, to follow a count of photographs; empty if all were.
+
+    Args:
+        unreadable: number of photographs that cannot be read.
+        left_out: number of files of other kinds, by kind.
+    """
+    skipped = f", {unreadable} unreadable skipped" if unreadable else ""
+    return skipped + (f" ({left_out_sentence(left_out)})" if left_out else "")

@@ -5,6 +5,7 @@ rendered by a program. A prior calibration, which has never seen the map, reads 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daco_core.photographs.distances import Places, is_placed
 from daco_index.search.bundle import Bundle
@@ -13,6 +14,11 @@ SAMPLES = 100  # references that are looked up, evenly spread over the ids
 NEIGHBOURS = 200  # matches of each among which one is sought that shows another place
 APART_METRES = 50.0  # from which two references show different places
 LEAST = 20  # references with such a match, below which their mean says little
+
+
+def spread_rows(count: int, most: int) -> NDArray[np.int64]:
+    """Numbers of rows, at most `most` of `count`, evenly spread over them."""
+    return np.linspace(0, count - 1, min(most, count)).astype(np.int64)
 
 
 def similarity_elsewhere(bundle: Bundle) -> float | None:
@@ -27,7 +33,7 @@ def similarity_elsewhere(bundle: Bundle) -> float | None:
     if not bundle.manifest.with_location or bundle.local is None:
         return None
     ids = bundle.local.ids()
-    sample = ids[np.unique(np.linspace(0, len(ids) - 1, min(SAMPLES, len(ids))).astype(np.int64))]
+    sample = ids[spread_rows(len(ids), SAMPLES)]
     similarities, found = bundle.store.search(bundle.store.vectors(sample), min(NEIGHBOURS, len(ids)))
     entries = [entry for entry in bundle.catalog.get(np.union1d(sample, found).tolist()) if is_placed(entry)]
     rows = {entry.id: row for row, entry in enumerate(entries)}

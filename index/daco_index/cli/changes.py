@@ -14,7 +14,7 @@ from daco_core.console import Trust, new_app
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
 from daco_core.option_groups import with_option_groups
-from daco_core.photographs.formats import left_out_sentence
+from daco_core.photographs.formats import skipped_words
 from daco_index.cli.options import (
     KEEP,
     DataRoot,
@@ -169,19 +169,12 @@ def saying_what_is_left(index: Path) -> Iterator[None]:
         raise typer.Exit(130) from error
 
 
-def skipped_words(report: "BuildReport") -> str:
-    """Which files of the sources are not in the index, to follow a count of photographs; empty if there are none."""
-    unreadable = f", {len(report.unreadable)} unreadable skipped" if report.unreadable else ""
-    others = f" ({left_out_sentence(report.other_files)})" if report.other_files else ""
-    return unreadable + others
-
-
 def _print(index: Path, report: "BuildReport", as_json: bool) -> None:
     manifest = report.manifest
     if as_json:
         print(json.dumps({"index": str(index), **asdict(report)}, indent=2, default=str))
         return
-    skipped = skipped_words(report)
+    skipped = skipped_words(len(report.unreadable), report.other_files)
     if not report.published:
         print(f"Nothing to change{skipped}: {index} stays at generation {manifest.generation}.")
         return

@@ -12,6 +12,7 @@ from rich.table import Table
 from daco_core.console import new_app, option, run
 from daco_core.index_argument import IndexCommand
 from daco_core.option_groups import with_option_groups
+from daco_core.photographs.formats import skipped_words
 from daco_core.untrusted_text import printable
 from daco_index.cli import changes as change_cli
 from daco_index.cli import encoders as encoders_cli
@@ -19,7 +20,7 @@ from daco_index.cli import export as export_cli
 from daco_index.cli import maintenance as keeping_cli
 from daco_index.cli import search as search_cli
 from daco_index.cli import tune as tune_cli
-from daco_index.cli.changes import saying_what_is_left, skipped_words
+from daco_index.cli.changes import saying_what_is_left
 from daco_index.cli.options import (
     KEEP,
     DataRoot,
@@ -158,7 +159,7 @@ def build(
     rate = f"{report.images_per_second:.1f} images/s" if report.embedded else ""
     reused = f"{known} embedded before" if known else ""
     details = "; ".join(filter(None, (rate, reused)))
-    skipped = skipped_words(report)
+    skipped = skipped_words(len(report.unreadable), report.other_files)
     print(
         f"{manifest.count} photographs{skipped}, {manifest.with_location} with a position, in {report.seconds:.1f} s"
         f"{f' ({details})' if details else ''}.\n"

@@ -15,7 +15,7 @@ from daco_core.console import Trust, check_suffix, new_app, number, option
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
 from daco_core.option_groups import with_option_groups
-from daco_core.photographs.formats import left_out_sentence
+from daco_core.photographs.formats import skipped_words
 from daco_core.untrusted_text import printable
 from daco_index.cli.options import BatchSize, Device, GpuOption, GpuUse, Index, Json, Strict, wide_console
 from daco_index.reranking.rerank import CANDIDATES
@@ -142,8 +142,7 @@ def _search_set(index: Path, bundle: "Bundle", found: "QuerySet", asked: SearchA
     if shown is not None:
         wide_console().print(shown)
     seconds = time.perf_counter() - start
-    skipped = f", {unreadable} unreadable skipped" if unreadable else ""
-    skipped += f" ({left_out_sentence(found.other_files)})" if found.other_files else ""
+    skipped = skipped_words(unreadable, found.other_files)
     written = f" Written to {' and '.join(str(file) for file in (out, pairs) if file)}." if out or pairs else ""
     typer.echo(
         f"{len(queries) - unreadable} photographs looked up{skipped}, in {seconds:.1f} s"
@@ -154,8 +153,7 @@ def _search_set(index: Path, bundle: "Bundle", found: "QuerySet", asked: SearchA
 
 def _axes(bundle: "Bundle") -> tuple[str, ...]:
     """The columns with the position: metres if the index has local positions only, else degrees."""
-    is_local = bundle.manifest.bounds is None and bundle.manifest.with_location
-    return ("x", "y", "z") if is_local else ("latitude", "longitude")
+    return ("x", "y", "z") if bundle.manifest.only_local else ("latitude", "longitude")
 
 
 def _columns(axes: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from daco_core.errors import MissingExtra, UsageError
+from daco_core.photographs.coordinates import geojson_point
 from daco_index.export.atomic import written_file
 from daco_index.export.nearest import descriptors_of
 from daco_index.search.bundle import Bundle
@@ -35,7 +36,7 @@ def export_geojson(bundle: Bundle, file: Path) -> None:
         UsageError: all positions are in local frames without an anchor.
         DacoError: the file cannot be written.
     """
-    if bundle.manifest.bounds is None and bundle.manifest.with_location:
+    if bundle.manifest.only_local:
         raise UsageError(
             "The positions are in a local frame without an anchor, and GeoJSON needs degrees: put a frame.json with the"
             " anchor next to the photographs and run daco-index update, or export with --parquet."
@@ -114,8 +115,5 @@ def export_npz(bundle: Bundle, file: Path) -> None:
 
 def _feature(entry: Entry, names: SourceNames) -> dict[str, object]:
     properties = entry._asdict() | {"path": names.of(entry.path)}
-    longitude, latitude = properties.pop("longitude"), properties.pop("latitude")
-    altitude = properties.pop("altitude")
-    coordinates = [longitude, latitude, *([] if altitude is None else [altitude])]
-    geometry = None if longitude is None else {"type": "Point", "coordinates": coordinates}
+    geometry = geojson_point(*(properties.pop(name) for name in ("latitude", "longitude", "altitude")))
     return {"type": "Feature", "id": properties.pop("id"), "geometry": geometry, "properties": properties}

@@ -113,6 +113,11 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     @property
+    def only_local(self) -> bool:
+        """Whether there are positions, but none on the earth: all are in local frames without an anchor."""
+        return self.with_location > 0 and self.bounds is None
+
+    @property
     def bytes(self) -> int:
         """The size of the generation's files on disk."""
         return sum(record.bytes for record in self.files.values())

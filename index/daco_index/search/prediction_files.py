@@ -15,7 +15,6 @@ from daco_index.search.bundle import SearchMatch
 from daco_index.search.query_set import Prediction, Query
 from daco_index.search.source_names import SourceNames, check_list_names
 
-SUFFIXES = (".csv", ".json")
 COLUMNS = ("query", "rank", "id", "place", "similarity", "votes", *POSITION_FIELDS, "file")
 
 
