@@ -48,13 +48,26 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def test_every_method_takes_part_with_what_explains_it() -> None:
     named = {one.name: one for one in find_contenders(["npid", "simclr", "daco"], ["night", "rendered"])}
     assert list(named) == [
-        "npid", "simclr", "daco", "npid, copies masked", "daco, rendered twins", "npid, our recipe",
-        "simclr, our recipe", "daco, our recipe",
+        "npid", "simclr", "daco", "npid, copies masked", "daco, rendered twins", "npid, modern recipe",
+        "simclr, modern recipe", "daco, modern recipe",
     ]  # fmt: skip
-    assert named["daco"].twins == named["daco, our recipe"].twins == "night"
+    assert named["daco"].twins == named["daco, modern recipe"].twins == "night"
     assert named["npid, copies masked"].mask_copies
     assert named["daco, rendered twins"].slug == "daco_rendered_twins"
     assert [one.name for one in find_contenders(["simclr"], [], also=[])] == ["simclr"]
+
+
+def test_the_former_name_of_the_modern_recipe_is_still_read(places: Path, tmp_path: Path) -> None:
+    assert find_contenders(["simclr"], [], ["ours"]) == find_contenders(["simclr"], [], ["modern"])
+    outcomes = tmp_path / "outcomes"
+    outcome(places, "simclr, our recipe", np.eye(12), recipe="modern").save(outcomes / "simclr_our_recipe_seed0.json")
+    assert list(load_outcomes(outcomes)) == ["simclr, modern recipe"]
+    data = {(None, False): (places, "places")}
+    runs = plan_runs(find_contenders(["simclr"], [], ["ours"]), [0, 1], Scale(), data, tmp_path, "cpu")
+    assert [run.file.name for run in runs if run.contender.recipe == "modern"] == [
+        "simclr_our_recipe_seed0.json",
+        "simclr_modern_recipe_seed1.json",
+    ], "a stored outcome is not computed again"
 
 
 def test_more_streets_and_more_iterations_vary_the_leading_methods() -> None:
@@ -304,7 +317,7 @@ def test_a_contender_that_lacks_a_seed_is_named(places: Path, tmp_path: Path) ->
     with pytest.raises(UsageError, match="no outcome of simclr with seed 1"):
         load_outcomes(tmp_path)
     outcome(places, "simclr", np.eye(12), 1).save(tmp_path / "simclr_seed1.json")
-    outcome(places, "simclr, our recipe", np.eye(12), 0, recipe="modern").save(tmp_path / "ours_seed0.json")
+    outcome(places, "simclr, modern recipe", np.eye(12), 0, recipe="modern").save(tmp_path / "modern_seed0.json")
     assert len(load_outcomes(tmp_path)) == 3, "each recipe has tables, and seeds, of its own"
 
 

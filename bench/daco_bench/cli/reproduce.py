@@ -51,17 +51,19 @@ def reproduce(
         str,
         option(
             "also",
-            "What else to train: masked, npid and moco without older copies of an image as its negatives; ours, every"
+            "What else to train: masked, npid and moco without older copies of an image as its negatives; modern, every"
             " method with the modern recipe; streets, simclr and daco with more training streets; longer, both with"
             " more iterations. Empty for nothing.",
         ),
-    ] = "masked,ours",
+    ] = "masked,modern",
     seeds: Annotated[str, option("seeds", "Random seeds; each method is trained once with each.")] = "0,1,2",
     backbone: Annotated[str, option("backbone", "Backbone; published: resnet50.")] = "resnet18",
     image_size: Annotated[int, option("image_size", "Size of a view, in pixels; published: 256.", min=32)] = 96,
     iters: Annotated[int, option("iters", "Iterations of each run; published: 40000.", min=1)] = 10000,
     longer_iters: Annotated[int, option("longer_iters", "Iterations of --also longer.", min=1)] = 20000,
-    our_iters: Annotated[int, option("our_iters", "Iterations with the modern recipe.", min=1)] = 200,
+    modern_iters: Annotated[
+        int, option("modern_iters", "Iterations with the modern recipe.", "--our-iters", "--our_iters", min=1)
+    ] = 200,
     val_every: Annotated[int, option("val_every", "Iterations between two points of a curve.", min=1)] = 500,
     precision: Annotated[str, option("precision", "fp32 (published), bf16, fp16 or auto.")] = "fp32",
     device: Annotated[Device, option("device", "Device for training.")] = Device.auto,
@@ -108,7 +110,7 @@ def reproduce(
     from daco_core.photographs.layout import DataSet
     from daco_training.cli.train import whole_numbers
 
-    scale = Scale(backbone, image_size, iters, val_every, precision, our_iters, longer_iters)
+    scale = Scale(backbone, image_size, iters, val_every, precision, modern_iters, longer_iters)
     chosen, extra = words(methods), words(also)
     comparisons = []
     if name:

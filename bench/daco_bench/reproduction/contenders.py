@@ -10,10 +10,11 @@ from daco_training.loop.settings import PUBLISHED_BATCH_SIZE
 METHODS = ("npid", "moco", "simsiam", "simclr", "daco")  # in the order of the published table
 REMEMBERING = ("npid", "moco")  # with a memory: negatives may be older copies of the image itself
 LEADING = ("simclr", "daco")  # whose recall more streets or more iterations may still raise
-MASKED, OURS, STREETS, LONGER = "masked", "ours", "streets", "longer"
+MASKED, MODERN, STREETS, LONGER = "masked", "modern", "streets", "longer"
 PERFECT = "daco, rendered twins"  # the upper bound: twins of a perfect translator
-ALSO = (MASKED, OURS, STREETS, LONGER)
-MORE_STREETS, MORE_ITERATIONS = ", more streets", ", more iterations"
+ALSO = (MASKED, MODERN, STREETS, LONGER)
+FORMER_MODERN = "ours"  # the former value for MODERN, still accepted
+MODERN_RECIPE, MORE_STREETS, MORE_ITERATIONS = ", modern recipe", ", more streets", ", more iterations"
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,19 @@ class Contender:
 
 
 def find_contenders(
-    methods: Sequence[str], twins: Sequence[str], also: Sequence[str] = (MASKED, OURS)
+    methods: Sequence[str], twins: Sequence[str], also: Sequence[str] = (MASKED, MODERN)
 ) -> list[Contender]:
     """All contenders, with the methods in the given order.
 
     Args:
         twins: of daco; the contender called `daco` uses the first.
-        also: `masked` for npid and moco with older copies masked, `ours` for every method with the modern recipe;
+        also: `masked` for npid and moco with older copies masked, `modern` for every method with the modern recipe;
             `streets` and `longer` for simclr and daco with more training streets and with more iterations.
 
     Raises:
         UsageError: there is no such method, or no twins are given for daco.
     """
+    also = [MODERN if word == FORMER_MODERN else word for word in also]
     if unknown := [method for method in methods if method not in PUBLISHED_BATCH_SIZE]:
         raise UsageError(f"There is no method {unknown[0]!r}: choose from {', '.join(METHODS)}.")
     if strange := [word for word in also if word not in ALSO]:
@@ -69,9 +71,9 @@ def find_contenders(
     if "daco" in methods:
         variants += [Contender(f"daco, {kind} twins", "daco", kind) for kind in twins[1:]]
     modern = [
-        Contender(f"{one.method}, our recipe", one.method, one.twins, recipe="modern")
+        Contender(one.method + MODERN_RECIPE, one.method, one.twins, recipe="modern")
         for one in published
-        if OURS in also
+        if MODERN in also
     ]
     return published + variants + _ablations(published + variants, also) + modern
 

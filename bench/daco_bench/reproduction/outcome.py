@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_bench.reproduction.contenders import MODERN_RECIPE
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
 
 FORMAT = 1
+FORMER_MODERN_RECIPE = ", our recipe"  # how earlier versions named the contenders with the modern recipe
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ def load_outcome(file: Path) -> Outcome:
         content = json.loads(file.read_text())
         if content.pop("format") != FORMAT:
             raise DacoError(f"{file} does not have the format of this version of daco-bench.")
+        former = content["contender"].removesuffix(FORMER_MODERN_RECIPE)
+        if former != content["contender"]:
+            content["contender"] = former + MODERN_RECIPE
         descriptors = np.load(file.with_suffix(".npy"), allow_pickle=False)
         return Outcome(**content, descriptors=descriptors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -13,10 +13,10 @@ from daco_bench.recall.table import recall_rows
 from daco_bench.recall.task import Task, validation_task
 from daco_bench.report.html_page import write_page
 from daco_bench.report.text_table import to_markdown
-from daco_bench.reproduction.contenders import PERFECT
+from daco_bench.reproduction.contenders import MODERN_RECIPE, PERFECT
 from daco_bench.reproduction.curves import draw_curves
 from daco_bench.reproduction.outcome import Outcome
-from daco_bench.reproduction.report import OURS, Report
+from daco_bench.reproduction.report import Report
 from daco_core.errors import MissingExtra
 from daco_core.photographs.contact_sheet import save_picture
 from daco_core.photographs.layout import DataSet
@@ -47,8 +47,8 @@ def claims(tests_made: Sequence[Paired]) -> list[str]:
 def to_page(report: Report, ranks: Sequence[int]) -> str:
     """The report in Markdown."""
     plain = [name for name in report.answers if "," not in name]
-    ours = [name for name in report.answers if name.endswith(OURS)]
-    variants = [name for name in report.answers if name not in plain and name not in ours]
+    modern = [name for name in report.answers if name.endswith(MODERN_RECIPE)]
+    variants = [name for name in report.answers if name not in plain and name not in modern]
     parts = [report.scale, *[f"- {sentence}" for sentence in claims([*report.claim, *report.late, *report.bound])]]
     parts += ["## The methods with their published settings", _table(report, plain, ranks, report.published)]
     parts += _tests(report.claim) + _tests(report.late)
@@ -56,8 +56,8 @@ def to_page(report: Report, ranks: Sequence[int]) -> str:
         parts += ["## With the twins of a perfect translator", *_tests(report.bound)]
     if variants:
         parts += ["## Variants that explain it", _table(report, variants, ranks), *_tests(report.causes)]
-    if ours:
-        parts += ["## The methods with our recipe", _table(report, ours, ranks), *_tests(report.ours)]
+    if modern:
+        parts += ["## The methods with the modern recipe", _table(report, modern, ranks), *_tests(report.modern)]
     if report.memorised:
         parts += ["## Recall on the training photographs", _memorised_table(report, min(ranks))]
     parts += ["## Seed by seed", _seed_table(report)]
@@ -86,7 +86,7 @@ def write_report(
             "last_rank": tests_to_json(report.late),
             "rendered_twins": tests_to_json(report.bound),
             "variants": tests_to_json(report.causes),
-            "our_recipe": tests_to_json(report.ours),
+            "modern_recipe": tests_to_json(report.modern),
         },
         "seeds": {name: [list(values) for values in several] for name, several in report.seeds.items()},
         "domain_means_subtracted": report.centred,
@@ -103,8 +103,8 @@ def write_report(
     for name, text in texts.items():
         write_page(folder / name, text)
         files.append(folder / name)
-    for name, suffix in (("curves", ""), ("our_recipe", OURS)):
-        chosen = {one: several for one, several in outcomes.items() if one.endswith(OURS) == bool(suffix)}
+    for name, suffix in (("curves", ""), ("modern_recipe", MODERN_RECIPE)):
+        chosen = {one: several for one, several in outcomes.items() if one.endswith(MODERN_RECIPE) == bool(suffix)}
         if chosen:
             save_figure(draw_curves(chosen), folder / f"{name}.svg")
             files.append(folder / f"{name}.svg")

@@ -11,13 +11,12 @@ from daco_bench.recall.comparison import Paired, paired_tests
 from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval, mean_recall
 from daco_bench.recall.table import published_rows
 from daco_bench.recall.task import Task, validation_task
-from daco_bench.reproduction.contenders import METHODS, MORE_ITERATIONS, PERFECT
+from daco_bench.reproduction.contenders import METHODS, MODERN_RECIPE, MORE_ITERATIONS, PERFECT
 from daco_bench.reproduction.outcome import Outcome, load_outcome
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
 
 DACO = "daco"
-OURS = ", our recipe"
 
 Answers = dict[str, list[Retrieval]]
 """Contender to its answers: a Retrieval for each direction, which contains all seeds."""
@@ -35,7 +34,7 @@ class Report:
         late: the same at the last rank.
         bound: tests of daco with rendered twins against each other method, at the first rank.
         causes: tests of each variant against the method that it varies.
-        ours: tests of daco against each other method, with the modern recipe.
+        modern: tests of daco against each other method, with the modern recipe.
         seeds: contender to, for each seed, the mean R@1 after the last iteration and the best of the curve, in percent.
         centred: contender to the recall at the first rank in each direction, in percent, averaged over seeds, without
             and with subtraction of each domain's mean descriptor.
@@ -51,7 +50,7 @@ class Report:
     late: list[Paired]
     bound: list[Paired]
     causes: list[Paired]
-    ours: list[Paired]
+    modern: list[Paired]
     seeds: dict[str, list[tuple[int, float, float]]]
     centred: dict[str, dict[str, tuple[float, float]]]
     losses: dict[str, tuple[float, float]]
@@ -117,7 +116,7 @@ def make_report(
     first, named = min(ranks), list(answers)
     plain = [name for name in named if "," not in name]
     # what varies a contender is called after it: "daco, rendered twins" after "daco"
-    causes = [(name, name.rpartition(", ")[0]) for name in named if "," in name and not name.endswith(OURS)]
+    causes = [(name, name.rpartition(", ")[0]) for name in named if "," in name and not name.endswith(MODERN_RECIPE)]
     claim = [(DACO, name) for name in plain if name != DACO and DACO in answers]
     bound = [(PERFECT, name) for name in plain if name != DACO and PERFECT in answers]
     return Report(
@@ -131,9 +130,9 @@ def make_report(
         paired_tests(
             answers,
             [
-                (DACO + OURS, name)
+                (DACO + MODERN_RECIPE, name)
                 for name in named
-                if name.endswith(OURS) and name != DACO + OURS and DACO + OURS in named
+                if name.endswith(MODERN_RECIPE) and name != DACO + MODERN_RECIPE and DACO + MODERN_RECIPE in named
             ],
             first,
         ),

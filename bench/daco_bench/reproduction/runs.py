@@ -44,7 +44,7 @@ class Scale:
         iters: published: 40,000.
         val_every: iterations between the points of the curves.
         precision: number format; published: fp32.
-        our_iters: iterations with the modern recipe, which needs few.
+        modern_iters: iterations with the modern recipe, which needs few.
         longer_iters: iterations of the contenders with more iterations.
     """
 
@@ -53,7 +53,7 @@ class Scale:
     iters: int = 10_000
     val_every: int = 500
     precision: str = "fp32"
-    our_iters: int = 200
+    modern_iters: int = 200
     longer_iters: int = 10_000
 
 
@@ -86,25 +86,33 @@ def plan_runs(
     for seed in seeds:
         for one in contenders:
             data_root, data_name = data[one.twins, one.more_streets]
-            ours = one.recipe == "modern"
+            modern = one.recipe == "modern"
+            name = _stored_name(out, f"{one.slug}_seed{seed}")
             iters = scale.longer_iters if one.longer else scale.iters
             settings = TrainOptions(
                 recipe=one.recipe,
                 data_root=data_root,
                 data_name=data_name,
                 method_name=one.method,
-                iters=scale.our_iters if ours else iters,
-                backbone=None if ours else scale.backbone,
+                iters=scale.modern_iters if modern else iters,
+                backbone=None if modern else scale.backbone,
                 image_size=scale.image_size,
                 precision=scale.precision,
                 mask_copies=one.mask_copies,
-                save_root=out / "runs" / f"{one.slug}_seed{seed}",
-                val_every=max(scale.our_iters // 10, 1) if ours else scale.val_every,
+                save_root=out / "runs" / name,
+                val_every=max(scale.modern_iters // 10, 1) if modern else scale.val_every,
                 workers=workers,
                 seed=seed,
             ).resolve()
-            runs.append(Run(one, settings, out / "outcomes" / f"{one.slug}_seed{seed}.json", accelerator))
+            runs.append(Run(one, settings, out / "outcomes" / f"{name}.json", accelerator))
     return runs
+
+
+def _stored_name(out: Path, name: str) -> str:
+    """The file name of a run: the one that earlier versions gave it if they stored its outcome or its checkpoint."""
+    former = name.replace("_modern_recipe", "_our_recipe")
+    stored = (out / "outcomes" / f"{former}.json").exists() or (out / "runs" / former).exists()
+    return former if stored else name
 
 
 def missing_runs(runs: Sequence[Run]) -> list[Run]:
