@@ -101,7 +101,7 @@ def check_form(index: Index, out: Path) -> None:
     if out.suffix.lower() == ".geojson" and index.bundle.manifest.only_local:
         raise UsageError(
             f"The positions of {index.folder} are in a local frame without an anchor, and GeoJSON contains degrees: put"
-            " a frame.json with the anchor beside the photographs and run daco-index update, or write .csv or .json."
+            " a frame.json with the anchor next to the photographs and run daco-index update, or write .csv or .json."
         )
 
 
@@ -109,7 +109,7 @@ def as_json(located: Sequence[LocatedQuery], head: dict[str, object]) -> dict[st
     """The estimates as one JSON object.
 
     Args:
-        head: what it contains before them.
+        head: further values, which come first.
     """
     return {
         **head,
@@ -147,6 +147,6 @@ def _write_geojson(stream: TextIO, located: Sequence[LocatedQuery], head: dict[s
 
 
 def _feature(values: dict[str, Any]) -> dict[str, object]:
-    """A point where the photograph was located; no geometry if it was not."""
+    """A GeoJSON feature: a point where the photograph was located, or no geometry if it was not."""
     geometry = geojson_point(*(values.pop(name) for name in ("latitude", "longitude", "altitude")))
     return {"type": "Feature", "geometry": geometry, "properties": values}

@@ -87,8 +87,8 @@ def locate(
     )
     if kind is None:
         print(
-            "Note: this index has no calibration, so nothing is known of how likely the places are right: fit one with"
-            " daco-bench calibrate.",
+            "Note: this index has no calibration, so the probabilities that the places are right are unknown: fit one"
+            " with daco-bench calibrate.",
             file=sys.stderr,
         )
 
@@ -102,7 +102,7 @@ def _print_table(located: "Sequence[LocatedQuery]") -> None:
     is_local = all(row["latitude"] is None for row in rows) and any(row["x"] is not None for row in rows)
     axes = ("x", "y") if is_local else ("latitude", "longitude")
     table = Table()
-    for name in ("photograph", "verdict", "place", *axes, "give or take", "likely"):
+    for name in ("photograph", "verdict", "place", *axes, "accurate to", "probability"):
         is_text = name in ("photograph", "verdict", "place")
         table.add_column(name, overflow="fold", justify="left" if is_text else "right")
     for row in rows:

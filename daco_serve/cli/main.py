@@ -36,7 +36,7 @@ def serve(settings: "ServeSettings") -> None:
 
     Example: daco-serve run --index maps/demo-day --port 8000
     """
-    gc.disable()  # what is imported from here on is kept; to look through it again and again takes a tenth of the start
+    gc.disable()  # imported modules stay; collecting garbage among them takes a tenth of the time to start
     from daco_serve.engine.index_names import find_indexes
     from daco_serve.operation.logs import configure_logs
     from daco_serve.operation.systemd import notify
@@ -52,7 +52,7 @@ def serve(settings: "ServeSettings") -> None:
     with _bind(settings.host, settings.port) as listener:
 
         def announce(summaries: list["IndexSummary"]) -> None:
-            gc.freeze()  # nor does a collection while it serves look through it
+            gc.freeze()  # later collections skip what was imported, too
             gc.enable()
             _announce(_address(listener), summaries, settings.usual_k, settings.workers)
             notify("READY=1")

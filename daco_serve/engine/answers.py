@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 TrackStatus = Literal["tracking", "lost", "not_on_map"]
 Verdict = Literal["located", "uncalibrated", "not_on_map", "no_position"]
-# the origin of the calibration behind an answer: fitted on this index by queries of its owner, or by copies of its own
-# photographs, or shipped with the encoder
+# where a calibration comes from: fitted for this index by queries (own) or by copies of its photographs (self), or
+# shipped with the encoder (prior)
 CalibrationKind = Literal["own", "self", "prior"]
 
 
@@ -84,7 +84,7 @@ class EstimatedLocation(Position):
     """The estimated position of a query.
 
     Latitude and longitude are None if the matches are in a local frame without an anchor; the heading is None if the
-    matches have none, or contradict each other.
+    matches have none, or disagree.
 
     Args:
         uncertainty_metres: radius around the position.

@@ -29,10 +29,10 @@ EVIDENCE = (
     "share",
     "support",
 )  # of the best cluster; `Cluster.evidence` has them in this order
-# and these after them, where the candidates were ranked again
+# these follow if the candidates were re-ranked
 VOTE_EVIDENCE = ("votes", "lead", "agreement", "prominence")
-LENGTHS = {1: len(VOTE_EVIDENCE) - 1, 2: len(VOTE_EVIDENCE)}  # of the vote's evidence, by format version
-RADIUS_SHARE = 0.68  # of the truth that the radius holds, as ARCore and the GeoPose Protocol have it
+LENGTHS = {1: len(VOTE_EVIDENCE) - 1, 2: len(VOTE_EVIDENCE)}  # number of VOTE_EVIDENCE's values, by format version
+RADIUS_SHARE = 0.68  # share of cases in which the radius contains the truth, as in ARCore and the GeoPose Protocol
 RIDGE = 1.0
 MOST_GROWTH = 2.0  # if a map has become larger or smaller by more than this factor, its calibration no longer applies
 
@@ -122,7 +122,7 @@ class Calibration(_Numbers):
 
     @property
     def has_votes(self) -> bool:
-        """Whether it was fitted on the evidence of a re-ranking."""
+        """Whether it was fitted on evidence from re-ranking."""
         return len(self.mean) > len(EVIDENCE)
 
     def applies(self, evidence: Sequence[float]) -> bool:
@@ -130,10 +130,10 @@ class Calibration(_Numbers):
         return self.has_votes == (len(evidence) > len(EVIDENCE))
 
     def for_map(self, similarity: float | None) -> "Calibration":
-        """A prior for one map: similarities are read relative to what references of other places have in common there.
+        """Adapts a prior to one map: similarities are relative to those between references of different places there.
 
         Args:
-            similarity: the map's `similarity_elsewhere`; None where it is not known, which is taken to be as usual.
+            similarity: the map's `similarity_elsewhere`; None if unknown, which leaves the prior unchanged.
         """
         if similarity is None or self.map_similarity is None:
             return self
@@ -187,7 +187,7 @@ class Calibration(_Numbers):
             raise DacoError(f"The calibration cannot be written to {file}: {error.strerror}.") from error
 
     def _standard(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        known = evidence[:, : len(self.mean)]  # one of format 1 knows nothing of the last
+        known = evidence[:, : len(self.mean)]  # a calibration of format 1 does not use the last value
         standard: NDArray[np.float64] = (known - np.array(self.mean)) / np.array(self.deviation)
         return standard
 
@@ -271,7 +271,7 @@ def map_extent(bundle: Bundle) -> float | None:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of validation queries; all arrays are (n,), evidence (n, 4), or (n, 8) with votes.
+    """The outcomes of validation queries; all arrays are (n,), evidence (n, 4), or (n, 8) with votes.
 
     Args:
         right: whether the location was right.

@@ -15,13 +15,13 @@ from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation, Verdict
 from daco_serve.engine.calibration import ActiveCalibration
 
-MATCHES = 10  # how many of the best matches have a say, whatever k a request asks for
-TEMPERATURE = 0.03  # similarity lost by which a match's say falls to 1/e; at 0.05 neighbours outvote the right place
-SCORE_TEMPERATURE = 0.05  # the same of the score, five votes, where candidates were ranked again
-FLOOR_METRES = 10.0  # what positions of photographs are usually worth, even where all matches agree
-USUAL_VOTES = 21.0  # what a photograph of another place gets, on most maps
-USUAL_COUNT = 2  # candidates with so many votes that are added to a query's own, which may be few
-LEAST_ON_MAP = 0.5  # probability that the query's place is on the map, below which the answer is that it is not
+MATCHES = 10  # how many of the best matches are considered, whatever k a request asks for
+TEMPERATURE = 0.03  # a similarity lower by this has 1/e of the weight; with 0.05 neighbours outvote the right place
+SCORE_TEMPERATURE = 0.05  # the same for scores (equal to five votes), if candidates were re-ranked
+FLOOR_METRES = 10.0  # the usual error of photographs' positions, even if all matches agree
+USUAL_VOTES = 21.0  # the votes that a photograph of another place gets on most maps
+USUAL_COUNT = 2  # imaginary candidates with USUAL_VOTES that are added to a query's own, which may be few
+LEAST_ON_MAP = 0.5  # if the query's place is on the map with less than this probability, the verdict is not_on_map
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Cluster:
     Args:
         members: (match, weight), the best first; a match of similarity s weighs exp((s - best) / TEMPERATURE), and one
             of score s, where the best was ranked again, exp((s - best) / SCORE_TEMPERATURE).
-        others: the rest of the matches that had a say, likewise.
+        others: the other matches that were considered, likewise.
         elsewhere: the votes of all compared candidates that show another place than the best member.
     """
 
@@ -62,15 +62,15 @@ def localize(
 
     The location is the weighted mean of the heaviest cluster. Without a calibration it is unknown whether the query's
     place is on the map at all: the verdict is `uncalibrated`, and the radius is an estimate: the root of FLOOR_METRES^2
-    plus the weighted mean square distance of all considered matches from the location, so that a distant rival with
+    plus the weighted mean square distance of all considered matches from the location, so that a distant match with
     nearly the same similarity makes it large. With a calibration, the radius contains the true position in 68 of 100
     cases, and the place has a probability of being right.
 
     Args:
-        matches: the best first; those after the first MATCHES are not considered, but for the votes that the first
-            CANDIDATES of other places get.
-        active: what evidence was worth on validation queries; None where nothing is calibrated.
-        extent: half the map's diagonal in metres, which the radius of a calibration is in proportion to.
+        matches: the best first; those after the first MATCHES are ignored, except for the votes of those
+            among the first CANDIDATES that show other places.
+        active: the calibration in use; None if there is none.
+        extent: half the map's diagonal in metres, with which the radius of a calibration is scaled.
     """
     cluster = find_cluster(matches)
     if cluster is None:

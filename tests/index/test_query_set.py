@@ -68,7 +68,7 @@ def test_queries_that_look_like_panoramas_are_warned_of(built, daco_index, tmp_p
         Image.new("RGB", (64, 32 if number else 48)).save(tmp_path / f"{number}.png")
     done = daco_index("search", built[1], tmp_path)
     (warning,) = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
-    assert "1.png (and so is 1 other): It is twice as wide as high" in warning
+    assert "1.png (and 1 other): It is twice as wide as high" in warning
     assert "Warning" not in daco_index("search", built[1], tmp_path / "0.png").stderr
 
 

@@ -112,8 +112,8 @@ def test_positions_on_the_earth_give_the_unit_and_tie_the_frame_to_it(
     command = ("build", images, "--positions", tmp_path / "hall" / "transforms.json", "--encoder", encoder_folder)
     done = daco_index(*command, "--out", index)
     assert done.returncode == 0, done.stderr
-    assert "By the known positions of 5 of 5 photographs, a unit of it is 3" in done.stderr
-    assert "is taken for a metre" not in done.stderr
+    assert "By the known positions of 5 of 5 photographs, one unit is 3" in done.stderr
+    assert "is assumed to be one metre" not in done.stderr
     entries = list(_entries(index))
     assert [entry.x for entry in entries] == pytest.approx([3 * number for number in range(6)], rel=0.01)
     assert entries[5].latitude == pytest.approx(15 * metre, rel=0.01)  # which has no position of its own
@@ -129,7 +129,7 @@ def test_a_unit_that_nothing_shows_is_said_to_be_taken_for_a_metre(
     _write_transforms(tmp_path / "transforms.json", ["000.png", "001.png"])
     for index, scale, notes in (("a", None, 1), ("b", 1.0, 0)):
         report = build_index(str(images), str(encoder_folder), tmp_path / index, _options(tmp_path, scale))
-        assert len(report.notes) == notes and all("a unit of it is taken for a metre" in note for note in report.notes)
+        assert len(report.notes) == notes and all("one unit is assumed to be one metre" in note for note in report.notes)
         assert [entry.x for entry in _entries(tmp_path / index)] == [0, 1]
 
 

@@ -1,4 +1,4 @@
-"""Calibrates an index by degraded copies of its own references, which stand for queries where there are none."""
+"""Calibrates an index by degraded copies of its own references, which are used as queries if there are none."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,8 @@ from daco_serve.engine.calibration import Calibration
 from daco_serve.engine.references.likeness import spread_rows
 
 STRENGTHS = (1, 3)  # of `degraded`, at which each reference is copied
-MOST = 200  # references that are copied
-QUERIES = "the index itself"  # what the file names as its queries
+MOST = 200  # largest number of references that are copied
+QUERIES = "the index itself"  # the name of these queries in calibration.json
 
 
 def calibrate_by_copies(
@@ -29,11 +29,11 @@ def calibrate_by_copies(
 ) -> Calibration:
     """A calibration of an index and its encoder by copies of its photographs: cropped, darkened, tinted, blurred.
 
-    Each copy is asked of the whole map, which holds its original, and of the map without its place. A copy is easier to
-    locate than a photograph from another day, so such a calibration is less certain than one by real queries.
+    Each copy is looked up in the full map, which contains its original, and in the map without its place. A copy is
+    easier to locate than a photograph from another day, so a calibration by real queries is more reliable.
 
     Args:
-        elsewhere: as `calibrate` takes it.
+        elsewhere: expected share of queries from places that are not on the map, between 0 and 1.
 
     Raises:
         DacoError: there is no index, it has no local descriptors, or too few of its photographs can be read.
@@ -41,8 +41,8 @@ def calibrate_by_copies(
     bundle = Bundle.open(index, trust)
     if bundle.local is None:
         raise UsageError(
-            f"{index} has no local descriptors. Without their votes, copies say too little about photographs in another"
-            " condition: calibrate with queries whose places are known."
+            f"{index} has no local descriptors. Without votes, a calibration by copies does not hold for photographs in"
+            " another condition: calibrate with queries whose places are known."
         )
     embedded = _embed_copies(query_engine(bundle, device), _sample(bundle), progress)
     asked = ask(bundle, embedded, Names(), elsewhere, copies=True)
@@ -56,7 +56,7 @@ def calibrate_by_copies(
 
 
 def _sample(bundle: Bundle) -> list[Reference]:
-    """References of the map, MOST at most, evenly spread over it."""
+    """At most MOST references, evenly spread over the ids."""
     entries = bundle.catalog.all()
     return [
         Reference(as_source(one.path), one.place, **{name: getattr(one, name) for name in POSITION_FIELDS})
@@ -67,7 +67,7 @@ def _sample(bundle: Bundle) -> list[Reference]:
 def _embed_copies(
     engine: Engine, originals: Sequence[Reference], progress: bool
 ) -> Iterator[tuple[Reference, Embedding]]:
-    """Copies of the photographs that can be read, with their descriptors; the others are said on stderr."""
+    """Yields copies of the photographs that can be read, with their descriptors; the others are reported on stderr."""
     shown = tqdm(originals, desc="copying", unit=" images", disable=not progress, file=sys.stderr)
     for number, original in enumerate(shown):
         try:

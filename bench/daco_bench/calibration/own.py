@@ -72,10 +72,10 @@ def calibrate(
 def fit_and_judge(
     bundle: Bundle, asked: "AskedQueries", rule: "Names", index: Path, queries: str, elsewhere: float
 ) -> Calibration:
-    """The calibration of all outcomes, with how those of parts do on the others.
+    """The calibration fitted on all outcomes, with its evaluation by cross-validation.
 
     Raises:
-        DacoError: fewer than LEAST_QUERIES queries show a place of the map, or all are of one spot.
+        DacoError: fewer than LEAST_QUERIES queries show a place of the map, or all are in one cell.
     """
     truths, outcomes = asked.truths, asked.outcomes
     if (count := int(outcomes.on_map.sum())) < LEAST_QUERIES:
@@ -121,7 +121,7 @@ def ask(
     If the map has local descriptors, candidates are re-ranked as by a server.
 
     Args:
-        copies: whether the queries are copies of references, each of which may answer its copy.
+        copies: whether the queries are copies of references, whose originals may be their answers.
     """
     asked: list[_Asked] = []
     readable: list[Reference] = []
@@ -152,7 +152,7 @@ def embed_queries(engine: Engine, truths: Sequence[Reference], progress: bool) -
 
     Local descriptors are not kept in memory: in float32 those of one photograph have 64 KB.
     """
-    for truth in tqdm(truths, desc="asking", unit=" images", disable=not progress, file=sys.stderr):
+    for truth in tqdm(truths, desc="looking up", unit=" images", disable=not progress, file=sys.stderr):
         try:
             image, _ = open_reduced(truth.path, engine.image_size, read_source(truth.path))
             prepared = engine.prepare(image)
@@ -251,7 +251,7 @@ def _ask_twice(
     rule: "Names",
     shown: bool,
 ) -> Iterator[_Asked]:
-    """The outcomes of a query, the first only where the map shows its place."""
+    """The outcomes of a query with the full map, if that shows its place, and with the map without the place."""
 
     def ranked(some: list[SearchMatch]) -> list[SearchMatch]:
         return some if cells is None else bundle.rerank(some, cells, CANDIDATES)

@@ -1,7 +1,7 @@
 """A prior calibration for any map: fitted on several sets of photographs together, evaluated on a held-out set.
 
-Votes count cells that agree, which means much the same on any map. So it can be learnt on some sets how they
-distinguish right answers from wrong ones, and used on others. The quality is measured by leaving one set out at a time.
+Votes count cells that agree, which means about the same on any map. So how they distinguish right answers from wrong
+ones can be learnt on some sets and applied to others. The quality is measured by leaving one set out at a time.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class SetReport:
         brier: mean squared difference between the probability of "right within 25 m" and the outcome, with the shares
             of queries that the prior expects.
         located_present, located_absent: share that is located, of queries whose place is on the map and of the others.
-        false_alarms: of the others, at the threshold at which PRESENT_LOCATED of the first are located.
+        false_alarms: share of the others that is located at the threshold that locates PRESENT_LOCATED of the first.
     """
 
     name: str
@@ -85,16 +85,16 @@ def measure_prior(
     device: str = "auto",
     progress: bool = True,
 ) -> tuple[Calibration, list[SetReport]]:
-    """The prior fitted on all sets, and what one fitted on the others is worth on each.
+    """The prior fitted on all sets, and for each set the quality of a prior that was fitted on the other sets.
 
-    Every set counts alike, however many queries it has.
+    Every set has the same weight, however many queries it has.
 
     Raises:
         DacoError: fewer than two sets, indexes of different encoders, or one without local descriptors.
     """
     names = list(dict.fromkeys(pair.set_name for pair in pairs))
     if len(names) < 2:
-        raise UsageError("Name two sets or more: a prior is judged on a set that it was not fitted on.")
+        raise UsageError("Name two sets or more: a prior is evaluated on a set that it was not fitted on.")
     fingerprints: set[str] = set()
     asked: list[tuple[str, Outcomes, float | None]] = []
     for pair in pairs:
@@ -125,7 +125,7 @@ def measure_prior(
 
 
 def area_under_curve(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """The share of pairs of a true and a false one of which the true one scores higher; ties count half."""
+    """The share of (true, false) pairs in which the true one has the higher score; ties count half."""
     values, places = np.unique(scores, return_inverse=True)
     true = np.bincount(places, truth, minlength=len(values))
     false = np.bincount(places, ~truth, minlength=len(values))
@@ -134,10 +134,10 @@ def area_under_curve(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> f
 
 
 def _fit(sets: Sequence[Outcomes], fingerprint: str, names: str, votes: bool = True) -> Calibration:
-    """A calibration by the evidence that means the same on any map; the other weights are 0, and radii are wide.
+    """A calibration by the evidence in OF_ANY_MAP; the other weights are 0, and radii are wide.
 
-    How far right answers are off was measured on maps whose places are true to the metre or have no positions at all.
-    So an answer that is right within 25 m is taken to be anywhere there, and a wrong one anywhere on the map.
+    The sets do not show how far off right answers are: their positions are exact to the metre, or unknown. So an answer
+    that is right within 25 m is assumed to be anywhere within these 25 m, and a wrong one anywhere on the map.
     """
     outcomes = _joined(sets)
     used = np.array([name in OF_ANY_MAP and (votes or name in EVIDENCE) for name in (*EVIDENCE, *VOTE_EVIDENCE)])
@@ -178,7 +178,7 @@ def _chances(calibration: Calibration, outcomes: Outcomes) -> NDArray[np.float64
 
 
 def _relative(outcomes: Outcomes, similarity: float | None, usual: float | None) -> Outcomes:
-    """The outcomes as if references of other places had as much in common on their map as on the usual one."""
+    """The outcomes with similarities shifted as if the references of other places resembled each other as usual."""
     if similarity is None or usual is None:
         return outcomes
     evidence = outcomes.evidence.copy()

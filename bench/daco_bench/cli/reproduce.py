@@ -68,7 +68,7 @@ def reproduce(
     precision: Annotated[str, option("precision", "fp32 (published), bf16, fp16 or auto.")] = "fp32",
     device: Annotated[Device, option("device", "Device for training.")] = Device.auto,
     jobs: Annotated[int, option("jobs", "Number of concurrent runs, such as several on one GPU.", min=1)] = 1,
-    places: Annotated[int, option("places", "Places of the rendered city, validation included.", min=8)] = 375,
+    places: Annotated[int, option("places", "Places of the city, including those for validation.", min=8)] = 375,
     val_places: Annotated[int, option("val_places", "Places for validation.", min=2)] = 75,
     more_places: Annotated[int, option("more_places", "Places of the city of --also streets.", min=8)] = 1275,
     size: Annotated[int, option("size", "Shorter side of the rendered photographs in pixels.", min=64)] = 128,

@@ -14,8 +14,8 @@ from daco_index.cli.options import PrecisionName
 from daco_training.cli.train import whole_numbers
 
 ENCODER = "default"
-PHOTOGRAPHS = 16  # that are made where none are given
-PHOTOGRAPHS_TO_RANK = 24  # where there have to be 20 candidates
+PHOTOGRAPHS = 16  # number of photographs that are generated if none are given
+PHOTOGRAPHS_TO_RANK = 24  # the same for --reranking, which needs 20 candidates
 
 app = new_app("Measure the server.")
 
@@ -46,7 +46,7 @@ def serve(
         bool,
         option(
             "reranking",
-            "Only run daco-serve, with re-ranking of 20 candidates and without by turns, and report what it costs.",
+            "Only run daco-serve, alternately with and without re-ranking of 20 candidates, and report the cost.",
         ),
     ] = False,
     as_json: Annotated[bool, option("json", "Print JSON.")] = False,

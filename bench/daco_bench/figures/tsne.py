@@ -13,7 +13,7 @@ from daco_core.figures import drawing, legend_below, plane_axes
 
 ASKING, ASKED = "#fdae61", "#2c5f9e"
 FEWEST = 5
-COLUMNS = 3  # panels beside each other
+COLUMNS = 3  # panels in a row
 PERPLEXITY = 30.0  # van der Maaten's and the field's usual one
 MANY = 5000  # points from which on an SVG holds them as pixels
 

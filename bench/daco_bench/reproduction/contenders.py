@@ -8,8 +8,8 @@ from daco_core.errors import UsageError
 from daco_training.loop.settings import PUBLISHED_BATCH_SIZE
 
 METHODS = ("npid", "moco", "simsiam", "simclr", "daco")  # in the order of the published table
-REMEMBERING = ("npid", "moco")  # with a memory: negatives may be older copies of the image itself
-LEADING = ("simclr", "daco")  # whose recall more streets or more iterations may still raise
+REMEMBERING = ("npid", "moco")  # have a memory: negatives may be older copies of the image itself
+LEADING = ("simclr", "daco")  # may still gain from more streets or more iterations
 MASKED, MODERN, STREETS, LONGER = "masked", "modern", "streets", "longer"
 PERFECT = "daco, rendered twins"  # the upper bound: twins of a perfect translator
 ALSO = (MASKED, MODERN, STREETS, LONGER)

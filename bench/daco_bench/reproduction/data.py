@@ -88,7 +88,7 @@ def make_twins(dataset: DataSet, kind: str, folder: Path, cut_iters: int = 0, de
 
     Args:
         kind: a translator, or `rendered`. `cut` is trained first, in the data set's own folder; twins that were brought
-            from another machine, without the trained networks, are taken as they are.
+            from another machine, without the trained networks, are used unchanged.
         cut_iters: training steps of `cut`, in each direction.
         device: trains `cut`.
 

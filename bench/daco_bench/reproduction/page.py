@@ -118,7 +118,7 @@ def write_report(
 
 
 def _draw_planes(task: Task, shown: Mapping[str, Outcome]) -> Any | None:
-    """t-SNE of the first seed's descriptors, a panel for each contender; None where openTSNE is not installed."""
+    """t-SNE of the first seed's descriptors, a panel for each contender; None if openTSNE is not installed."""
     try:
         tsne.require()
     except MissingExtra:

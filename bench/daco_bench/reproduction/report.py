@@ -74,7 +74,7 @@ def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
     for recipe in ("published", "modern"):
         alike = [one for outcomes in found.values() for one in outcomes if one.settings["recipe"] == recipe]
         for name in ("iters", "image_size", "backbone", "precision", "val_every", "data_name"):
-            longer = name == "iters"  # which contenders with more iterations have on purpose
+            longer = name == "iters"  # contenders with more iterations differ in it on purpose
             values = {one.settings[name] for one in alike if not (longer and one.contender.endswith(MORE_ITERATIONS))}
             if len(values) > 1:
                 raise UsageError(f"{folder} mixes runs of several {name}: {', '.join(map(str, sorted(values)))}.")
@@ -115,7 +115,7 @@ def make_report(
     answers = {name: ask(task, name, several, max(DEPTH, *ranks)) for name, several in outcomes.items()}
     first, named = min(ranks), list(answers)
     plain = [name for name in named if "," not in name]
-    # what varies a contender is called after it: "daco, rendered twins" after "daco"
+    # a variant's name begins with the name of the contender that it varies: "daco, rendered twins" after "daco"
     causes = [(name, name.rpartition(", ")[0]) for name in named if "," in name and not name.endswith(MODERN_RECIPE)]
     claim = [(DACO, name) for name in plain if name != DACO and DACO in answers]
     bound = [(PERFECT, name) for name in plain if name != DACO and PERFECT in answers]

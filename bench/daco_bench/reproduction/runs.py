@@ -208,9 +208,9 @@ def train_one(run: Run) -> None:
 
 
 def training_recalls(encoder: Encoder, settings: TrainSettings, places: int) -> dict[str, dict[str, float]] | None:
-    """Direction to R@k, in percent, of the first `places` training places: how well what was trained on is known.
+    """Direction to R@k, in percent, of the first `places` training places, which shows how well they were memorised.
 
-    None where the training photographs of the first two domains are no pairs of the same name.
+    None where the training photographs of the first two domains are not pairs with equal names.
 
     Raises:
         UnreadableImage: a training photograph is broken.

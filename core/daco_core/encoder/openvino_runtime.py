@@ -2,11 +2,11 @@
 
 import sys
 
-# OpenVINO and NNCF would send usage statistics to their makers, and ask for consent on the terminal. If the telemetry
-# package cannot be imported, both work without it; so this module must be imported before anything of theirs.
+# OpenVINO and NNCF would send usage statistics to their vendor, and ask for consent on the terminal. If the telemetry
+# package cannot be imported, both work without it; so this module must be imported before any of theirs.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-# It imports its converter where it has one, which takes as long as all the rest. Whoever wants it may import it later.
+# OpenVINO imports its converter if it is installed, which doubles the time of the import. It can be imported later.
 CONVERTER = "openvino.tools.ovc"
 sys.modules.setdefault(CONVERTER, None)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Coordinates of a position, their ellipsoid, and how people and programs write them: decimals, or sexagesimal."""
+"""Positions, the WGS 84 ellipsoid, and coordinates that are written as decimals or in degrees, minutes, seconds."""
 
 import math
 import re
@@ -27,13 +27,13 @@ HEMISPHERES = {"latitude": "NS", "longitude": "EW"}
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """A position on the earth, in a local frame, or both, and a direction; the fields that all kinds of them share.
+    """A position on the earth, in a local frame, or both, and a heading: the fields that all positions share.
 
     Args:
         latitude, longitude: degrees, WGS 84; None if only the local position is known.
         heading: degrees clockwise from north, or from the y axis of a local frame without an anchor; None if unknown.
-        altitude: metres, in the datum of whatever measured it; None if unknown.
-        x, y, z: metres in a local frame, z upwards; None if there is none; z also if unknown.
+        altitude: metres, in the datum of its source; None if unknown.
+        x, y, z: metres in a local frame, z upwards; None if there is none. z is also None if it is unknown.
         floor: the name of a floor; None if unknown.
         frame: the name of the local frame; None if there is none.
     """

@@ -52,8 +52,8 @@ def looks_like_panorama(width: int, height: int) -> bool:
 
 
 PANORAMA_WARNING = (
-    "It is twice as wide as high, as 360-degree panoramas are, and was looked up as it is: look up a part of it that a"
-    " camera would show."
+    "It is twice as wide as high, like a 360-degree panorama, and was looked up as a whole: look up a part of it that"
+    " a camera would show."
 )
 
 
@@ -144,7 +144,7 @@ def sphere_positions(
 
 
 def _camera_axes(pitch: float, roll: float) -> NDArray[np.float64]:
-    """The axes of a camera to its right, upwards and forwards, (3, 3): one a row, in a frame that is level."""
+    """The axes of a camera in a level frame, (3, 3): a row each for right, up and forward."""
     up, over = math.radians(pitch), math.radians(roll)
     upright = np.array([0.0, math.cos(up), -math.sin(up)])
     sideways = np.array([1.0, 0.0, 0.0])

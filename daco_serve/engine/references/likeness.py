@@ -1,7 +1,7 @@
-"""How alike the references of a map are from place to place, which a similarity has to surpass to mean anything.
+"""Measures how much the references of different places resemble each other: the level that a similarity must exceed.
 
 The photographs of one map may resemble each other more than those of another: houses of one style, corridors, a city
-rendered by a program. A prior calibration, which has never seen the map, reads similarities relative to this level.
+rendered by a program. A prior calibration, which was fitted on other maps, compares similarities with this level.
 """
 
 import numpy as np
@@ -11,21 +11,21 @@ from daco_core.photographs.distances import Places, is_placed
 from daco_index.search.bundle import Bundle
 
 SAMPLES = 100  # references that are looked up, evenly spread over the ids
-NEIGHBOURS = 200  # matches of each among which one is sought that shows another place
-APART_METRES = 50.0  # from which two references show different places
-LEAST = 20  # references with such a match, below which their mean says little
+NEIGHBOURS = 200  # matches of each among which the best one of another place is sought
+APART_METRES = 50.0  # references further apart than this show different places
+LEAST = 20  # fewest references with such a match for a meaningful mean
 
 
 def spread_rows(count: int, most: int) -> NDArray[np.int64]:
-    """Numbers of rows, at most `most` of `count`, evenly spread over them."""
+    """At most `most` row numbers, evenly spread over `count` rows: (min(most, count),)."""
     return np.linspace(0, count - 1, min(most, count)).astype(np.int64)
 
 
 def similarity_elsewhere(bundle: Bundle) -> float | None:
-    """The mean similarity of a reference and the one most similar to it that was taken elsewhere.
+    """The mean similarity of a reference and the most similar one that was taken elsewhere.
 
-    It takes as long as SAMPLES queries. None where fewer than LEAST references have a position and such a match, or the
-    map has no local descriptors, without which there is no prior.
+    It takes as long as SAMPLES queries. None if fewer than LEAST references have a position and such a match, or if
+    the map has no local descriptors, because there is no prior then.
 
     Raises:
         StoreAway, DamagedIndex: the index cannot be read.

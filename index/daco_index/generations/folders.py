@@ -39,7 +39,7 @@ GENERATIONS = "generations"
 EMBEDDED = ".embedded"
 CALIBRATION_FILE = "calibration.json"
 PHOTOGRAPHS = "photographs"
-UNPUBLISHED = ".unpublished"  # the end of the name of a generation that is being deleted and that was never published
+UNPUBLISHED = ".unpublished"  # suffix of a generation that is being deleted and was never published
 LOCK_FILE = ".lock"
 MANIFEST_HASH_FILE = f"{MANIFEST_FILE}.sha256"
 KEPT = 2  # generations: the live one and the previous one
@@ -290,7 +290,7 @@ class Writer:
         with suppress(OSError):
             folder.rename(doomed)
             if was_published:
-                self._delete_photographs(doomed)  # before its manifest, which after a crash still says which they are
+                self._delete_photographs(doomed)  # before the manifest, which still names them after a crash
             shutil.rmtree(doomed, ignore_errors=True)
 
     def _delete_photographs(self, going: Path) -> None:

@@ -37,10 +37,10 @@ class ReconstructionOptions:
 def place_references(
     references: Sequence[Reference], folder: Path | None, options: ReconstructionOptions, progress: bool
 ) -> tuple[list[Reference], list[str]]:
-    """The references, those that the reconstruction knows in its local frame; and notes on its unit.
+    """The references, with local positions for those in the reconstruction, and notes about its unit.
 
-    They keep the degrees that they have from elsewhere, and then the heading that belongs to them; unless enough of
-    them have such positions that the frame can be aligned with the earth.
+    If enough of them have positions in degrees, the frame is aligned with the earth. Otherwise they keep these
+    positions, with the heading that belongs to them.
 
     Args:
         folder: of the photographs; None if they are in no folder of this machine.
@@ -68,10 +68,10 @@ def place_references(
             cameras = cameras.scaled(aligned.scale)
             names = CameraNames(cameras.locations)
             said = (
-                f" By the known positions of {aligned.agreeing} of {aligned.known} photographs, a unit of it is"
+                f" By the known positions of {aligned.agreeing} of {aligned.known} photographs, one unit is"
                 f" {aligned.scale:.4g} m, with a median deviation of {aligned.deviation:.2g} m."
             )
-            if not any(frames.values()):  # an anchor that was given goes before
+            if not any(frames.values()):  # an anchor that was given takes precedence
                 frame = frame or next(iter(frames))
                 frames = {frame: aligned.anchor}
     placed, count = [], 0
@@ -104,8 +104,8 @@ def _known_twice(references: Sequence[Reference], names: CameraNames) -> list[tu
 
 def _assumption(path: Path) -> str:
     return (
-        f"{path}: a unit of it is taken for a metre, as too few photographs have positions on the earth that show its"
-        " scale. If this is wrong, give --scale with the metres of a unit; if it is right, --scale 1."
+        f"{path}: one unit is assumed to be one metre, because too few photographs have positions on the earth to show"
+        " the scale. If this is wrong, give --scale with the metres of a unit; if it is right, --scale 1."
     )
 
 

@@ -1,4 +1,4 @@
-"""Deletes photographs that were made for an index, once no generation of it uses them any more.
+"""Deletes photographs that were made for an index when no generation uses them any more.
 
 Frames of recordings and views of panoramas are in folders of their own below `INDEX/photographs/`. A folder is used by
 the generations whose catalogue has photographs in it, and by those with it as a source, which `update` scans again.
@@ -14,11 +14,11 @@ from daco_core.errors import DacoError
 from daco_index.generations.manifest import MANIFEST_FILE, parse_manifest
 from daco_index.search.catalog import CATALOG_FILE, Catalog
 
-REMOVED = ".removed"  # the end of the name of a folder that is being deleted
+REMOVED = ".removed"  # suffix of a folder that is being deleted
 
 
 def delete_unused(photographs: Path, going: Path, staying: Sequence[Path]) -> None:
-    """Deletes the folders that a generation uses which is about to be deleted, and that no other one uses.
+    """Deletes the folders that only a generation uses that is about to be deleted.
 
     Folders that no generation ever used stay: they belong to a build that has not finished. If a manifest or catalogue
     cannot be read, nothing is deleted. A crash leaves complete folders, or ones that `finish_deletion` finds.
@@ -41,7 +41,7 @@ def delete_unused(photographs: Path, going: Path, staying: Sequence[Path]) -> No
 
 
 def finish_deletion(photographs: Path) -> None:
-    """Deletes what a process that was killed had begun to delete."""
+    """Finishes deletions that a killed process had begun."""
     for doomed in photographs.glob(f".*{REMOVED}"):
         shutil.rmtree(doomed, ignore_errors=True)
 

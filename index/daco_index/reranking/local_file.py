@@ -30,7 +30,7 @@ HEADER = np.dtype([("magic", "S8"), ("form", "<u4", (5,)), ("count", "<u8")])
 LOCAL_WIDTH = 64  # numbers that an engine returns for each cell
 SMALL_SHARE = 2  # the small form keeps one cell of this many
 ID_BYTES = 8
-HELD_BYTES = 4 * 2**20  # up to which the rows are kept in memory: 1024 photographs of all cells
+HELD_BYTES = 4 * 2**20  # files up to this size are kept in memory: 1024 photographs with all cells
 MOST_GRID_CELLS = 2**12
 MOST_CELLS = 256  # cell numbers that fit in a byte
 
@@ -119,7 +119,7 @@ class LocalFile:
             self._ids: NDArray[np.int64] = np.fromfile(path, dtype="<i8", count=count, offset=HEADER.itemsize)
             size = count * self.form.row_bytes
             whole = np.zeros(1, dtype=np.int64)
-            # twenty reads take twice as long, even from the system's cache
+            # in memory, because twenty reads double the time of re-ranking, even from the system's cache
             self._held = self.file.rows(self._start, size, whole).reshape(count, -1) if 0 < size <= HELD_BYTES else None
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"{path} cannot be read as local descriptors: {error}.") from error
@@ -146,7 +146,7 @@ class LocalFile:
         if not there.all():
             raise KeyError(int(ids[~there][0]))
         if self._held is not None:
-            self.file.check()  # an index with a changed file is not to be trusted, whatever is in memory
+            self.file.check()  # fails if the file was changed: then the index is not trusted, whatever is in memory
             return self._held[places]
         return self.file.rows(self._start, self.form.row_bytes, places)
 

@@ -61,8 +61,8 @@ def pack(cells: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def unpack(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Codes (..., width / 4) to rotated cells (..., width) of length 1."""
-    # four floats are as long as one complex number, which NumPy looks up at one go
-    fours = np.take(LEVELS.view(np.complex128)[:, 0], packed, mode="clip")  # which looks for no index out of bounds
+    # four float32 have the size of one complex128, so that NumPy looks up four values at once
+    fours = np.take(LEVELS.view(np.complex128)[:, 0], packed, mode="clip")  # clip: no check of the indices' bounds
     cells: NDArray[np.float32] = fours.view(np.float32)
     cells *= (1 / np.sqrt(np.vecdot(cells, cells)))[..., None]
     return cells

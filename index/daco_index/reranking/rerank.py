@@ -35,7 +35,7 @@ class LocalQuery:
         return cls(rotate(local))
 
     def votes(self, references: LocalFile, ids: NDArray[np.int64]) -> Votes:
-        """What the references under ids (n,) get. Raises KeyError for an id without local descriptors."""
+        """The votes for references with ids (n,). Raises KeyError for an id without local descriptors."""
         form, rows = references.form, references.rows(ids)
         # decoded a few at a time, so that they are compared while they are in the core's cache
         parts = (form.decode(rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE))

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCALES = (0.7, 0.85, 1.0, 1.18, 1.43)
-TOLERANCE = 0.05  # of similarity, by which another cell may fit better before a match's weight falls to 1/e
+TOLERANCE = 0.05  # if another cell is more similar by this, the match has 1/e of the weight
 BLUR_ROWS, BLUR_COLUMNS = 0.8, 2.0  # standard deviations in cells; displacements are mostly horizontal
-LEAST_STRENGTH = 0.1  # from which a match is reported as one of those that agree
-AT_ONCE = 5  # references whose similarities are computed together: half a megabyte, which a core's cache holds
-NEGLIGIBLE = 1e-20  # below which the blur is 0: a product with the smallest floats takes a hundred times as long
+LEAST_STRENGTH = 0.1  # least strength of a match that is reported as agreeing
+AT_ONCE = 5  # references whose similarities are computed together: half a megabyte, which fits a core's cache
+NEGLIGIBLE = 1e-20  # smaller values of the blur become 0: products with subnormal numbers are a hundred times as slow
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def vote_in_parts(
     cells, weights = (np.concatenate(several) for several in zip(*matches, strict=True))
     rows, columns = _plane_shape(grid)
     planes = _planes(asking, cells, weights, grid).reshape(columns, -1)
-    # along the longest rows first, which is several times as fast
+    # the maximum along the longest axis first, which is several times as fast
     votes = planes.max(axis=0).reshape(rows, -1).max(axis=0).reshape(len(cells), -1).max(axis=1)
     shares = votes / np.maximum(weights.sum(axis=1), np.float32(1e-6))
     return Votes(votes * np.float32(grid.cells / len(asking)), shares)
@@ -165,7 +165,7 @@ def _match(
     count, kept, _ = references.shape
     similarities = query @ references.transpose(0, 2, 1)
     cells = similarities.argmax(axis=2)
-    # `take` from all of it at once: `take_along_axis` needs several times as long
+    # one flat `take`: `take_along_axis` takes several times as long
     best = similarities.take(cells + kept * np.arange(cells.size).reshape(cells.shape))
     best_other_way = similarities.max(axis=1).take(cells + kept * np.arange(count)[:, None])
     weights: NDArray[np.float32] = np.exp((best - best_other_way) / np.float32(TOLERANCE))

@@ -158,7 +158,7 @@ def query_batches(
             yield batch
         bar.update(len(batch))
     if panoramas:
-        others = f" (and so {'is 1 other' if len(panoramas) == 2 else f'are {len(panoramas) - 1} others'})"
+        others = f" (and {'1 other' if len(panoramas) == 2 else f'{len(panoramas) - 1} others'})"
         name = f"{panoramas[0]}{others if len(panoramas) > 1 else ''}"
         print(f"Warning: {printable(name)}: {PANORAMA_WARNING}", file=sys.stderr)
 

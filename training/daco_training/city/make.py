@@ -49,7 +49,7 @@ class CityReport:
 
 @dataclass(frozen=True)
 class CitySettings:
-    """What a city was made with; kept in its folder."""
+    """The settings that a city was made with, stored in its folder."""
 
     format: int
     places: int
@@ -60,7 +60,7 @@ class CitySettings:
 
     @property
     def split_sizes(self) -> dict[str, int]:
-        """Split to how many places are of it."""
+        """Split to its number of places."""
         plan = plan_places(self.places, self.val_places)
         return {split: sum(place.split == split for place in plan) for split in SPLITS}
 
@@ -223,7 +223,7 @@ def _camera(taken: PlacePhotograph | DriveFrame, street: int) -> CameraPose:
 
 
 def read_settings(folder: Path) -> CitySettings | None:
-    """The settings that a city in a folder was made with; None where there is no city.
+    """The settings that a city in a folder was made with; None if there is no city.
 
     Raises:
         DacoError: their record is damaged.
@@ -239,7 +239,7 @@ def read_settings(folder: Path) -> CitySettings | None:
 
 
 def _claim(folder: Path, settings: CitySettings) -> None:
-    """Note the settings in the folder, or refuse one whose images were made with others."""
+    """Stores the settings in the folder; rejects a folder whose images were made with other settings."""
     old = read_settings(folder)
     if old is not None:
         differences = [

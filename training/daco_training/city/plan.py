@@ -87,9 +87,9 @@ class Street:
 
 
 def plan_places(count: int, validation: int | None = None) -> list[CityPlace]:
-    """`count` places, of which `validation` are for validation, in streets of their own; None: every fourth.
+    """`count` places, of which `validation` (None: every fourth) are for validation, in separate streets.
 
-    The n-th place of a split is the same whatever the counts, so a city can grow without a change to its images.
+    The n-th place of a split does not depend on the counts, so a city can grow without changing its images.
     """
     left = {"val": (count + 2) // 4 if validation is None else validation}
     left["train"] = count - left["val"]

@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout inste
 @app.command()
 def demo(
     data_root: DataRoot = Path("data"),
-    places: Annotated[int, option("places", "Number of places, those for validation included.", min=2)] = 200,
+    places: Annotated[int, option("places", "Number of places, including those for validation.", min=2)] = 200,
     val_places: Annotated[
         int | None, option("val_places", "How many of them are for validation.", show_default="every fourth", min=1)
     ] = None,

@@ -306,9 +306,9 @@ def whiten(
     ] = None,
     seed: Annotated[int, option("seed", "Random seed of the movements of the camera.", min=0)] = 0,
 ) -> None:
-    """Fit a learned whitening: shorten what differs between descriptors of the same place.
+    """Fit a learned whitening: shorten the directions in which descriptors of the same place differ.
 
-    Photographs of the same place are a photograph, its twin, and both seen by a moved camera (--data-name), or
+    The same place is shown by a photograph, its twin, and both as seen by a moved camera (--data-name), or by
     renderings of a place in all conditions from all viewpoints (--viewpoints). It takes minutes on a CPU.
 
     Example: daco-train whiten result/demo_daco --data-name demo --viewpoints demo --out result/whitened

@@ -1,4 +1,4 @@
-"""The encoder: backbone, pooling, learned whitening where it was fitted, L2 normalisation; and its files."""
+"""The encoder: backbone, pooling, learned whitening (if fitted) and L2 normalisation; and its files."""
 
 import hashlib
 import json
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         directions = state_dict.get(f"{prefix}whitening.directions")
-        # only encoders that it was fitted for have a learned whitening
+        # only some encoders have a learned whitening
         self.whitening = None if directions is None else LearnedWhitening(*directions.shape)
         super()._load_from_state_dict(state_dict, prefix, *others)
 

@@ -1,15 +1,15 @@
-"""Learned whitening: descriptors lose what differs between photographs of one place.
+"""Learned whitening: shortens the directions in which descriptors of the same place differ.
 
-Of pairs of photographs that show the same place (in another condition, from another pose), the differences of their
-descriptors x span the directions u_i in which a place varies, by the variances v_i (the eigenvectors and eigenvalues of
-their scatter). Each direction is shortened the more the larger its variance is:
+It is fitted to the differences between descriptors of two photographs that show the same place (in another condition,
+from another pose). The eigenvectors u_i of their scatter are the directions in which descriptors of a place vary, and
+the eigenvalues v_i are the variances. The larger the variance, the more a direction of a descriptor x is shortened:
 
     y = x - sum_i f_i (u_i . x) u_i        f_i = 1 - 1 / sqrt(1 + STRENGTH v_i / v),    v the mean of the first v_i
 
 This is the learned whitening of Radenovic, Tolias, Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation",
 TPAMI 2018, section 4.3 (after Mikolajczyk and Matas, "Improving Descriptors for Fast Tree Matching by Optimal Linear
-Projection", ICCV 2007), whose scatter is shrunk towards the identity: there are fewer pairs than dimensions, and what
-never differed in them stays as it is.
+Projection", ICCV 2007), with the scatter shrunk towards the identity: there are fewer pairs than dimensions, and
+directions without any difference stay unchanged.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-WIDTH = 256  # directions that are shortened, at most
+WIDTH = 256  # largest number of directions that are shortened
 STRENGTH = 6.0
-FIRST = 64  # directions whose mean variance is the measure of the others
-NONE = 1e-6  # of the greatest standard deviation: what is below it is rounding
+FIRST = 64  # the mean variance of the first directions scales all variances
+NONE = 1e-6  # share of the largest standard deviation, below which a direction is rounding error
 
 
 class LearnedWhitening(nn.Module):
@@ -28,7 +28,7 @@ class LearnedWhitening(nn.Module):
 
     Args:
         dimension: of the descriptors.
-        width: how many directions; each is stored with the root of f_i as its length.
+        width: number of directions. Each is stored with the length sqrt(f_i).
     """
 
     directions: Tensor
@@ -46,7 +46,7 @@ def fit_learned_whitening(differences: Sequence[Tensor]) -> LearnedWhitening:
     """Fits a whitening to differences of descriptors of the same place.
 
     Args:
-        differences: (n, dimension) of each set of photographs; all sets count alike.
+        differences: (n, dimension) for each set of photographs; all sets have the same weight.
     """
     scaled = [rows.double() / (len(rows) * len(differences)) ** 0.5 for rows in differences]
     _, roots, directions = torch.linalg.svd(torch.cat(scaled), full_matrices=False)

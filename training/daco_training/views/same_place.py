@@ -1,6 +1,6 @@
-"""Pairs of photographs that show the same place: a photograph and its twin, both also moved; and rendered viewpoints.
+"""Pairs of photographs that show the same place: from data sets with twins, and from rendered viewpoints.
 
-What differs between their descriptors is what `daco_training.encoder.learned_whitening` shortens.
+`daco_training.encoder.learned_whitening` is fitted to the differences between their descriptors.
 """
 
 from collections import defaultdict
@@ -23,15 +23,15 @@ from daco_training.encoder.learned_whitening import fit_learned_whitening
 from daco_training.evaluation.descriptors import embed_files, embed_tensors
 from daco_training.views.movement import draw_movement, move
 
-PHOTOGRAPHS = 400  # with twins: each gives four descriptors
-PLACES = 400
+PHOTOGRAPHS = 400  # about how many with twins are used; each gives four descriptors
+PLACES = 400  # about how many with several viewpoints are used
 PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2))  # of photograph, twin, moved photograph and moved twin
 
 
 def whiten_encoder(
     encoder: Encoder, data_root: Path, twins: str | None, viewpoints: str | None, seed: int = 0
 ) -> Encoder:
-    """Fits a learned whitening to an encoder; one that it has is replaced.
+    """Fits a learned whitening to an encoder, and replaces the one that it has.
 
     Args:
         twins: name of a data set whose training photographs have twins.
@@ -68,7 +68,7 @@ def whiten_encoder(
 def twin_differences(encoder: Encoder, dataset: DataSet, seed: int = 0) -> Tensor:
     """Differences of descriptors between training photographs, their twins, and both seen by a moved camera.
 
-    Of many photographs about PHOTOGRAPHS are taken, evenly.
+    If there are more, about PHOTOGRAPHS of them are used, evenly spread.
 
     Returns:
         (n, dimension)
@@ -101,8 +101,8 @@ def twin_differences(encoder: Encoder, dataset: DataSet, seed: int = 0) -> Tenso
 def viewpoint_differences(encoder: Encoder, dataset: DataSet) -> Tensor:
     """Differences of descriptors between all training photographs of a rendered place: every condition and viewpoint.
 
-    Files of one name show one place, as `daco-data demo --viewpoint` writes them. Of many places about PLACES are
-    taken, evenly.
+    Files of one name show one place, as `daco-data demo --viewpoint` writes them. If there are more, about PLACES
+    of them are used, evenly spread.
 
     Returns:
         (n, dimension)
@@ -127,7 +127,7 @@ def viewpoint_differences(encoder: Encoder, dataset: DataSet) -> Tensor:
 
 
 def _moved(image: Image.Image, random: np.random.Generator, size: int) -> Image.Image:
-    """What a camera sees that stands and looks elsewhere."""
+    """The image from a camera that was moved and turned at random."""
     pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
     view = move([pixels], [draw_movement(random, image.height, image.width)], size)[0]
     return Image.fromarray(view.round().byte().permute(1, 2, 0).numpy())

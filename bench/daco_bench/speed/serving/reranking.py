@@ -1,4 +1,4 @@
-"""What re-ranking costs the server: the same queries with it and without, by turns, of one running server."""
+"""Measures what re-ranking costs: the same queries are sent to one server alternately with and without it."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from daco_index.search.bundle import read_manifest
 
 @dataclass(frozen=True)
 class RerankingCost:
-    """What was measured at one concurrency.
+    """The measurements at one concurrency.
 
     Args:
         without, reranked: the medians of the rounds.
-        throughput: answers per second with re-ranking, as a fraction of those without; the median over the rounds, in
-            each of which both have their turn.
-        cpu_ms: CPU time that re-ranking adds to an answer, of all processes of the server; likewise.
+        throughput: answers per second with re-ranking, as a fraction of those without; the median over the rounds,
+            each of which measures both.
+        cpu_ms: CPU time that re-ranking adds to an answer, in all processes of the server; the median likewise.
     """
 
     clients: int
@@ -35,7 +35,7 @@ class RerankingCost:
 
     @classmethod
     def of(cls, clients: int, rounds: Sequence[tuple[ClientTimings, ClientTimings]]) -> "RerankingCost":
-        """From the rounds: each without, and with."""
+        """Computes it from rounds of (without, re-ranked)."""
         without, reranked = zip(*rounds, strict=True)
         return cls(
             clients,
@@ -55,10 +55,10 @@ def measure(
     workers: int,
     precision: str,
 ) -> list[RerankingCost]:
-    """Asks one server with `rerank=20` and with `rerank=0` by turns, which change their order from round to round.
+    """Sends queries to one server alternately with `rerank=20` and `rerank=0`; the order changes with every round.
 
     Raises:
-        UsageError: the index has no local descriptors, or fewer photographs than are ranked again.
+        UsageError: the index has no local descriptors, or fewer photographs than candidates.
         DacoError: the server does not start, or the load cannot be made.
     """
     manifest = read_manifest(index)

@@ -1,4 +1,4 @@
-"""Aligns a reconstruction with the earth by the photographs in it whose positions are known, for example from GPS.
+"""Aligns a reconstruction with the earth, by its photographs whose positions are known, for example from GPS.
 
 A similarity of the plane (scale, turn about the vertical, shift) is fitted by Umeyama's method (TPAMI 1991), on the
 photographs that agree with it: positions of satellites can be far off between houses. Which ones agree is found by
@@ -18,20 +18,20 @@ from daco_core.photographs.locations import PhotoLocation
 
 LEAST_PHOTOGRAPHS = 4
 MOST_CANDIDATES = 2000
-WIDEST_DEVIATION = 3.0  # standard deviations, by the median, up to which a photograph agrees
+WIDEST_DEVIATION = 3.0  # a photograph agrees up to this many standard deviations (estimated by the median)
 LEAST_METRES = 0.05  # deviations below this always agree
-LEAST_SPREAD = 5.0  # the agreeing photographs are spread this many times as far as they deviate
+LEAST_SPREAD = 5.0  # the spread of the agreeing photographs is at least this multiple of their deviation
 
 Plane = NDArray[np.complex128]  # points as complex numbers, x + iy or east + i north
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a reconstruction lies on the earth.
+    """Position, orientation and scale of a reconstruction on the earth.
 
     Args:
-        scale: metres per unit of it.
-        anchor: of its frame, once it is in metres.
+        scale: metres per unit of the reconstruction.
+        anchor: of its frame in metres, after scaling.
         agreeing: how many photographs agree with it.
         known: how many have a known position.
         deviation: median distance, in metres, of the agreeing ones from their known positions.

@@ -39,7 +39,7 @@ class Cameras:
     up: str
 
     def scaled(self, scale: float) -> "Cameras":
-        """The same cameras, with a unit of so many metres."""
+        """The same cameras, scaled by `metres` per unit."""
         return Cameras(
             {
                 name: replace(at, x=scale * (at.x or 0.0), y=scale * (at.y or 0.0), z=scale * (at.z or 0.0))

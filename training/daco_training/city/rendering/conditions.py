@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CityCondition:
-    """What sets a condition apart, beside its lights (`lights.py`) and its camera (`photograph.py`).
+    """The properties of a condition, apart from its lights (`lights.py`) and its camera (`photograph.py`).
 
     Args:
-        samples: paths a pixel, an even number.
+        samples: light paths per pixel; an even number.
         dark: whether street lamps, windows and signs shine.
         wet: whether rain lies on the ground and the cars, and falls before the camera.
-        sky_shows: whether the sky is seen; in fog there is air in its place.
+        sky_shows: whether the sky is visible; in fog it is not.
     """
 
     samples: int

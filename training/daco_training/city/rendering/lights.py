@@ -20,7 +20,7 @@ RAIN_SKY = [0.030, 0.026, 0.022]  # low clouds, lit from the town below
 
 @dataclass(frozen=True)
 class Sun:
-    """Where the sun may stand, in degrees, how hazy the air is, and which share of its light clouds let through."""
+    """Ranges of the sun's direction (in degrees), of the haze of the air, and of the share of light through clouds."""
 
     elevation: tuple[float, float]
     azimuth: tuple[float, float]

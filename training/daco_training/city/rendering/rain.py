@@ -1,4 +1,4 @@
-"""Rain before a camera: streaks of falling drops, and the haze of the distant ones. Arrays only, no renderer."""
+"""Rain in front of a camera: streaks of falling drops. Works on arrays, without a renderer."""
 
 import math
 
@@ -8,18 +8,18 @@ from PIL import Image, ImageDraw
 from daco_training.city.rendering.weather import LUMINANCE
 
 OVERSAMPLING = 4  # so that a streak can be thinner than a pixel
-STREAKS = 0.02, 0.06  # streaks per pixel of a picture of REFERENCE_HEIGHT
+STREAKS = 0.02, 0.06  # streaks per pixel of a picture with REFERENCE_HEIGHT
 REFERENCE_HEIGHT = 128  # pixels
 LENGTH = 0.02, 0.10  # of a streak, as a share of the height: far drops are short, near ones long
 WIDTH = 0.006  # of the longest streak, as a share of the height
 OPACITY = 0.2, 0.6
-TILT = 12.0  # degrees: the wind of a picture, standard deviation
-SPREAD = 2.5  # degrees, standard deviation of the streaks of a picture
-DROP_LIGHT = 1.8  # a drop gathers light from nearly all around, and so is brighter than what is behind it on average
+TILT = 12.0  # degrees: standard deviation of the wind, one value for each picture
+SPREAD = 2.5  # degrees: standard deviation of the streaks within a picture
+DROP_LIGHT = 1.8  # a drop gathers light from nearly all directions, so on average it is brighter than its background
 
 
 def add_rain(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Streaks of rain before a picture of linear radiance (h, w, 3).
+    """Adds streaks of rain to a picture of linear radiance (h, w, 3).
 
     A falling drop shows a wide-angle image of its surroundings, so that a streak's brightness depends on the light
     around it and little on what is behind it (Garg and Nayar, "Vision and Rain", IJCV 75(1), 2007). Here that light is
@@ -32,7 +32,7 @@ def add_rain(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _streaks(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """How much of each pixel streaks cover, (h, w), 0 to 1."""
+    """The share of each pixel that streaks cover, (h, w), 0 to 1."""
     canvas = np.zeros((height * OVERSAMPLING, width * OVERSAMPLING), np.float32)
     tall = canvas.shape[0]
     count = round(rng.uniform(*STREAKS) * REFERENCE_HEIGHT**2 * width / height)
@@ -56,7 +56,7 @@ def _streaks(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _neighbourhood(radiance: np.ndarray) -> np.ndarray:
-    """The mean radiance around each pixel, (h, w, 3): over about a quarter of the picture."""
+    """The mean radiance around each pixel, over about a quarter of the picture: (h, w, 3)."""
     height, width, _ = radiance.shape
     rows, columns = 8, 10
     cells = _resized(radiance, columns, rows, Image.Resampling.BOX)

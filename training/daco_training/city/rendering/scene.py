@@ -45,7 +45,7 @@ def _dark_scene(seed: int, street: int, domain: str, pose: Pose) -> Any:
 def render(
     seed: int, street: int, domain: str, pose: Pose, width: int, height: int, sampler: np.random.Generator
 ) -> Rendering:
-    """Render a street as it is in a domain of `CONDITIONS`, `width` by `height` pixels."""
+    """Renders a street in a domain of `CONDITIONS`, `width` by `height` pixels."""
     condition = CONDITIONS[domain]
     scene = _dark_scene(seed, street, domain, pose) if condition.dark else _lasting_scene(seed, street, domain)
     guide = guide_scene(seed, street, domain)

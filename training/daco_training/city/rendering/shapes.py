@@ -37,7 +37,7 @@ def _two_sided(inner: dict[str, Any]) -> dict[str, Any]:
 
 
 def _material(name: str, street: dict[str, Any], wet: bool = False) -> dict[str, Any]:
-    """A material's description by Mitsuba; what is wet is darker, for the water leads light into it, and reflects."""
+    """Mitsuba's definition of a material. A wet one is darker, because water leads light into it, and reflects."""
     colour = {"type": "mesh_attribute", "name": "vertex_color"}
     if name == "facade":
         return _two_sided({"type": "diffuse", "reflectance": street["facades"]})
@@ -124,7 +124,7 @@ def _textures(seed: int, street: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _wet_textures(seed: int, street: int) -> dict[str, Any]:
-    """The ground in rain: its colour darkened, and how rough its water lies, smooth in puddles."""
+    """Textures of the ground in rain: the darkened colour, and the roughness of the water (smooth in puddles)."""
     mi = mitsuba()
     ground = build_street(seed, street).ground
     rough = wet_roughness(stream(seed, "puddles", street), ground.shape[:2]).astype(np.float32)

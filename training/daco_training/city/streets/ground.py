@@ -70,7 +70,7 @@ def paint_ground(rng: np.random.Generator, length: float, road: float, pavement:
 
 
 def wet_roughness(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """How rough the water on the ground lies, (across, along), from above: smooth in puddles, rough on bare asphalt."""
+    """Roughness of the water on the ground from above, (across, along): smooth in puddles, rough on asphalt."""
     level = soft_noise(rng, shape, 40) + 0.35 * soft_noise(rng, shape, 6)
     puddle = 1.0 / (1.0 + np.exp(-6.0 * (level - PUDDLE_LEVEL)))
     return np.asarray(SMOOTHEST + (ROUGHEST - SMOOTHEST) * (1.0 - puddle))
