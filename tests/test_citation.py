@@ -17,7 +17,7 @@ REQUIRED_OF_A_REFERENCE = {"type", "title", "authors"}
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-def test_the_citation_has_what_its_format_requires_and_is_of_this_version() -> None:
+def test_the_citation_file_is_valid_and_names_this_version() -> None:
     assert set(CITATION) >= REQUIRED
     assert CITATION["cff-version"] == "1.2.0"
     assert CITATION["type"] == "software"
@@ -35,7 +35,7 @@ def test_the_citation_names_the_paper_of_the_method() -> None:
     assert isinstance(paper["year"], int)
 
 
-def test_the_changelog_has_a_part_for_every_version_and_known_kinds_of_changes() -> None:
+def test_the_changelog_has_a_section_for_every_version_and_uses_the_standard_headings() -> None:
     versions = re.findall(r"^## \[([^\]]+)\](?: - (\S+))?$", CHANGELOG, flags=re.MULTILINE)
     assert versions[0] == ("Unreleased", "")
     for _, day in versions[1:]:

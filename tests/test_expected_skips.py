@@ -43,12 +43,12 @@ def test_a_skip_that_is_not_on_a_list_fails_the_run(tmp_path: Path) -> None:
     assert "test_without_a_browser: Skipped: Chromium is not installed" in done.stdout
 
 
-def test_a_file_that_is_skipped_as_a_whole_fails_it_too(tmp_path: Path) -> None:
+def test_a_test_file_that_is_skipped_completely_fails_the_run(tmp_path: Path) -> None:
     done = outcome(tmp_path, LEFT_OUT, "Chromium\n")
     assert done.returncode == 1 and "the extra ray is not installed" in done.stdout
 
 
-def test_skips_on_a_list_are_fine_and_so_are_all_without_a_list(tmp_path: Path) -> None:
+def test_skips_on_a_list_pass_and_without_lists_all_skips_pass(tmp_path: Path) -> None:
     assert outcome(tmp_path, SKIPPED, "Node.js\n", "Chromium is not installed\n").returncode == 0
     assert outcome(tmp_path, SKIPPED).returncode == 0
 

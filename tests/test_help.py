@@ -19,7 +19,7 @@ def texts(command: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("program", PROJECT["scripts"])
-def test_nothing_in_brackets_is_taken_for_a_style_and_lost(program: str) -> None:
+def test_help_texts_show_what_they_have_in_square_brackets(program: str) -> None:
     said = dict(texts(ours(program), program))
     assert len(said) > 10
     for name, text in said.items():

@@ -108,7 +108,7 @@ def test_without_consent_no_code_of_the_repository_runs(hub: Path, source: str, 
     assert not (hub / "ran").exists()
 
 
-def test_a_saved_network_of_others_gives_its_own_descriptors_again(source: str, tmp_path: Path) -> None:
+def test_a_saved_third_party_network_gives_the_same_descriptors(source: str, tmp_path: Path) -> None:
     encoder = load_encoder(source, trust=True)
     assert encoder.dimension == 8
     images = torch.randn(3, 3, 28, 42)
@@ -125,7 +125,7 @@ def test_a_saved_network_of_others_gives_its_own_descriptors_again(source: str, 
     assert loaded.fingerprint != load_encoder(source, trust=True).fingerprint, "other weights, another fingerprint"
 
 
-def test_a_relative_folder_is_found_again_from_elsewhere(
+def test_a_relative_folder_is_found_from_another_working_directory(
     hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(hub.parent)
@@ -136,7 +136,7 @@ def test_a_relative_folder_is_found_again_from_elsewhere(
     assert encoder.name == "torchhub:hub:get_trained_model", "strangers do not see where the folder is"
 
 
-def test_what_gives_no_encoder_is_one_sentence(hub: Path) -> None:
+def test_a_repository_that_gives_no_encoder_is_reported_in_one_sentence(hub: Path) -> None:
     for name, match in (
         (f"{hub}:letters", "returns str"),
         (f"{hub}:maps", r"\(1, d\)"),
@@ -153,7 +153,7 @@ def test_what_gives_no_encoder_is_one_sentence(hub: Path) -> None:
         TrainOptions(backbone=f"torchhub:{hub}:get_trained_model").resolve()
 
 
-def test_a_github_name_never_means_a_folder_that_lies_about(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_github_name_is_never_taken_for_a_local_folder(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(torch.hub, "load", lambda *words, **options: asked.append((*words, options)))
     with pytest.raises(DacoError, match="NoneType"):
@@ -161,7 +161,7 @@ def test_a_github_name_never_means_a_folder_that_lies_about(hub: Path, monkeypat
     assert asked == [("owner/name:v1", "get_model", {"trust_repo": True, "verbose": False})]
 
 
-def test_it_is_indexed_searched_served_and_measured_like_ours(
+def test_a_third_party_encoder_can_be_indexed_searched_served_and_measured(
     hub: Path, source: str, photographs: Path, places: Path, commands: Path, tmp_path: Path
 ) -> None:
     index = tmp_path / "index"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def test_a_writer_killed_at_any_step_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
+def test_a_writer_killed_at_any_step_leaves_the_old_or_the_new_content(tmp_path: Path) -> None:
     # one thread: a fork of a process with threads of OpenMP would hang
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, Path(__file__).with_name("killed_writers.py"), tmp_path]

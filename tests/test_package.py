@@ -73,7 +73,7 @@ def installed_names() -> set[str]:
     return {name[name.index("daco_") :] for name in tracked()}
 
 
-def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_the_complete_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         (license,) = [name for name in archive.namelist() if name.endswith("LICENSE") and ".dist-info/" in name]
@@ -91,7 +91,7 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> Non
     assert license
 
 
-def test_the_sdist_holds_sources_and_neither_tests_nor_photographs(sdist: Path) -> None:
+def test_the_sdist_contains_sources_but_no_tests_or_photographs(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
     assert tracked() | set(SOURCES) <= names
@@ -140,7 +140,7 @@ def run(installed: Path, folder: Path, name: str, *words: str) -> str:
     return done.stdout
 
 
-def test_the_installed_commands_say_what_they_do_and_which_version_they_are(installed: Path, project: Path) -> None:
+def test_the_installed_commands_print_help_and_their_version(installed: Path, project: Path) -> None:
     where = run(installed, project, "python", "-c", f"import {', '.join(PACKAGES)}; print(daco_index.__file__)")
     assert Path(where.strip()).is_relative_to(installed.parent)
     for name, entry in PROJECT["scripts"].items():
@@ -151,14 +151,14 @@ def test_the_installed_commands_say_what_they_do_and_which_version_they_are(inst
         assert called == f"daco-serve {PROJECT['version']}\n"
 
 
-def test_the_client_is_imported_in_the_folder_of_another_project(installed: Path, project: Path) -> None:
+def test_the_client_can_be_imported_in_the_folder_of_another_project(installed: Path, project: Path) -> None:
     code = "from daco_serve import Client; import daco_serve; print(Client.__name__, daco_serve.__file__)"
     name, where = run(installed, project, "python", "-c", code).split()
     assert name == "Client"
     assert Path(where).is_relative_to(installed.parent)
 
 
-def test_the_installed_program_makes_a_map_and_finds_a_photograph_in_it(installed: Path, project: Path) -> None:
+def test_the_installed_program_builds_an_index_and_finds_a_photograph_in_it(installed: Path, project: Path) -> None:
     (project / "photographs").mkdir()
     for number, colours in enumerate(((250, 20, 20), (20, 250, 20), (20, 20, 250))):
         picture = Image.new("RGB", (96, 72), colours)

@@ -31,7 +31,7 @@ def test_every_path_that_the_dockerfile_copies_exists() -> None:
         assert source not in ignored
 
 
-def test_the_dockerfile_runs_our_command_with_settings_that_exist_and_not_as_root(commands: Path) -> None:
+def test_the_dockerfile_runs_daco_serve_with_existing_settings_and_not_as_root(commands: Path) -> None:
     from daco_serve.operation.settings import ServeSettings
 
     (command,) = re.findall(r"^CMD \[(.+)\]$", DOCKERFILE.split("HEALTHCHECK")[1].split("\n\n")[1], flags=re.MULTILINE)
@@ -44,7 +44,7 @@ def test_the_dockerfile_runs_our_command_with_settings_that_exist_and_not_as_roo
     assert "/readyz" in DOCKERFILE.split("HEALTHCHECK")[1]
 
 
-def test_every_command_is_installed_and_says_what_it_does_and_its_version(commands: Path) -> None:
+def test_every_command_is_installed_and_prints_help_and_its_version(commands: Path) -> None:
     assert set(PROJECT["scripts"]) == {"daco-train", "daco-data", "daco-index", "daco-serve", "daco-bench"}
     for name in PROJECT["scripts"]:
         done = subprocess.run([commands / name, "--help"], capture_output=True, text=True, timeout=60)
@@ -55,7 +55,7 @@ def test_every_command_is_installed_and_says_what_it_does_and_its_version(comman
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")
-def test_the_makefile_knows_how_to_make_the_demo_and_the_tests() -> None:
+def test_the_makefile_has_targets_for_the_demo_and_the_tests() -> None:
     for target, command in (("demo", "daco-serve run"), ("test", "pytest")):
         done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -75,7 +75,7 @@ def test_the_demo_installs_pytorch_only_where_there_is_a_gpu(tmp_path: Path) -> 
         assert f"'.[{name},demo]'" in done.stdout, done.stderr
 
 
-def test_no_environment_gets_both_builds_of_faiss_and_the_server_on_a_cpu_no_pytorch() -> None:
+def test_no_extras_install_both_builds_of_faiss_and_the_cpu_extra_installs_no_pytorch() -> None:
     extras = PROJECT["optional-dependencies"]
 
     def brings(extra: str) -> set[str]:
@@ -101,7 +101,7 @@ def test_imports_run_in_one_direction() -> None:
             assert not set(imported) & set(packages[position + 1 :]), file.relative_to(ROOT)
 
 
-def test_one_module_of_the_index_reaches_training_and_two_reach_pytorch() -> None:
+def test_only_known_modules_of_the_index_import_training_or_pytorch() -> None:
     """The others run where neither is installed; `devices` asks PyTorch for its GPUs once it has found a driver."""
     engines = ROOT / "index" / "daco_index" / "embedding" / "engines"
     for folder in ("core", "index", "daco_serve"):

@@ -57,7 +57,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_short_name_stands_for_an_entry_with_arguments_and_takes_consent_once(
+def test_a_short_name_selects_a_hub_entry_with_arguments_and_needs_consent_once(
     hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match=r"executes the code of someone/tiny:main .* --trust"):
@@ -75,7 +75,7 @@ def test_a_short_name_stands_for_an_entry_with_arguments_and_takes_consent_once(
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_the_image_size_of_a_network_of_others_may_be_chosen(hub: Path) -> None:
+def test_the_image_size_of_a_third_party_network_can_be_chosen(hub: Path) -> None:
     assert find_encoder("tiny", True, 28).config.image_size == 28
     assert find_encoder("tiny", True).config.image_size == 42
     assert find_encoder("torchhub:someone/tiny:main:get_trained_tiny?backbone_name=dinov2", True, 56).dimension == 4
@@ -83,7 +83,7 @@ def test_the_image_size_of_a_network_of_others_may_be_chosen(hub: Path) -> None:
         find_encoder("default", image_size=64)
 
 
-def test_wrong_arguments_are_one_sentence(hub: Path) -> None:
+def test_wrong_arguments_are_reported_in_one_sentence(hub: Path) -> None:
     with pytest.raises(DacoError, match="backbone_name should be dinov2, not vgg"):
         find_encoder("torchhub:someone/tiny:main:get_trained_tiny?backbone_name=vgg", True)
     with pytest.raises(UsageError, match=r"ENTRY\?ARGUMENT=VALUE"):
@@ -98,7 +98,7 @@ def test_a_saved_encoder_needs_no_network_and_no_consent(hub: Path, tmp_path: Pa
         save_encoder("tiny", tmp_path / "saved")
 
 
-def test_the_table_says_size_licence_and_input_of_each() -> None:
+def test_the_table_shows_size_licence_and_input_of_each_encoder() -> None:
     done = CliRunner().invoke(app, ["encoders", "--json"])
     listed = {encoder["name"]: encoder for encoder in json.loads(done.stdout)}
     assert {"megaloc", "eigenplaces", "cosplace", "boq", "salad"} <= set(listed)
@@ -126,7 +126,7 @@ def face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_an_encoder_of_the_hugging_face_hub_is_taken_from_its_cache(
+def test_an_encoder_of_the_hugging_face_hub_is_loaded_from_the_cache(
     face: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = find_encoder("hf:someone/places")
@@ -137,7 +137,7 @@ def test_an_encoder_of_the_hugging_face_hub_is_taken_from_its_cache(
     assert not caplog.text
 
 
-def test_an_onnx_file_with_a_manifest_is_an_encoder_on_the_hub_too(face: Path) -> None:
+def test_an_onnx_file_with_a_manifest_on_the_hub_is_an_encoder(face: Path) -> None:
     described = json.loads((face / "encoder.json").read_text())
     manifest = {name: described[name] for name in ("image_size", "resize", "mean", "std")}
     manifest |= {"descriptor": described["network"]["descriptor"], "sha256": described["network"]["sha256"]}
@@ -147,7 +147,7 @@ def test_an_onnx_file_with_a_manifest_is_an_encoder_on_the_hub_too(face: Path) -
     assert found.name == "onnx:model.onnx" and found.dimension == described["dimension"]
 
 
-def test_what_the_hub_does_not_have_is_said(face: Path) -> None:
+def test_a_repository_or_revision_that_the_hub_lacks_is_reported(face: Path) -> None:
     with pytest.raises(UsageError, match="OWNER/NAME"):
         find_encoder("hf:places")
     with pytest.raises(DacoError, match="not in the Hub's cache"):

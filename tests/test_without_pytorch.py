@@ -112,7 +112,7 @@ def test_an_index_is_built_searched_served_calibrated_and_measured_without_pytor
     assert recall["rows"][0]["queries"] == 24
 
 
-def test_what_takes_pytorch_says_so_in_a_sentence(command: Command, photographs: Path, tmp_path: Path) -> None:
+def test_commands_that_need_pytorch_say_so_in_one_sentence(command: Command, photographs: Path, tmp_path: Path) -> None:
     for line in (
         ("daco-index", "build", photographs / "day", "--encoder", "timm:test_resnet", "--out", tmp_path / "map"),
         ("daco-train", "pack", tmp_path, "--out", tmp_path / "packed"),
@@ -123,7 +123,7 @@ def test_what_takes_pytorch_says_so_in_a_sentence(command: Command, photographs:
         assert len(process.stderr.strip().splitlines()) == 1, process.stderr
 
 
-def test_the_base_alone_says_what_every_command_does_and_which_extra_it_takes(
+def test_without_extras_every_command_prints_help_and_names_the_extra_that_it_needs(
     command: Command, photographs: Path, tmp_path: Path
 ) -> None:
     for name in ("daco-index", "daco-serve", "daco-bench", "daco-train", "daco-data"):
@@ -138,7 +138,7 @@ def test_the_base_alone_says_what_every_command_does_and_which_extra_it_takes(
         assert len(process.stderr.strip().splitlines()) == 1, process.stderr
 
 
-def test_the_client_is_imported_without_what_a_server_takes(command: Command, tmp_path: Path) -> None:
+def test_the_client_can_be_imported_without_the_packages_of_a_server(command: Command, tmp_path: Path) -> None:
     code = "import sys; from daco_serve import Client, AsyncClient; print(*sys.modules)"
     process = subprocess.run(
         [sys.executable, "-c", code], env=environment(tmp_path, OF_EXTRAS), capture_output=True, text=True, timeout=60

@@ -9,13 +9,13 @@ WORKFLOW = (ROOT / ".github/workflows/ci.yml").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_it_runs_every_python_that_the_package_says_it_supports() -> None:
+def test_the_workflow_runs_every_supported_python_version() -> None:
     (matrix,) = re.findall(r"python: \[(.+)\]", WORKFLOW)
     named = {name.removeprefix("Programming Language :: Python :: ") for name in PROJECT["classifiers"]}
     assert set(re.findall(r'"([\d.]+)"', matrix)) == {name for name in named if re.fullmatch(r"3\.\d+", name)}
 
 
-def test_the_lists_of_skips_and_the_targets_that_it_names_exist() -> None:
+def test_the_skip_lists_and_make_targets_in_the_workflow_exist() -> None:
     (lists,) = re.findall(r"^  SKIPS: (.+)$", WORKFLOW, flags=re.MULTILINE)
     assert len(lists.split()) == 3
     for name in lists.split():

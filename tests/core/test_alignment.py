@@ -44,7 +44,7 @@ def test_exact_positions_give_the_true_scale_and_anchor() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_third_of_lost_positions_changes_little(seed: int) -> None:
+def test_a_third_of_wrong_positions_changes_the_alignment_little(seed: int) -> None:
     found = align(_places(60, noise=2.0, lost=20, seed=seed))
     assert found is not None and found.scale == pytest.approx(UNIT, rel=0.1)
     assert 35 <= found.agreeing <= 40 and found.deviation < 4
@@ -56,14 +56,14 @@ def test_many_photographs_are_aligned_by_random_pairs_of_them() -> None:
     assert found is not None and found.scale == pytest.approx(UNIT, rel=0.02)
 
 
-def test_too_few_or_too_close_photographs_align_nothing() -> None:
+def test_too_few_photographs_or_photographs_too_close_together_give_no_alignment() -> None:
     assert align([]) is None
     assert align(_places(3)) is None
     assert align([_places(3)[0]] * 9) is None  # all in one spot
     assert align(_places(12, noise=60.0)) is None  # deviations as large as the way
 
 
-def test_the_180th_meridian_is_no_edge() -> None:
+def test_an_alignment_works_across_the_180th_meridian() -> None:
     anchor = Anchor(-17.0, 179.9999)
     places = []
     for number in range(8):

@@ -87,7 +87,7 @@ def test_a_bag_without_positions_gives_frames_by_time_or_along_a_gpx_track(tmp_p
         extract_recording(bag, tmp_path / "d", RecordingArguments(late).parse(), progress=False)
 
 
-def test_topics_are_found_or_named(tmp_path: Path) -> None:
+def test_a_single_topic_is_found_and_several_must_be_chosen_from(tmp_path: Path) -> None:
     images = {"/left/image": "bgr8", "/left/image/compressed": "compressed", "/depth/image": "mono16"}
     one = write_bag(tmp_path / "one", BagContents(images=images, satellites=["/fix"], odometry=["/odom"], seconds=1))
     with Bag(one) as bag:
@@ -140,7 +140,9 @@ def test_images_that_cannot_be_decoded_are_counted(drive: Path, tmp_path: Path) 
         assert opened.damaged == 20
 
 
-def test_what_is_no_bag_is_said_in_a_sentence(drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_no_bag_is_reported_in_one_sentence(
+    drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (whole,) = drive.glob("*.mcap")
     cut = tmp_path / "cut.mcap"
     cut.write_bytes(whole.read_bytes()[:5000])
@@ -158,7 +160,7 @@ def test_what_is_no_bag_is_said_in_a_sentence(drive: Path, tmp_path: Path, monke
     assert missing_package(missing.value) is not None and "daco-serve[robots]" in str(missing_package(missing.value))
 
 
-def test_a_robot_that_stands_goes_no_distance_and_a_gap_has_no_positions() -> None:
+def test_a_robot_that_stands_still_covers_no_distance_and_a_gap_has_no_positions() -> None:
     rng = np.random.default_rng(0)
     still = [RobotPose(second / 10, *rng.normal(0, 0.01, 3), 350.0) for second in range(50)]
     away = [RobotPose(30.0, 10.0, 0.0, 0.0, 350.0), RobotPose(31.0, 11.0, 0.0, 0.0, 10.0)]

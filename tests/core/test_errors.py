@@ -20,7 +20,7 @@ from daco_training.encoder.encoder import Encoder
 SHIPPED = Path(errors.__file__).parent / "encoder" / "shipped"
 
 
-def test_every_kind_is_caught_as_what_a_user_can_put_right() -> None:
+def test_every_kind_of_error_is_a_daco_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert len(kinds) == 7
     assert all(issubclass(kind, DacoError) and kind.__doc__ for kind in kinds)
@@ -33,7 +33,7 @@ def test_an_impossible_argument_is_a_usage_error() -> None:
         load_settings({"index": ("maps",), "port": 70000})
 
 
-def test_what_is_not_there_is_told_from_what_is_damaged(tmp_path: Path) -> None:
+def test_a_missing_index_and_a_damaged_index_raise_different_errors(tmp_path: Path) -> None:
     for open_index in (Bundle.open, verify_index):
         with pytest.raises(NotFound, match="contains no index"):
             open_index(tmp_path)
@@ -45,7 +45,7 @@ def test_what_is_not_there_is_told_from_what_is_damaged(tmp_path: Path) -> None:
             open_index(tmp_path)
 
 
-def test_so_it_is_for_an_encoder(tmp_path: Path) -> None:
+def test_a_missing_encoder_and_a_damaged_encoder_raise_different_errors(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="holds no encoder"):
         Encoder.load(tmp_path)
     shutil.copytree(SHIPPED, tmp_path / "copy")
@@ -55,7 +55,7 @@ def test_so_it_is_for_an_encoder(tmp_path: Path) -> None:
         Encoder.load(tmp_path / "copy")
 
 
-def test_a_package_that_is_not_installed_is_a_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_installed_raises_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from daco_core.figures import drawing
 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
@@ -63,7 +63,7 @@ def test_a_package_that_is_not_installed_is_a_missing_extra(tmp_path: Path, monk
         drawing()
 
 
-def test_a_broken_photograph_is_a_kind_of_its_own(tmp_path: Path) -> None:
+def test_a_broken_photograph_raises_unreadable_image(tmp_path: Path) -> None:
     from daco_core.photographs.images import UnreadableImage, open_reduced
 
     (tmp_path / "broken.png").write_bytes(b"no image")

@@ -62,7 +62,7 @@ def way(request, monkeypatch) -> str:
     return str(request.param)
 
 
-def test_a_file_is_made_and_replaced_and_nothing_stays_beside_it(tmp_path):
+def test_a_file_is_created_and_replaced_without_leftover_files(tmp_path):
     for text in ("first", "second, with é and 日本"):
         write_text(tmp_path / "a.json", text)
         assert (tmp_path / "a.json").read_text(encoding="utf-8") == text
@@ -78,7 +78,7 @@ def test_a_secret_file_is_never_readable_by_others(tmp_path):
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_file_that_a_library_writes_has_the_name_that_it_will_have(tmp_path):
+def test_the_temporary_file_has_the_final_name(tmp_path):
     with replace_file(tmp_path / "picture.png") as fresh:
         assert fresh.name == "picture.png"
         assert not fresh.exists()
@@ -98,7 +98,7 @@ def test_each_write_is_synced_before_it_is_renamed_and_the_rename_is_synced_afte
     assert happened == ["sync a.txt", "rename a.txt", f"sync {tmp_path.name}"]
 
 
-def test_a_folder_is_made_and_replaced_as_a_whole(tmp_path, way):
+def test_a_folder_is_created_and_replaced_atomically(tmp_path, way):
     for text in ("first", "second"):
         with replace_folder(tmp_path / "encoder") as fresh:
             assert not list(fresh.iterdir())
@@ -129,7 +129,7 @@ def test_an_existing_folder_is_never_missing_while_it_is_replaced(tmp_path):
 
 @pytest.mark.parametrize("replaced", [replace_file, replace_folder])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_what_fails_on_the_way_leaves_the_old_and_no_litter(tmp_path, replaced, error):
+def test_a_failed_write_keeps_the_old_content_and_leaves_no_temporary_files(tmp_path, replaced, error):
     path = tmp_path / "thing"
     with replace_file(path) as fresh:
         fresh.write_text("old")
@@ -160,7 +160,9 @@ def test_a_second_rename_that_fails_puts_the_old_folder_back(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(("change", "two_steps"), [(CHANGE_FILE, False), (CHANGE_FOLDER, False), (CHANGE_FOLDER, True)])
-def test_a_writer_killed_at_any_step_leaves_the_old_or_the_new_and_the_next_one_clears_up(tmp_path, change, two_steps):
+def test_a_writer_killed_at_any_step_leaves_the_old_or_new_content_and_the_next_writer_cleans_up(
+    tmp_path, change, two_steps
+):
     """Each step in turn, until the change comes through."""
     script = tmp_path / "killed.py"
     script.write_text(KILLED.format(steps=STEPS, change=change, two_steps=two_steps))
@@ -192,7 +194,7 @@ def test_a_writer_killed_at_any_step_leaves_the_old_or_the_new_and_the_next_one_
     assert step >= 3
 
 
-def test_writers_of_one_path_at_once_do_not_mix(tmp_path, way):
+def test_concurrent_writers_of_one_path_do_not_mix_their_contents(tmp_path, way):
     def write(number: int) -> None:
         for _ in range(20):
             with replace_folder(tmp_path / "cache") as fresh:
@@ -211,7 +213,7 @@ def test_writers_of_one_path_at_once_do_not_mix(tmp_path, way):
     assert not [name for name in names(tmp_path) if name.startswith(".")]
 
 
-def test_a_writer_that_finds_the_folder_made_meanwhile_replaces_it(tmp_path, monkeypatch):
+def test_a_folder_that_was_created_meanwhile_is_replaced(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     is_dir, looked = Path.is_dir, []
 
@@ -231,7 +233,7 @@ def test_a_writer_that_finds_the_folder_made_meanwhile_replaces_it(tmp_path, mon
     assert names(tmp_path) == ["cache"]
 
 
-def test_what_a_second_writer_left_when_it_was_killed_is_recovered_too(tmp_path):
+def test_leftovers_of_a_second_killed_writer_are_recovered_too(tmp_path):
     """It was killed between its two renames, while another writer had the first hidden folder."""
     first, second = tmp_path / ".thing.new", tmp_path / ".thing.new7"
     first.mkdir()
@@ -250,7 +252,7 @@ def test_what_a_second_writer_left_when_it_was_killed_is_recovered_too(tmp_path)
     assert names(tmp_path) == ["thing"]
 
 
-def test_a_leftover_that_is_no_folder_is_left_alone(tmp_path):
+def test_a_leftover_that_is_no_folder_is_kept(tmp_path):
     (tmp_path / ".a.txt.new").write_text("of somebody else")
     write_text(tmp_path / "a.txt", "text")
     assert names(tmp_path) == [".a.txt.new", "a.txt"]
@@ -263,7 +265,7 @@ def test_any_name_that_the_file_system_takes_can_be_written(tmp_path, name):
     assert names(tmp_path) == [name]
 
 
-def test_a_file_system_without_locks_or_syncs_of_folders_is_written_all_the_same(tmp_path, monkeypatch):
+def test_writing_works_on_a_file_system_without_locks_or_folder_syncs(tmp_path, monkeypatch):
     def unsupported(*_: object) -> None:
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
@@ -279,7 +281,7 @@ def test_a_file_system_without_locks_or_syncs_of_folders_is_written_all_the_same
     assert names(tmp_path) == ["a.txt", "b"]
 
 
-def test_a_file_that_cannot_be_synced_is_not_put_in_place(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_synced_is_not_published(tmp_path, monkeypatch):
     write_text(tmp_path / "a.txt", "old")
 
     def broken(_: int) -> None:

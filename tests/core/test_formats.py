@@ -46,7 +46,7 @@ def test_every_format_is_known_by_its_bytes_and_read_from_a_file_and_from_memory
     assert media_type(file.suffix.upper()) == one.media_type
 
 
-def test_a_photograph_of_a_phone_is_upright_and_has_its_position(tmp_path: Path) -> None:
+def test_a_photograph_taken_with_a_phone_is_upright_and_has_its_position(tmp_path: Path) -> None:
     file = tmp_path / "IMG_0001.HEIC"
     file.write_bytes(HEIC)
     assert find_format(HEIC) == FORMATS[-1] and list_below(tmp_path).images == [file]
@@ -73,7 +73,7 @@ def without_heif(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_heif")
-def test_without_its_package_heic_is_left_out_with_a_hint_and_refused_with_one(tmp_path: Path) -> None:
+def test_without_pi_heif_heic_is_skipped_or_rejected_with_a_hint_to_the_extra(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(HEIC)
     contents = list_below(tmp_path)
     assert contents.images == [] and contents.left_out == {"HEIC": 1}
@@ -83,7 +83,7 @@ def test_without_its_package_heic_is_left_out_with_a_hint_and_refused_with_one(t
     assert "HEIC" not in formats_in_words()
 
 
-def test_what_is_left_out_is_counted_by_kind_but_for_tables_and_what_systems_leave(tmp_path: Path) -> None:
+def test_skipped_files_are_counted_by_kind_except_tables_and_system_files(tmp_path: Path) -> None:
     names = ["a.jpg", "b.MOV", "c.mov", "d.txt", "e", "walk.csv", "walk.gpx", "frame.json", ".DS_Store", "Thumbs.db"]
     (tmp_path / "north").mkdir()
     for name in (*names, "north/f.dng", "north/g.mov", ".hidden.mov"):
@@ -108,7 +108,7 @@ def test_what_is_left_out_is_counted_by_kind_but_for_tables_and_what_systems_lea
         (b"words", None),
     ],
 )
-def test_other_kinds_are_named(content: bytes, kind: str | None, tmp_path: Path) -> None:
+def test_unsupported_kinds_of_files_are_named(content: bytes, kind: str | None, tmp_path: Path) -> None:
     assert foreign_kind(content) == kind and find_format(content) is None
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(UnreadableImage) as caught:

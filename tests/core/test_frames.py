@@ -39,7 +39,7 @@ def test_an_anchor_puts_a_frame_on_the_ellipsoid(heading: float) -> None:
     assert height == pytest.approx((east**2 + north**2) / 2 / 6.37e6, abs=0.01)  # the plane leaves the round earth
 
 
-def test_an_anchor_gives_altitudes_and_headings_of_the_earth() -> None:
+def test_an_anchor_gives_altitudes_and_headings_from_north() -> None:
     frames = {"hall": Anchor(49.0, 10.0, 90.0, 300.0)}
     found = in_frame(PhotoLocation(None, None, 10.0, x=5.0, y=0.0, z=2.5), frames)
     assert found.frame == "hall" and (found.x, found.y, found.z) == (5.0, 0.0, 2.5)
@@ -51,7 +51,7 @@ def test_an_anchor_gives_altitudes_and_headings_of_the_earth() -> None:
     assert in_frame(kept, frames).latitude == 1.0 and in_frame(kept, frames).heading == 10.0
 
 
-def test_a_table_of_metres_is_a_local_frame_and_one_with_an_anchor_is_on_the_earth_too(tmp_path: Path) -> None:
+def test_a_table_in_metres_is_a_local_frame_and_an_anchor_adds_degrees(tmp_path: Path) -> None:
     pictures(tmp_path, "a.jpg", "b.jpg")
     (tmp_path / "poses.csv").write_text("Filename;Easting;Northing;Z;Floor\na.jpg;1.5;2;0.5;G\nb.jpg;3;4;;1\n")
     found = read_positions(tmp_path)
@@ -63,7 +63,7 @@ def test_a_table_of_metres_is_a_local_frame_and_one_with_an_anchor_is_on_the_ear
     assert distance_metres(anchored.latitude or 0, anchored.longitude or 0, 49, 10) == pytest.approx(2.5, rel=5e-3)
 
 
-def test_x_and_y_beside_width_and_height_are_pixels_and_no_position(tmp_path: Path) -> None:
+def test_x_and_y_in_a_table_with_width_and_height_are_pixels_and_no_position(tmp_path: Path) -> None:
     pictures(tmp_path, "a.jpg")
     (tmp_path / "boxes.csv").write_text("file,x,y,width,height\na.jpg,10,20,30,40\n")
     assert read_positions(tmp_path) == {}
@@ -82,14 +82,14 @@ def test_x_and_y_beside_width_and_height_are_pixels_and_no_position(tmp_path: Pa
         '[{"name": "a"}, {"name": "a"}]',
     ],
 )
-def test_a_frame_that_makes_no_sense_is_refused_by_a_sentence(text: str, tmp_path: Path) -> None:
+def test_an_invalid_frame_is_rejected_in_one_sentence(text: str, tmp_path: Path) -> None:
     file = tmp_path / "frame.json"
     file.write_text(text)
     with pytest.raises(DacoError, match=r"frame\.json"):
         read_frames(file)
 
 
-def test_locations_of_every_kind_are_written_and_read_again(tmp_path: Path) -> None:
+def test_locations_of_every_kind_survive_writing_and_reading(tmp_path: Path) -> None:
     locations = {
         "a.jpg": PhotoLocation(49.0, 10.0, 5.0, "gate", altitude=300.125, x=1.0, y=2.0, z=3.0, floor="G", frame="hall"),
         "b.jpg": local(4.0, 5.0),
@@ -112,7 +112,7 @@ PLACES = [
 ]
 
 
-def test_metres_are_those_of_the_common_frame_or_of_the_earth_and_endless_where_there_is_neither() -> None:
+def test_distances_use_the_common_frame_or_the_earth_and_are_infinite_without_either() -> None:
     assert metres_between(PLACES[0], PLACES[1]) == 5.0
     assert metres_between(PLACES[2], PLACES[3]) == math.inf, "two storeys"
     assert metres_between(PLACES[0], PLACES[2]) == 0.0, "a storey that is not known may be any"
@@ -123,7 +123,7 @@ def test_metres_are_those_of_the_common_frame_or_of_the_earth_and_endless_where_
     assert [is_placed(one) for one in PLACES].count(False) == 1
 
 
-def test_many_distances_at_once_are_those_of_each_pair() -> None:
+def test_a_matrix_of_distances_equals_the_distance_of_each_pair() -> None:
     places, rows = Places(PLACES), np.arange(len(PLACES))
     expected = [[metres_between(one, other) for other in PLACES] for one in PLACES]
     assert np.allclose(places.metres(rows), expected, rtol=1e-5)

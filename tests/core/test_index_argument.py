@@ -58,17 +58,17 @@ def refusal(app: typer.Typer, *words: str) -> str:
         ["north", "--index=maps/a"],
     ],
 )
-def test_the_index_is_the_first_argument_or_an_option_wherever_it_stands(app, words):
+def test_the_index_is_the_first_argument_or_an_option_anywhere(app, words):
     assert said(app, "add", *words) == "maps/a north [] False"
     assert said(app, "add", "--fast", *words, "--place", "--index") == "maps/a north ['--index'] True"
 
 
-def test_several_indexes_are_named_either_way(app):
+def test_several_indexes_can_be_given_as_arguments_or_options(app):
     assert said(app, "merge", "a", "b", "--out", "c") == "a b c"
     assert said(app, "merge", "--index", "a", "--out", "c", "--index=b") == "a b c"
 
 
-def test_what_stands_after_two_dashes_is_no_option(app):
+def test_an_argument_after_two_dashes_is_no_option(app):
     assert said(app, "add", "--index", "a", "--", "--index") == "a --index [] False"
 
 
@@ -84,7 +84,7 @@ def test_what_stands_after_two_dashes_is_no_option(app):
         (["add", "--index", "a"], "Missing argument"),
     ],
 )
-def test_an_index_that_is_missing_or_named_twice_is_one_sentence(app, words, sentence):
+def test_a_missing_index_and_an_index_given_twice_are_reported_in_one_sentence(app, words, sentence):
     assert sentence in refusal(app, *words)
 
 
@@ -95,7 +95,7 @@ def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("program", PROJECT["scripts"])
-def test_every_command_on_an_index_takes_it_both_ways_and_says_so_alike(program: str) -> None:
+def test_every_command_accepts_the_index_both_ways_with_the_same_help(program: str) -> None:
     helps = set()
     for name, command in commands(ours(program), program):
         takes_option = any("--index" in parameter.opts for parameter in command.params)

@@ -13,7 +13,7 @@ MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1048576\n", 2**20), ("max\n", MACHINE), (None, MACHINE)])
-def test_a_limit_counts_for_training_and_for_the_choice_of_an_index_alike(tmp_path, monkeypatch, text, expected):
+def test_a_container_limit_applies_to_training_and_to_the_choice_of_an_index(tmp_path, monkeypatch, text, expected):
     limit = tmp_path / "memory.max"
     if text is not None:
         limit.write_text(text)

@@ -36,13 +36,13 @@ def _app() -> typer.Typer:
     return app
 
 
-def test_a_command_gets_one_value_of_all_options_of_a_group() -> None:
+def test_a_command_receives_the_options_of_a_group_as_one_value() -> None:
     given = CliRunner().invoke(_app(), ["park", "--metres", "3", "--colour", "red", "--colour", "blue", "--loud"])
     assert given.output == "PARK Area(metres=3, colours=['red', 'blue'])\n"
     assert CliRunner().invoke(_app(), ["park"]).output == "park Area(metres=10, colours=[])\n"
 
 
-def test_the_help_has_the_options_of_a_group_where_the_command_names_it() -> None:
+def test_the_help_lists_a_groups_options_at_its_position_in_the_signature() -> None:
     help_page = CliRunner().invoke(_app(), ["--help"], terminal_width=100).output
     assert "Show an area." in help_page
     words = ("--metres", "How long it is.", "--colour", "--loud")

@@ -44,7 +44,7 @@ def _seen(yaw: float, width: int, height: int) -> NDArray[np.float64]:
     return _colours(np.degrees(np.arctan2(rays[..., 0], rays[..., 2])), np.degrees(np.arcsin(rays[..., 1])))
 
 
-def test_views_are_what_a_camera_sees_there(tmp_path: Path) -> None:
+def test_views_show_what_a_camera_would_see(tmp_path: Path) -> None:
     path = tmp_path / "sphere.png"
     _panorama(720).save(path)
     views = cut_views(path, Panorama(None, (720, 360)), 8)
@@ -56,7 +56,7 @@ def test_views_are_what_a_camera_sees_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("pitch", "roll"), [(12.0, 0.0), (0.0, 15.0), (-8.0, 20.0)])
-def test_views_of_a_camera_that_was_tilted_are_level(pitch: float, roll: float, tmp_path: Path) -> None:
+def test_views_of_a_tilted_panorama_are_level(pitch: float, roll: float, tmp_path: Path) -> None:
     # the world in the camera's own directions: pitched upwards, then turned clockwise about its axis
     columns, rows = (np.arange(720) + 0.5) / 720, (np.arange(360) + 0.5) / 360
     turn, rise = np.radians(np.stack(np.meshgrid(columns * 360 - 180, 90 - rows * 180)))
@@ -81,7 +81,7 @@ def test_a_large_panorama_gives_views_of_a_bounded_size(tmp_path: Path, monkeypa
     assert np.abs(np.asarray(view, float) - _seen(0, *view.size)).mean() < 2
 
 
-def test_metadata_say_what_a_panorama_is_and_where_its_middle_points(tmp_path: Path) -> None:
+def test_metadata_identify_a_panorama_and_give_the_heading_of_its_middle(tmp_path: Path) -> None:
     picture = _panorama(128)
     plain, sphere, part = tmp_path / "plain.jpg", tmp_path / "sphere.jpg", tmp_path / "part.jpg"
     picture.save(plain)
@@ -104,7 +104,7 @@ def test_metadata_say_what_a_panorama_is_and_where_its_middle_points(tmp_path: P
     assert read_panorama(tmp_path / "none.jpg", by_shape=True) is None
 
 
-def test_of_a_part_of_a_panorama_only_the_views_that_it_covers_are_cut(tmp_path: Path) -> None:
+def test_a_partial_panorama_gives_only_the_views_that_it_covers(tmp_path: Path) -> None:
     path = tmp_path / "part.png"
     _panorama(720).crop((180, 60, 540, 300)).save(path)  # the half in front
     views = cut_views(path, Panorama(None, (720, 360), 180, 60), 8)
@@ -113,6 +113,6 @@ def test_of_a_part_of_a_panorama_only_the_views_that_it_covers_are_cut(tmp_path:
     assert np.abs(np.asarray(views[45], float) - seen)[:, : views[45].width * 3 // 4].max() < 3
 
 
-def test_twice_as_wide_as_high_is_the_shape_of_a_panorama() -> None:
+def test_an_image_twice_as_wide_as_high_looks_like_a_panorama() -> None:
     assert looks_like_panorama(4000, 2000) and looks_like_panorama(4000, 2010)
     assert not looks_like_panorama(4000, 3000) and not looks_like_panorama(4000, 2250)

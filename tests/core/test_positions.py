@@ -75,7 +75,7 @@ def bare_copies(folder: Path, names: list[str]) -> None:
 
 
 @pytest.mark.skipif(not LUND.is_dir(), reason="needs the shared photographs of Lund (DACO_SHARED)")
-def test_the_photographs_of_lund_are_read_alike_in_four_forms(tmp_path: Path) -> None:
+def test_four_forms_of_positions_give_the_same_locations(tmp_path: Path) -> None:
     by_exif = read_positions(LUND)
     assert len(by_exif) == 29
     names = list(by_exif)
@@ -146,7 +146,7 @@ def test_utm_outside_any_zone_is_refused(zone: int, band: str, easting: float) -
         ("IMG_20140607.jpg", None),
     ],
 )
-def test_names_of_the_common_format_are_read_with_any_field_empty(name: str, expected: PhotoLocation | None) -> None:
+def test_utm_file_names_are_read_with_any_field_empty(name: str, expected: PhotoLocation | None) -> None:
     found = read_name(name)
     if expected is None:
         assert found is None
@@ -167,7 +167,7 @@ def test_a_camera_without_a_fix_and_a_broken_file_have_no_position(tmp_path: Pat
     assert read_positions(tmp_path) == {}
 
 
-def test_a_table_goes_before_the_name_and_the_name_before_exif_for_each_picture(tmp_path: Path) -> None:
+def test_a_table_takes_precedence_over_file_names_and_file_names_over_exif(tmp_path: Path) -> None:
     named = "@@@@@2.0@2.0@@@@@@@@@.jpg"
     for name in ("listed.jpg", named, "plain.jpg"):
         picture(tmp_path / name, (3.0, 3.0, 0.0))
@@ -177,7 +177,7 @@ def test_a_table_goes_before_the_name_and_the_name_before_exif_for_each_picture(
     assert found["listed.jpg"].place == "square"
 
 
-def test_a_table_lists_photographs_in_folders_below_it_and_beside_it(tmp_path: Path) -> None:
+def test_a_table_can_list_photographs_in_folders_below_it_and_next_to_it(tmp_path: Path) -> None:
     bare_copies(tmp_path / "walk", ["north/a.jpg", "b.jpg"])
     (tmp_path / "walk" / "all.csv").write_text("file,latitude,longitude,heading\nnorth\\a.jpg,1,2,\n")
     (tmp_path / "walk.csv").write_text("file,latitude,longitude\nwalk/b.jpg,3,4\nwalk/gone.jpg,5,6\n")
@@ -195,7 +195,7 @@ def test_two_tables_that_contradict_each_other_are_refused_by_name(tmp_path: Pat
         read_positions(tmp_path)
 
 
-def test_tables_that_are_about_something_else_are_passed_over(tmp_path: Path) -> None:
+def test_tables_without_positions_are_ignored(tmp_path: Path) -> None:
     bare_copies(tmp_path, ["a.jpg"])
     (tmp_path / "prices.csv").write_bytes("item,price\nbr\xf6d,3\n".encode("latin-1"))
     (tmp_path / "map.geojson").write_text('{"type": "FeatureCollection", "features": [{"properties": null}]}')
@@ -221,7 +221,7 @@ def test_tables_that_are_about_something_else_are_passed_over(tmp_path: Path) ->
         ),
     ],
 )
-def test_a_broken_table_is_refused_in_one_sentence(tmp_path: Path, name: str, content: str, sentence: str) -> None:
+def test_a_broken_table_is_rejected_in_one_sentence(tmp_path: Path, name: str, content: str, sentence: str) -> None:
     bare_copies(tmp_path, ["a.jpg"])
     (tmp_path / name).write_text(content)
     with pytest.raises(DacoError, match=sentence):
@@ -265,7 +265,7 @@ def feature(properties: object, geometry: object = None) -> dict[str, object]:
         (json.dumps({"features": [], "crs": {"properties": ["x"]}}), "not a GeoJSON feature collection"),
     ],
 )
-def test_a_geojson_that_makes_no_sense_is_one_sentence_with_its_name(tmp_path, text, sentence):
+def test_an_invalid_geojson_file_is_reported_in_one_sentence_with_its_name(tmp_path, text, sentence):
     picture(tmp_path / "a.jpg")
     (tmp_path / "map.geojson").write_text(text)
     with pytest.raises(DacoError, match=rf"map\.geojson.*{sentence}") as caught:
@@ -284,7 +284,7 @@ def test_a_table_that_is_too_large_is_refused_before_it_is_read(tmp_path, monkey
 
 
 @pytest.mark.parametrize("place", ["=HYPERLINK(1)", "+1", "-a", "@x", "'-a", "harbour"])
-def test_a_place_that_looks_like_a_formula_is_none_in_our_table_and_is_read_back(tmp_path, place):
+def test_a_place_that_looks_like_a_formula_is_escaped_in_tables_and_read_back(tmp_path, place):
     write_locations(tmp_path, {"a.jpg": PhotoLocation(55.7, 13.2, None, place)})
     written = next(csv.DictReader((tmp_path / "locations.csv").open()))["place"]
     assert not written.startswith(("=", "+", "-", "@"))
@@ -295,7 +295,7 @@ def test_a_place_that_looks_like_a_formula_is_none_in_our_table_and_is_read_back
     ("reference", "expected"),
     [(b"\0", 31.5), (b"\1", -31.5), (b"\2", 31.5), (b"\3", -31.5), (None, 31.5)],
 )
-def test_the_altitude_in_exif_is_above_or_below(reference: object, expected: float, tmp_path: Path) -> None:
+def test_altitudes_in_exif_may_be_above_or_below_the_sea(reference: object, expected: float, tmp_path: Path) -> None:
     exif = Image.Exif()
     gps = {1: "N", 2: (55.0, 0.0, 0.0), 3: "E", 4: (13.0, 0.0, 0.0), 6: 31.5}
     exif.get_ifd(0x8825).update(gps if reference is None else gps | {5: reference})
@@ -303,7 +303,7 @@ def test_the_altitude_in_exif_is_above_or_below(reference: object, expected: flo
     assert read_positions(tmp_path)["a.jpg"].altitude == expected
 
 
-def test_altitudes_come_from_tables_and_geojson_and_are_unknown_where_nothing_says_them(tmp_path: Path) -> None:
+def test_altitudes_come_from_tables_and_geojson_and_are_unknown_otherwise(tmp_path: Path) -> None:
     bare_copies(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
     (tmp_path / "places.csv").write_text("image,lat,lon,Altitude\na.jpg,1,2,12.5\nb.jpg,1,2,\n")
     points = [("c.jpg", [2, 1, -3.5]), ("d.jpg", [2, 1])]
@@ -335,7 +335,7 @@ SAYS = "a.jpg", PhotoLocation(55.6981667, -13.1953889, 359.5, altitude=12.5)
          ' "altitude": 12.5}], "version": 1}', "utf-16"),
     ],
 )  # fmt: skip
-def test_tables_are_read_as_people_and_programs_write_them(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+def test_the_usual_spellings_of_tables_are_read(tmp_path: Path, name: str, text: str, encoding: str) -> None:
     bare_copies(tmp_path, ["a.jpg"])
     (tmp_path / name).write_text(text, encoding=encoding)
     ((found, location),) = read_positions(tmp_path).items()
@@ -356,7 +356,7 @@ def test_tables_are_read_as_people_and_programs_write_them(tmp_path: Path, name:
         ("file,x,y\na.jpg,1,\n", "it has a x but no y"),
     ],
 )
-def test_a_row_that_cannot_be_right_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+def test_an_impossible_row_is_rejected_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
     bare_copies(tmp_path, ["a.jpg"])
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(DacoError, match=r"p\.csv, line") as caught:
@@ -382,7 +382,7 @@ def notes_of(folder: Path) -> list[str]:
         ("file,lat,lon\na.jpg,1,2\nc.jpg,1,2\n", "only 1 of its 2 rows name a photograph"),
     ],
 )  # fmt: skip
-def test_a_table_that_does_not_fit_says_why(
+def test_a_note_says_why_a_table_does_not_fit_the_photographs(
     tmp_path: Path, text: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare_copies(tmp_path, ["a.jpg"])
@@ -394,7 +394,7 @@ def test_a_table_that_does_not_fit_says_why(
 
 
 @pytest.mark.parametrize("text", ["name,price\nbread,3\n", "a,b\n1,2\n", ""])
-def test_a_table_about_something_else_says_nothing(tmp_path: Path, text: str) -> None:
+def test_a_table_without_positions_gives_no_note(tmp_path: Path, text: str) -> None:
     bare_copies(tmp_path, ["a.jpg"])
     (tmp_path / "p.csv").write_text(text)
     for name, content in (
@@ -406,13 +406,13 @@ def test_a_table_about_something_else_says_nothing(tmp_path: Path, text: str) ->
     assert notes_of(tmp_path) == [] and read_positions(tmp_path) == {}
 
 
-def test_a_name_without_a_suffix_that_two_photographs_have_is_none_of_theirs(tmp_path: Path) -> None:
+def test_a_name_without_suffix_that_fits_two_photographs_is_used_for_neither(tmp_path: Path) -> None:
     bare_copies(tmp_path, ["a.jpg", "a.png", "hall.2.jpg"])
     (tmp_path / "p.csv").write_text("file,lat,lon\na,1,2\nhall.2,3,4\n")
     assert read_positions(tmp_path) == {"hall.2.jpg": PhotoLocation(3.0, 4.0)}
 
 
-def test_exif_positions_that_cannot_be_used_are_counted_by_their_fault(tmp_path: Path) -> None:
+def test_unusable_exif_positions_are_counted_by_reason(tmp_path: Path) -> None:
     faults = {"a": (0.0, 0.0, 0.0), "b": (0.0, 0.0, 1.0), "c": (95.0, 13.0, 0.0), "d": (55.0, 13.0, 0.0)}
     for name, gps in faults.items():
         picture(tmp_path / f"{name}.jpg", gps)
@@ -428,14 +428,14 @@ def test_exif_positions_that_cannot_be_used_are_counted_by_their_fault(tmp_path:
     assert read_positions(tmp_path).keys() == {"d.jpg"}
 
 
-def test_what_has_a_position_from_elsewhere_is_not_complained_about(tmp_path: Path) -> None:
+def test_unusable_positions_of_photographs_with_another_position_are_not_reported(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg", (0.0, 0.0, 0.0))
     picture(tmp_path / "@386000@6174000@99@U@@@@@@@@@@@.jpg", (55.0, 13.0, 0.0))
     (tmp_path / "p.csv").write_text("file,latitude,longitude\na.jpg,1,2\n")
     assert notes_of(tmp_path) == [] and len(read_positions(tmp_path)) == 2
 
 
-def test_names_whose_position_is_not_on_the_earth_are_counted(tmp_path: Path) -> None:
+def test_file_names_with_a_position_that_is_not_on_the_earth_are_counted(tmp_path: Path) -> None:
     bare_copies(
         tmp_path, ["@386000@6174000@99@U@@@@@@@@@@@.jpg", "@@@@@95@13@@@@@@@@@.jpg", "@0@0016.7@@@@@1@@@@@@@@.jpg"]
     )
@@ -457,7 +457,7 @@ def test_rows_without_a_position_are_counted(tmp_path: Path, table: str, text: s
     assert note.endswith(f"{table}: 2 of its 3 rows have no position; the first is 'b.jpg'.")
 
 
-def test_json_and_geojson_that_give_no_positions_say_why(tmp_path: Path) -> None:
+def test_notes_say_why_json_and_geojson_files_give_no_positions(tmp_path: Path) -> None:
     bare_copies(tmp_path, ["a.jpg"])
     (tmp_path / "p.json").write_text('[{"image": "a.jpg", "lat": 1}]')
     point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {"title": "a.jpg"}}
@@ -467,7 +467,7 @@ def test_json_and_geojson_that_give_no_positions_say_why(tmp_path: Path) -> None
     assert "q.geojson gives no positions: none of its features names a photograph" in unnamed
 
 
-def test_half_a_position_in_json_is_an_error_as_in_a_table(tmp_path: Path) -> None:
+def test_a_latitude_without_longitude_is_an_error_in_json_and_in_tables(tmp_path: Path) -> None:
     bare_copies(tmp_path, ["a.jpg", "b.jpg"])
     (tmp_path / "p.json").write_text('[{"file": "a.jpg", "lat": 1, "lon": 2}, {"file": "b.jpg", "lat": 1}]')
     with pytest.raises(UsageError, match="object 2"):
@@ -489,7 +489,7 @@ def test_altitudes_with_their_unit_are_read_as_exiftool_writes_them(text: str, m
         read_positions(tmp_path)
 
 
-def test_null_island_and_swapped_pairs_are_doubted_and_kept(tmp_path: Path) -> None:
+def test_zero_positions_and_swapped_coordinates_are_noted_but_used(tmp_path: Path) -> None:
     bare_copies(tmp_path, [f"{number}.jpg" for number in range(6)])
     rows = ["55.70,13.20", "55.71,13.21", "55.72,13.20", "55.70,13.22", "0,0", "13.2,55.7"]
     table = "".join(f"{number}.jpg,{row}\n" for number, row in enumerate(rows))

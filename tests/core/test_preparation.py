@@ -29,6 +29,6 @@ def test_an_image_is_resized_and_normalised_as_by_torchvision(size: tuple[int, i
     np.testing.assert_allclose(prepared, published(Image.fromarray(pixels)).numpy(), rtol=0, atol=1e-6)
 
 
-def test_a_thread_of_pixels_is_refused_before_it_grows() -> None:
+def test_an_extremely_narrow_image_is_rejected_before_it_is_resized() -> None:
     with pytest.raises(DacoError, match="too narrow: 1 x 60000 pixels"):
         Preparation(256, "shorter", MEAN, STD)(Image.new("RGB", (1, 60000)))

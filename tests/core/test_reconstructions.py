@@ -64,14 +64,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("form", ["binary", "text"])
-def test_a_model_of_colmap_gives_centres_and_headings(model: Path, form: str) -> None:
+def test_a_colmap_model_gives_camera_centres_and_headings(model: Path, form: str) -> None:
     placed = place_cameras(read_reconstruction(model / form))
     assert placed.up == "z"
     _check(placed.locations)
     _check(place_cameras(read_reconstruction(model / form), scale=2.5).locations, scale=2.5)
 
 
-def test_a_folder_of_kapture_gives_centres_and_headings_of_rigs_too(tmp_path: Path) -> None:
+def test_a_kapture_folder_gives_camera_centres_and_headings_also_of_rigs(tmp_path: Path) -> None:
     pycolmap = pytest.importorskip("pycolmap")
     sensors = tmp_path / "sensors"
     sensors.mkdir()
@@ -92,7 +92,7 @@ def test_a_folder_of_kapture_gives_centres_and_headings_of_rigs_too(tmp_path: Pa
     _check(place_cameras(read_reconstruction(tmp_path)).locations, HALL | {back: ((0.0, 0.0, 1.5), 90.0)})
 
 
-def test_a_transforms_json_gives_centres_and_headings(tmp_path: Path) -> None:
+def test_a_transforms_json_gives_camera_centres_and_headings(tmp_path: Path) -> None:
     frames = []
     for name, (centre, heading) in HALL.items():
         rotation, _ = _world_to_camera(centre, heading)
@@ -136,7 +136,7 @@ def test_photographs_are_found_by_the_names_of_the_reconstruction() -> None:
     assert names.of(Path("/data/set/images/3.png")) is None
 
 
-def test_reconstructions_are_found_where_their_programs_put_them(model: Path, tmp_path: Path) -> None:
+def test_reconstructions_are_found_in_their_usual_folders(model: Path, tmp_path: Path) -> None:
     photographs = tmp_path / "images"
     photographs.mkdir()
     assert find_reconstruction(photographs) is None
@@ -165,7 +165,9 @@ def test_reconstructions_are_found_where_their_programs_put_them(model: Path, tm
         ("other.txt", b"", "give a COLMAP model"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+def test_an_unreadable_reconstruction_is_reported_in_one_sentence(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DacoError, match=sentence):
         read_reconstruction(tmp_path)

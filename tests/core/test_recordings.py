@@ -46,7 +46,7 @@ def _eastings(folder: Path) -> list[float]:
     return metres
 
 
-def test_frames_lie_so_many_metres_apart_and_look_along_the_way(ride: Path, tmp_path: Path) -> None:
+def test_frames_are_evenly_spaced_in_metres_and_have_the_heading_of_the_track(ride: Path, tmp_path: Path) -> None:
     track = write_gpx(tmp_path / "ride.gpx", 20)
     done = extract_recording(ride, tmp_path / "frames", _options(track, "5m"), progress=False)
     assert (done.read, done.kept, done.blurred, done.unlocated, done.damaged) == (80, 8, 0, 0, 0)
@@ -60,7 +60,7 @@ def test_frames_lie_so_many_metres_apart_and_look_along_the_way(ride: Path, tmp_
     assert np.abs(np.asarray(taken, float) - np.asarray(street(80)[12], float)).mean() > 40
 
 
-def test_frames_by_time_on_a_clock_that_is_corrected(ride: Path, tmp_path: Path) -> None:
+def test_frames_can_be_taken_by_time_with_a_corrected_clock(ride: Path, tmp_path: Path) -> None:
     track = write_gpx(tmp_path / "ride.gpx", 20)
     done = extract_recording(ride, tmp_path / "a", _options(track, "2s", offset="+3"), progress=False)
     assert _eastings(done.folder) == pytest.approx([15.0, 25.0, 35.0, 45.0], abs=0.1)
@@ -90,9 +90,7 @@ def test_frames_outside_of_the_track_are_left_out_and_counted(ride: Path, tmp_pa
     assert "left out: 49 without a position on the track" in str(done)
 
 
-def test_a_track_of_another_time_is_refused_with_both_times_and_the_time_zone_that_fits(
-    ride: Path, tmp_path: Path
-) -> None:
+def test_a_track_of_another_time_is_rejected_with_both_times_and_a_fitting_offset(ride: Path, tmp_path: Path) -> None:
     track = write_gpx(tmp_path / "ride.gpx", 20, "2026-05-01T08:00:00+00:00")
     with pytest.raises(UsageError, match=r"from 2026-05-01 10:00:00 to 2026-05-01 10:00:08, .*--offset -2h"):
         extract_recording(ride, tmp_path / "frames", _options(track), progress=False)
@@ -116,7 +114,7 @@ def test_a_blurred_frame_is_left_out_and_the_next_sharp_one_taken(tmp_path: Path
     assert done.blurred == 2
 
 
-def test_a_dull_scene_is_not_taken_for_blur() -> None:
+def test_a_scene_with_little_contrast_is_not_taken_for_blurred() -> None:
     """Sharpness is compared with that of the frames before, not with a fixed number."""
     rng = np.random.default_rng(0)
     fog = BlurDetector()
@@ -125,7 +123,7 @@ def test_a_dull_scene_is_not_taken_for_blur() -> None:
     assert sharpness(np.zeros((9, 9), np.uint8)) == 0
 
 
-def test_what_was_extracted_is_not_extracted_again_and_other_settings_do_not_mix(ride: Path, tmp_path: Path) -> None:
+def test_frames_are_extracted_once_and_other_settings_use_another_folder(ride: Path, tmp_path: Path) -> None:
     first = extract_recording(ride, tmp_path, _options(every="1s"), own_folder=True, progress=False)
     list_images(first.folder)[0].unlink()  # such as one that shows a face
     again = extract_recording(ride, tmp_path, _options(every="1s"), own_folder=True, progress=False)
@@ -175,7 +173,7 @@ def test_the_table_of_positions_is_one_that_people_can_read(ride: Path, tmp_path
 
 
 @pytest.mark.parametrize("text", ["5", "m", "0m", "-1s", "5km", ""])
-def test_an_interval_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_interval_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="give metres such as 5m, or seconds such as 1s"):
         parse_interval(text)
 

@@ -27,7 +27,7 @@ BEND = Track(
 )
 
 
-def test_a_position_lies_between_its_neighbours_by_time_and_has_the_heading_of_the_track() -> None:
+def test_positions_are_interpolated_by_time_and_have_the_heading_of_the_track() -> None:
     found = BEND.at(7.5)
     assert found is not None
     assert distance_metres(found.latitude, found.longitude, *degrees_from(HOME, 37.5, 0)) < 0.01
@@ -39,12 +39,12 @@ def test_a_position_lies_between_its_neighbours_by_time_and_has_the_heading_of_t
     assert later.altitude is None and later.speed == pytest.approx(10.0, abs=0.01)
 
 
-def test_outside_its_times_a_track_knows_nothing() -> None:
+def test_a_track_gives_no_position_before_its_start_or_after_its_end() -> None:
     assert BEND.at(-0.1) is None and BEND.at(30.1) is None
     assert BEND.at(0) is not None and BEND.at(30) is not None
 
 
-def test_a_distance_is_gone_at_one_time() -> None:
+def test_each_distance_along_a_track_has_one_time() -> None:
     assert BEND.length == pytest.approx(200, abs=0.01)
     for distance, time in ((0, 0), (50, 10), (100, 20), (150, 25), (200, 30)):
         found = BEND.along(distance)
@@ -52,7 +52,7 @@ def test_a_distance_is_gone_at_one_time() -> None:
     assert BEND.along(200.1) is None and BEND.along(-1) is None
 
 
-def test_standing_still_adds_no_distance_and_does_not_turn_the_heading() -> None:
+def test_standing_still_adds_no_distance_and_keeps_the_heading() -> None:
     wander = [point(10 + t, 50 + 1.5 * math.cos(t), 1.5 * math.sin(t)) for t in range(1, 120)]
     track = Track(
         [*(point(t, 5.0 * t, 0.0) for t in range(11)), *wander, *(point(130 + t, 50 + 5.0 * t, 0) for t in range(11))]
@@ -63,14 +63,14 @@ def test_standing_still_adds_no_distance_and_does_not_turn_the_heading() -> None
     assert angle(waiting.heading, 90) < 5 and waiting.speed < 0.5
 
 
-def test_a_long_silence_is_a_gap_unless_the_receiver_did_not_move() -> None:
+def test_a_long_pause_is_a_gap_unless_the_receiver_stood_still() -> None:
     moved = Track([point(0, 0, 0), point(10, 50, 0), point(300, 2000, 0), point(310, 2050, 0)])
     assert moved.at(100) is None and moved.at(5) is not None and moved.at(305) is not None and moved.at(300) is not None
     paused = Track([point(0, 0, 0), point(10, 50, 0), point(3000, 60, 0), point(3010, 110, 0)])
     assert paused.at(1000) is not None
 
 
-def test_points_may_come_in_any_order_and_twice() -> None:
+def test_points_may_be_unordered_and_repeated() -> None:
     track = Track([point(10, 50, 0), point(0, 0, 0), point(10, 60, 0)])
     assert track.length == pytest.approx(50, abs=0.01)
     with pytest.raises(UsageError, match="at least two"):
@@ -100,7 +100,7 @@ def test_a_gpx_file_is_one_track_of_its_timed_points(tmp_path: Path) -> None:
         ('<gpx version="1.1"><trk><trkseg><trkpt lat="1" lon="2"/></trkseg></trk></gpx>', "1 track points, of which 0"),
     ],
 )
-def test_a_file_that_is_no_track_is_refused(text: str, sentence: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_track_is_rejected(text: str, sentence: str, tmp_path: Path) -> None:
     file = tmp_path / "ride.gpx"
     file.write_text(text)
     with pytest.raises(DacoError, match=sentence):
@@ -121,12 +121,12 @@ def test_a_file_that_is_no_track_is_refused(text: str, sentence: str, tmp_path: 
         ("1:30", 5400),
     ],
 )
-def test_offsets_are_read_as_people_write_them(text: str, seconds: float) -> None:
+def test_the_usual_spellings_of_offsets_are_read(text: str, seconds: float) -> None:
     assert parse_offset(text) == seconds
     assert parse_offset(format_offset(seconds)) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "-", "soon", "2 days", "1h2h"])
-def test_what_is_no_offset_is_refused(text: str) -> None:
+def test_an_invalid_offset_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time offset"):
         parse_offset(text)

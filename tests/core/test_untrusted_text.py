@@ -10,7 +10,7 @@ from daco_core.untrusted_text import csv_cell, from_csv_cell, is_unicode, printa
 
 
 @pytest.mark.parametrize("text", ["harbour/12", "日本 été ✓ 🏠", "a b", ""])
-def test_what_can_be_shown_stays(text):
+def test_printable_text_is_unchanged(text):
     assert printable(text) == text
 
 
@@ -25,12 +25,12 @@ def test_what_can_be_shown_stays(text):
         ("a\u2028b", r"a\u2028b"),
     ],
 )
-def test_what_a_terminal_would_obey_is_spelt_out(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert printable(text) == shown
     assert printable(text).isprintable()
 
 
-def test_an_error_that_names_a_file_with_escape_codes_is_spelt_out(monkeypatch):
+def test_escape_codes_in_a_file_name_are_escaped_in_errors(monkeypatch):
     app = new_app("An app.")
 
     @app.command()
@@ -44,12 +44,12 @@ def test_an_error_that_names_a_file_with_escape_codes_is_spelt_out(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''", "'", "plain", "a=b", ""])
-def test_no_cell_is_a_formula_and_each_is_read_back_as_it_was(text):
+def test_csv_cells_are_never_formulas_and_are_read_back_unchanged(text):
     cell = csv_cell(text)
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert from_csv_cell(cell) == text
 
 
-def test_half_a_character_is_noticed():
+def test_an_unpaired_surrogate_is_detected():
     assert is_unicode("🏠")
     assert not is_unicode("\ud83c")

@@ -40,14 +40,14 @@ def test_frames_come_in_order_with_their_seconds_and_content(ride: Path) -> None
         assert frame.grey(48).shape == (32, 48)
 
 
-def test_a_step_takes_the_first_frame_of_each(ride: Path) -> None:
+def test_a_step_takes_the_first_frame_of_each_interval(ride: Path) -> None:
     with Video(ride) as video:
         assert [frame.seconds for frame in video.frames(0.5)] == pytest.approx([0.0, 0.5, 1.0, 1.5])
     with Video(ride) as video:  # no multiple of the time between two frames: no drift
         assert [frame.seconds for frame in video.frames(0.25)] == pytest.approx([0, 0.3, 0.5, 0.8, 1, 1.3, 1.5, 1.8])
 
 
-def test_a_video_knows_when_it_was_recorded_and_how_long_it_is(ride: Path, tmp_path: Path) -> None:
+def test_a_video_gives_its_time_of_recording_and_its_duration(ride: Path, tmp_path: Path) -> None:
     with Video(ride) as video:
         assert video.created == datetime(2026, 5, 1, 10, tzinfo=UTC)
         assert video.duration == pytest.approx(2.0)
@@ -56,7 +56,7 @@ def test_a_video_knows_when_it_was_recorded_and_how_long_it_is(ride: Path, tmp_p
             assert video.created is None
 
 
-def test_a_video_that_a_phone_took_upright_is_turned(ride: Path, tmp_path: Path) -> None:
+def test_a_video_taken_upright_with_a_phone_is_rotated(ride: Path, tmp_path: Path) -> None:
     content = bytearray(ride.read_bytes())
     header = content.index(b"tkhd")
     matrix = content.index(struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), header)
@@ -69,7 +69,7 @@ def test_a_video_that_a_phone_took_upright_is_turned(ride: Path, tmp_path: Path)
     assert min(image.getpixel((60, 4))) > 200 and max(image.getpixel((4, 4))) < 60  # type: ignore[arg-type, type-var]
 
 
-def test_what_is_no_video_is_said_in_a_sentence(ride: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_video_is_reported_in_one_sentence(ride: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no video .*gone\.mp4"):
         Video(tmp_path / "gone.mp4")
     cut = tmp_path / "cut.mp4"  # its table of contents, at the end, is missing
@@ -80,7 +80,7 @@ def test_what_is_no_video_is_said_in_a_sentence(ride: Path, tmp_path: Path) -> N
         Video(_write_sound(tmp_path / "sound.mp4"))
 
 
-def test_without_pyav_a_sentence_names_the_extra(ride: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyav_the_error_names_the_extra(ride: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError) as missing:
         Video(ride)

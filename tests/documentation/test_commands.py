@@ -34,7 +34,7 @@ def complaints(block: Block) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("block", ALL, ids=str)
-def test_a_block_is_run_or_says_why_not(block: Block) -> None:
+def test_every_block_is_run_or_says_why_it_is_not(block: Block) -> None:
     assert not list(complaints(block))
 
 
@@ -64,7 +64,7 @@ def test_the_commands_of_a_page_run(
     assert done.returncode == 0, f"{page}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
-def test_what_is_cut_is_there_to_be_cut() -> None:
+def test_every_text_that_is_replaced_for_a_test_run_is_on_its_page() -> None:
     text = "\n".join(block.text for block in RUN)
     for written in (*SMALLER, *ELSEWHERE, *SERVER, MILVUS):
         assert written in text
@@ -72,7 +72,7 @@ def test_what_is_cut_is_there_to_be_cut() -> None:
         assert (ROOT / file).is_file()
 
 
-def test_every_variable_that_the_pages_name_is_read() -> None:
+def test_every_environment_variable_on_the_pages_is_read_by_the_program() -> None:
     from daco_serve.operation.settings import ServeSettings
 
     source = "\n".join(path.read_text() for path in ROOT.glob("*/**/*.py") if ".venv" not in path.parts)
@@ -82,7 +82,7 @@ def test_every_variable_that_the_pages_name_is_read() -> None:
             assert name in known or f'"{name}"' in source, f"{page}: nothing reads {name}"
 
 
-def test_every_example_in_a_help_exists() -> None:
+def test_every_example_in_a_help_text_is_a_valid_command() -> None:
     def examples(command: object) -> Iterator[str]:
         yield from re.findall(r"Example: (.+)", getattr(command, "help", None) or "")
         for below in getattr(command, "commands", {}).values():
@@ -118,7 +118,7 @@ def test_every_example_in_a_help_exists() -> None:
         "docker build . && tsar xf it",
     ],
 )
-def test_a_slip_in_a_command_is_noticed(line: str) -> None:
+def test_a_mistake_in_a_command_is_detected(line: str) -> None:
     with pytest.raises(Wrong):
         for words in split_commands(line):
             check(words)
@@ -133,14 +133,14 @@ def test_a_slip_in_a_command_is_noticed(line: str) -> None:
         "daco-data prepare paris",
     ],
 )
-def test_a_slip_in_a_sentence_is_noticed(line: str) -> None:
+def test_a_mistake_in_a_sentence_is_detected(line: str) -> None:
     with pytest.raises(Wrong):
         for words in split_commands(line):
             check(words, whole=False)
 
 
 @pytest.mark.parametrize("mark", ["", "<!-- needs: luck -->", "<!-- tried by: tests/test_project.py -->"])
-def test_a_block_without_a_true_mark_is_noticed(mark: str) -> None:
+def test_a_block_with_an_invalid_mark_is_detected(mark: str) -> None:
     (block,) = read_blocks("page.md", f"Text.\n\n{mark}\n```sh\nmake demo\n```\n")
     assert list(complaints(block))
 
@@ -153,7 +153,7 @@ def test_a_command_that_fails_fails_its_page(shell: Shell, workshop: Path, tmp_p
     assert "maps/none is not a folder" in done.stderr
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_have_targets() -> None:
     for page in pages():
         for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", (ROOT / page).read_text()):
             if re.match(r"\w+:", target):

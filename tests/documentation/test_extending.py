@@ -43,7 +43,7 @@ def tables() -> Iterator[None]:
         table.update(kept)
 
 
-def test_the_method_trains_and_its_encoder_makes_a_map(places: Path, tmp_path: Path) -> None:
+def test_the_example_method_trains_and_its_encoder_builds_an_index(places: Path, tmp_path: Path) -> None:
     shown("Decoupled")
     settings = TrainOptions(
         data_root=places,
@@ -66,7 +66,7 @@ def test_the_method_trains_and_its_encoder_makes_a_map(places: Path, tmp_path: P
     assert report.manifest.count == 18
 
 
-def test_the_method_wants_a_twin_beside_its_photograph_and_not_elsewhere() -> None:
+def test_the_example_methods_loss_is_low_only_if_twins_are_similar() -> None:
     method = shown("Decoupled")["Decoupled"](0.1)
 
     class Projected:
@@ -81,7 +81,7 @@ def test_the_method_wants_a_twin_beside_its_photograph_and_not_elsewhere() -> No
     assert apart.item() > together.item() + 10
 
 
-def test_the_translator_makes_twins_in_a_darker_light(places: Path, tmp_path: Path) -> None:
+def test_the_example_translator_makes_darker_twins(places: Path, tmp_path: Path) -> None:
     shown("Dusk")
     root = tmp_path / "data"
     for image in DataSet(places, "places").training_images():
@@ -98,7 +98,7 @@ def test_the_translator_makes_twins_in_a_darker_light(places: Path, tmp_path: Pa
     assert after[0] / before[0] < after[2] / before[2]
 
 
-def test_an_index_answers_from_the_store_as_from_its_own(workshop: Path, tmp_path: Path) -> None:
+def test_an_index_gives_the_same_answers_from_the_example_store(workshop: Path, tmp_path: Path) -> None:
     numpy_store = shown("NumpyStore")["NumpyStore"]
     bundle = Bundle.open(workshop / "maps" / "day")
     ids = bundle.store.ids()

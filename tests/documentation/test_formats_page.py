@@ -35,13 +35,13 @@ def test_every_file_of_an_index_is_on_the_page(generation: Path) -> None:
         assert name in PAGE, name
 
 
-def test_what_an_encoder_says_of_itself_is_on_the_page(generation: Path) -> None:
+def test_every_field_of_encoder_json_is_on_the_page(generation: Path) -> None:
     encoder = generation / "encoder"
     for name in (*json.loads((encoder / CONFIG_FILE).read_text()), *(path.name for path in encoder.iterdir())):
         assert f"`{name}`" in PAGE, name
 
 
-def test_the_catalogue_has_the_table_of_the_page(generation: Path, tmp_path: Path) -> None:
+def test_the_catalogue_has_the_table_shown_on_the_page(generation: Path, tmp_path: Path) -> None:
     (shown,) = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
     described = sqlite3.connect(tmp_path / "described")
     described.execute(shown)
@@ -51,14 +51,14 @@ def test_the_catalogue_has_the_table_of_the_page(generation: Path, tmp_path: Pat
     assert [row[0] for row in described.execute(query)] == list(Entry._fields)
 
 
-def test_the_columns_of_positions_are_those_of_the_page(tmp_path: Path) -> None:
+def test_the_columns_of_positions_are_on_the_page(tmp_path: Path) -> None:
     write_locations(tmp_path, {})
     assert (tmp_path / "locations.csv").read_text().strip() in PAGE
     for word in re.findall(r"understood \(([^)]+)\)", PAGE)[0].replace("`", "").split(", ")[:-1]:
         assert any(word in words for words in WORDS.values()), word
 
 
-def test_versions_and_the_calibration_are_as_the_page_says() -> None:
+def test_format_versions_and_the_calibration_match_the_page() -> None:
     assert f"**manifest.json** has `format_version` {FORMAT_VERSION}." in PAGE
     for name in ("is_right", "is_on_map", "held_out"):
         assert name in Calibration.model_fields

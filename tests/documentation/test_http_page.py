@@ -40,6 +40,6 @@ def test_every_field_of_an_answer_is_on_the_page(schema: str) -> None:
         assert re.search(rf"[`\"]{field}[`\"]", PAGE), field
 
 
-def test_the_table_of_refusals_is_that_of_the_server() -> None:
+def test_the_table_of_errors_matches_the_server() -> None:
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PAGE, flags=re.MULTILINE)
     assert {code: int(status) for status, code in rows} == {code: status for code, (status, _) in REFUSALS.items()}

@@ -11,7 +11,7 @@ MADE = {path.name: path for path in made_pages()}
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_page_is_as_the_program_is(name: str) -> None:
+def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert MADE[name].read_text() == made_pages()[MADE[name]], "run python -m tests.documentation.reference_pages"
 
 

@@ -36,7 +36,7 @@ def test_every_photograph_finds_itself_first_with_similarity_one(bundle, vectors
     assert all(0.9999 < answer[0].similarity <= 1.0 for answer in answers)
 
 
-def test_matches_come_as_an_exhaustive_comparison_orders_them(bundle, vectors):
+def test_matches_are_ordered_as_by_an_exhaustive_comparison(bundle, vectors):
     expected = np.argsort(-(vectors @ vectors.T), axis=1, kind="stable")
     for row, answer in enumerate(bundle.search(vectors, 12)):
         assert [match.entry.id for match in answer] == expected[row].tolist()
@@ -46,7 +46,7 @@ def test_matches_come_as_an_exhaustive_comparison_orders_them(bundle, vectors):
 
 
 @pytest.mark.parametrize(("k", "expected"), [(1, 1), (5, 5), (12, 12), (1000, 12)])
-def test_k_matches_or_all_there_are(bundle, vectors, k, expected):
+def test_a_search_returns_k_matches_or_all_that_there_are(bundle, vectors, k, expected):
     assert [len(answer) for answer in bundle.search(vectors[:3], k)] == [expected] * 3
 
 
@@ -55,14 +55,14 @@ def test_descriptors_of_another_length_are_refused(bundle):
         bundle.search(np.zeros((1, 7), dtype=np.float32), 1)
 
 
-def test_a_match_that_the_catalogue_does_not_know_is_refused_not_mistaken(bundle, vectors):
+def test_a_match_without_a_catalogue_entry_is_an_error(bundle, vectors):
     one_more = FaissStore.create(bundle.store.dimension)
     one_more.add(np.vstack([vectors[:1], vectors]), np.arange(len(vectors) + 1))
     with pytest.raises(DacoError, match="not in the catalogue"):
         replace(bundle, store=one_more).search(vectors[-1:], 1)
 
 
-def test_threads_searching_at_once_all_get_the_answer_of_one(bundle, vectors):
+def test_concurrent_searches_get_the_answers_of_a_single_one(bundle, vectors):
     alone = [bundle.search(vectors[row : row + 1], 4)[0] for row in range(len(vectors))]
     with ThreadPoolExecutor(16) as pool:
         rows = [number % len(vectors) for number in range(600)]
@@ -70,7 +70,7 @@ def test_threads_searching_at_once_all_get_the_answer_of_one(bundle, vectors):
     assert together == [alone[row] for row in rows]
 
 
-def test_the_manifest_says_what_was_built(built, encoder_folder):
+def test_the_manifest_describes_the_build(built, encoder_folder):
     folder = built[1] / "generations" / "1"
     content = json.loads((folder / "manifest.json").read_text())
     encoder = open_encoder(encoder_folder)
@@ -94,7 +94,7 @@ def test_the_manifest_says_what_was_built(built, encoder_folder):
     assert all((folder / name).stat().st_size == record["bytes"] for name, record in content["files"].items())
 
 
-def test_positions_reach_the_catalogue_and_the_bounds(encoder_folder, photographs, tmp_path):
+def test_positions_are_stored_in_the_catalogue_and_in_the_bounds(encoder_folder, photographs, tmp_path):
     photographs(tmp_path / "map", 3)
     (tmp_path / "map" / "locations.csv").write_text(
         "file,place,latitude,longitude,heading\n000.png,inn,10,20,350\n002.png,,-5.5,30,\n"
@@ -137,7 +137,7 @@ def test_unreadable_photographs_are_named_and_skipped(with_broken, encoder_folde
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_an_encoder_that_gives_no_numbers_is_refused_at_its_first_batch(
+def test_an_encoder_that_returns_nan_fails_at_its_first_batch(
     photographs, encoder_folder, tmp_path, monkeypatch, number
 ):
     photographs(tmp_path / "p", 6)
@@ -164,7 +164,7 @@ def test_strict_stops_at_an_unreadable_photograph_and_publishes_nothing(with_bro
         read_manifest(tmp_path / "index")
 
 
-def test_a_set_without_a_readable_photograph_is_an_error(encoder_folder, tmp_path):
+def test_a_folder_without_a_readable_photograph_is_an_error(encoder_folder, tmp_path):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.jpg").write_text("not a picture")
     with pytest.raises(DacoError, match=r"No photograph in .* can be read"):
@@ -184,7 +184,7 @@ def test_photographs_of_many_shapes_keep_the_order_of_the_list(encoder_folder, p
     np.testing.assert_allclose(np.linalg.norm(embedded.vectors, axis=1), 1, atol=1e-5)
 
 
-def test_a_picture_too_narrow_to_resize_is_skipped_not_blown_up(encoder_folder, photographs, tmp_path):
+def test_a_picture_that_is_too_narrow_to_resize_is_skipped(encoder_folder, photographs, tmp_path):
     thread, picture = photographs(tmp_path / "a", 1, (1, 60000))[0], photographs(tmp_path / "b", 1)[0]
     engine = create_engine(open_encoder(encoder_folder), "cpu")
     embedded = embed_files(engine, [thread, picture], progress=False)
@@ -192,7 +192,7 @@ def test_a_picture_too_narrow_to_resize_is_skipped_not_blown_up(encoder_folder, 
     assert "too narrow" in str(embedded.unreadable[0])
 
 
-def test_an_index_that_a_cpu_searches_at_once_is_on_a_gpu_only_by_request(
+def test_a_small_index_is_searched_on_a_gpu_only_by_request(
     built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[FaissStore] = []

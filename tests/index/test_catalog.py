@@ -26,17 +26,17 @@ def catalog(request, tmp_path, monkeypatch):
     return Catalog(tmp_path / "a?b#c.sqlite")
 
 
-def test_what_was_written_is_read_back(catalog):
+def test_a_catalogue_survives_writing_and_reading(catalog):
     assert catalog.count == 3
     assert catalog.all() == sorted(ENTRIES, key=lambda entry: entry.id)
 
 
-def test_entries_come_in_the_order_asked_and_unknown_ids_are_left_out(catalog):
+def test_entries_have_the_requested_order_and_unknown_ids_are_left_out(catalog):
     assert catalog.get([3, 99, 0, -1, 3]) == [ENTRIES[2], ENTRIES[0], ENTRIES[2]]
     assert catalog.get([]) == []
 
 
-def test_more_ids_than_sqlite_takes_parameters(catalog):
+def test_more_ids_can_be_read_than_sqlite_accepts_parameters(catalog):
     assert len(catalog.get(list(range(100_000)))) == 3
 
 
@@ -50,19 +50,19 @@ def test_a_large_catalogue_is_not_held_in_memory(tmp_path: Path, monkeypatch: py
     assert read.get([7, 8, 7]) == [ENTRIES[1], many[3], ENTRIES[1]]
 
 
-def test_many_threads_read_at_once(catalog):
+def test_many_threads_can_read_at_once(catalog):
     with ThreadPoolExecutor(16) as pool:
         assert all(found == [ENTRIES[1]] for found in pool.map(lambda _: catalog.get([7]), range(500)))
 
 
-def test_what_is_no_catalogue_is_refused_by_name(tmp_path):
+def test_a_file_that_is_no_catalogue_is_rejected_by_name(tmp_path):
     (tmp_path / "c.sqlite").write_text("not a database" * 100)
     for name in ("c.sqlite", "missing.sqlite"):
         with pytest.raises(DacoError, match=name):
             Catalog(tmp_path / name)
 
 
-def test_within_finds_what_lies_in_the_circle_across_the_180th_meridian_and_at_the_poles(tmp_path: Path) -> None:
+def test_a_circle_works_across_the_180th_meridian_and_at_the_poles(tmp_path: Path) -> None:
     places = [(0.0, 179.9999), (0.0, -179.9999), (0.0, 0.0), (89.9999, 10.0), (89.9999, -170.0), (None, None)]
     entries = [
         Entry(number, f"/{number}.jpg", "", latitude, longitude, None, 1, 1, "")
@@ -81,7 +81,7 @@ def test_within_finds_what_lies_in_the_circle_across_the_180th_meridian_and_at_t
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_positions_are_thinned_evenly_whichever_photographs_have_them(tmp_path: Path, first: int) -> None:
+def test_positions_are_thinned_evenly(tmp_path: Path, first: int) -> None:
     located = [(float(number), 0.0) if number % 2 == first else (None, None) for number in range(60)]
     rows = [Entry(number, f"/{number}", "", *place, None, 1, 1, "") for number, place in enumerate(located)]
     Catalog.create(tmp_path / "catalog.sqlite", rows)
@@ -90,7 +90,7 @@ def test_positions_are_thinned_evenly_whichever_photographs_have_them(tmp_path: 
     assert set(np.diff(latitudes)) == {6.0}
 
 
-def test_a_catalogue_of_before_altitudes_and_frames_is_read(tmp_path: Path) -> None:
+def test_a_catalogue_without_altitudes_and_frames_is_read(tmp_path: Path) -> None:
     file = tmp_path / "catalog.sqlite"
     Catalog.create(file, ENTRIES)
     connection = sqlite3.connect(file)
@@ -106,7 +106,7 @@ def test_a_catalogue_of_before_altitudes_and_frames_is_read(tmp_path: Path) -> N
     assert old.near(PhotoLocation(55.5, -13.25, x=0.0, y=0.0, frame="local"), 10) == [0]
 
 
-def test_a_local_frame_has_circles_and_an_extent_of_its_own(tmp_path: Path) -> None:
+def test_circles_and_the_extent_are_measured_in_a_local_frame(tmp_path: Path) -> None:
     def entry(number: int, x: float, y: float, frame: str, floor: str | None = None) -> Entry:
         return Entry(number, f"/{number}", "", None, None, None, 1, 1, "", x=x, y=y, floor=floor, frame=frame)
 

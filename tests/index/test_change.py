@@ -62,7 +62,7 @@ def each_finds_itself(index: Path) -> bool:
     return [answer[0].entry.id for answer in bundle.search(vectors, 1)] == [entry.id for entry in entries]
 
 
-def test_added_photographs_join_and_only_they_are_embedded(town, photographs, tmp_path, engine_count):
+def test_only_added_photographs_are_embedded(town, photographs, tmp_path, engine_count):
     north, index = town
     before = by_path(index)
     photographs(tmp_path / "south", 5, suffix=".jpg")
@@ -76,7 +76,7 @@ def test_added_photographs_join_and_only_they_are_embedded(town, photographs, tm
     assert Bundle.open(index).generation == 2
 
 
-def test_what_is_added_is_embedded_as_in_a_build_of_all(town, photographs, encoder_folder, tmp_path):
+def test_added_photographs_get_the_descriptors_of_a_complete_build(town, photographs, encoder_folder, tmp_path):
     north, index = town
     photographs(north / "more", 3, (72, 96))
     add_photographs(index, str(north / "more"), options=QUIET)
@@ -90,13 +90,13 @@ def test_what_is_added_is_embedded_as_in_a_build_of_all(town, photographs, encod
     assert each_finds_itself(index)
 
 
-def test_adding_what_is_there_changes_nothing_and_writes_no_generation(town, engine_count):
+def test_adding_indexed_photographs_writes_no_generation(town, engine_count):
     report = add_photographs(town[1], str(town[0]), options=QUIET)
     assert not report.published
     assert (report.manifest.generation, report.embedded, engine_count()) == (1, 0, 0)
 
 
-def test_ids_are_never_given_twice(town, photographs, tmp_path):
+def test_ids_are_never_reused(town, photographs, tmp_path):
     north, index = town
     remove_photographs(index, ids=[6, 7])
     photographs(tmp_path / "south", 2, suffix=".jpg")
@@ -106,7 +106,7 @@ def test_ids_are_never_given_twice(town, photographs, tmp_path):
     assert by_path(index)["007.png"] == 11
 
 
-def test_removal_by_place_path_folder_and_id(town, photographs):
+def test_photographs_are_removed_by_place_path_folder_or_id(town, photographs):
     north, index = town
     photographs(north / "yard", 3)
     update_index(index, QUIET)
@@ -126,13 +126,13 @@ def test_removal_by_place_path_folder_and_id(town, photographs):
         ({"ids": list(range(8))}, "every photograph"),
     ],
 )
-def test_a_removal_that_cannot_be_meant_removes_nothing(town, chosen, sentence):
+def test_an_invalid_removal_removes_nothing(town, chosen, sentence):
     with pytest.raises(DacoError, match=sentence):
         remove_photographs(town[1], **chosen)
     assert Bundle.open(town[1]).generation == 1
 
 
-def test_update_finds_new_changed_moved_and_vanished_files(town, photographs, engine_count):
+def test_update_finds_new_changed_moved_and_deleted_files(town, photographs, engine_count):
     north, index = town
     photographs(north / "new", 2, (72, 96))
     shutil.copy(north / "new" / "001.png", north / "003.png")
@@ -159,7 +159,7 @@ def test_update_takes_new_positions_without_embedding_or_new_ids(town, engine_co
     assert (entry.place, entry.latitude, entry.heading) == ("inn", 10, 350)
 
 
-def test_what_was_removed_stays_away_until_it_is_added_again(town):
+def test_removed_photographs_stay_removed_until_they_are_added_again(town):
     north, index = town
     remove_photographs(index, places=["003"])
     (north / "003.png").rename(north.with_name("away.png"))
@@ -171,7 +171,7 @@ def test_what_was_removed_stays_away_until_it_is_added_again(town):
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
-def test_a_disk_that_goes_away_while_it_is_read_empties_nothing(town, monkeypatch, number):
+def test_a_disk_that_fails_during_an_update_removes_nothing(town, monkeypatch, number):
     _, index = town
     real = Path.read_bytes
 
@@ -187,7 +187,7 @@ def test_a_disk_that_goes_away_while_it_is_read_empties_nothing(town, monkeypatc
 
 
 @pytest.mark.parametrize("change", ["update", "add"])
-def test_a_photograph_that_cannot_be_read_now_keeps_its_entry_and_is_named(town, change, capsys):
+def test_an_unreadable_photograph_keeps_its_entry_and_is_named(town, change, capsys):
     north, index = town
     whole = (north / "003.png").read_bytes()
     before = Bundle.open(index).catalog.all()
@@ -207,7 +207,7 @@ def test_a_photograph_that_cannot_be_read_now_keeps_its_entry_and_is_named(town,
     assert by_path(index)["003.png"] == before[3].id
 
 
-def test_a_photograph_that_was_rewritten_gets_a_new_id_once_it_can_be_read(town, photographs, tmp_path):
+def test_a_rewritten_photograph_gets_a_new_id_once_it_can_be_read(town, photographs, tmp_path):
     north, index = town
     (north / "003.png").write_bytes(b"half of another one")
     update_index(index, QUIET)
@@ -219,7 +219,7 @@ def test_a_photograph_that_was_rewritten_gets_a_new_id_once_it_can_be_read(town,
     assert by_path(index)["003.png"] == 8
 
 
-def test_a_source_that_is_gone_empties_nothing(town):
+def test_a_missing_source_folder_removes_nothing(town):
     north, index = town
     north.rename(north.with_name("elsewhere"))
     with pytest.raises(DacoError, match="no such folder"):
@@ -227,7 +227,7 @@ def test_a_source_that_is_gone_empties_nothing(town):
     assert len(by_path(index)) == 8
 
 
-def test_changes_need_an_index_and_make_none(town, tmp_path):
+def test_commands_that_change_an_index_do_not_create_one(town, tmp_path):
     for change in (
         lambda: add_photographs(tmp_path / "none", str(town[0]), options=QUIET),
         lambda: update_index(tmp_path / "none", QUIET),
@@ -292,7 +292,7 @@ def test_a_build_killed_by_sigkill_resumes(encoder_folder, photographs, command,
     assert report.embedded == 150 - made
 
 
-def test_torn_and_garbled_notes_cost_only_themselves(tmp_path):
+def test_damaged_progress_records_cost_only_their_own_photographs(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     photographs = [Photograph(640, 480, f"{number:064x}") for number in range(5)]
     EmbeddingCache(tmp_path, "f", 8).remember(photographs, vectors)
@@ -313,7 +313,7 @@ def test_torn_and_garbled_notes_cost_only_themselves(tmp_path):
     assert once_more.look_up(photographs[2].sha256) is None
 
 
-def test_another_writer_is_turned_away_from_every_change(town):
+def test_every_change_is_rejected_while_another_writer_is_active(town):
     north, index = town
     with Writer(index):
         for change in (
@@ -330,7 +330,7 @@ def encoder_files(index: Path, generation: int) -> list[Path]:
     return sorted((index / "generations" / str(generation) / "encoder").iterdir())
 
 
-def test_generations_share_the_files_of_their_encoder_and_outlive_each_other(town, photographs, tmp_path):
+def test_generations_share_encoder_files_and_survive_each_others_deletion(town, photographs, tmp_path):
     _, index = town
     photographs(tmp_path / "south", 3)
     add_photographs(index, str(tmp_path / "south"), options=QUIET)
@@ -346,9 +346,7 @@ def test_generations_share_the_files_of_their_encoder_and_outlive_each_other(tow
     assert not encoder_files(Path(copy), 2)[0].samefile(second[0])
 
 
-def test_an_encoder_is_copied_where_there_are_no_hard_links_or_it_is_another_one(
-    town, photographs, tmp_path, monkeypatch
-):
+def test_encoder_files_are_copied_without_hard_links_and_for_another_encoder(town, photographs, tmp_path, monkeypatch):
     _, index = town
     photographs(tmp_path / "south", 3)
 

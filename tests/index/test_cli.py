@@ -16,7 +16,7 @@ def built_by_command(daco_index, encoder_folder, photographs, tmp_path_factory):
     return root, daco_index(*arguments, cwd=root)
 
 
-def test_build_reports_as_json_and_shows_progress_apart_from_it(built_by_command):
+def test_build_prints_json_on_stdout_and_progress_on_stderr(built_by_command):
     root, done = built_by_command
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -27,7 +27,7 @@ def test_build_reports_as_json_and_shows_progress_apart_from_it(built_by_command
     assert f"Skipped: {root / '[red] map' / 'broken.jpg'}" in done.stderr
 
 
-def test_search_prints_a_table_and_json_alike(built_by_command, daco_index):
+def test_search_prints_the_same_matches_as_a_table_and_as_json(built_by_command, daco_index):
     root, _ = built_by_command
     photograph = root / "[red] map" / "003.png"
     table = daco_index("search", photograph, "--index", "maps/a", "-k", 2, cwd=root).stdout
@@ -41,7 +41,7 @@ def test_search_prints_a_table_and_json_alike(built_by_command, daco_index):
     assert first["file"] == str(photograph)
 
 
-def test_info_prints_the_manifest_readably_and_as_it_is(built_by_command, daco_index):
+def test_info_prints_the_manifest_as_text_and_as_json(built_by_command, daco_index):
     root, _ = built_by_command
     said = daco_index("info", "maps/a", cwd=root).stdout
     for word in ("5, 1 with a position", "[red] map", "test_resnet", "generation", "FAISS Flat"):
@@ -67,7 +67,9 @@ def test_info_prints_the_manifest_readably_and_as_it_is(built_by_command, daco_i
         (["search", "[red] map/broken.jpg", "--index", "maps/a"], "broken.jpg cannot be read"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_one(built_by_command, daco_index, encoder_folder, arguments, sentence):
+def test_a_mistake_is_reported_in_one_sentence_with_exit_code_1(
+    built_by_command, daco_index, encoder_folder, arguments, sentence
+):
     root, _ = built_by_command
     done = daco_index(*[argument.format(encoder=encoder_folder) for argument in arguments], cwd=root)
     assert done.returncode == 1
@@ -77,7 +79,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_one(built_by_command, daco_inde
     assert "Traceback" not in done.stderr
 
 
-def test_a_removal_prints_what_went_as_json(own_index, daco_index):
+def test_a_removal_prints_the_removed_photographs_as_json(own_index, daco_index):
     done = daco_index("remove", own_index, "--id", 3, "--json")
     removed = json.loads(done.stdout)["removed"]
     assert [(entry["id"], Path(entry["path"]).name) for entry in removed] == [(3, "003.png")]

@@ -71,13 +71,13 @@ def total(report: dict[str, dict[str, int]], what: str) -> int:
     return sum(counts.get(what, 0) for counts in report.values())
 
 
-def test_a_writer_that_is_killed_leaves_the_old_index_or_the_new(grid_encoder, tmp_path):
+def test_a_killed_writer_leaves_the_old_or_the_new_index(grid_encoder, tmp_path):
     report = break_off("kill", tmp_path, grid_encoder, "--every", 10, "--only", "build", "add", "remove")
     assert total(report, "killed at a step") >= 9
 
 
 @pytest.mark.slow
-def test_a_writer_killed_at_any_step_of_any_change_leaves_the_old_index_or_the_new(grid_encoder, tmp_path):
+def test_a_writer_killed_at_any_step_of_any_change_leaves_the_old_or_the_new_index(grid_encoder, tmp_path):
     report = break_off("kill", tmp_path, grid_encoder)
     assert len(report) == 7
     assert total(report, "killed at a step") >= 200
@@ -85,13 +85,13 @@ def test_a_writer_killed_at_any_step_of_any_change_leaves_the_old_index_or_the_n
 
 
 @pytest.mark.slow
-def test_a_writer_to_milvus_killed_at_any_step_leaves_the_old_index_or_the_new(encoder_folder, milvus, tmp_path):
+def test_a_writer_to_milvus_killed_at_any_step_leaves_the_old_or_the_new_index(encoder_folder, milvus, tmp_path):
     report = break_off("kill", tmp_path, encoder_folder, "--store", milvus.address("faults"))
     assert len(report) == 7
     assert total(report, "killed at a step") >= 250
 
 
-def test_of_writers_that_come_at_once_each_comes_through_whole_or_is_turned_away(encoder_folder, tmp_path):
+def test_each_of_several_concurrent_writers_succeeds_completely_or_is_rejected(encoder_folder, tmp_path):
     report = break_off("race", tmp_path, encoder_folder, "--every", 3)
     assert total(report, "writers that came through") >= 2
     assert total(report, "writers turned away") >= 1
@@ -109,14 +109,14 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_leaves_the_old_index_and_one_sentence(grid_encoder, small_disk):
+def test_a_full_disk_keeps_the_old_index_and_is_reported_in_one_sentence(grid_encoder, small_disk):
     report = break_off("fill", small_disk, grid_encoder, "--every", 5, "--only", "add", "remove")
     assert total(report, "refused") >= 2
     assert total(report, "came through") >= 2
 
 
 @pytest.mark.slow
-def test_any_amount_of_space_that_is_too_little_leaves_the_old_index(encoder_folder, small_disk):
+def test_too_little_disk_space_of_any_amount_keeps_the_old_index(encoder_folder, small_disk):
     report = break_off("fill", small_disk, encoder_folder)
     assert len(report) == 7
     assert total(report, "refused") >= 30
@@ -134,7 +134,7 @@ def compressed_index(built, encoder_folder, tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("positions", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_a_flipped_bit_or_a_cut_anywhere_is_refused_with_the_name_of_the_file(compressed_index, positions):
+def test_a_flipped_bit_or_a_truncation_anywhere_is_detected_with_the_files_name(compressed_index, positions):
     live = f"generations/{read_current(compressed_index).generation}/"
     files = [path for path in compressed_index.rglob("*") if path.is_file() and path.name != ".lock"]
     assert {"CURRENT", "vectors.faiss", "vectors.candidates.faiss", "catalog.sqlite", "manifest.json.sha256"} <= {
@@ -163,7 +163,7 @@ def test_a_flipped_bit_or_a_cut_anywhere_is_refused_with_the_name_of_the_file(co
 
 @pytest.mark.parametrize("place", ["first byte", "middle", "last byte"])
 @pytest.mark.parametrize("name", FILES)
-def test_one_flipped_bit_is_refused_with_the_name_of_the_file(own_index, name, place):
+def test_one_flipped_bit_is_detected_with_the_files_name(own_index, name, place):
     file = own_index / name
     content = bytearray(file.read_bytes())
     content[{"first byte": 0, "middle": len(content) // 2, "last byte": -1}[place]] ^= 1
@@ -174,7 +174,7 @@ def test_one_flipped_bit_is_refused_with_the_name_of_the_file(own_index, name, p
 
 @pytest.mark.parametrize("keep", [0, 1])
 @pytest.mark.parametrize("name", FILES)
-def test_a_truncated_file_is_refused_with_its_name(own_index, name, keep):
+def test_a_truncated_file_is_rejected_with_its_name(own_index, name, keep):
     file = own_index / name
     file.write_bytes(file.read_bytes()[: (file.stat().st_size - 1) * keep])
     with pytest.raises(DacoError, match=Path(name).name):
@@ -182,19 +182,19 @@ def test_a_truncated_file_is_refused_with_its_name(own_index, name, keep):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_refused_with_its_name(own_index, name):
+def test_a_missing_file_is_rejected_with_its_name(own_index, name):
     (own_index / name).unlink()
     with pytest.raises(DacoError, match=Path(name).name):
         Bundle.open(own_index)
 
 
-def test_a_newer_format_is_refused_with_what_to_do(own_index, monkeypatch):
+def test_a_newer_format_is_rejected_with_advice(own_index, monkeypatch):
     monkeypatch.setattr("daco_index.generations.manifest.FORMAT_VERSION", 0)
     with pytest.raises(DacoError, match="reads formats up to 0: update"):
         Bundle.open(own_index)
 
 
-def test_an_encoder_that_did_not_make_the_descriptors_is_refused(own_index):
+def test_an_index_with_another_encoder_than_that_of_its_descriptors_is_rejected(own_index):
     # put together by hand: every file whole, the chain of hashes honest, and yet another encoder
     file = own_index / "generations" / "1" / "manifest.json"
     file.write_text(file.read_text().replace(read_manifest(own_index).encoder_fingerprint, "0" * 64))
@@ -203,7 +203,7 @@ def test_an_encoder_that_did_not_make_the_descriptors_is_refused(own_index):
         Bundle.open(own_index)
 
 
-def test_readers_always_get_a_whole_generation_while_a_writer_publishes_many(built, encoder_folder, own_index):
+def test_readers_always_get_a_complete_generation_while_a_writer_publishes_many(built, encoder_folder, own_index):
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(
             lambda: [
@@ -221,7 +221,7 @@ def test_readers_always_get_a_whole_generation_while_a_writer_publishes_many(bui
     assert len(set(seen)) > 3
 
 
-def test_a_second_writer_is_turned_away_and_the_first_comes_through(built, encoder_folder, own_index):
+def test_a_second_writer_is_rejected_and_the_first_succeeds(built, encoder_folder, own_index):
     with Writer(own_index), pytest.raises(DacoError, match="being written by another process"):
         build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
     assert (
@@ -230,7 +230,7 @@ def test_a_second_writer_is_turned_away_and_the_first_comes_through(built, encod
     )
 
 
-def test_a_writer_in_another_process_is_seen(built, encoder_folder, own_index, daco_index):
+def test_a_writer_in_another_process_is_detected(built, encoder_folder, own_index, daco_index):
     with Writer(own_index):
         done = daco_index("build", built[0], "--encoder", encoder_folder, "--out", own_index)
     assert done.returncode == 1
@@ -245,13 +245,13 @@ def test_the_last_two_generations_are_kept(built, encoder_folder, own_index):
     assert Bundle.open(own_index).generation == 4
 
 
-def test_a_build_mends_an_index_whose_current_is_damaged(built, encoder_folder, own_index):
+def test_a_build_repairs_an_index_whose_file_current_is_damaged(built, encoder_folder, own_index):
     (own_index / "CURRENT").write_text("")
     build_index(str(built[0]), str(encoder_folder), own_index, BuildOptions(progress=False))
     assert Bundle.open(own_index).generation == 2
 
 
-def test_an_error_at_the_last_rename_leaves_the_previous_generation_and_no_litter(
+def test_an_error_at_the_last_rename_keeps_the_previous_generation_and_leaves_no_files(
     built, encoder_folder, own_index, monkeypatch
 ):
     def full(*_: object) -> None:
@@ -283,7 +283,7 @@ def sync_that_fails(monkeypatch):
     return fail
 
 
-def test_a_disk_that_fails_after_the_last_rename_is_said_to_be_so(own_index, sync_that_fails):
+def test_a_disk_that_fails_after_the_last_rename_is_reported(own_index, sync_that_fails):
     sync_that_fails(own_index.name)
     with pytest.raises(DacoError, match=r"Generation 2 of .* is published and in use.*Input/output error"):
         remove_photographs(own_index, ids=[1])
@@ -292,9 +292,7 @@ def test_a_disk_that_fails_after_the_last_rename_is_said_to_be_so(own_index, syn
     assert not leftovers(own_index)
 
 
-def test_a_generation_that_may_be_live_is_not_removed_where_current_cannot_be_read(
-    own_index, sync_that_fails, monkeypatch
-):
+def test_a_generation_that_may_be_published_is_kept_if_current_cannot_be_read(own_index, sync_that_fails, monkeypatch):
     sync_that_fails(own_index.name)
     real = Path.read_bytes
 
@@ -316,7 +314,7 @@ def test_a_generation_that_may_be_live_is_not_removed_where_current_cannot_be_re
     assert Bundle.open(own_index).generation == 2
 
 
-def test_a_writer_whose_lock_was_removed_publishes_nothing_and_breaks_nothing_of_the_other(own_index):
+def test_a_writer_whose_lock_was_removed_publishes_nothing_and_does_not_disturb_the_other_writer(own_index):
     lost = pytest.raises(DacoError, match=r"\.lock was removed.*generation 2 is intact")
     with Writer(own_index) as first, lost, first.new_generation() as (_, folder):
         shutil.copytree(own_index / "generations" / "1", folder, dirs_exist_ok=True)
@@ -328,7 +326,7 @@ def test_a_writer_whose_lock_was_removed_publishes_nothing_and_breaks_nothing_of
     assert not list((own_index / "generations").glob(".*.partial"))
 
 
-def test_a_writer_that_fails_removes_no_generation_but_its_own(own_index, monkeypatch):
+def test_a_failed_writer_removes_only_its_own_generation(own_index, monkeypatch):
     failing = pytest.raises(DacoError, match="cannot be written")
     with Writer(own_index) as first, failing, first.new_generation() as (number, folder):
         shutil.copytree(own_index / "generations" / "1", folder, dirs_exist_ok=True)
@@ -340,7 +338,7 @@ def test_a_writer_that_fails_removes_no_generation_but_its_own(own_index, monkey
     assert (bundle.generation, bundle.catalog.count) == (2, 11)
 
 
-def test_a_generation_that_is_about_to_be_published_is_not_cleared_away(own_index):
+def test_a_generation_that_is_about_to_be_published_is_not_deleted(own_index):
     folder = own_index / "generations" / "2"
     shutil.copytree(own_index / "generations" / "1", folder)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -356,7 +354,7 @@ def test_a_generation_that_is_about_to_be_published_is_not_cleared_away(own_inde
 
 @pytest.mark.parametrize("what", ["a dangling link", "a folder"])
 @pytest.mark.parametrize("kept", [False, True])
-def test_verify_names_a_note_of_the_hash_that_is_no_file(own_index, what, kept):
+def test_verify_reports_a_manifest_hash_that_is_no_file(own_index, what, kept):
     if kept:
         remove_photographs(own_index, ids=[1])
     note = own_index / "generations" / "1" / "manifest.json.sha256"
@@ -367,7 +365,7 @@ def test_verify_names_a_note_of_the_hash_that_is_no_file(own_index, what, kept):
 
 
 @pytest.mark.parametrize("limit", [1_000, 20_000, 100_000, 1_000_000])
-def test_a_disk_that_takes_no_more_is_one_sentence_and_the_previous_index_stays(
+def test_a_full_disk_during_a_build_is_reported_in_one_sentence_and_keeps_the_index(
     built, grid_encoder, own_index, command, limit
 ):
     # a limit on the size of files stands in for the full disk: the same failing writes, in each library in turn; with
@@ -387,7 +385,7 @@ def test_a_disk_that_takes_no_more_is_one_sentence_and_the_previous_index_stays(
     assert not leftovers(own_index)
 
 
-def test_ctrl_c_during_a_build_is_one_sentence_and_the_previous_index_stays(
+def test_ctrl_c_during_a_build_is_reported_in_one_sentence_and_keeps_the_index(
     built, encoder_folder, own_index, photographs, command, tmp_path
 ):
     photographs(tmp_path / "many", 600, (320, 240))

@@ -30,7 +30,7 @@ def expected() -> np.ndarray:
 
 
 @pytest.mark.parametrize("goal", ["latency", "throughput"])
-def test_openvino_gives_the_descriptors_of_pytorch_for_every_shape(expected: np.ndarray, goal: str) -> None:
+def test_openvino_and_pytorch_give_the_same_descriptors_for_every_shape(expected: np.ndarray, goal: str) -> None:
     engine = create_engine(stored(encoder()), "cpu", goal=goal)
     assert engine.description == "OpenVINO fp32"
     np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-5)
@@ -38,7 +38,7 @@ def test_openvino_gives_the_descriptors_of_pytorch_for_every_shape(expected: np.
     np.testing.assert_allclose(one_by_one, expected, atol=1e-5)
 
 
-def test_the_form_for_many_is_the_same_encoder_and_has_no_other_form(expected: np.ndarray) -> None:
+def test_the_variant_for_many_photographs_is_the_same_encoder(expected: np.ndarray) -> None:
     for engine in (create_engine(stored(encoder()), "cpu"), TorchEngine(encoder(), torch.device("cpu"))):
         many = engine.for_many()
         assert many.for_many() is many
@@ -48,7 +48,7 @@ def test_the_form_for_many_is_the_same_encoder_and_has_no_other_form(expected: n
     assert single.for_many() is single
 
 
-def test_every_engine_gives_the_cells_of_a_grid_their_local_descriptors() -> None:
+def test_every_engine_computes_the_local_descriptors_of_a_grid() -> None:
     one = encoder("test_resnet", "grid", resize="square")
     images = [one.preparation(picture) for picture in pictures()]
     with torch.inference_mode():
@@ -63,7 +63,7 @@ def test_every_engine_gives_the_cells_of_a_grid_their_local_descriptors() -> Non
 
 
 @pytest.mark.parametrize(("pooling", "resize"), [("gem", "square"), ("grid", "shorter")])
-def test_an_encoder_without_a_grid_of_one_shape_has_no_local_descriptors(pooling: str, resize: str) -> None:
+def test_an_encoder_without_a_fixed_grid_has_no_local_descriptors(pooling: str, resize: str) -> None:
     engine = create_engine(stored(encoder("test_resnet", pooling, resize=resize)), "cpu")
     assert engine.local_grid is None
     embedding = engine.embed_prepared_with_local([engine.prepare(pictures()[0])])
@@ -71,7 +71,7 @@ def test_an_encoder_without_a_grid_of_one_shape_has_no_local_descriptors(pooling
 
 
 @pytest.mark.parametrize("pooling", ["gem", "grid", "place"])
-def test_less_than_fp32_leaves_pooling_and_norm_exact(pooling: str) -> None:
+def test_lower_precisions_keep_pooling_and_normalisation_in_fp32(pooling: str) -> None:
     one = encoder("test_resnet", pooling, resize="square")
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     parts = (backbone_model(stored(one)), pooling_model(stored(one)))
@@ -89,7 +89,7 @@ def test_less_than_fp32_leaves_pooling_and_norm_exact(pooling: str) -> None:
 
 
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
-def test_bf16_is_comparable_with_fp32(expected: np.ndarray) -> None:
+def test_descriptors_in_bf16_are_comparable_with_fp32(expected: np.ndarray) -> None:
     engine = create_engine(stored(encoder()), "cpu", "bf16")
     assert engine.description == "OpenVINO bf16"
     rows = engine.embed(pictures())
@@ -97,7 +97,7 @@ def test_bf16_is_comparable_with_fp32(expected: np.ndarray) -> None:
     assert not np.allclose(rows, expected, atol=1e-6), "it was computed in something less than fp32"
 
 
-def test_threads_that_use_one_engine_at_once_get_their_own_descriptors(expected: np.ndarray) -> None:
+def test_threads_that_share_an_engine_get_their_own_descriptors(expected: np.ndarray) -> None:
     engine = create_engine(stored(encoder()), "cpu")
     tensors = [engine.prepare(picture) for picture in pictures()]
     rows = [number % len(tensors) for number in range(60)]
@@ -138,7 +138,7 @@ def test_an_encoder_without_an_onnx_file_is_converted_once_and_a_damaged_convers
     assert network.read_bytes() != bytes(content)
 
 
-def test_without_a_place_to_keep_it_the_conversion_still_works(
+def test_an_encoder_is_converted_without_a_writable_cache(
     expected: np.ndarray, of_before: StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
@@ -146,7 +146,7 @@ def test_without_a_place_to_keep_it_the_conversion_still_works(
     np.testing.assert_allclose(create_engine(of_before, "cpu").embed(pictures()), expected, atol=1e-5)
 
 
-def test_processes_that_convert_one_encoder_at_once_leave_one_whole_conversion(
+def test_processes_that_convert_one_encoder_at_once_leave_one_complete_conversion(
     expected: np.ndarray, of_before: StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
@@ -164,7 +164,7 @@ def test_processes_that_convert_one_encoder_at_once_leave_one_whole_conversion(
     np.testing.assert_allclose(create_engine(of_before, "cpu").embed(pictures()), expected, atol=1e-5)
 
 
-def test_what_onnx_computes_otherwise_than_pytorch_is_not_exported() -> None:
+def test_a_network_that_differs_between_onnx_and_pytorch_is_not_exported() -> None:
     odd = encoder()
     features = odd.backbone.forward_features
     # a choice that depends on the shape, of which tracing sees one side only
@@ -173,7 +173,7 @@ def test_what_onnx_computes_otherwise_than_pytorch_is_not_exported() -> None:
         export_onnx(odd)
 
 
-def test_what_has_no_form_in_onnx_falls_back_to_pytorch_with_a_warning(
+def test_an_encoder_that_onnx_cannot_express_runs_in_pytorch_with_a_warning(
     expected: np.ndarray, of_before: StoredEncoder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Encoder) -> None:
@@ -215,7 +215,7 @@ def test_openvino_and_pytorch_agree_for_every_pooling_and_family(backbone: str, 
     np.testing.assert_allclose(engine.embed(pictures()), expected, atol=1e-4)
 
 
-def test_a_network_is_compiled_once_and_a_damaged_one_again(
+def test_a_network_is_compiled_once_and_again_if_the_cached_one_is_damaged(
     expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = stored(encoder())
@@ -241,12 +241,12 @@ def test_a_network_is_compiled_once_and_a_damaged_one_again(
     np.testing.assert_allclose(OpenVinoEngine(one).embed(pictures()), expected, atol=1e-5)
 
 
-def test_nothing_is_reported_to_the_makers_of_openvino() -> None:
+def test_openvino_sends_no_usage_statistics() -> None:
     code = "import daco_core.encoder.openvino_runtime, sys; assert sys.modules['openvino_telemetry'] is None"
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
 
-def test_what_a_device_does_not_compute_in_is_one_sentence() -> None:
+def test_a_precision_that_a_device_lacks_is_reported_in_one_sentence() -> None:
     with pytest.raises(DacoError, match="--precision int8"):
         create_engine(stored(encoder()), "cpu", "int8")
     with pytest.raises(DacoError, match="does not support bf16"):

@@ -30,7 +30,7 @@ def vectors(count: int, dimension: int = 20) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 7, 8, 13, 1001])
 @pytest.mark.parametrize("k", [1, 2, 5, 10])
-def test_one_query_finds_what_faiss_finds(threads: None, count: int, k: int) -> None:
+def test_one_query_has_the_matches_of_faiss(threads: None, count: int, k: int) -> None:
     flat = faiss.IndexFlatIP(20)
     flat.add(vectors(count))
     exact = Exact(vectors(count))
@@ -48,7 +48,7 @@ def test_equal_vectors_are_all_found(threads: None) -> None:
     assert similarities[0].tolist() == pytest.approx([1.0] * 9)
 
 
-def test_a_query_alone_is_answered_as_in_a_batch(threads: None) -> None:
+def test_a_single_query_is_answered_as_in_a_batch(threads: None) -> None:
     exact = Exact(vectors(333))
     together = exact.search(vectors(40), 5)
     for row, query in enumerate(vectors(40)):
@@ -57,7 +57,7 @@ def test_a_query_alone_is_answered_as_in_a_batch(threads: None) -> None:
         np.testing.assert_allclose(similarities[0], together[0][row], atol=1e-6)
 
 
-def test_no_queries_have_no_answers(threads: None) -> None:
+def test_an_empty_batch_has_no_answers(threads: None) -> None:
     similarities, rows = Exact(vectors(50)).search(vectors(3)[:0], 5)
     assert similarities.shape == rows.shape == (0, 5)
 

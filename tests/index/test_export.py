@@ -80,7 +80,7 @@ def test_colmap_itself_reads_the_match_list(town, tmp_path):
     assert {frozenset(images[number] for number in pair) for pair in read} == wanted
 
 
-def test_a_kapture_has_photographs_positions_descriptors_and_pairs(town, tmp_path):
+def test_a_kapture_export_has_photographs_positions_descriptors_and_pairs(town, tmp_path):
     root, bundle = town
     export_kapture(bundle, tmp_path / "kapture", COUNT)
     sensors = {row[0]: row[1:] for row in kapture_table(tmp_path / "kapture" / "sensors" / "sensors.txt")}
@@ -116,7 +116,7 @@ def kapture_table(file: Path) -> list[list[str]]:
     return [[field.strip() for field in line.split(",")] for line in lines if line.strip() and line[0] != "#"]
 
 
-def test_numpy_reads_arrays_of_one_order(town, tmp_path):
+def test_the_numpy_arrays_have_a_common_order(town, tmp_path):
     _, bundle = town
     export_npz(bundle, tmp_path / "town.npz")
     with np.load(tmp_path / "town.npz", allow_pickle=False) as saved:
@@ -126,7 +126,7 @@ def test_numpy_reads_arrays_of_one_order(town, tmp_path):
         assert str(saved["encoder_fingerprint"]) == bundle.manifest.encoder_fingerprint
 
 
-def test_the_command_writes_all_of_them_and_refuses_names_with_spaces(
+def test_the_command_writes_all_formats_and_rejects_names_with_spaces(
     town, daco_index, encoder_folder, photographs, tmp_path
 ):
     root, _ = town

@@ -22,7 +22,7 @@ def held(tmp_path: Path) -> HeldFile:
     return HeldFile(file)
 
 
-def test_rows_are_read_in_the_order_that_is_asked_for(held: HeldFile) -> None:
+def test_rows_are_read_in_the_requested_order(held: HeldFile) -> None:
     wanted = np.array([99, 0, 7, 7])
     assert np.array_equal(held.rows(4, 30, wanted), ROWS[wanted])
     assert held.rows(4, 30, np.empty(0, np.int64)).shape == (0, 30)
@@ -30,14 +30,14 @@ def test_rows_are_read_in_the_order_that_is_asked_for(held: HeldFile) -> None:
         held.rows(4, 30, np.array([100]))
 
 
-def test_a_file_that_is_removed_or_replaced_is_still_read(held: HeldFile) -> None:
+def test_an_open_file_is_still_readable_after_it_was_removed_or_replaced(held: HeldFile) -> None:
     held.path.unlink()
     held.path.write_bytes(b"another")
     assert np.array_equal(held.rows(4, 30, np.array([5])), ROWS[[5]])
 
 
 @pytest.mark.parametrize("change", ["truncate", "write", "touch"])
-def test_whoever_changes_the_file_in_place_is_noticed(held: HeldFile, change: str) -> None:
+def test_a_change_in_place_is_detected(held: HeldFile, change: str) -> None:
     assert not held.changed
     if change == "truncate":
         os.truncate(held.path, 1000)
@@ -62,13 +62,13 @@ def test_a_disk_that_fails_is_an_error_not_a_signal(held: HeldFile) -> None:
         held.rows(0, 30, np.array([0]))
 
 
-def test_a_descriptor_is_given_back_with_the_last_one_who_holds_the_file(held: HeldFile) -> None:
+def test_the_file_is_closed_when_nothing_refers_to_it(held: HeldFile) -> None:
     descriptor = HeldFile(held.path).descriptor
     with pytest.raises(OSError):
         os.fstat(descriptor)
 
 
-def test_a_catalogue_that_is_cut_off_or_overwritten_is_damaged(tmp_path: Path) -> None:
+def test_a_truncated_or_overwritten_catalogue_is_reported_as_damaged(tmp_path: Path) -> None:
     entries = [Entry(id, f"/{id}.jpg", f"place {id}", 35.0, 139.0, None, 4, 3, "0" * 64) for id in range(3000)]
     for number, cut in enumerate((0, 4096, 100_000)):
         file = tmp_path / f"{number}.sqlite"

@@ -17,7 +17,7 @@ from daco_index.search.bundle import Bundle
 from daco_training.encoder.encoder import Encoder
 
 
-def test_a_rollback_is_a_new_generation_and_twice_is_back_again(own_index):
+def test_a_rollback_is_a_new_generation_and_can_be_rolled_back(own_index):
     remove_photographs(own_index, ids=[3])
     assert roll_back(own_index).generation == 3
     assert Bundle.open(own_index).store.count == 12
@@ -27,7 +27,7 @@ def test_a_rollback_is_a_new_generation_and_twice_is_back_again(own_index):
         roll_back(own_index, 9)
 
 
-def test_keep_says_how_many_generations_stay(own_index):
+def test_keep_sets_the_number_of_generations(own_index):
     for number in range(3):
         remove_photographs(own_index, ids=[number], keep=3)
     assert [one.generation for one in list_generations(own_index)] == [2, 3, 4]
@@ -49,7 +49,9 @@ def test_verify_names_a_damaged_file_of_any_generation(own_index, daco_index, ge
     assert bool(problems[3 - generation]) == shared
 
 
-def test_a_merge_holds_both_and_refuses_other_encoders(built, own_index, encoder_folder, photographs, tmp_path):
+def test_a_merge_contains_both_indexes_and_rejects_other_encoders(
+    built, own_index, encoder_folder, photographs, tmp_path
+):
     photographs(tmp_path / "s", 4)
     build_index(str(tmp_path / "s"), str(encoder_folder), tmp_path / "b", BuildOptions(progress=False))
     assert merge_indexes([own_index, tmp_path / "b"], tmp_path / "c").count == 16
@@ -60,7 +62,7 @@ def test_a_merge_holds_both_and_refuses_other_encoders(built, own_index, encoder
         merge_indexes([own_index, tmp_path / "d"], tmp_path / "f")
 
 
-def test_geojson_has_a_feature_for_each(own_index, tmp_path):
+def test_geojson_has_a_feature_for_each_photograph(own_index, tmp_path):
     export_geojson(Bundle.open(own_index), tmp_path / "a.geojson")
     text = (tmp_path / "a.geojson").read_text()
     assert len(features := json.loads(text)["features"]) == 12
@@ -71,7 +73,7 @@ def test_geojson_has_a_feature_for_each(own_index, tmp_path):
             export_geojson(Bundle.open(own_index), impossible)
 
 
-def test_parquet_holds_every_row_with_its_descriptor(own_index, tmp_path):
+def test_parquet_contains_every_photograph_with_its_descriptor(own_index, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
     bundle = Bundle.open(own_index)
     export_parquet(bundle, tmp_path / "index.parquet")

@@ -63,9 +63,7 @@ def build(streets: Path, encoder: Path, index: Path, **options: Any) -> BuildRep
     return build_index(str(streets), str(encoder), index, BuildOptions(progress=False, device="cpu", **options))
 
 
-def test_a_build_keeps_the_local_descriptors_that_are_asked_for_and_makes_only_those_that_it_lacks(
-    streets, grid_encoder, tmp_path
-):
+def test_a_build_stores_the_requested_local_descriptors_and_computes_only_missing_ones(streets, grid_encoder, tmp_path):
     index = tmp_path / "index"
     assert build(streets, grid_encoder, index, local="none").embedded == 8
     assert Bundle.open(index).local is None
@@ -80,7 +78,7 @@ def test_a_build_keeps_the_local_descriptors_that_are_asked_for_and_makes_only_t
     assert Bundle.open(index).local is None and whole(index)
 
 
-def test_what_joins_an_index_gets_local_descriptors_as_the_others_have(index, streets, grid_encoder, tmp_path):
+def test_added_photographs_get_local_descriptors_if_the_index_has_them(index, streets, grid_encoder, tmp_path):
     before = rows_of(index)
     report = add_photographs(index, str(draw_streets(tmp_path / "more", 10)), options=QUIET)
     assert report.embedded == 2  # the other eight are copies
@@ -94,15 +92,13 @@ def test_what_joins_an_index_gets_local_descriptors_as_the_others_have(index, st
     assert rows_of(other)["000.png"] == after["009.png"] and whole(other)
 
 
-def test_an_index_without_local_descriptors_stays_so_when_photographs_join(streets, grid_encoder, tmp_path):
+def test_an_index_without_local_descriptors_gets_none_with_added_photographs(streets, grid_encoder, tmp_path):
     build(streets, grid_encoder, tmp_path / "index", local="none")
     add_photographs(tmp_path / "index", str(draw_streets(tmp_path / "more", 10)), options=QUIET)
     assert Bundle.open(tmp_path / "index").local is None and whole(tmp_path / "index")
 
 
-def test_a_build_that_was_stopped_resumes_with_the_local_descriptors_that_it_made(
-    streets, grid_encoder, tmp_path, monkeypatch
-):
+def test_a_resumed_build_keeps_the_local_descriptors_that_were_computed(streets, grid_encoder, tmp_path, monkeypatch):
     index = tmp_path / "index"
     take = EmbeddedSoFar.take
 
@@ -119,17 +115,17 @@ def test_a_build_that_was_stopped_resumes_with_the_local_descriptors_that_it_mad
     assert rows_of(index) == rows_of(tmp_path / "whole")
 
 
-def test_an_encoder_without_local_descriptors_makes_an_index_without(encoder_folder, streets, tmp_path):
+def test_an_encoder_without_local_descriptors_builds_an_index_without_them(encoder_folder, streets, tmp_path):
     build(streets, encoder_folder, tmp_path / "index")
     assert Bundle.open(tmp_path / "index").local is None
 
 
-def test_info_says_what_local_descriptors_take(index, daco_index):
+def test_info_prints_the_size_of_local_descriptors(index, daco_index):
     said = daco_index("info", index).stdout
     assert "by local descriptors, 0.0 MB, 1.0 KB a photograph" in said
 
 
-def test_removing_and_rolling_back_carry_local_descriptors_along(index):
+def test_removals_and_rollbacks_keep_local_descriptors(index):
     before = rows_of(index)
     assert len(set(before.values())) == 8
     remove_photographs(index, ids=[0, 5])
@@ -140,7 +136,7 @@ def test_removing_and_rolling_back_carry_local_descriptors_along(index):
     assert whole(index)
 
 
-def test_a_merge_keeps_local_descriptors_that_all_have_and_none_otherwise(index, made, grid_encoder, streets, tmp_path):
+def test_a_merge_has_local_descriptors_only_if_all_indexes_have_them(index, made, grid_encoder, streets, tmp_path):
     other = tmp_path / "other"
     photograph = Path(shutil.copy(streets / "003.png", tmp_path / "copy.png"))
     folder = tmp_path / "more"
@@ -158,7 +154,7 @@ def test_a_merge_keeps_local_descriptors_that_all_have_and_none_otherwise(index,
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
-def test_damaged_local_descriptors_are_found_with_their_name(index, damage):
+def test_damaged_local_descriptors_are_detected_by_name(index, damage):
     file = next((index / "generations").glob("*/local.bin"))
     content = file.read_bytes()
     if damage == "missing":
@@ -188,7 +184,7 @@ def test_the_first_candidates_are_ranked_by_their_score_and_the_others_follow(ma
     assert all(match.share is not None and 0 < match.share <= 1 for match in some[:4])
 
 
-def test_of_a_few_matches_the_candidates_are_as_many_as_asked_for(made, streets):
+def test_more_candidates_are_re_ranked_than_matches_are_requested(made, streets):
     """What is ranked fifth by the global descriptor may be the only match that is shown."""
     bundle = Bundle.open(made)
     engine = create_engine(bundle.encoder, "cpu")

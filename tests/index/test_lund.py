@@ -20,7 +20,7 @@ def lund() -> Path:
     return shared / "photos" / "lund"
 
 
-def test_all_have_their_position(lund):
+def test_all_photographs_have_their_position(lund):
     found = find_references(str(lund))
     assert len(found) == 29
     assert all(55.698 < (reference.latitude or 0) < 55.700 for reference in found)

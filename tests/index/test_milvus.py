@@ -59,7 +59,7 @@ def rows_in_milvus(index: Path) -> int:
     return int(store._connection.call("query", store.collection, **query)[0]["count(*)"])
 
 
-def test_it_grows_changes_and_goes_back_as_any_index(town, photographs, encoder_folder, tmp_path):
+def test_an_index_in_milvus_can_be_changed_and_rolled_back(town, photographs, encoder_folder, tmp_path):
     north, index = town
     assert answers(index) == names(*range(8))
     assert not (index / "generations" / "1" / "vectors.faiss").exists()
@@ -81,7 +81,7 @@ def test_it_grows_changes_and_goes_back_as_any_index(town, photographs, encoder_
     assert answers(index) == names(0, 1, 2, 3, 4, 6, 7)
 
 
-def test_going_back_takes_the_precision_of_queries_along(town, photographs, tmp_path):
+def test_a_rollback_restores_the_precision_of_queries(town, photographs, tmp_path):
     _, index = town
     photographs(tmp_path / "south", 2, suffix=".jpg")
     add_photographs(index, str(tmp_path / "south"), options=replace(QUIET, precision="fp32"))
@@ -96,7 +96,7 @@ def test_search_options_that_milvus_would_ignore_are_rejected(town, encoder_fold
             build_index(str(north), str(encoder_folder), index, BuildOptions(progress=False, search=options))
 
 
-def test_an_addition_moves_only_what_is_new(town, photographs, tmp_path, monkeypatch):
+def test_an_addition_transfers_only_new_vectors(town, photographs, tmp_path, monkeypatch):
     photographs(tmp_path / "south", 3, suffix=".jpg")
     moved = []
     real = connection.Connection.call
@@ -137,7 +137,7 @@ def collections(index: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("damage", ["EIO", "garbled", "the folder of generations cannot be listed"])
-def test_nothing_is_dropped_while_a_pointer_cannot_be_read(town, monkeypatch, damage):
+def test_no_collection_is_dropped_while_a_pointer_cannot_be_read(town, monkeypatch, damage):
     index = town[1]
     remove_photographs(index, ids=[0])
     held = collections(index)
@@ -165,7 +165,7 @@ def test_nothing_is_dropped_while_a_pointer_cannot_be_read(town, monkeypatch, da
     assert answers(index) == names(*range(8))
 
 
-def test_a_copy_of_an_index_gets_collections_of_its_own_when_it_is_written(town, tmp_path):
+def test_a_copied_index_gets_its_own_collections_at_its_first_write(town, tmp_path):
     index, copy = town[1], tmp_path / "copy"
     shutil.copytree(index, copy, symlinks=True)
     assert answers(copy) == names(*range(8))
@@ -180,14 +180,14 @@ def test_a_copy_of_an_index_gets_collections_of_its_own_when_it_is_written(town,
     assert not verify_index(copy)[-1].problems and not verify_index(index)[-1].problems
 
 
-def test_an_index_that_is_moved_keeps_its_collections(town, tmp_path):
+def test_a_moved_index_keeps_its_collections(town, tmp_path):
     index = town[1].rename(tmp_path / "moved")
     before = collections(index)
     remove_photographs(index, ids=[0])
     assert collections(index) == before
 
 
-def test_two_indexes_under_one_address_keep_apart(town, encoder_folder, photographs, tmp_path):
+def test_two_indexes_with_one_address_do_not_mix(town, encoder_folder, photographs, tmp_path):
     photographs(tmp_path / "other", 4, suffix=".jpg")
     address = Bundle.open(town[1]).store.address
     build_index(
@@ -197,7 +197,7 @@ def test_two_indexes_under_one_address_keep_apart(town, encoder_folder, photogra
     assert len(answers(tmp_path / "second")) == 4
 
 
-def test_a_pointer_that_was_damaged_is_refused_by_name_and_a_rollback_mends_it(town):
+def test_a_damaged_pointer_is_rejected_by_name_and_repaired_by_a_rollback(town):
     index = town[1]
     remove_photographs(index, ids=[0])
     pointer = index / "generations" / "2" / "vectors.milvus.json"
@@ -208,7 +208,7 @@ def test_a_pointer_that_was_damaged_is_refused_by_name_and_a_rollback_mends_it(t
     assert answers(index) == names(*range(8))
 
 
-def test_a_milvus_that_is_away_is_one_sentence(daco_index, built, encoder_folder, tmp_path):
+def test_an_unreachable_milvus_server_is_reported_in_one_sentence(daco_index, built, encoder_folder, tmp_path):
     done = daco_index(
         "build", built[0], "--encoder", encoder_folder, "--out", tmp_path / "i", "--store", "milvus://127.0.0.1:9/town"
     )
@@ -217,7 +217,7 @@ def test_a_milvus_that_is_away_is_one_sentence(daco_index, built, encoder_folder
     assert error.startswith("Error: ") and "Milvus at 127.0.0.1:9 does not respond" in error
 
 
-def test_writes_wait_out_a_server_that_comes_back_and_reads_say_that_it_is_away(
+def test_writes_wait_for_a_server_that_comes_back_and_reads_report_its_absence(
     own_milvus, encoder_folder, photographs, tmp_path, capsys
 ):
     photographs(tmp_path / "north", 8)
@@ -251,7 +251,7 @@ class Killed(BaseException):
     """Stands in for the end of a process."""
 
 
-def test_a_change_that_ends_at_any_call_to_milvus_leaves_the_old_index_or_the_new(town, monkeypatch):
+def test_a_change_interrupted_at_any_call_to_milvus_leaves_the_old_or_the_new_index(town, monkeypatch):
     index = town[1]
     real = connection.Connection.call
     left = 0

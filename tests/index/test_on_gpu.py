@@ -32,7 +32,7 @@ def engine(device: str, precision: str = "fp32", graphs: bool = False) -> TorchE
 
 @needs_torch
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_descriptors_are_comparable_step_by_step_and_recorded(precision: str) -> None:
+def test_descriptors_with_and_without_cuda_graphs_agree_with_those_of_a_cpu(precision: str) -> None:
     expected = engine("cpu").embed(pictures())
     for graphs in (False, True):
         on_gpu = engine("cuda", precision, graphs)
@@ -45,7 +45,7 @@ def test_descriptors_are_comparable_step_by_step_and_recorded(precision: str) ->
 
 
 @needs_torch
-def test_threads_that_share_recordings_get_their_own_descriptors() -> None:
+def test_threads_that_share_cuda_graphs_get_their_own_descriptors() -> None:
     expected = engine("cpu").embed(pictures())
     on_gpu = engine("cuda", graphs=True)
     with ThreadPoolExecutor(8) as pool:
@@ -55,7 +55,7 @@ def test_threads_that_share_recordings_get_their_own_descriptors() -> None:
 
 @needs_faiss
 @pytest.mark.parametrize("factory", [EXACT, "IVF8,Flat", "IVF8,PQ8", "PCAR12,IVF8,PQ4"])
-def test_the_answers_are_those_of_the_cpu_whoever_asks_at_once(factory: str, vectors: np.ndarray) -> None:
+def test_concurrent_searches_on_a_gpu_give_the_matches_of_a_cpu(factory: str, vectors: np.ndarray) -> None:
     store = FaissStore.create(16)
     store.add(vectors, np.arange(1000))
     store.arrange(factory, gpu=True)
@@ -70,7 +70,7 @@ def test_the_answers_are_those_of_the_cpu_whoever_asks_at_once(factory: str, vec
 
 
 @needs_faiss
-def test_what_a_gpu_has_no_index_for_stays_on_the_cpu(vectors: np.ndarray) -> None:
+def test_an_index_type_that_a_gpu_lacks_stays_on_the_cpu(vectors: np.ndarray) -> None:
     store = FaissStore.create(16)
     store.add(vectors, np.arange(1000))
     store.arrange("IVF8,PQ8x4fs")

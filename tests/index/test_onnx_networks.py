@@ -50,7 +50,7 @@ def manifest(file: Path, **other: object) -> None:
     file.with_suffix(".json").write_text(json.dumps(content))
 
 
-def test_an_index_is_built_with_it_and_carries_it(tmp_path: Path, photographs: Photographs) -> None:
+def test_an_index_is_built_with_an_onnx_network_and_contains_it(tmp_path: Path, photographs: Photographs) -> None:
     file = network(tmp_path / "net", scale=7.0)
     photographs(tmp_path / "photographs", 4)
     options = BuildOptions(progress=False, device="cpu")
@@ -73,7 +73,7 @@ def test_an_index_is_built_with_it_and_carries_it(tmp_path: Path, photographs: P
         ({"descriptor": "nothing"}, UsageError, "cannot be used as an encoder"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_one_sentence(
+def test_an_invalid_manifest_is_reported_in_one_sentence(
     change: dict[str, object], error: type[DacoError], sentence: str, tmp_path: Path
 ) -> None:
     file = network(tmp_path / "net")
@@ -84,21 +84,19 @@ def test_a_manifest_that_does_not_fit_is_one_sentence(
 
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), 0.0])
-def test_what_gives_no_finite_descriptor_is_refused(scale: float, tmp_path: Path) -> None:
+def test_a_network_whose_output_is_not_finite_is_rejected(scale: float, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not finite, or zero"):
         find_encoder(f"onnx:{network(tmp_path / 'net', scale)}")
 
 
-def test_what_gives_descriptors_of_several_lengths_is_refused(tmp_path: Path) -> None:
+def test_a_network_with_outputs_of_several_lengths_is_rejected(tmp_path: Path) -> None:
     file = network(tmp_path / "net", dynamic=True)
     manifest(file, resize="shorter")
     with pytest.raises(UsageError, match=r"have lengths \[12, 24\]"):
         find_encoder(f"onnx:{file}")
 
 
-def test_one_file_with_another_size_of_image_is_another_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_image_size_gives_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DACO_CACHE", str(tmp_path / "cache"))
     file = network(tmp_path / "net", dynamic=True)
     for size, dimension in ((32, 12), (48, 27), (32, 12)):
@@ -113,7 +111,7 @@ def test_a_file_or_manifest_that_is_missing_is_named(tmp_path: Path) -> None:
         find_encoder(f"onnx:{file}")
 
 
-def test_what_is_exported_for_others_is_the_same_encoder(tmp_path: Path) -> None:
+def test_an_exported_encoder_gives_the_same_descriptors(tmp_path: Path) -> None:
     ours = stored(encoder("test_resnet", "grid", resize="square"))
     done = CliRunner().invoke(app, ["export", str(ours.folder), "--onnx", str(tmp_path / "ours.onnx")])
     assert done.exit_code == 0, done.output

@@ -15,7 +15,7 @@ def index(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def test_an_index_keeps_its_name_also_when_it_is_renamed_or_reached_by_a_link(index: Path, tmp_path: Path) -> None:
+def test_an_index_keeps_its_id_when_it_is_renamed_or_opened_through_a_link(index: Path, tmp_path: Path) -> None:
     name = owner_of(index)
     assert owner_of(index) == name
     moved = index.rename(tmp_path / "moved")
@@ -24,14 +24,14 @@ def test_an_index_keeps_its_name_also_when_it_is_renamed_or_reached_by_a_link(in
     assert owner_of(tmp_path / "link") == name
 
 
-def test_a_copy_gets_a_name_of_its_own(index: Path, tmp_path: Path) -> None:
+def test_a_copy_gets_its_own_id(index: Path, tmp_path: Path) -> None:
     name = owner_of(index)
     copy = Path(shutil.copytree(index, tmp_path / "copy"))
     assert owner_of(copy) not in ("", name)
     assert owner_of(index) == name
 
 
-def test_a_copy_of_hard_links_gets_a_name_of_its_own_and_the_index_keeps_its_name(index: Path, tmp_path: Path) -> None:
+def test_a_copy_made_of_hard_links_gets_its_own_id_and_the_original_keeps_its_id(index: Path, tmp_path: Path) -> None:
     name = owner_of(index)
     copy = tmp_path / "copy"
     shutil.copytree(index, copy, copy_function=os.link)

@@ -36,7 +36,7 @@ def _entries(index: Path) -> list[Entry]:
     return Bundle.open(index).catalog.all()
 
 
-def test_views_have_the_name_and_position_of_their_panorama_and_headings_of_their_own(
+def test_views_have_the_place_and_position_of_their_panorama_and_their_own_headings(
     encoder_folder: Path, tmp_path: Path
 ) -> None:
     folder, index = tmp_path / "walk", tmp_path / "index"
@@ -56,7 +56,9 @@ def test_views_have_the_name_and_position_of_their_panorama_and_headings_of_thei
     assert views[1].name == "one_045.0.jpg" and all(path.is_relative_to(index / "photographs") for path in views)
 
 
-def test_a_view_that_is_asked_for_answers_with_its_panorama_and_heading(encoder_folder: Path, tmp_path: Path) -> None:
+def test_a_query_that_shows_a_view_is_answered_with_its_panorama_and_heading(
+    encoder_folder: Path, tmp_path: Path
+) -> None:
     folder, index = tmp_path / "walk", tmp_path / "index"
     _take(folder, "one", "two", "three")
     build_index(str(folder), str(encoder_folder), index, QUIET)
@@ -87,7 +89,7 @@ def test_update_cuts_new_panoramas_and_drops_the_views_of_deleted_ones(encoder_f
     assert sum(entry.place == "four" for entry in _entries(index)) == 8
 
 
-def test_a_picture_of_the_shape_of_a_panorama_is_cut_if_asked_for_and_warned_of_if_not(
+def test_a_picture_of_the_shape_of_a_panorama_is_cut_on_request_and_otherwise_gives_a_warning(
     encoder_folder: Path, tmp_path: Path, daco_index: Command
 ) -> None:
     folder = tmp_path / "walk"
@@ -106,7 +108,7 @@ def test_a_picture_of_the_shape_of_a_panorama_is_cut_if_asked_for_and_warned_of_
     assert {entry.heading for entry in _entries(tmp_path / "b")} == {None}  # nothing says where its middle points to
 
 
-def test_a_panorama_that_is_broken_is_skipped_and_named(encoder_folder: Path, tmp_path: Path) -> None:
+def test_a_broken_panorama_is_skipped_and_named(encoder_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "walk"
     _take(folder, "one", "two")
     content = (folder / "one.jpg").read_bytes()
@@ -117,7 +119,7 @@ def test_a_panorama_that_is_broken_is_skipped_and_named(encoder_folder: Path, tm
     assert report.manifest.count == 8
 
 
-def test_no_panorama_indexes_them_as_they_are(encoder_folder: Path, tmp_path: Path) -> None:
+def test_no_panorama_indexes_panoramas_uncut(encoder_folder: Path, tmp_path: Path) -> None:
     _take(tmp_path / "walk", "one")
     options = BuildOptions(progress=False, source=SourceOptions(panoramas=PanoramaOptions("none")))
     report = build_index(str(tmp_path / "walk"), str(encoder_folder), tmp_path / "index", options)

@@ -45,7 +45,7 @@ def town(encoder_folder, photographs, tmp_path_factory) -> tuple[Path, Path]:
     return root / "photographs", root / "index"
 
 
-def test_the_manifest_says_what_was_chosen_and_what_it_costs(town, built):
+def test_the_manifest_contains_the_chosen_precision_and_its_measured_loss(town, built):
     content = json.loads((town[1] / "generations" / "1" / "manifest.json").read_text())
     queries = content["queries"]
     assert (queries["precision"], queries["requested"], queries["queries"]) == ("int8", "int8", 48)
@@ -87,7 +87,9 @@ def test_changes_of_the_index_keep_its_precision(town, photographs, tmp_path):
         assert query_engine(bundle, "cpu").description == "OpenVINO int8"
 
 
-def test_what_costs_too_much_is_not_taken_and_the_manifest_says_why(encoder_folder, photographs, tmp_path, monkeypatch):
+def test_a_precision_with_too_much_loss_is_not_used_and_the_manifest_says_why(
+    encoder_folder, photographs, tmp_path, monkeypatch
+):
     photographs(tmp_path / "p", 6)
     real = OpenVinoEngine.embed_prepared
 
@@ -111,7 +113,7 @@ needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
 
 
 @needs_bf16
-def test_auto_tries_where_there_are_references_enough_and_takes_only_what_is_faster(
+def test_auto_needs_enough_references_and_uses_only_faster_precisions(
     encoder_folder, photographs, tmp_path, monkeypatch
 ):
     photographs(tmp_path / "p", 6)
@@ -126,7 +128,7 @@ def test_auto_tries_where_there_are_references_enough_and_takes_only_what_is_fas
         assert [one.precision for one in report.manifest.queries.tried] == ["bf16"]
 
 
-def test_the_fastest_that_is_proved_is_taken_unless_one_was_asked_for_by_name():
+def test_the_fastest_precision_without_loss_is_used_unless_one_was_requested():
     int8, bf16 = (Tried(name, 87.5, 87.5, 0.998, speed, True) for name, speed in (("int8", 1.6), ("bf16", 1.8)))
     assert precision.pick([int8, bf16], "auto") is bf16
     assert precision.pick([int8, bf16], "int8") is int8
@@ -134,9 +136,7 @@ def test_the_fastest_that_is_proved_is_taken_unless_one_was_asked_for_by_name():
     assert precision.pick([replace(int8, accepted=False)], "int8") is None
 
 
-def test_a_precision_that_is_not_to_be_had_is_refused_before_the_work(
-    encoder_folder, photographs, tmp_path, monkeypatch
-):
+def test_an_unavailable_precision_is_rejected_before_the_build(encoder_folder, photographs, tmp_path, monkeypatch):
     photographs(tmp_path / "p", 2)
     monkeypatch.setattr(precision, "can_quantise", lambda: False)
     with pytest.raises(DacoError, match=r"daco-serve\[int8\]"):
@@ -152,9 +152,7 @@ def test_an_index_without_an_int8_form_says_so(built):
 
 
 @needs_bf16
-def test_copies_of_every_strength_are_looked_up_whatever_the_number_of_references(
-    encoder_folder, photographs, tmp_path, monkeypatch
-):
+def test_degraded_copies_of_every_strength_are_looked_up(encoder_folder, photographs, tmp_path, monkeypatch):
     paths = photographs(tmp_path, 8)
     strengths = []
 
@@ -177,7 +175,7 @@ def test_copies_of_every_strength_are_looked_up_whatever_the_number_of_reference
         assert sorted(strengths) == sorted([*range(STRENGTHS)] * (queries // STRENGTHS))
 
 
-def test_degraded_copies_are_the_same_each_time_and_worse_the_stronger(photographs, tmp_path):
+def test_degraded_copies_are_reproducible_and_get_worse_with_strength(photographs, tmp_path):
     (path,) = photographs(tmp_path, 1, (200, 150))
     image = open_rgb(path)
     brightness = []

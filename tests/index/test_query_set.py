@@ -25,7 +25,7 @@ def queries(built, tmp_path_factory):
     return folder
 
 
-def test_a_folder_is_looked_up_into_csv_and_pairs_and_what_cannot_be_read_is_counted(built, queries, daco_index):
+def test_a_folder_of_queries_gives_csv_and_pairs_and_unreadable_files_are_counted(built, queries, daco_index):
     out, pairs = queries.with_suffix(".csv"), queries.with_suffix(".txt")
     done = daco_index("search", queries, "--index", built[1], "-k", 3, "--out", out, "--pairs", pairs)
     assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ def test_a_folder_is_looked_up_into_csv_and_pairs_and_what_cannot_be_read_is_cou
     assert lines[0] == ["north/q0.png", "000.png"]
 
 
-def test_json_names_the_unreadable_ones_and_goes_to_a_file_or_to_stdout_alike(built, queries, daco_index, tmp_path):
+def test_json_names_unreadable_files_and_is_the_same_in_a_file_and_on_stdout(built, queries, daco_index, tmp_path):
     out = tmp_path / "predictions.json"
     done = daco_index("search", built[1], queries / "north", queries / "south" / "q2.png", "--json", "--out", out)
     assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def test_without_a_file_a_table_shows_the_best_match_of_each(built, queries, dac
     assert [line.count("1.0000") for line in done.stdout.splitlines() if "q2" in line or "q3" in line] == [1, 1]
 
 
-def test_queries_that_look_like_panoramas_are_warned_of(built, daco_index, tmp_path):
+def test_queries_that_look_like_panoramas_give_a_warning(built, daco_index, tmp_path):
     for number in range(3):
         Image.new("RGB", (64, 32 if number else 48)).save(tmp_path / f"{number}.png")
     done = daco_index("search", built[1], tmp_path)
@@ -79,7 +79,7 @@ def test_strict_stops_at_an_unreadable_photograph_and_writes_nothing(built, quer
     assert not list(tmp_path.iterdir())
 
 
-def test_a_set_of_which_nothing_can_be_read_fails_and_writes_nothing(built, daco_index, tmp_path):
+def test_a_query_set_without_a_readable_photograph_fails_and_writes_nothing(built, daco_index, tmp_path):
     (tmp_path / "broken.jpg").write_text("not a picture")
     done = daco_index("search", built[1], tmp_path, "--out", tmp_path / "p.json")
     assert done.returncode == 1
@@ -87,7 +87,7 @@ def test_a_set_of_which_nothing_can_be_read_fails_and_writes_nothing(built, daco
     assert not (tmp_path / "p.json").exists()
 
 
-def test_a_set_gets_the_same_answers_in_the_same_order_as_its_photographs_one_by_one(built):
+def test_a_query_set_gets_the_answers_of_its_single_photographs_in_order(built):
     bundle = Bundle.open(built[1])
     engine = query_engine(bundle, "cpu")
     found = find_queries([built[0]]).queries
@@ -100,7 +100,7 @@ def test_a_set_gets_the_same_answers_in_the_same_order_as_its_photographs_one_by
         assert [match.similarity for match in one.matches] == pytest.approx(similarities, abs=1e-5)
 
 
-def test_queries_are_named_once_and_must_be_there(queries, tmp_path):
+def test_queries_must_exist_and_may_be_given_only_once(queries, tmp_path):
     with pytest.raises(NotFound, match="no photograph or folder"):
         find_queries([tmp_path / "nowhere"])
     with pytest.raises(NotFound, match="contains no photographs"):
@@ -112,7 +112,7 @@ def test_queries_are_named_once_and_must_be_there(queries, tmp_path):
 @pytest.mark.parametrize(
     ("names", "sentence"), [(["a b.png"], "has a space"), (["one/q.png", "two/q.png"], "Two queries are named q.png")]
 )
-def test_pairs_refuse_names_that_their_readers_would_mix_up(built, photographs, daco_index, tmp_path, names, sentence):
+def test_ambiguous_names_are_rejected_in_pairs(built, photographs, daco_index, tmp_path, names, sentence):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(built[0] / "000.png", tmp_path / name)

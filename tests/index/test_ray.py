@@ -47,7 +47,7 @@ def small_shards(monkeypatch):
     monkeypatch.setattr(embed_with_ray, "__defaults__", (*defaults[:-1], 16))
 
 
-def test_an_index_is_that_of_a_local_build_to_the_last_vector(two_workers, town, encoder_folder, tmp_path):
+def test_an_index_built_with_ray_equals_that_of_a_local_build(two_workers, town, encoder_folder, tmp_path):
     local = build_index(str(town), str(encoder_folder), tmp_path / "local", BuildOptions(progress=False))
     spread = build_index(str(town), str(encoder_folder), tmp_path / "ray", BuildOptions(progress=False, on_ray=True))
     assert spread.unreadable == local.unreadable
@@ -58,7 +58,7 @@ def test_an_index_is_that_of_a_local_build_to_the_last_vector(two_workers, town,
     np.testing.assert_allclose(one.store.vectors(ids), other.store.vectors(ids), atol=1e-6)
 
 
-def test_what_is_known_is_not_embedded_again(two_workers, town, encoder_folder, photographs, tmp_path):
+def test_indexed_photographs_are_not_embedded_again(two_workers, town, encoder_folder, photographs, tmp_path):
     build_index(str(town / "tall"), str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     effort = EmbeddingOptions(device="cpu", progress=False, on_ray=True)
     report = add_photographs(tmp_path / "index", str(town), options=effort)
@@ -66,9 +66,7 @@ def test_what_is_known_is_not_embedded_again(two_workers, town, encoder_folder, 
     assert not add_photographs(tmp_path / "index", str(town), options=effort).published
 
 
-def test_a_run_that_was_stopped_resumes_with_the_shards_that_are_left(
-    two_workers, town, encoder_folder, tmp_path, monkeypatch
-):
+def test_a_stopped_build_resumes_with_the_remaining_shards(two_workers, town, encoder_folder, tmp_path, monkeypatch):
     paths = sorted(town.rglob("*.png"))
     encoder = open_encoder(encoder_folder)
     whole = embed_files(create_engine(open_encoder(encoder_folder), "cpu"), paths, progress=False)
@@ -98,7 +96,7 @@ def test_strict_stops_at_a_broken_photograph(two_workers, town, encoder_folder, 
         embed_with_ray(encoder, [town / "000.png", town / "broken.jpg"], known, replace(QUIET, strict=True))
 
 
-def test_a_store_that_is_away_ends_the_run_in_one_sentence(two_workers, encoder_folder, tmp_path):
+def test_an_unreachable_store_ends_the_build_with_one_sentence(two_workers, encoder_folder, tmp_path):
     encoder = open_encoder(encoder_folder)
     known = EmbeddingCache(tmp_path / "notes", encoder.fingerprint, encoder.dimension)
     with pytest.raises(DacoError, match=r"http://127.0.0.1:9/a.jpg cannot be read: .*onnect") as caught:

@@ -40,7 +40,7 @@ def _entries(index: Path) -> Iterator[Entry]:
     yield from Bundle.open(index).catalog.all()
 
 
-def test_photographs_without_positions_are_placed_by_the_reconstruction_beside_them(
+def test_photographs_without_positions_get_those_of_a_reconstruction_next_to_them(
     encoder_folder: Path, photographs: Photographs, tmp_path: Path, daco_index: Command
 ) -> None:
     photographs(tmp_path / "hall" / "images", 3)
@@ -54,7 +54,7 @@ def test_photographs_without_positions_are_placed_by_the_reconstruction_beside_t
     assert Bundle.open(index).manifest.with_location == 2
 
 
-def test_a_reconstruction_that_is_named_places_again_at_each_update(
+def test_a_named_reconstruction_is_read_again_at_each_update(
     encoder_folder: Path, photographs: Photographs, tmp_path: Path
 ) -> None:
     images, model, index = tmp_path / "images", tmp_path / "models" / "hall", tmp_path / "index"
@@ -86,7 +86,7 @@ def test_an_anchor_ties_the_reconstruction_to_the_earth(
     assert second.latitude == pytest.approx(50.0 - math.degrees(1 / 6.37e6), abs=1e-7)
 
 
-def test_degrees_that_photographs_have_stay_beside_the_local_position(
+def test_positions_in_degrees_are_kept_in_addition_to_local_ones(
     encoder_folder: Path, photographs: Photographs, tmp_path: Path
 ) -> None:
     images, index = tmp_path / "images", tmp_path / "index"
@@ -99,7 +99,7 @@ def test_degrees_that_photographs_have_stay_beside_the_local_position(
     assert [(entry.x, entry.latitude, entry.heading) for entry in _entries(index)] == [(0, 50, 45), (1, 50, 45)]
 
 
-def test_positions_on_the_earth_give_the_unit_and_tie_the_frame_to_it(
+def test_positions_in_degrees_give_the_unit_and_the_anchor_of_a_reconstruction(
     encoder_folder: Path, photographs: Photographs, tmp_path: Path, daco_index: Command
 ) -> None:
     images, index = tmp_path / "hall" / "images", tmp_path / "index"
@@ -121,7 +121,7 @@ def test_positions_on_the_earth_give_the_unit_and_tie_the_frame_to_it(
     assert not update_index(index, QUIET).published
 
 
-def test_a_unit_that_nothing_shows_is_said_to_be_taken_for_a_metre(
+def test_a_note_says_that_an_unknown_unit_is_assumed_to_be_a_metre(
     encoder_folder: Path, photographs: Photographs, tmp_path: Path
 ) -> None:
     images = tmp_path / "images"
@@ -133,7 +133,7 @@ def test_a_unit_that_nothing_shows_is_said_to_be_taken_for_a_metre(
         assert [entry.x for entry in _entries(tmp_path / index)] == [0, 1]
 
 
-def test_a_reconstruction_of_other_photographs_is_refused(
+def test_a_reconstruction_of_other_photographs_is_rejected(
     encoder_folder: Path, photographs: Photographs, tmp_path: Path
 ) -> None:
     photographs(tmp_path / "images", 2)

@@ -32,7 +32,7 @@ def _recording(track: Path | None, every: str) -> SourceOptions:
     return SourceOptions(recording=RecordingArguments(track, every, None, "0", 0.0).parse())
 
 
-def test_one_command_makes_an_index_of_a_video_and_its_track(
+def test_one_command_builds_an_index_from_a_video_and_its_track(
     ride: Path, encoder_folder: Path, tmp_path: Path, daco_index: Command
 ) -> None:
     out = tmp_path / "index"
@@ -54,7 +54,7 @@ def test_one_command_makes_an_index_of_a_video_and_its_track(
     assert again.extraction is not None and again.extraction.before and again.embedded == 0
 
 
-def test_later_commands_go_on_from_the_frames(ride: Path, encoder_folder: Path, tmp_path: Path) -> None:
+def test_later_commands_use_the_extracted_frames(ride: Path, encoder_folder: Path, tmp_path: Path) -> None:
     out, quiet = tmp_path / "index", BuildOptions(progress=False)
     track = ride.with_suffix(".gpx")
     options = BuildOptions(progress=False, source=_recording(track, "10m"))
@@ -150,7 +150,7 @@ def test_the_recording_of_a_robot_is_a_source_too(encoder_folder: Path, tmp_path
     assert not update_index(out, quiet).published
 
 
-def test_what_is_no_recording_or_no_folder_of_an_index_is_refused_before_anything_is_written(
+def test_invalid_recordings_and_folders_are_rejected_before_anything_is_written(
     ride: Path, built: tuple[Path, Path], encoder_folder: Path, tmp_path: Path
 ) -> None:
     options = BuildOptions(progress=False, source=_recording(None, "5s"))

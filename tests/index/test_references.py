@@ -31,7 +31,7 @@ def gps(north: str, east: str, **more: object) -> dict[int, object]:
     return {ExifTags.GPS[name]: value for name, value in fields.items()}
 
 
-def test_a_folder_is_taken_with_the_folders_in_it_in_a_fixed_order(tmp_path):
+def test_a_folder_is_read_with_its_subfolders_in_a_fixed_order(tmp_path):
     for name in ("b/2.JPG", "b/1.png", "a.jpeg", ".hidden/x.jpg", "b/note.txt", "c d/é.webp"):
         write_photograph(tmp_path / name) if name[-3:] != "txt" else (tmp_path / name).write_text("")
     found = find_references(str(tmp_path))
@@ -39,7 +39,7 @@ def test_a_folder_is_taken_with_the_folders_in_it_in_a_fixed_order(tmp_path):
     assert all(reference.path.is_absolute() and reference.path.is_file() for reference in found)
 
 
-def test_what_is_no_photograph_is_counted_by_kind(tmp_path):
+def test_files_that_are_no_photographs_are_counted_by_kind(tmp_path):
     for name in ("a.jpg", "north/b.png"):
         write_photograph(tmp_path / name)
     for name in ("c.mov", "north/d.MOV", "e.txt", "walk.csv"):
@@ -67,12 +67,12 @@ def test_exif_gives_position_and_heading(tmp_path):
     [None, {}, gps("N", "E", GPSLatitude=(99.0, 0.0, 0.0)), gps("N", "E", GPSLatitude=7.0)],
     ids=["no EXIF", "no GPS", "beyond the pole", "not three numbers"],
 )
-def test_exif_that_is_no_position_leaves_the_position_unknown(tmp_path, fields):
+def test_invalid_exif_positions_are_ignored(tmp_path, fields):
     path = write_photograph(tmp_path / "a.jpg", fields)
     assert find_references(str(tmp_path)) == [Reference(path.resolve(), "a")]
 
 
-def test_a_rational_with_zero_below_the_line_is_no_position(tmp_path):
+def test_a_coordinate_with_a_zero_denominator_is_no_position(tmp_path):
     path = write_photograph(tmp_path / "a.jpg", gps("N", "E"))
     # as phones write it before their first fix: the seconds of the latitude become 0/0
     content = path.read_bytes()
@@ -82,7 +82,7 @@ def test_a_rational_with_zero_below_the_line_is_no_position(tmp_path):
     assert find_references(str(tmp_path))[0].latitude is None
 
 
-def test_locations_csv_goes_before_exif_in_each_folder(tmp_path):
+def test_locations_csv_takes_precedence_over_exif_in_each_folder(tmp_path):
     write_photograph(tmp_path / "a.jpg", gps("N", "E"))
     write_photograph(tmp_path / "b.jpg", gps("N", "E"))
     write_photograph(tmp_path / "sub" / "a.jpg")
@@ -94,7 +94,7 @@ def test_locations_csv_goes_before_exif_in_each_folder(tmp_path):
     assert third == Reference(tmp_path.resolve() / "sub" / "a.jpg", "sub/a", latitude=4, longitude=5)
 
 
-def test_a_broken_locations_csv_stops_with_its_name(tmp_path):
+def test_a_broken_locations_csv_is_an_error_with_its_name(tmp_path):
     write_photograph(tmp_path / "a.jpg")
     (tmp_path / "locations.csv").write_text("file,latitude,longitude\na.jpg,north,5\n")
     with pytest.raises(DacoError, match=r"locations\.csv, line 2"):
@@ -113,7 +113,7 @@ def data_root(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["tokyo/day", "tokyo/domain_a"])
-def test_a_domain_of_a_data_set_by_either_name(data_root, source):
+def test_a_domain_of_a_data_set_can_be_given_by_either_name(data_root, source):
     found = find_references(source, data_root)
     assert [reference.place for reference in found] == ["1", "2", "shrine"]
     assert (found[2].latitude, found[2].longitude, found[2].heading) == (35, 139, 90)
@@ -121,17 +121,17 @@ def test_a_domain_of_a_data_set_by_either_name(data_root, source):
 
 
 @pytest.mark.parametrize(("split", "places"), [("train", ["1", "2"]), ("val", ["shrine"])])
-def test_one_split_of_a_data_set(data_root, split, places):
+def test_one_split_of_a_data_set_can_be_selected(data_root, split, places):
     assert [reference.place for reference in find_references("tokyo/day", data_root, split)] == places
 
 
-def test_one_name_in_both_splits_is_two_places(data_root):
+def test_one_name_in_both_splits_gives_two_places(data_root):
     write_photograph(data_root / "tokyo" / "original" / "domain_b" / "val" / "1.png")
     found = find_references("tokyo/night", data_root)
     assert [reference.place for reference in found] == ["train/1", "2", "val/1", "3"]
 
 
-def test_a_data_set_goes_before_a_folder_and_a_folder_before_an_unknown_domain(data_root, tmp_path, monkeypatch):
+def test_a_data_set_takes_precedence_over_a_folder_of_the_same_name(data_root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_photograph(tmp_path / "tokyo" / "day" / "folder.png")
     write_photograph(tmp_path / "tokyo" / "noon" / "folder.png")
@@ -150,7 +150,7 @@ def test_a_data_set_goes_before_a_folder_and_a_folder_before_an_unknown_domain(d
         ("empty", "contains no photographs"),
     ],
 )
-def test_a_source_that_is_none_is_one_sentence(data_root, tmp_path, monkeypatch, source, sentence):
+def test_an_invalid_source_is_reported_in_one_sentence(data_root, tmp_path, monkeypatch, source, sentence):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     write_photograph(tmp_path / "file.png")
@@ -158,7 +158,7 @@ def test_a_source_that_is_none_is_one_sentence(data_root, tmp_path, monkeypatch,
         find_references(source, data_root)
 
 
-def test_a_split_of_a_plain_folder_is_refused(tmp_path):
+def test_a_split_of_a_plain_folder_is_rejected(tmp_path):
     write_photograph(tmp_path / "a.jpg")
     with pytest.raises(DacoError, match="plain folder"):
         find_references(str(tmp_path), split="val")

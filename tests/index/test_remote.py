@@ -36,14 +36,14 @@ def bucket(photographs, tmp_path):
     memory.rm("/bucket", recursive=True)
 
 
-def test_references_are_those_of_a_folder(bucket, tmp_path):
+def test_references_in_an_object_store_equal_those_of_a_folder(bucket, tmp_path):
     there, here = find_references(bucket), find_references(str(tmp_path / "files"))
     assert [reference.place for reference in there] == [reference.place for reference in here]
     assert [str(reference.path) for reference in there][:2] == [f"{bucket}/000.png", f"{bucket}/001.png"]
     assert (there[1].place, there[1].latitude, there[1].heading) == ("inn", 10, 350)
 
 
-def test_an_index_of_an_object_store_is_that_of_the_folder(bucket, encoder_folder, tmp_path):
+def test_an_index_of_an_object_store_equals_that_of_a_folder(bucket, encoder_folder, tmp_path):
     (tmp_path / "files" / "broken.png").unlink()
     build_index(str(tmp_path / "files"), str(encoder_folder), tmp_path / "here", BuildOptions(progress=False))
     report = build_index(bucket, str(encoder_folder), tmp_path / "there", BuildOptions(progress=False))
@@ -59,7 +59,7 @@ def test_an_index_of_an_object_store_is_that_of_the_folder(bucket, encoder_folde
         assert (here.store.vectors([one.id]) == there.store.vectors([other.id])).all()
 
 
-def test_an_index_of_an_object_store_follows_it(bucket, encoder_folder, tmp_path):
+def test_update_follows_changes_in_an_object_store(bucket, encoder_folder, tmp_path):
     build_index(bucket, str(encoder_folder), tmp_path / "index", BuildOptions(progress=False))
     fsspec.filesystem("memory").rm("/bucket/north/000.png")
     report = update_index(tmp_path / "index", QUIET)
@@ -79,12 +79,12 @@ def test_an_index_of_an_object_store_follows_it(bucket, encoder_folder, tmp_path
         ("s3://bucket/x", "s3fs"),
     ],
 )
-def test_an_address_that_is_none_is_one_sentence(source, sentence):
+def test_an_invalid_address_is_reported_in_one_sentence(source, sentence):
     with pytest.raises(DacoError, match=sentence):
         find_references(source)
 
 
-def test_a_package_that_an_address_needs_is_an_extra_that_is_missing(encoder_folder, photographs, tmp_path):
+def test_a_missing_package_for_an_address_raises_missing_extra(encoder_folder, photographs, tmp_path):
     if importlib.util.find_spec("s3fs"):
         pytest.skip("s3fs is installed")
     engine = create_engine(open_encoder(encoder_folder), "cpu")
@@ -94,7 +94,7 @@ def test_a_package_that_an_address_needs_is_an_extra_that_is_missing(encoder_fol
         embed_files(engine, ["s3://bucket/x.jpg"], progress=False)
 
 
-def test_a_store_that_goes_away_ends_the_build_and_skips_nothing(bucket, encoder_folder, tmp_path, monkeypatch):
+def test_a_store_that_stops_responding_ends_the_build_and_skips_nothing(bucket, encoder_folder, tmp_path, monkeypatch):
     def away(*_: object) -> bytes:
         raise ConnectionError("connection reset")
 
@@ -104,7 +104,7 @@ def test_a_store_that_goes_away_ends_the_build_and_skips_nothing(bucket, encoder
     assert not (tmp_path / "index" / "CURRENT").exists()
 
 
-def test_a_table_that_is_broken_is_named_by_its_address(bucket):
+def test_a_broken_table_is_named_by_its_address(bucket):
     fsspec.filesystem("memory").pipe("/bucket/north/locations.csv", b"file,latitude,longitude\n001.png,north,5\n")
     with pytest.raises(DacoError, match=r"memory://bucket/north/locations\.csv, line 2"):
         find_references(bucket)

@@ -43,7 +43,7 @@ def test_the_rotation_is_orthonormal_and_the_same_on_every_machine():
         rotation(60)
 
 
-def test_a_cell_in_two_bits_a_number_stays_near_itself_and_takes_16_bytes():
+def test_a_cell_in_two_bits_per_number_stays_similar_and_takes_16_bytes():
     cells = unit(np.random.default_rng(0).normal(size=(500, 64)) * np.linspace(3, 0.2, 64))
     packed = pack(cells)
     assert packed.shape == (500, 16)
@@ -60,7 +60,7 @@ def test_codes_stand_for_four_levels_with_the_first_number_in_the_lowest_bits():
     assert np.allclose(decoded[0], expected / np.linalg.norm(expected))
 
 
-def test_a_picture_that_is_moved_gets_its_votes_for_that_and_one_of_elsewhere_few():
+def test_a_shifted_picture_gets_many_votes_and_another_place_few():
     query = scene(1)
     moved = scene(2)
     moved[:, 4:] = query[:, :-4]  # four cells to the right
@@ -72,7 +72,7 @@ def test_a_picture_that_is_moved_gets_its_votes_for_that_and_one_of_elsewhere_fe
 
 
 @pytest.mark.parametrize("scale", [SCALES[0], SCALES[-1]])
-def test_a_picture_taken_from_nearer_or_farther_gets_its_votes_at_that_scale(scale):
+def test_a_picture_from_another_distance_gets_its_votes_at_that_scale(scale):
     reference = scene(1)
     centres = GRID.centres() * scale + 7.5
     rows, columns = np.rint(centres).astype(int).T
@@ -83,7 +83,7 @@ def test_a_picture_taken_from_nearer_or_farther_gets_its_votes_at_that_scale(sca
     assert found[0] > 0.3 * inside.sum() and found[0] > 3 * found[1]
 
 
-def test_votes_of_many_references_are_those_of_each_alone():
+def test_votes_of_many_references_equal_those_of_each_alone():
     query, references = flat(scene(0)), np.stack([flat(scene(seed % 5)) for seed in range(9)])
     together = vote(query, references, GRID).votes
     alone = [vote(query, reference[None], GRID).votes[0] for reference in references]
@@ -114,7 +114,7 @@ def plain_vote(query, reference, grid, positions, asking):
 @pytest.mark.parametrize("grid", [GRID, Grid(6, 10), Grid(2, 2)])
 @pytest.mark.parametrize("share", [1, 2])
 @pytest.mark.parametrize("count", [1, AT_ONCE, 2 * AT_ONCE + 1])
-def test_votes_are_those_of_the_formula(grid, share, count):
+def test_votes_equal_those_of_the_formula(grid, share, count):
     random = np.random.default_rng(count)
     query = unit(random.normal(size=(grid.cells, 64)))
     noise = random.uniform(0.1, 2, size=(count, 1, 1)) * random.normal(size=(count, grid.cells, 64))
@@ -128,13 +128,13 @@ def test_votes_are_those_of_the_formula(grid, share, count):
         assert np.allclose(np.stack([found.votes, found.shares], axis=1), expected, rtol=1e-5)
 
 
-def test_the_blur_holds_no_number_that_is_too_small_to_be_multiplied_fast():
+def test_the_blur_contains_no_subnormal_numbers():
     blur = _blur(35, BLUR_COLUMNS, 35)
     assert blur[blur > 0].min() > np.finfo(np.float32).tiny
     assert blur[0, 12] == pytest.approx(np.exp(-18))
 
 
-def test_matched_cells_say_where_the_query_lies_in_the_reference():
+def test_matched_cells_show_where_the_query_lies_in_the_reference():
     query, moved = scene(1), scene(2)
     moved[:, 4:] = query[:, :-4]
     cells = matched_cells(flat(query), flat(moved), GRID)
@@ -145,7 +145,7 @@ def test_matched_cells_say_where_the_query_lies_in_the_reference():
     assert [cell.strength for cell in cells] == sorted((cell.strength for cell in cells), reverse=True)
 
 
-def test_a_grid_that_is_no_square_votes_too():
+def test_a_grid_that_is_not_square_can_vote():
     grid, query = Grid(6, 10), flat(scene(1, 6, 10))
     votes = vote(query, np.stack([query, flat(scene(2, 6, 10))]), grid).votes
     assert votes[0] == pytest.approx(60, rel=0.02) and votes[1] < 15
@@ -153,7 +153,7 @@ def test_a_grid_that_is_no_square_votes_too():
 
 @pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("held_bytes", [0, HELD_BYTES])
-def test_local_descriptors_come_back_from_their_file(tmp_path, small, held_bytes, monkeypatch):
+def test_local_descriptors_survive_writing_and_reading(tmp_path, small, held_bytes, monkeypatch):
     monkeypatch.setattr("daco_index.reranking.local_file.HELD_BYTES", held_bytes)
     form = LocalForm.of(GRID, 64, small)
     cells = np.stack([flat(scene(seed)) for seed in range(5)])
@@ -174,7 +174,7 @@ def test_local_descriptors_come_back_from_their_file(tmp_path, small, held_bytes
         file.rows(np.array([4]))
 
 
-def test_half_of_more_cells_than_a_byte_can_number_cannot_be_stored():
+def test_the_small_form_supports_at_most_256_cells():
     with pytest.raises(UsageError, match=r"--small-local supports at most 256 cells.*20 x 20"):
         LocalForm.of(Grid(20, 20), 64, small=True)
     assert LocalForm.of(Grid(20, 20), 64).keeps_all
@@ -186,7 +186,7 @@ def _candidates(form, file, ids):
 
 
 @pytest.mark.parametrize("small", [False, True])
-def test_votes_of_references_in_a_file_are_those_of_their_decoded_cells(tmp_path, small):
+def test_votes_of_references_in_a_file_equal_those_of_their_decoded_cells(tmp_path, small):
     form, ids = LocalForm.of(GRID, 64, small), np.arange(2 * AT_ONCE + 1) * 3
     cells = np.stack([flat(scene(seed)) for seed in range(len(ids))])
     write_local_file(tmp_path / "local.bin", form, ids, [form.encode(cells)])
@@ -199,7 +199,7 @@ def test_votes_of_references_in_a_file_are_those_of_their_decoded_cells(tmp_path
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: b"x" + text[1:], lambda text: text[:20]])
-def test_a_file_that_is_cut_short_is_an_error_with_its_name(tmp_path, damage):
+def test_a_truncated_file_of_local_descriptors_is_an_error_with_its_name(tmp_path, damage):
     form, file = LocalForm.of(GRID, 64), tmp_path / "local.bin"
     write_local_file(file, form, np.arange(3), [np.zeros((3, form.row_bytes), np.uint8)])
     file.write_bytes(damage(file.read_bytes()))
@@ -207,7 +207,7 @@ def test_a_file_that_is_cut_short_is_an_error_with_its_name(tmp_path, damage):
         LocalFile(file)
 
 
-def test_every_second_cell_of_a_query_votes_and_counts_as_all_would():
+def test_every_second_cell_votes_and_votes_are_scaled_to_all_cells():
     assert Grid(4, 4).every_second().tolist() == [5, 7, 8, 10]
     assert Grid(2, 2).every_second().tolist() == [0, 3]
     query, elsewhere = scene(1), scene(3)

@@ -25,7 +25,7 @@ def test_each_code_gets_as_many_axes_and_about_the_same_product_of_variances():
 
 
 @pytest.mark.parametrize("kept", [32, 16])
-def test_distances_stay_as_they_are_along_the_axes_that_are_kept(kept):
+def test_distances_are_unchanged_along_the_axes_that_are_kept(kept):
     vectors = uneven(2000)
     index = faiss.index_factory(32, f"OPQ8_{kept},PQ8x4fs", faiss.METRIC_L2)
     set_rotation(index, vectors)
@@ -35,7 +35,7 @@ def test_distances_stay_as_they_are_along_the_axes_that_are_kept(kept):
     np.testing.assert_allclose(after, before, rtol=1e-4 if kept == 32 else 0.1)
 
 
-def test_codes_of_rotated_descriptors_nominate_better():
+def test_codes_of_rotated_descriptors_select_better_candidates():
     vectors, queries = uneven(4000), uneven(100, seed=1)
     shares = []
     for factory in ("IVF8,PQ8x4fs", "OPQ8_32,IVF8,PQ8x4fs"):
@@ -47,7 +47,7 @@ def test_codes_of_rotated_descriptors_nominate_better():
     assert shares[1] > shares[0] + 0.05
 
 
-def test_one_query_finds_what_it_finds_among_many():
+def test_a_single_query_has_the_matches_that_it_has_in_a_batch():
     store = FaissStore.create(32)
     store.add(uneven(4000), np.arange(4000))
     store.arrange("OPQ16_32,IVF16,PQ16x4fs", progress=False)
@@ -60,7 +60,7 @@ def test_one_query_finds_what_it_finds_among_many():
     assert recall_of(alone, together) > 0.99
 
 
-def test_what_is_sure_is_less_than_what_was_seen_and_the_more_queries_the_less_so():
+def test_the_lower_bound_of_a_recall_is_below_it_and_rises_with_more_queries():
     truth = np.tile(np.arange(10), (400, 1))
     found = truth.copy()
     found[::2, :2] = -1  # half of the queries miss two of ten

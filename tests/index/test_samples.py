@@ -36,7 +36,7 @@ def test_samples_are_small_copies_without_exif(photographs: Photographs, tmp_pat
         assert (small.format, small.width, small.getexif().get_ifd(0x8825)) == ("JPEG", 1024, {})
 
 
-def test_samples_stay_in_the_index_through_its_changes(with_samples: Path, encoder_folder: Path) -> None:
+def test_samples_are_kept_when_the_index_changes(with_samples: Path, encoder_folder: Path) -> None:
     before = Bundle.open(with_samples).samples
     assert len(before) == 3
     remove_photographs(with_samples, ids=[0])
@@ -49,7 +49,7 @@ def test_samples_stay_in_the_index_through_its_changes(with_samples: Path, encod
     assert Bundle.open(with_samples).samples == before
 
 
-def test_a_damaged_sample_is_found(with_samples: Path) -> None:
+def test_a_damaged_sample_is_detected(with_samples: Path) -> None:
     (file,) = with_samples.glob("generations/*/samples/02.jpg")
     content = bytearray(file.read_bytes())
     content[-20] ^= 1
@@ -58,7 +58,7 @@ def test_a_damaged_sample_is_found(with_samples: Path) -> None:
         Bundle.open(with_samples)
 
 
-def test_what_is_no_folder_of_a_few_photographs_is_refused(photographs: Photographs, tmp_path: Path) -> None:
+def test_an_invalid_folder_of_samples_is_rejected(photographs: Photographs, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     photographs(tmp_path / "many", 13)
     for name, reason in (

@@ -46,7 +46,7 @@ PLENTY = SearchOptions(memory=16 * GB)
         (1_000_000, 256, SearchOptions(factory="HNSW32,SQ8"), "HNSW32,SQ8"),
     ],
 )
-def test_the_index_goes_by_count_dimension_and_memory(count, dimension, options, factory):
+def test_the_index_type_depends_on_count_dimension_and_memory(count, dimension, options, factory):
     choice = choose(count, dimension, options)
     assert choice.factory == factory
     assert choice.reason.endswith(".")
@@ -65,12 +65,12 @@ def test_the_index_goes_by_count_dimension_and_memory(count, dimension, options,
         (100_000_000, 98, "PCAR96,IVF16384,PQ24"),
     ],
 )
-def test_a_gpu_compares_more_and_gets_codes_that_it_has(count, dimension, factory):
+def test_a_gpu_gets_exact_search_for_more_vectors_and_codes_that_it_supports(count, dimension, factory):
     assert choose(count, dimension, SearchOptions(memory=64 * GB), gpu=True).factory == factory
     assert factory == EXACT or check_factory(factory, dimension).d == dimension
 
 
-def test_memory_that_is_short_is_said_with_what_it_takes():
+def test_too_little_memory_is_reported_with_the_memory_that_is_needed():
     assert "992 MiB of the allowed 100 MiB" in choose(1_000_000, 256, SearchOptions(memory=100 * 2**20)).reason
     assert "the least possible" in choose(1_000_000, 256, SearchOptions(memory=2**20)).reason
 
@@ -78,13 +78,13 @@ def test_memory_that_is_short_is_said_with_what_it_takes():
 @pytest.mark.parametrize(
     ("text", "amount"), [("500MB", 500 * 2**20), ("2G", 2 * GB), ("1.5 GiB", 3 * GB // 2), ("10", 10), ("4kb", 4096)]
 )
-def test_sizes_are_read_as_people_write_them(text, amount):
+def test_the_usual_spellings_of_sizes_are_read(text, amount):
     assert parse_size(text) == amount
     assert parse_size(size(amount)) == pytest.approx(amount, rel=0.01)
 
 
 @pytest.mark.parametrize("text", ["", "much", "0", "-1GB", "1XB", "GB"])
-def test_what_is_no_size_is_refused(text):
+def test_an_invalid_size_is_rejected(text):
     with pytest.raises(DacoError, match="is not a size of memory"):
         parse_size(text)
 
@@ -111,7 +111,7 @@ def clustered(count: int, dimension: int = 16, seed: int = 0) -> np.ndarray:
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-def test_the_recall_that_was_wished_for_is_what_other_queries_get(few_are_many):
+def test_the_requested_recall_is_reached_on_other_queries(few_are_many):
     every = clustered(3300)
     store = FaissStore.create(16)
     store.add(every[:3000], np.arange(3000))
@@ -123,7 +123,7 @@ def test_the_recall_that_was_wished_for_is_what_other_queries_get(few_are_many):
     assert recall_of(store.search(every[3000:], 10)[1], store.search_exactly(every[3000:], 10)[1]) > 0.9
 
 
-def test_a_recall_that_the_index_cannot_reach_is_said():
+def test_a_recall_that_the_index_cannot_reach_is_reported():
     store = FaissStore.create(16)
     store.add(clustered(3000), np.arange(3000))
     _, search = arrange(store, SearchOptions(recall=0.999, factory="PQ1x2"), progress=False)
@@ -153,7 +153,7 @@ def descriptors(index: Path) -> dict[str, bytes]:
     return {Path(entry.path).name: vector.tobytes() for entry, vector in zip(entries, vectors, strict=True)}
 
 
-def test_descriptors_are_the_same_to_the_bit_after_many_changes(town, photographs, encoder_folder, tmp_path):
+def test_descriptors_are_bit_identical_after_many_changes(town, photographs, encoder_folder, tmp_path):
     north, index = town
     first = descriptors(index)
     photographs(tmp_path / "south", 5, suffix=".jpg")
@@ -174,7 +174,7 @@ def test_descriptors_are_the_same_to_the_bit_after_many_changes(town, photograph
         assert not [problem for one in verify_index(changed) for problem in one.problems]
 
 
-def test_the_index_goes_exact_and_back_without_embedding(town, encoder_folder):
+def test_an_index_becomes_exact_and_approximate_again_without_embedding(town, encoder_folder):
     north, index = town
     for options, factory in (
         (SearchOptions(), EXACT),
@@ -188,7 +188,7 @@ def test_the_index_goes_exact_and_back_without_embedding(town, encoder_folder):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_candidate_index_is_refused_by_name(town, damage):
+def test_a_damaged_candidate_index_is_rejected_by_name(town, damage):
     file = town[1] / "generations" / "1" / "vectors.candidates.faiss"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -201,7 +201,7 @@ def test_a_damaged_candidate_index_is_refused_by_name(town, damage):
     assert "vectors.candidates.faiss" in verify_index(town[1])[0].problems[0]
 
 
-def test_an_index_of_format_two_opens_and_changes(own_index):
+def test_an_index_of_format_2_can_be_opened_and_changed(own_index):
     # as the version before wrote it: IDMap2 and a manifest that says nothing of the search
     import faiss
 
@@ -227,7 +227,7 @@ def test_an_index_of_format_two_opens_and_changes(own_index):
     assert read_current(own_index).generation == 3
 
 
-def test_an_index_of_format_three_has_other_names_for_what_was_requested(own_index):
+def test_an_index_of_format_3_can_be_read(own_index):
     folder = own_index / "generations" / "1"
     now = read_manifest(own_index)
     content = json.loads((folder / "manifest.json").read_text())
@@ -240,7 +240,7 @@ def test_an_index_of_format_three_has_other_names_for_what_was_requested(own_ind
     assert (old.search, old.queries) == (now.search, now.queries)
 
 
-def test_an_impossible_index_is_refused_before_anything_is_embedded(town, encoder_folder, tmp_path):
+def test_an_impossible_index_type_is_rejected_before_anything_is_embedded(town, encoder_folder, tmp_path):
     build = ["build", str(town[0]), "--encoder", str(encoder_folder), "--out", str(tmp_path / "none")]
     for arguments, sentence in (
         (["--index", "HNSQ32"], "FAISS cannot build an index 'HNSQ32' for descriptors of 96 numbers"),
@@ -252,7 +252,7 @@ def test_an_impossible_index_is_refused_before_anything_is_embedded(town, encode
         assert not (tmp_path / "none").exists()
 
 
-def test_info_says_which_index_it_is_and_why(town):
+def test_info_prints_the_index_type_and_the_reason(town):
     said = " ".join(CliRunner().invoke(app, ["info", str(town[1])]).stdout.split())
     assert "FAISS HNSW8,SQ8" in said
     assert "HNSW8,SQ8, as requested with --index. With efSearch" in said

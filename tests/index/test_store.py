@@ -50,7 +50,7 @@ def share_found(store: FaissStore, queries: np.ndarray) -> float:
     return float(np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(found, exact, strict=True)]))
 
 
-def test_what_is_found_comes_with_its_exact_similarity_falling(store, vectors):
+def test_matches_have_exact_similarities_in_descending_order(store, vectors):
     similarities, ids = store.search(vectors[:50], 10)
     exact = np.einsum("qd,qkd->qk", vectors[:50], vectors[(ids - 100) // 2])
     np.testing.assert_allclose(similarities, exact, atol=1e-6)
@@ -58,12 +58,12 @@ def test_what_is_found_comes_with_its_exact_similarity_falling(store, vectors):
     np.testing.assert_array_equal(ids[:, 0], 100 + 2 * np.arange(50))
 
 
-def test_nearly_all_of_the_exact_best_are_found(store):
+def test_nearly_all_of_the_exact_nearest_are_found(store):
     assert share_found(store, draw(100, seed=1)) > 0.95
 
 
 @pytest.mark.parametrize("k", [1, 7, 900, 950])
-def test_there_are_as_many_answers_as_asked_for_or_held(store, vectors, k):
+def test_a_search_returns_k_answers_or_all_that_there_are(store, vectors, k):
     similarities, ids = store.search(vectors[:3], k)
     assert similarities.shape == ids.shape == (3, k)
     assert (ids[:, :900] >= 100).all()
@@ -71,12 +71,12 @@ def test_there_are_as_many_answers_as_asked_for_or_held(store, vectors, k):
     assert all(len(set(row[:900])) == min(k, 900) for row in ids.tolist())
 
 
-def test_no_queries_have_no_answers(store, vectors):
+def test_an_empty_batch_has_no_answers(store, vectors):
     similarities, ids = store.search(vectors[:0], 5)
     assert similarities.shape == ids.shape == (0, 5)
 
 
-def test_removed_vectors_are_not_found_and_unknown_ids_are_passed_over(store, vectors):
+def test_removed_vectors_are_not_found_and_unknown_ids_are_ignored(store, vectors):
     store.remove(np.array([100, 104, 1898, 101, 9999]))
     assert store.count == 897
     _, ids = store.search(vectors[:900], 10)
@@ -93,7 +93,7 @@ def test_added_vectors_are_found(store, vectors):
     np.testing.assert_array_equal(store.vectors(ids[:, 0]), vectors[900:])
 
 
-def test_vectors_come_back_as_they_went_in(store, vectors):
+def test_vectors_are_returned_unchanged(store, vectors):
     ids = np.array([1898, 100, 102, 102])
     np.testing.assert_array_equal(store.vectors(ids), vectors[[899, 0, 1, 1]])
     assert store.vectors(np.array([], dtype=np.int64)).shape == (0, 16)
@@ -101,7 +101,7 @@ def test_vectors_come_back_as_they_went_in(store, vectors):
         store.vectors(np.array([100, 103]))
 
 
-def test_a_saved_store_answers_as_before_and_goes_on_changing(store, vectors, tmp_path):
+def test_a_saved_store_answers_as_before_and_can_be_changed(store, vectors, tmp_path):
     store.save(tmp_path / "v.faiss")
     again = FaissStore.load(tmp_path / "v.faiss", store.candidates is not None)
     look_everywhere(again)
@@ -114,7 +114,7 @@ def test_a_saved_store_answers_as_before_and_goes_on_changing(store, vectors, tm
 
 
 @pytest.mark.parametrize("store", INDEXES, indirect=True)
-def test_an_index_like_another_holds_what_is_there_now_however_it_changed(store, vectors):
+def test_a_rebuilt_candidate_index_contains_the_current_vectors(store, vectors):
     numbers = 100 + 2 * np.arange(1000)
     for rows in (np.arange(1000), np.arange(100, 900), np.r_[0:400, 500:1000]):
         changed = FaissStore.create(16)
@@ -136,13 +136,13 @@ def test_the_index_in_memory_is_smaller_than_the_vectors(store, vectors):
 
 
 @pytest.mark.parametrize("factory", ["nonsense", "", "IVF64,PQ7", "IVFx,Flat", "PQ16x4fs,"])
-def test_an_index_that_faiss_does_not_know_is_refused_with_examples(factory):
+def test_an_index_type_unknown_to_faiss_is_rejected_with_examples(factory):
     with pytest.raises(DacoError, match=r"FAISS cannot build an index .* Examples: Flat, HNSW32"):
         check_factory(factory, 64)
 
 
 @pytest.mark.parametrize("factory", ["IVF64,SQ8", "PQ4x4fs", "PCA99,SQ8"])
-def test_too_few_vectors_to_train_an_index_are_refused(factory, vectors):
+def test_too_few_vectors_for_training_are_rejected(factory, vectors):
     store = FaissStore.create(16)
     store.add(vectors[:10], np.arange(10))
     with pytest.raises(DacoError, match=f"An index {factory} cannot be built from 10 descriptors of 16 numbers: "):
@@ -150,7 +150,7 @@ def test_too_few_vectors_to_train_an_index_are_refused(factory, vectors):
     np.testing.assert_array_equal(store.search(vectors[:10], 1)[1][:, 0], np.arange(10))
 
 
-def test_files_that_are_no_store_are_refused_by_name(tmp_path, vectors):
+def test_files_that_are_no_store_are_rejected_by_name(tmp_path, vectors):
     (tmp_path / "v").write_bytes(b"nothing that FAISS knows" * 9)
     for name in ("v", "missing"):
         with pytest.raises(DacoError, match=f"{name} is not an index"):
@@ -166,7 +166,7 @@ def test_files_that_are_no_store_are_refused_by_name(tmp_path, vectors):
         FaissStore.load(tmp_path / "other.faiss", candidates=True)
 
 
-def test_ids_need_not_rise(vectors):
+def test_ids_need_not_be_ascending(vectors):
     numbers = np.random.default_rng(0).permutation(900)
     store = FaissStore.create(16)
     store.add(vectors[:900], numbers)
@@ -177,7 +177,7 @@ def test_ids_need_not_rise(vectors):
         store.vectors(np.array([900]))
 
 
-def test_without_a_gpu_it_is_only_missed_where_it_was_insisted_on():
+def test_a_missing_gpu_is_an_error_only_with_gpu_on():
     if faiss.get_num_gpus():
         pytest.skip("there is a GPU")
     assert not wanted("auto")
@@ -186,7 +186,7 @@ def test_without_a_gpu_it_is_only_missed_where_it_was_insisted_on():
         wanted("on")
 
 
-def test_faiss_on_a_gpu_is_not_asked_for_more_candidates_than_it_gives(vectors, monkeypatch):
+def test_the_number_of_candidates_is_limited_to_what_faiss_supports_on_a_gpu(vectors, monkeypatch):
     monkeypatch.setattr("daco_index.search.stores.faiss.move_there", lambda index: (faiss.clone_index(index), None))
     monkeypatch.setattr("daco_index.search.stores.faiss.GPU_MOST", 200)
     store = FaissStore.create(16)

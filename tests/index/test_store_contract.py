@@ -69,20 +69,20 @@ def test_search_is_the_exact_inner_product_order(store, vectors):
     np.testing.assert_array_equal(ids[:, 0], np.arange(100, 150))
 
 
-def test_missing_rows_have_the_id_minus_one(store, vectors):
+def test_missing_matches_have_the_id_minus_one(store, vectors):
     _, ids = store.search(vectors[:1], 60)
     assert (ids[0, :50] >= 100).all()
     assert (ids[0, 50:] == -1).all()
 
 
-def test_removed_vectors_are_not_found_and_unknown_ids_are_passed_over(store, vectors):
+def test_removed_vectors_are_not_found_and_unknown_ids_are_ignored(store, vectors):
     store.remove(np.array([100, 149, 9999]))
     assert store.count == 48
     _, ids = store.search(vectors, 48)
     assert not {100, 149} & set(ids.ravel().tolist())
 
 
-def test_vectors_come_back_as_they_went_in_and_unknown_ids_are_an_error(store, vectors):
+def test_vectors_are_returned_unchanged_and_unknown_ids_are_an_error(store, vectors):
     np.testing.assert_array_equal(store.vectors(np.array([149, 100, 100, 117])), vectors[[49, 0, 0, 17]])
     assert store.vectors(np.array([], dtype=np.int64)).shape == (0, 8)
     for unknown in (99, 150):
@@ -101,7 +101,7 @@ def test_a_saved_store_answers_as_before(store, empty, vectors, tmp_path):
     np.testing.assert_array_equal(again.vectors(np.array([120])), vectors[[20]])
 
 
-def test_files_that_are_no_store_are_refused_by_name(empty, tmp_path):
+def test_files_that_are_no_store_are_rejected_by_name(empty, tmp_path):
     (tmp_path / "v").write_bytes(b"nothing that anybody knows" * 9)
     for name in ("v", "missing"):
         with pytest.raises(DacoError, match=name):
@@ -157,7 +157,7 @@ def test_each_generation_sees_its_own_rows_while_others_are_written(generations,
     np.testing.assert_array_equal(first.vectors(np.array([3])), vectors[[3]])
 
 
-def test_what_a_crash_left_is_taken_back_by_the_next_writer(generations, vectors):
+def test_rows_left_by_a_crash_are_removed_by_the_next_writer(generations, vectors):
     first = generations.begin(1)
     first.add(vectors[:10], np.arange(10))
     first = generations.finish(1, first)
@@ -172,7 +172,7 @@ def test_what_a_crash_left_is_taken_back_by_the_next_writer(generations, vectors
     assert seen(generations.finish(2, again), vectors) == list(range(12))
 
 
-def test_rows_and_collections_that_no_generation_sees_any_more_are_cleared_away(generations, vectors):
+def test_rows_and_collections_that_no_generation_uses_are_deleted(generations, vectors):
     for number in (1, 2, 3):
         store = generations.begin(number)
         store.remove(np.array([number - 1]))
@@ -190,7 +190,7 @@ def test_rows_and_collections_that_no_generation_sees_any_more_are_cleared_away(
     assert generations.begin(5).count == 0
 
 
-def test_a_collection_that_lost_rows_is_refused(generations, vectors):
+def test_a_collection_with_missing_rows_is_rejected(generations, vectors):
     store = generations.begin(1)
     store.add(vectors, np.arange(50))
     generations.finish(1, store)
@@ -212,12 +212,12 @@ def test_a_collection_that_lost_rows_is_refused(generations, vectors):
         ("milvus://host/town?replicas=2", "nothing else"),
     ],
 )
-def test_an_address_that_is_none_is_one_sentence(text, sentence):
+def test_an_invalid_address_is_reported_in_one_sentence(text, sentence):
     with pytest.raises(DacoError, match=sentence):
         check_address(text)
 
 
-def test_an_address_is_kept_in_one_form():
+def test_an_address_is_stored_in_one_form():
     assert check_address("FAISS") == "faiss"
     assert check_address("milvus://host/town/?index=hnsw") == "milvus://host:19530/town"
     assert check_address("milvus+tls://Host:443/town?index=ivf_sq8") == "milvus+tls://host:443/town?index=IVF_SQ8"

@@ -44,7 +44,7 @@ def photograph(path: Path, details: dict[int, str], gps: dict[int, object] | Non
         ({}, None, None),
     ],
 )
-def test_the_time_of_a_photograph_is_that_of_its_zone_or_of_its_receiver(
+def test_the_time_of_a_photograph_comes_from_exif_with_its_zone_or_from_its_gps_receiver(
     tmp_path: Path, details: dict[int, str], gps: dict[int, object] | None, expected: float | None
 ) -> None:
     assert read_capture_time(photograph(tmp_path / "a.jpg", details, gps)) == expected
@@ -63,7 +63,7 @@ def walk(tmp_path: Path) -> Path:
     return folder
 
 
-def test_photographs_lie_where_the_track_was_at_their_times(walk: Path) -> None:
+def test_photographs_get_the_position_of_the_track_at_their_time(walk: Path) -> None:
     images = sorted(walk.iterdir())
     placed = place_photographs(images, read_gpx(walk.with_suffix(".gpx")), camera_yaw=90)
     assert [image.name for image in placed.locations] == ["a.jpg", "b.jpg", "c.jpg"]
@@ -78,7 +78,7 @@ def test_photographs_lie_where_the_track_was_at_their_times(walk: Path) -> None:
     assert "3 of 5 photographs" in str(placed) and "timeless.jpg" in str(placed) and "late.jpg" in str(placed)
 
 
-def test_an_offset_corrects_the_clock_and_the_right_one_is_proposed(walk: Path) -> None:
+def test_an_offset_corrects_the_clock_and_a_fitting_one_is_proposed(walk: Path) -> None:
     images, track = sorted(walk.glob("[abc].jpg")), read_gpx(walk.with_suffix(".gpx"))
     late = place_photographs(images, track, offset=7200)
     assert not late.locations and "With --offset +0s" in late.advice and "3 would be on it" in late.advice
@@ -90,7 +90,7 @@ def options(track: Path, offset: str = "0") -> BuildOptions:
     return BuildOptions(device="cpu", progress=False, source=SourceOptions(recording=recording))
 
 
-def test_build_places_a_folder_along_a_track_and_update_does_so_again(
+def test_build_and_update_give_photographs_the_positions_of_a_track(
     walk: Path, encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (walk / "poses.csv").write_text("file,lat,lon\nlate.jpg,1,2\n")

@@ -32,7 +32,7 @@ def town(encoder_folder, photographs, tmp_path):
     return tmp_path
 
 
-def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(town):
+def test_the_chosen_setting_reaches_its_recall_and_is_used_from_then_on(town):
     report = tune_index(town / "index", str(town / "night"), replace(QUIET, recall=0.9))
     assert report.chosen in report.points
     assert report.chosen.recall >= 0.9
@@ -48,7 +48,7 @@ def test_the_chosen_setting_finds_what_it_says_and_is_what_answers_from_then_on(
     assert not [problem for one in verify_index(town / "index") for problem in one.problems]
 
 
-def test_more_effort_finds_no_less_and_all_of_it_finds_everything(town):
+def test_recall_grows_with_effort_up_to_1(town):
     points = tune_index(town / "index", str(town / "night"), options=replace(QUIET, publish=False)).points
     for k_factor in {point.parameters["k_factor"] for point in points}:
         line = [point.recall for point in points if point.parameters["k_factor"] == k_factor]
@@ -56,14 +56,14 @@ def test_more_effort_finds_no_less_and_all_of_it_finds_everything(town):
     assert max(point.recall for point in points) == 1.0
 
 
-def test_looking_only_changes_nothing(town):
+def test_a_dry_run_changes_nothing(town):
     before = read_manifest(town / "index")
     report = tune_index(town / "index", options=replace(QUIET, publish=False))
     assert not report.published
     assert read_manifest(town / "index") == before
 
 
-def test_photographs_that_join_leave_the_tuned_setting_as_it_is(town, photographs):
+def test_added_photographs_keep_the_tuned_setting(town, photographs):
     chosen = tune_index(town / "index", str(town / "night"), replace(QUIET, recall=0.5)).chosen
     photographs(town / "more", 7)
     add_photographs(town / "index", str(town / "more"), options=QUIET)
@@ -71,7 +71,7 @@ def test_photographs_that_join_leave_the_tuned_setting_as_it_is(town, photograph
     assert (search.parameters, search.requested.recall) == (chosen.parameters, 0.5)
 
 
-def test_the_fastest_that_finds_enough_is_picked_or_the_one_that_finds_most():
+def test_the_fastest_setting_with_enough_recall_is_chosen_or_the_one_with_the_most():
     tried = ((1, 0.5, 1), (2, 0.9, 3), (4, 0.95, 2), (8, 1, 9))
     points = [OperatingPoint({"nprobe": n}, recall + 0.02, recall, ms) for n, recall, ms in tried]
     assert [pick(points, recall).parameters["nprobe"] for recall in (0.4, 0.9, 0.99)] == [1, 4, 8]
@@ -83,7 +83,7 @@ def test_an_exact_index_has_nothing_to_tune(built):
         tune_index(built[1], options=QUIET)
 
 
-def test_the_command_prints_a_curve_as_table_json_and_picture(town):
+def test_the_command_writes_the_curve_as_table_json_and_picture(town):
     pytest.importorskip("matplotlib", reason="the extra plot is not installed")
     arguments = ["tune", str(town / "index"), "--queries", str(town / "night"), "--dry-run"]
     for suffix, beginning in ((".svg", b"<?xml"), (".png", b"\x89PNG")):
