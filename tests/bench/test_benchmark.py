@@ -34,7 +34,7 @@ def small(places: Path, result: Path) -> TrainSettings:
     ).resolve()  # fmt: skip
 
 
-def test_published_rows_are_the_published_ones(shared: Path) -> None:
+def test_the_published_rows_have_the_papers_numbers(shared: Path) -> None:
     with (shared / "published" / "daco_recall.csv").open() as stream:
         published = list(csv.DictReader(stream))
     for dataset in ("tokyo", "cityscapes", "synthia"):
@@ -46,7 +46,7 @@ def test_published_rows_are_the_published_ones(shared: Path) -> None:
     assert published_rows("demo", RANKS) == []
 
 
-def test_every_form_holds_the_same_numbers() -> None:
+def test_every_output_format_contains_the_same_numbers() -> None:
     rows = [
         RecallRow("daco", "a->b", {1: 12.5, 2: 50.0}, queries=8, intervals={1: (0.0, 37.5), 2: (12.5, 87.5)}),
         RecallRow("daco (published)", "a->b", {1: 69.33}),
@@ -71,7 +71,9 @@ def test_recall_of_a_data_set_prints_json_csv_and_a_table(forked: Path, places: 
     assert "a<->b" in bench(forked, *base).stdout
 
 
-def test_published_rows_stand_beside_a_data_set_that_has_them(forked: Path, places: Path, small_encoder: Path) -> None:
+def test_published_rows_are_printed_for_the_published_data_sets(
+    forked: Path, places: Path, small_encoder: Path
+) -> None:
     named = places.parent / "published"
     named.mkdir(exist_ok=True)
     (named / "tokyo").symlink_to(places / "places")
@@ -81,7 +83,7 @@ def test_published_rows_stand_beside_a_data_set_that_has_them(forked: Path, plac
     assert rows[-3]["recall"]["R@1"] == 69.33
 
 
-def test_frames_of_one_route_are_found_in_another_within_some_frames(
+def test_frames_of_one_traversal_match_those_of_another_within_the_tolerance(
     forked: Path, places: Path, small_encoder: Path
 ) -> None:
     frames = places / "places" / "original" / "domain_a" / "train"
@@ -103,7 +105,7 @@ def test_frames_of_one_route_are_found_in_another_within_some_frames(
         (["compare", "places", "--methods", "byol"], "byol"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_sentence(
+def test_mistakes_are_reported_in_one_sentence(
     forked: Path, places: Path, small_encoder: Path, options: list[str], word: str
 ) -> None:
     done = bench(
@@ -115,7 +117,7 @@ def test_what_a_user_gets_wrong_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_methods_are_compared_under_their_published_batches_and_not_trained_twice(places: Path, tmp_path: Path) -> None:
+def test_methods_are_compared_with_their_published_batch_sizes_and_trained_once(places: Path, tmp_path: Path) -> None:
     settings = small(places, tmp_path)
     answers = compare_methods(settings, ["daco"])
     assert [one.direction for one in answers] == ["a->b", "b->a", "a<->b"]
@@ -127,7 +129,7 @@ def test_methods_are_compared_under_their_published_batches_and_not_trained_twic
     assert recorded["batch_size"] == 16
 
 
-def test_translators_are_compared_beside_the_data_sets_own_twins(places: Path, tmp_path: Path) -> None:
+def test_translators_are_compared_without_changing_the_data_sets_own_twins(places: Path, tmp_path: Path) -> None:
     own = {twin: twin.read_bytes() for twin in (places / "places" / "generated").rglob("*.png")}
     answers = compare_translators(small(places, tmp_path), ["fourier", "reinhard"])
     assert {one.method for one in answers} == {"daco, fourier twins", "daco, reinhard twins"}
@@ -139,7 +141,7 @@ def test_translators_are_compared_beside_the_data_sets_own_twins(places: Path, t
     assert twins[0][0].read_bytes() != twins[1][0].read_bytes()
 
 
-def test_what_cannot_be_compared_is_refused_before_anything_is_trained(places: Path, tmp_path: Path) -> None:
+def test_an_impossible_comparison_is_rejected_before_anything_is_trained(places: Path, tmp_path: Path) -> None:
     with pytest.raises(DacoError, match="byol"):
         compare_methods(small(places, tmp_path), ["daco", "byol"])
     with pytest.raises(DacoError, match="aurora"):
@@ -148,7 +150,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(places: P
     assert len(compare_methods(small(places, tmp_path), ["daco", "daco"])) == 3  # once, in three directions
 
 
-def test_twins_of_another_data_set_of_the_same_name_are_not_taken(places: Path, tmp_path: Path) -> None:
+def test_twins_of_another_data_set_with_the_same_name_are_not_used(places: Path, tmp_path: Path) -> None:
     compare_translators(small(places, tmp_path / "out"), ["fourier"])
     other = Path(shutil.copytree(places, tmp_path / "other"))
     with pytest.raises(DacoError, match="choose another folder"):
@@ -163,7 +165,7 @@ def test_twins_of_another_data_set_of_the_same_name_are_not_taken(places: Path, 
         ({"seed": 1}, "seed"),
     ],
 )
-def test_a_stored_run_is_taken_only_under_the_same_settings(
+def test_a_stored_run_is_used_only_with_the_same_settings(
     places: Path, tmp_path: Path, changes: dict[str, object], sentence: str
 ) -> None:
     run = small(places, tmp_path)

@@ -44,14 +44,14 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_wilsons_interval_is_the_formulas() -> None:
+def test_wilsons_interval_equals_the_formula() -> None:
     # 52 of 75, worked by hand
     assert wilson(100 * 52 / 75, 75) == (pytest.approx(58.17, abs=0.01), pytest.approx(78.62, abs=0.01))
     assert wilson(0.0, 10)[0] == 0.0
     assert wilson(100.0, 10)[1] == pytest.approx(100.0)
 
 
-def test_the_bootstrap_interval_is_that_of_the_binomial_where_queries_are_independent() -> None:
+def test_the_bootstrap_interval_agrees_with_the_binomial_for_independent_queries() -> None:
     hits = alone(200) < 120
     low, high = interval(hits, alone(200))
     spread = 1.96 * 100 * math.sqrt(0.6 * 0.4 / 200)
@@ -59,7 +59,7 @@ def test_the_bootstrap_interval_is_that_of_the_binomial_where_queries_are_indepe
     assert high == pytest.approx(60 + spread, abs=0.6)
 
 
-def test_queries_of_one_place_count_as_one_draw() -> None:
+def test_queries_of_one_place_are_drawn_together() -> None:
     hits = np.repeat(alone(50) < 30, 4)
     alike = interval(hits, np.repeat(alone(50), 4))
     assert alike == interval(alone(50) < 30, alone(50))
@@ -67,13 +67,13 @@ def test_queries_of_one_place_count_as_one_draw() -> None:
     assert alike[0] < independent[0] < independent[1] < alike[1]
 
 
-def test_where_all_hit_the_interval_is_not_taken_for_certain() -> None:
+def test_the_interval_has_a_width_even_if_all_queries_are_right() -> None:
     low, high = interval(np.ones(20, dtype=bool), alone(20))
     assert (low, high) == wilson(100.0, 20)
     assert low < 90
 
 
-def test_the_paired_test_is_the_exact_one_counted_out() -> None:
+def test_the_paired_test_equals_an_exhaustive_permutation_test() -> None:
     one = np.array([True] * 8 + [False] * 4)
     other = np.array([False] * 7 + [True] * 2 + [False] * 3)  # seven gains, one loss
     found = difference(one, other, alone(12))
@@ -85,18 +85,18 @@ def test_the_paired_test_is_the_exact_one_counted_out() -> None:
     assert found.low < 50 < found.high
 
 
-def test_methods_that_answer_alike_do_not_differ() -> None:
+def test_methods_with_equal_answers_do_not_differ() -> None:
     hits = alone(30) < 12
     found = difference(hits, hits, alone(30))
     assert (found.points, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-def test_p_values_of_several_tests_are_raised_as_holm_says() -> None:
+def test_p_values_of_several_tests_are_corrected_by_holms_method() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])
 
 
-def test_the_best_method_is_tested_beside_the_others_and_published_rows_follow_their_own() -> None:
+def test_the_best_method_is_tested_against_the_others_and_published_rows_follow_their_method() -> None:
     ours = [answers("simclr", [False] * 9 + [True]), answers("daco", [True] * 9 + [False])]
     published = [RecallRow("simclr (published)", "a->b", {1: 29.33}), RecallRow("npid (published)", "a->b", {1: 8.0})]
     found = compare_answers(ours, (1,), published)
@@ -106,7 +106,7 @@ def test_the_best_method_is_tested_beside_the_others_and_published_rows_follow_t
     assert test.difference.p == test.adjusted < 0.05
 
 
-def test_answers_ranked_again_are_tested_beside_their_own_first_stage_and_no_other() -> None:
+def test_re_ranked_answers_are_tested_against_their_own_first_stage_only() -> None:
     plain = [answers("simclr", [False] * 9 + [True]), answers("daco", [True] * 5 + [False] * 5)]
     again = [replace(answers(f"{one.method}, re-ranked", [True] * 10), first_stage=one.method) for one in plain]
     found = compare_answers([plain[0], again[0], plain[1], again[1]], (1,))
@@ -118,14 +118,14 @@ def test_answers_ranked_again_are_tested_beside_their_own_first_stage_and_no_oth
     assert found.tests[2].difference.points == pytest.approx(50)
 
 
-def test_queries_that_no_reference_answers_do_not_count() -> None:
+def test_queries_without_a_right_reference_do_not_count() -> None:
     whole = answers("daco", [True, False, False, True])
     some = Retrieval(**{**vars(whole), "answerable": np.array([True, True, False, True])})
     (row,) = recall_rows([some], (1,))
     assert (row.queries, row.recalls[1]) == (3, pytest.approx(100 * 2 / 3))
 
 
-def test_the_report_holds_every_form_and_escapes_names(photographs: Path, tmp_path: Path) -> None:
+def test_the_report_is_written_in_every_format_and_escapes_names(photographs: Path, tmp_path: Path) -> None:
     both = [answers("<b>daco</b>", [True, False], photographs), answers("simclr", [False, False], photographs)]
     found = compare_answers(both, (1,))
     files = write_comparison(found, both, (1,), "places", "daco-bench compare places", tmp_path / "new" / "places")
@@ -139,7 +139,7 @@ def test_the_report_holds_every_form_and_escapes_names(photographs: Path, tmp_pa
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(file.name for file in files)
 
 
-def test_a_report_that_cannot_be_written_is_one_sentence(photographs: Path, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_reported_in_one_sentence(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     both = [answers("daco", [True, False], photographs)]
     with pytest.raises(DacoError, match="cannot be written"):

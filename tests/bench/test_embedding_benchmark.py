@@ -11,7 +11,7 @@ from daco_bench.speed.embedding import EmbeddingSpeed
 from daco_core.errors import DacoError
 
 
-def test_the_whole_way_is_measured_beside_the_engine_and_the_decoding(photographs: Path, encoder_folder: Path) -> None:
+def test_the_complete_build_the_engine_and_the_decoding_are_measured(photographs: Path, encoder_folder: Path) -> None:
     arguments = ["embed", str(photographs), "--encoder", str(encoder_folder), "--rounds", "1", "--device", "cpu"]
     report = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert min(report["bare"], report["decoding"], report["whole"]) > 0
@@ -21,13 +21,13 @@ def test_the_whole_way_is_measured_beside_the_engine_and_the_decoding(photograph
     assert "% of the bare engine" in CliRunner().invoke(app, arguments).stdout
 
 
-def test_photographs_that_cannot_be_read_are_refused(encoder_folder: Path, tmp_path: Path) -> None:
+def test_unreadable_photographs_are_rejected(encoder_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("not a picture")
     done = CliRunner().invoke(app, ["embed", str(tmp_path), "--encoder", str(encoder_folder)])
     assert isinstance(done.exception, DacoError)
 
 
 @pytest.mark.parametrize(("on_processor", "possible"), [(True, 75.0), (False, 100.0)])
-def test_what_shares_the_cores_adds_up_and_what_does_not_waits_for_the_slower(on_processor, possible) -> None:
+def test_the_upper_bound_adds_times_on_shared_cores_and_otherwise_takes_the_slower(on_processor, possible) -> None:
     speed = EmbeddingSpeed("engine", 10, 1, bare=100.0, decoding=300.0, whole=70.0, busy=0.7, on_processor=on_processor)
     assert speed.possible == pytest.approx(possible)

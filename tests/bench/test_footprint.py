@@ -9,7 +9,7 @@ from daco_bench.cli.main import app
 from daco_bench.speed import footprint
 
 
-def test_this_environment_is_measured_and_its_server_really_started(monkeypatch) -> None:
+def test_this_environment_is_measured_with_a_real_server(monkeypatch) -> None:
     monkeypatch.setattr(footprint, "_size_mb", lambda folder: 1000.0 if (folder / "numpy").is_dir() else 0.0)
     done = CliRunner().invoke(app, ["footprint", "--rounds", "1", "--json"])
     assert done.exit_code == 0, done.output

@@ -29,7 +29,7 @@ def test_synthetic_descriptors_have_the_statistics_of_real_ones():
     np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, atol=1e-5)
 
 
-def test_places_are_seen_several_times_and_queries_are_of_them_in_another_condition():
+def test_synthetic_places_have_several_references_and_queries_in_another_condition():
     synthetic = SyntheticMap(64)
     map_ = np.concatenate(list(synthetic.descriptors(4000)))
     cosines = map_ @ map_.T
@@ -48,7 +48,7 @@ def rows(tmp_path_factory) -> list[SearchRow]:
     return list(run_sizes([1000, 5000], 32, 0.9, INSTALLED, work, lambda text: None))
 
 
-def test_every_engine_is_measured_at_every_size_and_reaches_the_recall(rows):
+def test_every_engine_is_measured_at_every_size_at_the_required_recall(rows):
     kinds = {("exact", asked) for asked in ("served", "no catalogue", "bare FAISS")}
     kinds |= {("small", asked) for asked in ("served", "no catalogue", "bare FAISS")}
     kinds |= {(name, name) for name in INSTALLED}
@@ -63,7 +63,7 @@ def test_every_engine_is_measured_at_every_size_and_reaches_the_recall(rows):
         assert row.chosen == (row.kind == "exact")
 
 
-def test_a_size_that_is_too_large_for_all_side_by_side_has_the_small_index_alone(tmp_path, monkeypatch):
+def test_at_a_size_too_large_for_all_engines_only_the_compressed_index_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr("daco_bench.speed.search.run.machine_memory", lambda: 3 * 4 * 5000 * 32)
     told: list[str] = []
     found = list(run_sizes([1000, 5000], 32, 0.9, [], tmp_path, told.append))
@@ -78,13 +78,13 @@ def test_a_size_that_is_too_large_for_all_side_by_side_has_the_small_index_alone
     assert "| 5,000 |" in to_markdown(found)
 
 
-def test_our_answers_are_those_of_bare_faiss(rows):
+def test_the_answers_of_an_index_are_those_of_bare_faiss(rows):
     for count in (1000, 5000):
         found = {row.asked: row.recall for row in rows if (row.count, row.kind) == (count, "small")}
         assert found["served"] == found["no catalogue"] == pytest.approx(found["bare FAISS"], abs=0.02)
 
 
-def test_growth_follows_the_measured_slopes():
+def test_extrapolations_follow_the_measured_slopes():
     made = [
         SearchRow(count, "small", "no catalogue", "IVF", True, {}, 1, count**0.5, count**0.5, count, 100, 1000)
         for count in (10**4, 10**5, 10**6)
@@ -97,7 +97,7 @@ def test_growth_follows_the_measured_slopes():
     assert growth(made[:1]) is None
 
 
-def test_the_table_names_the_ratio_to_bare_faiss(rows):
+def test_the_table_contains_the_ratio_to_bare_faiss(rows):
     lines = to_markdown(rows).splitlines()
     row = next(row for row in rows if (row.count, row.kind, row.asked) == (5000, "small", "served"))
     bare = next(one for one in rows if (one.count, one.kind, one.asked) == (5000, "small", "bare FAISS"))
@@ -106,7 +106,7 @@ def test_the_table_names_the_ratio_to_bare_faiss(rows):
     assert any("core hours" in line for line in lines)
 
 
-def test_the_command_writes_json_and_a_picture_and_keeps_what_it_built(tmp_path):
+def test_the_command_writes_json_and_a_picture_and_keeps_its_indexes(tmp_path):
     pytest.importorskip("matplotlib", reason="the extra plot is not installed")
     arguments = ["index", "--sizes", "1e3", "--dimension", "16", "--engines", "", "--work", str(tmp_path / "work")]
     done = CliRunner().invoke(app, [*arguments, "--json", "--plot", str(tmp_path / "sizes.svg")])
@@ -129,11 +129,11 @@ def test_the_command_writes_json_and_a_picture_and_keeps_what_it_built(tmp_path)
         (["--like", "nowhere"], "nowhere is not a folder"),
     ],
 )
-def test_what_cannot_be_run_is_refused_in_a_sentence(arguments, sentence):
+def test_an_impossible_benchmark_is_rejected_in_one_sentence(arguments, sentence):
     done = CliRunner().invoke(app, ["index", *arguments])
     assert isinstance(done.exception, DacoError)
     assert sentence in str(done.exception)
 
 
-def test_an_index_of_ones_own_can_be_compared_with_the_synthetic_descriptors(tmp_path):
+def test_the_statistics_of_an_own_index_can_be_compared_with_synthetic_descriptors(tmp_path):
     assert set(statistics(32)) == {"dimension", "synthetic"}

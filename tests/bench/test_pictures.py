@@ -70,7 +70,7 @@ def answered(
     )  # fmt: skip
 
 
-def test_strips_frame_what_each_method_found_green_where_right_and_red_where_not(painted: list[Path]) -> None:
+def test_strips_frame_right_matches_green_and_wrong_ones_red(painted: list[Path]) -> None:
     ours = answered(painted, [2, 2], [True, True], [0.9, 0.8])
     theirs = answered(painted, [3, 2], [False, True], [0.9, 0.8], "theirs")
     sheet = query_strips([ours, theirs], cell=100)
@@ -88,7 +88,7 @@ def test_strips_frame_what_each_method_found_green_where_right_and_red_where_not
     assert all(cell(row, 0)[0] not in (RIGHT, WRONG) for row in (0, 1))
 
 
-def test_a_seed_draws_the_same_queries_whatever_the_methods(painted: list[Path]) -> None:
+def test_a_seed_draws_the_same_queries_for_all_methods(painted: list[Path]) -> None:
     ours, theirs = (answered(painted, [2, 2], [True, True], [0.9, 0.8], method) for method in ("ours", "theirs"))
     for seed in range(4):
         alone, beside = query_strips([ours], 1, seed), query_strips([ours, theirs], 1, seed)
@@ -96,7 +96,7 @@ def test_a_seed_draws_the_same_queries_whatever_the_methods(painted: list[Path])
     assert len({query_strips([ours], 1, seed).tobytes() for seed in range(8)}) == 2
 
 
-def test_precision_and_recall_are_those_worked_by_hand() -> None:
+def test_precision_and_recall_equal_those_computed_by_hand() -> None:
     answers = answered([Path(f"{n}") for n in range(4)], [2] * 4, [True, False, True, False], [0.9, 0.8, 0.7, 0.6])
     answers.answerable[3] = False  # believing a match for it is wrong, and it has no share in recall
     curve = precision_recall(answers)
@@ -107,13 +107,13 @@ def test_precision_and_recall_are_those_worked_by_hand() -> None:
     assert curve.full == pytest.approx((1 / 3, 0.9))
 
 
-def test_matches_of_one_similarity_are_believed_together() -> None:
+def test_matches_with_equal_similarity_share_a_threshold() -> None:
     curve = precision_recall(answered([Path("0"), Path("1")], [1, 1], [True, False], [0.5, 0.5]))
     assert (list(curve.precision), list(curve.recall)) == ([0.5], [0.5])
     assert curve.full == (0.0, None)
 
 
-def test_curves_hold_the_numbers_of_recall(bench: Bench, places: Path, small_encoder: Path, tmp_path: Path) -> None:
+def test_curves_show_the_values_of_recall(bench: Bench, places: Path, small_encoder: Path, tmp_path: Path) -> None:
     options = ("places", "--data-root", places, "--encoder", small_encoder, "--json")
     curves = bench("curves", *options, "--last", 4, "--out", tmp_path / "new" / "curves.svg")["curves"]
     recalls = bench("recall", *options, "--ranks", "1,2,3,4")["rows"]
@@ -124,7 +124,7 @@ def test_curves_hold_the_numbers_of_recall(bench: Bench, places: Path, small_enc
     assert "<svg" in (tmp_path / "new" / "curves.svg").read_text()
 
 
-def test_the_hardest_failures_are_those_most_ahead_of_the_right_photograph(painted: list[Path]) -> None:
+def test_the_hardest_failures_have_the_largest_gap_to_the_right_photograph(painted: list[Path]) -> None:
     # two queries of place 0, asked among b, c of which b shows it, by descriptors in the plane
     def task(queries: int, vectors: list[list[float]]) -> Retrieval:
         rows = np.arange(len(vectors))
@@ -163,7 +163,7 @@ def test_failures_are_listed_and_shown_for_each_method(
     assert {RIGHT, WRONG} <= colours
 
 
-def test_nothing_is_drawn_where_nothing_failed(bench: Bench, places: Path, small_encoder: Path, tmp_path: Path) -> None:
+def test_no_picture_is_drawn_if_nothing_failed(bench: Bench, places: Path, small_encoder: Path, tmp_path: Path) -> None:
     same = places / "places" / "original" / "domain_a" / "val"
     folders = ("--database", same, "--queries", same, "--frames", 0)
     out = tmp_path / "failures.png"
@@ -171,14 +171,14 @@ def test_nothing_is_drawn_where_nothing_failed(bench: Bench, places: Path, small
     assert not out.exists()
 
 
-def test_metres_are_counted_from_the_middle_also_across_the_date_line() -> None:
+def test_metres_are_measured_from_the_middle_also_across_the_date_line() -> None:
     # a degree of latitude is 111.195 km on a sphere of the mean radius, of longitude at 60 degrees half of it
     points = east_north([PhotoLocation(59.99, 179.99), PhotoLocation(60.01, -179.99)])
     assert points[1] == pytest.approx([0.01 * 111_195 / 2, 0.01 * 111_195], rel=1e-4)
     assert points[0] == pytest.approx(-points[1])
 
 
-def test_the_map_draws_wrong_answers_from_where_they_lie_to_where_the_query_was(painted: list[Path]) -> None:
+def test_the_map_joins_wrong_matches_with_the_position_of_the_query(painted: list[Path]) -> None:
     located = {file: PhotoLocation(0.001 * row, 0.0) for row, file in enumerate(painted)}
     figure = hit_map([answered(painted, [3, 2], [False, True], [0.9, 0.8])], painted[2:], located)
     (axes,) = figure.axes
@@ -187,7 +187,7 @@ def test_the_map_draws_wrong_answers_from_where_they_lie_to_where_the_query_was(
     assert axes.get_title() == "ours, a->b: 1 right, 1 wrong"
 
 
-def test_the_map_counts_as_recall_does_and_says_how_far_off(
+def test_the_map_agrees_with_recall_and_gives_the_errors_in_metres(
     bench: Bench, places: Path, small_encoder: Path, tmp_path: Path
 ) -> None:
     for side, domain in (("database", "domain_a"), ("queries", "domain_b")):
@@ -213,7 +213,7 @@ def test_the_map_counts_as_recall_does_and_says_how_far_off(
         assert query["right"] == (steps == 0)
 
 
-def test_a_plane_keeps_neighbours_together_and_a_seed_gives_the_same_one() -> None:
+def test_t_sne_keeps_neighbours_together_and_is_reproducible() -> None:
     random = np.random.default_rng(0)
     centres = np.repeat(np.eye(3, 16), 12, axis=0)
     descriptors = (centres + 0.05 * random.standard_normal(centres.shape)).astype(np.float32)
@@ -223,7 +223,7 @@ def test_a_plane_keeps_neighbours_together_and_a_seed_gives_the_same_one() -> No
     assert (to_plane(descriptors, seed=3) == plane).all()
 
 
-def test_lines_join_each_query_with_its_place_and_are_red_where_another_was_found(painted: list[Path]) -> None:
+def test_lines_join_each_query_with_its_place_and_are_red_if_the_match_is_wrong(painted: list[Path]) -> None:
     answers = answered(painted, [3, 2], [False, True], [0.9, 0.8])
     plane = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [5.0, 5.0]])
     figure = draw_planes([plane], [answers], np.array([0, 1]), np.array([2, 3]))
@@ -264,7 +264,7 @@ def test_t_sne_of_a_data_set_has_a_panel_for_each_encoder(
         ("failures", ["--database", "nowhere"], "without a data set"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_sentence(
+def test_mistakes_are_reported_in_one_sentence(
     bench: Bench, places: Path, small_encoder: Path, command: str, options: list[str], sentence: str
 ) -> None:
     given = [word.replace("ENCODER", str(small_encoder)) for word in options]
@@ -278,7 +278,7 @@ def test_what_a_user_gets_wrong_is_one_sentence(
     ("command", "module", "sentence"),
     [("tsne", "openTSNE", "needs openTSNE"), ("curves", "matplotlib.figure", "needs matplotlib")],
 )
-def test_what_is_not_installed_is_said_before_the_work(
+def test_a_missing_package_is_reported_before_the_work(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, places: Path, command: str, module: str, sentence: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -287,13 +287,13 @@ def test_what_is_not_installed_is_said_before_the_work(
     assert "daco-serve[plot]" in said
 
 
-def test_too_few_photographs_for_t_sne_are_refused() -> None:
+def test_too_few_photographs_for_t_sne_are_rejected() -> None:
     with pytest.raises(DacoError, match="5 photographs or more, not 4"):
         to_plane(np.eye(4, dtype=np.float32))
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_a_report_holds_its_pictures_and_is_written_without_matplotlib(
+def test_a_report_contains_its_pictures_and_is_written_without_matplotlib(
     painted: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
     if not installed:

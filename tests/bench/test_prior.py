@@ -40,7 +40,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_each_set_is_judged_by_a_prior_of_the_others_and_all_make_the_file(maps: Path) -> None:
+def test_each_set_is_evaluated_with_a_prior_of_the_others_and_the_file_is_fitted_on_all(maps: Path) -> None:
     pairs = [f"{name}={maps / name}-map,{maps / 'queries'}" for name in ("north", "south")]
     done = CliRunner().invoke(app, ["prior", *pairs, "--out", str(maps / "prior.json"), "--device", "cpu", "--json"])
     assert done.exit_code == 0, done.output
@@ -56,7 +56,7 @@ def test_each_set_is_judged_by_a_prior_of_the_others_and_all_make_the_file(maps:
     assert prior.radius(0.0, 1000.0) == pytest.approx(680)  # anywhere on the map
 
 
-def test_what_references_have_in_common_is_measured_between_places_that_are_apart(maps: Path) -> None:
+def test_the_similarity_between_references_is_measured_between_distant_places(maps: Path) -> None:
     bundle = Bundle.open(maps / "north-map")
     vectors = bundle.store.vectors(np.arange(24))
     alike = vectors @ vectors.T
@@ -67,7 +67,7 @@ def test_what_references_have_in_common_is_measured_between_places_that_are_apar
     assert similarity_elsewhere(Bundle.open(maps / "bare")) is None
 
 
-def test_to_calibrate_takes_queries_or_copies_and_enough_of_them(maps: Path, tmp_path: Path) -> None:
+def test_calibrate_needs_queries_or_copies_and_enough_of_them(maps: Path, tmp_path: Path) -> None:
     build = BuildOptions(progress=False, device="cpu", precision="fp32")
     build_index(str(draw_streets(tmp_path / "few", 4)), str(maps / "encoder"), tmp_path / "index", build)
     for arguments, said in (
@@ -80,7 +80,7 @@ def test_to_calibrate_takes_queries_or_copies_and_enough_of_them(maps: Path, tmp
         assert isinstance(done.exception, UsageError) and said in str(done.exception)
 
 
-def test_maps_without_local_descriptors_and_a_single_set_are_refused(maps: Path) -> None:
+def test_indexes_without_local_descriptors_and_a_single_set_are_rejected(maps: Path) -> None:
     one = f"north={maps / 'north-map'},{maps / 'queries'}"
     for pairs, said in (
         ([one], "two sets"),
@@ -91,7 +91,7 @@ def test_maps_without_local_descriptors_and_a_single_set_are_refused(maps: Path)
 
 
 @pytest.mark.parametrize("text", ["walk", "walk=map", "=map,queries", "walk=map,queries,far", "walk=map,"])
-def test_a_pair_that_is_none_is_refused_with_its_form(text: str) -> None:
+def test_an_invalid_pair_is_rejected_with_the_expected_form(text: str) -> None:
     with pytest.raises(UsageError, match=r"=INDEX,QUERIES|not a number of frames"):
         Pair.parse(text)
 

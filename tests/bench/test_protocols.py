@@ -40,7 +40,7 @@ def right_answers(name: str, folder: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [name for name, one in PROTOCOLS.items() if one.unit == "metres"])
-def test_metres_are_those_between_utm_coordinates_and_25_is_still_right(name: str, tmp_path: Path) -> None:
+def test_distances_are_between_utm_coordinates_and_25_m_is_still_right(name: str, tmp_path: Path) -> None:
     protocol = find_protocol(name)
     part = tmp_path / "images" / protocol.split
     write(part / protocol.reference_folder, utm_names([0, 25, 25.5, 1000]))
@@ -48,7 +48,7 @@ def test_metres_are_those_between_utm_coordinates_and_25_is_still_right(name: st
     assert right_answers(name, tmp_path).tolist() == [[True, True, False, False], [False] * 4]
 
 
-def test_tokyo247_at_the_same_coordinates_needs_no_zone(tmp_path: Path) -> None:
+def test_tokyo247_names_need_no_utm_zone(tmp_path: Path) -> None:
     write(tmp_path / "images/test/database", ["@10@20@@@@@@@@@@@@@.jpg"])
     write(tmp_path / "images/test/queries", ["@10@44@@@@@@@@@@@@@.jpg"])
     assert right_answers("tokyo247", tmp_path).tolist() == [[True]]
@@ -66,7 +66,7 @@ def test_nordland_by_one_frame_and_by_ten_reads_numbers_from_either_spacing(tmp_
 
 
 @pytest.mark.parametrize("name", ["sped", "amstertime"])
-def test_pairs_are_right_by_their_number_alone(name: str, tmp_path: Path) -> None:
+def test_pairs_are_right_if_their_numbers_are_equal(name: str, tmp_path: Path) -> None:
     for side in ("database", "queries"):
         write(
             tmp_path / "images/test" / side, [f"@0@{number * 1000}@@@@@{number:04d}@@@@@@@@.jpg" for number in (1, 2)]
@@ -84,7 +84,7 @@ def test_a_query_without_a_right_answer_counts_as_a_miss(tmp_path: Path) -> None
     assert (answers.count, answers.recall(1)) == (2, 0.5)
 
 
-def test_the_rule_is_printed_beside_the_numbers_and_other_sizes_are_not_compared(tmp_path: Path) -> None:
+def test_the_rule_is_printed_and_other_sizes_are_said_not_to_be_comparable(tmp_path: Path) -> None:
     write(tmp_path / "sets/tokyo247/images/test/database", utm_names([0, 100]))
     write(tmp_path / "sets/tokyo247/images/test/queries", utm_names([10]))
     options = ["--protocol", "tokyo247", "--data-root", str(tmp_path / "sets"), "--rerank", "0"]
@@ -98,7 +98,7 @@ def test_the_rule_is_printed_beside_the_numbers_and_other_sizes_are_not_compared
     assert list(content["rows"][0]["recall"]) == ["R@1", "R@5", "R@10", "R@20"]
 
 
-def test_what_a_protocol_needs_is_said(tmp_path: Path) -> None:
+def test_an_error_says_what_a_protocol_needs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no protocol 'oxford'"):
         find_protocol("oxford")
     write(tmp_path / "images/test/database", ["plain.jpg"])
@@ -120,7 +120,7 @@ def street(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_table_names_the_right_answers_and_what_it_leaves_out_does_not_count(street: Path) -> None:
+def test_a_table_names_the_right_answers_and_other_queries_do_not_count(street: Path) -> None:
     rows = "query,reference\nqueries/x.jpg,database/b.jpg\nx.jpg,c.jpg\n"
     (street / "truth.csv").write_text(rows)
     found = truth_task(street / "database", street / "queries", street / "truth.csv")
@@ -142,13 +142,13 @@ def test_a_table_names_the_right_answers_and_what_it_leaves_out_does_not_count(s
         ("query,reference\n", "names no pairs"),
     ],
 )
-def test_a_table_that_does_not_fit_says_where(street: Path, table: str, sentence: str) -> None:
+def test_an_invalid_table_is_rejected_with_its_line(street: Path, table: str, sentence: str) -> None:
     (street / "truth.csv").write_text(table)
     with pytest.raises(UsageError, match=sentence):
         truth_task(street / "database", street / "queries", street / "truth.csv")
 
 
-def test_the_command_takes_a_table(street: Path) -> None:
+def test_the_command_accepts_a_table_of_right_answers(street: Path) -> None:
     (street / "truth.csv").write_text("Reference;Query\na.jpg;x.jpg\nb.jpg;y.jpg\n")
     shutil.copy(street / "truth.csv", street / "other.csv")
     folders = ["--database", str(street / "database"), "--queries", str(street / "queries")]

@@ -45,7 +45,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def test_every_method_takes_part_with_what_explains_it() -> None:
+def test_every_method_is_compared_with_its_variants() -> None:
     named = {one.name: one for one in find_contenders(["npid", "simclr", "daco"], ["night", "rendered"])}
     assert list(named) == [
         "npid", "simclr", "daco", "npid, copies masked", "daco, rendered twins", "npid, modern recipe",
@@ -85,7 +85,7 @@ def test_more_streets_and_more_iterations_vary_the_leading_methods() -> None:
     assert sum(run.settings.iters == 10 for run in runs) == len(contenders) - 3
 
 
-def test_conditions_are_two_that_can_be_rendered_and_know_their_published_rows() -> None:
+def test_two_conditions_that_can_be_rendered_have_their_published_rows() -> None:
     pair = Conditions.parse("sunset/rainy-night")
     assert (pair.name, pair.published, pair.twins[0]) == ("sunset-rainy-night", "synthia", "night")
     assert (Conditions.parse("day/fog").published, Conditions.parse("day/fog").twins[0]) == ("cityscapes", "fog")
@@ -106,7 +106,7 @@ def rendered_by_hand(city: City, *conditions: str) -> None:
                 (folder / name).write_bytes(f"{condition} {name}".encode())
 
 
-def test_cities_of_any_number_of_places_share_their_photographs(tmp_path: Path) -> None:
+def test_cities_with_different_numbers_of_places_share_photographs(tmp_path: Path) -> None:
     pair = Conditions("day", "fog")
     small, large = City(tmp_path / "city", 12, 3, 64), City(tmp_path / "city", 20, 3, 64)
     rendered_by_hand(large, "day", "fog")
@@ -125,7 +125,7 @@ def test_cities_of_any_number_of_places_share_their_photographs(tmp_path: Path) 
         make_city_data(small, pair, tmp_path / "large")
 
 
-def test_twins_by_a_trained_translator_are_made_once_it_is_trained(places: Path, tmp_path: Path) -> None:
+def test_twins_of_cut_are_made_by_networks_that_are_trained_once(places: Path, tmp_path: Path) -> None:
     shutil.copytree(places / "places", tmp_path / "data" / "places")
     dataset = DataSet(tmp_path / "data", "places")
     copy = make_twins(dataset, "cut", tmp_path / "twins", cut_iters=1, device="cpu")
@@ -141,7 +141,7 @@ def test_twins_by_a_trained_translator_are_made_once_it_is_trained(places: Path,
     assert twins == {file: file.read_bytes() for file in twins}
 
 
-def test_the_plan_tells_what_is_left_and_how_long_it_takes(places: Path, tmp_path: Path) -> None:
+def test_the_plan_lists_the_remaining_work_and_its_duration(places: Path, tmp_path: Path) -> None:
     data = {(None, False): (places, "places")}
     runs = plan_runs(find_contenders(["moco", "simclr"], [], also=[]), [0, 1], Scale(iters=100), data, tmp_path, "cpu")
     assert time_left(plan_of(runs)) is None
@@ -162,7 +162,9 @@ def test_the_plan_tells_what_is_left_and_how_long_it_takes(places: Path, tmp_pat
     ("methods", "twins", "also", "word"),
     [(["byol"], ["night"], [], "byol"), (["daco"], [], [], "--twins"), (["moco"], [], ["yours"], "yours")],
 )
-def test_who_cannot_take_part_is_one_sentence(methods: list[str], twins: list[str], also: list[str], word: str) -> None:
+def test_an_impossible_contender_is_reported_in_one_sentence(
+    methods: list[str], twins: list[str], also: list[str], word: str
+) -> None:
     with pytest.raises(UsageError, match=word):
         find_contenders(methods, twins, also)
 
@@ -180,7 +182,7 @@ def test_rendered_twins_are_the_other_domains_photographs_of_the_same_places(pla
         link_data_set(DataSet(tmp_path / "other", "places"), tmp_path / "twins")
 
 
-def test_a_run_is_trained_once_resumed_where_it_stopped_and_rejected_under_other_settings(
+def test_a_run_is_trained_once_resumed_and_rejected_with_other_settings(
     places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contenders = find_contenders(["simclr"], [], also=[])
@@ -224,9 +226,7 @@ def test_a_run_is_trained_once_resumed_where_it_stopped_and_rejected_under_other
         missing_runs(longer)
 
 
-def test_no_further_run_begins_once_one_has_failed(
-    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_run_starts_after_another_has_failed(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = {(None, False): (places, "places")}
     runs = plan_runs(find_contenders(["simclr"], [], also=[]), range(6), Scale(), data, tmp_path, "cpu")
     begun: list[int] = []
@@ -243,7 +243,7 @@ def test_no_further_run_begins_once_one_has_failed(
     assert sorted(begun) == [0, 1]
 
 
-def test_a_damaged_outcome_is_one_sentence(places: Path, tmp_path: Path) -> None:
+def test_a_damaged_outcome_is_reported_in_one_sentence(places: Path, tmp_path: Path) -> None:
     file = tmp_path / "simclr_seed0.json"
     outcome(places, "simclr", np.eye(12)).save(file)
     assert (load_outcome(file).descriptors == np.eye(12)).all()
@@ -252,7 +252,7 @@ def test_a_damaged_outcome_is_one_sentence(places: Path, tmp_path: Path) -> None
         load_outcome(file)
 
 
-def test_the_report_says_what_the_tests_support_and_no_more(places: Path, tmp_path: Path) -> None:
+def test_the_report_claims_only_what_the_tests_support(places: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     place = unit(random.normal(size=(6, 16)))
     found = np.vstack([place, place])  # partners are alike
@@ -301,7 +301,7 @@ def test_seeds_of_a_query_share_its_group(places: Path) -> None:
     assert joined.groups.tolist() == [*range(6)] * 3
 
 
-def test_runs_of_different_lengths_stand_in_no_table_together(places: Path, tmp_path: Path) -> None:
+def test_runs_of_different_lengths_are_not_mixed_in_a_table(places: Path, tmp_path: Path) -> None:
     outcome(places, "daco", np.eye(12)).save(tmp_path / "daco_seed0.json")
     outcome(places, "simclr", np.eye(12), iters=5).save(tmp_path / "simclr_seed0.json")
     with pytest.raises(UsageError, match="mixes runs of several iters: 4, 5"):
@@ -322,7 +322,7 @@ def test_a_contender_that_lacks_a_seed_is_named(places: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_the_command_trains_reports_and_does_nothing_twice(places: Path, tmp_path: Path) -> None:
+def test_the_command_trains_and_reports_without_repeating_finished_work(places: Path, tmp_path: Path) -> None:
     scale = [
         "--iters",
         "2",

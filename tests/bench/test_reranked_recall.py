@@ -45,7 +45,7 @@ def recall(route: Path, *options: str) -> dict:
     return json.loads(done.stdout)
 
 
-def test_both_rankings_are_measured_with_a_paired_test_and_the_bound(route: Path) -> None:
+def test_both_rankings_are_measured_with_a_paired_test_and_the_upper_bound(route: Path) -> None:
     measured = recall(route)
     plain, again = measured["rows"]
     assert again["method"] == f"{plain['method']}, re-ranked" and plain["queries"] == again["queries"] == 24
@@ -56,7 +56,7 @@ def test_both_rankings_are_measured_with_a_paired_test_and_the_bound(route: Path
     assert (test["method"], test["than"]) == (again["method"], plain["method"]) and test["points"] > 0
 
 
-def test_half_of_the_cells_and_no_re_ranking_can_be_asked_for(route: Path) -> None:
+def test_half_of_the_cells_or_no_re_ranking_can_be_requested(route: Path) -> None:
     (alone,) = recall(route, "--rerank", "0")["rows"]
     plain, half = recall(route, "--small-local", "--ranks", "1")["rows"]
     assert alone["recall"]["R@1"] == plain["recall"]["R@1"] < half["recall"]["R@1"]

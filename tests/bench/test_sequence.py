@@ -29,7 +29,7 @@ def ride(noise: float) -> Ride:
     return Ride(states, similarity.astype(np.float32), apart <= 3, Motion(), 1.0)
 
 
-def test_a_sequence_finds_what_single_frames_do_not() -> None:
+def test_a_sequence_is_located_where_single_frames_are_not() -> None:
     report = ride(noise=0.08).report()
     assert set(report.right) == set(METHODS)
     assert report.right["single frame"] < 0.8
@@ -39,7 +39,7 @@ def test_a_sequence_finds_what_single_frames_do_not() -> None:
     assert report.by_length[-1] > report.by_length[0]
 
 
-def test_nothing_is_found_where_similarity_says_nothing() -> None:
+def test_without_informative_similarities_nothing_is_located() -> None:
     blind = ride(noise=0.08)
     blank = Ride(blind.states, np.full_like(blind.similarity, 0.5), blind.right, Motion(), 1.0)
     report = blank.report()
@@ -56,7 +56,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_command_reports_a_ride(frames: Path, small_encoder: Path, tmp_path: Path) -> None:
+def test_the_command_reports_the_results_of_a_drive(frames: Path, small_encoder: Path, tmp_path: Path) -> None:
     build_index(str(frames), str(small_encoder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
     words = ["sequence", str(frames), "--index", str(tmp_path / "map"), "--device", "cpu"]
     done = CliRunner().invoke(app, [*words, "--frames", "1", "--json"])
@@ -81,7 +81,7 @@ def test_a_frame_that_cannot_be_read_does_not_shift_the_others(
     assert report.right["single frame"] == 1.0
 
 
-def test_nothing_is_taken_from_one_ride_into_the_next() -> None:
+def test_each_drive_is_evaluated_independently() -> None:
     one = ride(noise=0.0)
     there = np.arange(60) + 20 * (np.arange(60) >= 30)
     apart = np.abs(there[:, None] - np.arange(80)[None])
@@ -93,7 +93,9 @@ def test_nothing_is_taken_from_one_ride_into_the_next() -> None:
     assert report.settled["filter"] == report.settled["average of 10 frames"] == 1.0
 
 
-def test_a_ride_begins_where_nobody_could_have_gone(frames: Path, small_encoder: Path, tmp_path: Path) -> None:
+def test_a_gap_that_no_vehicle_could_cross_begins_a_new_drive(
+    frames: Path, small_encoder: Path, tmp_path: Path
+) -> None:
     ridden = tmp_path / "ride"
     shutil.copytree(frames, ridden)
     names = [f"{number}.png" for number in range(24)]
@@ -107,7 +109,7 @@ def test_a_ride_begins_where_nobody_could_have_gone(frames: Path, small_encoder:
         open_ride(tmp_path / "map", str(ridden), device="cpu", progress=False, every=3)
 
 
-def test_a_picture_shows_what_one_frame_alone_places_wrong(frames: Path, tmp_path: Path) -> None:
+def test_the_picture_shows_frames_that_are_wrong_by_themselves(frames: Path, tmp_path: Path) -> None:
     blind = ride(noise=0.08)
     files = tuple(frames / f"{number % 24}.png" for number in range(80))
     pictured = replace(blind, frame_files=files[:60], reference_files=files)
@@ -117,7 +119,7 @@ def test_a_picture_shows_what_one_frame_alone_places_wrong(frames: Path, tmp_pat
         ride_sheet(certain)
 
 
-def test_the_cost_of_the_filter_is_measured_while_it_follows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_cost_of_the_filter_is_measured_during_tracking(capsys: pytest.CaptureFixture[str]) -> None:
     report = measure_cost(references=2000, frames=12)
     assert 0 < report.median_ms <= report.p95_ms
     assert 10 < report.most_states <= 1000

@@ -51,7 +51,7 @@ def test_ratios_are_to_the_floor_and_to_each_other_server(tmp_path: Path) -> Non
     assert "| fastapi | 16 | 19.0 | 800.0 |" in table and "| 2048 |" in table
 
 
-def test_made_photographs_are_jpegs_of_the_sizes_that_cameras_make(tmp_path: Path) -> None:
+def test_generated_photographs_are_jpegs_of_usual_camera_sizes(tmp_path: Path) -> None:
     files = make_photographs(tmp_path, 3)
     sizes = [Image.open(file).size for file in files]
     assert sizes == [(1280, 800), (1600, 1200), (1200, 1600)]
@@ -70,7 +70,7 @@ def test_chosen_photographs_are_spread_over_the_whole_folder(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_is_what_a_process_made_and_not_the_files_that_it_maps(tmp_path: Path) -> None:
+def test_private_memory_excludes_mapped_files(tmp_path: Path) -> None:
     file, size = tmp_path / "library", 64 * 2**20
     file.write_bytes(bytes(size))
     this = psutil.Process()
@@ -104,7 +104,7 @@ def test_every_server_answers_a_real_load(index: Path, tmp_path: Path, options: 
     assert all(run["answered"] > 0 and run["errors"] == run["refused"] == 0 for run in runs)
 
 
-def test_what_re_ranking_costs_is_judged_round_by_round() -> None:
+def test_the_cost_of_re_ranking_is_compared_round_by_round() -> None:
     def run(per_second: float, cpu_ms: float) -> ClientTimings:
         return replace(timings(per_second, 50), cpu_ms=cpu_ms)
 
@@ -117,7 +117,7 @@ def test_what_re_ranking_costs_is_judged_round_by_round() -> None:
     assert table[2].startswith("| without | 16 | 40.0 |") and table[3].endswith("| 0.90 |")
 
 
-def test_what_re_ranking_costs_needs_an_index_that_is_ranked_again(index: Path, tmp_path: Path) -> None:
+def test_the_cost_of_re_ranking_needs_an_index_with_local_descriptors(index: Path, tmp_path: Path) -> None:
     make_photographs(tmp_path, 1)
     done = subprocess.run(
         [

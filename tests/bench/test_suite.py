@@ -24,7 +24,7 @@ def recall_of(run: SuiteRun, part: SuitePart) -> float:
     return float(result["rows"][0]["recall"]["R@1"])
 
 
-def test_figures_go_by_the_words_of_their_entries_and_without_intervals() -> None:
+def test_figures_are_named_by_the_texts_of_their_entries_without_intervals() -> None:
     rows = [
         {"method": "daco", "direction": way, "queries": 6, "recall": {"R@1": r}, "interval": {"R@1": [1.0, 2.0]}}
         for way, r in (("a->b", 50.0), ("b->a", 25))
@@ -33,19 +33,19 @@ def test_figures_go_by_the_words_of_their_entries_and_without_intervals() -> Non
     assert found == {"rows, daco a->b, recall, R@1": 50.0, "rows, daco b->a, recall, R@1": 25.0}
 
 
-def test_which_way_is_better_is_what_the_longest_end_says() -> None:
+def test_the_longest_matching_suffix_decides_whether_more_is_better() -> None:
     assert higher_is_better("servers, daco-serve, runs, 16, per_second", SERVE)
     assert not higher_is_better("floor, 1, p50_ms", SERVE)
 
 
-def test_every_part_is_a_command_that_there_is(places: Path, tmp_path: Path, forked: Path) -> None:
+def test_every_part_is_an_existing_command(places: Path, tmp_path: Path, forked: Path) -> None:
     for part in all_parts("places", places, tmp_path, quick=True):
         done = subprocess.run([forked / part.command[0], part.options[0], "--help"], capture_output=True, text=True)
         assert done.returncode == 0
         assert all(word in done.stdout for word in part.command if word.startswith("--")), part.name
 
 
-def test_a_run_that_was_stopped_goes_on_and_a_finished_one_is_the_one_before(
+def test_a_stopped_run_resumes_and_a_finished_one_becomes_the_previous_run(
     places: Path, small_encoder: Path, tmp_path: Path
 ) -> None:
     first, second = recall_part(places, small_encoder), recall_part(places, small_encoder, "again")
@@ -61,12 +61,12 @@ def test_a_run_that_was_stopped_goes_on_and_a_finished_one_is_the_one_before(
     assert (new.folder.name, before) == ("0002", run)
 
 
-def test_another_set_of_parts_is_another_run(tmp_path: Path) -> None:
+def test_other_parts_make_another_run(tmp_path: Path) -> None:
     begin_run(tmp_path, SETTINGS)
     assert begin_run(tmp_path, {"name": "others"})[0].folder.name == "0002"
 
 
-def test_a_run_under_other_settings_is_not_the_one_before(tmp_path: Path) -> None:
+def test_a_run_with_other_settings_is_not_the_previous_run(tmp_path: Path) -> None:
     whole = {"name": "places", "parts": None, "quick": False}
     full, _ = begin_run(tmp_path, whole)
     full.update(finished=True)
@@ -76,7 +76,7 @@ def test_a_run_under_other_settings_is_not_the_one_before(tmp_path: Path) -> Non
     assert begin_run(tmp_path, {**whole, "parts": ["recall"]})[1] == full
 
 
-def test_a_regression_shows_beside_the_run_before(places: Path, small_encoder: Path, tmp_path: Path) -> None:
+def test_a_regression_from_the_previous_run_is_highlighted(places: Path, small_encoder: Path, tmp_path: Path) -> None:
     part = recall_part(places, small_encoder)
     earlier, _ = begin_run(tmp_path, SETTINGS)
     do_parts(earlier, [part], lambda text: None)
@@ -92,7 +92,7 @@ def test_a_regression_shows_beside_the_run_before(places: Path, small_encoder: P
     assert worse(run, None, [part]) == []
 
 
-def test_a_part_that_fails_is_told_and_the_others_run(places: Path, small_encoder: Path, tmp_path: Path) -> None:
+def test_a_failed_part_is_reported_and_the_others_run(places: Path, small_encoder: Path, tmp_path: Path) -> None:
     broken = SuitePart("broken", "Broken", ("recall", "nowhere", "--data-root", str(places)), RECALLS)
     run, _ = begin_run(tmp_path, SETTINGS)
     do_parts(run, [broken, recall_part(places, small_encoder)], lambda text: None)
@@ -101,7 +101,7 @@ def test_a_part_that_fails_is_told_and_the_others_run(places: Path, small_encode
     assert good.tables
 
 
-def test_the_command_writes_a_report_and_refuses_what_there_is_not(places: Path, forked: Path, tmp_path: Path) -> None:
+def test_the_command_writes_a_report_and_rejects_unknown_parts(places: Path, forked: Path, tmp_path: Path) -> None:
     def bench(*options: object) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
         command = [forked / "daco-bench", "all", *map(str, options), "--data-root", places, "--out", tmp_path / "out"]

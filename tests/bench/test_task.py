@@ -51,7 +51,7 @@ def street(places: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_answers_give_the_recalls_that_training_validates_by(places: Path, encoder: Encoder, engine: Engine) -> None:
+def test_recalls_equal_those_of_the_validation_in_training(places: Path, encoder: Encoder, engine: Engine) -> None:
     dataset = DataSet(places, "places")
     validation = find_validation(dataset)
     assert validation is not None
@@ -61,14 +61,14 @@ def test_answers_give_the_recalls_that_training_validates_by(places: Path, encod
     assert [one.count for one in answers] == [6, 6, 12]
 
 
-def test_no_photograph_answers_itself(places: Path, engine: Engine) -> None:
+def test_no_photograph_is_its_own_answer(places: Path, engine: Engine) -> None:
     both = validation_task(DataSet(places, "places")).retrieve(engine, "small")[-1]
     asking = {path: number for number, path in enumerate(both.images)}
     first = np.array([asking[path] for path in both.queries])
     assert not (both.order[:, 0] == first).any()
 
 
-def test_pairs_share_a_group_so_that_they_are_drawn_together(places: Path) -> None:
+def test_pairs_share_a_group_of_the_bootstrap(places: Path) -> None:
     groups = validation_task(DataSet(places, "places")).groups
     assert groups.tolist() == [*range(6), *range(6)]
 
@@ -87,7 +87,7 @@ def test_queries_within_the_metres_share_a_group(street: Path) -> None:
         assert task.groups.tolist() == [*range(6), *(6 + row for row in shared)]
 
 
-def test_two_folders_are_judged_by_distance_where_all_have_positions(street: Path, places: Path) -> None:
+def test_two_folders_are_evaluated_by_distance_if_all_have_positions(street: Path, places: Path) -> None:
     by_distance = find_task(database=street / "database", queries=street / "queries")
     assert (by_distance.title.endswith("within 25 m"), by_distance.ranks) == (True, "1,5,10,20")
     frames = places / "places" / "original" / "domain_a" / "train"
@@ -95,7 +95,7 @@ def test_two_folders_are_judged_by_distance_where_all_have_positions(street: Pat
     assert by_frames.title.endswith("within 3 frames")
 
 
-def test_frames_that_far_off_still_count(places: Path, engine: Engine) -> None:
+def test_frames_within_the_tolerance_count_as_right(places: Path, engine: Engine) -> None:
     frames = places / "places" / "original" / "domain_a" / "train"
     (answers,) = frames_task(frames, frames, 0).retrieve(engine, "small")
     correct = frames_task(frames, frames, 2).correct(np.arange(12, 24), np.arange(12))
@@ -118,12 +118,12 @@ def test_a_photograph_without_a_position_is_named(street: Path) -> None:
         {},
     ],
 )
-def test_what_does_not_name_one_benchmark_is_refused(wrong: dict[str, object]) -> None:
+def test_contradictory_or_incomplete_data_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(DacoError):
         find_task(**wrong)  # type: ignore[arg-type]
 
 
-def test_the_command_prints_the_fields_ranks(street: Path, forked: Path, tmp_path: Path, encoder: Encoder) -> None:
+def test_the_command_prints_r_at_1_5_10_and_20(street: Path, forked: Path, tmp_path: Path, encoder: Encoder) -> None:
     import subprocess
 
     encoder.save(tmp_path / "encoder")
@@ -134,7 +134,7 @@ def test_the_command_prints_the_fields_ranks(street: Path, forked: Path, tmp_pat
     assert report["rows"][0]["recall"] == {"R@1": 100.0, "R@5": 100.0, "R@10": 100.0, "R@20": 100.0}
 
 
-def test_unrelated_folders_without_positions_are_not_judged_by_the_order_of_their_names(
+def test_unrelated_folders_without_positions_are_not_paired_by_the_order_of_their_names(
     places: Path, tmp_path: Path
 ) -> None:
     images = sorted((places / "places" / "original" / "domain_a" / "val").iterdir())

@@ -71,7 +71,7 @@ def test_each_viewpoint_is_measured_in_each_condition_without_and_with_re_rankin
     assert plain["queries"] == 24 and plain["interval"]["R@1"][0] < plain["recall"]["R@1"]
 
 
-def test_only_the_same_place_is_right_and_the_references_can_be_chosen(root: Path) -> None:
+def test_only_the_same_place_is_right_and_the_reference_condition_can_be_chosen(root: Path) -> None:
     rows = measure(root, "town", "--references", "night", "--rerank", "0", "--ranks", "1,24")
     assert {row["direction"] for row in rows} == {"day->night", "night->night"}
     assert all("re-ranked" not in row["method"] for row in rows)
@@ -90,7 +90,7 @@ def test_photographs_are_warped_by_known_amounts(root: Path) -> None:
     assert plain["roll 5 degrees"] > plain["zoom 2"] and plain["oblique 10 degrees"] > 50
 
 
-def test_a_second_folder_is_warped_and_its_own_rule_says_what_is_right(root: Path) -> None:
+def test_a_folder_of_queries_is_warped_and_evaluated_by_its_own_rule(root: Path) -> None:
     day, night = (str(root / f"town/original/domain_{letter}/val") for letter in "ab")
     strict = measure(root, "--database", day, "--queries", night, "--frames", "0", "--rerank", "0")
     lenient = measure(root, "--database", day, "--queries", night, "--frames", "23", "--rerank", "0")
@@ -119,7 +119,9 @@ def test_the_table_and_the_curves_are_written(root: Path, tmp_path: Path) -> Non
         (("plain",), "daco-data demo --viewpoint 5,30 adds them"),
     ],
 )
-def test_what_cannot_be_measured_is_an_error_in_one_sentence(root: Path, options: tuple[str, ...], words: str) -> None:
+def test_an_impossible_measurement_is_reported_in_one_sentence(
+    root: Path, options: tuple[str, ...], words: str
+) -> None:
     (root / "plain/original/domain_a/val").mkdir(parents=True, exist_ok=True)
     draw_streets(root / "halfway/original/domain_a/val", 3)
     draw_streets(root / "halfway/viewpoint/5m_30deg/domain_a/val", 2)
@@ -137,7 +139,7 @@ def test_every_window_lies_within_its_photograph(size: tuple[int, int]) -> None:
                 assert corners.min() >= 0 and (corners <= size).all(), (kind, way * amount)
 
 
-def test_windows_are_moved_enlarged_turned_and_foreshortened_as_they_say() -> None:
+def test_windows_are_moved_enlarged_turned_and_foreshortened_by_the_given_amounts() -> None:
     middle = REFERENCE.corners(640, 480)
     assert middle[2] - middle[0] == pytest.approx([640 * WINDOW, 480 * WINDOW])
     shifted = Warp("shift", 20).corners(640, 480)
@@ -154,7 +156,7 @@ def test_windows_are_moved_enlarged_turned_and_foreshortened_as_they_say() -> No
     assert Warp("oblique", 0).corners(640, 480) == pytest.approx(middle)
 
 
-def test_a_view_holds_the_pixels_of_its_window() -> None:
+def test_a_view_contains_the_pixels_of_its_window() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
     photograph = Image.fromarray(pixels)
     assert np.asarray(REFERENCE.apply(photograph)) == pytest.approx(pixels[20:80, 20:80])

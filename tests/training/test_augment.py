@@ -48,13 +48,13 @@ def photographs() -> torch.Tensor:
         for factor in factors
     ],
 )
-def test_each_change_of_colour_is_torchvisions(photographs: torch.Tensor, ours, theirs, factor: float) -> None:
+def test_each_change_of_colour_equals_torchvisions(photographs: torch.Tensor, ours, theirs, factor: float) -> None:
     images = photographs.float() / 255
     changed = ours(images.clone(), torch.full((4, 1, 1, 1), factor))
     torch.testing.assert_close(changed, theirs(images, factor), atol=2e-5, rtol=0)
 
 
-def test_a_view_is_what_torchvision_makes_of_the_same_drawing(photographs: torch.Tensor) -> None:
+def test_a_view_equals_torchvisions_with_the_same_parameters(photographs: torch.Tensor) -> None:
     jitter = (("hue", 0.05), ("contrast", 1.3), ("brightness", 0.8), ("saturation", 1.2))
     view = View(top=3, left=5, height=20, width=26, jitter=jitter, grey=False, flip=True)
     expected = tv.resized_crop(photographs[0], 3, 5, 20, 26, [32, 32], antialias=True).float() / 255
@@ -64,7 +64,7 @@ def test_a_view_is_what_torchvision_makes_of_the_same_drawing(photographs: torch
     torch.testing.assert_close(rendered, expected, atol=1e-4, rtol=0)
 
 
-def test_a_whole_batch_at_once_as_on_a_gpu_gives_what_one_view_at_a_time_gives(photographs: torch.Tensor) -> None:
+def test_views_computed_together_equal_views_computed_one_by_one(photographs: torch.Tensor) -> None:
     random = np.random.default_rng(0)
     images = [photographs[number % 4] for number in range(16)]
     views = [draw_view(random, 40, 56) for _ in images]
@@ -72,7 +72,7 @@ def test_a_whole_batch_at_once_as_on_a_gpu_gives_what_one_view_at_a_time_gives(p
     torch.testing.assert_close(together, render(images, views, 32, MEAN, STD), atol=1e-5, rtol=0)
 
 
-def test_colours_changed_in_turns_as_compiled_are_those_that_are_not(photographs: torch.Tensor) -> None:
+def test_compiled_changes_of_colour_equal_uncompiled_ones(photographs: torch.Tensor) -> None:
     random = np.random.default_rng(0)
     views = [draw_view(random, 40, 56) for _ in range(64)]
     assert any(view.grey for view in views)
@@ -82,7 +82,7 @@ def test_colours_changed_in_turns_as_compiled_are_those_that_are_not(photographs
     torch.testing.assert_close(in_turns, recolour(crops.clone(), views), atol=1e-5, rtol=0)
 
 
-def test_crops_made_together_as_on_a_gpu_are_torchvisions() -> None:
+def test_crops_computed_together_equal_torchvisions() -> None:
     generator = torch.Generator().manual_seed(0)
     images = [torch.randint(0, 256, (3, *shape), generator=generator, dtype=torch.uint8) for shape in SHAPES * 16]
     random = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_crops_made_together_as_on_a_gpu_are_torchvisions() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_half_a_value_is_rounded_up_however_many_are_cropped_together(count: int) -> None:
+def test_values_are_rounded_the_same_for_any_number_of_crops(count: int) -> None:
     stripes = torch.tensor([2, 3], dtype=torch.uint8).repeat(3, 64, 32)
     crops = crop_together([stripes] * count, [(0, 0, 64, 64)] * count, [False] * count, 32)
     assert (crops[..., 1:-1] == 3).all()
@@ -125,7 +125,7 @@ def test_draws_have_the_published_probabilities_and_ranges() -> None:
     assert {next(iter(jitter)) for jitter in jitters} == set(OPERATIONS), "in any order"
 
 
-def test_crops_are_distributed_as_torchvisions() -> None:
+def test_crops_have_the_distribution_of_torchvisions() -> None:
     random = np.random.default_rng(0)
     torch.manual_seed(0)
     crop = v2.RandomResizedCrop(32, scale=(0.2, 1.0))
@@ -137,7 +137,7 @@ def test_crops_are_distributed_as_torchvisions() -> None:
         np.testing.assert_allclose(own, spread, atol=5)
 
 
-def test_of_a_very_long_photograph_the_middle_is_taken() -> None:
+def test_a_very_long_photograph_is_cropped_to_its_middle() -> None:
     view = draw_view(np.random.default_rng(0), 10, 1000)
     assert view.height == 10
     assert view.left + view.width / 2 == pytest.approx(500, abs=1)

@@ -22,7 +22,7 @@ def encoder(seed: int, config: EncoderConfig = CONFIG) -> Encoder:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_every_weight_lies_a_share_of_the_way_from_the_first_to_the_second(share: float) -> None:
+def test_every_weight_is_interpolated_by_the_given_share(share: float) -> None:
     first, second = encoder(1).state_dict(), encoder(2).state_dict()
     mixed = average_encoders(encoder(1), encoder(2), share).state_dict()
     assert mixed.keys() == first.keys()
@@ -39,25 +39,25 @@ def test_every_weight_lies_a_share_of_the_way_from_the_first_to_the_second(share
         ({"image_size": 32}, "32"),
     ],
 )
-def test_encoders_of_two_forms_have_no_mean(change: dict[str, object], sentence: str) -> None:
+def test_encoders_of_different_forms_cannot_be_interpolated(change: dict[str, object], sentence: str) -> None:
     with pytest.raises(DacoError, match=sentence):
         average_encoders(encoder(1), encoder(2, replace(CONFIG, **change)), 0.5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
-def test_an_impossible_share_is_refused(share: float) -> None:
+def test_an_impossible_share_is_rejected(share: float) -> None:
     with pytest.raises(DacoError, match="from 0 to 1"):
         average_encoders(encoder(1), encoder(2), share)
 
 
-def test_one_with_rows_that_count_less_and_one_without_have_no_mean() -> None:
+def test_encoders_with_different_weights_of_rows_cannot_be_interpolated() -> None:
     first = encoder(1)
     first.pooling.favour_the_middle()  # type: ignore[union-attr]
     with pytest.raises(DacoError, match="different layers"):
         average_encoders(first, encoder(2), 0.5)
 
 
-def test_the_command_says_in_the_encoder_how_both_were_trained(tmp_path: Path, forked: Path) -> None:
+def test_the_command_records_how_both_encoders_were_trained(tmp_path: Path, forked: Path) -> None:
     for seed, name in ((1, "one"), (2, "two")):
         config = replace(CONFIG, training={"tail_lr": float(seed)}, recall={"a->b": {"1": 0.5}})
         encoder(seed, config).save(tmp_path / name)

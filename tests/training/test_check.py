@@ -42,7 +42,7 @@ def problems(report: CheckReport) -> list[tuple[str, str]]:
     return [(problem.kind, problem.file) for problem in report.problems]
 
 
-def test_a_good_set_passes_and_is_counted(good: DataSet, daco_data: DacoData) -> None:
+def test_a_valid_data_set_passes_and_is_counted(good: DataSet, daco_data: DacoData) -> None:
     report = check(good)
     assert problems(report) == [] and report.notes == []
     assert report.photographs == {"domain_a/train": 4, "domain_a/val": 2, "domain_b/train": 4, "domain_b/val": 2}
@@ -99,7 +99,7 @@ def test_two_photographs_of_one_name_are_a_fault(good: DataSet) -> None:
     assert problems(check(good)) == [("same name", "original/domain_a/val/day_00004.png")]
 
 
-def test_unpaired_domains_without_positions_and_twins_are_noted_and_no_fault(tmp_path: Path) -> None:
+def test_unpaired_domains_without_positions_or_twins_give_notes_but_no_faults(tmp_path: Path) -> None:
     for number in range(3):
         draw(tmp_path / "mine" / "original" / "domain_a" / "train" / f"a{number}.png", number)
     draw(tmp_path / "mine" / "original" / "domain_b" / "train" / "x.png", 7)
@@ -126,7 +126,7 @@ def test_show_draws_a_row_for_each_place_and_a_column_for_each_domain_and_its_tw
 
 
 @pytest.mark.parametrize("words", [("--split", "test"), ("--out", "sheet.xyz")])
-def test_show_refuses_what_it_cannot_draw_in_one_sentence(
+def test_show_rejects_what_it_cannot_draw_in_one_sentence(
     good: DataSet, words: tuple[str, str], daco_data: DacoData
 ) -> None:
     done = daco_data("show", "mine", "--data-root", good.data_root, *words)

@@ -56,7 +56,7 @@ def angle_between(one: np.ndarray, two: np.ndarray) -> float:
     return math.degrees(math.acos(np.clip((np.trace(one.T @ two) - 1) / 2, -1.0, 1.0)))
 
 
-def test_the_layout_is_the_published_one_and_sorted_names_pair_places(city: Path) -> None:
+def test_the_city_has_the_published_layout_and_sorted_names_pair_places(city: Path) -> None:
     data = DataSet(city.parent, "demo")
     assert data.domain_names == {"domain_a": "day", "domain_b": "night", "domain_c": "fog"}
     for split, count in (("train", 3), ("val", 1)):
@@ -67,7 +67,7 @@ def test_the_layout_is_the_published_one_and_sorted_names_pair_places(city: Path
             assert sorted(read_locations(data.split_folder(domain, split))) == names[0]
 
 
-def test_every_image_is_four_by_three_at_the_asked_size(city: Path) -> None:
+def test_every_image_is_four_by_three_at_the_requested_size(city: Path) -> None:
     files = list(city.rglob("*.jpg"))
     assert len(files) == 3 * PLACES
     for file in files:
@@ -76,7 +76,7 @@ def test_every_image_is_four_by_three_at_the_asked_size(city: Path) -> None:
             assert image.size == (round(SIZE * 4 / 3), SIZE)
 
 
-def test_the_places_of_a_split_are_the_same_whatever_their_number() -> None:
+def test_the_places_of_a_split_do_not_depend_on_their_number() -> None:
     by_split = {split: [place for place in plan_places(1275, 75) if place.split == split] for split in ("train", "val")}
     assert {split: len(places) for split, places in by_split.items()} == {"train": 1200, "val": 75}
     assert not {place.street for place in by_split["train"]} & {place.street for place in by_split["val"]}
@@ -96,9 +96,7 @@ def test_another_seed_makes_another_city(city: Path, tmp_path: Path) -> None:
         assert content != every[name]
 
 
-def test_a_city_that_grows_has_the_bytes_of_its_seed_whatever_the_workers_and_other_places_and_domains(
-    city: Path, tmp_path: Path
-) -> None:
+def test_a_seed_gives_the_same_bytes_with_any_workers_places_and_domains(city: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
     report = make_city(folder, places=3, size=SIZE, seed=SEED, domains=["day", "night"], workers=1)
@@ -108,7 +106,7 @@ def test_a_city_that_grows_has_the_bytes_of_its_seed_whatever_the_workers_and_ot
     assert some == {name: every[name] for name in some}
 
 
-def test_different_settings_are_refused_in_one_sentence_that_names_them(city: Path) -> None:
+def test_different_settings_are_rejected_in_one_sentence_that_names_them(city: Path) -> None:
     before = images(city)
     for change, words in (
         ({"size": 128}, "size 64 instead of 128"),
@@ -123,7 +121,7 @@ def test_different_settings_are_refused_in_one_sentence_that_names_them(city: Pa
     assert images(city) == before
 
 
-def test_a_folder_of_other_images_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_other_images_is_rejected(tmp_path: Path) -> None:
     pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
     (tmp_path / "original").mkdir()
     with pytest.raises(DacoError, match="not a demo city"):
@@ -135,13 +133,13 @@ def test_a_folder_of_other_images_is_refused(tmp_path: Path) -> None:
     [{"places": 1}, {"size": 10}, {"seed": -1}, {"domains": ["rain"]}, {"domains": []}, {"workers": -1},
      {"domains": ["day", "day"]}],
 )  # fmt: skip
-def test_settings_out_of_range_are_refused_before_anything_is_written(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_settings_out_of_range_are_rejected_before_anything_is_written(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(DacoError):
         make_city(tmp_path / "demo", **wrong)
     assert not (tmp_path / "demo").exists()
 
 
-def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     call = (
         "from pathlib import Path; from daco_training.city import make_city; "
@@ -166,7 +164,7 @@ def test_an_interrupted_run_goes_on_to_the_same_city(city: Path, tmp_path: Path)
     assert images(folder) == {name: every[name] for name in every if "domain_c" not in name}
 
 
-def test_what_the_disk_refuses_is_said_in_one_sentence(city: Path, tmp_path: Path) -> None:
+def test_disk_errors_are_reported_in_one_sentence(city: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DacoError, match=r"Cannot write .*file.*run the same command again"):
         make_city(tmp_path / "file" / "demo", places=2, size=SIZE, domains=["day"])
@@ -229,7 +227,7 @@ def test_neighbouring_places_are_as_far_apart_on_earth_as_in_the_plan() -> None:
             assert abs(first.x - second.x) >= 12
 
 
-def test_locations_csv_holds_the_pose_of_that_very_photograph(city: Path) -> None:
+def test_locations_csv_contains_the_pose_of_each_photograph(city: Path) -> None:
     street = plan_street(SEED, 0)
     for letter, domain in zip("abc", USUAL_DOMAINS, strict=True):
         with (city / f"original/domain_{letter}/train/locations.csv").open() as file:
@@ -241,7 +239,7 @@ def test_locations_csv_holds_the_pose_of_that_very_photograph(city: Path) -> Non
             assert float(row["heading"]) % 360 == pytest.approx(heading, abs=0.006)
 
 
-def test_heading_is_the_way_the_camera_looks() -> None:
+def test_the_heading_is_the_viewing_direction_of_the_camera() -> None:
     place = plan_places(1)[0]
     street, pose = plan_street(0, place.street), nominal_pose(0, place)
     forward = pose.rotation()[:, 2]
@@ -253,7 +251,7 @@ def test_heading_is_the_way_the_camera_looks() -> None:
     assert (heading - bearing + 180) % 360 - 180 == pytest.approx(0, abs=0.05)
 
 
-def test_between_domains_the_camera_moves_up_to_a_metre_and_eight_degrees_and_never_stays() -> None:
+def test_between_domains_the_camera_always_moves_by_up_to_a_metre_and_eight_degrees() -> None:
     shifts, turns = [], []
     for place in plan_places(300):
         poses = [photograph_pose(0, place, domain) for domain in USUAL_DOMAINS]
@@ -266,7 +264,7 @@ def test_between_domains_the_camera_moves_up_to_a_metre_and_eight_degrees_and_ne
     assert np.median(shifts) > 0.2 and np.median(turns) > 1.0
 
 
-def test_fog_is_koschmieders_law() -> None:
+def test_fog_follows_koschmieders_law() -> None:
     assert extinction(100.0) == pytest.approx(0.0299573, abs=1e-7)
     wall, air = np.full((1, 3, 3), 0.2), np.array([0.8, 0.8, 0.8])
     distance, coverage = np.array([[0.0, 50.0, 100.0]]), np.ones((1, 3))
@@ -275,7 +273,7 @@ def test_fog_is_koschmieders_law() -> None:
     assert fogged == pytest.approx([0.2, 0.8 - 0.6 * 0.2236068, 0.8 - 0.6 * 0.05], abs=1e-6)
 
 
-def test_the_sky_in_fog_is_airlight_and_an_edge_is_between() -> None:
+def test_in_fog_the_sky_is_airlight_and_edges_are_in_between() -> None:
     air = np.array([0.5, 0.6, 0.7])
     sky = add_fog(np.zeros((1, 1, 3)), np.zeros((1, 1)), np.zeros((1, 1)), 60.0, air)
     assert sky[0, 0] == pytest.approx(air)
@@ -283,19 +281,19 @@ def test_the_sky_in_fog_is_airlight_and_an_edge_is_between() -> None:
     assert edge[0, 0] == pytest.approx(0.1 + 0.5 * air)
 
 
-def test_visibility_lies_between_40_and_150_metres_and_uses_the_range() -> None:
+def test_visibility_is_spread_between_40_and_150_metres() -> None:
     drawn = [draw_visibility(np.random.default_rng(seed)) for seed in range(500)]
     assert MIN_VISIBILITY == 40 and MAX_VISIBILITY == 150
     assert 40 <= min(drawn) < 45 and 140 < max(drawn) <= 150
 
 
-def test_exposure_follows_the_scene_and_its_error_is_in_stops() -> None:
+def test_exposure_follows_the_scene_with_an_error_in_stops() -> None:
     scene = np.random.default_rng(0).uniform(0.1, 1.0, (8, 8, 3))
     assert expose(1000 * scene, 0.2, 0.0) == pytest.approx(expose(scene, 0.2, 0.0))
     assert expose(scene, 0.2, 1.0) == pytest.approx(2 * expose(scene, 0.2, 0.0))
 
 
-def test_sensor_noise_has_the_variance_of_its_photons_and_its_reading() -> None:
+def test_sensor_noise_has_the_variance_of_photon_and_read_noise() -> None:
     flat = np.full((200, 200, 3), 0.25)
     noisy = add_sensor_noise(flat, np.random.default_rng(0), full_well=1000.0, read_noise=5.0)
     assert noisy.mean() == pytest.approx(0.25, abs=0.001)
@@ -330,7 +328,7 @@ def test_a_facade_frame_faces_the_street_whichever_side_it_is_on() -> None:
         assert np.cross(b - a, c - a)[1] * inward > 0
 
 
-def test_without_mitsuba_the_way_to_install_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_mitsuba_the_error_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DacoError, match=r"pip install 'daco-serve\[demo\]'"):
         make_city(tmp_path / "demo", places=2)

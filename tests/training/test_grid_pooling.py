@@ -32,7 +32,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_a_descriptor_has_its_length_for_every_shape_of_photograph() -> None:
+def test_a_descriptor_has_the_same_length_for_every_shape_of_photograph() -> None:
     encoder = grid_encoder()
     for sides in ((64, 64), (64, 128), (160, 64)):
         descriptors = encoder(torch.rand(2, 3, *sides))
@@ -40,7 +40,7 @@ def test_a_descriptor_has_its_length_for_every_shape_of_photograph() -> None:
         assert torch.allclose(descriptors.norm(dim=1), torch.ones(2), atol=1e-5)
 
 
-def test_moving_a_thing_changes_the_descriptor_as_averaging_over_all_would_not() -> None:
+def test_moving_an_object_changes_the_descriptor_of_a_grid_but_not_that_of_an_average() -> None:
     left = torch.zeros(1, 3, 64, 64)
     left[..., 16:48, 8:24] = 1.0
     grid = grid_encoder()
@@ -51,7 +51,7 @@ def test_moving_a_thing_changes_the_descriptor_as_averaging_over_all_would_not()
     assert same[0] < same[1]
 
 
-def test_the_first_and_last_row_can_count_less() -> None:
+def test_the_first_and_last_row_can_have_less_weight() -> None:
     encoder = grid_encoder()
     assert isinstance(encoder.pooling, GridPooling)
     image = torch.rand(1, 3, 64, 64)
@@ -63,7 +63,7 @@ def test_the_first_and_last_row_can_count_less() -> None:
 
 
 @pytest.mark.parametrize("favoured", [True, False])
-def test_an_encoder_keeps_the_lengths_of_its_rows_and_one_from_before_there_were_any_its_fingerprint(
+def test_an_encoder_stores_the_weights_of_rows_and_older_encoders_keep_their_fingerprint(
     favoured: bool, tmp_path: Path
 ) -> None:
     encoder = grid_encoder()
@@ -83,7 +83,7 @@ def test_an_encoder_keeps_the_lengths_of_its_rows_and_one_from_before_there_were
     assert torch.equal(other(image), encoder(image))
 
 
-def test_beside_the_grid_there_is_what_the_whole_picture_shows_which_stays_when_the_picture_shifts() -> None:
+def test_place_pooling_adds_numbers_that_stay_when_the_picture_shifts() -> None:
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(BACKBONE, "place", 64, "square")).eval()
     assert isinstance(encoder.pooling, PlacePooling)
@@ -102,7 +102,7 @@ def test_beside_the_grid_there_is_what_the_whole_picture_shows_which_stays_when_
     assert same_whole > same_grid + 0.02
 
 
-def test_whitening_sets_the_map_of_the_whole_picture_too(photographs: list[Path]) -> None:
+def test_whitening_initialises_the_map_of_the_whole_picture_too(photographs: list[Path]) -> None:
     encoder = Encoder(EncoderConfig(BACKBONE, "place", 64, "square")).eval()
     images = torch.stack([encoder.prepare(Image.open(file).convert("RGB")) for file in photographs])
     whiten(encoder, photographs)
@@ -113,11 +113,11 @@ def test_whitening_sets_the_map_of_the_whole_picture_too(photographs: list[Path]
     assert torch.corrcoef(rows[:, :8].mT).fill_diagonal_(0).abs().max() < 0.01
 
 
-def test_layers_that_the_grid_does_not_use_are_not_kept() -> None:
+def test_layers_that_the_grid_does_not_use_are_removed() -> None:
     assert not any("conv_head" in name for name in grid_encoder("tf_efficientnet_lite0").state_dict())
 
 
-def test_a_backbone_without_the_maps_is_refused_in_one_sentence() -> None:
+def test_a_backbone_without_the_feature_maps_is_rejected_in_one_sentence() -> None:
     with pytest.raises(DacoError, match="needs 2 feature maps"):
         Encoder(EncoderConfig("vit_tiny_patch16_224", "grid", 64))
 
@@ -143,7 +143,7 @@ def test_whitening_centres_the_cells_of_the_photographs_and_makes_their_channels
     assert after[1] < 0.01 < before[1]
 
 
-def test_whitening_takes_photographs_of_several_shapes_and_fewer_channels_than_a_cell_has(tmp_path: Path) -> None:
+def test_whitening_works_with_photographs_of_several_shapes_and_with_few_channels(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     files = [tmp_path / f"{number}.png" for number in range(8)]
     for number, file in enumerate(files):
@@ -164,7 +164,7 @@ def test_the_same_photographs_give_the_same_encoder(photographs: list[Path]) -> 
     assert first.fingerprint == second.fingerprint
 
 
-def test_a_packed_encoder_is_half_the_size_and_describes_nearly_alike(tmp_path: Path) -> None:
+def test_a_packed_encoder_has_half_the_size_and_nearly_the_same_descriptors(tmp_path: Path) -> None:
     encoder = grid_encoder()
     image = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():

@@ -45,7 +45,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_each_direction_is_shortened_by_its_share_of_the_variance_and_others_stay() -> None:
+def test_directions_are_shortened_by_their_variance_and_others_stay() -> None:
     variances = torch.tensor([9.0, 4.0, 1.0])
     directions, _ = torch.linalg.qr(torch.randn(8, 4, generator=torch.Generator().manual_seed(0)))
     differences = (3 * variances).sqrt()[:, None] * directions[:, :3].T
@@ -55,7 +55,7 @@ def test_each_direction_is_shortened_by_its_share_of_the_variance_and_others_sta
     assert torch.allclose(whitening(directions[:, 3:].T), directions[:, 3:].T, atol=1e-5)
 
 
-def test_all_sets_count_alike_however_many_pairs_they_have() -> None:
+def test_all_sets_have_the_same_weight_however_many_pairs_they_have() -> None:
     first, second = torch.eye(6)[:1], torch.eye(6)[1:2]
     few, many = fit_learned_whitening([first, second]), fit_learned_whitening([first.repeat(50, 1), second])
     assert torch.allclose(few(torch.eye(6)), many(torch.eye(6)), atol=1e-6)
@@ -74,7 +74,7 @@ def test_photographs_of_a_place_become_more_alike_than_those_of_different_places
     assert viewpoint_differences(made, city).norm(dim=1).mean() < 0.8 * before
 
 
-def test_every_pair_of_a_place_counts_and_four_of_a_photograph_with_its_twin(root: Path) -> None:
+def test_every_pair_of_a_place_is_used_and_four_pairs_of_a_photograph_with_its_twin(root: Path) -> None:
     made = encoder()
     assert len(viewpoint_differences(made, DataSet(root, "city"))) == 2 * 6
     differences = twin_differences(made, DataSet(root, "streets"))
@@ -99,7 +99,7 @@ def test_a_whitened_encoder_is_saved_and_loaded_and_runs_without_pytorch(root: P
     assert np.allclose(engine.embed([image]), descriptor.numpy(), atol=1e-4)
 
 
-def test_fitting_again_replaces_the_whitening_and_says_what_it_was_fitted_to(root: Path) -> None:
+def test_fitting_again_replaces_the_whitening_and_records_its_data(root: Path) -> None:
     once = whiten_encoder(encoder(), root, "streets", "city")
     twice = whiten_encoder(whiten_encoder(encoder(), root, "streets", None), root, "streets", "city")
     assert once.fingerprint == twice.fingerprint
@@ -111,7 +111,7 @@ def test_fitting_again_replaces_the_whitening_and_says_what_it_was_fitted_to(roo
     }
 
 
-def test_refusals_say_what_is_missing(root: Path) -> None:
+def test_errors_say_which_data_are_missing(root: Path) -> None:
     with pytest.raises(UsageError, match="--data-name"):
         whiten_encoder(encoder(), root, None, None)
     with pytest.raises(NotFound, match="has a twin"):

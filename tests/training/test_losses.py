@@ -32,7 +32,7 @@ TOLERANCE = 1e-4
 
 
 @pytest.mark.parametrize("module", ["daco", "simclr", "simsiam", "moco"])
-def test_the_examples_of_the_losses_hold(module: str) -> None:
+def test_the_examples_in_the_docstrings_of_the_losses_run(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"daco_training.methods.{module}"))
     assert result.attempted > 0
     assert result.failed == 0
@@ -54,14 +54,14 @@ def expected() -> dict[str, Any]:
     return values
 
 
-def test_the_expected_values_are_what_the_formulas_give(expected: dict[str, Any]) -> None:
+def test_the_stored_values_equal_the_formulas(expected: dict[str, Any]) -> None:
     found = published_formulas.values()
     assert found.pop("recalls") == expected["recalls"]
     np.testing.assert_allclose(found.pop("npid_bank_after"), expected["npid_bank_after"], atol=1e-6)
     assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-9)
 
 
-def test_the_formulas_give_what_the_published_code_gave(shared: Path) -> None:
+def test_the_formulas_agree_with_the_published_code(shared: Path) -> None:
     with np.load(shared / "reference" / "original_losses.npz") as archive:
         then = {name: np.asarray(archive[name], dtype=np.float64) for name in archive.files}
     o1, o2, g1, g2 = (then[name] for name in ("ori_proj_1", "ori_proj_2", "gen_proj_1", "gen_proj_2"))
@@ -83,7 +83,7 @@ def test_the_formulas_give_what_the_published_code_gave(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
-def test_simclr_loss_is_the_published_one(
+def test_the_simclr_loss_equals_the_published_one(
     given: dict[str, Tensor], expected: dict[str, Any], temperature: float
 ) -> None:
     loss = nt_xent(given["o1"], given["o2"], temperature)
@@ -92,7 +92,7 @@ def test_simclr_loss_is_the_published_one(
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 @pytest.mark.parametrize("lamda", [0.3, 0.8])
-def test_daco_loss_is_the_published_one(
+def test_the_daco_loss_equals_the_published_one(
     given: dict[str, Tensor], expected: dict[str, Any], temperature: float, lamda: float
 ) -> None:
     projections = [given[name] for name in ("o1", "o2", "g1", "g2")]
@@ -100,7 +100,7 @@ def test_daco_loss_is_the_published_one(
     assert loss.item() == pytest.approx(expected[f"daco_t{temperature}_l{lamda}"], abs=TOLERANCE)
 
 
-def test_moco_loss_and_queue_are_the_published_ones(given: dict[str, Tensor], expected: dict[str, Any]) -> None:
+def test_the_moco_loss_and_queue_equal_the_published_ones(given: dict[str, Tensor], expected: dict[str, Any]) -> None:
     query, key, queue = given["o1"], given["o2"], given["queue"]
     assert moco_loss(query, key, queue, 0.1).item() == pytest.approx(expected["moco_t0.1"], abs=TOLERANCE)
     method = MoCo(nn.Linear(1, 1), negs=len(queue), proj_dim=8, temperature=0.1, momentum=0.999)
@@ -109,7 +109,7 @@ def test_moco_loss_and_queue_are_the_published_ones(given: dict[str, Tensor], ex
     np.testing.assert_allclose(method.queue, published_formulas.enqueue(queue.numpy(), key.numpy()))
 
 
-def test_npid_loss_normaliser_and_bank_are_the_published_ones(
+def test_the_npid_loss_normaliser_and_bank_equal_the_published_ones(
     given: dict[str, Tensor], expected: dict[str, Any]
 ) -> None:
     index, draw = given["index"], given["draw"]
@@ -125,7 +125,7 @@ def test_npid_loss_normaliser_and_bank_are_the_published_ones(
     assert method.normaliser.item() == pytest.approx(expected["npid_normaliser"], rel=1e-6)
 
 
-def test_recalls_are_the_published_ones(given: dict[str, Tensor], expected: dict[str, Any]) -> None:
+def test_recalls_equal_the_published_ones(given: dict[str, Tensor], expected: dict[str, Any]) -> None:
     recalls = domain_recalls(given["pairs"], aligned(20), first=20, ranks=published_formulas.RANKS)
     for direction, values in expected["recalls"].items():
         assert list(recalls[direction].values()) == pytest.approx(values, abs=TOLERANCE)
@@ -179,7 +179,7 @@ def test_moco_key_network_follows_by_momentum_and_the_queue_takes_the_keys_in_or
     torch.testing.assert_close(method.queue[-4:], keys.detach())
 
 
-def test_moco_keys_of_a_frozen_network_are_at_first_what_its_queries_are() -> None:
+def test_moco_keys_of_a_frozen_network_initially_equal_its_queries() -> None:
     encoder = Encoder(EncoderConfig("test_resnet", image_size=32))
     network = ContrastiveNetwork(encoder, encoder.dimension, direct=True, frozen=True)
     method = MoCo(network, negs=8, proj_dim=encoder.dimension, temperature=0.1, momentum=0.9)
@@ -188,7 +188,7 @@ def test_moco_keys_of_a_frozen_network_are_at_first_what_its_queries_are() -> No
     torch.testing.assert_close(method.key_network(view)[0], network(view)[0])
 
 
-def test_moco_with_masked_copies_is_not_repelled_by_its_own_older_keys() -> None:
+def test_moco_with_masked_copies_ignores_an_images_own_older_keys() -> None:
     torch.manual_seed(0)
     network = PlainProjector()
     views = [torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)]
@@ -208,7 +208,7 @@ def test_moco_with_masked_copies_is_not_repelled_by_its_own_older_keys() -> None
     assert method.loss(network, views, index) > masked
 
 
-def test_npid_with_masked_copies_does_not_count_its_own_row_as_a_negative() -> None:
+def test_npid_with_masked_copies_does_not_use_an_images_own_row_as_a_negative() -> None:
     torch.manual_seed(0)
     projections = functional.normalize(torch.randn(2, 4), dim=-1)
     draw = torch.tensor([[0, 1, 3, 1], [0, 0, 2, 4]])  # image 1 is drawn twice as its own negative, image 2 once
@@ -223,7 +223,7 @@ def test_npid_with_masked_copies_does_not_count_its_own_row_as_a_negative() -> N
     assert plain - masked == pytest.approx(left_out.item(), abs=1e-4)
 
 
-def test_npid_draws_with_its_own_image_as_the_positive() -> None:
+def test_npid_draws_negatives_with_the_image_itself_as_the_positive() -> None:
     method = NPID(images=5, negs=3, proj_dim=4, temperature=0.1, momentum=0.5)
     method.normaliser.fill_(1.0)
     draws = torch.zeros(2, 4, dtype=torch.long), torch.cat([torch.full((2, 1), 4), torch.zeros(2, 3).long()], dim=1)
@@ -245,7 +245,7 @@ def test_simsiam_loss_is_the_negative_cosine_of_prediction_and_other_view() -> N
     assert simsiam_loss(perfect, perfect, 3 * perfect, perfect).item() == pytest.approx(-1.0)
 
 
-def test_simsiam_stops_the_gradient_at_what_is_predicted() -> None:
+def test_simsiam_stops_the_gradient_at_the_predicted_view() -> None:
     predictions = [torch.randn(4, 3, requires_grad=True) for _ in range(2)]
     targets = [torch.randn(4, 3, requires_grad=True) for _ in range(2)]
     simsiam_loss(*predictions, *targets).backward()
@@ -253,7 +253,7 @@ def test_simsiam_stops_the_gradient_at_what_is_predicted() -> None:
     assert all(prediction.grad is not None and prediction.grad.abs().sum() > 0 for prediction in predictions)
 
 
-def test_simsiam_predicts_the_encoders_own_features_through_a_head_of_512() -> None:
+def test_simsiam_predicts_the_encoders_features_with_a_head_of_512_numbers() -> None:
     torch.manual_seed(0)
     settings = TrainOptions(method_name="simsiam").resolve()
     encoder = Encoder(EncoderConfig("test_resnet", image_size=32))

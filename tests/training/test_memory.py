@@ -42,7 +42,7 @@ for mode in sys.argv[1:]:
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc"
 )
-def test_what_was_freed_is_taken_again_without_the_system_until_it_is_given_back() -> None:
+def test_freed_memory_is_reused_without_page_faults_until_it_is_returned() -> None:
     command = [sys.executable, "-c", SCRIPT, "keep", "leave", "stop"]  # each in a process of its own
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     kept, left, stopped = ([int(word) for word in line.split()] for line in done.stdout.splitlines())

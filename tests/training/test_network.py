@@ -12,7 +12,7 @@ from daco_training.loop.network import FEATURES, ContrastiveNetwork
 
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("backbone", ["resnet18", "test_efficientnet"])  # norms by themselves, and with an activation
-def test_views_that_pass_together_have_their_own_statistics(backbone: str, frozen: bool) -> None:
+def test_views_in_one_pass_have_separate_batch_statistics(backbone: str, frozen: bool) -> None:
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(backbone=backbone, image_size=64))
     single = ContrastiveNetwork(encoder, 16, frozen=frozen).double().to(memory_format=torch.channels_last).train()

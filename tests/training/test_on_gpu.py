@@ -49,7 +49,7 @@ def losses(settings: TrainSettings, recorded: bool, count: int = 8) -> list[floa
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("method", METHODS)
-def test_recorded_steps_are_those_that_are_not(settings: TrainSettings, method: str, precision: str) -> None:
+def test_steps_with_and_without_cuda_graphs_agree(settings: TrainSettings, method: str, precision: str) -> None:
     settings = settings.but(method_name=method, precision=precision)
     exact = 1e-4 if precision == "fp32" else 3e-2
     np.testing.assert_allclose(losses(settings, True), losses(settings, False), rtol=exact, atol=exact)
@@ -72,7 +72,7 @@ def test_a_seed_gives_the_same_losses(settings: TrainSettings, precision: str, r
     assert losses(settings, True) == losses(settings, True)
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_network(settings: TrainSettings) -> None:
+def test_a_stopped_run_resumes_to_the_same_network(settings: TrainSettings) -> None:
     train(settings, accelerator="cuda")
     again = settings.but(save_root=settings.save_root / "again")
     train(again.but(iters=7), accelerator="cuda")
@@ -81,7 +81,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_network(settings: TrainSetti
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_compiled_steps_are_those_that_are_not(settings: TrainSettings) -> None:
+def test_compiled_and_uncompiled_steps_agree(settings: TrainSettings) -> None:
     settings = settings.but(lr=1e-4)  # at a higher rate rounding grows to percents in two steps
     compiled = losses(settings.but(compile=True), True)
     np.testing.assert_allclose(compiled[:3], losses(settings, True)[:3], rtol=1e-2)
@@ -89,7 +89,7 @@ def test_compiled_steps_are_those_that_are_not(settings: TrainSettings) -> None:
 
 
 @pytest.mark.parametrize("drawn", [render, render_together])
-def test_views_are_those_of_a_cpu(drawn: Render) -> None:
+def test_views_equal_those_of_a_cpu(drawn: Render) -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = (40, 56), (56, 40), (200, 260), (48, 48)
     images = [torch.randint(0, 256, (3, *shape), generator=generator, dtype=torch.uint8) for shape in shapes * 8]

@@ -45,7 +45,7 @@ def losses(run: TrainOptions) -> str:
     return run.results_file.read_text()
 
 
-def test_a_run_in_another_thread_is_that_of_the_main_one(
+def test_a_run_in_another_thread_equals_one_in_the_main_thread(
     places: Path, tmp_path: Path, handlers: dict[int, object]
 ) -> None:
     here, there = options(places, tmp_path / "here"), options(places, tmp_path / "there")
@@ -56,9 +56,7 @@ def test_a_run_in_another_thread_is_that_of_the_main_one(
     assert {number: signal.getsignal(number) for number in handlers} == handlers
 
 
-def test_what_a_run_changes_of_the_process_is_put_back(
-    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_restores_the_state_of_the_process(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     during = []
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     torch.manual_seed(1)
@@ -74,7 +72,7 @@ def test_what_a_run_changes_of_the_process_is_put_back(
     assert torch.equal(torch.get_rng_state(), numbers)
 
 
-def test_so_it_is_where_a_run_fails(places: Path, tmp_path: Path) -> None:
+def test_a_failed_run_restores_the_state_of_the_process(places: Path, tmp_path: Path) -> None:
     numbers = torch.get_rng_state()
 
     def fail() -> bool:

@@ -130,7 +130,7 @@ def together(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_two_processes_have_the_losses_of_one(
+def test_two_processes_have_the_same_losses_as_one(
     training_only: Path,
     tmp_path: Path,
     together: tuple[str, Path],

@@ -70,7 +70,7 @@ def test_an_imported_encoder_gives_the_published_descriptors(
         torch.testing.assert_close(encoder(images), expected, atol=1e-5, rtol=0)
 
 
-def test_the_normaliser_may_be_given_instead_of_the_data_set(
+def test_mean_and_deviation_can_be_given_instead_of_the_data_set(
     published: nn.Module, daco_import: Import, tmp_path: Path
 ) -> None:
     with pytest.raises(DacoError, match="paris: choose tokyo, cityscapes, synthia, or give --mean"):
@@ -82,7 +82,7 @@ def test_the_normaliser_may_be_given_instead_of_the_data_set(
     assert (config.mean, config.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
-def test_anything_else_is_refused_by_the_keys_that_are_wrong(published: nn.Module, tmp_path: Path) -> None:
+def test_other_files_are_rejected_with_the_wrong_keys(published: nn.Module, tmp_path: Path) -> None:
     file = tmp_path / "model.pth"
 
     def refused_for(state: object, match: str) -> None:
@@ -101,7 +101,7 @@ def test_anything_else_is_refused_by_the_keys_that_are_wrong(published: nn.Modul
     refused_for([1, 2], "state dict")
 
 
-def test_a_pickle_that_runs_code_is_refused_and_not_run(daco_import: Import, tmp_path: Path) -> None:
+def test_a_pickle_that_runs_code_is_rejected_and_not_executed(daco_import: Import, tmp_path: Path) -> None:
     marker = tmp_path / "ran"
 
     class Runs:
@@ -120,7 +120,7 @@ def test_a_folder_of_something_else_is_not_replaced_by_an_encoder(tmp_path: Path
     assert (tmp_path / "photograph.jpg").exists()
 
 
-def test_a_word_that_is_no_subcommand_is_refused(forked: Path) -> None:
+def test_an_unknown_subcommand_is_rejected(forked: Path) -> None:
     done = subprocess.run([forked / "daco-train", "improt"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "improt" in done.stderr

@@ -29,7 +29,7 @@ def noise(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
     return generator.integers(0, generator.integers(2, 256), (height, width, 3), dtype=np.uint8)
 
 
-def test_the_normaliser_is_the_mean_over_training_images_of_each_ones_mean_and_deviation(tmp_path: Path) -> None:
+def test_mean_and_deviation_are_averages_over_those_of_the_training_images(tmp_path: Path) -> None:
     training = [noise(seed, height=10 + seed) for seed in range(5)]
     images = {f"domain_{'ab'[seed % 2]}/train/{seed}.png": pixels for seed, pixels in enumerate(training)}
     dataset = make_set(tmp_path, "mine", {**images, "domain_a/val/9.png": np.zeros((5, 5, 3), np.uint8)})
@@ -40,12 +40,12 @@ def test_the_normaliser_is_the_mean_over_training_images_of_each_ones_mean_and_d
 
 
 @pytest.mark.parametrize("name", list(PUBLISHED))
-def test_a_published_name_has_the_published_normaliser(tmp_path: Path, name: str) -> None:
+def test_a_published_data_set_has_the_published_mean_and_deviation(tmp_path: Path, name: str) -> None:
     dataset = make_set(tmp_path, name, {"domain_a/train/1.png": noise(1)})
     assert normaliser(dataset) == PUBLISHED[name]
 
 
-def test_more_images_than_the_threads_take_at_once_are_all_counted(tmp_path: Path) -> None:
+def test_all_images_are_counted_when_there_are_more_than_the_threads_hold(tmp_path: Path) -> None:
     files = []
     for number in range(150):
         files.append(tmp_path / f"{number}.png")
@@ -54,12 +54,12 @@ def test_more_images_than_the_threads_take_at_once_are_all_counted(tmp_path: Pat
     assert mean == pytest.approx((74.5 / 255, 0, 1), abs=1e-4) and deviation == (0, 0, 0)
 
 
-def test_a_set_without_training_photographs_is_refused(tmp_path: Path) -> None:
+def test_a_data_set_without_training_photographs_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DacoError, match="no training photographs"):
         normaliser(make_set(tmp_path, "mine", {"domain_a/val/1.png": noise(1)}))
 
 
-def test_the_command_prints_what_was_measured_beside_what_is_published(tmp_path: Path, daco_data: DacoData) -> None:
+def test_the_command_prints_the_measured_and_the_published_values(tmp_path: Path, daco_data: DacoData) -> None:
     make_set(tmp_path, "tokyo", {"domain_a/train/1.png": np.full((4, 4, 3), 255, np.uint8)})
     done = daco_data("stats", "tokyo", "--json", "--data-root", tmp_path)
     printed = json.loads(done.stdout)

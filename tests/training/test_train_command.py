@@ -25,11 +25,11 @@ def run(forked: Path, *options: object, cwd: Path | None = None) -> subprocess.C
         (["--ranks=1,2", "--seed", "1"], ["--ranks=1,2", "--seed", "1"]),
     ],
 )
-def test_lists_may_be_written_as_the_published_commands_write_them(given: list[str], joined: list[str]) -> None:
+def test_lists_can_be_written_as_in_the_published_commands(given: list[str], joined: list[str]) -> None:
     assert join_lists(given) == joined
 
 
-def test_every_published_option_is_taken_in_both_spellings(forked: Path, places: Path, tmp_path: Path) -> None:
+def test_every_published_option_is_accepted_in_both_spellings(forked: Path, places: Path, tmp_path: Path) -> None:
     published = {
         "data_root": places, "data_name": "places", "method_name": "moco", "proj_dim": 16, "temperature": 0.1,
         "batch_size": 8, "iters": 1, "ranks": "1,2,4", "save_root": tmp_path, "lamda": 0.8, "negs": 16, "momentum": 0.9,
@@ -44,7 +44,7 @@ def test_every_published_option_is_taken_in_both_spellings(forked: Path, places:
 
 
 @pytest.mark.parametrize("gpu_ids", [["--gpu_ids", "0", "1"], ["--gpu-ids", "7"]])
-def test_a_gpu_that_is_not_there_is_one_clear_sentence(forked: Path, places: Path, gpu_ids: list[str]) -> None:
+def test_a_missing_gpu_is_reported_in_one_sentence(forked: Path, places: Path, gpu_ids: list[str]) -> None:
     done = run(forked, "--data_root", places, "--data_name", "places", *gpu_ids)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: This machine has no GPU")
@@ -68,7 +68,7 @@ def test_a_gpu_that_is_not_there_is_one_clear_sentence(forked: Path, places: Pat
         (["--save_root", "/dev/null/result"], "/dev/null/result"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_sentence(
+def test_mistakes_are_reported_in_one_sentence(
     forked: Path, places: Path, tmp_path: Path, options: list[str], word: str
 ) -> None:
     base = ["--data_root", places, "--data_name", "places", "--save_root", tmp_path, "--backbone", "test_resnet"]
@@ -79,7 +79,7 @@ def test_what_a_user_gets_wrong_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_settings_left_open_take_the_published_values() -> None:
+def test_options_that_are_not_given_have_the_published_values() -> None:
     published = {"daco": (16, 0.5), "simclr": (32, 0.5), "simsiam": (32, 0.5), "moco": (32, 0.999), "npid": (64, 0.5)}
     for method, (batch_size, momentum) in published.items():
         made = TrainOptions(method_name=method).resolve()

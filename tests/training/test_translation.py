@@ -72,7 +72,7 @@ def mean_luminance(image: Image.Image) -> float:
 
 
 class TestFourier:
-    def test_phases_stay_and_low_amplitudes_become_the_styles(self) -> None:
+    def test_phases_are_kept_and_low_amplitudes_are_those_of_the_style(self) -> None:
         random = np.random.default_rng(0)
         # far from 0 and 1, so that nothing is clipped
         content, style = (0.5 + 0.05 * random.standard_normal((40, 60, 3)) for _ in range(2))
@@ -85,20 +85,20 @@ class TestFourier:
         after[low] = before[low]
         assert after == pytest.approx(before, abs=1e-3)
 
-    def test_whole_spectrum_of_a_tiny_image_can_be_swapped(self) -> None:
+    def test_the_complete_spectrum_of_a_tiny_image_can_be_swapped(self) -> None:
         image = np.full((3, 3, 3), 0.5)
         assert swap_low_frequencies(image, image, 0.5) == pytest.approx(image, abs=1e-6)
 
 
 class TestReinhard:
-    def test_result_has_the_styles_mean_and_spread(self) -> None:
+    def test_reinhard_gives_the_mean_and_deviation_of_the_style(self) -> None:
         random = np.random.default_rng(0)
         content, style = random.normal(50, 9, (30, 40, 3)), random.normal([20, -5, 7], [3, 1, 2], (25, 31, 3))
         moved = transfer_statistics(content, style)
         assert moved.mean((0, 1)) == pytest.approx(style.mean((0, 1)))
         assert moved.std((0, 1)) == pytest.approx(style.std((0, 1)))
 
-    def test_lab_of_white_and_red_is_as_published_and_comes_back(self) -> None:
+    def test_lab_of_white_and_red_has_the_published_values_and_is_reversible(self) -> None:
         colours = np.array([[[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.001, 0.002, 0.0]]])
         lab = to_lab(colours)
         assert lab[0, 0] == pytest.approx([100, 0, 0], abs=1e-3)
@@ -107,7 +107,7 @@ class TestReinhard:
 
 
 class TestFilters:
-    def test_box_is_the_mean_of_the_part_of_the_window_inside(self) -> None:
+    def test_the_box_filter_is_the_mean_of_the_part_of_the_window_inside_the_image(self) -> None:
         values = np.arange(12.0).reshape(3, 4)
         smooth = box_filter(values, 1)
         assert smooth[0, 0] == pytest.approx(np.mean([0, 1, 4, 5]))
@@ -115,7 +115,7 @@ class TestFilters:
         assert box_filter(values, 50) == pytest.approx(np.full((3, 4), values.mean()))
 
     @pytest.mark.parametrize("sigma", [2.0, 12.0])
-    def test_gaussian_spreads_a_point_as_far_as_it_says(self, sigma: float) -> None:
+    def test_the_gaussian_filter_has_the_given_deviation(self, sigma: float) -> None:
         point = np.zeros((161, 161), dtype=np.float32)
         point[80, 80] = 1.0
         blurred = gaussian_blur(point, sigma)
@@ -133,7 +133,7 @@ class TestFilters:
         assert np.abs(np.diff(box_filter(noisy, 4), axis=1)).max() < 0.3  # a plain mean would lose the edge
 
     @pytest.mark.parametrize("radius", [1, 3, 6])
-    def test_local_extremes_equal_a_search_of_each_window(self, radius: int) -> None:
+    def test_local_extremes_equal_an_exhaustive_search_of_each_window(self, radius: int) -> None:
         values = np.random.default_rng(0).random((17, 23))
         windows = [
             values[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
@@ -145,11 +145,11 @@ class TestFilters:
 
 
 class TestLight:
-    def test_every_code_survives_the_way_to_radiance_and_back(self) -> None:
+    def test_every_pixel_value_survives_the_conversion_to_radiance_and_back(self) -> None:
         codes = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
         assert np.array_equal(np.asarray(to_image(to_linear(Image.fromarray(codes)))), codes)
 
-    def test_noise_has_the_variance_of_counted_electrons(self) -> None:
+    def test_sensor_noise_has_the_variance_of_counted_electrons(self) -> None:
         grey = np.full((200, 200, 3), 0.25, dtype=np.float32)
         noisy = add_sensor_noise(grey, 1000.0, 3.0, np.random.default_rng(0)) * 1000.0
         assert noisy.mean() == pytest.approx(250.0, abs=0.5)
@@ -157,7 +157,7 @@ class TestLight:
 
 
 class TestFog:
-    def test_a_twentieth_of_the_contrast_is_left_at_the_visibility(self) -> None:
+    def test_a_twentieth_of_the_contrast_remains_at_the_visibility_distance(self) -> None:
         assert transmission(np.array([0.0, 80.0, 160.0, np.inf]), 80.0) == pytest.approx([1.0, 0.05, 0.0025, 0.0])
 
     def test_radiance_fades_into_airlight_with_known_depth(self) -> None:
@@ -168,7 +168,7 @@ class TestFog:
         assert foggy[0, 1] == pytest.approx(0.05 * 0.2 + 0.95 * airlight)
         assert foggy[0, 2] == pytest.approx(airlight)
 
-    def test_true_depth_decides_where_fog_is_thick(self, tmp_path: Path) -> None:
+    def test_fog_is_thicker_where_the_given_depth_is_larger(self, tmp_path: Path) -> None:
         dataset = make_set(tmp_path, domains="a")
         photograph = dataset.images("domain_a", "train")[0]
         folder = dataset.folder / "depth" / "domain_a" / "train"
@@ -179,7 +179,7 @@ class TestFog:
         foggy = np.asarray(FogTranslator(dataset).translate(photograph, "domain_b", np.random.default_rng(0)))
         assert foggy[:, :60].std() > 5 * foggy[:, 60:].std()
 
-    def test_depth_is_read_in_metres_from_either_form_at_any_size(self, tmp_path: Path) -> None:
+    def test_depth_is_read_in_metres_from_both_formats_at_any_size(self, tmp_path: Path) -> None:
         dataset = make_set(tmp_path, domains="a")
         first, second, third = dataset.images("domain_a", "train")
         folder = dataset.folder / "depth" / "domain_a" / "train"
@@ -195,20 +195,20 @@ class TestFog:
         with pytest.raises(DacoError, match=r"a2\.png is not a depth map"):
             read_depth(dataset, third, 4, 2)
 
-    def test_prior_puts_the_sky_far_away_and_the_road_near(self) -> None:
+    def test_estimated_depth_puts_the_sky_far_away_and_the_road_near(self) -> None:
         depth = estimate_depth(street())
         assert depth[:10, 50:70].min() > 1000
         assert depth[-5:].max() < 10
         assert np.isfinite(depth).all()
 
-    def test_dark_channel_is_the_least_colour_nearby(self) -> None:
+    def test_the_dark_channel_is_the_smallest_colour_nearby(self) -> None:
         pixels = np.ones((40, 40, 3))
         pixels[20, 20, 1] = 0.3
         dark = dark_channel(pixels)
         assert dark[19:22, 19:22] == pytest.approx(np.full((3, 3), 0.3))
         assert dark[10, 10] == 1.0
 
-    def test_removing_fog_brings_contrast_back(self) -> None:
+    def test_removing_fog_restores_contrast(self) -> None:
         clear = street()
         foggy = to_image(add_fog(to_linear(clear), estimate_depth(clear), 60.0, np.full(3, 0.5)))
         facade = (slice(20, 38), slice(0, 40))
@@ -218,7 +218,7 @@ class TestFog:
 
 
 class TestNight:
-    def test_night_of_a_day_is_darker_and_keeps_edges(self) -> None:
+    def test_the_night_twin_of_a_day_is_darker_and_keeps_edges(self) -> None:
         day = street()
         night = to_night(day, np.random.default_rng(1))
         assert mean_luminance(night) < 0.25 * mean_luminance(day)
@@ -229,7 +229,7 @@ class TestNight:
         )
         assert np.corrcoef(edge_by_day, edge_by_night)[0, 1] > 0.4
 
-    def test_day_of_a_night_is_brighter_and_greyer(self) -> None:
+    def test_the_day_twin_of_a_night_is_brighter_and_greyer(self) -> None:
         night = Image.fromarray((np.asarray(street(0.15)) * [1.0, 0.8, 0.5]).astype(np.uint8))
         day = to_day(night, np.random.default_rng(0))
         assert mean_luminance(day) > 5 * mean_luminance(night)
@@ -238,7 +238,7 @@ class TestNight:
 
     @pytest.mark.parametrize("make", [to_night, to_day])
     @pytest.mark.parametrize("size", [(1, 1), (3, 400), (333, 5), (64, 64)])
-    def test_any_shape_is_translated(self, make: object, size: tuple[int, int]) -> None:
+    def test_photographs_of_any_shape_are_translated(self, make: object, size: tuple[int, int]) -> None:
         image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
         assert make(image, np.random.default_rng(0)).size == size  # type: ignore[operator]
 
@@ -252,7 +252,7 @@ class TestNight:
             ):
                 assert picture.size == (40, 30)
 
-    def test_sky_is_what_is_even_and_bright_from_the_top(self) -> None:
+    def test_the_sky_is_the_even_and_bright_part_below_the_top(self) -> None:
         sky = find_sky(street(), night=False)
         assert sky[:15, 45:75].min() > 0.9
         assert sky[45:].max() < 0.1
@@ -261,7 +261,7 @@ class TestNight:
 class TestSnow:
     DEPTH = np.vstack([np.full((40, 120), np.inf), np.broadcast_to(ground_depth(80, 120)[40:], (40, 120))])
 
-    def test_the_ground_turns_whiter_than_what_stands_on_it(self) -> None:
+    def test_snow_makes_the_ground_whiter_than_what_stands_on_it(self) -> None:
         clear, depth = street(), self.DEPTH.copy()
         depth[20:40, :40] = depth[20:40, 80:] = 10.0
 
@@ -272,7 +272,7 @@ class TestSnow:
         snowy = [road_over_facade(to_snow(clear, depth, np.random.default_rng(seed))) for seed in range(8)]
         assert np.median(snowy) > 1.5 * road_over_facade(clear)
 
-    def test_a_window_stays_darker_than_the_wall_around_it(self) -> None:
+    def test_snow_keeps_a_window_darker_than_the_wall_around_it(self) -> None:
         snowy = luminance(to_linear(to_snow(street(), estimate_depth(street()), np.random.default_rng(3))))
         assert snowy[26:31, 5:9].mean() < snowy[33:38, 5:35].mean()
 
@@ -283,14 +283,14 @@ class TestSnow:
         near = drifts[70]
         assert near[:60].std() > 0.02 and np.abs(np.diff(near)).max() < 0.1  # smooth, and not all alike
 
-    def test_a_domain_of_snow_is_refused(self, tmp_path: Path) -> None:
+    def test_the_snow_translator_rejects_photographs_in_snow(self, tmp_path: Path) -> None:
         dataset = make_set(tmp_path, {"domain_a": "summer", "domain_b": "winter"})
         with pytest.raises(DacoError, match="cannot remove snow, and domain_b of set is named after it"):
             SnowTranslator(dataset)
 
 
 class TestDirections:
-    def test_names_say_which_domain_is_night_and_which_is_fog(self, tmp_path: Path) -> None:
+    def test_names_of_domains_tell_which_is_night_and_which_is_fog(self, tmp_path: Path) -> None:
         names = {"domain_a": "night", "domain_b": "day", "domain_c": "Foggy"}
         dataset = make_set(tmp_path, names, "abc")
         assert night_domains(dataset) == {"domain_a"}
@@ -299,7 +299,7 @@ class TestDirections:
     def test_without_names_the_darker_domain_is_night(self, tmp_path: Path) -> None:
         assert night_domains(make_set(tmp_path)) == {"domain_b"}
 
-    def test_a_lone_domain_is_day_until_it_is_named(self, tmp_path: Path) -> None:
+    def test_a_single_domain_is_day_unless_its_name_says_otherwise(self, tmp_path: Path) -> None:
         assert night_domains(make_set(tmp_path, domains="a")) == set()
         (tmp_path / "set" / "domains.json").write_text('{"domain_a": "night"}')
         assert night_domains(DataSet(tmp_path, "set")) == {"domain_a"}
@@ -328,7 +328,7 @@ class TestGenerate:
         assert Image.open(report.sheet).width > 300
 
     @pytest.mark.parametrize("method", METHODS)
-    def test_twins_depend_on_the_seed_alone(self, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_twins_depend_only_on_the_seed(self, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
         dataset = make_set(tmp_path)
         generate_twins(dataset, method)
         several = twins_of(dataset)
@@ -338,7 +338,7 @@ class TestGenerate:
         generate_twins(dataset, method, seed=1, overwrite=True)
         assert twins_of(dataset) != several
 
-    def test_a_stopped_run_goes_on_and_leaves_no_broken_file(
+    def test_a_stopped_run_resumes_and_leaves_no_broken_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         dataset = make_set(tmp_path)
@@ -361,7 +361,7 @@ class TestGenerate:
         assert (report.made, report.kept) == (2, 3)
         assert twins_of(second) == whole
 
-    def test_twins_of_another_method_are_not_mixed_in(self, tmp_path: Path) -> None:
+    def test_twins_of_another_method_are_not_mixed(self, tmp_path: Path) -> None:
         dataset = make_set(tmp_path)
         generate_twins(dataset, "fourier")
         with pytest.raises(DacoError, match="--overwrite"):
@@ -389,7 +389,7 @@ class TestGenerate:
         assert twins_of(dataset) == {}
         assert generate_twins(dataset, "fog").made == 5
 
-    def test_one_domain_is_enough_to_imagine_and_too_little_to_borrow(self, tmp_path: Path) -> None:
+    def test_one_domain_is_enough_for_filters_but_not_for_translators_that_copy_a_style(self, tmp_path: Path) -> None:
         dataset = make_set(tmp_path, domains="a")
         for method in ("fourier", "reinhard", "cut"):
             with pytest.raises(DacoError, match=r"domain_b.train has none; night, fog and snow need only one"):
@@ -427,7 +427,7 @@ class TestCommand:
         assert "without cut: There is no CUT model" in shown.stdout
         assert (tmp_path / "c.png").is_file()
 
-    def test_a_mistake_is_one_sentence(self, tmp_path: Path, forked: Path) -> None:
+    def test_a_mistake_is_reported_in_one_sentence(self, tmp_path: Path, forked: Path) -> None:
         make_set(tmp_path, domains="a")
         failed = self.run(forked, "set", "--data-root", str(tmp_path), "--method", "cut")
         assert failed.returncode == 1
@@ -436,7 +436,7 @@ class TestCommand:
 
 
 class TestCompare:
-    def test_sheet_shows_every_method_that_can_work(self, tmp_path: Path) -> None:
+    def test_the_contact_sheet_shows_every_translator_that_applies(self, tmp_path: Path) -> None:
         comparison = compare_translators(make_set(tmp_path), tmp_path / "sheet.png")
         assert list(comparison.left_out) == ["cut"]
         assert "train it with" in comparison.left_out["cut"]
@@ -447,7 +447,7 @@ class TestCompare:
         assert not (tmp_path / "set" / "generated").exists()
 
 
-def test_the_twin_of_a_photograph_is_not_that_of_one_whose_name_goes_on(tmp_path: Path) -> None:
+def test_a_twin_is_found_by_the_complete_name_of_its_photograph(tmp_path: Path) -> None:
     (tmp_path / "set" / "original").mkdir(parents=True)
     dataset = DataSet(tmp_path, "set")
     original, generated = (dataset.split_folder("domain_a", "train", kind) for kind in ("original", "generated"))

@@ -31,7 +31,7 @@ def make(root: Path, names: dict[str, dict[str, float | None]]) -> DataSet:
     return DataSet(root, "set")
 
 
-def test_photographs_of_the_same_name_are_pairs_wherever_they_were_taken(tmp_path: Path) -> None:
+def test_photographs_with_equal_names_are_pairs_whatever_their_positions(tmp_path: Path) -> None:
     names = {"domain_a": {"day_1.png": 0.0, "day_2.png": 9.0}, "domain_b": {"night_1.png": 0.0, "night_2.png": 9.0}}
     validation = find_validation(make(tmp_path, names))
     assert validation is not None
@@ -52,18 +52,18 @@ def test_unpaired_photographs_match_within_25_metres(tmp_path: Path) -> None:
     assert recalls["a->b"][5] == recalls["b->a"][5] == recalls["a<->b"][5] == 1.0
 
 
-def test_photographs_that_are_far_from_all_others_are_nothing_to_validate_on(tmp_path: Path) -> None:
+def test_photographs_far_from_all_others_give_no_validation(tmp_path: Path) -> None:
     names = {"domain_a": {"x.png": 0.0, "y.png": 500.0}, "domain_b": {"p.png": 9000.0, "q.png": 9600.0}}
     assert find_validation(make(tmp_path, names)) is None
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_without_common_names_and_positions_nothing_pairs_up(tmp_path: Path, count: int) -> None:
+def test_without_common_names_or_positions_there_are_no_pairs(tmp_path: Path, count: int) -> None:
     names = {"domain_a": {"x.png": None, "y.png": None}, "domain_b": {f"p{n}.png": None for n in range(count)}}
     assert find_validation(make(tmp_path, names)) is None
 
 
-def test_a_published_data_set_pairs_up_in_the_order_of_its_names(tmp_path: Path) -> None:
+def test_a_published_data_set_is_paired_in_the_order_of_its_names(tmp_path: Path) -> None:
     names: dict[str, dict[str, float | None]] = {"domain_a": {"x.png": None}, "domain_b": {"p.png": None}}
     make(tmp_path, names)
     (tmp_path / "set").rename(tmp_path / "tokyo")
@@ -72,7 +72,7 @@ def test_a_published_data_set_pairs_up_in_the_order_of_its_names(tmp_path: Path)
     assert [image.name for image in validation.images] == ["x.png", "p.png"]
 
 
-def test_pairs_are_of_the_same_name_where_the_suffixes_would_sort_them_otherwise(tmp_path: Path) -> None:
+def test_pairs_have_equal_names_even_if_their_suffixes_sort_differently(tmp_path: Path) -> None:
     names: dict[str, dict[str, float | None]] = {
         "domain_a": {"a.jpg": None, "a.k.jpg": None, "10.jpg": None},
         "domain_b": {"a.png": None, "a.k.png": None, "10.png": None},

@@ -28,7 +28,7 @@ def one(views: TrainingViews, epoch: int, index: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("memory_share", "workers"), [(0.0, 0), (0.0, 2), (0.1, 2), (1e-6, 2)])
-def test_views_are_the_same_whoever_reads_the_photographs_and_whether_they_are_kept(
+def test_views_do_not_depend_on_workers_or_on_the_memory_for_photographs(
     places: Path, memory_share: float, workers: int
 ) -> None:
     batches = Batches(images=24, batch_size=8, seed=3, start=0, stop=4)
@@ -58,7 +58,7 @@ def test_views_differ_between_epochs_seeds_and_each_other(places: Path) -> None:
     torch.testing.assert_close(first, one(views, 0, 0)[0], rtol=0, atol=0)
 
 
-def test_drawing_a_view_leaves_other_random_numbers_alone(places: Path) -> None:
+def test_drawing_a_view_does_not_change_other_random_states(places: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -66,7 +66,7 @@ def test_drawing_a_view_leaves_other_random_numbers_alone(places: Path) -> None:
     torch.testing.assert_close(torch.rand(3), expected)
 
 
-def test_photographs_are_read_once_as_long_as_they_fit_and_are_never_kept_beyond_that(places: Path) -> None:
+def test_photographs_are_kept_in_memory_up_to_the_limit(places: Path) -> None:
     batches = Batches(images=24, batch_size=8, seed=0, start=0, stop=9)
     views = views_of(places, workers=2)
     list(views.stream(batches))
@@ -80,7 +80,7 @@ def test_photographs_are_read_once_as_long_as_they_fit_and_are_never_kept_beyond
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_large_photographs_are_kept_at_twice_the_size_of_a_view(tmp_path: Path, suffix: str) -> None:
+def test_large_photographs_are_stored_at_twice_the_size_of_a_view(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"large.{suffix}"
     Image.linear_gradient("L").resize((1200, 600)).convert("RGB").save(file)
     large = ImageStore(32, CPU, memory_share=0.1)[file]
@@ -99,18 +99,18 @@ def test_an_epoch_shows_every_image_at_most_once_and_another_epoch_another_order
     assert {epoch for batch in epochs[3:] for epoch, _ in batch} == {1}
 
 
-def test_a_run_that_starts_late_sees_what_a_whole_run_sees_there() -> None:
+def test_a_run_that_resumes_within_an_epoch_sees_the_same_views() -> None:
     whole = list(Batches(images=25, batch_size=8, seed=0, start=0, stop=9))
     assert list(Batches(images=25, batch_size=8, seed=0, start=4, stop=9)) == whole[4:]
 
 
-def test_processes_share_each_batch_without_overlap() -> None:
+def test_processes_divide_each_batch_without_overlap() -> None:
     whole = list(Batches(images=25, batch_size=8, seed=0, start=0, stop=3))
     shares = [list(Batches(25, 8, seed=0, start=0, stop=3, rank=rank, processes=2)) for rank in (0, 1)]
     assert [first + second for first, second in zip(*shares, strict=True)] == whole
 
 
-def test_a_missing_twin_is_refused_with_the_command_that_makes_it(places: Path, tmp_path: Path) -> None:
+def test_a_missing_twin_is_an_error_with_the_command_that_makes_it(places: Path, tmp_path: Path) -> None:
     (tmp_path / "places").mkdir()
     (tmp_path / "places" / "original").symlink_to(places / "places" / "original")
     with pytest.raises(DacoError, match="daco-data translate places"):
