@@ -72,8 +72,10 @@ $(WORK)/twins: | $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMM
 # constraints.txt no two of them and FAISS do, in either order, nor all five in five orders; a serving process loads
 # OpenVINO and FAISS alone (tests/daco_serve/test_native_libraries.py). The longest begin first; three at a time, as a
 # third of their time is waiting: for browsers, clocks, servers that start.
+# Commands are run by the hundred: Python keeps what it compiled, even where the environment says that it shall not.
 SUITES := tests/daco_serve tests/training tests/documentation tests/index tests/bench $(wildcard tests/test_*.py) tests/core
 .PHONY: $(SUITES)
+test $(SUITES): export PYTHONDONTWRITEBYTECODE :=
 # A line that names $(MAKE) runs even in a dry run, so it holds nothing else.
 test: $(VENV)/test-installed
 ifdef PYTEST_ARGS

@@ -15,8 +15,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import httpx
-
+from daco_serve.client.httpx_library import httpx
 from daco_serve.client.protocol import (
     ClientBase,
     Photograph,

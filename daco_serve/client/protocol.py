@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
 from daco_core.errors import DacoError, UsageError
+from daco_serve.client.httpx_library import httpx
 from daco_serve.http.schemas import BatchAnswer, ErrorAnswer, Match, Prior, QueryAnswer, RequestLimits
 
 TIMEOUT_SECONDS = 60.0

@@ -36,6 +36,7 @@ from .page_actions import CHROMIUM, OFFLINE, Host, Open
 Serve = Callable[..., Any]
 COMMAND = [sys.executable, "-c", "from daco_serve.cli.main import main; main()"]
 START_SECONDS = 90
+DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 QUIET = {"DACO_LOG_LEVEL": "warning"}  # a line for each request would fill the pipe that nobody reads
 
 
@@ -185,34 +186,65 @@ def host() -> Iterator[Host]:
         yield lambda index, **settings: servers.enter_context(hosted(index, **settings))
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Iterator[Any]:
+    """A page for the tests of a module, one after the other: a new process of the browser takes 2 s of the processor."""
+    page = browser.new_context(**DESKTOP).new_page()
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
-def open_page(host: Host, browser: Any) -> Iterator[Open]:
+def open_page(host: Host, browser: Any, tab: Any) -> Iterator[Open]:
     """Opens the page of a server, `at` which it is if the address says more.
 
-    In the end, nothing may have gone wrong in it, and no other host have been asked.
+    The first that a test opens without settings is the module's tab, where nothing is left of the tests before. In the
+    end, nothing may have gone wrong in a page, and no other host have been asked.
     """
-    contexts: list[Any] = []
+    opened: list[tuple[Any, dict[str, Callable[[Any], None]]]] = []
     troubles: list[str] = []
 
     def open_at(address: str, troubled: bool = False, at: str | None = None, **settings: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
-        contexts.append(context)
-        page = context.new_page()
+        free = not settings and all(page is not tab for page, _ in opened)
+        page = tab if free else browser.new_context(**{**DESKTOP, **settings}).new_page()
+        opened.append((page, listeners(at or address, troubled)))
         page.set_default_timeout(20_000)
-        if not troubled:
-            page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                not request.url.startswith((at or address, "blob:", "data:")) and troubles.append(request.url)
-            ),
-        )
+        for event, listener in opened[-1][1].items():
+            page.on(event, listener)
         page.goto(address)
         page.wait_for_selector("#state:has-text('reference photographs')")
         return page
 
+    def listeners(address: str, troubled: bool) -> dict[str, Callable[[Any], None]]:
+        def console(message: Any) -> None:
+            if message.type == "error" and not troubled:
+                troubles.append(message.text)
+
+        def pageerror(error: Any) -> None:
+            troubles.append(str(error))
+
+        def request(request: Any) -> None:
+            if not request.url.startswith((address, "blob:", "data:")):
+                troubles.append(request.url)
+
+        return {"console": console, "pageerror": pageerror, "request": request}
+
     yield open_at
-    for context in contexts:
-        context.close()
+    for page, listening in opened:
+        if page is tab:
+            for event, listener in listening.items():
+                page.remove_listener(event, listener)
+            forget(page)
+        else:
+            page.context.close()
     assert troubles == []
+
+
+def forget(page: Any) -> None:
+    """Leaves a page, and clears what the browser would tell the next."""
+    page.context.set_offline(False)
+    page.context.clear_cookies()
+    page.evaluate("sessionStorage.clear()")
+    page.emulate_media(color_scheme="null")
+    page.mouse.move(0, 0)
+    page.goto("about:blank")
