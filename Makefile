@@ -68,13 +68,16 @@ $(WORK)/twins: | $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMM
 	@touch $@
 
 # ---- for developers ----------------------------------------------------------------------------------------------
-# Each in a process of its own: OpenVINO, Ray, Mitsuba and PyTorch together in one crashed it once. With the versions of
-# constraints.txt no two of them and FAISS do, in either order, nor all five in five orders; a serving process loads
-# OpenVINO and FAISS alone (tests/daco_serve/test_native_libraries.py). The longest begin first; three at a time, as a
-# third of their time is waiting: for browsers, clocks, servers that start.
-# Commands are run by the hundred: Python keeps what it compiled, even where the environment says that it shall not.
-SUITES := tests/daco_serve tests/training tests/documentation tests/index tests/bench $(wildcard tests/test_*.py) tests/core
+# Few processes, as each imports PyTorch, and imports it again where it forks commands. OpenVINO, Ray, Mitsuba and
+# PyTorch together in one process crashed it once. With the versions of constraints.txt no two of them and FAISS do, in
+# either order, nor all five in five orders; a serving process loads OpenVINO and FAISS alone
+# (tests/daco_serve/test_native_libraries.py). The longest begin first; three at a time, as a third of their time is
+# waiting: for browsers, clocks, servers that start.
+SUITES := tests/daco_serve tests/training tests/documentation tests/index tests/core
+tests/documentation: TOO := tests/bench
+tests/core: TOO := $(wildcard tests/test_*.py)
 .PHONY: $(SUITES)
+# Python keeps what it has compiled, even where the environment forbids it: many commands are run.
 test $(SUITES): export PYTHONDONTWRITEBYTECODE :=
 # A line that names $(MAKE) runs even in a dry run, so it holds nothing else.
 test: $(VENV)/test-installed
@@ -84,7 +87,7 @@ else
 	$(MAKE) --jobs=3 --keep-going --output-sync=target $(SUITES)
 endif
 $(SUITES):
-	$(BIN)/pytest --durations=25 $(SKIPS:%=--expected-skips %) $@
+	$(BIN)/pytest --durations=25 $(SKIPS:%=--expected-skips %) $@ $(TOO)
 
 # the documentation's pictures of the page, of the demo city and nothing else; needs Chromium
 screenshot: $(MAP)/CURRENT $(VENV)/test-installed

@@ -188,7 +188,7 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture(scope="module")
 def tab(browser: Any) -> Iterator[Any]:
-    """A page for the tests of a module, one after the other: a new process of the browser takes 2 s of the processor."""
+    """A page for the tests of a module, one after the other: a new one takes 2 s of the processor."""
     page = browser.new_context(**DESKTOP).new_page()
     yield page
     page.context.close()

@@ -150,6 +150,7 @@ def cityscapes_frame(archive: Path, split: str, frame: str, beta: str = "0.02", 
         grey(archive / "leftImg8bit_foggyDBF" / split / city / name, 200, (16, 8))
 
 
+@pytest.mark.slow  # 7,000 files; the quick tests have a Tokyo that is complete and a Cityscapes that is not
 def test_cityscapes_is_2975_and_500_pairs_under_one_name(tmp_path: Path, daco_data: DacoData) -> None:
     archive = tmp_path / "cs"
     for number in range(2975):
@@ -181,6 +182,7 @@ def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car
     refused = daco_data(*words)
     assert refused.returncode == 1
     assert "train: 1 frames have no foggy photograph: ulm_000002_000019." in refused.stderr
+    assert "train: 1 pairs exist, but the official download has 2975" in refused.stderr
     assert "val: 1 pairs exist, but the official download has 500" in refused.stderr
     assert daco_data(*words, "--partial").returncode == 0
     for domain in ("domain_a", "domain_b"):

@@ -28,14 +28,24 @@ def test_its_card_says_data_recall_and_limits() -> None:
     assert all(heading in card for heading in ("## Data", "## Recall", "## Limits"))
 
 
+@pytest.fixture(scope="module")
+def walk(shared: Path) -> Path:
+    folder = shared / "data" / "walk"
+    if not folder.is_dir():
+        pytest.skip("the walk's photographs are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_night(shipped: Encoder, walk: Path) -> torch.Tensor:
+    return embed_files(shipped, list_images(walk / "night_right"), "night_right")
+
+
 @pytest.mark.parametrize(("side", "least"), [("day_right", 0.95), ("day_left", 0.8)])
 def test_it_finds_a_real_night_walk_in_the_same_walk_by_day(
-    side: str, least: float, shipped: Encoder, shared: Path
+    side: str, least: float, shipped: Encoder, walk: Path, by_night: torch.Tensor
 ) -> None:
-    walk = shared / "data" / "walk"
-    if not walk.is_dir():
-        pytest.skip("the walk's photographs are not on this machine")
-    by_day, by_night = (embed_files(shipped, list_images(walk / name), name) for name in (side, "night_right"))
+    by_day = embed_files(shipped, list_images(walk / side), side)
     frames = torch.arange(100)
     right = (frames[:, None] - frames[None, :]).abs() <= 3
     assert recall_at(by_night @ by_day.T, right, [1])[1] >= least

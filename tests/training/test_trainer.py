@@ -184,16 +184,31 @@ def test_two_processes_train_together(places: Path, tmp_path: Path) -> None:
     Encoder.load(run.encoder_folder)
 
 
+@pytest.fixture(scope="module")
+def never_stopped(places: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
+    """A run of eight epochs."""
+    whole = settings(places, tmp_path_factory.mktemp("whole"), iters=24)
+    train(whole, accelerator="cpu")
+    return whole
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_a_stopped_command_resumes_to_the_same_result(
-    places: Path, tmp_path: Path, commands: Path, number: signal.Signals, code: int
+    places: Path,
+    never_stopped: TrainSettings,
+    tmp_path: Path,
+    commands: Path,
+    forked: Path,
+    number: signal.Signals,
+    code: int,
 ) -> None:
     run = settings(places, tmp_path / "stopped", iters=24)
     options = ["--data_root", places, "--data_name", "places", "--backbone", "test_resnet", "--image_size", "32"]
     options += ["--iters", "24", "--batch_size", "8", "--negs", "16", "--proj_dim", "16", "--workers", "0"]
-    command = [commands / "daco-train", *options, "--save_root", tmp_path / "stopped"]
+    options += ["--save_root", tmp_path / "stopped"]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    folder = commands if number == signal.SIGKILL else forked  # which passes on every signal but this
+    process = subprocess.Popen([folder / "daco-train", *options], env=environment, stderr=subprocess.PIPE, text=True)
     wait_for(run.checkpoint_file)  # the first epoch is over
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
@@ -201,11 +216,10 @@ def test_a_stopped_command_resumes_to_the_same_result(
         pytest.skip("the machine finished the run before it could be stopped")
     assert process.returncode == code
     assert "Traceback" not in errors
-    subprocess.run([*command, "--resume"], env=environment, check=True, timeout=240, capture_output=True)
-    whole = settings(places, tmp_path / "whole", iters=24)
-    train(whole, accelerator="cpu")
-    assert rows(run) == rows(whole)
-    torch.testing.assert_close(weights(run), weights(whole), rtol=0, atol=0)
+    command = [forked / "daco-train", *options, "--resume"]
+    subprocess.run(command, env=environment, check=True, timeout=240, capture_output=True)
+    assert rows(run) == rows(never_stopped)
+    torch.testing.assert_close(weights(run), weights(never_stopped), rtol=0, atol=0)
 
 
 def wait_for(file: Path, seconds: float = 120) -> None:
