@@ -64,7 +64,7 @@ def ask(address: str, client: str) -> httpx.Response:
     return httpx.post(f"{address}/v1/query", content=encoded("PNG"), headers={"X-Forwarded-For": client}, timeout=20)
 
 
-def test_who_has_every_place_gives_one_to_who_has_none(index: Path) -> None:
+def test_a_client_with_every_place_gives_one_to_a_client_without(index: Path) -> None:
     with hosted(index, max_waiting=6) as address, stalled(address, ["192.0.2.1"] * 6) as connections:
         for other in ("192.0.2.2", "192.0.2.3"):
             assert ask(address, other).status_code == 200
@@ -75,7 +75,7 @@ def test_who_has_every_place_gives_one_to_who_has_none(index: Path) -> None:
             assert ask(address, "192.0.2.5").status_code == 200
 
 
-def test_a_client_does_not_drive_out_its_own_uploads_before_they_stall(
+def test_a_client_does_not_displace_its_own_uploads_before_they_stall(
     index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with hosted(index, max_waiting=2) as address, stalled(address, ["192.0.2.1"] * 2):
@@ -91,7 +91,7 @@ def test_clients_with_one_place_each_keep_it_until_they_stall(index: Path, monke
         assert ask(address, "192.0.2.3").status_code == 200
 
 
-def test_an_upload_that_stalls_or_crawls_is_over_long_before_its_time(
+def test_an_upload_that_stalls_or_crawls_is_stopped_long_before_its_time_limit(
     index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "SILENT_SECONDS", 0.5)
@@ -111,7 +111,7 @@ def test_an_upload_that_stalls_or_crawls_is_over_long_before_its_time(
             assert quick.recv(100).startswith(b"HTTP/1.1 415")  # read to its end: it is no image
 
 
-def test_uploads_hold_no_more_bytes_together_than_they_may(index: Path) -> None:
+def test_uploads_together_hold_at_most_the_allowed_bytes(index: Path) -> None:
     """Each of these is allowed; all together are not. What they hold is in the metrics, and gone with them."""
     budget, size, number = 32 * MIB, 4 * MIB, 30
     with served(index, "--max-upload-bytes", 8 * MIB, "--upload-memory", budget, DACO_MAX_BATCH_BYTES=str(8 * MIB)) as (
@@ -155,7 +155,7 @@ def test_uploads_hold_no_more_bytes_together_than_they_may(index: Path) -> None:
         assert ask(address, "192.0.2.1").status_code == 200
 
 
-def test_who_holds_most_bytes_gives_way(index: Path) -> None:
+def test_the_client_with_the_most_bytes_gives_way(index: Path) -> None:
     sizes = {"max_upload_bytes": 2 * MIB, "max_batch_bytes": 2 * MIB, "upload_memory": 8 * MIB}
     part, whole = bytes(1_500_000), 1_900_000
     with hosted(index, **sizes) as address, stalled(address, ["192.0.2.1"] * 5, part, whole) as connections:
@@ -174,7 +174,7 @@ def test_a_photograph_of_many_pixels_counts_as_several_queries(index: Path) -> N
         refused(httpx.post(f"{address}/v1/query", content=large), 422, "image_truncated")
 
 
-def test_a_client_of_large_photographs_keeps_no_other_waiting(index: Path) -> None:
+def test_a_client_with_large_photographs_does_not_delay_others(index: Path) -> None:
     large = png(5000, 5000, bytes(5001 * 5000), depth=8)
     with hosted(index, workers=os.cpu_count() or 1) as address:  # so that it has one thread to decode
         connections = [begin(address, "192.0.2.1", large, len(large)) for _ in range(8)]
@@ -189,7 +189,7 @@ def test_a_client_of_large_photographs_keeps_no_other_waiting(index: Path) -> No
             connection.close()
 
 
-def test_a_budget_that_holds_no_upload_is_refused() -> None:
+def test_an_upload_memory_smaller_than_one_upload_is_rejected() -> None:
     with pytest.raises(DacoError, match="--upload-memory"):
         load_settings({"index": "x", "upload_memory": 1000})
     with pytest.raises(DacoError, match="UPLOAD_MEMORY"):
@@ -230,7 +230,7 @@ def small(index: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("outcome", ["image_too_large", "image_truncated", "no_image", "bad_form", "answered"])
 @pytest.mark.parametrize("form", [False, True])
-def test_nothing_of_an_upload_is_left_when_it_is_answered(small: str, outcome: str, form: bool) -> None:
+def test_nothing_of_an_upload_stays_in_memory_after_its_answer(small: str, outcome: str, form: bool) -> None:
     """Without a garbage collection: what waits for one is memory that no budget counts."""
     content = {
         "image_too_large": bytes(MIB + 1000),

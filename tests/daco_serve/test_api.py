@@ -23,7 +23,7 @@ def opened(index: Path) -> daco_serve.Index:
     return daco_serve.Index.open(index, device="cpu")
 
 
-def test_an_encoder_embeds_paths_and_images_alike(encoder: daco_serve.Encoder, photographs: Path) -> None:
+def test_an_encoder_embeds_paths_and_images_identically(encoder: daco_serve.Encoder, photographs: Path) -> None:
     paths = [photographs / f"{number}.png" for number in range(5)]
     vectors = encoder.embed(paths, batch_size=2)
     assert vectors.shape == (5, encoder.dimension) and vectors.dtype == np.float32
@@ -34,7 +34,7 @@ def test_an_encoder_embeds_paths_and_images_alike(encoder: daco_serve.Encoder, p
     assert encoder.embed([]).shape == (0, encoder.dimension)
 
 
-def test_an_encoder_says_what_is_wrong_by_kind(tmp_path: Path, encoder: daco_serve.Encoder) -> None:
+def test_errors_of_an_encoder_have_a_class_for_each_kind(tmp_path: Path, encoder: daco_serve.Encoder) -> None:
     with pytest.raises(daco_serve.NotFound, match="holds no encoder"):
         daco_serve.Encoder.load(tmp_path)
     (tmp_path / "broken.jpg").write_bytes(b"no image")
@@ -77,7 +77,7 @@ def test_many_threads_may_search_an_index(opened: daco_serve.Index, photographs:
     assert places == [f"place {number % 6}" for number in range(24)]
 
 
-def test_an_index_localizes_as_its_server_does(index: Path, opened: daco_serve.Index, photographs: Path) -> None:
+def test_an_index_localizes_as_a_server_does(index: Path, opened: daco_serve.Index, photographs: Path) -> None:
     estimate = opened.localize(photographs / "2.png")
     assert estimate.verdict == "located" and estimate.location is not None and estimate.best is not None
     with served(index) as (address, _), daco_serve.Client(address) as client:

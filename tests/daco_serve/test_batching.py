@@ -34,14 +34,14 @@ def blocked(gate: Gate, **limits: int) -> "Batcher[int, int]":
     return batcher
 
 
-def test_sixteen_threads_at_once_get_their_own_results() -> None:
+def test_sixteen_concurrent_threads_get_their_own_results() -> None:
     batcher = Batcher[int, int](lambda items: [2 * item for item in items], max_batch=4, max_waiting=1000)
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(lambda item: batcher.submit(item).result(10), range(800)))
     assert results == [2 * item for item in range(800)]
 
 
-def test_what_waits_while_the_engine_is_busy_goes_as_one_batch_up_to_its_size() -> None:
+def test_items_that_wait_for_the_engine_form_one_batch_up_to_its_size() -> None:
     gate = Gate()
     batcher = blocked(gate, max_batch=3)
     futures = [batcher.submit(item) for item in range(1, 6)]
@@ -50,7 +50,7 @@ def test_what_waits_while_the_engine_is_busy_goes_as_one_batch_up_to_its_size() 
     assert gate.batches == [[0], [1, 2, 3], [4, 5]]
 
 
-def test_a_full_queue_refuses_at_once_and_takes_again_when_it_has_room() -> None:
+def test_a_full_queue_rejects_at_once_and_accepts_again_when_it_has_room() -> None:
     gate = Gate()
     batcher = blocked(gate, max_waiting=2)
     waiting = [batcher.submit(1), batcher.submit(2)]
@@ -61,7 +61,7 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_it_has_room() -> None
     assert batcher.submit(3).result(10) == 6
 
 
-def test_a_dropped_item_is_never_worked_on() -> None:
+def test_a_cancelled_item_is_never_processed() -> None:
     gate = Gate()
     batcher = blocked(gate)
     dropped, kept = batcher.submit(1), batcher.submit(2)
@@ -82,7 +82,7 @@ def test_one_bad_item_fails_alone() -> None:
 
 
 @pytest.mark.parametrize("given", [0, 1, 3])
-def test_an_engine_that_gives_too_few_or_too_many_results_fails_its_batch_and_hangs_nobody(given: int) -> None:
+def test_an_engine_with_a_wrong_number_of_results_fails_its_batch_without_hanging(given: int) -> None:
     gate = Gate()
 
     def work(items: Sequence[int]) -> list[int]:

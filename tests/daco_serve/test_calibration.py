@@ -44,7 +44,7 @@ def fitted(seen: Outcomes) -> Calibration:
     return fit(seen, extent=1000.0, encoder="f", references=100, created="now", queries="q", elsewhere=0.3)
 
 
-def test_what_is_said_to_be_likely_is_so_that_often_on_queries_that_were_not_seen() -> None:
+def test_predicted_probabilities_agree_with_observed_frequencies_on_unseen_queries() -> None:
     everything = outcomes()
     even = np.arange(len(everything.right)) % 2 == 0
     calibration, unseen = fitted(everything.part(even)), everything.part(~even)
@@ -57,7 +57,7 @@ def test_what_is_said_to_be_likely_is_so_that_often_on_queries_that_were_not_see
     assert on_map[unseen.on_map].mean() > 0.85 > 0.3 > on_map[~unseen.on_map].mean()
 
 
-def test_queries_near_each_other_are_judged_together_and_the_borders_move() -> None:
+def test_queries_near_each_other_are_held_out_together_with_varying_borders() -> None:
     metres = np.arange(0.0, 2000.0, 5.0)
     truths = [Reference(f"{at}.jpg", "street", latitude=45.0 + at / 111195, longitude=7.0) for at in metres]
     turns = [_folds(truths, turn, Names()) for turn in range(TURNS)]
@@ -68,7 +68,7 @@ def test_queries_near_each_other_are_judged_together_and_the_borders_move() -> N
     assert not borders[0] & borders[1] and not borders[1] & borders[2]
 
 
-def test_the_radius_holds_the_truth_in_68_of_100_cases_and_grows_with_doubt() -> None:
+def test_the_radius_contains_the_truth_in_68_of_100_cases_and_grows_with_uncertainty() -> None:
     seen = outcomes()
     calibration = fitted(seen)
     chances = [calibration.right(row) for row in seen.evidence]
@@ -79,19 +79,19 @@ def test_the_radius_holds_the_truth_in_68_of_100_cases_and_grows_with_doubt() ->
     assert sure is not None and unsure is not None and sure < 20 < 25 < unsure
 
 
-def test_queries_that_were_all_right_are_no_certainty() -> None:
+def test_queries_that_were_all_right_do_not_give_a_probability_of_1() -> None:
     seen = outcomes()
     assert 0.5 < fitted(seen.part(seen.right)).right(seen.evidence[0]) < 1
 
 
-def test_a_low_chance_to_be_on_the_map_is_an_answer() -> None:
+def test_a_low_probability_of_being_on_the_map_gives_the_verdict_not_on_map() -> None:
     calibration = fitted(outcomes())
     calibration.is_on_map.bias = -100
     estimate = localize([match(1, 0.9, 0.0, 0.0)], ActiveCalibration("own", calibration), 1000.0)
     assert estimate == Estimate("not_on_map", 0, considered=1)
 
 
-def test_a_place_without_a_position_has_a_name_and_a_probability() -> None:
+def test_an_answer_without_a_position_has_a_place_and_a_probability() -> None:
     calibration = fitted(outcomes())
     calibration.is_on_map.bias = 100
     estimate = localize([match(1, 0.9, None, None)], ActiveCalibration("own", calibration), None)
@@ -118,7 +118,7 @@ def wide_map(photographs: Path, encoder_folder: Path, tmp_path: Path) -> tuple[P
     return tmp_path / "map", queries
 
 
-def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up(
+def test_the_command_stores_the_calibration_in_the_index_and_a_running_server_loads_it(
     wide_map: tuple[Path, Path], photographs: Path, encoder_folder: Path
 ) -> None:
     index, queries = wide_map
@@ -155,7 +155,7 @@ def test_the_command_stores_it_beside_the_index_and_a_running_server_takes_it_up
         assert answer()["index"]["encoder"] == before["index"]["encoder"]
 
 
-def test_a_bin_of_queries_that_are_not_expected_is_left_out() -> None:
+def test_a_bin_of_queries_with_no_weight_is_left_out() -> None:
     said, right = np.array([0.05, 0.95, 0.95]), np.array([0.0, 1.0, 1.0])
     (point,) = _curve(said, right, np.array([0.0, 0.5, 0.5]))
     assert (point.share, point.observed) == (1.0, 1.0)
@@ -168,7 +168,7 @@ def test_a_calibration_of_another_encoder_or_map_is_not_used(tmp_path: Path) -> 
     assert find_calibration(tmp_path, "f", 300) is None and find_calibration(tmp_path, "f", 30) is None
 
 
-def test_a_calibration_of_the_first_format_judges_by_the_evidence_that_it_knows(tmp_path: Path) -> None:
+def test_a_calibration_of_format_1_uses_the_evidence_of_that_format(tmp_path: Path) -> None:
     seen = outcomes()
     random = np.random.default_rng(1)
     eight = replace(seen, evidence=np.column_stack([seen.evidence, random.normal(size=(len(seen.right), 4))]))
@@ -186,7 +186,7 @@ def test_a_calibration_of_the_first_format_judges_by_the_evidence_that_it_knows(
     assert find_calibration(tmp_path, "f", 100, reranks=True) is None  # seven are not what the second format has
 
 
-def test_a_prior_expects_more_similarity_on_a_map_whose_places_resemble_each_other() -> None:
+def test_a_prior_requires_more_similarity_on_a_map_whose_places_resemble_each_other() -> None:
     usual = fitted(outcomes()).model_copy(update={"map_similarity": 0.4})
     alike = usual.for_map(0.6)
     evidence = outcomes().evidence[0].tolist()
@@ -213,7 +213,7 @@ def test_a_prior_expects_more_similarity_on_a_map_whose_places_resemble_each_oth
         {"format_version": 999},
     ],
 )
-def test_a_calibration_that_makes_no_sense_counts_as_none_and_the_log_says_so_once(
+def test_an_invalid_calibration_is_ignored_and_logged_once(
     uncalibrated_index: Path, photographs: Path, damage: dict[str, object] | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = damage if isinstance(damage, str) else json.dumps({**fitted(outcomes()).model_dump(), **damage})
@@ -227,12 +227,12 @@ def test_a_calibration_that_makes_no_sense_counts_as_none_and_the_log_says_so_on
     service.close()
 
 
-def test_too_few_queries_are_refused(index: Path, photographs: Path) -> None:
+def test_too_few_queries_are_rejected(index: Path, photographs: Path) -> None:
     with pytest.raises(DacoError, match="20"):
         calibrate(index, str(photographs), device="cpu", progress=False)
 
 
-def test_a_photograph_of_the_map_is_not_what_shows_its_own_place(wide_map: tuple[Path, Path]) -> None:
+def test_a_query_that_is_on_the_map_is_not_its_own_answer(wide_map: tuple[Path, Path]) -> None:
     index, _ = wide_map
     with pytest.raises(DacoError, match="Only 0 photographs"):
         calibrate(index, str(index.parent / "references"), device="cpu", progress=False)
@@ -252,7 +252,7 @@ def route(encoder_folder: Path, tmp_path: Path) -> tuple[Path, list[Image.Image]
     return tmp_path / "map", images
 
 
-def test_frames_beside_the_right_one_count_where_there_are_no_positions(
+def test_without_positions_neighbouring_frames_count_as_right(
     route: tuple[Path, list[Image.Image]], tmp_path: Path
 ) -> None:
     index, images = route
@@ -270,13 +270,13 @@ def test_frames_beside_the_right_one_count_where_there_are_no_positions(
         calibrate(index, str(queries), device="cpu", progress=False, frames=1)
 
 
-def test_frames_are_for_maps_without_positions(wide_map: tuple[Path, Path]) -> None:
+def test_the_option_frames_is_rejected_for_maps_with_positions(wide_map: tuple[Path, Path]) -> None:
     index, queries = wide_map
     with pytest.raises(UsageError, match="within 25 m"):
         calibrate(index, str(queries), device="cpu", progress=False, frames=1)
 
 
-def test_a_calibration_that_is_no_better_than_the_mean_is_written_only_by_force(
+def test_a_calibration_that_is_no_better_than_the_mean_is_written_only_with_force(
     route: tuple[Path, list[Image.Image]], tmp_path: Path
 ) -> None:
     index, images = route

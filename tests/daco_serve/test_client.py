@@ -25,7 +25,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def test_a_query_a_prior_and_the_photograph_of_a_match(server: str, photographs: Path) -> None:
+def test_the_client_queries_with_a_prior_and_gets_the_photograph_of_a_match(server: str, photographs: Path) -> None:
     with Client(server) as client:
         answer = client.query(photographs / "3.png", k=2)
         assert answer.matches[0].place == "place 3" and len(answer.matches) == 2
@@ -51,7 +51,7 @@ async def test_the_asynchronous_client_does_the_same(server: str, photographs: P
             await client.query(b"no photograph")
 
 
-def test_more_photographs_than_one_request_takes_are_answered_in_order(server: str, photographs: Path) -> None:
+def test_more_photographs_than_one_request_accepts_are_answered_in_order(server: str, photographs: Path) -> None:
     with Client(server) as client:
         answers = list(client.query_many([photographs / f"{number % 6}.png" for number in range(20)], k=1))
     assert [answer.matches[0].id for answer in answers if isinstance(answer, QueryAnswer)] == [
@@ -67,14 +67,14 @@ def narrow(index: Path) -> Iterator[str]:
         yield address
 
 
-def test_a_server_says_what_it_accepts(narrow: str) -> None:
+def test_a_server_states_its_limits(narrow: str) -> None:
     with Client(narrow) as client:
         limits = client.limits()
         assert (limits.batch_photographs, limits.batch_bytes, limits.photograph_bytes) == (3, 8192, 4096)
         assert limits.max_k == 100
 
 
-def test_requests_fit_what_the_server_accepts_and_wait_for_it(narrow: str, photographs: Path, tmp_path: Path) -> None:
+def test_requests_fit_the_servers_limits_and_wait_for_capacity(narrow: str, photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(bytes(4097))
     asked = [photographs / f"{number % 6}.png" for number in range(30)]
     asked.insert(4, tmp_path / "large.png")
@@ -86,7 +86,7 @@ def test_requests_fit_what_the_server_accepts_and_wait_for_it(narrow: str, photo
 
 
 @pytest.mark.anyio
-async def test_the_asynchronous_client_holds_only_the_files_in_flight(narrow: str, photographs: Path) -> None:
+async def test_the_asynchronous_client_holds_only_the_files_of_open_requests(narrow: str, photographs: Path) -> None:
     taken = 0
 
     def asked() -> Iterator[Path]:
@@ -105,7 +105,7 @@ async def test_the_asynchronous_client_holds_only_the_files_in_flight(narrow: st
 
 
 @pytest.mark.anyio
-async def test_who_stops_early_leaves_nothing_under_way(narrow: str, photographs: Path) -> None:
+async def test_stopping_early_leaves_no_request_running(narrow: str, photographs: Path) -> None:
     before = asyncio.all_tasks()
     async with AsyncClient(narrow) as client:
         answers = client.query_many([photographs / "1.png"] * 12, k=1)
@@ -118,7 +118,7 @@ def places(answers: list[QueryAnswer | Refused]) -> list[str]:
     return [answer.matches[0].place if isinstance(answer, QueryAnswer) else str(answer) for answer in answers]
 
 
-def test_what_is_refused_says_which_code_and_what_is_no_server_says_so(server: str, photographs: Path) -> None:
+def test_rejections_have_a_code_and_a_missing_server_is_reported(server: str, photographs: Path) -> None:
     with Client(server, index="none") as client, pytest.raises(Refused) as refused:
         client.query(photographs / "3.png")
     assert (refused.value.code, refused.value.status) == ("unknown_index", 404)
@@ -169,7 +169,7 @@ def busy(times: int, status: int, retry_after: str = "0") -> Iterator[tuple[str,
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_server_without_room_is_asked_again_as_long_as_patience_lasts(status: int) -> None:
+def test_a_busy_server_is_asked_again_until_patience_ends(status: int) -> None:
     with busy(2, status) as (address, seen), Client(address, key="secret") as client:
         assert client.indexes() == []
         assert seen == ["Bearer secret"] * 3
@@ -194,7 +194,7 @@ def test_several_photographs_give_a_line_each_and_a_bad_one_its_error(server: st
     assert answers[0]["matches"][0]["id"] == 2 and answers[1]["error"]["code"] == "not_an_image"
 
 
-def test_the_command_takes_an_index_and_a_prior(server: str, photographs: Path) -> None:
+def test_the_command_accepts_an_index_and_a_prior(server: str, photographs: Path) -> None:
     image = photographs / "3.png"
     result = daco_serve("query", image, "--url", server, "--prior", "35,139,5", "--index", "map", "--json")
     assert [match["place"] for match in json.loads(result.stdout)[0]["matches"]] == ["place 0"]

@@ -57,13 +57,13 @@ def seconds_until_closed(connection: socket.socket) -> float:
     ],
     ids=["silent", "a letter", "half a head", "half a second head"],
 )
-def test_a_head_that_does_not_come_is_not_waited_for(address: str, beginning: bytes) -> None:
+def test_a_connection_without_a_request_head_is_closed(address: str, beginning: bytes) -> None:
     with connect(address) as connection:
         connection.sendall(beginning)
         assert seconds_until_closed(connection) < PATIENCE + 5
 
 
-def test_a_head_that_trickles_in_is_not_waited_for(address: str) -> None:
+def test_a_connection_whose_request_head_trickles_in_is_closed(address: str) -> None:
     with connect(address) as connection:
         start = time.monotonic()
         with pytest.raises(ConnectionError):
@@ -73,7 +73,7 @@ def test_a_head_that_trickles_in_is_not_waited_for(address: str) -> None:
         assert time.monotonic() - start < PATIENCE + 5
 
 
-def test_a_refused_upload_may_not_go_on_for_ever(address: str) -> None:
+def test_a_rejected_upload_cannot_continue_for_ever(address: str) -> None:
     with connect(address) as connection:
         connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n")
         start = time.monotonic()
@@ -85,7 +85,7 @@ def test_a_refused_upload_may_not_go_on_for_ever(address: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
-def test_a_client_that_takes_nothing_of_its_answers_is_dropped(address: str) -> None:
+def test_a_client_that_does_not_read_its_answers_is_disconnected(address: str) -> None:
     ask = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connect(address) as connection:
         time.sleep(0.2)  # until it is accepted
@@ -98,7 +98,7 @@ def test_a_client_that_takes_nothing_of_its_answers_is_dropped(address: str) -> 
         assert open_files() < before
 
 
-def test_what_takes_longer_than_that_but_comes_is_served(address: str) -> None:
+def test_a_slow_but_steady_client_is_served(address: str) -> None:
     content = encoded("PNG")
     with connect(address) as connection:
         head = (

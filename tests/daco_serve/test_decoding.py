@@ -55,7 +55,7 @@ def progressive(size: tuple[int, int], scans: int) -> bytes:
 
 @pytest.mark.parametrize("resize", ["shorter", "square"])
 @pytest.mark.parametrize("size", [(640, 427), (427, 640), (301, 300), (64, 64), (50, 70), (1500, 100)])
-def test_what_comes_back_is_what_the_encoder_would_have_made_of_it(
+def test_a_decoded_photograph_equals_the_encoders_own_preparation(
     decoders: Decoders, size: tuple[int, int], resize: str
 ) -> None:
     content = encoded("PNG", size)
@@ -76,7 +76,7 @@ def test_what_comes_back_is_what_the_encoder_would_have_made_of_it(
     ],
 )
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_large_jpeg_is_decoded_small_but_never_smaller_than_twice_what_is_wanted(
+def test_a_large_jpeg_is_decoded_small_but_at_least_at_twice_the_input_size(
     size: tuple[int, int], decoded: tuple[int, int], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daco_serve.engine.decoding._resized", lambda image, size, square: image)
@@ -100,7 +100,7 @@ def test_many_threads_get_their_own_photographs(decoders: Decoders) -> None:
     assert 1 <= len(processes(decoders)) <= 3
 
 
-def test_a_refusal_costs_no_process(decoders: Decoders) -> None:
+def test_a_rejected_photograph_does_not_cost_a_decoder_process(decoders: Decoders) -> None:
     decoders.warm()
     before = processes(decoders)
     for content, code in (
@@ -115,7 +115,7 @@ def test_a_refusal_costs_no_process(decoders: Decoders) -> None:
     assert processes(decoders) == before
 
 
-def test_a_decoder_that_hangs_is_ended_in_time_and_another_answers() -> None:
+def test_a_decoder_that_hangs_is_stopped_in_time_and_replaced() -> None:
     decoders = Decoders(seconds=3.0, max_pixels=20_000_000)  # a busy machine takes a second to start one
     decoders.warm()
     decoders.decode(encoded("PNG"), 64, False)
@@ -131,7 +131,7 @@ def test_a_decoder_that_hangs_is_ended_in_time_and_another_answers() -> None:
     patient.close()
 
 
-def test_a_decoder_that_crashes_is_refused_and_replaced(decoders: Decoders) -> None:
+def test_a_crash_of_a_decoder_rejects_the_photograph_and_the_decoder_is_replaced(decoders: Decoders) -> None:
     decoders.decode(encoded("PNG"), 64, False)
     (crashed,) = processes(decoders)
     os.kill(crashed, signal.SIGSTOP)  # so that it has the photograph when it dies
@@ -144,7 +144,7 @@ def test_a_decoder_that_crashes_is_refused_and_replaced(decoders: Decoders) -> N
     assert crashed not in processes(decoders)
 
 
-def test_a_decoder_that_died_idle_is_no_photographs_fault(decoders: Decoders) -> None:
+def test_a_decoder_that_died_while_idle_does_not_fail_the_next_photograph(decoders: Decoders) -> None:
     decoders.decode(encoded("PNG"), 64, False)
     (dead,) = processes(decoders)
     os.kill(dead, signal.SIGKILL)
@@ -153,15 +153,13 @@ def test_a_decoder_that_died_idle_is_no_photographs_fault(decoders: Decoders) ->
     assert dead not in processes(decoders)
 
 
-def test_only_a_jpegs_scans_are_counted() -> None:
+def test_the_limit_on_scans_applies_only_to_jpegs() -> None:
     content = encoded("WEBP") + SCAN * 100
     width, height = Image.open(BytesIO(content)).size
     assert decode(content, width * height, 64, False).size
 
 
-def test_where_no_decoder_can_be_started_the_server_is_busy(
-    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_no_decoder_can_be_started_the_server_is_busy(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **settings: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
@@ -171,7 +169,7 @@ def test_where_no_decoder_can_be_started_the_server_is_busy(
     assert caught.value.code == "too_busy"
 
 
-def test_a_decoder_can_write_no_file_and_take_no_more_than_its_memory(tmp_path: Path) -> None:
+def test_a_decoder_cannot_write_files_or_exceed_its_memory_limit(tmp_path: Path) -> None:
     attempt = (
         "from daco_serve.engine.decoding import _confine; _confine(); import signal; signal.signal(signal.SIGXFSZ, 1)\n"
         "try: bytearray(3 * 2**30)\nexcept MemoryError: print('memory')\n"
@@ -181,7 +179,7 @@ def test_a_decoder_can_write_no_file_and_take_no_more_than_its_memory(tmp_path: 
     assert done.stdout.split() == ["memory", "disk"]
 
 
-def test_text_that_unpacks_to_more_than_it_may_is_refused() -> None:
+def test_compressed_text_that_unpacks_beyond_the_limit_is_rejected() -> None:
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
@@ -192,7 +190,7 @@ def test_text_that_unpacks_to_more_than_it_may_is_refused() -> None:
 
 
 @pytest.mark.parametrize("program", ["raise SystemExit(3)", "import time; time.sleep(60)"])
-def test_a_decoder_that_cannot_run_is_the_servers_fault_and_shows_in_its_readiness(
+def test_a_decoder_that_cannot_run_is_a_5xx_and_makes_the_server_unready(
     index: Path, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = subprocess.Popen
@@ -216,7 +214,7 @@ def test_a_decoder_that_cannot_run_is_the_servers_fault_and_shows_in_its_readine
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the score is Linux's")
-def test_where_memory_runs_out_a_decoder_goes_before_the_server(decoders: Decoders) -> None:
+def test_when_memory_runs_out_the_kernel_kills_a_decoder_before_the_server(decoders: Decoders) -> None:
     decoders.decode(encoded("PNG"), 64, False)
     (decoder,) = processes(decoders)
     assert Path(f"/proc/{decoder}/oom_score_adj").read_text().strip() == "1000"

@@ -52,7 +52,7 @@ async def bench(threads: int) -> AsyncIterator[Bench]:
         made.turns.close()
 
 
-async def test_one_client_has_all_threads_and_another_begins_at_once() -> None:
+async def test_another_client_starts_at_once_while_one_client_uses_all_threads() -> None:
     async with bench(2) as found:
         busy = [found.ask("busy") for _ in range(10)]
         await found.until_begun(2)
@@ -73,7 +73,7 @@ async def test_clients_take_turns() -> None:
         assert found.begun[:6].count("c") == 2 and found.begun[:6].count("b") == 2
 
 
-async def test_what_is_cancelled_keeps_its_thread_until_that_ends_and_gives_up_its_turn() -> None:
+async def test_cancelled_work_keeps_its_thread_until_it_ends_and_gives_up_its_turn() -> None:
     async with bench(1) as found:
         first, second = found.ask("busy"), found.ask("busy")
         await found.until_begun(1)

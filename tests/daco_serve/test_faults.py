@@ -98,7 +98,9 @@ def test_new_generations_under_load_drop_no_request(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_workers_killed_under_load_come_back_and_every_client_knows_at_once(index: Path, photographs: Path) -> None:
+def test_workers_killed_under_load_are_replaced_and_their_clients_are_disconnected_at_once(
+    index: Path, photographs: Path
+) -> None:
     """What a killed worker had taken is lost, as it must be, but not silently: its clients see it and ask again."""
     kills = 5
     with served(index, "--workers", 2) as (address, process):
@@ -125,7 +127,7 @@ def test_workers_killed_under_load_come_back_and_every_client_knows_at_once(inde
 
 
 @pytest.mark.slow
-def test_a_server_stopped_under_load_breaks_no_answer(index: Path, photographs: Path) -> None:
+def test_a_server_stopped_under_load_completes_every_answer(index: Path, photographs: Path) -> None:
     with served(index, "--workers", 2) as (address, process):
         load = Load(address, photographs)
 

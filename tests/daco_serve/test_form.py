@@ -25,7 +25,7 @@ def form(name: bytes, content: bytes) -> bytes:
 
 @pytest.mark.parametrize("path", ["/v1/query", "/v1/query/batch"])
 @pytest.mark.parametrize("charset", CHARSETS)
-def test_no_charset_and_no_name_makes_the_server_fail(client: httpx.Client, path: str, charset: str) -> None:
+def test_no_charset_or_file_name_in_a_form_causes_a_5xx(client: httpx.Client, path: str, charset: str) -> None:
     kind = f"multipart/form-data; boundary=x; charset={charset}"
     for name in NAMES:
         answer = client.post(path, content=form(name, encoded("PNG")), headers={"Content-Type": kind})
@@ -35,7 +35,7 @@ def test_no_charset_and_no_name_makes_the_server_fail(client: httpx.Client, path
         json.loads(answer.content.decode("utf-8"))
 
 
-def test_a_name_is_utf8_whatever_the_charset_says(client: httpx.Client) -> None:
+def test_a_file_name_is_read_as_utf8_whatever_charset_is_given(client: httpx.Client) -> None:
     for charset in ("", "; charset=utf-7", "; charset=latin-1"):
         kind = {"Content-Type": f"multipart/form-data; boundary=x{charset}"}
         sent = form("é\\ud800.jpg".encode(), encoded("PNG"))
@@ -43,7 +43,7 @@ def test_a_name_is_utf8_whatever_the_charset_says(client: httpx.Client) -> None:
         assert answer["name"] == "é\\ud800.jpg" and answer["answer"]["matches"]
 
 
-def test_a_form_that_is_cut_off_is_no_photograph(client: httpx.Client) -> None:
+def test_a_truncated_form_contains_no_photograph(client: httpx.Client) -> None:
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     whole = form(b"a.png", encoded("PNG"))
     for length in (0, 3, 20, 90, len(whole) // 2, len(whole) - 4):

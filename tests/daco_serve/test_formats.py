@@ -44,11 +44,11 @@ def ask(client: httpx.Client, photograph: Path, accept: str) -> httpx.Response:
         ("*/*;q=0, application/*", JSON),
     ],
 )
-def test_accept_chooses_the_form(accept: str | None, form: str) -> None:
+def test_the_accept_header_selects_the_format(accept: str | None, form: str) -> None:
     assert choose(accept) == form
 
 
-def test_a_form_that_we_do_not_have_is_406(client: httpx.Client, photographs: Path) -> None:
+def test_an_unavailable_format_is_answered_with_406(client: httpx.Client, photographs: Path) -> None:
     for accept in ("text/html", "application/json;q=0", "application/geopose+json;profile=chain"):
         refused(ask(client, photographs / "3.png", accept), 406, "not_acceptable")
 
@@ -64,7 +64,7 @@ def test_geojson_has_the_location_and_the_matches_longitude_first(client: httpx.
     assert best["properties"]["place"] == "place 3" and best["properties"]["rank"] == 1
 
 
-def test_geopose_faces_where_the_matches_face(client: httpx.Client, photographs: Path) -> None:
+def test_a_geopose_has_the_heading_of_the_matches(client: httpx.Client, photographs: Path) -> None:
     ypr = ask(client, photographs / "3.png", GEOPOSE)
     assert ypr.headers["content-type"] == GEOPOSE
     location = ask(client, photographs / "3.png", JSON).json()["location"]
@@ -77,7 +77,7 @@ def test_geopose_faces_where_the_matches_face(client: httpx.Client, photographs:
 
 
 @pytest.mark.parametrize(("heading", "yaw"), [(90, 0), (0, 90), (270, 180), (180, -90), (359, 91), (None, 0)])
-def test_yaw_turns_anticlockwise_from_east(heading: float | None, yaw: float) -> None:
+def test_yaw_is_counter_clockwise_from_east(heading: float | None, yaw: float) -> None:
     assert yaw_of(heading).yaw == pytest.approx(yaw)
     turn = quaternion_of(heading)
     # the quaternion takes the camera's forward (1, 0, 0) to (cos yaw, sin yaw, 0)
@@ -85,7 +85,9 @@ def test_yaw_turns_anticlockwise_from_east(heading: float | None, yaw: float) ->
     assert forward == pytest.approx((math.cos(math.radians(yaw)), math.sin(math.radians(yaw))), abs=1e-9)
 
 
-def test_a_batch_is_answered_in_order_and_a_bad_photograph_fails_alone(client: httpx.Client, photographs: Path) -> None:
+def test_a_batch_is_answered_in_order_and_an_invalid_photograph_fails_alone(
+    client: httpx.Client, photographs: Path
+) -> None:
     files = [("image", (f"{number}.png", (photographs / f"{number}.png").read_bytes())) for number in (4, 1)]
     files.insert(1, ("image", ("notes.txt", b"no photograph")))
     files.append(("image", ("large.jpg", b"\xff\xd8\xff" * 1_000_001)))
@@ -100,7 +102,9 @@ def test_a_batch_is_answered_in_order_and_a_bad_photograph_fails_alone(client: h
     ]
 
 
-def test_a_batch_is_refused_whole_where_it_is_no_form_or_too_many(client: httpx.Client, photographs: Path) -> None:
+def test_a_batch_that_is_no_form_or_has_too_many_photographs_is_rejected(
+    client: httpx.Client, photographs: Path
+) -> None:
     content = (photographs / "1.png").read_bytes()
     refused(client.post("/v1/query/batch", content=content), 400, "bad_form")
     refused(client.post("/v1/query/batch", files=[("image", ("a", content))] * 17), 400, "bad_form")
@@ -113,7 +117,7 @@ def reading(photograph: Path, **more: object) -> dict[str, Any]:
     return {"id": "7", "type": "geopose", "sensorReadings": {"cameraReadings": [camera]}}
 
 
-def test_the_protocol_refuses_what_it_cannot_use(client: httpx.Client, photographs: Path) -> None:
+def test_invalid_geopose_requests_are_rejected(client: httpx.Client, photographs: Path) -> None:
     good = photographs / "1.png"
     refused(client.post("/geopose", content=b"{"), 422, "invalid_request")
     refused(client.post("/geopose", json={"id": "7", "sensorReadings": {}}), 422, "no_image")
@@ -153,7 +157,7 @@ def test_the_platforms_own_client_understands_the_pose(client: httpx.Client, pho
     assert "prior_holds_nothing" in gpp(address, photographs / "3.png", -35.0, 139.0, 20).stderr
 
 
-def test_the_client_hears_why_there_is_no_pose_and_that_an_unknown_heading_may_be_180_degrees_off(
+def test_the_geopose_client_gets_the_reason_for_no_pose_and_180_degrees_for_an_unknown_heading(
     photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     for name, row in (("nowhere", ""), ("headless", "1.png,35.0,139.0\n")):
@@ -172,7 +176,7 @@ def test_the_client_hears_why_there_is_no_pose_and_that_an_unknown_heading_may_b
         assert "not_located" in gpp(f"{address}/geopose?index=nowhere", photographs / "1.png").stderr
 
 
-def test_an_accept_of_thousands_of_forms_is_not_parsed(client: httpx.Client, photographs: Path) -> None:
+def test_an_accept_header_with_thousands_of_formats_is_not_parsed(client: httpx.Client, photographs: Path) -> None:
     content = (photographs / "1.png").read_bytes()
     for ranges, status in ((400, 200), (2000, 431)):
         accept = "a/b;q=1," * ranges + "*/*"
@@ -181,7 +185,7 @@ def test_an_accept_of_thousands_of_forms_is_not_parsed(client: httpx.Client, pho
     refused(answer, 431, "head_too_large")
 
 
-def test_answers_name_files_only_where_the_settings_say_so(
+def test_answers_contain_file_names_only_if_the_settings_allow_it(
     index: Path, client: httpx.Client, photographs: Path
 ) -> None:
     query = {"image": (photographs / "3.png").read_bytes()}
@@ -195,7 +199,7 @@ def test_answers_name_files_only_where_the_settings_say_so(
         assert features[-1]["properties"]["file"] and str(photographs) not in str(features)
 
 
-def test_geojson_is_as_its_schema_says(client: httpx.Client, photographs: Path) -> None:
+def test_geojson_answers_match_their_schema(client: httpx.Client, photographs: Path) -> None:
     query = {"image": (photographs / "3.png").read_bytes()}
     answer = client.post("/v1/query", files=query, headers={"Accept": "application/geo+json"})
     read = FeatureCollection.model_validate_json(answer.content, strict=True)

@@ -29,7 +29,9 @@ def position(response: httpx.Response) -> dict[str, float]:
     return found
 
 
-def test_a_jpeg_that_is_called_raw_is_looked_at(client: httpx.Client, photographs: Path) -> None:
+def test_the_image_format_is_read_from_the_file_and_not_from_the_request(
+    client: httpx.Client, photographs: Path
+) -> None:
     """As the reference client of the Open Spatial Computing Platform sends it."""
     buffer = BytesIO()
     Image.open(photographs / "3.png").save(buffer, "JPEG", quality=95)
@@ -43,7 +45,7 @@ def test_a_jpeg_that_is_called_raw_is_looked_at(client: httpx.Client, photograph
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270, -90, 450])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_a_photograph_that_was_held_otherwise_is_turned_upright(
+def test_image_orientation_turns_a_photograph_upright(
     client: httpx.Client, photographs: Path, rotation: int, mirrored: bool
 ) -> None:
     upright = Image.open(photographs / "1.png").convert("RGB")
@@ -66,7 +68,7 @@ def test_a_photograph_that_was_held_otherwise_is_turned_upright(
         assert asked["lat"] != pytest.approx(right["lat"], abs=ROUNDING)
 
 
-def test_a_height_that_the_device_knows_is_not_dropped(client: httpx.Client, photographs: Path) -> None:
+def test_the_height_that_the_device_reports_is_returned(client: httpx.Client, photographs: Path) -> None:
     content = (photographs / "1.png").read_bytes()
     place = {"latitude": 35.0, "longitude": 139.0}
     for readings, height in (
@@ -78,7 +80,7 @@ def test_a_height_that_the_device_knows_is_not_dropped(client: httpx.Client, pho
         assert position(client.post("/geopose", json=request(content, **readings)))["h"] == height
 
 
-def test_base64_is_taken_in_every_spelling_of_json(client: httpx.Client, photographs: Path) -> None:
+def test_base64_is_accepted_in_every_json_escape(client: httpx.Client, photographs: Path) -> None:
     content = (photographs / "4.png").read_bytes()
     text = base64.b64encode(content).decode()
     assert "/" in text
@@ -109,12 +111,12 @@ def test_base64_is_taken_in_every_spelling_of_json(client: httpx.Client, photogr
     ],
     ids=["sensors", "photographs", "empty ones", "positions", "a text", "a name"],
 )
-def test_what_stands_beside_the_photograph_is_bounded(client: httpx.Client, much: dict[str, object]) -> None:
+def test_the_json_besides_the_photograph_is_bounded(client: httpx.Client, much: dict[str, object]) -> None:
     asked = request(encoded("PNG"), **much)
     refused(client.post("/geopose", json=asked), 413, "json_too_large")
 
 
-def test_lists_are_bounded(client: httpx.Client) -> None:
+def test_lists_of_readings_are_bounded(client: httpx.Client) -> None:
     many = [{"latitude": 0, "longitude": 0}] * 300
     message = refused(
         client.post("/geopose", json=request(encoded("PNG"), geolocationReadings=many)), 422, "invalid_request"

@@ -246,7 +246,7 @@ def test_every_hostile_upload_is_answered_and_none_with_a_5xx(
     assert client.post("/v1/query", content=photo("JPEG")).json()["matches"] == before
 
 
-def test_every_request_that_is_none_is_refused_or_dropped_and_others_are_served_meanwhile(
+def test_every_invalid_request_is_rejected_or_dropped_while_others_are_served(
     index: Path, request: pytest.FixtureRequest
 ) -> None:
     inputs = wires(every(request))
@@ -287,7 +287,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_of_any_part_of_a_request_stops_nobody_and_takes_no_memory(
+def test_a_flood_of_any_part_of_a_request_delays_nobody_and_takes_no_memory(
     index: Path, kind: str, request: pytest.FixtureRequest, flooded: tuple[httpx.Client, str, Process]
 ) -> None:
     client, address, process = flooded
@@ -328,7 +328,7 @@ def hold(client: httpx.Client, address: str, contents: list[bytes], of: Callable
 
 @pytest.mark.parametrize("whose", ["of one client", "of a client each"])
 @pytest.mark.parametrize("address", ["/v1/query", "/v1/query/batch", "/geopose"])
-def test_stalled_uploads_take_no_place_from_others(
+def test_stalled_uploads_do_not_occupy_places_of_others(
     whose: str, address: str, flooded: tuple[httpx.Client, str, Process]
 ) -> None:
     client, server, process = flooded
@@ -347,7 +347,7 @@ def test_stalled_uploads_take_no_place_from_others(
             connection.close()
 
 
-def test_many_large_uploads_hold_what_they_may_and_no_more(flooded: tuple[httpx.Client, str, Process]) -> None:
+def test_many_large_uploads_hold_at_most_the_allowed_memory(flooded: tuple[httpx.Client, str, Process]) -> None:
     client, server, process = flooded
     poses = b'{"id": "1", "sensorReadings": {"wifiReadings": [' + b'{"RSSI": 1},' * 240_000
     with watched(server, process):
@@ -367,7 +367,7 @@ def test_many_large_uploads_hold_what_they_may_and_no_more(flooded: tuple[httpx.
 
 
 @pytest.mark.slow
-def test_a_client_of_large_photographs_keeps_no_other_waiting(index: Path) -> None:
+def test_a_client_with_large_photographs_does_not_delay_others(index: Path) -> None:
     """380 kilobytes that are 49 megapixels, as often as they are taken."""
     allowed = slower()
     large = png(7000, 7000, bytes(7001 * 7000))
@@ -398,7 +398,7 @@ def test_a_client_of_large_photographs_keeps_no_other_waiting(index: Path) -> No
 
 
 @pytest.mark.slow
-def test_hundreds_of_dice_slow_senders_and_leavers_leave_nothing_behind(index: Path) -> None:
+def test_random_requests_slow_senders_and_disconnecting_clients_leave_nothing_behind(index: Path) -> None:
     """Three times the same, so that what the last round adds would be a leak."""
     limits = ("--max-pixels", 4_000_000, "--max-upload-bytes", 3_000_000)
     with (

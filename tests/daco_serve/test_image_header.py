@@ -32,7 +32,9 @@ def image(kind: str, size: tuple[int, int], mode: str = "RGB", **settings: objec
         ("JPEG", "L", {"comment": b"x" * 60_000, "exif": b"Exif\0\0" + bytes(60_000)}, 4),
     ],
 )
-def test_it_is_the_number_of_pixels(kind: str, mode: str, settings: dict[str, object], share: int) -> None:
+def test_the_cost_of_an_image_is_its_number_of_pixels(
+    kind: str, mode: str, settings: dict[str, object], share: int
+) -> None:
     content = image(kind, (640, 481), mode, **settings)
     assert decoding_cost(content) == 640 * 481 // share
     assert looks_like_image(content)
@@ -43,12 +45,12 @@ def test_each_scan_of_a_progressive_jpeg_counts() -> None:
     assert decoding_cost(content) == 640 * 480 * content.count(b"\xff\xda") // 4 > 640 * 480
 
 
-def test_padding_is_passed_over_at_once() -> None:
+def test_padding_in_a_jpeg_is_skipped_quickly() -> None:
     content = image("JPEG", (640, 480))
     assert decoding_cost(content[:2] + b"\xff" * 20_000_000 + content[2:]) == 640 * 480 // 4
 
 
-def test_what_is_no_image_or_a_part_of_one_counts_nothing_and_does_no_harm() -> None:
+def test_invalid_and_truncated_images_have_no_cost_and_do_no_harm() -> None:
     chance = random.Random(2)
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF"):
         whole = image(kind, (64, 48))

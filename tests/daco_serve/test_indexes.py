@@ -37,7 +37,7 @@ def wait_for(what: Callable[[], bool]) -> None:
     assert what()
 
 
-def test_queries_choose_an_index_and_a_new_one_in_the_folder_joins(
+def test_queries_select_an_index_and_a_new_one_in_the_folder_is_loaded(
     index: Path, photographs: Path, encoder_folder: Path, fewer: Path, tmp_path: Path
 ) -> None:
     maps = tmp_path / "maps"
@@ -61,7 +61,7 @@ def test_queries_choose_an_index_and_a_new_one_in_the_folder_joins(
         refused(client.get("/v1/references/1?index=none"), 404, "unknown_index")
 
 
-def test_the_first_index_stays_the_first_and_addresses_name_theirs(
+def test_the_default_index_stays_the_same_and_addresses_contain_the_index(
     index: Path, photographs: Path, fewer: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     maps = tmp_path / "maps"
@@ -105,7 +105,7 @@ def test_an_index_that_is_still_being_copied_is_tried_again(
         assert len(httpx.get(f"{address}/v1/indexes").json()["indexes"]) == 2
 
 
-def test_a_disk_that_fails_for_a_while_does_not_end_the_looking(
+def test_a_temporary_disk_error_does_not_end_the_search_for_new_generations(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     maps = tmp_path / "maps"
@@ -132,7 +132,7 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_new_generation_is_taken_up_without_a_dropped_request(
+def test_a_new_generation_is_loaded_without_a_dropped_request(
     own_index: Path, photographs: Path, encoder_folder: Path
 ) -> None:
     content = (photographs / "1.png").read_bytes()
@@ -160,7 +160,7 @@ def test_a_new_generation_is_taken_up_without_a_dropped_request(
     assert set(statuses) == {200}
 
 
-def test_indexes_are_named_by_their_folders_unless_they_are_given_a_name(index: Path, tmp_path: Path) -> None:
+def test_indexes_are_named_after_their_folders_unless_a_name_is_given(index: Path, tmp_path: Path) -> None:
     assert find_indexes([str(index)]) == {"map": index}
     assert find_indexes([f"day={index}", str(index)]) == {"day": index, "map": index}
     for name in ("b", "a"):
@@ -169,7 +169,7 @@ def test_indexes_are_named_by_their_folders_unless_they_are_given_a_name(index: 
     assert list(find_indexes([str(tmp_path)])) == ["a", "b"]
 
 
-def test_two_indexes_of_one_name_are_refused(index: Path) -> None:
+def test_two_indexes_with_one_name_are_rejected(index: Path) -> None:
     with pytest.raises(DacoError, match="NAME=PATH"):
         find_indexes([str(index), str(index)])
 
@@ -190,7 +190,7 @@ def ill_maps(index: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_index_that_is_ill_stops_no_other(ill_maps: Path, photographs: Path, workers: int) -> None:
+def test_a_damaged_index_does_not_affect_others(ill_maps: Path, photographs: Path, workers: int) -> None:
     content = (photographs / "1.png").read_bytes()
     with served(f"day={ill_maps / 'day'}", "--index", ill_maps, "--workers", workers) as (address, _):  # type: ignore[arg-type]
         assert httpx.get(f"{address}/readyz").status_code == 200
@@ -200,7 +200,7 @@ def test_an_index_that_is_ill_stops_no_other(ill_maps: Path, photographs: Path, 
         assert {one["name"] for one in answer["failed"]} == {"damaged", "newer", "encoderless"}
 
 
-def test_where_no_index_is_well_the_server_does_not_start(ill_maps: Path) -> None:
+def test_the_server_does_not_start_without_a_usable_index(ill_maps: Path) -> None:
     shutil.rmtree(ill_maps / "day")
     service = Service(ServeSettings(index=(str(ill_maps),), device="cpu"))
     with pytest.raises(DacoError):
@@ -208,7 +208,7 @@ def test_where_no_index_is_well_the_server_does_not_start(ill_maps: Path) -> Non
     service.close()
 
 
-def test_a_default_index_that_is_ill_leaves_the_others_in_work_and_the_server_unready(
+def test_a_damaged_default_index_leaves_others_working_and_the_server_unready(
     ill_maps: Path, photographs: Path
 ) -> None:
     content = (photographs / "1.png").read_bytes()
@@ -221,7 +221,7 @@ def test_a_default_index_that_is_ill_leaves_the_others_in_work_and_the_server_un
         assert httpx.post(f"{address}/v1/query", content=content).json()["index"]["name"] == "first"
 
 
-def test_an_index_in_a_folder_without_a_usable_name_is_passed_over_and_the_log_says_so_once(
+def test_an_index_in_a_folder_with_an_unusable_name_is_ignored_and_logged_once(
     ill_maps: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert "with a space" not in find_indexes([str(ill_maps)])
@@ -231,7 +231,9 @@ def test_an_index_in_a_folder_without_a_usable_name_is_passed_over_and_the_log_s
     assert "'with a space' cannot be the name of an index" in line
 
 
-def test_a_folder_of_indexes_that_is_away_for_a_moment_is_no_index_of_its_own(index: Path, tmp_path: Path) -> None:
+def test_a_folder_of_indexes_that_is_missing_for_a_moment_is_not_taken_for_an_index(
+    index: Path, tmp_path: Path
+) -> None:
     maps = tmp_path / "maps"
     shutil.copytree(index, maps / "day")
     with hosted(maps, reload_seconds=0.05) as address:

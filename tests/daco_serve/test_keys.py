@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "settings" / "keys.json"
 
 
-def test_a_key_is_printed_once_and_only_its_hash_is_kept(file: Path) -> None:
+def test_a_key_is_printed_once_and_only_its_hash_is_stored(file: Path) -> None:
     made = daco_serve("key", "add", "robot-3", "--keys", file)
     token = made.stdout.strip()
     assert made.returncode == 0 and len(token) > 40 and token not in made.stderr
@@ -41,13 +41,13 @@ def test_a_key_is_printed_once_and_only_its_hash_is_kept(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a" * 65, "line\nbreak", "../up"])
-def test_a_name_that_would_look_odd_in_a_log_is_refused(file: Path, name: str) -> None:
+def test_a_key_name_with_unusual_characters_is_rejected(file: Path, name: str) -> None:
     with pytest.raises(DacoError, match="letters"):
         KeyFile(file).add(name)
     assert not file.exists()
 
 
-def test_a_file_that_others_may_write_to_or_that_is_damaged_is_refused(file: Path) -> None:
+def test_a_key_file_that_others_may_write_to_or_that_is_damaged_is_rejected(file: Path) -> None:
     keys = KeyFile(file)
     keys.add("a")
     file.chmod(0o620)
@@ -59,7 +59,7 @@ def test_a_file_that_others_may_write_to_or_that_is_damaged_is_refused(file: Pat
         keys.read()
 
 
-def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path) -> None:
+def test_a_pipe_in_place_of_the_key_file_does_not_block(file: Path) -> None:
     keys = KeyFile(file)
     token = keys.add("a")
     ring = KeyRing(keys)
@@ -75,7 +75,7 @@ def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path) -> None:
         keys.read()
 
 
-def test_only_loopback_is_open_unless_said_otherwise(file: Path) -> None:
+def test_only_loopback_needs_no_key_by_default(file: Path) -> None:
     assert key_ring("127.0.0.1", None, False) is None
     assert key_ring("::1", None, False) is None
     assert key_ring("0.0.0.0", None, True) is None
@@ -89,7 +89,7 @@ def test_only_loopback_is_open_unless_said_otherwise(file: Path) -> None:
     assert is_loopback("localhost") and not is_loopback("0.0.0.0") and not is_loopback("192.0.2.1")
 
 
-def test_where_a_key_is_needed_one_can_be_made_and_not_twice(file: Path) -> None:
+def test_a_missing_key_can_be_created_once(file: Path) -> None:
     assert first_key("127.0.0.1", None, False) is None
     assert first_key("0.0.0.0", file, True) is None
     token = first_key("0.0.0.0", file, False)
@@ -97,7 +97,7 @@ def test_where_a_key_is_needed_one_can_be_made_and_not_twice(file: Path) -> None
     assert first_key("0.0.0.0", file, False) is None
 
 
-def test_what_needs_a_key_and_what_does_not(index: Path, photographs: Path, file: Path) -> None:
+def test_some_addresses_need_a_key_and_some_do_not(index: Path, photographs: Path, file: Path) -> None:
     keys = KeyFile(file)
     token, other = keys.add("mine"), keys.add("other")
     image = photographs / "1.png"
@@ -149,12 +149,12 @@ def test_a_key_never_gets_into_the_log(index: Path, file: Path, caplog: pytest.L
     assert token not in caplog.text.replace(f"HTTP Request: GET {address}/v1/references/0?secret={token}", "")
 
 
-def test_a_settings_object_without_keys_builds_no_server_for_the_world(index: Path, file: Path) -> None:
+def test_an_app_for_a_public_address_cannot_be_created_without_keys(index: Path, file: Path) -> None:
     with pytest.raises(DacoError):
         create_app(ServeSettings(index=index, host="0.0.0.0", keys=file)).build_middleware_stack()
 
 
-def test_without_a_key_only_who_means_this_machine_is_answered(client: httpx.Client, index: Path) -> None:
+def test_without_a_key_only_requests_to_a_local_host_name_are_answered(client: httpx.Client, index: Path) -> None:
     for host in ("localhost", "localhost:8000", "127.0.0.1:1", "127.9.9.9", "[::1]:8000", "day.localhost", "LOCALHOST"):
         assert client.get("/v1/references/0", headers={"Host": host}).status_code == 200, host
     for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "192.0.2.1", "[::2]"):

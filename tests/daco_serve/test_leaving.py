@@ -17,7 +17,7 @@ from daco_serve.http.routes.concurrency import unless_left
 from daco_serve.operation.settings import ServeSettings
 
 
-def test_what_still_waits_for_the_engine_is_taken_out_of_the_queue() -> None:
+def test_the_photograph_of_a_client_that_left_is_removed_from_the_queue() -> None:
     free = threading.Event()
     busy = Batcher[int, bool](lambda items: [free.wait(10) for _ in items], max_batch=1)
     busy.submit(0)
@@ -40,7 +40,7 @@ def test_what_still_waits_for_the_engine_is_taken_out_of_the_queue() -> None:
         free.set()
 
 
-def test_the_bytes_of_what_still_waits_for_a_thread_are_dropped(index: Path) -> None:
+def test_the_bytes_of_a_client_that_left_while_waiting_for_a_thread_are_freed(index: Path) -> None:
     service = Service(ServeSettings(index=(str(index),), device="cpu"))
     service.load()
     free = threading.Event()

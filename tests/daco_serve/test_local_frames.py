@@ -59,7 +59,7 @@ def built(folder: Path, encoder: Path) -> Path:
     return out
 
 
-def test_a_map_without_degrees_answers_in_metres(photographs: Path, encoder_folder: Path, tmp_path: Path) -> None:
+def test_an_index_without_degrees_answers_in_metres(photographs: Path, encoder_folder: Path, tmp_path: Path) -> None:
     index = built(local_folder(photographs, tmp_path / "hall"), encoder_folder)
     calibrate(index)
     assert Bundle.open(index).manifest.with_location == 6
@@ -106,7 +106,9 @@ def test_a_map_without_degrees_answers_in_metres(photographs: Path, encoder_fold
         export_geojson(Bundle.open(index), tmp_path / "map.geojson")
 
 
-def test_a_map_with_an_anchor_answers_in_both(photographs: Path, encoder_folder: Path, tmp_path: Path) -> None:
+def test_an_index_with_an_anchor_answers_in_metres_and_degrees(
+    photographs: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
     index = built(local_folder(photographs, tmp_path / "hall", anchor=True), encoder_folder)
     calibrate(index)
     content = (photographs / "0.png").read_bytes()
@@ -125,7 +127,7 @@ def test_a_map_with_an_anchor_answers_in_both(photographs: Path, encoder_folder:
     assert len(features[0]["geometry"]["coordinates"]) == 3 and features[0]["properties"]["x"] == 2.5
 
 
-def test_recall_and_calibration_count_metres_of_the_frame(
+def test_recall_and_calibration_use_metres_of_the_frame(
     photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     index = built(local_folder(photographs, tmp_path / "hall", apart=1000.0), encoder_folder)
@@ -142,7 +144,7 @@ def entry(number: int, x: float, floor: str | None = None, frame: str = "local")
     return Entry(number, "", f"{frame} {number}", None, None, None, 1, 1, "", x=x, y=0.0, floor=floor, frame=frame)
 
 
-def test_matches_of_another_storey_or_frame_are_of_another_place() -> None:
+def test_matches_on_another_floor_or_in_another_frame_show_another_place() -> None:
     entries = [entry(0, 0.0, "1"), entry(1, 1.0, "2"), entry(2, 2.0, "1"), entry(3, 0.0, frame="yard")]
     found = localize([SearchMatch(row + 1, 0.9, one) for row, one in enumerate(entries)])
     assert found.support == 2 and found.location is not None

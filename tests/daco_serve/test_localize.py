@@ -39,20 +39,20 @@ def place(*matches: SearchMatch) -> tuple[str, int]:
     return estimate.best.entry.place, estimate.support
 
 
-def test_no_position_no_location() -> None:
+def test_matches_without_a_position_give_no_location() -> None:
     assert localize([]) == Estimate("uncalibrated")
     only = match(1, 0.9, None, None)
     assert localize([only]) == Estimate("uncalibrated", best=only, support=1, considered=1)
 
 
-def test_one_match_is_the_location_as_sure_as_the_floor() -> None:
+def test_a_single_match_is_the_location_with_the_smallest_radius() -> None:
     location = found(match(1, 0.9, 10.0, 20.0, 45.0))
     assert (location.latitude, location.longitude, location.heading) == (10.0, 20.0, 45.0)
     assert location.uncertainty_metres == FLOOR_METRES
     assert place(match(1, 0.9, 10.0, 20.0)) == ("place 1", 1)
 
 
-def test_two_equal_matches_meet_in_the_middle() -> None:
+def test_two_equal_matches_give_the_point_between_them() -> None:
     # 20 m apart: the middle is 10 m from each, so the radius is sqrt(10^2 + 10^2)
     two = match(1, 0.9, 0.0, 0.0), match(2, 0.9, 20 * METRE, 0.0)
     location = found(*two)
@@ -61,13 +61,13 @@ def test_two_equal_matches_meet_in_the_middle() -> None:
     assert place(*two) == ("place 1", 2)
 
 
-def test_a_match_less_similar_by_the_temperature_weighs_one_over_e() -> None:
+def test_a_match_less_similar_by_the_temperature_has_the_weight_1_over_e() -> None:
     location = found(match(1, 0.9, 0.0, 0.0), match(2, 0.9 - TEMPERATURE, 0.0, 20 * METRE))
     share = math.exp(-1) / (1 + math.exp(-1))
     assert location.longitude == pytest.approx(20 * share * METRE, abs=1e-7)
 
 
-def test_a_rival_far_away_leaves_the_place_and_takes_the_certainty() -> None:
+def test_a_distant_rival_keeps_the_place_and_enlarges_the_radius() -> None:
     # equal weights, 1000 m apart: the mean square distance from the first is 500000 m^2
     two = match(1, 0.9, 0.0, 0.0), match(2, 0.9, 1000 * METRE, 0.0)
     location = found(*two)
@@ -76,29 +76,29 @@ def test_a_rival_far_away_leaves_the_place_and_takes_the_certainty() -> None:
     assert place(*two) == ("place 1", 1)
 
 
-def test_the_best_match_without_a_position_is_passed_over() -> None:
+def test_a_best_match_without_a_position_is_skipped() -> None:
     two = match(1, 0.9, None, None), match(2, 0.8, 5.0, 6.0)
     location = found(*two)
     assert (location.latitude, location.longitude, *place(*two)) == (5.0, 6.0, "place 2", 1)
 
 
-def test_the_180th_meridian_is_no_border() -> None:
+def test_locations_work_across_the_180th_meridian() -> None:
     two = match(1, 0.9, 0.0, 180 - 5 * METRE), match(2, 0.9, 0.0, -180 + 5 * METRE)
     assert abs(found(*two).longitude) == pytest.approx(180, abs=1e-6)
     assert place(*two) == ("place 1", 2)
 
 
-def test_the_poles_do_not_break_it() -> None:
+def test_locations_work_at_the_poles() -> None:
     assert found(match(1, 0.9, 90.0, 0.0), match(2, 0.9, 90.0, 170.0)).latitude == 90
 
 
-def test_headings_meet_across_north_and_contradicting_ones_give_none() -> None:
+def test_headings_are_averaged_across_north_and_contradicting_ones_give_none() -> None:
     north = found(match(1, 0.9, 0.0, 0.0, 350.0), match(2, 0.9, 0.0, 0.0, 20.0), match(3, 0.9, 0.0, 0.0))
     assert north.heading == pytest.approx(5.0)
     assert found(match(1, 0.9, 0.0, 0.0, 0.0), match(2, 0.9, 0.0, 0.0, 180.0)).heading is None
 
 
-def test_many_that_agree_outweigh_one_that_is_a_little_more_similar() -> None:
+def test_several_agreeing_matches_outweigh_one_that_is_slightly_more_similar() -> None:
     apart = match(1, 0.9, 0.0, 0.0)
     agreeing = [match(rank, 0.89, 1000 * METRE, rank * METRE) for rank in (2, 3, 4)]
     location = found(apart, *agreeing)
@@ -107,7 +107,7 @@ def test_many_that_agree_outweigh_one_that_is_a_little_more_similar() -> None:
     assert location.latitude == pytest.approx(1000 * METRE, abs=1e-6)
 
 
-def test_evidence_is_similarity_margin_share_and_support() -> None:
+def test_the_evidence_is_similarity_margin_share_and_support() -> None:
     cluster = find_cluster([match(1, 0.9, 0.0, 0.0), match(2, 0.8, 0.0, METRE), match(3, 0.7, 1.0, 1.0)])
     assert cluster is not None
     weights = [1, math.exp(-0.1 / TEMPERATURE), math.exp(-0.2 / TEMPERATURE)]
@@ -120,14 +120,14 @@ def test_without_positions_photographs_of_one_place_name_support_each_other() ->
     assert cluster is not None and [m.rank for m, _ in cluster.members] == [1, 2]
 
 
-def test_where_nothing_is_calibrated_not_even_a_perfect_match_is_located() -> None:
+def test_without_a_calibration_even_a_perfect_match_is_not_located() -> None:
     for similarity in (0.088, 1.0):
         estimate = localize([match(1, similarity, 10.0, 20.0)])
         assert (estimate.verdict, estimate.probability, estimate.on_map) == ("uncalibrated", None, None)
         assert estimate.location is not None and not estimate.location.calibrated
 
 
-def test_after_a_re_ranking_evidence_has_votes_their_lead_their_share_and_their_prominence() -> None:
+def test_after_re_ranking_the_evidence_includes_votes_lead_agreement_and_prominence() -> None:
     matches = [
         match(1, 0.7, 0.0, 0.0)._replace(votes=50.0, share=0.6),
         match(2, 0.9, 0.0, METRE)._replace(votes=20.0, share=0.3),
@@ -142,7 +142,7 @@ def test_after_a_re_ranking_evidence_has_votes_their_lead_their_share_and_their_
     assert cluster.evidence[7] == pytest.approx(math.log(51) - background)
 
 
-def test_votes_stand_out_less_where_other_places_get_many_too_and_candidates_beyond_the_first_ten_count() -> None:
+def test_prominence_is_lower_if_other_candidates_have_many_votes_also_beyond_the_first_ten() -> None:
     def prominence(votes: float, count: int) -> float:
         best = match(1, 0.9, 0.0, 0.0)._replace(votes=60.0, share=0.5)
         others = [match(rank, 0.5, rank, 0.0)._replace(votes=votes, share=0.1) for rank in range(2, 2 + count)]
@@ -155,7 +155,7 @@ def test_votes_stand_out_less_where_other_places_get_many_too_and_candidates_bey
     assert prominence(50.0, 30) == prominence(50.0, CANDIDATES - 1)  # however many were compared
 
 
-def test_the_location_follows_the_votes_where_there_are_any() -> None:
+def test_the_location_follows_the_votes_if_there_are_any() -> None:
     similar, voted = match(1, 0.9, 50.0, 0.0), match(2, 0.8, 0.0, 0.0)
     assert localize([similar, voted]).best == similar
     ranked = [voted._replace(rank=1, votes=40.0), similar._replace(rank=2, votes=12.0)]

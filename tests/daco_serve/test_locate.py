@@ -34,7 +34,9 @@ def locate(*words: object) -> Result:
     return CliRunner().invoke(app, ["locate", *map(str, words), "--device", "cpu"])
 
 
-def test_estimates_are_those_of_localize_and_written_in_three_forms(index: Path, queries: Path, tmp_path: Path) -> None:
+def test_estimates_equal_those_of_localize_and_are_written_in_three_formats(
+    index: Path, queries: Path, tmp_path: Path
+) -> None:
     opened = daco_serve.Index.open(index, device="cpu")
     done = locate(queries, "--index", index, "--out", tmp_path / "a.csv", "--json")
     assert done.exit_code == 0, done.output
@@ -65,7 +67,7 @@ def test_without_a_file_a_table_shows_the_verdict_of_each(index: Path, queries: 
     assert [line.count("place 1") for line in done.stdout.splitlines() if "q1.png" in line] == [1]
 
 
-def test_what_cannot_be_done_is_one_sentence(index: Path, queries: Path, tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_one_sentence(index: Path, queries: Path, tmp_path: Path) -> None:
     refused = {
         "must end in .csv, .json or .geojson": (queries, "--index", index, "--out", tmp_path / "a.txt"),
         "There is no photograph or folder": (queries / "none", "--index", index),

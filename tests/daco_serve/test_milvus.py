@@ -12,7 +12,7 @@ from .conftest import hosted
 from .test_refusals import refused
 
 
-def test_it_answers_follows_changes_and_says_when_milvus_is_away(
+def test_a_server_with_milvus_answers_follows_changes_and_reports_an_unreachable_milvus(
     photographs: Path, encoder_folder: Path, own_milvus: Any, tmp_path: Path
 ) -> None:
     out = tmp_path / "map"

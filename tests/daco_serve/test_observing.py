@@ -74,13 +74,13 @@ def collector() -> Iterator[tuple[str, list[tuple[str, Span]]]]:
 
 
 @pytest.mark.parametrize("id", ["abc-123", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a:b.c_d"])
-def test_a_sane_request_id_is_taken_over(client: httpx.Client, id: str) -> None:
+def test_a_valid_request_id_is_kept(client: httpx.Client, id: str) -> None:
     for path in ("/healthz", "/nothing", "/v1/references/0/image"):
         assert client.get(path, headers={"X-Request-ID": id}).headers["x-request-id"] == id
 
 
 @pytest.mark.parametrize("id", ["", "two words", "a" * 65, "é", "<script>", '"}', "%0a"])
-def test_any_other_is_replaced_by_one_of_ours(client: httpx.Client, id: str) -> None:
+def test_an_invalid_request_id_is_replaced(client: httpx.Client, id: str) -> None:
     answered = client.get("/healthz", headers=[(b"x-request-id", id.encode())]).headers.get_list("x-request-id")
     assert len(answered) == 1 and re.fullmatch("[0-9a-f]{32}", answered[0])
 
@@ -96,7 +96,7 @@ def test_every_answer_has_the_security_headers(client: httpx.Client) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_only_the_named_sites_may_ask_from_a_browser(index: Path) -> None:
+def test_only_allowed_sites_may_query_from_a_browser(index: Path) -> None:
     with hosted(index, cors_origins="https://maps.example,https://other.example") as address:
         ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
         for origin, allowed in (("https://maps.example", True), ("https://evil.example", False)):
@@ -143,12 +143,12 @@ def life(index: Path, collector: tuple[str, list[tuple[str, Span]]]) -> Life:
     return Life(answer, last, log.splitlines(), process.returncode, spans)
 
 
-def test_a_server_that_is_told_to_stop_finishes_what_it_took(life: Life) -> None:
+def test_a_server_that_is_stopped_finishes_accepted_requests(life: Life) -> None:
     assert life.last.startswith(b"HTTP/1.1 200 ") and b'"matches"' in life.last
     assert life.code == 0 and life.log[-1] == "Stopped."
 
 
-def test_the_log_has_each_request_and_nothing_of_the_photograph(life: Life) -> None:
+def test_the_log_contains_each_request_and_nothing_of_the_photograph(life: Life) -> None:
     assert life.answer.status_code == 200, life.answer.text
     lines = [json.loads(line) for line in life.log[:-1]]
     first, second, third, _ = (line for line in lines if line["logger"] == "daco_serve.access")
@@ -160,7 +160,7 @@ def test_the_log_has_each_request_and_nothing_of_the_photograph(life: Life) -> N
         assert secret not in "".join(life.log) + life.answer.text
 
 
-def test_a_query_leaves_a_trace_of_its_stages_and_not_of_where_it_was_taken(life: Life) -> None:
+def test_a_trace_contains_the_stages_of_a_query_but_not_its_prior(life: Life) -> None:
     assert {service for service, _ in life.spans} == {"daco-serve"}
     trace = [span for _, span in life.spans if span.trace_id.hex() in TRACE]
     spans = {span.name: span for span in trace}
@@ -176,7 +176,7 @@ def test_a_query_leaves_a_trace_of_its_stages_and_not_of_where_it_was_taken(life
         assert secret not in str(life.spans)
 
 
-def test_what_fails_inside_is_a_500_that_tells_nothing_and_a_log_that_tells_all(
+def test_an_internal_error_is_a_500_without_details_and_a_log_entry_with_them(
     index: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
@@ -190,7 +190,7 @@ def test_what_fails_inside_is_a_500_that_tells_nothing_and_a_log_that_tells_all(
     assert "a secret of the house" in caplog.text
 
 
-def test_metrics_count_queries_by_stage_refusals_by_code_and_tell_the_generation(index: Path) -> None:
+def test_metrics_contain_stages_error_codes_and_the_generation(index: Path) -> None:
     with hosted(index) as address:
         before = samples(address)
         for _ in range(3):
@@ -214,7 +214,7 @@ def test_metrics_count_queries_by_stage_refusals_by_code_and_tell_the_generation
     assert not [name for name in after if "stranger" in name or "BREW" in name]
 
 
-def test_the_grafana_board_asks_only_for_metrics_that_exist(server: str) -> None:
+def test_the_grafana_dashboard_uses_only_existing_metrics(server: str) -> None:
     for content in (photo("PNG"), b"x"):  # what never happened has no sample
         httpx.post(f"{server}/v1/query", content=content)
     board = json.loads((ROOT / "deploy" / "grafana.json").read_text())

@@ -14,7 +14,7 @@ def operations() -> list[dict[str, Any]]:
     return [operation for methods in DOCUMENT["paths"].values() for operation in methods.values()]
 
 
-def test_operation_ids_are_unique_names_of_functions() -> None:
+def test_operation_ids_are_unique_function_names() -> None:
     names = [operation["operationId"] for operation in operations()]
     assert len(names) == len(set(names)) >= 12
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in names)
@@ -29,7 +29,7 @@ def references(content: Any) -> set[str]:
     return set().union(*map(references, content)) if isinstance(content, list) else set()
 
 
-def test_every_reference_leads_to_a_schema() -> None:
+def test_every_reference_in_the_document_has_a_schema() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert {name.removeprefix("#/components/schemas/") for name in references(DOCUMENT)} <= set(schemas)
 

@@ -16,7 +16,7 @@ from .test_refusals import encoded, refused
 EVIL = "https://evil.example"
 
 
-def test_a_form_of_another_site_is_not_worked_on(client: httpx.Client, server: str) -> None:
+def test_a_form_from_another_site_is_not_processed(client: httpx.Client, server: str) -> None:
     form = {"image": encoded("PNG")}
     for headers in (
         {"Origin": EVIL},
@@ -36,7 +36,7 @@ def test_a_form_of_another_site_is_not_worked_on(client: httpx.Client, server: s
     assert client.post("/v1/query", files=form, headers=headers).status_code == 200
 
 
-def test_no_other_site_may_show_the_photographs_unless_it_is_named(client: httpx.Client, index: Path) -> None:
+def test_other_sites_may_not_show_the_photographs_unless_allowed(client: httpx.Client, index: Path) -> None:
     for path in ("/v1/references/0/image", "/v1/references/0", "/", "/nothing"):
         assert client.get(path).headers["cross-origin-resource-policy"] == "same-origin"
     with hosted(index, cors_origins="https://maps.example") as address:
@@ -69,7 +69,7 @@ def test_no_other_site_may_show_the_photographs_unless_it_is_named(client: httpx
     ],
 )
 @pytest.mark.anyio
-async def test_an_address_is_what_a_trusted_proxy_names_and_never_a_text(
+async def test_a_client_address_comes_from_a_trusted_proxy_and_is_never_other_text(
     peer: str, trusted: str, named: list[str], client: str
 ) -> None:
     seen = []
@@ -87,13 +87,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def test_an_address_has_one_spelling() -> None:
+def test_a_client_address_has_one_spelling() -> None:
     assert plain_address("::ffff:127.0.0.1") == plain_address("127.0.0.1") == "127.0.0.1"
     assert plain_address("2001:0db8:0::1") == "2001:db8::1"
     assert plain_address("a socket") == "a socket"
 
 
-def test_settings_that_would_reach_a_header_or_mean_nothing_are_refused() -> None:
+def test_invalid_settings_of_sites_and_proxies_are_rejected() -> None:
     tiles = "https://tile.example.org/{z}/{x}/{y}.png"
     assert load_settings({"index": "x", "tiles": tiles}).tiles == tiles
     for wrong in (

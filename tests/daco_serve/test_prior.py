@@ -64,7 +64,7 @@ def noise() -> Image.Image:
     [Image.new("RGB", SIZE), Image.new("RGB", SIZE, "white"), noise(), text()],
     ids=["black", "white", "noise", "text"],
 )
-def test_what_is_no_photograph_of_a_street_is_not_on_the_map(address: str, picture: Image.Image) -> None:
+def test_a_picture_that_shows_no_street_is_not_on_the_map(address: str, picture: Image.Image) -> None:
     found = answer(address, picture)
     assert found["index"]["calibrated"] == "prior"
     assert (found["verdict"], found["location"]) == ("not_on_map", None)
@@ -76,7 +76,7 @@ def test_streets_of_another_continent_are_not_on_the_map(address: str, shared: P
     assert len(pictures) >= 15 and verdicts.count("not_on_map") >= 0.9 * len(pictures)
 
 
-def test_a_photograph_of_the_map_taken_a_little_aside_is_located_with_a_wide_radius(address: str, shared: Path) -> None:
+def test_a_cropped_copy_of_a_reference_is_located_with_a_wide_radius(address: str, shared: Path) -> None:
     image = Image.open(shared / "photos" / "lund" / "05.jpg").convert("RGB")
     width, height = image.size
     aside = image.crop((width // 12, height // 16, width, height)).point(lambda value: 0.7 * value)
@@ -88,7 +88,7 @@ def test_a_photograph_of_the_map_taken_a_little_aside_is_located_with_a_wide_rad
 
 
 @pytest.mark.slow
-def test_an_index_is_calibrated_by_copies_of_its_own_photographs_and_its_answers_say_so(
+def test_an_index_calibrated_by_copies_of_its_photographs_says_so_in_its_answers(
     street: Path, shared: Path, tmp_path: Path
 ) -> None:
     index = Path(shutil.copytree(street, tmp_path / "index"))
@@ -102,7 +102,7 @@ def test_an_index_is_calibrated_by_copies_of_its_own_photographs_and_its_answers
     assert [opened.localize(picture).verdict for picture in (noise(), text())] == ["not_on_map", "not_on_map"]
 
 
-def test_the_prior_is_of_the_encoder_beside_it_and_of_no_other() -> None:
+def test_the_prior_applies_only_to_the_encoder_that_ships() -> None:
     prior = read_calibration(PRIOR_FILE)
     assert PRIOR_FILE.parent == SHIPPED and len(prior.mean) == len(EVIDENCE) + len(VOTE_EVIDENCE)
     assert find_prior(prior.encoder) == prior and prior.map_similarity is not None

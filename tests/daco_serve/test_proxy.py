@@ -87,7 +87,7 @@ def at_proxy(proxied: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> Iter
         yield client
 
 
-def test_photographs_batches_and_tracks_go_through_the_proxy(at_proxy: Client, photographs: Path) -> None:
+def test_photographs_batches_and_tracks_pass_the_proxy(at_proxy: Client, photographs: Path) -> None:
     images = sorted(photographs.glob("*.png"))
     answer = at_proxy.query(images[2])
     assert answer.matches[0].place == "place 2"
@@ -97,7 +97,7 @@ def test_photographs_batches_and_tracks_go_through_the_proxy(at_proxy: Client, p
     assert sum(isinstance(one, TrackAnswer) for one in at_proxy.track(images)) == 6
 
 
-def test_the_server_itself_refuses_what_is_too_large_for_it(at_proxy: Client) -> None:
+def test_the_server_behind_the_proxy_answers_uploads_that_are_too_large(at_proxy: Client) -> None:
     with pytest.raises(Refused) as refusal:
         at_proxy.query(bytes(3 * MOST_BYTES))
     assert (refusal.value.code, refusal.value.status) == ("image_too_large", 413)
@@ -107,7 +107,7 @@ def test_the_server_itself_refuses_what_is_too_large_for_it(at_proxy: Client) ->
     assert (refusal.value.code, refusal.value.status) == ("", 413)
 
 
-def test_pages_of_this_site_alone_may_follow_a_camera(at_proxy: Client, proxied: tuple[int, Path]) -> None:
+def test_only_pages_of_this_site_may_follow_a_camera(at_proxy: Client, proxied: tuple[int, Path]) -> None:
     port, _ = proxied
     address = f"wss://localhost:{port}/v1/track"
     with connect(address, origin=Origin(at_proxy.url)):
@@ -118,7 +118,7 @@ def test_pages_of_this_site_alone_may_follow_a_camera(at_proxy: Client, proxied:
         assert refusal.value.response.status_code == 403
 
 
-def test_each_answer_has_an_id_that_the_proxy_gave_and_asks_for_tls_from_then_on(at_proxy: Client) -> None:
+def test_each_answer_has_the_request_id_of_the_proxy_and_requires_tls_in_future(at_proxy: Client) -> None:
     answers = [httpx.get(f"{at_proxy.url}/healthz", headers={"X-Request-ID": "mine"}) for _ in range(2)]
     ids = {answer.headers["x-request-id"] for answer in answers}
     assert len(ids) == 2 and "mine" not in ids

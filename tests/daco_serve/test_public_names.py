@@ -20,7 +20,7 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_every_name_is_there_and_in_the_list() -> None:
+def test_every_public_name_exists_and_is_listed() -> None:
     homes = {name for names in daco_serve._HOMES.values() for name in names}
     assert sorted(homes) == sorted(daco_serve.__all__)
     for name in daco_serve.__all__:
@@ -30,7 +30,7 @@ def test_every_name_is_there_and_in_the_list() -> None:
         _ = daco_serve.Clinet
 
 
-def test_the_client_brings_httpx_and_pydantic_and_nothing_heavy() -> None:
+def test_importing_the_client_loads_httpx_and_pydantic_but_nothing_heavy() -> None:
     loaded = loaded_by("from daco_serve import AsyncClient, Client, Refused; Client()")
     assert {"httpx", "pydantic"} <= loaded
     heavy = {"numpy", "PIL", "torch", "torchvision", "faiss", "openvino", "fastapi", "starlette", "typer", "tqdm"}
@@ -38,11 +38,11 @@ def test_the_client_brings_httpx_and_pydantic_and_nothing_heavy() -> None:
     assert not {"daco_index", "daco_training", "daco_bench"} & loaded
 
 
-def test_the_package_alone_brings_nothing() -> None:
+def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"httpx", "pydantic", "numpy"} & loaded_by("import daco_serve")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_types_are_shipped(package: str) -> None:
+def test_the_package_contains_type_hints(package: str) -> None:
     (folder,) = import_module(package).__path__
     assert (Path(folder) / "py.typed").is_file()

@@ -65,7 +65,7 @@ def test_a_photograph_that_looks_like_a_panorama_gets_a_warning(client: httpx.Cl
 
 
 @pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", None])
-def test_a_body_that_is_the_photograph_is_answered_like_a_form(
+def test_a_photograph_as_the_request_body_is_answered_like_a_form(
     client: httpx.Client, photograph: Image.Image, kind: str | None
 ) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
@@ -74,7 +74,7 @@ def test_a_body_that_is_the_photograph_is_answered_like_a_form(
     assert len(ids(raw)) == 5  # the default k
 
 
-def test_k_beyond_the_index_gives_all_of_it_and_does_not_move_the_location(
+def test_k_larger_than_the_index_returns_all_of_it_with_the_same_location(
     client: httpx.Client, photograph: Image.Image
 ) -> None:
     one, many = (client.post(f"/v1/query?k={k}", content=encoded(photograph)) for k in (1, 100))
@@ -96,7 +96,7 @@ def sideways(image: Image.Image) -> bytes:
 
 
 @pytest.mark.parametrize("turned", [upside_down, sideways])
-def test_a_photograph_turned_by_exif_gives_the_answer_of_the_upright_one(
+def test_a_photograph_rotated_by_exif_gets_the_answer_of_the_upright_one(
     client: httpx.Client, photograph: Image.Image, turned: Callable[[Image.Image], bytes]
 ) -> None:
     upright = client.post("/v1/query", content=encoded(photograph)).json()
@@ -124,7 +124,7 @@ def sixteen_bit(image: Image.Image) -> bytes:
     ],
     ids=["webp", "alpha", "palette", "grey", "16-bit", "grey alpha", "1-bit"],
 )
-def test_every_mode_is_seen_as_the_rgb_image_it_shows(
+def test_every_colour_mode_is_converted_to_rgb(
     client: httpx.Client,
     photograph: Image.Image,
     of_kind: Callable[[Image.Image], bytes],
@@ -141,7 +141,7 @@ def test_a_cmyk_jpeg_finds_its_place(client: httpx.Client, photograph: Image.Ima
     assert ids(response)[0] == NUMBER
 
 
-def test_a_large_jpeg_decoded_small_gets_nearly_the_descriptor_of_the_whole(
+def test_a_large_jpeg_decoded_small_has_nearly_the_descriptor_of_the_full_size(
     client: httpx.Client, photograph: Image.Image
 ) -> None:
     large = photograph.resize((2000, 1600), Image.Resampling.NEAREST)
@@ -150,7 +150,7 @@ def test_a_large_jpeg_decoded_small_gets_nearly_the_descriptor_of_the_whole(
     assert answer["matches"][0]["similarity"] > 0.99
 
 
-def test_many_clients_at_once_each_get_their_own_answer(client: httpx.Client, photographs: Path) -> None:
+def test_many_concurrent_clients_get_their_own_answers(client: httpx.Client, photographs: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     def best(number: int) -> int:
@@ -161,7 +161,7 @@ def test_many_clients_at_once_each_get_their_own_answer(client: httpx.Client, ph
         assert list(pool.map(best, range(48))) == [number % 6 for number in range(48)]
 
 
-def test_a_prior_narrows_the_search_and_says_when_it_holds_nothing(
+def test_a_prior_restricts_the_search_and_an_empty_one_is_reported(
     client: httpx.Client, photograph: Image.Image
 ) -> None:
     content = encoded(photograph)
@@ -176,7 +176,7 @@ def test_a_prior_narrows_the_search_and_says_when_it_holds_nothing(
         refused(client.post(f"/v1/query?prior={wrong}", content=content), 422, "bad_prior")
 
 
-def test_an_index_that_nobody_has_calibrated_locates_nothing(uncalibrated_index: Path, photographs: Path) -> None:
+def test_an_index_without_a_calibration_locates_nothing(uncalibrated_index: Path, photographs: Path) -> None:
     black = encoded(Image.new("RGB", (640, 480)), "JPEG")
     with hosted(uncalibrated_index) as address, httpx.Client(base_url=address) as client:
         for content in (black, (photographs / "3.png").read_bytes()):
@@ -202,7 +202,7 @@ def lone_and_crowd(photographs: Path, folder: Path) -> Image.Image:
     return Image.blend(crowd, lone, 0.58)
 
 
-def test_the_answer_names_the_match_it_rests_on_even_if_that_is_not_among_those_asked_for(
+def test_the_answer_contains_its_best_match_even_if_k_is_smaller(
     photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "references"
@@ -217,7 +217,7 @@ def test_the_answer_names_the_match_it_rests_on_even_if_that_is_not_among_those_
     assert answer["location"]["latitude"] == pytest.approx(35, abs=1e-3)
 
 
-def test_the_engine_imports_nothing_of_http() -> None:
+def test_the_engine_imports_nothing_from_the_http_layer() -> None:
     engine = Path(daco_serve.engine.__file__).parent
     modules = [f"daco_serve.engine.{file.stem}" for file in engine.glob("*.py") if file.stem != "__init__"]
     probe = f"import sys, {', '.join(modules)}; print(*sys.modules)"

@@ -36,7 +36,7 @@ def watched(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_a_query_that_is_alone_has_all_cores_and_one_of_many_does_not(
+def test_a_single_query_uses_all_cores_and_concurrent_queries_share_them(
     index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = query_engine(Bundle.open(index), "cpu")
@@ -60,7 +60,7 @@ def test_a_query_that_is_alone_has_all_cores_and_one_of_many_does_not(
         np.testing.assert_allclose(one.descriptors, expected.descriptors, atol=1e-5)
 
 
-def test_where_queries_go_one_by_one_each_has_all_cores(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_one_after_the_other_use_all_cores_each(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = query_engine(Bundle.open(index), "cpu")
     embedder = QueryEmbedder(engine, 1)
     assert embedder.at_once == 1
@@ -72,7 +72,7 @@ def test_where_queries_go_one_by_one_each_has_all_cores(index: Path, monkeypatch
     assert lone == [1]
 
 
-def test_no_query_is_the_first_of_its_size_of_batch(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_batch_size_is_computed_once_before_the_first_query(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = query_engine(Bundle.open(index), "cpu")
     monkeypatch.setattr(engine, "at_once", 1024, raising=False)
     monkeypatch.setattr(engine, "for_many", lambda: engine)  # as on a GPU
@@ -82,7 +82,7 @@ def test_no_query_is_the_first_of_its_size_of_batch(index: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, None])
-def test_an_encoder_that_gives_no_numbers_is_a_fault_of_the_server_until_it_works_again(
+def test_an_encoder_that_returns_nan_makes_the_server_unready_until_it_works_again(
     index: Path, photographs: Path, bad: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = (photographs / "3.png").read_bytes()

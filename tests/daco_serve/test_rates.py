@@ -15,7 +15,7 @@ from .conftest import hosted
 from .test_refusals import encoded, refused
 
 
-def test_a_key_that_asks_too_often_is_refused_and_another_is_not(index: Path, tmp_path: Path) -> None:
+def test_a_key_over_its_rate_limit_is_rejected_and_another_is_not(index: Path, tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "keys.json")
     busy, calm = ({"X-API-Key": keys.add(name)} for name in ("busy", "calm"))
     with hosted(index, keys=keys.path, rate_limit="4/minute") as address, httpx.Client(base_url=address) as client:
@@ -35,7 +35,7 @@ def test_a_key_that_asks_too_often_is_refused_and_another_is_not(index: Path, tm
         assert client.get("/readyz").status_code == 200
 
 
-def test_without_keys_addresses_are_counted_and_only_a_trusted_proxy_names_them(index: Path) -> None:
+def test_without_keys_the_rate_limit_applies_per_address_as_given_by_a_trusted_proxy(index: Path) -> None:
     def ask(address: str, forwarded: str) -> int:
         headers = {"X-Forwarded-For": forwarded}
         return httpx.post(f"{address}/v1/query", content=encoded("PNG"), headers=headers).status_code
@@ -46,7 +46,7 @@ def test_without_keys_addresses_are_counted_and_only_a_trusted_proxy_names_them(
         assert [ask(address, "192.0.2.1"), ask(address, "192.0.2.2")] == [200, 429]
 
 
-def test_all_addresses_of_one_ipv6_customer_are_one_client() -> None:
+def test_all_addresses_of_an_ipv6_network_are_one_client() -> None:
     def client(address: str) -> str:
         return client_of({"client": (address, 1), "state": {}})
 
@@ -54,7 +54,7 @@ def test_all_addresses_of_one_ipv6_customer_are_one_client() -> None:
     assert client("192.0.2.1") != client("192.0.2.2")
 
 
-def test_only_a_server_that_is_open_to_strangers_limits_unasked() -> None:
+def test_only_an_open_public_server_has_a_rate_limit_by_default() -> None:
     def allowed(**settings: object) -> dict[str, int]:
         return {kind: limit.amount for kind, limit in limits_of(ServeSettings(index="x", **settings)).items()}  # type: ignore[arg-type]
 
@@ -64,12 +64,12 @@ def test_only_a_server_that_is_open_to_strangers_limits_unasked() -> None:
 
 
 @pytest.mark.parametrize("limit", ["often", "0.5/minute", "10", "-1/minute"])
-def test_a_limit_that_cannot_be_read_is_refused(limit: str) -> None:
+def test_an_invalid_rate_limit_is_rejected(limit: str) -> None:
     with pytest.raises(ValueError, match="120/minute"):
         ServeSettings(index="x", rate_limit=limit)
 
 
-def test_a_store_that_is_not_there_is_one_sentence(index: Path) -> None:
+def test_a_missing_rate_limit_storage_is_reported_in_one_sentence(index: Path) -> None:
     for storage in ("async+nothing://x", "memory://"):
         with pytest.raises(DacoError, match="cannot be counted"):
             create_app(ServeSettings(index=index, rate_limit="1/hour", rate_limit_storage=storage))

@@ -24,21 +24,21 @@ from .test_indexes import wait_for
 from .test_refusals import refused
 
 
-def test_a_reference_is_served_as_it_lies_on_disk(client: httpx.Client, photographs: Path) -> None:
+def test_a_reference_is_served_unchanged_from_disk(client: httpx.Client, photographs: Path) -> None:
     response = client.get("/v1/references/2/image")
     assert response.status_code == 200
     assert response.headers["content-type"] == "image/png"
     assert response.content == (photographs / "2.png").read_bytes()
 
 
-def test_a_reference_that_the_client_has_is_not_sent_again(client: httpx.Client) -> None:
+def test_a_reference_that_the_client_has_cached_is_not_sent_again(client: httpx.Client) -> None:
     for address in ("/v1/references/2/image", "/v1/references/2/image?width=50"):
         tag = client.get(address).headers["etag"]
         again = client.get(address, headers={"If-None-Match": tag})
         assert (again.status_code, again.content) == (304, b"")
 
 
-def test_what_the_client_has_may_be_named_in_every_way_of_http(client: httpx.Client) -> None:
+def test_conditional_requests_work_in_every_form_of_http(client: httpx.Client) -> None:
     address = "/v1/references/2/image"
     tag = client.get(address).headers["etag"]
     for known in (f"W/{tag}", f'"other", {tag}', f'W/"a",W/{tag} , "b"', "*"):
@@ -50,14 +50,14 @@ def test_what_the_client_has_may_be_named_in_every_way_of_http(client: httpx.Cli
         assert client.get(address, headers={"If-None-Match": unknown}).status_code == 200, unknown
 
 
-def test_a_smaller_form_has_the_width_that_was_asked_for(client: httpx.Client) -> None:
+def test_a_reduced_image_has_the_requested_width(client: httpx.Client) -> None:
     response = client.get("/v1/references/2/image?width=50")
     assert response.headers["content-type"] == "image/jpeg"
     assert Image.open(BytesIO(response.content)).size == (50, 40)
     assert Image.open(BytesIO(client.get("/v1/references/2/image?width=2000").content)).size == (200, 160)
 
 
-def test_what_is_known_of_a_reference(client: httpx.Client) -> None:
+def test_the_data_of_a_reference_are_returned(client: httpx.Client) -> None:
     answer = client.get("/v1/references/0").json()
     assert answer == {
         "id": 0,
@@ -75,7 +75,7 @@ def test_what_is_known_of_a_reference(client: httpx.Client) -> None:
     }
 
 
-def test_ids_that_the_index_does_not_have_are_404(client: httpx.Client) -> None:
+def test_unknown_ids_are_answered_with_404(client: httpx.Client) -> None:
     for number in ("6", "-1", "9" * 30):
         refused(client.get(f"/v1/references/{number}"), 404, "unknown_reference")
         refused(client.get(f"/v1/references/{number}/image"), 404, "unknown_reference")
@@ -93,7 +93,7 @@ def own_photographs(photographs: Path, encoder_folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("width", ["", "?width=50"])
-def test_a_photograph_that_was_exchanged_since_is_gone(own_photographs: tuple[Path, Path], width: str) -> None:
+def test_a_reference_whose_file_was_replaced_is_gone(own_photographs: tuple[Path, Path], width: str) -> None:
     folder, index = own_photographs
     secret = folder.parent / "secret.png"
     shutil.copy(folder / "1.png", secret)
@@ -144,7 +144,7 @@ def test_a_disk_that_hangs_or_fails_stops_neither_queries_nor_the_server(
         wait_for(lambda: httpx.get(f"{address}/v1/references/1/image?width=50").status_code == 200)
 
 
-def test_a_smaller_form_is_decoded_small_and_kept(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reduced_image_is_decoded_small_and_cached(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = BytesIO()
     Image.new("RGB", (4000, 3000), "navy").save(buffer, "JPEG")
     content = buffer.getvalue()

@@ -57,14 +57,14 @@ def dng() -> bytes:
     ],
     ids=["text", "zeros", "gif", "dng", "mov", "svg"],
 )
-def test_what_is_not_one_of_our_formats_is_415(client: httpx.Client, content: bytes, code: str) -> None:
+def test_an_unsupported_format_is_answered_with_415(client: httpx.Client, content: bytes, code: str) -> None:
     refused(client.post("/v1/query", files={"image": content}), 415, code)
     refused(client.post("/v1/query", content=content), 415, code)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
-def test_a_cut_off_image_is_said_to_be_cut_off(client: httpx.Client, kind: str, share: float) -> None:
+def test_a_truncated_image_is_reported_as_truncated(client: httpx.Client, kind: str, share: float) -> None:
     whole = encoded(kind)
     cut = whole[: max(16, int(share * len(whole)))]
     refused(client.post("/v1/query", content=cut), 422, "image_truncated")
@@ -77,12 +77,12 @@ def test_a_request_without_a_photograph_says_how_to_send_one(client: httpx.Clien
     refused(client.post("/v1/query", data={"image": "a word"}, files={"other": b"x"}), 422, "no_image")
 
 
-def test_a_broken_form_is_refused(client: httpx.Client) -> None:
+def test_a_broken_form_is_rejected(client: httpx.Client) -> None:
     for kind in ("multipart/form-data", "multipart/form-data; boundary=x", "multipart/form-data; boundary="):
         refused(client.post("/v1/query", content=b"no form", headers={"Content-Type": kind}), 400, "bad_form")
 
 
-def test_too_many_bytes_are_refused_whether_or_not_their_number_was_stated(client: httpx.Client) -> None:
+def test_too_many_bytes_are_rejected_with_and_without_a_content_length(client: httpx.Client) -> None:
     pieces = [bytes(100_000)] * 31
     whole = b"".join(pieces)
     for response in (
@@ -94,28 +94,28 @@ def test_too_many_bytes_are_refused_whether_or_not_their_number_was_stated(clien
 
 
 @pytest.mark.parametrize("size", [(2001, 2000), (60_000, 60_000), (30_000, 30_000)])
-def test_a_bomb_is_refused_before_it_is_unpacked(client: httpx.Client, size: tuple[int, int]) -> None:
+def test_a_decompression_bomb_is_rejected_before_it_is_unpacked(client: httpx.Client, size: tuple[int, int]) -> None:
     sentence = refused(client.post("/v1/query", content=png_bomb(*size)), 413, "image_too_large")
     assert "more than 4000000 pixels" in sentence  # unpacked, it would have been too much memory, or too slow
 
 
-def test_a_thread_of_pixels_is_refused(client: httpx.Client) -> None:
+def test_an_extremely_narrow_image_is_rejected(client: httpx.Client) -> None:
     refused(client.post("/v1/query", content=encoded("PNG", (2000, 2))), 422, "image_too_narrow")
 
 
 @pytest.mark.parametrize("k", ["0", "-1", "101", "many", "1.5", "9" * 40])
-def test_k_outside_its_range_is_refused_in_the_same_form(client: httpx.Client, k: str) -> None:
+def test_k_outside_its_range_is_rejected_in_the_common_form(client: httpx.Client, k: str) -> None:
     refused(client.post(f"/v1/query?k={k}", content=encoded("PNG")), 422, "bad_k")
 
 
-def test_unknown_addresses_and_methods_have_the_same_form(client: httpx.Client) -> None:
+def test_unknown_addresses_and_methods_are_rejected_in_the_common_form(client: httpx.Client) -> None:
     refused(client.get("/nothing"), 404, "not_found")
     refused(client.get("/web/../app.py"), 404, "not_found")
     refused(client.get("/web/%2e%2e/app.py"), 404, "not_found")
     refused(client.get("/v1/query"), 405, "method_not_allowed")
 
 
-def test_no_damage_to_an_image_makes_the_server_fail(client: httpx.Client) -> None:
+def test_no_damage_to_an_image_causes_a_5xx(client: httpx.Client) -> None:
     chance = random.Random(0)
     for number in range(90):
         content = bytearray(encoded(("JPEG", "PNG", "WEBP")[number % 3]))
@@ -125,13 +125,13 @@ def test_no_damage_to_an_image_makes_the_server_fail(client: httpx.Client) -> No
         assert response.status_code in (200, 413, 415, 422), response.text
 
 
-def test_a_client_that_leaves_in_mid_upload_does_no_harm(client: httpx.Client, server: str) -> None:
+def test_a_client_that_disconnects_during_an_upload_does_no_harm(client: httpx.Client, server: str) -> None:
     with socket.create_connection((urlsplit(server).hostname, urlsplit(server).port)) as connection:
         connection.sendall(b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
     assert client.post("/v1/query", content=encoded("PNG")).status_code == 200
 
 
-def test_the_api_document_names_every_refusal_of_a_query(client: httpx.Client) -> None:
+def test_the_api_document_lists_every_error_of_a_query(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     operation = document["paths"]["/v1/query"]["post"]
     assert {"400", "408", "413", "415", "422", "503"} <= set(operation["responses"])

@@ -111,7 +111,7 @@ def refused(reply: Reply, status: int, code: str) -> None:
         (b"GET http://[::1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request"),
     ],
 )
-def test_what_is_too_large_to_be_read_is_refused_without_a_key(
+def test_requests_too_large_to_be_read_are_rejected_without_a_key(
     address: str, content: bytes, status: int, code: str
 ) -> None:
     keyed = content.replace(b"Host: localhost\r\n", b"Host: localhost\r\nX-API-Key: nobody\r\n", 1)
@@ -122,7 +122,7 @@ def test_what_is_too_large_to_be_read_is_refused_without_a_key(
     assert httpx.get(f"{address}/healthz").status_code == 200
 
 
-def test_heads_below_the_limits_and_bodies_in_small_chunks_are_taken(address: str, key: tuple[Path, str]) -> None:
+def test_heads_below_the_limits_and_bodies_in_small_chunks_are_accepted(address: str, key: tuple[Path, str]) -> None:
     fields = b"X: y\r\n" * (HEAD_FIELDS - 3) + b"Connection: close\r\n\r\n"
     assert ask(address, GET + b"Y: " + b"a" * (HEAD_BYTES - 2000) + b"\r\n" + fields)[0].status == 200
     assert ask(address, b"GET /?" + b"a" * (URL_BYTES - 10) + b" HTTP/1.0\r\n\r\n")[0].status == 200
@@ -134,14 +134,14 @@ def test_heads_below_the_limits_and_bodies_in_small_chunks_are_taken(address: st
         assert ask(address, head + body + b"0\r\nX-Sum: 7\r\n\r\n")[0].status == 200, size
 
 
-def test_a_trailer_is_no_head(address: str, key: tuple[Path, str]) -> None:
+def test_a_trailer_is_not_part_of_the_head(address: str, key: tuple[Path, str]) -> None:
     """A key, or whatever else decides who asks, counts in the head only."""
     trailer = b"X-API-Key: " + key[1].encode() + b"\r\n\r\n"
     reply = ask(address, CHUNKED + b"Connection: close\r\n\r\n3\r\nabc\r\n0\r\n" + trailer)[0]
     assert (reply.status, json.loads(reply.body)["error"]["code"]) == (401, "key_missing")
 
 
-def test_what_was_asked_before_nonsense_is_answered_first(address: str) -> None:
+def test_requests_before_an_invalid_one_are_answered_first(address: str) -> None:
     found = ask(address, GET + b"\r\n" + GET + b"\r\nnonsense\r\n\r\n")
     assert [reply.status for reply in found] == [200, 200, 400]
     refused(found[-1], 400, "bad_request")
@@ -158,7 +158,7 @@ def test_a_connection_may_not_pile_up_requests(address: str) -> None:
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_refused_client_that_goes_on_sending_is_cut_off(address: str) -> None:
+def test_a_rejected_client_that_continues_to_send_is_disconnected(address: str) -> None:
     with connect(address) as connection, pytest.raises(ConnectionError):
         for _ in range(40 * LINGER_BYTES // 100_000):
             connection.sendall(b"X: " + b"a" * 100_000)

@@ -34,7 +34,7 @@ def address(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield address
 
 
-def test_candidates_are_ranked_again_and_the_answer_says_by_what(address: str, streets: Path) -> None:
+def test_candidates_are_re_ranked_and_the_answer_contains_votes_and_scores(address: str, streets: Path) -> None:
     with Client(address) as client:
         answer = client.query(streets / "005.png", 8)
         plain = client.query(streets / "005.png", 8, rerank=0)
@@ -50,7 +50,7 @@ def test_candidates_are_ranked_again_and_the_answer_says_by_what(address: str, s
     assert all(match.cells is None for match in answer.matches)
 
 
-def test_matched_cells_say_how_the_query_is_moved(address: str, streets: Path) -> None:
+def test_matched_cells_show_how_the_query_is_shifted(address: str, streets: Path) -> None:
     picture = Image.open(streets / "002.png")
     moved = Image.new("RGB", picture.size)
     moved.paste(picture, (32, 0))  # two cells to the right
@@ -66,7 +66,7 @@ def test_matched_cells_say_how_the_query_is_moved(address: str, streets: Path) -
     assert sum(round(8 * (cell.reference_y - cell.query_y)) == 0 for cell in strongest) >= 7
 
 
-def test_a_batch_is_ranked_again_as_each_alone(address: str, streets: Path) -> None:
+def test_a_batch_is_re_ranked_as_each_photograph_alone(address: str, streets: Path) -> None:
     pictures = sorted(streets.iterdir())[:3]
     with Client(address) as client:
         together = [answer for answer in client.query_many(pictures, 3) if not isinstance(answer, Refused)]
@@ -77,21 +77,21 @@ def test_a_batch_is_ranked_again_as_each_alone(address: str, streets: Path) -> N
     assert all(match.votes is not None for answer in together for match in answer.matches)
 
 
-def test_more_candidates_than_the_server_allows_are_refused(address: str, streets: Path) -> None:
+def test_more_candidates_than_the_server_allows_are_rejected(address: str, streets: Path) -> None:
     content = (streets / "001.png").read_bytes()
     refused = httpx.post(f"{address}/v1/query?rerank=7", content=content)
     assert refused.status_code == 422
     assert refused.json()["error"] == {"code": "bad_rerank", "message": "rerank must be a whole number from 0 to 6."}
 
 
-def test_an_index_without_local_descriptors_answers_as_it_did(server: str, photographs: Path) -> None:
+def test_an_index_without_local_descriptors_answers_without_re_ranking(server: str, photographs: Path) -> None:
     with Client(server) as client:
         answer = client.query(photographs / "3.png", 2, rerank=20, cells=True)
     assert not answer.index.reranks
     assert [(match.votes, match.cells) for match in answer.matches] == [(None, None)] * 2
 
 
-def test_no_value_of_a_parameter_is_a_fault_of_the_server(address: str, streets: Path) -> None:
+def test_no_value_of_a_parameter_causes_a_5xx(address: str, streets: Path) -> None:
     content = (streets / "001.png").read_bytes()
     answered = 0
     with httpx.Client(base_url=address, timeout=60) as client:
@@ -106,7 +106,7 @@ def test_no_value_of_a_parameter_is_a_fault_of_the_server(address: str, streets:
     assert answered > 30
 
 
-def test_local_descriptors_damaged_anywhere_are_refused_or_read_but_never_take_much_memory(tmp_path: Path) -> None:
+def test_local_descriptors_damaged_anywhere_are_rejected_or_read_without_taking_much_memory(tmp_path: Path) -> None:
     """As if somebody had made the file: of a damaged one, the manifest's hash says so before it is opened."""
     random = np.random.default_rng(0)
     file = tmp_path / "local.bin"

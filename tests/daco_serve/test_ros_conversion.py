@@ -47,13 +47,15 @@ def test_east_is_x_north_is_y_and_yaw_turns_the_other_way(conversion: ModuleType
     assert (turned - yaw + 180) % 360 - 180 == pytest.approx(0, abs=1e-6)
 
 
-def test_the_covariance_holds_the_truth_as_often_as_the_radius(conversion: ModuleType) -> None:
+def test_the_covariance_contains_the_truth_as_often_as_the_radius(conversion: ModuleType) -> None:
     covariance = np.array(conversion.pose_of(state(), (35.0, 139.0)).covariance).reshape(6, 6)
     drawn = np.random.default_rng(0).multivariate_normal([0, 0], covariance[:2, :2], 20_000)
     assert (np.hypot(*drawn.T) <= 12.0).mean() == pytest.approx(0.68, abs=0.01)
 
 
-def test_what_is_not_known_is_not_made_up(conversion: ModuleType) -> None:
+def test_an_unknown_heading_has_a_large_covariance_and_an_unknown_position_gives_no_pose(
+    conversion: ModuleType,
+) -> None:
     assert conversion.pose_of(state(None), (35.0, 139.0)).covariance[35] > 9
     assert conversion.pose_of(state(status="lost"), None) is None
     assert conversion.pose_of(state(status="not_on_map"), None) is None

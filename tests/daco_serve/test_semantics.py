@@ -15,7 +15,7 @@ FILES = (IMAGE, "/web/app.js", "/static-offline-docs/swagger-ui.css", "/")
 @pytest.mark.parametrize(
     "address", [*FILES, f"{IMAGE}?width=50", "/v1/references/2", "/v1/indexes", "/readyz", "/docs"]
 )
-def test_head_is_answered_where_get_is(client: httpx.Client, address: str) -> None:
+def test_head_is_answered_wherever_get_is(client: httpx.Client, address: str) -> None:
     got, head = client.get(address), client.head(address)
     assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
     assert head.headers.get("content-length") == got.headers.get("content-length")
@@ -23,7 +23,7 @@ def test_head_is_answered_where_get_is(client: httpx.Client, address: str) -> No
     assert client.get("/healthz").status_code == 200  # on the same connection: nothing of a content was sent
 
 
-def test_head_is_refused_where_get_is(client: httpx.Client) -> None:
+def test_head_is_rejected_wherever_get_is(client: httpx.Client) -> None:
     for address, status in (("/nothing", 404), ("/v1/query", 405), ("/v1/references/99", 404)):
         assert client.head(address).status_code == status
 
@@ -45,7 +45,7 @@ def test_one_range_of_bytes_is_sent(client: httpx.Client, address: str) -> None:
 
 
 @pytest.mark.parametrize("address", FILES)
-def test_a_range_that_is_none_is_ignored(client: httpx.Client, address: str) -> None:
+def test_an_invalid_range_is_ignored(client: httpx.Client, address: str) -> None:
     whole = client.get(address).content
     for given in (
         "bits=0-1", "bytes=5-3", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=0-1,3-4", "bytes=0-1,5-3", "0-1",
@@ -57,7 +57,7 @@ def test_a_range_that_is_none_is_ignored(client: httpx.Client, address: str) -> 
 
 
 @pytest.mark.parametrize("address", FILES)
-def test_a_range_beyond_the_end_has_the_form_of_every_error(client: httpx.Client, address: str) -> None:
+def test_a_range_beyond_the_end_is_rejected_in_the_common_form(client: httpx.Client, address: str) -> None:
     size = len(client.get(address).content)
     for given in (f"bytes={size}-", "bytes=999999999-", "bytes=-0"):
         answer = client.get(address, headers={"Range": given})
@@ -65,7 +65,7 @@ def test_a_range_beyond_the_end_has_the_form_of_every_error(client: httpx.Client
         assert answer.headers["content-range"] == f"bytes */{size}"
 
 
-def test_every_error_has_the_one_form(client: httpx.Client, index: Path) -> None:
+def test_every_error_has_the_common_form(client: httpx.Client, index: Path) -> None:
     refused(client.get("/web/nothing.js"), 404, "not_found")
     refused(client.post("/web/app.js"), 405, "method_not_allowed")
     refused(client.get("/static-offline-docs/nothing"), 404, "not_found")

@@ -35,7 +35,9 @@ def ask(client: httpx.Client, files: Any, settings: Any = None) -> list[dict[str
     return frames
 
 
-def test_each_frame_is_placed_by_all_frames_and_says_what_it_is_alone(client: httpx.Client, photographs: Path) -> None:
+def test_each_frame_gets_an_estimate_from_all_frames_and_one_of_its_own(
+    client: httpx.Client, photographs: Path
+) -> None:
     frames = ask(client, form(photographs, 1, 2, 3, 4), {"speed": 20, "k": 2})
     assert [frame["name"] for frame in frames] == ["1.png", "2.png", "3.png", "4.png"]
     for number, frame in enumerate(frames, start=1):
@@ -58,7 +60,7 @@ def test_without_smoothing_a_frame_is_estimated_from_those_up_to_it(client: http
     assert [frame["reference"] for frame in live] == [None, None, None]
 
 
-def test_a_frame_that_cannot_be_used_leaves_a_gap_and_its_motion_to_the_next(
+def test_the_motion_of_an_unusable_frame_is_added_to_the_next_frame(
     index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moves = []
@@ -79,7 +81,7 @@ def test_a_frame_that_cannot_be_used_leaves_a_gap_and_its_motion_to_the_next(
     assert moves == [(0.0, 10.0), (4.0, 20.0), (2.0, 10.0)]
 
 
-def test_only_unusable_frames_are_an_answer_too(client: httpx.Client, photographs: Path) -> None:
+def test_a_sequence_of_only_unusable_frames_is_answered(client: httpx.Client, photographs: Path) -> None:
     (frame,) = ask(client, form(photographs, 1, rubbish=0))
     assert frame["error"]["code"] == "not_an_image" and frame["track"] is None
 
@@ -100,7 +102,7 @@ def test_only_unusable_frames_are_an_answer_too(client: httpx.Client, photograph
         ('{"frames": [{"prior": {"latitude": 99, "longitude": 0, "metres": 5}}, {}]}', "invalid_request", "latitude"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(
+def test_invalid_settings_are_rejected(
     limited: httpx.Client, photographs: Path, settings: str, code: str, says: str
 ) -> None:
     answer = limited.post(PATH, files=form(photographs, 1, 2), data={"sequence": settings})
@@ -117,7 +119,7 @@ def limited(index: Path) -> Any:
         yield client
 
 
-def test_the_limits_of_a_batch_are_those_of_a_sequence(limited: httpx.Client, photographs: Path) -> None:
+def test_a_sequence_has_the_limits_of_a_batch(limited: httpx.Client, photographs: Path) -> None:
     refused(limited.post(PATH, files=form(photographs, 1, 2, 3, 4)), 400, "bad_form")
     refused(limited.post(PATH, files=form(photographs, 1, 2, 3, 4), data={"sequence": "{}"}), 400, "bad_form")
     assert len(ask(limited, form(photographs, 1, 2, 3), {})) == 3
@@ -131,7 +133,7 @@ def test_the_limits_of_a_batch_are_those_of_a_sequence(limited: httpx.Client, ph
     refused(limited.post(f"{PATH}?index=harbour", files=form(photographs, 1)), 404, "unknown_index")
 
 
-def test_frames_count_as_queries(index: Path, photographs: Path) -> None:
+def test_frames_of_a_sequence_count_as_queries(index: Path, photographs: Path) -> None:
     with hosted(index, rate_limit="5/minute") as address, httpx.Client(base_url=address) as client:
         ask(client, form(photographs, 1, 2, 3))
         refused(client.post(PATH, files=form(photographs, 1, 2, 3)), 429, "too_many_requests")

@@ -32,15 +32,15 @@ def one_sentence(result: "subprocess.CompletedProcess[str]") -> str:
     return result.stderr
 
 
-def test_an_index_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_index_is_reported_in_one_sentence(tmp_path: Path) -> None:
     assert "daco-index build" in one_sentence(daco_serve("run", "--index", tmp_path / "nothing", "--port", 0))
 
 
-def test_no_index_at_all_is_one_sentence() -> None:
+def test_a_missing_index_option_is_reported_in_one_sentence() -> None:
     assert "DACO_INDEX" in one_sentence(daco_serve("run"))
 
 
-def test_an_impossible_setting_is_named_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_setting_is_named_as_option_or_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DACO_MAX_WAITING", "0")
     with pytest.raises(DacoError, match=r"^DACO_MAX_WAITING cannot be '0'"):
         load_settings({"index": "maps"})
@@ -48,20 +48,20 @@ def test_an_impossible_setting_is_named_as_it_was_given(monkeypatch: pytest.Monk
         load_settings({"index": "maps", "max_k": 0})
 
 
-def test_a_damaged_index_is_one_sentence_that_names_the_file(own_index: Path) -> None:
+def test_a_damaged_index_is_reported_in_one_sentence_with_the_file(own_index: Path) -> None:
     weights = own_index / "generations" / "1" / "encoder" / "model.safetensors"
     weights.unlink()
     assert str(weights) in one_sentence(daco_serve("run", "--index", own_index, "--port", 0))
 
 
-def test_a_port_that_is_taken_is_one_sentence(index: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(index: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert str(port) in one_sentence(daco_serve("run", "--index", index, "--port", port))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_told_to_stop_as_soon_as_it_says_that_it_serves_it_stops_in_good_order(index: Path, number: int) -> None:
+def test_a_server_stopped_right_after_its_start_exits_cleanly(index: Path, number: int) -> None:
     with served(index) as (_, process):
         process.send_signal(number)
         _, errors = process.communicate(timeout=30)
@@ -69,14 +69,14 @@ def test_told_to_stop_as_soon_as_it_says_that_it_serves_it_stops_in_good_order(i
     assert errors.splitlines() == ["Stopped."]
 
 
-def test_settings_come_from_the_environment_too(index: Path, photographs: Path) -> None:
+def test_settings_can_come_from_the_environment(index: Path, photographs: Path) -> None:
     with served(index, "--max-k", 4, DACO_K="2", DACO_RELOAD_SECONDS="60") as (address, _):
         content = (photographs / "0.png").read_bytes()
         assert len(httpx.post(f"{address}/v1/query", content=content).json()["matches"]) == 2
         refused(httpx.post(f"{address}/v1/query?k=5", content=content), 422, "bad_k")
 
 
-def test_health_and_readiness(client: httpx.Client) -> None:
+def test_healthz_and_readyz_describe_the_server(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     ready = client.get("/readyz").json()
     assert ready["status"] == "ready"
@@ -84,7 +84,7 @@ def test_health_and_readiness(client: httpx.Client) -> None:
 
 
 @pytest.mark.anyio
-async def test_before_the_index_is_loaded_it_is_alive_but_not_ready(index: Path) -> None:
+async def test_before_the_index_is_loaded_the_server_is_alive_but_not_ready(index: Path) -> None:
     transport = httpx.ASGITransport(create_app(ServeSettings(index=index)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/healthz")).status_code == 200
@@ -99,9 +99,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def test_more_requests_than_it_holds_are_refused_at_once_with_when_to_come_again(
-    index: Path, photographs: Path
-) -> None:
+def test_requests_beyond_the_limit_are_rejected_at_once_with_retry_after(index: Path, photographs: Path) -> None:
     with served(index, DACO_MAX_WAITING="1", DACO_UPLOAD_SECONDS="2") as (address, _):
         content = (photographs / "0.png").read_bytes()
         with socket.create_connection((urlsplit(address).hostname, urlsplit(address).port)) as slow:
@@ -115,7 +113,7 @@ def test_more_requests_than_it_holds_are_refused_at_once_with_when_to_come_again
         assert httpx.post(f"{address}/v1/query", content=content).status_code == 200
 
 
-def test_a_new_generation_is_taken_up_and_a_damaged_one_is_not(
+def test_a_new_generation_is_loaded_and_a_damaged_one_is_not(
     own_index: Path, photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     fewer = tmp_path / "fewer"
@@ -143,7 +141,7 @@ def test_a_new_generation_is_taken_up_and_a_damaged_one_is_not(
         refused(httpx.get(f"{address}{best['image']}"), 410, "reference_gone")
 
 
-def test_the_page_asks_no_other_host(client: httpx.Client) -> None:
+def test_the_page_contacts_no_other_host(client: httpx.Client) -> None:
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -156,7 +154,7 @@ def test_the_page_asks_no_other_host(client: httpx.Client) -> None:
         assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
 
 
-def test_the_page_of_the_api_works_without_a_network(client: httpx.Client) -> None:
+def test_the_api_documentation_works_without_a_network(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     assert "https://" not in page.headers["content-security-policy"]
@@ -168,7 +166,7 @@ def test_the_page_of_the_api_works_without_a_network(client: httpx.Client) -> No
     assert "/v1/query" in client.get("/openapi.json").json()["paths"]
 
 
-def test_query_prints_a_table_or_json_and_says_when_the_server_is_away(server: str, photographs: Path) -> None:
+def test_query_prints_a_table_or_json_and_reports_a_missing_server(server: str, photographs: Path) -> None:
     image = photographs / "2.png"
     table = daco_serve("query", image, "--url", server, "--k", 2)
     assert table.returncode == 0, table.stderr

@@ -28,7 +28,7 @@ def parsed(*words: str) -> ServeSettings:
     return found[0]
 
 
-def test_every_setting_has_an_option_with_its_meaning() -> None:
+def test_every_setting_has_an_option_with_its_description() -> None:
     options = {option.name: option for option in typer.main.get_command(_app()).params}
     for name, field in ServeSettings.model_fields.items():
         assert field.description and field.description in options[name].help, name
@@ -42,7 +42,9 @@ def _app() -> typer.Typer:
     return app
 
 
-def test_an_option_comes_before_the_environment_and_that_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_take_precedence_over_the_environment_and_the_environment_over_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DACO_PORT", "1111")
     monkeypatch.setenv("DACO_K", "3")
     monkeypatch.setenv("DACO_HOST", "")
@@ -50,7 +52,7 @@ def test_an_option_comes_before_the_environment_and_that_before_the_default(monk
     assert (settings.port, settings.k, settings.host, settings.max_batch) == (2222, 3, "127.0.0.1", 4)
 
 
-def test_values_are_of_their_kind_wherever_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_have_their_type_wherever_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = parsed(
         *("--index", "a", "--index", "b=maps", "--keys", "keys.json", "--open"),
         *("--upload-seconds", "1.5", "--cors-origin", "https://a", "--cors-origin", "https://b"),
@@ -63,7 +65,7 @@ def test_values_are_of_their_kind_wherever_they_come_from(monkeypatch: pytest.Mo
     assert parsed() == settings
 
 
-def test_a_mistake_names_the_option_as_it_is_written() -> None:
+def test_an_error_names_the_option_as_the_user_writes_it() -> None:
     with pytest.raises(UsageError, match=r"^--cors-origin \(or DACO_CORS_ORIGINS\) cannot be 5"):
         load_settings({"index": "maps", "cors_origins": 5})
     with pytest.raises(UsageError, match=r"^DACO_LOG_FORMAT cannot be 'xml'"):
@@ -72,6 +74,6 @@ def test_a_mistake_names_the_option_as_it_is_written() -> None:
         load_settings({}, {"DACO_INDEX": ","})
 
 
-def test_a_setting_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_setting_is_rejected() -> None:
     with pytest.raises(ValueError, match="prot"):
         ServeSettings(index=("maps",), prot=8000)  # type: ignore[call-arg]

@@ -39,7 +39,7 @@ def fill(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before the start", "while it answers"])
-def test_workers_answer_where_the_folder_of_their_metrics_is_full(
+def test_workers_answer_if_the_folder_of_their_metrics_is_full(
     index: Path, photographs: Path, small_disk: Path, before: bool
 ) -> None:
     counts = small_disk / "counts"
@@ -60,7 +60,7 @@ def test_workers_answer_where_the_folder_of_their_metrics_is_full(
         assert counted['daco_requests_total{method="POST",route="/v1/query",status="200"}'] == 12
 
 
-def test_a_request_for_which_no_thread_can_be_started_may_come_again(
+def test_a_request_for_which_no_thread_can_be_started_gets_retry_after(
     index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = (photographs / "1.png").read_bytes()

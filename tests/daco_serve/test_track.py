@@ -49,7 +49,7 @@ def ask(track: ClientConnection, frame: bytes | str) -> dict[str, Any]:
     return answer
 
 
-def test_each_frame_is_answered_with_the_track_and_with_what_it_says_alone(own_server: str, photographs: Path) -> None:
+def test_each_frame_is_answered_with_the_track_and_its_own_estimate(own_server: str, photographs: Path) -> None:
     with follow(own_server) as track:
         track.send(json.dumps({"type": "settings", "speed": 20, "k": 2}))
         for number in range(4):
@@ -63,7 +63,7 @@ def test_each_frame_is_answered_with_the_track_and_with_what_it_says_alone(own_s
     assert len(answer["single"]["matches"]) == 2
 
 
-def test_a_ride_is_smoothed_when_it_is_finished(own_server: str, photographs: Path) -> None:
+def test_a_track_is_smoothed_when_it_is_finished(own_server: str, photographs: Path) -> None:
     with follow(own_server) as track:
         track.send(json.dumps({"type": "settings", "speed": 20, "smooth": True, "drop": False}))
         for number in range(5):
@@ -79,7 +79,7 @@ def test_a_ride_is_smoothed_when_it_is_finished(own_server: str, photographs: Pa
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1000
 
 
-def test_of_frames_that_come_too_fast_the_newest_is_answered_and_the_others_counted(
+def test_if_frames_arrive_too_fast_the_newest_is_answered_and_the_others_are_counted(
     own_server: str, photographs: Path
 ) -> None:
     frames = [(photographs / f"{number % 6}.png").read_bytes() for number in range(30)]
@@ -111,7 +111,7 @@ def test_of_frames_that_come_too_fast_the_newest_is_answered_and_the_others_coun
         (f'{{"type": "frame", "timestamp": {" " * 70_000}1}}', "json_too_large"),
     ],
 )
-def test_rubbish_is_answered_and_the_track_goes_on(
+def test_an_invalid_message_is_answered_and_the_track_continues(
     own_server: str, photographs: Path, message: bytes | str, code: str
 ) -> None:
     with follow(own_server) as track:
@@ -119,14 +119,14 @@ def test_rubbish_is_answered_and_the_track_goes_on(
         assert ask(track, (photographs / "1.png").read_bytes())["type"] == "answer"
 
 
-def test_only_rubbish_ends_the_connection(own_server: str) -> None:
+def test_many_invalid_messages_in_a_row_end_the_connection(own_server: str) -> None:
     with follow(own_server) as track, pytest.raises(ConnectionClosed) as closed:
         for _ in range(20):
             ask(track, "{")
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1003
 
 
-def test_what_the_client_is_not_to_blame_for_does_not_end_the_connection(
+def test_errors_of_the_server_and_rate_limits_do_not_end_the_connection(
     index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photograph = (photographs / "1.png").read_bytes()
@@ -153,7 +153,7 @@ def test_silence_and_frames_that_are_too_large_end_the_connection(own_server: st
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 
-def test_no_more_cameras_than_allowed_are_followed_and_places_come_free(own_server: str, photographs: Path) -> None:
+def test_the_number_of_cameras_is_limited_and_places_become_free(own_server: str, photographs: Path) -> None:
     time.sleep(0.2)  # until the tests before have left
     with ExitStack() as stack:
         tracks = [stack.enter_context(follow(own_server)) for _ in range(3)]
@@ -173,7 +173,7 @@ def test_no_more_cameras_than_allowed_are_followed_and_places_come_free(own_serv
                 time.sleep(0.1)
 
 
-def test_who_has_several_cameras_gives_a_place_back_to_who_has_none(
+def test_a_client_with_several_cameras_gives_a_place_to_a_client_without(
     index: Path, photographs: Path, tmp_path: Path
 ) -> None:
     keys = KeyFile(tmp_path / "keys.json")
@@ -198,7 +198,7 @@ def test_who_has_several_cameras_gives_a_place_back_to_who_has_none(
                 pass
 
 
-def test_an_unknown_index_and_another_address_are_no_tracks(own_server: str) -> None:
+def test_tracks_of_an_unknown_index_or_address_are_rejected(own_server: str) -> None:
     with pytest.raises(InvalidStatus) as refused, connect(own_server.replace("http", "ws") + "/v1/track?index=harbour"):
         pass
     assert refused.value.response.status_code == 404
@@ -207,7 +207,7 @@ def test_an_unknown_index_and_another_address_are_no_tracks(own_server: str) -> 
     assert refused.value.response.status_code in (404, 405)
 
 
-def test_a_key_is_asked_for_and_no_other_site_may_open_a_track(index: Path, tmp_path: Path) -> None:
+def test_a_track_needs_a_key_and_cannot_be_opened_by_another_site(index: Path, tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     key = KeyFile(keys).add("robot")
     with hosted(index, keys=keys) as address:
@@ -224,7 +224,7 @@ def test_a_key_is_asked_for_and_no_other_site_may_open_a_track(index: Path, tmp_
             assert refused.value.response.status_code in (403, 421, 400)
 
 
-def test_a_browser_shows_its_key_as_a_subprotocol_and_is_told_why_it_is_not_followed(
+def test_a_browser_sends_its_key_as_a_subprotocol_and_gets_the_reason_of_a_rejection(
     index: Path, photographs: Path, tmp_path: Path
 ) -> None:
     keys = tmp_path / "keys.json"
@@ -244,14 +244,14 @@ def test_a_browser_shows_its_key_as_a_subprotocol_and_is_told_why_it_is_not_foll
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
 
 
-def test_frames_count_as_queries(index: Path, photographs: Path) -> None:
+def test_frames_of_a_track_count_as_queries(index: Path, photographs: Path) -> None:
     with hosted(index, rate_limit="3/minute") as address, follow(address) as track:
         answers = [ask(track, (photographs / "1.png").read_bytes()) for _ in range(5)]
         assert [answer["type"] for answer in answers] == ["answer"] * 3 + ["error"] * 2
         assert answers[-1]["error"]["code"] == "too_many_requests"
 
 
-def test_a_new_generation_of_the_index_is_taken_up_without_losing_the_track(
+def test_a_new_generation_is_loaded_without_losing_the_track(
     own_index: Path, photographs: Path, encoder_folder: Path
 ) -> None:
     with hosted(own_index, reload_seconds=0.2) as address, follow(address) as track:
@@ -284,7 +284,7 @@ def test_the_client_follows_a_camera(own_server: str, photographs: Path) -> None
 
 
 @pytest.mark.anyio
-async def test_the_asynchronous_client_takes_frames_as_they_come(own_server: str, photographs: Path) -> None:
+async def test_the_asynchronous_client_accepts_an_asynchronous_iterator(own_server: str, photographs: Path) -> None:
     async def frames() -> AsyncIterator[Path]:
         for number in range(3):
             yield photographs / f"{number}.png"
@@ -330,7 +330,7 @@ def test_the_command_writes_the_track_of_a_video(own_server: str, photographs: P
     assert "cannot be read as a video" in one_sentence(daco_serve("track", tmp_path / "broken.mp4", "--out", out))
 
 
-def test_the_command_says_what_it_cannot_use(own_server: str, tmp_path: Path) -> None:
+def test_the_command_reports_invalid_input(own_server: str, tmp_path: Path) -> None:
     absent = daco_serve("track", tmp_path / "none", "--out", "a.gpx")
     assert "neither a folder of frames nor a video" in one_sentence(absent)
     assert "--out" in one_sentence(daco_serve("track", tmp_path, "--out", "a.kml"))
@@ -351,9 +351,7 @@ def times(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return told
 
 
-def test_times_as_far_apart_as_numbers_can_be_do_no_harm(
-    own_server: str, photographs: Path, times: list[float]
-) -> None:
+def test_extreme_timestamps_do_no_harm(own_server: str, photographs: Path, times: list[float]) -> None:
     with follow(own_server) as track:
         for timestamp in (-1e308, 1e308, -1e308, -1e308 + 1e300):
             track.send(json.dumps({"type": "frame", "timestamp": timestamp}))
@@ -361,7 +359,7 @@ def test_times_as_far_apart_as_numbers_can_be_do_no_harm(
     assert times == [0, 86400, 0, 86400]
 
 
-def test_frames_with_and_without_a_time_are_not_mixed_on_one_clock(
+def test_frames_with_and_without_a_timestamp_are_not_mixed(
     own_server: str, photographs: Path, times: list[float]
 ) -> None:
     with follow(own_server) as track:
@@ -410,7 +408,7 @@ def test_a_frame_that_waits_counts_as_an_upload_until_it_is_answered(
         wait_until(lambda: metric(address, "daco_upload_bytes") == before)
 
 
-def test_messages_that_never_end_hold_no_more_than_uploads_may(index: Path, photographs: Path) -> None:
+def test_endless_messages_hold_at_most_the_memory_of_uploads(index: Path, photographs: Path) -> None:
     half = b"\x82\xff" + (900_000).to_bytes(8, "big") + bytes(4) + bytes(450_000)  # of a frame
     sizes = {"max_upload_bytes": 1_000_000, "max_batch_bytes": 1_000_000, "upload_memory": 3_000_000}
     with hosted(index, **sizes) as address, ExitStack() as stack:
@@ -425,7 +423,7 @@ def test_messages_that_never_end_hold_no_more_than_uploads_may(index: Path, phot
             assert ask(track, photograph + bytes(900_000 - len(photograph)))["type"] == "answer"
 
 
-def test_a_message_has_as_much_time_as_an_upload(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_has_the_time_limit_of_an_upload(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_limits, "SILENT_SECONDS", 0.3)
     with hosted(index) as address, follow(address) as track:
         track.socket.sendall(b"\x82\xfe\xff\xff" + bytes(4) + b"half a frame")
@@ -435,7 +433,7 @@ def test_a_message_has_as_much_time_as_an_upload(index: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("kind", ["killed", "slow", "rubbish", "killed while it is answered"])
-def test_a_bad_client_leaves_the_server_as_it_was(
+def test_a_misbehaving_client_leaves_the_server_unchanged(
     index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     photograph = (photographs / "1.png").read_bytes()
@@ -475,7 +473,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_the_motion_of_a_frame_that_cannot_be_used_is_not_lost(
+def test_the_motion_of_an_unusable_frame_is_not_lost(
     own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     motions = []
@@ -495,7 +493,7 @@ def test_the_motion_of_a_frame_that_cannot_be_used_is_not_lost(
     assert motions == [(2, 0), (2, -4), (2, 0)]
 
 
-def test_a_failure_of_the_server_is_told_and_the_track_goes_on(
+def test_a_failure_of_the_server_is_reported_and_the_track_continues(
     own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     photograph = (photographs / "1.png").read_bytes()
@@ -511,7 +509,9 @@ def fail(*_: object) -> None:
     raise RuntimeError("out of memory")
 
 
-def test_smoothing_keeps_nobody_waiting(own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smoothing_a_track_does_not_delay_others(
+    own_server: str, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def smoothed(tracker: Tracker) -> list[TrackEstimate]:
@@ -530,7 +530,7 @@ def test_smoothing_keeps_nobody_waiting(own_server: str, photographs: Path, monk
         assert json.loads(track.recv(timeout=20))["type"] == "finished"
 
 
-def test_the_states_of_a_map_are_made_once_for_all_tracks(
+def test_the_states_of_an_index_are_computed_once_for_all_tracks(
     own_index: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []

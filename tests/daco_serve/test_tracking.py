@@ -51,7 +51,7 @@ def position(estimate_latitude: float | None) -> float:
 
 
 @pytest.mark.parametrize("metres", [10.0, None])
-def test_frames_that_follow_each_other_tell_two_like_streets_apart(metres: float | None) -> None:
+def test_consecutive_frames_distinguish_two_similar_streets(metres: float | None) -> None:
     # each frame alone fits two places equally; only one of them moves as a camera does
     tracker = Tracker(street(60, metres), Motion(speed=15))
     decoys = [50, 20, 41, 5, 33, 58, 12, 27]
@@ -62,7 +62,7 @@ def test_frames_that_follow_each_other_tell_two_like_streets_apart(metres: float
     assert estimate.probability > 0.9
 
 
-def test_a_single_wrong_frame_does_not_carry_a_track_away() -> None:
+def test_a_single_wrong_frame_does_not_mislead_a_track() -> None:
     tracker = Tracker(street(60), Motion(speed=15))
     for number in range(8):
         tracker.update(frame(60, number))
@@ -70,7 +70,7 @@ def test_a_single_wrong_frame_does_not_carry_a_track_away() -> None:
     assert position(estimate.latitude) == pytest.approx(80, abs=15)
 
 
-def test_a_camera_that_was_carried_elsewhere_is_found_again_within_ten_frames() -> None:
+def test_a_camera_that_was_moved_elsewhere_is_located_within_ten_frames() -> None:
     tracker = Tracker(street(60), Motion(speed=15))
     for number in range(8):
         tracker.update(frame(60, number))
@@ -79,14 +79,14 @@ def test_a_camera_that_was_carried_elsewhere_is_found_again_within_ten_frames() 
     assert found[-1].status == "tracking"
 
 
-def test_a_speed_limit_forbids_what_is_too_far() -> None:
+def test_the_speed_limit_excludes_references_that_are_too_far() -> None:
     slow = Tracker(street(60), Motion(speed=2))
     slow.update(frame(60, 10, similarity=1.0))
     estimate = slow.update(frame(60, 16, similarity=0.7, others=0.6))  # 60 m in a second
     assert position(estimate.latitude) == pytest.approx(100, abs=20)
 
 
-def test_odometry_decides_where_frames_say_nothing() -> None:
+def test_odometry_decides_if_frames_are_not_informative() -> None:
     tracker = Tracker(street(60))
     tracker.update(frame(60, 10, similarity=1.2))
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_odometry_decides_where_frames_say_nothing() -> None:
     assert position(estimate.latitude) == pytest.approx(40, abs=10)
 
 
-def test_frames_that_were_dropped_leave_time_for_more_steps_through_a_sequence() -> None:
+def test_dropped_frames_allow_more_steps_along_a_sequence() -> None:
     tracker = Tracker(street(60, None))
     for number in range(0, 30, 3):  # every third frame, and on each a decoy
         estimate = tracker.update(frame(60, number, 59 - 2 * number), seconds=3.0)
@@ -107,7 +107,7 @@ def test_frames_that_were_dropped_leave_time_for_more_steps_through_a_sequence()
     assert estimate.status == "tracking"
 
 
-def test_off_the_map_and_back_is_said() -> None:
+def test_leaving_the_map_and_returning_is_reported() -> None:
     tracker = Tracker(street(60))
     on = [tracker.update(frame(60, number, on_map=0.95)) for number in range(5)]
     off = [tracker.update(frame(60, others=0.3, on_map=0.03)) for _ in range(6)]
@@ -118,7 +118,7 @@ def test_off_the_map_and_back_is_said() -> None:
     assert position(back[-1].latitude) == pytest.approx(350, abs=15)
 
 
-def test_without_a_calibration_nothing_is_off_the_map_and_like_frames_are_lost() -> None:
+def test_without_a_calibration_the_status_is_lost_and_never_not_on_map() -> None:
     tracker = Tracker(street(60))
     for _ in range(5):
         estimate = tracker.update(frame(60))
@@ -165,7 +165,7 @@ def dense(
     return np.array(forward), np.array(smoothed[::-1]), path[::-1]
 
 
-def test_filter_smoother_and_best_path_are_those_of_the_dense_formulas() -> None:
+def test_filter_smoother_and_best_path_equal_the_dense_formulas() -> None:
     states = street(30, None)
     random = np.random.default_rng(3)
     similarities = random.normal(0.5, 0.08, (12, 30))
@@ -184,7 +184,7 @@ def test_filter_smoother_and_best_path_are_those_of_the_dense_formulas() -> None
     assert tracker.best_path() == [100 + row for row in path]
 
 
-def test_neighbours_are_those_within_the_radius_whatever_the_map() -> None:
+def test_neighbours_are_the_references_within_the_radius() -> None:
     random = np.random.default_rng(0)
     entries = [
         Entry(number, f"{number}", "", 35 + east * METRE, 139 + north * METRE, None, 1, 1, "")
@@ -200,7 +200,7 @@ def test_neighbours_are_those_within_the_radius_whatever_the_map() -> None:
         assert found == expected
 
 
-def test_a_new_generation_of_the_index_keeps_the_track() -> None:
+def test_a_track_survives_a_new_generation_of_the_index() -> None:
     tracker = Tracker(street(60), Motion(speed=15))
     for number in range(6):
         tracker.update(frame(60, number))
@@ -235,7 +235,7 @@ def test_the_belief_of_a_large_map_stays_sparse() -> None:
 
 
 @pytest.mark.parametrize("metres", [10.0, None])
-def test_after_a_new_generation_the_frames_since_are_smoothed(metres: float | None) -> None:
+def test_after_a_new_generation_only_the_frames_since_then_are_smoothed(metres: float | None) -> None:
     tracker = Tracker(street(60, metres), Motion(speed=15), remember=True)
     for number in range(6):
         tracker.update(frame(60, number))
@@ -246,7 +246,7 @@ def test_after_a_new_generation_the_frames_since_are_smoothed(metres: float | No
     assert tracker.best_path() == [106, 107, 108, 109]
 
 
-def test_a_long_track_remembers_its_newest_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_track_keeps_its_newest_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daco_serve.engine.tracking.filter.MOST_REMEMBERED_BYTES", 50_000)
     tracker = Tracker(street(60), Motion(speed=15), remember=True)
     for number in range(40):
@@ -257,7 +257,7 @@ def test_a_long_track_remembers_its_newest_frames(monkeypatch: pytest.MonkeyPatc
     assert len(tracker.smoothed()) == len(path)
 
 
-def test_a_frame_that_says_nothing_of_the_map_keeps_the_belief_that_the_camera_is_off_it() -> None:
+def test_an_uninformative_frame_keeps_the_belief_that_the_camera_is_not_on_the_map() -> None:
     tracker = Tracker(street(60))
     for _ in range(6):
         off = tracker.update(frame(60, others=0.3, on_map=0.03))
@@ -270,7 +270,7 @@ def test_a_frame_that_says_nothing_of_the_map_keeps_the_belief_that_the_camera_i
 
 
 @pytest.mark.parametrize("on_map", [None, 0.9])
-def test_a_prior_that_holds_one_reference_says_that_the_camera_is_there(on_map: float | None) -> None:
+def test_a_prior_with_a_single_reference_locates_the_camera_there(on_map: float | None) -> None:
     tracker = Tracker(street(60))
     for _ in range(3):
         tracker.update(frame(60, on_map=on_map))  # that fit every place alike
@@ -279,7 +279,7 @@ def test_a_prior_that_holds_one_reference_says_that_the_camera_is_there(on_map: 
     assert estimate.status == "tracking"
 
 
-def test_a_wrong_prior_does_not_carry_a_track_away() -> None:
+def test_a_wrong_prior_does_not_mislead_a_track() -> None:
     tracker = Tracker(street(60), Motion(speed=15))
     for number in range(8):
         tracker.update(frame(60, number))
@@ -288,7 +288,7 @@ def test_a_wrong_prior_does_not_carry_a_track_away() -> None:
     assert position(estimate.latitude) == pytest.approx(90, abs=15)
 
 
-def test_votes_count_where_references_were_compared_cell_by_cell() -> None:
+def test_votes_are_used_for_references_that_were_re_ranked() -> None:
     plain = [SearchMatch(1, 0.6, None), SearchMatch(2, 0.5, None)]  # type: ignore[arg-type]
     assert likenesses(plain).tolist() == [0.6, 0.5]
     compared = [plain[0]._replace(votes=20.0), plain[1]._replace(votes=120.0), SearchMatch(3, 0.4, None)]  # type: ignore[arg-type]

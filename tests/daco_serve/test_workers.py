@@ -88,7 +88,7 @@ def test_workers_do_not_outlive_the_command_that_started_them(index: Path) -> No
         assert eventually(lambda: not any(lives(worker) for worker in workers))
 
 
-def test_an_index_that_workers_cannot_load_is_one_sentence(own_index: Path) -> None:
+def test_an_index_that_workers_cannot_load_is_reported_in_one_sentence(own_index: Path) -> None:
     (own_index / "generations" / "1" / "encoder" / "model.safetensors").unlink()
     command = [*COMMAND, "run", "--index", str(own_index), "--port", "0", "--workers", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -106,7 +106,7 @@ def test_an_index_that_workers_cannot_load_is_one_sentence(own_index: Path) -> N
         (MemoryError(), "MemoryError()"),
     ],
 )
-def test_a_worker_that_cannot_be_replaced_now_is_tried_again_and_its_pipe_is_closed(
+def test_replacing_a_worker_is_tried_again_after_a_failure_and_its_pipe_is_closed(
     fault: Exception, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     attempts: list[int] = []
@@ -133,7 +133,7 @@ def test_a_worker_that_cannot_be_replaced_now_is_tried_again_and_its_pipe_is_clo
         worker.start()
 
 
-def test_a_worker_is_replaced_although_its_counts_cannot_be_removed(
+def test_a_worker_is_replaced_even_if_its_metrics_cannot_be_removed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(pid: int) -> None:
