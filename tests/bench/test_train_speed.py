@@ -21,7 +21,7 @@ def bench(forked: Path, *options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
 
-def test_both_loops_are_timed_in_turns_and_no_process_is_left(forked: Path, places: Path) -> None:
+def test_both_loops_are_timed_alternately_and_no_process_stays(forked: Path, places: Path) -> None:
     done = bench(
         forked, "places", "--data-root", places, *SMALL, "--precisions", "fp32", "--loader-workers", 1, "--json"
     )
@@ -39,7 +39,7 @@ def test_both_loops_are_timed_in_turns_and_no_process_is_left(forked: Path, plac
     assert not (places / "places" / "places_daco").exists()
 
 
-def test_rows_are_medians_over_all_blocks_and_shares_of_all_time() -> None:
+def test_rows_are_medians_over_all_blocks_and_shares_of_the_total_time() -> None:
     blocks = {
         "published loop": [Block([4.0, 4.0, 9.0], 1.0, 100, 20.0, 60), Block([4.0, 2.0, 4.0], 2.0, 300, 30.0, 60)],
         "ours": [Block([1.0, 1.0, 1.0], 0.3, 50, 80.0, 0), Block([1.0, 7.0, 1.0], 0.0, 60, 90.0, 0)],
@@ -68,7 +68,7 @@ def test_the_published_loop_learns(places: Path) -> None:
         (["places", "--device", "tpu"], "tpu"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_sentence(forked: Path, places: Path, options: list[str], word: str) -> None:
+def test_mistakes_are_reported_in_one_sentence(forked: Path, places: Path, options: list[str], word: str) -> None:
     done = bench(forked, *options, "--data-root", places, "--loader-workers", 0)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

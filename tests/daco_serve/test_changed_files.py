@@ -141,7 +141,7 @@ class Asking:
         pytest.param(2, ["catalog.sqlite", "vectors.faiss", "local.bin"], CHANGES, marks=pytest.mark.slow),
     ],
 )
-def test_files_changed_in_place_under_load_end_no_process_and_give_no_wrong_answer(
+def test_files_changed_in_place_under_load_end_no_process_and_cause_no_wrong_answer(
     maps: Path, streets: Path, workers: int, files: list[str], changes: list[Callable[[Path], None]]
 ) -> None:
     folder = maps / "changed" / "generations" / "1"
@@ -168,7 +168,7 @@ def test_files_changed_in_place_under_load_end_no_process_and_give_no_wrong_answ
     assert {outcome for index, outcome in asking.told if index == "changed"} == {"right", "503 index_unavailable"}
 
 
-def test_what_is_in_memory_keeps_answering_and_the_damage_is_reported_until_it_is_mended(
+def test_data_in_memory_keep_answering_and_the_damage_is_reported_until_it_is_repaired(
     index: Path, photographs: Path, tmp_path: Path
 ) -> None:
     maps = tmp_path / "maps"
@@ -199,7 +199,7 @@ def test_an_index_whose_local_descriptors_cannot_be_read_is_not_ready(maps: Path
         assert str(maps) not in message
 
 
-def test_a_link_that_is_exchanged_while_an_index_is_opened_makes_no_mixture(
+def test_replacing_a_link_while_an_index_is_opened_does_not_mix_two_indexes(
     maps: Path, streets: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = tmp_path / "link"

@@ -22,7 +22,9 @@ from .test_query import lone_and_crowd
 TILE = "https://tile.example.org/{z}/{x}/{y}.png"
 
 
-def test_a_photograph_gives_matches_a_place_and_a_map(open_page: Open, server: str, photographs: Path) -> None:
+def test_a_photograph_is_answered_with_matches_a_place_and_a_map(
+    open_page: Open, server: str, photographs: Path
+) -> None:
     page = open_page(server)
     assert page.inner_text("#state") == "map: 6 reference photographs of 6 places"
     assert "6 places, all with a position. Among the places: place 0, place 5." in page.inner_text("#explanation")
@@ -46,7 +48,7 @@ def test_a_photograph_gives_matches_a_place_and_a_map(open_page: Open, server: s
     assert links[0].startswith("https://www.openstreetmap.org/?mlat=35.0") and links[1].startswith("geo:35.0")
 
 
-def test_several_photographs_each_keep_their_answer_and_a_match_is_compared(
+def test_several_photographs_keep_their_answers_and_a_match_can_be_compared(
     open_page: Open, server: str, photographs: Path
 ) -> None:
     page = open_page(server)
@@ -67,7 +69,7 @@ def test_several_photographs_each_keep_their_answer_and_a_match_is_compared(
     assert page.locator("#map .pin").count() == 0 and page.inner_text("#verdict") == "map"
 
 
-def test_everything_works_by_keyboard(open_page: Open, server: str, photographs: Path) -> None:
+def test_the_page_can_be_used_with_the_keyboard_alone(open_page: Open, server: str, photographs: Path) -> None:
     page = open_page(server)
     page.on("filechooser", lambda chooser: None)  # from here on the driver, not a window of the system, opens
     page.focus("#file")
@@ -106,7 +108,7 @@ def test_the_position_in_the_photograph_is_shown(
         assert page.locator("#map .mark-own").count() == 1
 
 
-def test_what_the_server_refuses_is_said_kindly_and_the_next_photograph_works(
+def test_a_rejected_photograph_is_explained_and_the_next_one_works(
     open_page: Open, server: str, photographs: Path
 ) -> None:
     page = open_page(server, troubled=True)  # the browser logs each 4xx as an error
@@ -120,7 +122,9 @@ def test_what_the_server_refuses_is_said_kindly_and_the_next_photograph_works(
     assert page.is_hidden("#failure") and page.inner_text("#verdict").startswith("place")
 
 
-def test_a_server_that_went_away_can_be_tried_again(open_page: Open, server: str, photographs: Path) -> None:
+def test_a_query_can_be_tried_again_after_the_server_was_unreachable(
+    open_page: Open, server: str, photographs: Path
+) -> None:
     page = open_page(server, troubled=True)
     page.context.set_offline(True)
     choose(page, photographs / "5.png")
@@ -148,7 +152,7 @@ def test_a_photograph_may_be_dropped_or_pasted(open_page: Open, server: str, pho
         ready(page, count)
 
 
-def test_a_photograph_larger_than_the_server_takes_is_sent_smaller(
+def test_a_photograph_larger_than_the_server_accepts_is_reduced(
     open_page: Open, host: Host, index: Path, photographs: Path, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (700, 900, 3), dtype=np.uint8)
@@ -220,7 +224,7 @@ def colours(page: Any) -> set[str]:
     }
 
 
-def test_four_states_have_words_a_colour_and_a_mark_each(
+def test_each_of_the_four_states_has_words_a_colour_and_a_mark(
     open_page: Open, host: Host, own_index: Path, photographs: Path
 ) -> None:
     likely = {"likely": 0.95, "less": 0.7, "hardly": 0.3}
@@ -274,7 +278,7 @@ def test_a_place_without_a_position_is_named(
     assert page.is_hidden("#position") and page.is_hidden("#map")
 
 
-def test_headline_and_picture_are_of_one_place_and_the_page_says_why(
+def test_headline_and_picture_show_the_same_place_and_the_page_says_why(
     open_page: Open, host: Host, photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "references"
@@ -295,7 +299,7 @@ def test_headline_and_picture_are_of_one_place_and_the_page_says_why(
     )
 
 
-def test_another_map_is_chosen_and_every_photograph_looked_up_in_it(
+def test_choosing_another_index_looks_up_every_photograph_in_it(
     open_page: Open, host: Host, index: Path, photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photographs, tmp_path / "unplaced", ignore=shutil.ignore_patterns("locations.csv", "[2-5].png"))
@@ -316,7 +320,7 @@ def test_another_map_is_chosen_and_every_photograph_looked_up_in_it(
     assert page.locator("#list .name").all_inner_texts() == ["1", "0"]
 
 
-def test_tiles_are_shown_from_the_server_that_is_named_and_from_no_other(browser: Any, index: Path) -> None:
+def test_tiles_come_only_from_the_given_server(browser: Any, index: Path) -> None:
     with hosted(index, tiles=TILE) as address:
         policy = httpx.get(address).headers["content-security-policy"]
         assert "img-src 'self' blob: data: https://tile.example.org;" in policy
@@ -336,12 +340,12 @@ def test_tiles_are_shown_from_the_server_that_is_named_and_from_no_other(browser
 
 
 @pytest.mark.parametrize("tiles", ["https://h/{z}/{x}.png", "ftp://h/{z}/{x}/{y}", "https://h; x/{z}/{x}/{y}", "h"])
-def test_what_is_no_tile_server_is_refused(tiles: str) -> None:
+def test_an_invalid_tile_server_is_rejected(tiles: str) -> None:
     with pytest.raises(DacoError, match="--tiles"):
         load_settings({"index": "x", "tiles": tiles})
 
 
-def test_it_is_dark_where_that_is_wished_and_fits_a_phone(open_page: Open, server: str, photographs: Path) -> None:
+def test_the_page_has_a_dark_mode_and_fits_a_phone(open_page: Open, server: str, photographs: Path) -> None:
     page = open_page(
         server, color_scheme="dark", viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
     )
@@ -355,7 +359,7 @@ def test_it_is_dark_where_that_is_wished_and_fits_a_phone(open_page: Open, serve
     assert max(red, green, blue) < 60
 
 
-def test_a_map_in_a_local_frame_is_answered_in_metres_and_without_a_map(
+def test_an_index_in_a_local_frame_is_answered_in_metres_and_without_a_map(
     open_page: Open, host: Host, photographs: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photographs, tmp_path / "hall", ignore=shutil.ignore_patterns("locations.csv"))

@@ -31,7 +31,7 @@ def comparing(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield address
 
 
-def test_matched_regions_are_drawn_on_demand_and_alike_in_both_photographs(
+def test_matched_regions_are_drawn_on_demand_in_the_same_colours_in_both_photographs(
     open_page: Open, comparing: str, streets: Path
 ) -> None:
     page = open_page(comparing)
@@ -102,7 +102,7 @@ def test_a_link_opens_the_answer_again_without_the_photograph(open_page: Open, s
     assert other.locator("#map .mark-here").count() == 1
 
 
-def test_a_link_to_a_map_that_is_not_here_says_so(open_page: Open, server: str) -> None:
+def test_a_link_to_an_unknown_index_is_explained(open_page: Open, server: str) -> None:
     answer = {"verdict": "not_on_map", "on_map": 0.1, "support": 0, "considered": 10, "matches": []}
     answer["index"] = {"name": "gone", "count": 9, "generation": 1}
     fragment = base64.urlsafe_b64encode(json.dumps(answer).encode()).decode().rstrip("=")
@@ -121,7 +121,7 @@ def test_a_link_to_a_map_that_is_not_here_says_so(open_page: Open, server: str) 
         "eyJ2ZXJkaWN0IjoibG9jYXRlZCIsImluZGV4Ijp7Im5hbWUiOiJtYXAiLCJjb3VudCI6NiwiZ2VuZXJhdGlvbiI6MX0sInN1cHBvcnQiOjEsImNvbnNpZGVyZWQiOjEsIm1hdGNoZXMiOlt7InJhbmsiOjEsImlkIjoiLi4vLi4veCJ9XX0",
     ],
 )
-def test_a_link_that_makes_no_sense_opens_the_empty_page(open_page: Open, server: str, fragment: str) -> None:
+def test_an_invalid_link_opens_the_empty_page(open_page: Open, server: str, fragment: str) -> None:
     page = open_page(f"{server}/#answer={fragment}", at=server)
     assert page.is_visible("#ask-title") and page.is_hidden("#film")
 
@@ -165,7 +165,7 @@ def test_a_failure_names_the_file_and_offers_another_one(
     assert page.is_hidden("#failure") and page.inner_text("#verdict") == "place 4"
 
 
-def test_a_format_that_the_server_does_not_take_is_made_a_jpeg_here(
+def test_a_format_that_the_server_does_not_accept_is_converted_to_jpeg_in_the_browser(
     open_page: Open, server: str, photographs: Path, tmp_path: Path
 ) -> None:
     with Image.open(photographs / "3.png") as image:
@@ -176,7 +176,7 @@ def test_a_format_that_the_server_does_not_take_is_made_a_jpeg_here(
     assert page.inner_text("#verdict") == "place 3"
 
 
-def test_more_pixels_than_the_server_takes_are_made_fewer_here(
+def test_more_pixels_than_the_server_accepts_are_reduced_in_the_browser(
     open_page: Open, host: Host, index: Path, photographs: Path, tmp_path: Path
 ) -> None:
     with Image.open(photographs / "3.png") as image:

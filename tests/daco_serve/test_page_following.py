@@ -118,7 +118,7 @@ def test_a_photograph_ends_following(follow: Follow, index: Path, photographs: P
         assert states_of_cameras(page) == ["ended"] and page.is_hidden("#following")
 
 
-def test_a_camera_elsewhere_is_said_to_be_off_the_map(follow: Follow, own_index: Path) -> None:
+def test_a_camera_elsewhere_is_shown_as_not_on_the_map(follow: Follow, own_index: Path) -> None:
     calibrate(own_index, on_map=1e-4)
     with hosted(own_index) as address:
         page = follow(address)
@@ -126,7 +126,7 @@ def test_a_camera_elsewhere_is_said_to_be_off_the_map(follow: Follow, own_index:
         assert page.locator("#map .track-point").count() == 0
 
 
-def test_a_camera_that_no_place_fits_is_said_to_be_lost(
+def test_a_camera_that_no_place_fits_is_shown_as_lost(
     follow: Follow, uncalibrated_index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daco_serve.engine.tracking.filter.TRACKING", 1.01)
@@ -136,7 +136,7 @@ def test_a_camera_that_no_place_fits_is_said_to_be_lost(
         assert "Looking for the place" in page.inner_text("#verdict")
 
 
-def test_a_camera_that_is_refused_is_said(follow: Follow, index: Path) -> None:
+def test_a_denied_camera_is_reported(follow: Follow, index: Path) -> None:
     with hosted(index) as address:
         page = follow(address, allowed=False)
         page.wait_for_selector("#follow-failure:not([hidden])")
@@ -148,14 +148,14 @@ def test_a_camera_that_is_refused_is_said(follow: Follow, index: Path) -> None:
         assert page.is_hidden("#follow-failure")
 
 
-def test_an_address_without_https_is_said_to_be_the_reason(follow: Follow, index: Path) -> None:
+def test_an_address_without_https_is_named_as_the_reason(follow: Follow, index: Path) -> None:
     with hosted(index, open=True) as address:
         page = follow(address.replace("http://127.0.0.1", STRANGER))
         page.wait_for_selector("#follow-failure:not([hidden])")
         assert "over https" in page.inner_text("#follow-failure")
 
 
-def test_a_server_with_no_place_left_says_so_and_the_camera_goes_off(follow: Follow, index: Path) -> None:
+def test_a_full_server_is_reported_and_the_camera_is_switched_off(follow: Follow, index: Path) -> None:
     with hosted(index, max_tracks=1) as address:
         first, second = follow(address), follow(address)
         says(first, "Tracking")
@@ -167,7 +167,7 @@ def test_a_server_with_no_place_left_says_so_and_the_camera_goes_off(follow: Fol
         says(second, "Tracking")
 
 
-def test_a_server_that_goes_away_is_waited_for(follow: Follow, index: Path) -> None:
+def test_the_page_waits_for_a_server_that_is_unreachable(follow: Follow, index: Path) -> None:
     with hosted(index) as address:
         page = follow(address)
         says(page, "Tracking")

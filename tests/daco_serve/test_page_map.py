@@ -61,7 +61,7 @@ def test_references_are_browsed_by_keyboard_and_from_their_dots(open_page: Open,
     page.wait_for_selector(".reference b:has-text('place 0')")
 
 
-def test_pins_that_would_hide_each_other_are_spread(open_page: Open, server: str, photographs: Path) -> None:
+def test_pins_that_would_hide_each_other_are_moved_apart(open_page: Open, server: str, photographs: Path) -> None:
     page = open_page(server)
     choose(page, photographs / "2.png", photographs / "3.png", photographs / "4.png")
     ready(page, 3)
@@ -103,7 +103,7 @@ def test_streets_come_from_a_file_on_this_server_and_no_other_host(
     assert httpx.get(address).headers["content-security-policy"] == PAGE_POLICY
 
 
-def test_a_file_that_holds_no_vector_tiles_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_vector_tiles_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "text.pmtiles").write_text("streets")
     write_land(tmp_path / "images.pmtiles", 35.0, 139.0, tile_type=2)
     for name, reason in (

@@ -89,7 +89,7 @@ def test_tokyo_becomes_300_training_and_75_validation_pairs_with_positions(
     assert daco_data("check", "tokyo", "--data-root", tmp_path).stdout.count("unpaired") == 0
 
 
-def test_an_incomplete_tokyo_is_refused_and_nothing_is_made(
+def test_an_incomplete_tokyo_is_rejected_and_nothing_is_written(
     tmp_path: Path, few_views: Path, daco_data: DacoData
 ) -> None:
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data")
@@ -111,7 +111,7 @@ def test_part_of_tokyo_keeps_its_numbers_and_its_split(tmp_path: Path, few_views
 
 
 @pytest.mark.parametrize(("clock", "evidence"), [(True, "capture time"), (False, "brightness alone")])
-def test_without_letters_tokyo_is_ordered_by_the_clock_or_by_light_and_says_so(
+def test_without_csv_files_tokyo_is_ordered_by_time_or_brightness_with_a_note(
     tmp_path: Path, few_views: Path, clock: bool, evidence: str, daco_data: DacoData
 ) -> None:
     tokyo_view(few_views, 1, "SND", letters="???", clock=clock)
@@ -124,14 +124,16 @@ def test_without_letters_tokyo_is_ordered_by_the_clock_or_by_light_and_says_so(
     assert "2 doubts" in done.stdout
 
 
-def test_a_night_that_is_brighter_than_its_day_is_a_doubt(tmp_path: Path, few_views: Path, daco_data: DacoData) -> None:
+def test_a_night_that_is_brighter_than_its_day_gives_a_warning(
+    tmp_path: Path, few_views: Path, daco_data: DacoData
+) -> None:
     tokyo_view(few_views, 1, "NSD", letters="DSN", clock=True)
     done = daco_data("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
     assert "00003.jpg is taken to be night, but is brighter than 00001.jpg" in done.stderr
     assert "00003.jpg is taken to be night, but is nearer to noon than 00001.jpg" in done.stderr
 
 
-def test_numbers_that_are_not_three_times_of_day_in_a_row_are_refused(tmp_path: Path, daco_data: DacoData) -> None:
+def test_numbers_that_are_not_three_times_of_day_in_a_row_are_rejected(tmp_path: Path, daco_data: DacoData) -> None:
     archive = tmp_path / "247query_v3"
     for view in range(1, 40):
         tokyo_view(archive, view, {0: "DDD", 1: "SSS", 2: "NNN"}[view % 3])
@@ -168,7 +170,7 @@ def test_cityscapes_is_2975_and_500_pairs_under_one_name(tmp_path: Path, daco_da
     assert brightness(dataset.images(foggy, "val")[0]) == 200
 
 
-def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car(
+def test_cityscapes_lists_frames_without_fog_and_reads_positions_of_the_car(
     tmp_path: Path, daco_data: DacoData
 ) -> None:
     archive = tmp_path / "cs"
@@ -190,7 +192,7 @@ def test_cityscapes_says_which_frames_have_no_fog_and_reads_positions_of_the_car
         assert read_locations(folder) == {"ulm_000001_000019.png": PhotoLocation(48.4, 9.99, 8.0)}
 
 
-def test_cityscapes_without_its_foggy_half_is_refused(tmp_path: Path, daco_data: DacoData) -> None:
+def test_cityscapes_without_its_foggy_half_is_rejected(tmp_path: Path, daco_data: DacoData) -> None:
     cityscapes_frame(tmp_path / "cs", "train", "ulm_000001_000019", foggy=False)
     done = daco_data("prepare", "cityscapes", tmp_path / "cs", "--data-root", tmp_path / "data")
     assert done.returncode == 1 and "no folder leftImg8bit_foggyDBF" in done.stderr
@@ -227,7 +229,7 @@ def test_synthia_holds_out_60_pairs_of_one_sequence_and_trains_on_the_others(
     assert "Sequence 05: 8 frames have one weather only" in done.stderr
 
 
-def test_synthia_refuses_a_holdout_that_is_not_there_and_a_missing_camera(
+def test_synthia_rejects_a_missing_holdout_and_a_missing_camera(
     tmp_path: Path, synthia_archive: Path, daco_data: DacoData
 ) -> None:
     words = ("prepare", "synthia", synthia_archive, "--data-root", tmp_path / "data")
@@ -243,7 +245,7 @@ def test_synthia_refuses_a_holdout_that_is_not_there_and_a_missing_camera(
 # what all of them share
 
 
-def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path, few_views: Path, daco_data: DacoData) -> None:
+def test_a_second_run_resumes_where_the_first_stopped(tmp_path: Path, few_views: Path, daco_data: DacoData) -> None:
     words = ("prepare", "tokyo", few_views, "--data-root", tmp_path / "data", "--partial")
     assert daco_data(*words).returncode == 0
     train = tmp_path / "data" / "tokyo" / "original" / "domain_a" / "train"
@@ -289,7 +291,7 @@ def test_two_preparations_never_mix_in_one_folder(tmp_path: Path, few_views: Pat
 
 
 @pytest.mark.parametrize("archive", ["tokyo", "cityscapes", "synthia"])
-def test_a_folder_without_the_download_is_refused_in_one_sentence(
+def test_a_folder_without_the_download_is_rejected_in_one_sentence(
     tmp_path: Path, archive: str, daco_data: DacoData
 ) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
@@ -301,9 +303,7 @@ def test_a_folder_without_the_download_is_refused_in_one_sentence(
 # anybody's folders
 
 
-def test_two_own_folders_become_a_data_set_with_the_same_photographs_validating(
-    tmp_path: Path, daco_data: DacoData
-) -> None:
+def test_two_own_folders_become_a_data_set_with_a_reproducible_split(tmp_path: Path, daco_data: DacoData) -> None:
     for folder in ("noon", "midnight"):
         for number in range(10):
             grey(tmp_path / folder / "street" / f"{number}.jpg", 50)
@@ -320,7 +320,7 @@ def test_two_own_folders_become_a_data_set_with_the_same_photographs_validating(
     assert read_locations(dataset.split_folder("domain_a", "val")) == {"street_9.jpg": PhotoLocation(1.0, 2.0)}
 
 
-def test_other_folders_under_the_same_name_are_refused(tmp_path: Path, daco_data: DacoData) -> None:
+def test_other_folders_with_the_same_name_are_rejected(tmp_path: Path, daco_data: DacoData) -> None:
     for folder, light in (("day", 200), ("night", 20)):
         for number in range(3):
             grey(tmp_path / folder / f"{number}.png", light)
@@ -332,7 +332,7 @@ def test_other_folders_under_the_same_name_are_refused(tmp_path: Path, daco_data
     assert brightness(DataSet(tmp_path, "mine").images("domain_a", "train")[0]) == 20
 
 
-def test_folders_whose_names_differ_by_the_domains_word_are_pairs(tmp_path: Path, daco_data: DacoData) -> None:
+def test_names_that_differ_only_by_a_word_for_the_domain_are_pairs(tmp_path: Path, daco_data: DacoData) -> None:
     for time in ("day", "night"):
         for number in range(3):
             grey(tmp_path / time / f"{time}_{number}.jpg", 50)
@@ -340,7 +340,7 @@ def test_folders_whose_names_differ_by_the_domains_word_are_pairs(tmp_path: Path
     assert done.returncode == 0 and "not pairs" not in done.stderr
 
 
-def test_own_folders_may_be_unpaired_and_may_bring_their_splits(tmp_path: Path, daco_data: DacoData) -> None:
+def test_own_folders_may_be_unpaired_and_may_have_their_own_splits(tmp_path: Path, daco_data: DacoData) -> None:
     for path in ("day/train/a.jpg", "day/train/b.jpg", "day/val/c.jpg", "night/x.jpg", "night/y.png"):
         grey(tmp_path / path, 50)
     done = daco_data("adopt", "mine", tmp_path / "day", tmp_path / "night", "--val", "0.5", "--data-root", tmp_path)
@@ -351,7 +351,7 @@ def test_own_folders_may_be_unpaired_and_may_bring_their_splits(tmp_path: Path, 
     assert "day and night are not pairs" in done.stderr
 
 
-def test_one_folder_alone_can_be_adopted_and_empty_or_clashing_ones_are_refused(
+def test_a_single_folder_can_be_adopted_and_empty_or_clashing_ones_are_rejected(
     tmp_path: Path, daco_data: DacoData
 ) -> None:
     grey(tmp_path / "day" / "a_b.jpg", 50)

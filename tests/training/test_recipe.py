@@ -30,7 +30,7 @@ def modern(data_root: Path, save_root: Path, **changes: object) -> TrainSettings
     return TrainOptions(recipe="modern", **values).resolve()  # type: ignore[arg-type]
 
 
-def test_the_published_recipe_is_the_default_and_has_no_part_of_ours() -> None:
+def test_the_published_recipe_is_the_default_and_has_no_part_of_the_modern_one() -> None:
     made = TrainOptions().resolve()
     assert (made.backbone, made.pooling, made.resize, made.pretrained, made.lr) == (
         "resnet50", "avg", "shorter", "none", 1e-3,
@@ -38,7 +38,7 @@ def test_the_published_recipe_is_the_default_and_has_no_part_of_ours() -> None:
     assert not any(getattr(made.parts, part) for part in PARTS)
 
 
-def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
+def test_the_modern_recipe_sets_options_that_are_not_given() -> None:
     made = TrainOptions(recipe="modern", lr=5e-5).resolve()
     assert (made.backbone, made.pooling, made.pretrained, made.lr) == (
         "tf_efficientnet_lite0",
@@ -58,12 +58,12 @@ def test_the_modern_recipe_fills_what_is_not_asked_for() -> None:
         ({"gpu_ids": ()}, "--gpu_ids needs numbers of GPUs"),
     ],
 )
-def test_an_unknown_recipe_or_part_is_refused(wrong: dict[str, object], sentence: str) -> None:
+def test_an_unknown_recipe_or_part_is_rejected(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(DacoError, match=sentence):
         TrainOptions(**wrong).resolve()  # type: ignore[arg-type]
 
 
-def test_a_frozen_backbone_is_as_it_was_and_what_is_on_top_learns(places: Path, tmp_path: Path) -> None:
+def test_a_frozen_backbone_is_unchanged_and_the_layers_above_it_learn(places: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     save_file(create_backbone("test_resnet").state_dict(), weights)
     run = modern(places, tmp_path, pretrained=str(weights))
@@ -77,9 +77,7 @@ def test_a_frozen_backbone_is_as_it_was_and_what_is_on_top_learns(places: Path, 
     assert not torch.equal(trained[reduce], Encoder.load(untrained.encoder_folder).state_dict()[reduce])
 
 
-def test_with_a_tail_the_last_stage_of_a_frozen_backbone_learns_and_nothing_before_it(
-    places: Path, tmp_path: Path
-) -> None:
+def test_with_tail_lr_only_the_last_stage_of_a_frozen_backbone_learns(places: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     save_file(create_backbone("test_resnet").state_dict(), weights)
     run = modern(places, tmp_path, pretrained=str(weights), tail_lr=1e-3)
@@ -90,7 +88,7 @@ def test_with_a_tail_the_last_stage_of_a_frozen_backbone_learns_and_nothing_befo
     assert not any("running" in name for name in moved), "its statistics stay"
 
 
-def test_the_tails_rate_is_its_own(places: Path, tmp_path: Path) -> None:
+def test_the_last_stage_has_its_own_learning_rate(places: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     save_file(create_backbone("test_resnet").state_dict(), weights)
     run = modern(places, tmp_path, pretrained=str(weights), tail_lr=1e-12, iters=1)
@@ -109,12 +107,12 @@ def test_the_tails_rate_is_its_own(places: Path, tmp_path: Path) -> None:
         ({"recipe": "modern", "tail_lr": -1.0}, "at least 0"),
     ],
 )
-def test_a_tail_of_what_is_not_frozen_is_refused(wrong: dict[str, object], sentence: str) -> None:
+def test_tail_lr_is_rejected_without_a_frozen_backbone(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(DacoError, match=sentence):
         TrainOptions(**wrong).resolve()  # type: ignore[arg-type]
 
 
-def test_a_run_from_before_there_were_tails_goes_on_as_it_began() -> None:
+def test_a_checkpoint_without_tail_settings_resumes_unchanged() -> None:
     recorded = TrainOptions(recipe="modern").resolve().recorded()
     del recorded["tail_lr"]
     TrainOptions(recipe="modern").resolve().check_continues(recorded)
@@ -134,7 +132,7 @@ METHODS = ("daco", "simclr", "simsiam", "moco", "npid")
         *(pytest.param(False, method, marks=pytest.mark.slow) for method in METHODS[1:]),
     ],
 )
-def test_every_method_trains_with_it_and_a_stopped_run_resumes_to_the_same_encoder(
+def test_every_method_trains_with_the_modern_recipe_and_resumes_to_the_same_encoder(
     method: str, tail: bool, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tmp_path / "weights.safetensors"
@@ -153,13 +151,13 @@ def test_every_method_trains_with_it_and_a_stopped_run_resumes_to_the_same_encod
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_it_trains_without_each_of_its_parts(part: str, places: Path, tmp_path: Path) -> None:
+def test_the_modern_recipe_trains_without_each_of_its_parts(part: str, places: Path, tmp_path: Path) -> None:
     run = modern(places, tmp_path, without=(part,), iters=1)
     assert train(run).finished
     assert run.pooling == ("gem" if part == "grid" else "grid")
 
 
-def test_a_run_in_which_nothing_would_learn_is_refused(places: Path, tmp_path: Path) -> None:
+def test_a_run_without_trainable_parameters_is_rejected(places: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     save_file(create_backbone("test_resnet").state_dict(), weights)
     with pytest.raises(DacoError, match=r"Nothing is left to train.*--pooling grid, or --without frozen or direct"):

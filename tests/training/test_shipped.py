@@ -17,13 +17,13 @@ def shipped() -> Encoder:
     return load_encoder(DEFAULT)
 
 
-def test_it_is_whole_and_at_most_eighteen_megabytes_for_training_and_running(shipped: Encoder) -> None:
+def test_the_shipped_encoder_is_complete_and_has_at_most_18_megabytes(shipped: Encoder) -> None:
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 18e6
     assert shipped.config.training["method_name"] == "daco"
     assert shipped.dimension == 2560
 
 
-def test_its_card_says_data_recall_and_limits() -> None:
+def test_the_model_card_states_data_recall_and_limits() -> None:
     card = (SHIPPED / "README.md").read_text()
     assert all(heading in card for heading in ("## Data", "## Recall", "## Limits"))
 
@@ -42,7 +42,7 @@ def by_night(shipped: Encoder, walk: Path) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("side", "least"), [("day_right", 0.95), ("day_left", 0.8)])
-def test_it_finds_a_real_night_walk_in_the_same_walk_by_day(
+def test_the_shipped_encoder_finds_a_real_walk_by_night_in_the_same_walk_by_day(
     side: str, least: float, shipped: Encoder, walk: Path, by_night: torch.Tensor
 ) -> None:
     by_day = embed_files(shipped, list_images(walk / side), side)

@@ -49,7 +49,7 @@ def test_a_run_that_stopped_and_resumed_ends_as_one_that_did_not(places: Path, t
     torch.testing.assert_close(weights(parts), weights(whole), rtol=0, atol=0)
 
 
-def test_results_are_a_row_an_epoch_with_the_published_columns(places: Path, tmp_path: Path) -> None:
+def test_results_have_a_row_for_each_epoch_with_the_published_columns(places: Path, tmp_path: Path) -> None:
     run = settings(places, tmp_path)
     train(run, accelerator="cpu")
     table = rows(run)
@@ -62,7 +62,7 @@ def test_results_are_a_row_an_epoch_with_the_published_columns(places: Path, tmp
         assert math.isfinite(float(row["train_loss"]))
 
 
-def test_the_encoder_kept_is_the_best_epochs_and_says_how_it_was_trained(places: Path, tmp_path: Path) -> None:
+def test_the_best_epochs_encoder_is_kept_and_records_its_training(places: Path, tmp_path: Path) -> None:
     run = settings(places, tmp_path)
     train(run, accelerator="cpu")
     encoder = Encoder.load(run.encoder_folder)
@@ -73,7 +73,7 @@ def test_the_encoder_kept_is_the_best_epochs_and_says_how_it_was_trained(places:
     assert str(tmp_path) not in (run.encoder_folder / "encoder.json").read_text(), "no path of a machine in an encoder"
 
 
-def test_validation_comes_as_often_as_asked_and_a_run_resumes_between(places: Path, tmp_path: Path) -> None:
+def test_validation_runs_as_often_as_requested_and_a_run_resumes_in_between(places: Path, tmp_path: Path) -> None:
     run = settings(places, tmp_path / "whole", "simclr", iters=5, val_every=2)
     train(run, accelerator="cpu")
     assert [row.get("iteration") for row in rows(run)] == ["2", "4", "5"]
@@ -84,7 +84,7 @@ def test_validation_comes_as_often_as_asked_and_a_run_resumes_between(places: Pa
     assert rows(parts) == rows(run)
 
 
-def test_a_checkpoint_is_written_within_an_epoch_once_its_time_has_come(
+def test_a_checkpoint_is_written_within_an_epoch_after_the_interval(
     places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = settings(places, tmp_path, "simclr", iters=6, checkpoint_minutes=1e-9)
@@ -112,7 +112,7 @@ def test_short_epochs_do_not_each_write_a_checkpoint(
     assert saves == [3, 12], "the first epoch of three iterations, and the end"
 
 
-def test_methods_without_twins_do_not_need_generated(places: Path, tmp_path: Path) -> None:
+def test_methods_without_twins_need_no_generated_folder(places: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "places").mkdir(parents=True)
     (tmp_path / "data" / "places" / "original").symlink_to(places / "places" / "original")
     run = settings(tmp_path / "data", tmp_path, "simclr", iters=1)
@@ -133,7 +133,7 @@ def test_domains_without_aligned_validation_pairs_are_trained_without_recall(pla
     assert Encoder.load(run.encoder_folder).config.training["iteration"] == ITERS
 
 
-def test_resuming_under_other_settings_is_refused(places: Path, tmp_path: Path) -> None:
+def test_resuming_with_other_settings_is_rejected(places: Path, tmp_path: Path) -> None:
     train(settings(places, tmp_path, iters=1), accelerator="cpu")
     with pytest.raises(DacoError, match=r"temperature was 0\.1, now 0\.2"):
         train(settings(places, tmp_path, temperature=0.2), resume=True, accelerator="cpu")
@@ -141,7 +141,7 @@ def test_resuming_under_other_settings_is_refused(places: Path, tmp_path: Path) 
         train(settings(places, tmp_path / "elsewhere"), resume=True, accelerator="cpu")
 
 
-def test_resuming_with_other_photographs_is_refused(places: Path, tmp_path: Path) -> None:
+def test_resuming_with_other_photographs_is_rejected(places: Path, tmp_path: Path) -> None:
     shutil.copytree(places, tmp_path / "data")
     run = settings(tmp_path / "data", tmp_path, "npid", iters=1)
     train(run, accelerator="cpu")
@@ -151,7 +151,7 @@ def test_resuming_with_other_photographs_is_refused(places: Path, tmp_path: Path
         train(run.but(iters=2), resume=True, accelerator="cpu")
 
 
-def test_fewer_images_than_a_batch_are_refused(places: Path, tmp_path: Path) -> None:
+def test_fewer_images_than_a_batch_are_rejected(places: Path, tmp_path: Path) -> None:
     with pytest.raises(DacoError, match="24 training images are fewer than one batch"):
         train(settings(places, tmp_path, batch_size=32), accelerator="cpu")
 
