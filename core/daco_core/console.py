@@ -64,6 +64,18 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def whole_numbers(text: str, name: str) -> tuple[int, ...]:
+    """`1,2,4,8` to (1, 2, 4, 8).
+
+    Raises:
+        UsageError: it is not a list of whole numbers.
+    """
+    try:
+        return tuple(map(int, words(text)))
+    except ValueError as error:
+        raise UsageError(f"{name} takes whole numbers, such as 0 1 or 0,1; not {text!r}.") from error
+
+
 def number(value: float | None, decimals: int) -> str:
     """A number as a table cell; `-` if it is None."""
     return "-" if value is None else f"{value:.{decimals}f}"

@@ -11,9 +11,8 @@ from daco_core.errors import UsageError
 from daco_core.photographs.coordinates import POSITION_FIELDS, geojson_point
 from daco_core.photographs.images import UnreadableImage
 from daco_core.untrusted_text import csv_cell
-from daco_index.embedding.engines.engine import Embedding
 from daco_index.export.atomic import written_file
-from daco_index.search.query_set import BATCH_SIZE, Query, query_batches
+from daco_index.search.query_set import BATCH_SIZE, Query, embedded_batches
 from daco_serve.api.index import Index
 from daco_serve.engine.answers import Estimate, QueryOptions
 from daco_serve.engine.lookup import look_up
@@ -78,18 +77,11 @@ def locate_queries(
         DacoError: an error of the engine or the index.
     """
     engine, options = index.engine.for_many(), QueryOptions(1, None, index.rerank)
-    for batch in query_batches(engine, queries, batch_size, strict, progress):
-        images = [form for _, form in batch if not isinstance(form, UnreadableImage)]
-        embedding = engine.embed_prepared_with_local(images) if images else None
-        row = 0
-        for query, form in batch:
-            if isinstance(form, UnreadableImage) or embedding is None:
-                yield LocatedQuery(query, None, form if isinstance(form, UnreadableImage) else None)
-                continue
-            local = None if embedding.local is None else embedding.local[row : row + 1]
-            one = Embedding(embedding.descriptors[row : row + 1], local)
-            yield LocatedQuery(query, look_up(index.bundle, index.calibration, one, options).estimate)
-            row += 1
+    for batch in embedded_batches(engine, queries, batch_size, strict, progress):
+        embeddings = [] if batch.embedding is None else batch.embedding.one_by_one()
+        lookups = (look_up(index.bundle, index.calibration, embedding, options) for embedding in embeddings)
+        for query, lookup, unreadable in batch.answered(lookups):
+            yield LocatedQuery(query, None if lookup is None else lookup.estimate, unreadable)
 
 
 def check_form(index: Index, out: Path) -> None:

@@ -69,12 +69,7 @@ class QueryEmbedder:
             metrics.faults.labels("encoder").inc()
             raise
         self.faults = 0
-        return [
-            Embedding(
-                together.descriptors[row : row + 1], None if together.local is None else together.local[row : row + 1]
-            )
-            for row in range(len(images))
-        ]
+        return together.one_by_one()
 
 
 def _check(together: Embedding, count: int) -> None:

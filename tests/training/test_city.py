@@ -20,7 +20,7 @@ from daco_core.errors import DacoError
 from daco_core.files import _workspaces
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import distance_metres, read_locations
-from daco_training.city import make_city
+from daco_training.city import CitySettings, make_city
 from daco_training.city.make import USUAL_DOMAINS
 from daco_training.city.plan import Pose, geography, nominal_pose, photograph_pose, plan_places, plan_street
 from daco_training.city.rendering.weather import (
@@ -41,7 +41,7 @@ SIZE, PLACES, SEED = 64, 4, 3
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
     folder = tmp_path_factory.mktemp("whole") / "demo"
-    report = make_city(folder, places=PLACES, size=SIZE, seed=SEED, workers=2)
+    report = make_city(folder, CitySettings(places=PLACES, size=SIZE, seed=SEED), workers=2)
     assert (report.images_rendered, report.images_present) == (3 * PLACES, 0)
     assert (report.train_places, report.val_places) == (3, 1)
     assert report.seconds_per_image == pytest.approx(report.seconds / report.images_rendered)
@@ -90,7 +90,7 @@ def test_the_places_of_a_split_do_not_depend_on_their_number() -> None:
 
 
 def test_another_seed_makes_another_city(city: Path, tmp_path: Path) -> None:
-    make_city(tmp_path / "demo", places=2, size=SIZE, seed=SEED + 1, domains=["day"], workers=1)
+    make_city(tmp_path / "demo", CitySettings(places=2, size=SIZE, seed=SEED + 1, domains=("day",)), workers=1)
     every = images(city)
     for name, content in images(tmp_path / "demo").items():
         assert content != every[name]
@@ -98,8 +98,17 @@ def test_another_seed_makes_another_city(city: Path, tmp_path: Path) -> None:
 
 def test_a_seed_gives_the_same_bytes_with_any_workers_places_and_domains(city: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    make_city(folder, places=2, size=SIZE, seed=SEED, domains=["day"], workers=1)
-    report = make_city(folder, places=3, size=SIZE, seed=SEED, domains=["day", "night"], workers=1)
+    make_city(folder, CitySettings(places=2, size=SIZE, seed=SEED, domains=("day",)), workers=1)
+    report = make_city(
+        folder,
+        CitySettings(
+            places=3,
+            size=SIZE,
+            seed=SEED,
+            domains=("day", "night"),
+        ),
+        workers=1,
+    )
     assert (report.images_rendered, report.images_present) == (4, 2)
     some, every = images(folder), images(city)
     assert len(some) == 6
@@ -117,7 +126,7 @@ def test_different_settings_are_rejected_in_one_sentence_that_names_them(city: P
     ):
         asked: dict[str, Any] = {"places": PLACES, "size": SIZE, "seed": SEED, **change}
         with pytest.raises(DacoError, match=words):
-            make_city(city, **asked)
+            make_city(city, CitySettings(**asked))
     assert images(city) == before
 
 
@@ -125,26 +134,27 @@ def test_a_folder_of_other_images_is_rejected(tmp_path: Path) -> None:
     pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
     (tmp_path / "original").mkdir()
     with pytest.raises(DacoError, match="not a demo city"):
-        make_city(tmp_path, places=2)
+        make_city(tmp_path, CitySettings(places=2))
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"places": 1}, {"size": 10}, {"seed": -1}, {"domains": ["rain"]}, {"domains": []}, {"workers": -1},
-     {"domains": ["day", "day"]}],
+    [{"places": 1}, {"size": 10}, {"seed": -1}, {"domains": ("rain",)}, {"domains": ()}, {"workers": -1},
+     {"domains": ("day", "day")}],
 )  # fmt: skip
 def test_settings_out_of_range_are_rejected_before_anything_is_written(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    workers, settings = wrong.get("workers", 0), {name: value for name, value in wrong.items() if name != "workers"}
     with pytest.raises(DacoError):
-        make_city(tmp_path / "demo", **wrong)
+        make_city(tmp_path / "demo", CitySettings(**settings), workers=workers)
     assert not (tmp_path / "demo").exists()
 
 
 def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     call = (
-        "from pathlib import Path; from daco_training.city import make_city; "
-        f"make_city(Path({str(folder)!r}), places={PLACES}, size={SIZE}, seed={SEED}, domains=['day', 'night'],"
-        " workers=1)"
+        "from pathlib import Path; from daco_training.city import CitySettings, make_city; "
+        f"make_city(Path({str(folder)!r}), CitySettings(places={PLACES}, size={SIZE}, seed={SEED},"
+        " domains=('day', 'night')), workers=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 300
@@ -158,7 +168,16 @@ def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path)
     assert errors.count("Run the same command again to resume") == 1
     assert errors.count("Traceback") == 1, "only the interpreter's own, for the KeyboardInterrupt passed on"
     assert not list(folder.rglob(".*"))
-    report = make_city(folder, places=PLACES, size=SIZE, seed=SEED, domains=["day", "night"], workers=1)
+    report = make_city(
+        folder,
+        CitySettings(
+            places=PLACES,
+            size=SIZE,
+            seed=SEED,
+            domains=("day", "night"),
+        ),
+        workers=1,
+    )
     assert report.images_present == len(done)
     every = images(city)
     assert images(folder) == {name: every[name] for name in every if "domain_c" not in name}
@@ -167,18 +186,18 @@ def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path)
 def test_disk_errors_are_reported_in_one_sentence(city: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DacoError, match=r"Cannot write .*file.*run the same command again"):
-        make_city(tmp_path / "file" / "demo", places=2, size=SIZE, domains=["day"])
+        make_city(tmp_path / "file" / "demo", CitySettings(places=2, size=SIZE, domains=("day",)))
     folder = tmp_path / "demo"
     (folder / "city.json").mkdir(parents=True)
     with pytest.raises(DacoError, match=r"Cannot write .*city.json"):
-        make_city(folder, places=2, size=SIZE, domains=["day"])
+        make_city(folder, CitySettings(places=2, size=SIZE, domains=("day",)))
     folder = shutil.copytree(city, tmp_path / "copy")
     image = next(folder.rglob("street00*.jpg"))
     image.unlink()
     for taken in _workspaces(image):
         taken.touch()
     with pytest.raises(DacoError, match=f"Cannot write .*{image.name}"):
-        make_city(folder, places=PLACES, size=SIZE, seed=SEED, workers=1)
+        make_city(folder, CitySettings(places=PLACES, size=SIZE, seed=SEED), workers=1)
 
 
 def test_night_is_darker_than_day_and_fog_has_less_contrast(city: Path) -> None:
@@ -331,5 +350,5 @@ def test_a_facade_frame_faces_the_street_whichever_side_it_is_on() -> None:
 def test_without_mitsuba_the_error_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DacoError, match=r"pip install 'daco-serve\[demo\]'"):
-        make_city(tmp_path / "demo", places=2)
+        make_city(tmp_path / "demo", CitySettings(places=2))
     assert not (tmp_path / "demo").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from daco_core.errors import UsageError
-from daco_training.city import make_city
+from daco_training.city import CitySettings, make_city
 from daco_training.city.plan import CityPlace
 from daco_training.city.rendering.conditions import DOMAINS
 from daco_training.city.rendering.photograph import PlacePhotograph
@@ -49,7 +49,7 @@ def test_water_is_smooth_in_puddles_and_rough_between_them() -> None:
 
 def test_an_unknown_condition_is_reported_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="day, night, fog, sunset, rainy-night"):
-        make_city(tmp_path / "demo", places=2, domains=["rain"])
+        make_city(tmp_path / "demo", CitySettings(places=2, domains=("rain",)))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from daco_core.photographs.locations import distance_metres, read_locations
-from daco_training.city import make_city
+from daco_training.city import CityExtras, CitySettings, make_city
 from daco_training.city.drive import FRAMES, STEP, WANDER, street_drive
 from daco_training.city.make import DRIVE_FOLDER
 
@@ -28,8 +28,8 @@ def test_a_drive_goes_forward_and_differs_between_domains() -> None:
 @pytest.mark.slow
 def test_a_drive_is_rendered_with_positions_and_resumed(tmp_path: Path) -> None:
     pytest.importorskip("mitsuba")
-    settings = {"places": 2, "size": 64, "seed": 3, "domains": ["day"], "workers": 1, "drive": 1}
-    make_city(tmp_path, **settings)
+    settings, extras = CitySettings(places=2, size=64, seed=3, domains=("day",)), CityExtras(drive=1)
+    make_city(tmp_path, settings, extras, workers=1)
     folder = tmp_path / DRIVE_FOLDER / "day"
     files = sorted(folder.glob("*.jpg"))
     assert len(files) == FRAMES
@@ -42,6 +42,6 @@ def test_a_drive_is_rendered_with_positions_and_resumed(tmp_path: Path) -> None:
     assert steps == pytest.approx(len(steps) * [STEP], abs=0.4)
     before, content = files[3].stat().st_mtime_ns, files[7].read_bytes()
     files[7].unlink()
-    report = make_city(tmp_path, **settings)
+    report = make_city(tmp_path, settings, extras, workers=1)
     assert report.images_rendered == 1
     assert files[7].read_bytes() == content and files[3].stat().st_mtime_ns == before

@@ -10,7 +10,7 @@ from PIL import Image
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
 from daco_core.photographs.locations import distance_metres, read_locations
-from daco_training.city import Viewpoint, make_city
+from daco_training.city import CityExtras, CitySettings, Viewpoint, make_city
 from daco_training.city.plan import STREET_LENGTH, Pose, geography, nominal_pose, plan_places, plan_street
 from daco_training.city.poses import (
     CameraPose,
@@ -24,16 +24,17 @@ from daco_training.city.poses import (
 from daco_training.city.viewpoint import viewpoint_pose
 
 SIZE, SEED, VIEW = 64, 3, Viewpoint(5, 30)
+SETTINGS = CitySettings(places=2, size=SIZE, seed=SEED, domains=("day",))
 
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mitsuba", reason="the demo city is rendered with Mitsuba, which is not installed")
     folder = tmp_path_factory.mktemp("viewpoints") / "demo"
-    report = make_city(folder, 2, SIZE, SEED, ["day"], workers=1)
+    report = make_city(folder, SETTINGS, workers=1)
     assert report.images_rendered == 2
     before = {file: file.read_bytes() for file in folder.rglob("*.jpg")}
-    report = make_city(folder, 2, SIZE, SEED, ["day"], 1, [VIEW], depth=True)
+    report = make_city(folder, SETTINGS, CityExtras((VIEW,), depth=True), workers=1)
     assert (report.images_rendered, report.images_present) == (4, 0), "the photographs lacked their depth maps"
     assert {file: file.read_bytes() for file in before} == before, "what was there is kept"
     return folder
@@ -140,7 +141,7 @@ def test_missing_photographs_of_a_viewpoint_are_rendered_again_identically(city:
     before = photograph.read_bytes(), read_depth(depth)
     photograph.unlink()
     depth.unlink()
-    report = make_city(city, 2, SIZE, SEED, ["day"], 1, [VIEW], True, [photograph.parent.name])
+    report = make_city(city, SETTINGS, CityExtras((VIEW,), (photograph.parent.name,), depth=True), workers=1)
     assert (report.images_rendered, report.images_present) == (1, 2), "of the other split, only the original is asked"
     assert photograph.read_bytes() == before[0]
     assert np.array_equal(read_depth(depth), before[1])

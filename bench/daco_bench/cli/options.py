@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_core.console import option, words
+from daco_core.console import option, whole_numbers, words
 from daco_core.errors import UsageError
 from daco_index.cli.options import DataRoot
-from daco_training.cli.train import whole_numbers
 from daco_training.loop.recipe import DEFAULTS
 
 if TYPE_CHECKING:
@@ -103,22 +102,8 @@ class TrainingArguments:
         """The settings of the data set `name`. Raises DacoError."""
         from daco_training.loop.settings import TrainOptions
 
-        return TrainOptions(
-            recipe=self.recipe,
-            without=tuple(words(self.without)),
-            data_root=self.data_root,
-            data_name=name,
-            iters=self.iters,
-            ranks=rank_list(ranks),
-            save_root=save_root,
-            backbone=self.backbone,
-            pooling=self.pooling,
-            image_size=self.image_size,
-            pretrained=self.pretrained,
-            lr=self.lr,
-            precision=self.precision,
-            seed=self.seed,
-        ).resolve()
+        lists = {"without": tuple(words(self.without)), "ranks": rank_list(ranks)}
+        return TrainOptions(data_name=name, save_root=save_root, **vars(self) | lists).resolve()
 
 
 @dataclass(frozen=True)

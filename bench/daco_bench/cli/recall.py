@@ -191,7 +191,15 @@ def ablate(
     """
     from daco_bench.recall.ablation import WHOLE, ablate_recipe
 
-    training = TrainingArguments(data_root, "modern", "", iters, backbone, None, image_size, None, 1e-3, "auto", seed)
+    training = TrainingArguments(
+        data_root=data_root,
+        recipe="modern",
+        iters=iters,
+        backbone=backbone,
+        image_size=image_size,
+        precision="auto",
+        seed=seed,
+    )
     budget = training.settings(name, save_root, ranks)
     answers = ablate_recipe(budget.but(method_name=method_name, batch_size=None, momentum=None), words(parts), rerank)
     _report(answers, budget, rerank, "ablation", WHOLE, printed)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from daco_core.console import new_app, option, words
+from daco_core.console import new_app, option, whole_numbers, words
 from daco_core.errors import UsageError
 
 app = new_app("Reproduce the published comparison of methods.")
@@ -108,7 +108,6 @@ def reproduce(
     from daco_bench.reproduction.plan import describe_plan, plan_of, progress
     from daco_bench.reproduction.runs import Scale, train_runs
     from daco_core.photographs.layout import DataSet
-    from daco_training.cli.train import whole_numbers
 
     scale = Scale(backbone, image_size, iters, val_every, precision, modern_iters, longer_iters)
     chosen, extra = words(methods), words(also)

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from daco_core.console import new_app, option, words
+from daco_core.console import new_app, option, whole_numbers, words
 from daco_core.errors import MissingExtra, UsageError
 from daco_index.cli.options import PrecisionName
-from daco_training.cli.train import whole_numbers
 
 ENCODER = "default"
 PHOTOGRAPHS = 16  # number of photographs that are generated if none are given

@@ -166,7 +166,7 @@ def _missing_copies(folder: Path, names: Sequence[str]) -> list[str]:
 
 def _render(city: City, condition: str) -> None:
     """Renders the missing photographs of a condition; the city is never made smaller than it is in the folder."""
-    from daco_training.city.make import make_city, read_settings
+    from daco_training.city.make import CitySettings, make_city, read_settings
 
     if not city.missing(condition):
         return
@@ -174,8 +174,14 @@ def _render(city: City, condition: str) -> None:
     wanted = {split: len(names) for split, names in city.photographs().items()}
     if (before := read_settings(folder)) is not None:
         wanted = {split: max(count, before.split_sizes[split]) for split, count in wanted.items()}
-    places = sum(wanted.values())
-    make_city(folder, places, city.size, CITY_SEED, [condition], city.workers, val_places=wanted["val"])
+    settings = CitySettings(
+        places=sum(wanted.values()),
+        size=city.size,
+        seed=CITY_SEED,
+        domains=(condition,),
+        val_places=wanted["val"],
+    )
+    make_city(folder, settings, workers=city.workers)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -46,6 +46,21 @@ class RecordedFrame(Protocol):
         """The frame's brightness, (height, width), with about this width."""
 
 
+class OpenRecording(Protocol):
+    """An open recording."""
+
+    @property
+    def duration(self) -> float | None:
+        """Its seconds; None if unknown."""
+
+    @property
+    def damaged(self) -> int:
+        """How many frames could not be decoded so far."""
+
+    def frames(self) -> Iterator[RecordedFrame]:
+        """The frames in the order of their times."""
+
+
 @dataclass(frozen=True)
 class Waypoint:
     """The position of a recording at a time.
@@ -61,6 +76,23 @@ class Waypoint:
 
 Locate = Callable[[float], Waypoint | None]
 """The position of a recording so many seconds after its start; None if unknown."""
+
+
+@dataclass(frozen=True)
+class FrameFolder:
+    """The folder in which the frames of a recording become photographs.
+
+    Args:
+        path: of the folder, which need not exist.
+        recording: the file or folder that the frames come from, for names and records.
+        key: the fingerprint of the recording and the settings.
+        every: the interval between two photographs.
+    """
+
+    path: Path
+    recording: Path
+    key: str
+    every: Interval
 
 
 @dataclass(frozen=True)
@@ -109,112 +141,123 @@ def file_state(path: Path) -> tuple[str, list[tuple[str, int, int]]]:
     return str(path.resolve()), [(file.name, state.st_size, state.st_mtime_ns) for file, state in states]
 
 
-def extracted(folder: Path, key: str) -> Extraction | None:
+def extracted(folder: FrameFolder) -> Extraction | None:
     """What an earlier run completed in a folder; None if there was none, or if it was interrupted.
-
-    Args:
-        key: the fingerprint of the recording and the settings.
 
     Raises:
         UsageError: the folder contains other photographs.
         DacoError: its record cannot be read.
     """
-    file = folder / RECORD_FILE
+    path = folder.path
+    file = path / RECORD_FILE
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        if record["key"] != key:
+        if record["key"] != folder.key:
             raise UsageError(
-                f"{folder} contains the frames of {record['recording']}, extracted with other settings or before the"
+                f"{path} contains the frames of {record['recording']}, extracted with other settings or before the"
                 " recording was changed: name another folder, or delete this one."
             )
         if record["complete"]:
-            return Extraction(folder, **record["frames"], before=True)
+            return Extraction(path, **record["frames"], before=True)
         return None
     except FileNotFoundError as error:
-        if folder.is_dir() and list_images(folder):
-            raise UsageError(f"{folder} already contains photographs: name an empty or new folder.") from error
+        if path.is_dir() and list_images(path):
+            raise UsageError(f"{path} already contains photographs: name an empty or new folder.") from error
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DacoError(f"{file} cannot be read ({error}): delete {folder}.") from error
+        raise DacoError(f"{file} cannot be read ({error}): delete {path}.") from error
 
 
 def extract_frames(
-    frames: Iterator[RecordedFrame],
-    folder: Path,
-    recording: Path,
-    key: str,
-    every: Interval,
-    locate: Locate | None = None,
-    damaged: Callable[[], int] = lambda: 0,
-    duration: float | None = None,
-    progress: bool = True,
+    source: OpenRecording, folder: FrameFolder, locate: Locate | None = None, progress: bool = True
 ) -> Extraction:
     """Writes the frames of a recording as photographs into a folder of their own.
 
     Args:
-        frames: in the order of their times.
-        folder: created if it is missing; call `extracted` first to see whether it is complete.
-        recording: the file or folder that the frames come from, for names and records.
-        key: the fingerprint of the recording and the settings.
-        every: the interval between two photographs; metres only with `locate`.
+        folder: created if it is missing; call `extracted` first to see whether it is complete. An interval in metres
+            needs `locate`.
         locate: gives the positions; frames without one are left out. None for no positions.
-        damaged: returns how many frames could not be decoded so far.
-        duration: seconds of the recording, for the progress bar.
         progress: show progress on stderr.
 
     Raises:
-        DacoError: a frame cannot be written; or what `frames` raises.
+        DacoError: a frame cannot be written; or what the source raises.
     """
-    blur, due = BlurDetector(), -np.inf
-    read = blurred = unlocated = 0
+    path = folder.path
+    selection = _Selection(folder.every, locate)
     locations: dict[str, PhotoLocation] = {}
+    kept: set[str] = set()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_record(folder, recording, key, every, None)
-        kept: set[str] = set()
-        bar = tqdm(total=duration, desc="frames", unit=" s", disable=not progress, delay=1, file=sys.stderr)
-        with bar:
-            for frame in frames:
-                read += 1
-                bar.update(max(0.0, round(frame.seconds, 1) - bar.n))
-                is_blurred = blur.is_blurred(frame.grey(LOOKED_AT_WIDTH))
-                waypoint = None if locate is None else locate(frame.seconds)
-                if locate is not None and waypoint is None:
-                    unlocated += 1
-                    continue
-                now = waypoint.distance if waypoint is not None and every.unit == "m" else frame.seconds
-                if now + 1e-6 < due:
-                    continue
-                if is_blurred:
-                    blurred += 1
-                    continue
-                due = now + every.length
-                name = f"{recording.stem}_{frame.seconds:010.3f}s.jpg"
-                kept.add(name)
-                if waypoint is not None:
-                    locations[name] = waypoint.location
-                if not (folder / name).exists():
-                    with replace_file(folder / name) as fresh:
-                        frame.image().save(fresh, "JPEG", quality=QUALITY)
+        path.mkdir(parents=True, exist_ok=True)
+        _write_record(folder, None)
+        for frame, waypoint in selection.of(_with_progress(source, progress)):
+            name = f"{folder.recording.stem}_{frame.seconds:010.3f}s.jpg"
+            kept.add(name)
+            if waypoint is not None:
+                locations[name] = waypoint.location
+            if not (path / name).exists():
+                with replace_file(path / name) as fresh:
+                    frame.image().save(fresh, "JPEG", quality=QUALITY)
         if locations:
-            write_locations(folder, locations)
-        extraction = Extraction(folder, read, len(kept), blurred, unlocated, damaged())
+            write_locations(path, locations)
+        extraction = Extraction(path, selection.read, len(kept), selection.blurred, selection.unlocated, source.damaged)
         if kept:
-            _write_record(folder, recording, key, every, extraction)
+            _write_record(folder, extraction)
     except OSError as error:
-        raise DacoError(f"No frames can be written to {folder}: {error.strerror or error}.") from error
+        raise DacoError(f"No frames can be written to {path}: {error.strerror or error}.") from error
     return extraction
 
 
-def _write_record(folder: Path, recording: Path, key: str, every: Interval, done: Extraction | None) -> None:
+def _with_progress(source: OpenRecording, progress: bool) -> Iterator[RecordedFrame]:
+    """The frames of a source; the seconds read are shown on stderr."""
+    bar = tqdm(total=source.duration, desc="frames", unit=" s", disable=not progress, delay=1, file=sys.stderr)
+    with bar:
+        for frame in source.frames():
+            bar.update(max(0.0, round(frame.seconds, 1) - bar.n))
+            yield frame
+
+
+class _Selection:
+    """Selects the frames that become photographs, and counts the others.
+
+    Args:
+        every: the interval between two of them.
+        locate: gives the positions; None for no positions.
+    """
+
+    def __init__(self, every: Interval, locate: Locate | None) -> None:
+        self._every = every
+        self._locate = locate
+        self.read = self.blurred = self.unlocated = 0
+
+    def of(self, frames: Iterator[RecordedFrame]) -> Iterator[tuple[RecordedFrame, Waypoint | None]]:
+        """The selected frames with their positions."""
+        blur, due = BlurDetector(), -np.inf
+        for frame in frames:
+            self.read += 1
+            is_blurred = blur.is_blurred(frame.grey(LOOKED_AT_WIDTH))
+            waypoint = None if self._locate is None else self._locate(frame.seconds)
+            if self._locate is not None and waypoint is None:
+                self.unlocated += 1
+                continue
+            now = waypoint.distance if waypoint is not None and self._every.unit == "m" else frame.seconds
+            if now + 1e-6 < due:
+                continue
+            if is_blurred:
+                self.blurred += 1
+                continue
+            due = now + self._every.length
+            yield frame, waypoint
+
+
+def _write_record(folder: FrameFolder, done: Extraction | None) -> None:
     record: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "recording": str(recording.resolve()),
-        "every": str(every),
-        "key": key,
+        "recording": str(folder.recording.resolve()),
+        "every": str(folder.every),
+        "key": folder.key,
         "complete": done is not None,
-        "positions": LOCATIONS_FILE if (folder / LOCATIONS_FILE).exists() else None,
+        "positions": LOCATIONS_FILE if (folder.path / LOCATIONS_FILE).exists() else None,
     }
     if done is not None:
         record["frames"] = {name: value for name, value in asdict(done).items() if name not in ("folder", "before")}
-    write_text(folder / RECORD_FILE, json.dumps(record, indent=2) + "\n")
+    write_text(folder.path / RECORD_FILE, json.dumps(record, indent=2) + "\n")

@@ -10,6 +10,7 @@ from daco_core.recordings.bag import Bag, is_bag
 from daco_core.recordings.clock import beginning, check_overlap
 from daco_core.recordings.extraction import (
     Extraction,
+    FrameFolder,
     Locate,
     Waypoint,
     extract_frames,
@@ -87,8 +88,8 @@ class _Target:
     own_folder: bool
     progress: bool
 
-    def place(self, default: Interval) -> tuple[Path, str, Interval]:
-        """The folder for the photographs, the fingerprint of recording and settings, and the interval.
+    def place(self, default: Interval) -> FrameFolder:
+        """The folder for the photographs, with the interval of the options or else the default one.
 
         Raises:
             UsageError: the interval is in metres, but there are no positions.
@@ -102,15 +103,15 @@ class _Target:
         except OSError as error:
             raise DacoError(f"{error.filename} cannot be read: {error.strerror}.") from error
         folder = self.folder / f"{self.recording.stem}-{every}-{key}" if self.own_folder else self.folder
-        return folder, key, every
+        return FrameFolder(folder, self.recording, key, every)
 
 
 def _extract_video(target: _Target) -> Extraction:
     path, options = target.recording, target.options
     if options.image_topic or options.position_topic:
         raise UsageError(f"{path} is a video, which has no topics: omit --image-topic and --position-topic.")
-    folder, key, every = target.place(BY_TIME if options.track is None else BY_DISTANCE)
-    if (done := extracted(folder, key)) is not None:
+    folder = target.place(BY_TIME if options.track is None else BY_DISTANCE)
+    if (done := extracted(folder)) is not None:
         return done
     track = None if options.track is None else read_gpx(options.track)
     with Video(path) as video:
@@ -119,9 +120,7 @@ def _extract_video(target: _Target) -> Extraction:
             start = beginning(path, video.created, options.start, track) + options.offset
             check_overlap(path, start, video.duration, options.track, track)
             locate = along_track(track, start, options.camera_yaw)
-        return extract_frames(
-            video.frames(), folder, path, key, every, locate, lambda: video.damaged, video.duration, target.progress
-        )
+        return extract_frames(video, folder, locate, target.progress)
 
 
 def _extract_bag(target: _Target) -> Extraction:
@@ -132,17 +131,15 @@ def _extract_bag(target: _Target) -> Extraction:
         raise UsageError("--track and --position-topic both give the positions of the recording: omit one of them.")
     with Bag(path, options.image_topic, options.position_topic) as bag:
         on_earth = options.track is not None or (bag.position_topic is not None and not bag.is_local)
-        folder, key, every = target.place(BY_DISTANCE if on_earth else BY_SHORT_DISTANCE if bag.is_local else BY_TIME)
+        folder = target.place(BY_DISTANCE if on_earth else BY_SHORT_DISTANCE if bag.is_local else BY_TIME)
         if target.progress:
             source = options.track or bag.position_topic
             positions = "no positions" if source is None else f"positions from {source}"
             print(f"{path}: images from {bag.image_topic}, {positions}", file=sys.stderr)
-        if (done := extracted(folder, key)) is not None:
+        if (done := extracted(folder)) is not None:
             return done
         locate = _locate_bag(bag, options)
-        return extract_frames(
-            bag.frames(), folder, path, key, every, locate, lambda: bag.damaged, bag.duration, target.progress
-        )
+        return extract_frames(bag, folder, locate, target.progress)
 
 
 def _locate_bag(bag: Bag, options: RecordingOptions) -> Locate | None:

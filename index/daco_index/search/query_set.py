@@ -2,10 +2,11 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -18,10 +19,11 @@ from daco_core.threads import available_cores
 from daco_core.untrusted_text import printable
 from daco_index.embedding.embed import decode_ahead
 from daco_index.embedding.embedding_cache import Held
-from daco_index.embedding.engines.engine import Engine
+from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.search.bundle import Bundle, SearchMatch
 
 BATCH_SIZE = 16
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -118,24 +120,56 @@ def predict(
         UnreadableImage: with `strict`, for the first such file.
         DacoError: an error of the engine or the index.
     """
-    for batch in query_batches(engine, queries, batch_size, strict, progress):
-        yield from _search(bundle, engine, batch, k, rerank)
+    for batch in embedded_batches(engine, queries, batch_size, strict, progress):
+        matches: list[list[SearchMatch]] = []
+        if batch.embedding is not None:
+            matches = bundle.search(batch.embedding.descriptors, k, local=batch.embedding.local, rerank=rerank)
+        for query, found, unreadable in batch.answered(matches):
+            yield Prediction(query, found or [], unreadable)
 
 
-Batch = list[tuple[Query, Prepared | UnreadableImage]]
+@dataclass(frozen=True)
+class EmbeddedBatch:
+    """Queries in order, and the descriptors of those that can be read.
 
-
-def query_batches(
-    engine: Engine, queries: Sequence[Query], batch_size: int, strict: bool, progress: bool
-) -> Iterator[Batch]:
-    """The queries in order and in batches, each prepared for the engine, or with the reason why it cannot be read.
-
-    Arguments and errors are those of `predict`.
+    Args:
+        queries: each with the reason why it cannot be read; None if it can.
+        embedding: a row for each query that can be read; None if none can.
     """
+
+    queries: list[tuple[Query, UnreadableImage | None]]
+    embedding: Embedding | None
+
+    def answered(self, answers: Iterable[Answer]) -> Iterator[tuple[Query, Answer | None, UnreadableImage | None]]:
+        """Each query with its answer; `answers` has one for each row of the embedding."""
+        following = iter(answers)
+        for query, unreadable in self.queries:
+            yield query, next(following) if unreadable is None else None, unreadable
+
+
+def embedded_batches(
+    engine: Engine, queries: Sequence[Query], batch_size: int, strict: bool, progress: bool
+) -> Iterator[EmbeddedBatch]:
+    """The queries in order and in batches, embedded. Arguments and errors are those of `predict`."""
+    for batch in _prepared_batches(engine, queries, batch_size, strict, progress):
+        images = [form for _, form in batch if not isinstance(form, UnreadableImage)]
+        yield EmbeddedBatch(
+            [(query, form if isinstance(form, UnreadableImage) else None) for query, form in batch],
+            engine.embed_prepared_with_local(images) if images else None,
+        )
+
+
+PreparedBatch = list[tuple[Query, Prepared | UnreadableImage]]
+
+
+def _prepared_batches(
+    engine: Engine, queries: Sequence[Query], batch_size: int, strict: bool, progress: bool
+) -> Iterator[PreparedBatch]:
+    """The queries in order and in batches, each prepared for the engine, or with the reason why it cannot be read."""
     paths = [query.path for query in queries]
     bar = tqdm(total=len(paths), desc="searching", unit=" images", disable=not progress, file=sys.stderr)
     decoded = decode_ahead(engine, paths, available_cores(), ahead=2 * batch_size, known=None)
-    batch: Batch = []
+    batch: PreparedBatch = []
     panoramas: list[Path] = []
     with bar, closing(decoded):
         for query, outcome in zip(queries, decoded, strict=True):
@@ -161,18 +195,3 @@ def query_batches(
         others = f" (and {'1 other' if len(panoramas) == 2 else f'{len(panoramas) - 1} others'})"
         name = f"{panoramas[0]}{others if len(panoramas) > 1 else ''}"
         print(f"Warning: {printable(name)}: {PANORAMA_WARNING}", file=sys.stderr)
-
-
-def _search(bundle: Bundle, engine: Engine, batch: Batch, k: int, rerank: int) -> Iterator[Prediction]:
-    """The predictions of one batch."""
-    images = [form for _, form in batch if not isinstance(form, UnreadableImage)]
-    matches: list[list[SearchMatch]] = []
-    if images:
-        embedding = engine.embed_prepared_with_local(images)
-        matches = bundle.search(embedding.descriptors, k, local=embedding.local, rerank=rerank)
-    found = iter(matches)
-    for query, form in batch:
-        if isinstance(form, UnreadableImage):
-            yield Prediction(query, [], form)
-        else:
-            yield Prediction(query, next(found))

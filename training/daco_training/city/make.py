@@ -4,7 +4,7 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,22 @@ class CityReport:
 
 @dataclass(frozen=True)
 class CitySettings:
-    """The settings that a city was made with, stored in its folder."""
+    """The settings that a city is made with, stored in its folder.
 
-    format: int
-    places: int
-    size: int
-    seed: int
-    domains: tuple[str, ...]
+    Args:
+        format: that of the pictures.
+        places: how many places, 2 or more; those for validation are in streets of their own.
+        size: the images' shorter side in pixels; they are 4:3 landscape.
+        seed: which city, 0 or more.
+        domains: of `DOMAINS`, such as "day", "night", "fog"; the first becomes `domain_a`, the next `domain_b`.
+        val_places: how many of the places are for validation; None: every fourth.
+    """
+
+    format: int = FORMAT
+    places: int = 200
+    size: int = 256
+    seed: int = 0
+    domains: tuple[str, ...] = USUAL_DOMAINS
     val_places: int | None = None
 
     @property
@@ -65,51 +74,47 @@ class CitySettings:
         return {split: sum(place.split == split for place in plan) for split in SPLITS}
 
 
-def make_city(
-    folder: Path,
-    places: int = 200,
-    size: int = 256,
-    seed: int = 0,
-    domains: Sequence[str] = USUAL_DOMAINS,
-    workers: int = 0,
-    viewpoints: Sequence[Viewpoint] = (),
-    depth: bool = False,
-    viewpoint_splits: Sequence[str] = SPLITS,
-    drive: int = 0,
-    val_places: int | None = None,
-) -> CityReport:
+@dataclass(frozen=True)
+class CityExtras:
+    """What is rendered of a city besides a photograph of each place in each domain.
+
+    Args:
+        viewpoints: further camera poses of each place, in all domains: `viewpoint/5m_30deg/domain_a/val/*.jpg`.
+        viewpoint_splits: of "train" and "val", those whose places are also rendered from the viewpoints.
+        depth: whether to write a depth map of every photograph: `depth/original/domain_a/val/*.npz`.
+        drive: along how many of the first streets a drive is rendered, in all domains: `drive/night/*.jpg`.
+    """
+
+    viewpoints: tuple[Viewpoint, ...] = ()
+    viewpoint_splits: tuple[str, ...] = SPLITS
+    depth: bool = False
+    drive: int = 0
+
+
+NO_EXTRAS = CityExtras()
+
+
+def make_city(folder: Path, settings: CitySettings, extras: CityExtras = NO_EXTRAS, workers: int = 0) -> CityReport:
     """Renders the demo city into `folder`, or what is missing of it.
 
     The pictures depend on `seed` and `size` only, not on `workers`, the order, or interruptions. A city can be extended
-    later (more `places`, further `domains` at the end, viewpoints, depth maps) and keeps its images.
+    later (more `places`, further `domains` at the end, extras) and keeps its images.
 
     Args:
         folder: `data_root/demo`; receives `original/domain_a/{train,val}/*.jpg` and so on, with `locations.csv` and
             `poses.json` beside them, and `domains.json`.
-        places: how many places, 2 or more; those for validation are in streets of their own.
-        size: the images' shorter side in pixels; they are 4:3 landscape.
-        seed: which city, 0 or more.
-        domains: of `DOMAINS`, such as "day", "night", "fog"; the first becomes `domain_a`, the next `domain_b`.
         workers: processes; 0 for one a core.
-        viewpoints: further camera poses of each place, in all domains: `viewpoint/5m_30deg/domain_a/val/*.jpg`.
-        depth: whether to write a depth map of every photograph: `depth/original/domain_a/val/*.npz`.
-        viewpoint_splits: of "train" and "val", those whose places are also rendered from the viewpoints.
-        drive: along how many of the first streets a drive is rendered, too, in all domains: `drive/night/*.jpg`.
-        val_places: how many of the places are for validation; None: every fourth.
 
     Raises:
         DacoError: a setting is invalid, Mitsuba is not installed, the folder contains another city, or the disk fails.
         KeyboardInterrupt: interrupted by Ctrl-C; all images on disk are complete, and the same call resumes.
     """
-    settings = CitySettings(FORMAT, places, size, seed, tuple(domains), val_places)
-    _check(settings, workers)
-    if unknown := sorted({*viewpoint_splits} - {*SPLITS}):
-        raise UsageError(f"There is no split {unknown[0]!r}; choose from {', '.join(SPLITS)}.")
-    plan = plan_places(places, val_places)
+    _check(settings, extras, workers)
+    plan = plan_places(settings.places, settings.val_places)
     try:
-        jobs = _prepare(Path(folder), settings, plan, dict.fromkeys(viewpoints), viewpoint_splits, depth, drive)
+        jobs = _prepare(folder, settings, plan, extras)
     except OSError as error:
-        raise disk_error(error, Path(folder)) from error
+        raise disk_error(error, folder) from error
     missing = [job for job in jobs if job.missing]
     start = time.monotonic()
     if missing:
@@ -135,7 +140,7 @@ def image_size(size: int) -> tuple[int, int]:
     return round(size * ASPECT), size
 
 
-def _check(settings: CitySettings, workers: int) -> None:
+def _check(settings: CitySettings, extras: CityExtras, workers: int) -> None:
     if settings.places < 2:
         raise UsageError(f"A city needs 2 places or more, one to train on and one to validate; got {settings.places}.")
     if settings.val_places is not None and not 1 <= settings.val_places < settings.places:
@@ -155,62 +160,68 @@ def _check(settings: CitySettings, workers: int) -> None:
             raise UsageError(f"There is no domain {domain!r} in the demo city; choose from {', '.join(DOMAINS)}.")
     if len(set(settings.domains)) < len(settings.domains):
         raise UsageError(f"A domain is named twice: {', '.join(settings.domains)}.")
+    if unknown := sorted({*extras.viewpoint_splits} - {*SPLITS}):
+        raise UsageError(f"There is no split {unknown[0]!r}; choose from {', '.join(SPLITS)}.")
     if importlib.util.find_spec("mitsuba") is None:
         raise MissingExtra(
             "The demo city is rendered with Mitsuba, which is not installed: pip install 'daco-serve[demo]'"
         )
 
 
-def _prepare(
-    folder: Path,
-    settings: CitySettings,
-    plan: list[CityPlace],
-    viewpoints: Iterable[Viewpoint],
-    viewpoint_splits: Sequence[str],
-    depth: bool,
-    drive: int,
-) -> list[Job]:
+def _prepare(folder: Path, settings: CitySettings, plan: list[CityPlace], extras: CityExtras) -> list[Job]:
     """Writes everything that is known before rendering, and returns the images in the best order for the workers."""
     _claim(folder, settings)
     folders = {domain: f"domain_{letter}" for letter, domain in zip(LETTERS, settings.domains, strict=False)}
     _write(folder / DOMAIN_NAMES_FILE, {name: domain for domain, name in folders.items()})
-    width, height = image_size(settings.size)
-    jobs: list[tuple[tuple[int, int, int], Job]] = []
-    kinds = {"original": None, **{f"{VIEWPOINT_FOLDER}/{viewpoint.name}": viewpoint for viewpoint in viewpoints}}
-    for kind, viewpoint in kinds.items():
+    jobs: list[OrderedJob] = []
+    viewpoints = {f"{VIEWPOINT_FOLDER}/{viewpoint.name}": viewpoint for viewpoint in extras.viewpoints}
+    for kind, viewpoint in {"original": None, **viewpoints}.items():
         for domain, name in folders.items():
-            for split in viewpoint_splits if viewpoint else SPLITS:
-                target = folder / kind / name / split
-                target.mkdir(parents=True, exist_ok=True)
+            for split in extras.viewpoint_splits if viewpoint else SPLITS:
                 places = [place for place in plan if place.split == split]
-                photographs = {
-                    f"{place.name}.jpg": PlacePhotograph(settings.seed, place, domain, viewpoint) for place in places
-                }
-                locations = {file: _location(taken, taken.place.street) for file, taken in photographs.items()}
-                write_locations(target, locations)
-                write_poses(target, {file: _camera(taken, taken.place.street) for file, taken in photographs.items()})
-                jobs += [
-                    (
-                        (taken.place.street, settings.domains.index(domain), taken.place.slot),
-                        Job(taken, target / file, depth_file(folder, target / file) if depth else None, width, height),
-                    )
-                    for file, taken in photographs.items()
-                ]
-    for number, domain in enumerate(settings.domains if drive else ()):
-        target = folder / DRIVE_FOLDER / domain
-        target.mkdir(parents=True, exist_ok=True)
-        frames = {
-            f"{frame.name}.jpg": frame
-            for street in range(drive)
-            for frame in street_drive(settings.seed, street, domain)
-        }
-        write_locations(target, {file: _location(frame, frame.street) for file, frame in frames.items()})
-        write_poses(target, {file: _camera(frame, frame.street) for file, frame in frames.items()})
-        jobs += [
-            ((frame.street, number, SLOTS + frame.number), Job(frame, target / file, None, width, height))
-            for file, frame in frames.items()
-        ]
+                taken = [PlacePhotograph(settings.seed, place, domain, viewpoint) for place in places]
+                jobs += _prepare_places(folder, folder / kind / name / split, settings, taken, extras.depth)
+    for domain in settings.domains if extras.drive else ():
+        jobs += _prepare_drive(folder / DRIVE_FOLDER / domain, settings, domain, extras.drive)
     return [job for _, job in sorted(jobs, key=lambda one: one[0])]
+
+
+OrderedJob = tuple[tuple[int, int, int], Job]
+"""An image to render, with its street, domain and number there: workers load each street once."""
+
+
+def _prepare_places(
+    city: Path, target: Path, settings: CitySettings, taken: Sequence[PlacePhotograph], depth: bool
+) -> list[OrderedJob]:
+    """Prepares the folder `target` for photographs of places."""
+    target.mkdir(parents=True, exist_ok=True)
+    photographs = {f"{one.place.name}.jpg": one for one in taken}
+    write_locations(target, {file: _location(one, one.place.street) for file, one in photographs.items()})
+    write_poses(target, {file: _camera(one, one.place.street) for file, one in photographs.items()})
+    return [
+        (
+            (one.place.street, settings.domains.index(one.domain), one.place.slot),
+            Job(one, target / file, depth_file(city, target / file) if depth else None, *image_size(settings.size)),
+        )
+        for file, one in photographs.items()
+    ]
+
+
+def _prepare_drive(target: Path, settings: CitySettings, domain: str, streets: int) -> list[OrderedJob]:
+    """Prepares the folder `target` for the frames of a drive along the first streets."""
+    target.mkdir(parents=True, exist_ok=True)
+    frames = {
+        f"{frame.name}.jpg": frame for street in range(streets) for frame in street_drive(settings.seed, street, domain)
+    }
+    write_locations(target, {file: _location(frame, frame.street) for file, frame in frames.items()})
+    write_poses(target, {file: _camera(frame, frame.street) for file, frame in frames.items()})
+    return [
+        (
+            (frame.street, settings.domains.index(domain), SLOTS + frame.number),
+            Job(frame, target / file, None, *image_size(settings.size)),
+        )
+        for file, frame in frames.items()
+    ]
 
 
 def _location(taken: PlacePhotograph | DriveFrame, street: int) -> PhotoLocation:

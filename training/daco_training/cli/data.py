@@ -64,22 +64,12 @@ def demo(
 
     Example: daco-data demo --places 200 --size 224 --viewpoint 2,15 --viewpoint 5,30 --viewpoint 10,45
     """
-    from daco_training.city import Viewpoint, make_city
+    from daco_training.city import CityExtras, CitySettings, Viewpoint, make_city
 
-    viewpoints = [Viewpoint.parse(text) for text in viewpoint or ()]
-    report = make_city(
-        data_root / "demo",
-        places,
-        size,
-        seed,
-        words(domains),
-        workers,
-        viewpoints,
-        depth,
-        words(viewpoint_split),
-        drive,
-        val_places,
-    )
+    settings = CitySettings(places=places, size=size, seed=seed, domains=tuple(words(domains)), val_places=val_places)
+    viewpoints = tuple(Viewpoint.parse(text) for text in viewpoint or ())
+    extras = CityExtras(viewpoints, tuple(words(viewpoint_split)), depth, drive)
+    report = make_city(data_root / "demo", settings, extras, workers)
     typer.echo(
         f"{report.images_rendered} photographs rendered in {report.seconds:.0f} s "
         f"({report.seconds_per_image:.2f} s per image), {report.images_present} already existed; "

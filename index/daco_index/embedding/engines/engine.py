@@ -24,6 +24,13 @@ class Embedding:
     descriptors: NDArray[np.float32]
     local: NDArray[np.float32] | None
 
+    def one_by_one(self) -> "list[Embedding]":
+        """An embedding for each of the n photographs."""
+        return [
+            Embedding(self.descriptors[row : row + 1], None if self.local is None else self.local[row : row + 1])
+            for row in range(len(self.descriptors))
+        ]
+
 
 class Engine(Protocol):
     """Computes the descriptors of photographs on some device; any number of threads may use it."""
