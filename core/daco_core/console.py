@@ -12,6 +12,8 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.extras import missing_package
 from daco_core.untrusted_text import printable
 
+PICTURES = (".png", ".jpg", ".jpeg")  # suffixes of pictures, for `check_suffix`
+
 
 def run(app: typer.Typer) -> None:
     """Runs a Typer app as a command. A `DacoError` becomes one sentence on stderr and exit code 1; Ctrl-C gives 130.

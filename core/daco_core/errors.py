@@ -34,3 +34,8 @@ class StoreAway(DacoError):
 
 class MissingExtra(DacoError):
     """A required package is not installed; the message says which extra to install."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why something failed, for a sentence that names the file already: without the number and path of an OSError."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

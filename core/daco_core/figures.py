@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from daco_core.errors import DacoError, MissingExtra
+from daco_core.errors import DacoError, MissingExtra, reason_of
 from daco_core.files import replace_file
 
 DRAWINGS = (".svg", ".png", ".pdf")
@@ -48,4 +48,4 @@ def save_figure(figure: Any, file: Path) -> None:
         with replace_file(file) as fresh:
             figure.savefig(fresh, bbox_inches="tight")
     except (OSError, ValueError) as error:
-        raise DacoError(f"The plot cannot be written to {file}: {error}") from error
+        raise DacoError(f"The plot cannot be written to {file}: {reason_of(error)}.") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daco_core.console import new_app, run
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.index_argument import IndexCommand
 from daco_serve.cli import keys as key_cli
 from daco_serve.cli.locate import locate
@@ -100,7 +100,7 @@ def _bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise UsageError(
-            f"{host} is not an address of this machine ({error.strerror}): choose another --host."
+            f"{host} is not an address of this machine ({reason_of(error)}): choose another --host."
         ) from error
     listener = socket.socket(family, kind, protocol)
     try:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_serve.client.httpx_library import httpx
 from daco_serve.http.schemas import BatchAnswer, ErrorAnswer, Match, Prior, QueryAnswer, RequestLimits
 
@@ -180,7 +180,7 @@ def _size(photograph: Photograph) -> int:
     try:
         return Path(photograph).stat().st_size
     except OSError as error:
-        raise DacoError(f"{photograph} cannot be read: {error.strerror}.") from error
+        raise DacoError(f"{photograph} cannot be read: {reason_of(error)}.") from error
 
 
 def read_photograph(photograph: Photograph) -> tuple[str, bytes]:
@@ -190,7 +190,7 @@ def read_photograph(photograph: Photograph) -> tuple[str, bytes]:
     try:
         return str(photograph), Path(photograph).read_bytes()
     except OSError as error:
-        raise DacoError(f"{photograph} cannot be read: {error.strerror}.") from error
+        raise DacoError(f"{photograph} cannot be read: {reason_of(error)}.") from error
 
 
 def batch_items(batch: BatchAnswer) -> Iterator[QueryAnswer | Refused]:

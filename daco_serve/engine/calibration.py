@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daco_core.encoder.stored import SHIPPED
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import write_text
 from daco_core.photographs.locations import distance_metres
 from daco_index.generations.folders import CALIBRATION_FILE
@@ -33,7 +33,6 @@ EVIDENCE = (
 VOTE_EVIDENCE = ("votes", "lead", "agreement", "prominence")
 LENGTHS = {1: len(VOTE_EVIDENCE) - 1, 2: len(VOTE_EVIDENCE)}  # number of VOTE_EVIDENCE's values, by format version
 RADIUS_SHARE = 0.68  # share of cases in which the radius contains the truth, as in ARCore and the GeoPose Protocol
-RIDGE = 1.0
 MOST_GROWTH = 2.0  # if a map has become larger or smaller by more than this factor, its calibration no longer applies
 
 
@@ -184,7 +183,7 @@ class Calibration(_Numbers):
         try:
             write_text(file, self.model_dump_json(indent=2) + "\n")
         except OSError as error:
-            raise DacoError(f"The calibration cannot be written to {file}: {error.strerror}.") from error
+            raise DacoError(f"The calibration cannot be written to {file}: {reason_of(error)}.") from error
 
     def _standard(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         known = evidence[:, : len(self.mean)]  # a calibration of format 1 does not use the last value
@@ -256,7 +255,7 @@ def read_calibration(file: Path) -> Calibration:
             raise DacoError(f"{file} has a newer format than this daco-serve reads: update daco-serve.")
         return Calibration.model_validate(content)
     except OSError as error:
-        raise DacoError(f"{file} cannot be read: {error.strerror}.") from error
+        raise DacoError(f"{file} cannot be read: {reason_of(error)}.") from error
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise DacoError(f"{file} is not a calibration: fit it again with daco-bench calibrate.") from error
 
@@ -267,101 +266,6 @@ def map_extent(bundle: Bundle) -> float | None:
     if bounds is None:
         return bundle.catalog.frame_extent
     return float(distance_metres(bounds.south, bounds.west, bounds.north, bounds.east)) / 2
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """The outcomes of validation queries; all arrays are (n,), evidence (n, 4), or (n, 8) with votes.
-
-    Args:
-        right: whether the location was right.
-        on_map: whether the query's place was on the map.
-        error: metres between location and true position; infinite if unknown.
-        weight: how often such a query is expected.
-        query: the number of the query, because each query is used more than once.
-    """
-
-    evidence: NDArray[np.float64]
-    right: NDArray[np.bool_]
-    on_map: NDArray[np.bool_]
-    error: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    query: NDArray[np.int64]
-
-    def part(self, rows: NDArray[np.bool_]) -> "Outcomes":
-        """The outcomes in some rows."""
-        return Outcomes(
-            self.evidence[rows],
-            self.right[rows],
-            self.on_map[rows],
-            self.error[rows],
-            self.weight[rows],
-            self.query[rows],
-        )
-
-
-def fit(
-    outcomes: Outcomes,
-    extent: float | None,
-    encoder: str,
-    references: int,
-    created: str,
-    queries: str,
-    elsewhere: float,
-    held_out: HeldOut | None = None,
-) -> Calibration:
-    """Fits a calibration to the outcomes; without the evaluation on held-out queries, unless it is given.
-
-    The probabilities are logistic regressions of standardised evidence with a ridge penalty (Platt, 1999, generalised
-    to several variables).
-
-    Args:
-        extent: half the map's diagonal in metres; None if positions are unknown.
-    """
-    mean = outcomes.evidence.mean(axis=0)
-    deviation = np.maximum(outcomes.evidence.std(axis=0), 1e-9)
-    standard = (outcomes.evidence - mean) / deviation
-    known = outcomes.on_map & np.isfinite(outcomes.error)
-    right, wrong = outcomes.error[known & outcomes.right], outcomes.error[known & ~outcomes.right]
-    steps = np.linspace(0, 1, 21)
-    metres = extent is not None and len(right) > 0
-    far = wrong if len(wrong) else np.array([extent or 0.0])  # without a wrong location, an error is the whole map
-    return Calibration(
-        encoder=encoder,
-        references=references,
-        created=created,
-        queries=queries,
-        count=int(outcomes.on_map.sum()),
-        recall=round(float(outcomes.right[outcomes.on_map].mean()), 4),
-        elsewhere=elsewhere,
-        mean=mean.tolist(),
-        deviation=deviation.tolist(),
-        is_right=_fit_logistic(standard, outcomes.right, outcomes.weight),
-        is_on_map=_fit_logistic(standard, outcomes.on_map, outcomes.weight),
-        right_errors=np.quantile(right, steps).round(2).tolist() if metres else [],
-        wrong_errors=(np.quantile(far, steps) / max(extent or 1.0, 1.0)).round(5).tolist() if metres else [],
-        held_out=held_out,
-    )
-
-
-def _fit_logistic(standard: NDArray[np.float64], truth: NDArray[np.bool_], weight: NDArray[np.float64]) -> Logistic:
-    """Fits a logistic regression by Newton's method on the ridge-penalised likelihood.
-
-    Half a positive and half a negative query with mean evidence are added, so that it is finite if all are alike.
-    """
-    x = np.column_stack([np.ones(len(standard) + 2), np.vstack([standard, np.zeros((2, standard.shape[1]))])])
-    y = np.concatenate([truth.astype(float), [1.0, 0.0]])
-    w = np.concatenate([weight * len(weight) / weight.sum(), [0.5, 0.5]])
-    penalty = np.diag([0.0, *[RIDGE] * standard.shape[1]])
-    beta = np.zeros(x.shape[1])
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-(x @ beta)))
-        gradient = x.T @ (w * (y - chance)) - penalty @ beta
-        step = np.linalg.solve(x.T @ (x * (w * chance * (1 - chance))[:, None]) + penalty, gradient)
-        beta += step
-        if np.abs(step).max() < 1e-8:
-            break
-    return Logistic(bias=float(beta[0]), weights=beta[1:].tolist())
 
 
 def _chance(logistic: Logistic, standard: NDArray[np.float64]) -> NDArray[np.float64]:

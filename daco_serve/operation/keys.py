@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.errors import DacoError, NotFound, UsageError, reason_of
 from daco_core.files import write_text
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class KeyFile:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise DacoError(f"The keys in {self.path} cannot be read: {error.strerror}.") from error
+            raise DacoError(f"The keys in {self.path} cannot be read: {reason_of(error)}.") from error
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise DacoError(f"{self.path} is writable by others, who could add keys: chmod 600 {self.path}")
         try:
@@ -118,7 +118,7 @@ class KeyFile:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise DacoError(f"The keys in {self.path} cannot be written: {error.strerror}.") from error
+            raise DacoError(f"The keys in {self.path} cannot be written: {reason_of(error)}.") from error
 
     def _write(self, keys: list[Key]) -> None:
         write_text(self.path, json.dumps(_Content(keys=keys).model_dump(mode="json"), indent=2) + "\n", mode=0o600)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from daco_core.errors import reason_of
+
 SANE = re.compile("[!-~]+")
 OPENSTREETMAP = "© OpenStreetMap contributors"
 SUFFIX = ".pmtiles"
@@ -39,7 +41,7 @@ def tiles_file(tiles: str | None) -> TilesFile | None:
         with Path(tiles).open("rb") as file:
             header = file.read(HEADER_BYTES)
     except OSError as error:
-        raise ValueError(f"the file cannot be read ({error.strerror})") from error
+        raise ValueError(f"the file cannot be read ({reason_of(error)})") from error
     if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
         raise ValueError("it is not a PMTiles file of version 3")
     if header[TYPE_AT] != VECTOR:

@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_bench.cli.main import app
+from daco_bench.indexed_queries import IndexedQueries
 from daco_bench.sequence.cost import measure_cost
 from daco_bench.sequence.picture import ride_sheet
 from daco_bench.sequence.ride import METHODS, Ride, open_ride
@@ -26,7 +27,7 @@ def ride(noise: float) -> Ride:
     random = np.random.default_rng(0)
     apart = np.abs(np.arange(60)[:, None] - np.arange(80)[None])
     similarity = 0.5 + 0.2 * np.exp(-apart / 2) + random.normal(0, noise, apart.shape)
-    return Ride(states, similarity.astype(np.float32), apart <= 3, Motion(), 1.0)
+    return Ride(states, similarity.astype(np.float32), apart <= 3, Motion())
 
 
 def test_a_sequence_is_located_where_single_frames_are_not() -> None:
@@ -41,7 +42,7 @@ def test_a_sequence_is_located_where_single_frames_are_not() -> None:
 
 def test_without_informative_similarities_nothing_is_located() -> None:
     blind = ride(noise=0.08)
-    blank = Ride(blind.states, np.full_like(blind.similarity, 0.5), blind.right, Motion(), 1.0)
+    blank = Ride(blind.states, np.full_like(blind.similarity, 0.5), blind.right, Motion())
     report = blank.report()
     assert report.lost == 1.0
     assert report.frames_until_found > 10
@@ -76,7 +77,7 @@ def test_a_frame_that_cannot_be_read_does_not_shift_the_others(
     ridden = tmp_path / "ride"
     shutil.copytree(frames, ridden)
     (ridden / "3.png").write_bytes(b"rubbish")
-    report = open_ride(tmp_path / "map", str(ridden), frames=0, device="cpu", progress=False).report()
+    report = open_ride(IndexedQueries(tmp_path / "map", str(ridden), device="cpu"), frames=0, progress=False).report()
     assert report.frames == 23
     assert report.right["single frame"] == 1.0
 
@@ -103,10 +104,10 @@ def test_a_gap_that_no_vehicle_could_cross_begins_a_new_drive(
     places = {name: PhotoLocation(35 + far / 111195, 139.0, 0.0, name) for name, far in zip(names, metres, strict=True)}
     write_locations(ridden, places)
     build_index(str(ridden), str(small_encoder), tmp_path / "map", BuildOptions(device="cpu", progress=False))
-    opened = open_ride(tmp_path / "map", str(ridden), device="cpu", progress=False)
+    opened = open_ride(IndexedQueries(tmp_path / "map", str(ridden), device="cpu"), progress=False)
     assert opened.begins == (0, 12)
     with pytest.raises(UsageError, match="a ride needs 20"):
-        open_ride(tmp_path / "map", str(ridden), device="cpu", progress=False, every=3)
+        open_ride(IndexedQueries(tmp_path / "map", str(ridden), device="cpu"), progress=False, every=3)
 
 
 def test_the_picture_shows_frames_that_are_wrong_by_themselves(frames: Path, tmp_path: Path) -> None:

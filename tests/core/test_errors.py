@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from daco_core import errors
-from daco_core.errors import DacoError, DamagedEncoder, DamagedIndex, MissingExtra, NotFound, UsageError
+from daco_core.errors import DacoError, DamagedEncoder, DamagedIndex, MissingExtra, NotFound, UsageError, reason_of
 from daco_core.photographs.layout import DataSet
 from daco_index.generations.verify import verify_index
 from daco_index.search.bundle import Bundle
@@ -24,6 +24,14 @@ def test_every_kind_of_error_is_a_daco_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert len(kinds) == 7
     assert all(issubclass(kind, DacoError) and kind.__doc__ for kind in kinds)
+
+
+def test_the_reason_of_a_failed_write_has_neither_a_number_nor_a_path(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "none" / "file").write_text("")
+    assert reason_of(caught.value) == "No such file or directory"
+    assert reason_of(OSError("closed")) == "closed"
+    assert reason_of(ValueError("not a number")) == "not a number"
 
 
 def test_an_impossible_argument_is_a_usage_error() -> None:

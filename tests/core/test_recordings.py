@@ -137,6 +137,8 @@ def test_frames_are_extracted_once_and_other_settings_use_another_folder(ride: P
     street(1)[0].save(tmp_path / "mine" / "own.jpg")
     with pytest.raises(UsageError, match="already contains photographs"):
         extract_recording(ride, tmp_path / "mine", _options(), progress=False)
+    with pytest.raises(UsageError, match=r"own\.jpg is a file: name an empty or new folder"):
+        extract_recording(ride, tmp_path / "mine" / "own.jpg", _options(), progress=False)
 
 
 def test_an_extraction_that_was_stopped_is_resumed(ride: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,18 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from daco_bench.calibration.own import TURNS, Names, _curve, _folds, calibrate
+from daco_bench.calibration.fitting import Origin, Outcomes, fit
+from daco_bench.calibration.held_out import TURNS, calibration_curve, make_folds
+from daco_bench.calibration.name_rule import Names
+from daco_bench.calibration.own import calibrate
 from daco_bench.cli.main import app
+from daco_bench.indexed_queries import IndexedQueries
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.locations import PhotoLocation, write_locations
 from daco_index.build import BuildOptions, build_index
 from daco_index.references.find import Reference
 from daco_serve.engine.answers import Estimate
-from daco_serve.engine.calibration import ActiveCalibration, Calibration, Outcomes, find_calibration, fit
+from daco_serve.engine.calibration import ActiveCalibration, Calibration, find_calibration
 from daco_serve.engine.localize import localize
 from daco_serve.engine.service import Service
 from daco_serve.operation.settings import ServeSettings
@@ -41,7 +45,7 @@ def outcomes(count: int = 4000) -> Outcomes:
 
 
 def fitted(seen: Outcomes) -> Calibration:
-    return fit(seen, extent=1000.0, encoder="f", references=100, created="now", queries="q", elsewhere=0.3)
+    return fit(seen, 1000.0, Origin(encoder="f", references=100, queries="q", elsewhere=0.3))
 
 
 def test_predicted_probabilities_agree_with_observed_frequencies_on_unseen_queries() -> None:
@@ -60,7 +64,7 @@ def test_predicted_probabilities_agree_with_observed_frequencies_on_unseen_queri
 def test_queries_near_each_other_are_held_out_together_with_varying_borders() -> None:
     metres = np.arange(0.0, 2000.0, 5.0)
     truths = [Reference(f"{at}.jpg", "street", latitude=45.0 + at / 111195, longitude=7.0) for at in metres]
-    turns = [_folds(truths, turn, Names()) for turn in range(TURNS)]
+    turns = [make_folds(truths, turn, Names()) for turn in range(TURNS)]
     borders = [set(metres[1:][np.diff(folds) != 0].tolist()) for folds in turns]
     for one in borders:  # a grid of about 200 m: never two borders nearer than that
         assert len(one) > 3
@@ -157,7 +161,7 @@ def test_the_command_stores_the_calibration_in_the_index_and_a_running_server_lo
 
 def test_a_bin_of_queries_with_no_weight_is_left_out() -> None:
     said, right = np.array([0.05, 0.95, 0.95]), np.array([0.0, 1.0, 1.0])
-    (point,) = _curve(said, right, np.array([0.0, 0.5, 0.5]))
+    (point,) = calibration_curve(said, right, np.array([0.0, 0.5, 0.5]))
     assert (point.share, point.observed) == (1.0, 1.0)
 
 
@@ -229,13 +233,13 @@ def test_an_invalid_calibration_is_ignored_and_logged_once(
 
 def test_too_few_queries_are_rejected(index: Path, photographs: Path) -> None:
     with pytest.raises(DacoError, match="20"):
-        calibrate(index, str(photographs), device="cpu", progress=False)
+        calibrate(IndexedQueries(index, str(photographs), device="cpu"), progress=False)
 
 
 def test_a_query_that_is_on_the_map_is_not_its_own_answer(wide_map: tuple[Path, Path]) -> None:
     index, _ = wide_map
     with pytest.raises(DacoError, match="Only 0 photographs"):
-        calibrate(index, str(index.parent / "references"), device="cpu", progress=False)
+        calibrate(IndexedQueries(index, str(index.parent / "references"), device="cpu"), progress=False)
 
 
 @pytest.fixture
@@ -261,19 +265,19 @@ def test_without_positions_neighbouring_frames_count_as_right(
     for number in range(23):  # each query is named after the frame before the one that it shows
         images[number + 1].save(queries / f"night_{number:03}.png")
     with pytest.raises(DacoError, match="Only 0 photographs"):
-        calibrate(index, str(queries), device="cpu", progress=False)
-    found = calibrate(index, str(queries), device="cpu", progress=False, frames=1)
+        calibrate(IndexedQueries(index, str(queries), device="cpu"), progress=False)
+    found = calibrate(IndexedQueries(index, str(queries), device="cpu"), progress=False, frames=1)
     assert (found.count, found.recall) == (23, 1.0)
-    assert calibrate(index, str(queries), device="cpu", progress=False, frames=0).recall == 0.0
+    assert calibrate(IndexedQueries(index, str(queries), device="cpu"), progress=False, frames=0).recall == 0.0
     (queries / "gate.png").write_bytes((queries / "night_000.png").read_bytes())
     with pytest.raises(UsageError, match="'gate' has no number"):
-        calibrate(index, str(queries), device="cpu", progress=False, frames=1)
+        calibrate(IndexedQueries(index, str(queries), device="cpu"), progress=False, frames=1)
 
 
 def test_the_option_frames_is_rejected_for_maps_with_positions(wide_map: tuple[Path, Path]) -> None:
     index, queries = wide_map
     with pytest.raises(UsageError, match="within 25 m"):
-        calibrate(index, str(queries), device="cpu", progress=False, frames=1)
+        calibrate(IndexedQueries(index, str(queries), device="cpu"), progress=False, frames=1)
 
 
 def test_a_calibration_that_is_no_better_than_the_mean_is_written_only_with_force(

@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from daco_bench.calibration.own import calibrate as fit_calibration
+from daco_bench.indexed_queries import IndexedQueries
 from daco_core.errors import UsageError
 from daco_index.build import BuildOptions, build_index
 from daco_index.export.tables import export_geojson
@@ -132,7 +133,7 @@ def test_recall_and_calibration_use_metres_of_the_frame(
 ) -> None:
     index = built(local_folder(photographs, tmp_path / "hall", apart=1000.0), encoder_folder)
     queries = local_folder(photographs, tmp_path / "queries", count=24, apart=1000.0)
-    result = fit_calibration(index, str(queries), device="cpu", progress=False)
+    result = fit_calibration(IndexedQueries(index, str(queries), device="cpu"), progress=False)
     assert result.held_out is not None and result.right_errors, "errors are metres"
     by_index = evaluate(Index.open(index), queries)
     by_encoder = evaluate(tmp_path / "hall", queries, encoder_folder)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from daco_bench.calibration.own import ELSEWHERE, LEAST_QUERIES, Names, ask, fit_and_judge
+from daco_bench.calibration.asked_queries import ask
+from daco_bench.calibration.name_rule import Names
+from daco_bench.calibration.own import ELSEWHERE, LEAST_QUERIES, fit_and_judge
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.coordinates import POSITION_FIELDS
 from daco_core.photographs.images import UnreadableImage, open_reduced

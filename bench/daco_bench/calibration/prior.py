@@ -6,19 +6,19 @@ ones can be learnt on some sets and applied to others. The quality is measured b
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_bench.calibration.own import ask, embed_queries, names_rule
+from daco_bench.calibration.asked_queries import ask, embed_queries
+from daco_bench.calibration.fitting import Origin, Outcomes, fit
+from daco_bench.calibration.name_rule import names_rule
+from daco_bench.indexed_queries import IndexedQueries
 from daco_core.errors import UsageError
 from daco_core.photographs.locations import PLACE_METRES
-from daco_index.embedding.engines.query_engine import query_engine
-from daco_index.references.find import Split, find_references
-from daco_index.search.bundle import Bundle
-from daco_serve.engine.calibration import EVIDENCE, VOTE_EVIDENCE, Calibration, Outcomes, fit
+from daco_index.references.find import Split
+from daco_serve.engine.calibration import EVIDENCE, VOTE_EVIDENCE, Calibration
 from daco_serve.engine.localize import LEAST_ON_MAP
 from daco_serve.engine.references.likeness import similarity_elsewhere
 
@@ -98,13 +98,12 @@ def measure_prior(
     fingerprints: set[str] = set()
     asked: list[tuple[str, Outcomes, float | None]] = []
     for pair in pairs:
-        bundle = Bundle.open(pair.index)
+        bundle, engine, truths = IndexedQueries(pair.index, pair.queries, data_root, split, device).open()
         if bundle.local is None:
             raise UsageError(f"{pair.index} has no local descriptors: build it without --no-local.")
         fingerprints.add(bundle.manifest.encoder_fingerprint)
-        truths = find_references(pair.queries, data_root, split)
         rule = names_rule(bundle, truths, pair.frames)
-        embedded = embed_queries(query_engine(bundle, device), truths, progress)
+        embedded = embed_queries(engine, truths, progress)
         outcomes = ask(bundle, embedded, rule, ELSEWHERE).outcomes
         asked.append((pair.set_name, outcomes, similarity_elsewhere(bundle)))
     if len(fingerprints) > 1:
@@ -142,7 +141,7 @@ def _fit(sets: Sequence[Outcomes], fingerprint: str, names: str, votes: bool = T
     outcomes = _joined(sets)
     used = np.array([name in OF_ANY_MAP and (votes or name in EVIDENCE) for name in (*EVIDENCE, *VOTE_EVIDENCE)])
     masked = replace(outcomes, evidence=np.where(used, outcomes.evidence, 0.0))
-    fitted = fit(masked, None, fingerprint, 1, datetime.now(UTC).isoformat(timespec="seconds"), names, ELSEWHERE)
+    fitted = fit(masked, None, Origin(fingerprint, 1, names, ELSEWHERE))
     return fitted.model_copy(
         update={
             "deviation": np.where(used, fitted.deviation, 1.0).tolist(),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_bench.cli.options import Json
-from daco_core.console import Trust, new_app, option
+from daco_bench.cli.options import Json, QueriesArguments
+from daco_core.console import new_app, option
 from daco_core.errors import DacoError, UsageError
 from daco_core.index_argument import IndexCommand
+from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import DataRoot, Device, Index, SplitName, SplitOption
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ app = new_app("Fit and evaluate calibrations.")
 
 
 @app.command(cls=IndexCommand)
+@with_option_groups
 def calibrate(
     index: Index,
     queries: Annotated[
@@ -34,8 +36,8 @@ def calibrate(
         bool,
         option("self", "Without queries: use degraded copies of the references. Needs local descriptors."),
     ] = False,
-    data_root: DataRoot = Path("data"),
-    split: SplitOption = SplitName.all,
+    *,
+    asked: QueriesArguments,
     elsewhere: Annotated[
         float, option("elsewhere", "Expected share of queries from places that are not in the index.", min=0, max=0.9)
     ] = 0.2,
@@ -50,8 +52,6 @@ def calibrate(
     ] = None,
     force: Annotated[bool, option("force", "Write it even if it is no better than a constant prediction.")] = False,
     out: Annotated[Path | None, option("out", "File to write instead of the index.")] = None,
-    device: Device = "auto",
-    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Fit a calibration: the probability that a location is right within 25 m, and an error radius.
@@ -68,11 +68,11 @@ def calibrate(
     if by_copies:
         if queries is not None or frames is not None:
             raise UsageError("--self uses copies of the references: leave the queries and --frames out.")
-        calibration = calibrate_by_copies(index, elsewhere, device, trust)
+        calibration = calibrate_by_copies(index, elsewhere, asked.device, asked.trust)
     elif queries is None:
         raise UsageError("Name the query photographs, or use --self to calibrate with copies of the references.")
     else:
-        calibration = fit_calibration(index, queries, data_root, split.value, elsewhere, device, trust, frames=frames)
+        calibration = fit_calibration(asked.of(index, queries), elsewhere, frames)
     file = out or index / CALIBRATION_FILE
     if as_json:
         typer.echo(calibration.model_dump_json(indent=2))

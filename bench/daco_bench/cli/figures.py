@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_bench.cli.options import BenchmarkArguments
-from daco_core.console import Trust, check_suffix, new_app, option
+from daco_core.console import PICTURES, Trust, check_suffix, new_app, option
 from daco_core.errors import UsageError
 from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import Device
@@ -33,8 +33,6 @@ Encoders = Annotated[
 Direction = Annotated[str | None, option("direction", "Direction: a->b, b->a or a<->b.", show_default="the first one")]
 Seed = Annotated[int, option("seed", "Random seed; the same seed gives the same picture.", min=0)]
 Json = Annotated[bool, option("json", "Also print the data of the picture as JSON.")]
-
-IMAGES = (".png", ".jpg", ".jpeg")
 
 
 @app.command()
@@ -63,7 +61,7 @@ def strips(
     from daco_bench.figures.strips import cell_strips, query_strips
     from daco_core.photographs.contact_sheet import save_picture
 
-    check_suffix("--out", out, IMAGES)
+    check_suffix("--out", out, PICTURES)
     task = benchmark.task()
     way = _direction(task, direction)
     if cells:
@@ -193,7 +191,7 @@ def failures(
     from daco_bench.figures.failures import failures_sheet, failures_to_json, hardest_failures
     from daco_core.photographs.contact_sheet import save_picture
 
-    check_suffix("--out", out, IMAGES)
+    check_suffix("--out", out, PICTURES)
     task = benchmark.task()
     answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
     found = [failure for one in answers for failure in hardest_failures(one, count)]

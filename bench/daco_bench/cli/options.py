@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_core.console import option, whole_numbers, words
+from daco_core.console import Trust, option, whole_numbers, words
 from daco_core.errors import UsageError
-from daco_index.cli.options import DataRoot
+from daco_index.cli.options import DataRoot, Device, SplitName, SplitOption
 from daco_training.loop.recipe import DEFAULTS
 
 if TYPE_CHECKING:
+    from daco_bench.indexed_queries import IndexedQueries
     from daco_bench.recall.task import Task
     from daco_training.loop.settings import TrainSettings
 
@@ -73,6 +74,22 @@ class BenchmarkArguments:
         from daco_bench.recall.task import find_task
 
         return find_task(self.name, self.data_root, self.database, self.queries, self.distance, self.frames)
+
+
+@dataclass(frozen=True)
+class QueriesArguments:
+    """How photographs with known places are found and looked up in an index."""
+
+    data_root: DataRoot = Path("data")
+    split: SplitOption = SplitName.all
+    device: Device = "auto"
+    trust: Trust = False
+
+    def of(self, index: Path, queries: str) -> "IndexedQueries":
+        """The photographs `queries` of an index."""
+        from daco_bench.indexed_queries import IndexedQueries
+
+        return IndexedQueries(index, queries, self.data_root, self.split.value, self.device, self.trust)
 
 
 @dataclass(frozen=True)

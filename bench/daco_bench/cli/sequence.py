@@ -5,24 +5,24 @@ from typing import Annotated
 
 import typer
 
-from daco_bench.cli.options import Json
-from daco_core.console import Trust, check_suffix, new_app, option
+from daco_bench.cli.options import Json, QueriesArguments
+from daco_core.console import PICTURES, check_suffix, new_app, option
 from daco_core.index_argument import IndexCommand
-from daco_index.cli.options import DataRoot, Device, Index, SplitName, SplitOption
-
-IMAGES = (".png", ".jpg", ".jpeg")
+from daco_core.option_groups import with_option_groups
+from daco_index.cli.options import Index
 
 app = new_app("Measure recall over a sequence of frames.")
 
 
 @app.command(cls=IndexCommand)
+@with_option_groups
 def sequence(
     index: Index,
     queries: Annotated[
         str, typer.Argument(help="The frames, in the natural order of their names: a folder, or NAME/domain.")
     ],
-    data_root: DataRoot = Path("data"),
-    split: SplitOption = SplitName.all,
+    *,
+    asked: QueriesArguments,
     frames: Annotated[
         int | None,
         option(
@@ -37,8 +37,6 @@ def sequence(
     out: Annotated[
         Path | None, option("out", "Picture to draw, .png or .jpg: frames that one frame alone places wrongly.")
     ] = None,
-    device: Device = "auto",
-    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Locate the frames of a sequence by single frames, by an average over ten, and by the tracking filter.
@@ -49,10 +47,12 @@ def sequence(
 
     from daco_bench.report.text_table import show
     from daco_bench.sequence.ride import RECOVERY, WINDOW, lines, open_ride
+    from daco_serve.engine.tracking import Motion
 
     if out is not None:
-        check_suffix("--out", out, IMAGES)
-    ride = open_ride(index, queries, data_root, split.value, frames, seconds, speed, device, trust, every=every)
+        check_suffix("--out", out, PICTURES)
+    motion = Motion(speed=speed, step_seconds=seconds)
+    ride = open_ride(asked.of(index, queries), motion, frames, every)
     if out is not None:
         from daco_bench.sequence.picture import ride_sheet
         from daco_core.photographs.contact_sheet import save_picture

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from daco_bench.speed.machine import in_words, machine
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import write_text
 
 
@@ -63,4 +63,4 @@ def write_page(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
     except OSError as error:
-        raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"{file} cannot be written: {reason_of(error)}.") from error

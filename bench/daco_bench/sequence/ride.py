@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from daco_bench.indexed_queries import IndexedQueries
 from daco_core.errors import UsageError
 from daco_core.photographs.distances import Places, is_placed
 from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.natural_order import natural_key
-from daco_index.embedding.engines.query_engine import query_engine
-from daco_index.references.find import Reference, Split, find_references
+from daco_index.references.find import Reference
 from daco_index.reranking.rerank import CANDIDATES as COMPARED
-from daco_index.search.bundle import Bundle
 from daco_index.search.catalog import Entry
 from daco_index.search.query_set import Query, predict
 from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker, TrackEstimate
@@ -29,6 +28,8 @@ GAP_METRES = 100.0  # a larger distance between two frames means that another ri
 RECOVERY = 10  # frames after which the camera should be found again
 
 METHODS = ("single frame", "average of 10 frames", "filter", "filter, smoothed")
+
+USUAL_MOTION = Motion()
 
 Answer = NDArray[np.int64]
 
@@ -64,36 +65,26 @@ class SequenceReport:
 
 
 def open_ride(
-    index: Path,
-    queries: str,
-    data_root: Path = Path("data"),
-    split: Split = "all",
+    ridden: IndexedQueries,
+    motion: Motion = USUAL_MOTION,
     frames: int | None = None,
-    seconds: float = 1.0,
-    speed: float = Motion.speed,
-    device: str = "auto",
-    trust: bool = False,
-    progress: bool = True,
     every: int = 1,
+    progress: bool = True,
 ) -> "Ride":
     """Looks up a ride, frame by frame; or several rides, separated by gaps of more than GAP_METRES.
 
     Args:
-        index: of the references, which are also a ride.
-        queries, data_root, split: the frames in the natural order of their names, see `find_references`.
+        ridden: the frames, in the natural order of their names, and the index of the references, which are also a ride.
+        motion: of the camera; `step_seconds` are between two frames that are used.
         frames: a frame is right within this many references of the one with its own number; None: within 25 m of its
             position.
-        seconds: between two frames that are used.
-        speed: the highest speed, in metres per second.
         every: use every n-th frame.
 
     Raises:
         DacoError: there is no index, a required position is missing, or there are fewer than twice WINDOW frames.
     """
-    bundle = Bundle.open(index, trust)
-    truths = find_references(queries, data_root, split)
+    bundle, engine, truths = ridden.open()
     asked = [Query(Path(truth.path), str(truth.path)) for truth in truths]
-    engine = query_engine(bundle, device)
     predictions = list(predict(bundle, engine, asked, bundle.store.count, COMPARED, progress=progress))
     ride_order = sorted(range(len(truths)), key=lambda number: natural_key(str(truths[number].path)))
     rank = {number: place for place, number in enumerate(ride_order)}  # includes frames that cannot be read
@@ -105,7 +96,7 @@ def open_ride(
     begins = [int(np.searchsorted(used, begin)) for begin in begins]
     order, numbers, truths = [order[row] for row in used], numbers[used], [truths[row] for row in used]
     if len(truths) < 2 * WINDOW:
-        raise UsageError(f"{queries} has {len(truths)} readable frames; a ride needs {2 * WINDOW}.")
+        raise UsageError(f"{ridden.queries} has {len(truths)} readable frames; a ride needs {2 * WINDOW}.")
     references = bundle.catalog.all()
     states = States(references)
     column = {number: at for at, number in enumerate(states.ids.tolist())}
@@ -117,8 +108,7 @@ def open_ride(
         states,
         similarity,
         _right(states, references, truths, numbers, frames),
-        Motion(speed=speed, step_seconds=seconds),
-        seconds,
+        motion,
         tuple(begins),
         tuple(Path(truth.path) for truth in truths),
         tuple(Path(entry.path) for entry in references),
@@ -165,7 +155,6 @@ class Ride:
     similarity: NDArray[np.float32]
     right: NDArray[np.bool_]
     motion: Motion
-    seconds: float
     begins: tuple[int, ...] = (0,)
     frame_files: tuple[Path, ...] = ()
     reference_files: tuple[Path, ...] = ()
@@ -181,7 +170,7 @@ class Ride:
             for start in starts[np.linspace(0, len(starts) - 1, STARTS).astype(int)].tolist()
         ]
         third = np.concatenate([part[::3] for part in self.parts(every)])
-        answer, _ = self.filtered(third, self.seconds * 3)
+        answer, _ = self.filtered(third, self.motion.step_seconds * 3)
         after = np.concatenate([np.arange(len(part)) >= WINDOW // 3 for part in self.parts(third)])
         return SequenceReport(
             frames=len(every),
@@ -244,7 +233,7 @@ class Ride:
         row = self.similarity[frame]
         order = np.argsort(-row)[:CANDIDATES]
         evidence = FrameEvidence(self.states.ids[order], row[order].astype(np.float64))
-        return tracker.update(evidence, self.seconds if seconds is None else seconds)
+        return tracker.update(evidence, self.motion.step_seconds if seconds is None else seconds)
 
     def _found(self, frames: NDArray[np.int64]) -> tuple[list[bool], int]:
         """Whether each frame from an unknown start is right, and after how many frames the right place is found."""

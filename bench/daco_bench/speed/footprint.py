@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 import daco_core
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 
 MIB = 1 << 20
 PHOTOGRAPHS = 8  # in the small index that is served
@@ -192,5 +192,5 @@ def _resident_mib(pid: int) -> float:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError as error:
-        raise DacoError(f"The memory of a process cannot be read on this system ({error.strerror}).") from error
+        raise DacoError(f"The memory of a process cannot be read on this system ({reason_of(error)}).") from error
     return pages * os.sysconf("SC_PAGE_SIZE") / MIB

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from daco_core.encoder.preparation import Preparation, Resize
-from daco_core.errors import DamagedEncoder
+from daco_core.errors import DamagedEncoder, reason_of
 
 FORMAT_VERSION = 1
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 8, 2048  # pixels
@@ -90,7 +90,7 @@ def read_json(file: Path) -> dict[str, Any]:
             raise DamagedEncoder(f"{file} is larger than {MAX_CONFIG_BYTES >> 20} MiB, the limit for this file.")
         content = json.loads(file.read_bytes())
     except OSError as error:
-        raise DamagedEncoder(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise DamagedEncoder(f"{file} cannot be read: {reason_of(error)}.") from error
     except (ValueError, RecursionError) as error:
         raise DamagedEncoder(
             f"{file} is damaged: it is not JSON ({str(error)[:80] or 'nested too deeply'})."

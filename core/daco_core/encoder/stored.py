@@ -17,7 +17,7 @@ from daco_core.encoder.config import (
     read_json,
 )
 from daco_core.encoder.weights import fingerprint, read_weights
-from daco_core.errors import DamagedEncoder, NotFound
+from daco_core.errors import DamagedEncoder, NotFound, reason_of
 from daco_core.files import link_or_copy, recover
 
 DEFAULT = "default"  # the name of the encoder that ships with the package
@@ -95,7 +95,7 @@ class StoredEncoder:
         try:
             content = file.read_bytes()
         except OSError as error:
-            raise DamagedEncoder(f"{file} cannot be read: {error.strerror or error}.") from error
+            raise DamagedEncoder(f"{file} cannot be read: {reason_of(error)}.") from error
         if self.network is None or hashlib.sha256(content).hexdigest() != self.network.sha256:
             raise DamagedEncoder(
                 f"The encoder in {self.folder} is damaged: {file.name} does not match its checksum in {CONFIG_FILE}."
@@ -150,7 +150,7 @@ def open_encoder(folder: Path, trust: bool = False) -> StoredEncoder:
     try:
         tensors = list(read_weights(weights_file.read_bytes(), weights_file))
     except OSError as error:
-        raise DamagedEncoder(f"{weights_file} cannot be read: {error.strerror or error}.") from error
+        raise DamagedEncoder(f"{weights_file} cannot be read: {reason_of(error)}.") from error
     if broken := next((tensor.name for tensor in tensors if not tensor.is_finite), None):
         raise DamagedEncoder(
             f"The encoder in {folder} is broken: {broken} holds numbers that are not finite. Train it again."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import replace_file
 
 GAP = 6
@@ -61,7 +61,7 @@ def save_picture(picture: Image.Image, file: Path) -> None:
         with replace_file(file) as fresh:
             picture.save(fresh, quality=95)
     except (OSError, ValueError) as error:  # Pillow raises ValueError for a suffix that it does not know
-        raise DacoError(f"{file} cannot be written: {error}.") from error
+        raise DacoError(f"{file} cannot be written: {reason_of(error)}.") from error
 
 
 def shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.photographs.coordinates import EQUATOR_RADIUS_METRES, FLATTENING
 from daco_core.photographs.locations import PhotoLocation
 
@@ -92,7 +92,7 @@ def read_frames(file: Path) -> Frames:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DacoError(f"{file} cannot be read: {error}.") from error
+        raise DacoError(f"{file} cannot be read: {reason_of(error)}.") from error
     frames: dict[str, Anchor | None] = {}
     for one in content if isinstance(content, list) else [content]:
         if not isinstance(one, dict) or (extra := set(one) - {"name", "anchor"}):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.files import replace_file
 from daco_core.photographs.coordinates import Position, parse_coordinate
 from daco_core.untrusted_text import csv_cell, from_csv_cell, is_unicode
@@ -150,7 +150,7 @@ def read_table(file: Path) -> TableContents | None:
                     unplaced.append(name)
             return TableContents(locations, unplaced=unplaced)
     except (OSError, UnicodeError, csv.Error) as error:
-        raise DacoError(f"{file} cannot be read: {error}") from error
+        raise DacoError(f"{file} cannot be read: {reason_of(error)}") from error
 
 
 def add_location(locations: dict[str, PhotoLocation], name: str, location: PhotoLocation, where: str) -> None:

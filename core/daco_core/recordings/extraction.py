@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.files import replace_file, write_text
 from daco_core.photographs.images import list_images
 from daco_core.photographs.locations import LOCATIONS_FILE, PhotoLocation, write_locations
@@ -150,6 +150,8 @@ def extracted(folder: FrameFolder) -> Extraction | None:
     """
     path = folder.path
     file = path / RECORD_FILE
+    if path.is_file():
+        raise UsageError(f"{path} is a file: name an empty or new folder.")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["key"] != folder.key:
@@ -165,7 +167,7 @@ def extracted(folder: FrameFolder) -> Extraction | None:
             raise UsageError(f"{path} already contains photographs: name an empty or new folder.") from error
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DacoError(f"{file} cannot be read ({error}): delete {path}.") from error
+        raise DacoError(f"{file} cannot be read ({reason_of(error)}): delete {path}.") from error
 
 
 def extract_frames(
@@ -203,7 +205,7 @@ def extract_frames(
         if kept:
             _write_record(folder, extraction)
     except OSError as error:
-        raise DacoError(f"No frames can be written to {path}: {error.strerror or error}.") from error
+        raise DacoError(f"No frames can be written to {path}: {reason_of(error)}.") from error
     return extraction
 
 

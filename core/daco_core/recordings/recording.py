@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.errors import DacoError, NotFound, UsageError, reason_of
 from daco_core.photographs.tracks import Track, read_gpx
 from daco_core.recordings.bag import Bag, is_bag
 from daco_core.recordings.clock import beginning, check_overlap
@@ -101,7 +101,7 @@ class _Target:
             track = None if self.options.track is None else file_state(self.options.track)
             key = fingerprint(file_state(self.recording), track, every, self.options)
         except OSError as error:
-            raise DacoError(f"{error.filename} cannot be read: {error.strerror}.") from error
+            raise DacoError(f"{error.filename} cannot be read: {reason_of(error)}.") from error
         folder = self.folder / f"{self.recording.stem}-{every}-{key}" if self.own_folder else self.folder
         return FrameFolder(folder, self.recording, key, every)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from daco_core.errors import DacoError, NotFound
+from daco_core.errors import DacoError, NotFound, reason_of
 
 if TYPE_CHECKING:
     from av import VideoFrame as Picture  # PyAV's frame, before it is converted to RGB
@@ -86,7 +86,7 @@ class Video:
         try:
             self._container: Any = av.open(str(path))
         except (av.error.FFmpegError, OSError) as error:
-            raise DacoError(f"{path} cannot be read as a video: {error.strerror or error}.") from error
+            raise DacoError(f"{path} cannot be read as a video: {reason_of(error)}.") from error
         if not self._container.streams.video:
             self._container.close()
             raise DacoError(f"{path} has no video stream.")
@@ -164,7 +164,7 @@ class Video:
                 self.damaged += 1
                 continue
             except (av.error.FFmpegError, OSError) as error:
-                raise DacoError(f"{self.path} cannot be read further: {error.strerror or error}.") from error
+                raise DacoError(f"{self.path} cannot be read further: {reason_of(error)}.") from error
             for picture in pictures:
                 if picture.is_corrupt:
                     self.damaged += 1

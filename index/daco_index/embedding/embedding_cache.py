@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_index.reranking.local_file import LocalForm
 
 READ_AT_ONCE = 4096  # records read at once from the file of an earlier run
@@ -150,7 +150,7 @@ class EmbeddingCache:
             with self._file.open("ab") as stream:
                 stream.write(records.tobytes())
         except OSError as error:
-            raise DacoError(f"Embeddings cannot be written to {self._file.parent} ({error.strerror}).") from error
+            raise DacoError(f"Embeddings cannot be written to {self._file.parent} ({reason_of(error)}).") from error
         rows = np.arange(self._count, self._count + len(photographs))
         self._count += len(photographs)
         for photograph, row in zip(photographs, rows.tolist(), strict=True):

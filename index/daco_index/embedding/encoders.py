@@ -12,7 +12,7 @@ from daco_core.encoder.config import HUB_PREFIX, HUGGING_FACE_PREFIX, ONNX_PREFI
 from daco_core.encoder.preparation import Resize
 from daco_core.encoder.public import PUBLIC_ENCODERS
 from daco_core.encoder.stored import DEFAULT, SHIPPED, TIMM_PREFIX, StoredEncoder, open_encoder
-from daco_core.errors import DacoError, MissingExtra, NotFound, UsageError
+from daco_core.errors import DacoError, MissingExtra, NotFound, UsageError, reason_of
 from daco_core.files import replace_folder, write_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def find_encoder(source: str, trust: bool = False, image_size: int | None = None
         try:
             return keep_network(source, cache_folder() / "encoders")
         except OSError as error:
-            raise DacoError(f"{source} cannot be kept in {cache_folder()}: {error.strerror or error}.") from error
+            raise DacoError(f"{source} cannot be kept in {cache_folder()}: {reason_of(error)}.") from error
     if not Path(source).exists():
         known = ", ".join((DEFAULT, *PUBLIC_ENCODERS))
         near = difflib.get_close_matches(source, PUBLIC_ENCODERS, n=1)
@@ -85,7 +85,7 @@ def save_encoder(source: str, folder: Path, trust: bool = False, image_size: int
             fresh.rmdir()
             encoder.copy_to(fresh)
     except OSError as error:
-        raise DacoError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"{folder} cannot be written: {reason_of(error)}.") from error
     return open_encoder(folder, trust)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.files import replace_file, replace_folder
 
 
@@ -15,7 +15,7 @@ def written_file(file: Path) -> Iterator[Path]:
         with replace_file(file) as fresh:
             yield fresh
     except OSError as error:
-        raise DacoError(f"{file} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"{file} cannot be written: {reason_of(error)}.") from error
 
 
 @contextmanager
@@ -33,4 +33,4 @@ def written_folder(folder: Path) -> Iterator[Path]:
         with replace_folder(folder) as fresh:
             yield fresh
     except OSError as error:
-        raise DacoError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"{folder} cannot be written: {reason_of(error)}.") from error

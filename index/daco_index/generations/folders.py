@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from daco_core.errors import DacoError, DamagedIndex, NotFound, StoreAway, UsageError
+from daco_core.errors import DacoError, DamagedIndex, NotFound, StoreAway, UsageError, reason_of
 from daco_core.files import sync, sync_tree, write_text
 from daco_index.generations.manifest import MANIFEST_FILE, REMEDY, sha256_of
 from daco_index.generations.ownership import owner_of
@@ -70,7 +70,7 @@ def finished_generations(index: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise StoreAway(f"{folder} cannot be listed: {error.strerror or error}.") from error
+        raise StoreAway(f"{folder} cannot be listed: {reason_of(error)}.") from error
 
 
 def read_current(index: Path) -> Current:
@@ -107,7 +107,7 @@ def read_kept(index: Path, generation: int) -> Current:
         noted = file.exists() or file.is_symlink()
         sha256 = file.read_text(encoding="ascii").strip() if noted else sha256_of(folder / MANIFEST_FILE)
     except (OSError, ValueError) as error:
-        raise DamagedIndex(f"The index is damaged: {file} cannot be read ({error}). {REMEDY}") from error
+        raise DamagedIndex(f"The index is damaged: {file} cannot be read ({reason_of(error)}). {REMEDY}") from error
     return Current(generation, sha256)
 
 
@@ -153,7 +153,7 @@ class Writer:
             raise DacoError(f"{self.index} is being written by another process: wait until it has finished.") from error
         except OSError as error:
             self._unlock()
-            raise DacoError(f"No index can be written to {self.index}: {error.strerror}.") from error
+            raise DacoError(f"No index can be written to {self.index}: {reason_of(error)}.") from error
         try:
             self._clear()
         except BaseException:
@@ -241,7 +241,7 @@ class Writer:
 
     def _what_failed(self, error: OSError | DacoError, live: int | None, number: int, published: bool | None) -> str:
         """Describes an error at any step of a new generation, and which generation is in use."""
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         if published:
             return (
                 f"Generation {number} of {self.index} is published and in use, but the disk failed afterwards"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from daco_core.errors import DamagedIndex
+from daco_core.errors import DamagedIndex, reason_of
 from daco_core.photographs.reconstructions import Up
 from daco_index.embedding.precision_record import QueryPrecision, parse_query_precision
 from daco_index.references.find import Split
@@ -138,7 +138,7 @@ class Manifest:
                 intact = file.stat().st_size == record.bytes and sha256_of(file) == record.sha256
             except OSError as error:
                 raise DamagedIndex(
-                    f"The index is damaged: {file} cannot be read ({error.strerror}). {REMEDY}"
+                    f"The index is damaged: {file} cannot be read ({reason_of(error)}). {REMEDY}"
                 ) from error
             if not intact:
                 raise DamagedIndex(f"The index is damaged: {file} does not match its checksum. {REMEDY}")

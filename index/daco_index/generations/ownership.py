@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import replace_file
 
 OWNER_FILE = ".owner"
@@ -31,7 +31,7 @@ def owner_of(index: Path) -> str:
             return _write(file, name)
         return name if _is_here(file, record) else _write(file, uuid4().hex[:8])
     except OSError as error:
-        raise DacoError(f"{file} cannot be read or written: {error.strerror or error}.") from error
+        raise DacoError(f"{file} cannot be read or written: {reason_of(error)}.") from error
 
 
 def _is_here(file: Path, record: list[str]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from daco_core.encoder.stored import open_encoder
-from daco_core.errors import DacoError, DamagedIndex
+from daco_core.errors import DacoError, DamagedIndex, reason_of
 from daco_core.photographs.distances import is_placed
 from daco_index.generations.folders import MANIFEST_HASH_FILE, finished_generations, generation_folder, read_current
 from daco_index.generations.manifest import MANIFEST_FILE, Manifest, sha256_of
@@ -74,7 +74,7 @@ def _check_note(folder: Path) -> None:
     try:
         noted = note.read_bytes()
     except OSError as error:
-        raise DamagedIndex(f"{note} cannot be read ({error.strerror or error}).") from error
+        raise DamagedIndex(f"{note} cannot be read ({reason_of(error)}).") from error
     if noted != f"{sha256_of(folder / MANIFEST_FILE)}\n".encode():
         raise DamagedIndex(f"{note} is not the hash of the manifest beside it.")
 

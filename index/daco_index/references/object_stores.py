@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from daco_core.errors import DacoError, MissingExtra, StoreAway
+from daco_core.errors import DacoError, MissingExtra, StoreAway, reason_of
 from daco_core.photographs.formats import count_left_out, readable_suffixes
 from daco_core.photographs.frames import FRAME_FILE
 from daco_core.photographs.images import UnreadableImage, open_reduced
@@ -123,7 +123,7 @@ def read_source(source: Source) -> bytes:
         raise UnreadableImage(source, ABSENT) from error
     except OSError as error:
         if error.errno in AWAY:
-            raise StoreAway(f"{source} cannot be read: {error.strerror}.") from error
+            raise StoreAway(f"{source} cannot be read: {reason_of(error)}.") from error
         raise UnreadableImage(source, error.strerror or error) from error
 
 

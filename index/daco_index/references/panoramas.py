@@ -8,7 +8,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.files import replace_folder
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.panoramas import Panorama, cut_views, looks_like_panorama, read_panorama
@@ -85,7 +85,7 @@ def _views_of(reference: Reference, path: Path, panorama: Panorama, index: Path,
     except UnreadableImage:
         return []
     except OSError as error:
-        raise DacoError(f"The views of {printable(str(path))} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"The views of {printable(str(path))} cannot be written: {reason_of(error)}.") from error
     middle = panorama.heading if reference.heading is None else reference.heading
     return [
         replace(

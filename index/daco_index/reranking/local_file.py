@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DamagedIndex, UsageError
+from daco_core.errors import DamagedIndex, UsageError, reason_of
 from daco_index.reranking.quantisation import PER_BYTE, pack, unpack
 from daco_index.reranking.voting import Grid
 from daco_index.search.held_file import HeldFile
@@ -122,7 +122,7 @@ class LocalFile:
             # in memory, because twenty reads double the time of re-ranking, even from the system's cache
             self._held = self.file.rows(self._start, size, whole).reshape(count, -1) if 0 < size <= HELD_BYTES else None
         except (OSError, ValueError) as error:
-            raise DamagedIndex(f"{path} cannot be read as local descriptors: {error}.") from error
+            raise DamagedIndex(f"{path} cannot be read as local descriptors: {reason_of(error)}.") from error
 
     @property
     def count(self) -> int:

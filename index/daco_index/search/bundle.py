@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_core.encoder.stored import StoredEncoder, open_encoder
-from daco_core.errors import DacoError, DamagedIndex, UsageError
+from daco_core.errors import DacoError, DamagedIndex, UsageError, reason_of
 from daco_index.generations.folders import (
     CURRENT_FILE,
     MANIFEST_HASH_FILE,
@@ -283,7 +283,7 @@ def _stamps(folder: Path, manifest: Manifest) -> list[Stamp]:
         return [stamp_of(folder / name) for name in manifest.files]
     except OSError as error:
         raise DamagedIndex(
-            f"The index is damaged: {error.filename} cannot be read ({error.strerror}). {REMEDY}"
+            f"The index is damaged: {error.filename} cannot be read ({reason_of(error)}). {REMEDY}"
         ) from error
 
 
@@ -297,7 +297,7 @@ def _read_manifest(index: Path, current: Current) -> Manifest:
         text = file.read_bytes()
     except OSError as error:
         raise DamagedIndex(
-            f"The index is damaged: {file}, which {witness} names, cannot be read ({error.strerror}). {REMEDY}"
+            f"The index is damaged: {file}, which {witness} names, cannot be read ({reason_of(error)}). {REMEDY}"
         ) from error
     if hashlib.sha256(text).hexdigest() != current.manifest_sha256:
         raise DamagedIndex(f"The index is damaged: {file} does not have the hash that {witness} states. {REMEDY}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daco_core.errors import DamagedIndex
+from daco_core.errors import DamagedIndex, reason_of
 from daco_core.photographs.distances import Placed, metres_between
 from daco_core.photographs.locations import EARTH_RADIUS_METRES, distance_metres
 from daco_index.search.held_file import HeldFile
@@ -107,7 +107,7 @@ class Catalog:
             )
             self._has_frames = "frame" in there
         except (sqlite3.Error, OSError) as error:
-            raise DamagedIndex(f"{path} cannot be read as a catalogue: {error}.") from error
+            raise DamagedIndex(f"{path} cannot be read as a catalogue: {reason_of(error)}.") from error
 
     def check(self) -> None:
         """Raises DamagedIndex if `get` would read a file that was changed."""

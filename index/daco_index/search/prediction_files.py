@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import replace_file
 from daco_core.photographs.coordinates import POSITION_FIELDS
 from daco_core.untrusted_text import csv_cell
@@ -123,7 +123,7 @@ def prediction_files(
             files._end_json()
     except OSError as error:
         where = error.filename or " and ".join(str(file) for file in (out, pairs) if file)
-        raise DacoError(f"{where} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"{where} cannot be written: {reason_of(error)}.") from error
 
 
 def _written(stack: ExitStack, file: Path) -> TextIO:

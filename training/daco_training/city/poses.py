@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import replace_file, write_text
 from daco_training.city.plan import Pose, Street, rotation, street_position
 
@@ -65,7 +65,7 @@ def read_poses(folder: Path) -> dict[str, CameraPose]:
         found = json.loads(file.read_text())["poses"]
         return {name: CameraPose(**{key: float(value) for key, value in pose.items()}) for name, pose in found.items()}
     except OSError as error:
-        raise DacoError(f"{file} cannot be read: {error.strerror}; daco-data demo writes it.") from error
+        raise DacoError(f"{file} cannot be read: {reason_of(error)}; daco-data demo writes it.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DacoError(f"{file} is damaged: run the command that rendered the city again.") from error
 

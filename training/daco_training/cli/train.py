@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from daco_core.console import check_suffix, new_app, option, run
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.option_groups import with_option_groups
 from daco_training.cli.train_arguments import TrainArguments
 
@@ -203,7 +203,7 @@ def export(
         write_bytes(onnx, exported.content)
         write_text(onnx.with_suffix(".json"), json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
-        raise DacoError(f"{onnx} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"{onnx} cannot be written: {reason_of(error)}.") from error
     typer.echo(f"Network: {onnx}  Try: daco-index build PHOTOGRAPHS --encoder onnx:{onnx} --out map")
 
 

@@ -20,7 +20,7 @@ from daco_core.encoder.config import FORMAT_VERSION, EncoderConfig, is_hub
 from daco_core.encoder.preparation import Preparation
 from daco_core.encoder.stored import CONFIG_FILE, NETWORK_FILE, WEIGHTS_FILE, open_encoder
 from daco_core.encoder.weights import fingerprint
-from daco_core.errors import DacoError, DamagedEncoder, UsageError
+from daco_core.errors import DacoError, DamagedEncoder, UsageError, reason_of
 from daco_core.files import replace_folder
 from daco_training.encoder.backbones import create_backbone, drop_unused, feature_maps
 from daco_training.encoder.learned_whitening import LearnedWhitening
@@ -153,7 +153,7 @@ class Encoder(nn.Module):
                     content["network"] = {"sha256": hashlib.sha256(onnx).hexdigest(), **described}
                 (fresh / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
         except (OSError, SafetensorError) as error:
-            raise DacoError(f"The encoder cannot be written to {folder}: {error}") from error
+            raise DacoError(f"The encoder cannot be written to {folder}: {reason_of(error)}.") from error
 
     @classmethod
     def load(cls, folder: Path, trust: bool = False) -> "Encoder":

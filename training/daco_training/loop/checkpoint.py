@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from daco_core.errors import DacoError, NotFound
+from daco_core.errors import DacoError, NotFound, reason_of
 from daco_core.files import replace_file
 
 FORMAT_VERSION = 1
@@ -24,7 +24,7 @@ def save_checkpoint(fabric: Fabric, file: Path, state: Mapping[str, Any]) -> Non
         with replace_file(file) if fabric.is_global_zero else nullcontext(file) as fresh:
             fabric.save(fresh, {"format_version": FORMAT_VERSION, **state})
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
-        raise DacoError(f"The checkpoint cannot be written to {file}: {error}") from error
+        raise DacoError(f"The checkpoint cannot be written to {file}: {reason_of(error)}.") from error
 
 
 def stored_settings(file: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import replace_file
 from daco_training.evaluation.recall import Recalls
 
@@ -49,4 +49,4 @@ def write_results(file: Path, rows: Sequence[Row], ranks: Sequence[int], every: 
             for number, row in enumerate(rows, start=1):
                 writer.writerow({first: min(number * every, last) if every else number, **row})
     except OSError as error:
-        raise DacoError(f"{file} cannot be written: {error}") from error
+        raise DacoError(f"{file} cannot be written: {reason_of(error)}.") from error

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from daco_core.encoder.config import EncoderConfig
 from daco_core.encoder.stored import open_encoder
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.photographs.layout import DataSet
 from daco_training.datasets.statistics import normaliser
 from daco_training.devices import check_gpus
@@ -342,7 +342,7 @@ class Trainer:
         try:
             self.settings.save_root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DacoError(f"--save_root {self.settings.save_root} cannot be created: {error}") from error
+            raise DacoError(f"--save_root {self.settings.save_root} cannot be created: {reason_of(error)}.") from error
 
     def _say(self, sentence: str) -> None:
         if self.fabric.is_global_zero:

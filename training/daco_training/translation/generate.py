@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.errors import DacoError, NotFound, UsageError, reason_of
 from daco_core.files import write_text
 from daco_core.photographs.contact_sheet import contact_sheet, save_picture
 from daco_core.photographs.images import list_images, open_rgb
@@ -87,7 +87,7 @@ def refuse_other_twins(dataset: DataSet, method: str, learns: bool = False) -> N
     try:
         existing = json.loads(file.read_text())["method"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DacoError(f"{file} is damaged ({error}): --overwrite makes all twins again.") from error
+        raise DacoError(f"{file} is damaged ({reason_of(error)}): --overwrite makes all twins again.") from error
     if existing != method:
         raise UsageError(
             f"{file.parent} contains twins made by {existing}: --overwrite makes them again with {method}."
@@ -141,4 +141,4 @@ def _claim(dataset: DataSet, record: dict[str, object], overwrite: bool) -> None
     except ValueError as error:
         raise DacoError(f"{file} is damaged ({error}): --overwrite makes all twins again.") from error
     except OSError as error:
-        raise DacoError(f"{file} cannot be written: {error}") from error
+        raise DacoError(f"{file} cannot be written: {reason_of(error)}.") from error

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daco_bench.recall.task import USUAL_RANKS, Task, some_images, two_folders_task
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.photographs.images import list_images_below
 from daco_core.untrusted_text import from_csv_cell
 from daco_training.evaluation.recall import Rows
@@ -71,7 +71,7 @@ def _read(file: Path) -> list[tuple[int, tuple[str, str]]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DacoError(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise DacoError(f"{file} cannot be read: {reason_of(error)}.") from error
     except UnicodeDecodeError as error:
         raise DacoError(f"{file} cannot be read: {error}.") from error
     lines = text.splitlines()

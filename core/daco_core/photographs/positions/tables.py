@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from daco_core.errors import DacoError, UsageError
+from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.photographs.distances import metres_between
 from daco_core.photographs.formats import FORMATS
 from daco_core.photographs.frames import FRAME_FILE, find_frames, in_frame
@@ -217,7 +217,7 @@ def read_geojson(file: Path) -> TableContents:
         system = str(((content.get("crs") or {}).get("properties") or {}).get("name", WGS84[0]))
         named = [(feature, feature.get("properties") or {}) for feature in features]
     except (OSError, ValueError) as error:
-        raise DacoError(f"{file} cannot be read: {error}") from error
+        raise DacoError(f"{file} cannot be read: {reason_of(error)}") from error
     except RecursionError as error:
         raise DacoError(f"{file} cannot be read: its values are nested too deeply.") from error
     except (KeyError, TypeError, AttributeError) as error:

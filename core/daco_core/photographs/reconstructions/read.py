@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.errors import DacoError, NotFound, UsageError, reason_of
 from daco_core.photographs.reconstructions.camera import Camera
 from daco_core.photographs.reconstructions.colmap import is_colmap, read_colmap
 from daco_core.photographs.reconstructions.kapture import is_kapture, read_kapture
@@ -44,7 +44,7 @@ def read_reconstruction(path: Path) -> list[Camera]:
     try:
         cameras = _read(path)
     except OSError as error:
-        raise DacoError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise DacoError(f"{path} cannot be read: {reason_of(error)}.") from error
     except (ValueError, KeyError, TypeError, struct.error) as error:
         raise DacoError(f"{path} cannot be read as a reconstruction: {error}.") from error
     if not cameras:

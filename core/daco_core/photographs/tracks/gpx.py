@@ -3,7 +3,7 @@
 from datetime import UTC
 from pathlib import Path
 
-from daco_core.errors import DacoError, MissingExtra, NotFound, UsageError
+from daco_core.errors import DacoError, MissingExtra, NotFound, UsageError, reason_of
 from daco_core.photographs.tracks.track import Track, TrackPoint
 
 
@@ -26,7 +26,7 @@ def read_gpx(file: Path) -> Track:
     except FileNotFoundError as error:
         raise NotFound(f"There is no track {file}.") from error
     except OSError as error:
-        raise DacoError(f"{file} cannot be read: {error.strerror}.") from error
+        raise DacoError(f"{file} cannot be read: {reason_of(error)}.") from error
     except (GPXException, ValueError) as error:
         raise DacoError(f"{file} is not a GPX file: {error}") from error
     all_points = [point for track in document.tracks for segment in track.segments for point in segment.points]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from daco_core.errors import DamagedIndex, UsageError
+from daco_core.errors import DamagedIndex, UsageError, reason_of
 from daco_index.search.held_file import HeldFile
 from daco_index.search.index_choice import EXACT
 from daco_index.search.stores.address import FAISS
@@ -84,7 +84,7 @@ class FaissStore:
         try:
             return cls(exact, _read(candidates_file(path)) if candidates else None, HeldFile(path))
         except OSError as error:
-            raise DamagedIndex(f"{path} cannot be read: {error.strerror}.") from error
+            raise DamagedIndex(f"{path} cannot be read: {reason_of(error)}.") from error
         except RuntimeError as error:
             raise DamagedIndex(f"{candidates_file(path)} does not belong to {path.name}: {_short(error)}") from error
 

@@ -29,6 +29,8 @@ def plan_folders(folders: Sequence[Path], names: Sequence[str], validation: floa
     """
     if len(folders) != len(names) or len(set(names)) < len(names) or not all(names):
         raise UsageError(f"{len(folders)} folders need {len(folders)} different names, such as --domains day,night.")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("A folder is given twice: give one folder for each domain.")
     if not 0 <= validation < 1:
         raise UsageError(f"--val must be a share from 0 to below 1, not {validation}.")
     photographs: list[DownloadedPhotograph] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from daco_core.errors import DacoError, NotFound, UsageError
+from daco_core.errors import DacoError, NotFound, UsageError, reason_of
 from daco_core.files import replace_file, write_text
 from daco_core.photographs.images import list_images, open_rgb
 from daco_core.photographs.layout import DOMAIN_NAMES_FILE, SPLITS
@@ -97,7 +97,7 @@ def place(plan: Plan, folder: Path, link: bool = False, size: int | None = None)
             if locations:
                 write_locations(parent, locations)
     except OSError as error:
-        raise DacoError(f"{error.filename or folder} cannot be written: {error.strerror or error}.") from error
+        raise DacoError(f"{error.filename or folder} cannot be written: {reason_of(error)}.") from error
     return PlacingResult(made=len(missing), kept=len(targets) - len(missing))
 
 
@@ -118,7 +118,7 @@ def _refuse_strangers(folder: Path, targets: dict[Path, DownloadedPhotograph]) -
     if strangers:
         raise UsageError(
             f"{folder} contains {len(strangers)} photographs from elsewhere, for example {strangers[0]}: "
-            "move them away, or choose another --name."
+            "move them away, or choose another name."
         )
 
 
@@ -133,7 +133,7 @@ def _claim(folder: Path, options: dict[str, str]) -> None:
         if recorded != options:
             differing = sorted(name for name in {*recorded, *options} if recorded.get(name) != options.get(name))
             changes = ", ".join(f"{name} was {recorded.get(name)}, now {options.get(name)}" for name in differing)
-            raise UsageError(f"{folder} was prepared differently ({changes}): remove it, or choose another --name.")
+            raise UsageError(f"{folder} was prepared differently ({changes}): remove it, or choose another name.")
     _write_json(file, options)
 
 
@@ -155,7 +155,7 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source.resolve(), target)
     except OSError as error:
-        raise UsageError(f"{source} cannot be linked to {target.parent} ({error.strerror}): use --copy.") from error
+        raise UsageError(f"{source} cannot be linked to {target.parent} ({reason_of(error)}): use --copy.") from error
 
 
 def _shrink(image: Image.Image, size: int) -> Image.Image:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, reason_of
 from daco_core.files import replace_file
 from daco_core.photographs.layout import DataSet
 
@@ -31,7 +31,7 @@ def save_state(file: Path, state: dict[str, Any]) -> None:
         with replace_file(file) as fresh:
             torch.save({"format_version": FORMAT_VERSION, **state}, fresh)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
-        raise DacoError(f"The CUT model cannot be written to {file}: {error}") from error
+        raise DacoError(f"The CUT model cannot be written to {file}: {reason_of(error)}.") from error
 
 
 def load_state(file: Path) -> dict[str, Any]:
