@@ -363,3 +363,5 @@ def test_a_single_folder_can_be_adopted_and_empty_or_clashing_ones_are_rejected(
     (tmp_path / "empty").mkdir()
     done = daco_data("adopt", "other", tmp_path / "empty", "--data-root", tmp_path)
     assert done.returncode == 1 and "contains no photographs" in done.stderr
+    done = daco_data("adopt", "other", tmp_path / "day", tmp_path / "day", "--data-root", tmp_path)
+    assert done.returncode == 1 and "A folder is given twice" in done.stderr
