@@ -38,4 +38,5 @@ class MissingExtra(DacoError):
 
 def reason_of(error: Exception) -> str:
     """Why something failed, for a sentence that names the file already: without the number and path of an OSError."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    # errors of FFmpeg have this attribute, too
+    return getattr(error, "strerror", None) or str(error)
