@@ -1,5 +1,6 @@
 """What all commands have in common: errors in one sentence, and both spellings of an option."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from daco_core.errors import DacoError, UsageError
 from daco_core.extras import missing_package
 from daco_core.untrusted_text import printable
 
-PICTURES = (".png", ".jpg", ".jpeg")  # suffixes of pictures, for `check_suffix`
+PICTURES = (".png", ".jpg", ".jpeg")  # suffixes of pictures, for `check_output`
 
 
 def run(app: typer.Typer) -> None:
@@ -83,15 +84,30 @@ def number(value: float | None, decimals: int) -> str:
     return "-" if value is None else f"{value:.{decimals}f}"
 
 
-def check_suffix(name: str, file: Path, suffixes: Sequence[str]) -> None:
-    """Checks, before any long work starts, that a file has one of these suffixes.
+def check_output(name: str, file: Path, suffixes: Sequence[str] = (), in_new_folder: bool = False) -> None:
+    """Checks, before any long work starts, that a file can be written at its end, as far as that can be told.
+
+    Args:
+        name: of the option that names the file, for the message.
+        suffixes: it must have one of these; any, if there are none.
+        in_new_folder: whether the command creates missing folders.
 
     Raises:
-        UsageError: it has another suffix; the message contains `name`, the option that names the file.
+        UsageError: it has another suffix, or is a folder.
+        DacoError: there is no folder for it, or no permission to write there.
     """
-    if file.suffix.lower() not in suffixes:
+    if suffixes and file.suffix.lower() not in suffixes:
         known = " or ".join(filter(None, [", ".join(suffixes[:-1]), suffixes[-1]]))
         raise UsageError(f"{name} must end in {known}; {file} does not.")
+    if file.is_dir():
+        raise UsageError(f"{name} must name a file; {file} is a folder.")
+    folder = file.absolute().parent
+    while in_new_folder and not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise DacoError(f"{file} cannot be written: there is no folder {folder}.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DacoError(f"{file} cannot be written: there is no permission to write to {folder}.")
 
 
 Trust = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_core.console import Trust, check_suffix, number, option
+from daco_core.console import Trust, check_output, number, option
 from daco_core.errors import DacoError
 from daco_core.index_argument import INDEX_HELP
 from daco_core.photographs.formats import skipped_words
@@ -48,7 +48,7 @@ def locate(
     Example: daco-serve locate queries/ --index maps/demo-day --out positions.csv
     """
     if out is not None:
-        check_suffix("--out", out, (".csv", ".json", ".geojson"))
+        check_output("--out", out, (".csv", ".json", ".geojson"))
     from daco_index.search.query_set import find_queries
     from daco_serve.api import query_set
     from daco_serve.api.index import Index

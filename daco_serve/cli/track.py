@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daco_core.console import check_suffix, option
-from daco_core.errors import MissingExtra, UsageError
+from daco_core.console import check_output, option
+from daco_core.errors import DacoError, MissingExtra, UsageError, reason_of
 from daco_core.photographs.coordinates import geojson_point
 from daco_core.untrusted_text import csv_cell
 
@@ -73,7 +73,7 @@ def track(
     from daco_serve.client.track import Tracked, TrackFrame, final_states
     from daco_serve.http.track_schemas import MOST_SMOOTHED, FrameHeader, SmoothedTrack, TrackSettings
 
-    check_suffix("--out", out, FORMS)
+    check_output("--out", out, FORMS)
     frames = FrameSource(source, seconds)
     if smooth and (frames.count or 0) > MOST_SMOOTHED:
         raise UsageError(
@@ -112,7 +112,10 @@ def track(
         raise UsageError(
             f"The index has a local frame without an anchor, and {out.suffix.lower()} files need degrees: write .csv."
         )
-    write_text(out, WRITERS[out.suffix.lower()](rows))
+    try:
+        write_text(out, WRITERS[out.suffix.lower()](rows))
+    except OSError as error:
+        raise DacoError(f"{out} cannot be written: {reason_of(error)}.") from error
     found = sum(state.status == "tracking" for _, _, state in rows)
     typer.echo(f"{out}: {len(rows)} frames, {found} of them with a position.")
     if len(rows) < len(taken):

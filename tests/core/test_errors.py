@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from daco_core import errors
+from daco_core.console import PICTURES, check_output
 from daco_core.errors import DacoError, DamagedEncoder, DamagedIndex, MissingExtra, NotFound, UsageError, reason_of
 from daco_core.photographs.layout import DataSet
 from daco_index.generations.verify import verify_index
@@ -32,6 +33,20 @@ def test_the_reason_of_a_failed_write_has_neither_a_number_nor_a_path(tmp_path: 
     assert reason_of(caught.value) == "No such file or directory"
     assert reason_of(OSError("closed")) == "closed"
     assert reason_of(ValueError("not a number")) == "not a number"
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.csv").mkdir()
+    check_output("--out", tmp_path / "a.csv", (".csv", ".json"))
+    check_output("--out", tmp_path / "new" / "newer" / "a.png", PICTURES, in_new_folder=True)
+    with pytest.raises(UsageError, match=r"--out must end in \.csv or \.json"):
+        check_output("--out", tmp_path / "a.txt", (".csv", ".json"))
+    with pytest.raises(UsageError, match=r"folder\.csv is a folder"):
+        check_output("--out", tmp_path / "folder.csv", (".csv",))
+    for parent, in_new_folder in (("new", False), ("file", False), ("file", True)):
+        with pytest.raises(DacoError, match=f"cannot be written: there is no folder .*{parent}"):
+            check_output("--out", tmp_path / parent / "a.csv", in_new_folder=in_new_folder)
 
 
 def test_an_impossible_argument_is_a_usage_error() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_bench.cli.options import Json, QueriesArguments
-from daco_core.console import new_app, option
+from daco_core.console import check_output, new_app, option
 from daco_core.errors import DacoError, UsageError
 from daco_core.index_argument import IndexCommand
 from daco_core.option_groups import with_option_groups
@@ -65,6 +65,9 @@ def calibrate(
     from daco_bench.calibration.own import calibrate as fit_calibration
     from daco_index.generations.folders import CALIBRATION_FILE
 
+    file = out or index / CALIBRATION_FILE
+    if out is not None:
+        check_output("--out", out)
     if by_copies:
         if queries is not None or frames is not None:
             raise UsageError("--self uses copies of the references: leave the queries and --frames out.")
@@ -73,7 +76,6 @@ def calibrate(
         raise UsageError("Name the query photographs, or use --self to calibrate with copies of the references.")
     else:
         calibration = fit_calibration(asked.of(index, queries), elsewhere, frames)
-    file = out or index / CALIBRATION_FILE
     if as_json:
         typer.echo(calibration.model_dump_json(indent=2))
     else:
@@ -117,6 +119,8 @@ def prior(
     from daco_bench.calibration.prior import Pair, measure_prior
     from daco_bench.report import text_table
 
+    if out is not None:
+        check_output("--out", out)
     fitted, reports = measure_prior([Pair.parse(text) for text in pairs], data_root, split.value, device)
     if out is not None:
         fitted.save(out)

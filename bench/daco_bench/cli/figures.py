@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daco_bench.cli.options import BenchmarkArguments
-from daco_core.console import PICTURES, Trust, check_suffix, new_app, option
+from daco_core.console import PICTURES, Trust, check_output, new_app, option
 from daco_core.errors import UsageError
 from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import Device
@@ -61,7 +61,7 @@ def strips(
     from daco_bench.figures.strips import cell_strips, query_strips
     from daco_core.photographs.contact_sheet import save_picture
 
-    check_suffix("--out", out, PICTURES)
+    check_output("--out", out, PICTURES, in_new_folder=True)
     task = benchmark.task()
     way = _direction(task, direction)
     if cells:
@@ -93,7 +93,7 @@ def tsne(
     from daco_bench.recall.encoders import named_engines
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
-    check_suffix("--out", out, DRAWINGS)
+    check_output("--out", out, DRAWINGS, in_new_folder=True)
     drawing(), require()  # fails before the long work if they are not installed
     task = benchmark.task()
     way = _direction(task, None)
@@ -127,7 +127,7 @@ def curves(
     from daco_bench.figures import curves as pictures
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
-    check_suffix("--out", out, DRAWINGS)
+    check_output("--out", out, DRAWINGS, in_new_folder=True)
     drawing()
     task = benchmark.task()
     answers = _ask(task, encoder, None, last, device, trust)
@@ -158,7 +158,7 @@ def hit_map(
     from daco_bench.figures import hit_map as pictures
     from daco_core.figures import DRAWINGS, drawing, save_figure
 
-    check_suffix("--out", out, DRAWINGS)
+    check_output("--out", out, DRAWINGS, in_new_folder=True)
     drawing()
     task = benchmark.task()
     way = _direction(task, direction)
@@ -191,7 +191,7 @@ def failures(
     from daco_bench.figures.failures import failures_sheet, failures_to_json, hardest_failures
     from daco_core.photographs.contact_sheet import save_picture
 
-    check_suffix("--out", out, PICTURES)
+    check_output("--out", out, PICTURES, in_new_folder=True)
     task = benchmark.task()
     answers = _ask(task, encoder, _direction(task, direction), 1, device, trust)
     found = [failure for one in answers for failure in hardest_failures(one, count)]

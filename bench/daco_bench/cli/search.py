@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daco_bench.cli.options import EncoderName, Json, Seed, size_list
-from daco_core.console import Trust, check_suffix, new_app, option, words
+from daco_core.console import Trust, check_output, new_app, option, words
 from daco_index.cli.options import DataRoot, Device, GpuOption, GpuUse, Source, SplitName, SplitOption
 
 app = new_app("Measure the index: search, building, and vector stores.")
@@ -56,7 +56,7 @@ def index_sizes(
         typer.echo(json.dumps(statistics(dimension, seed, like), indent=2))
         return
     if plot is not None:
-        check_suffix("--plot", plot, DRAWINGS)
+        check_output("--plot", plot, DRAWINGS, in_new_folder=True)
         drawing()  # fails before anything is measured if it is not installed
     counts = size_list(sizes)
     with tempfile.TemporaryDirectory() as temporary:

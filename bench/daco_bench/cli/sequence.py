@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from daco_bench.cli.options import Json, QueriesArguments
-from daco_core.console import PICTURES, check_suffix, new_app, option
+from daco_core.console import PICTURES, check_output, new_app, option
 from daco_core.index_argument import IndexCommand
 from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import Index
@@ -50,7 +50,7 @@ def sequence(
     from daco_serve.engine.tracking import Motion
 
     if out is not None:
-        check_suffix("--out", out, PICTURES)
+        check_output("--out", out, PICTURES, in_new_folder=True)
     motion = Motion(speed=speed, step_seconds=seconds)
     ride = open_ride(asked.of(index, queries), motion, frames, every)
     if out is not None:

@@ -8,7 +8,7 @@ import typer
 
 from daco_bench.cli.figures import Encoders
 from daco_bench.cli.options import Distance, Frames, Json, Markdown, Queries, Rerank, rank_list
-from daco_core.console import Trust, check_suffix, new_app, option
+from daco_core.console import Trust, check_output, new_app, option
 from daco_core.errors import UsageError
 from daco_core.photographs.layout import SPLITS
 from daco_index.cli.options import DataRoot, Device
@@ -69,7 +69,7 @@ def viewpoint(
     if split not in SPLITS:
         raise UsageError(f"--split must be {' or '.join(SPLITS)}, not {split!r}.")
     if out is not None:
-        check_suffix("--out", out, DRAWINGS)
+        check_output("--out", out, DRAWINGS, in_new_folder=True)
         drawing()  # fails before the long work if it is not installed
     ks = tuple(sorted({1, *rank_list(ranks)}))
     if name is not None:

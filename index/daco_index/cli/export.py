@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from daco_core.console import Trust, check_suffix, new_app, option
+from daco_core.console import Trust, check_output, new_app, option
 from daco_core.errors import UsageError
 from daco_core.index_argument import IndexCommand
 from daco_index.cli.options import Index
@@ -57,7 +57,7 @@ def export(
             " --colmap FILE, --kapture FOLDER."
         )
     if npz is not None:
-        check_suffix("--npz", npz, (".npz",))
+        check_output("--npz", npz, (".npz",))
     bundle = Bundle.open(index, trust)
     count = f"{bundle.manifest.count} photographs"
     if geojson is not None:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from daco_core.console import Trust, check_suffix, new_app, number, option
+from daco_core.console import Trust, check_output, new_app, number, option
 from daco_core.errors import DacoError
 from daco_core.index_argument import IndexCommand
 from daco_core.option_groups import with_option_groups
@@ -79,7 +79,7 @@ def search(
     from daco_index.search.query_set import find_queries
 
     if asked.out is not None:
-        check_suffix("--out", asked.out, (".csv", ".json"))
+        check_output("--out", asked.out, (".csv", ".json"))
     found = find_queries(images)
     queries = found.queries
     is_single = len(queries) == 1 and images[0].is_file() and asked.out is None and asked.pairs is None

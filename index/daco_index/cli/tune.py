@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from daco_core.console import Trust, check_suffix, new_app
+from daco_core.console import Trust, check_output, new_app
 from daco_core.index_argument import IndexCommand
 from daco_index.cli.changes import saying_what_is_left
 from daco_index.cli.options import KEEP, BatchSize, DataRoot, Device, Index, Json, Keep, SplitName, SplitOption
@@ -63,7 +63,7 @@ def tune(
         from daco_index.search.tuning_plot import plot_curve
 
         if plot is not None:
-            check_suffix("--plot", plot, DRAWINGS)
+            check_output("--plot", plot, DRAWINGS, in_new_folder=True)
             drawing()  # fails before anything is measured if matplotlib is not installed
         options = TuneOptions(
             batch_size=batch_size,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from daco_core.console import PICTURES, check_suffix, new_app, option, run, words
+from daco_core.console import PICTURES, check_output, new_app, option, run, words
 from daco_core.option_groups import with_option_groups
 from daco_core.photographs.layout import DataSet
 from daco_core.recordings.arguments import RecordingArguments
@@ -116,7 +116,7 @@ def translate(
         from daco_training.translation.compare import compare_translators
 
         if out is not None:
-            check_suffix("--out", out, PICTURES)
+            check_output("--out", out, PICTURES, in_new_folder=True)
         comparison = compare_translators(dataset, out, seed)
         for left_out, reason in comparison.left_out.items():
             typer.echo(f"without {left_out}: {reason}")
@@ -226,7 +226,7 @@ def show(
     """Draw a contact sheet of pairs and their twins."""
     from daco_training.datasets.show import save_sheet
 
-    check_suffix("--out", out, PICTURES)
+    check_output("--out", out, PICTURES, in_new_folder=True)
     save_sheet(DataSet(data_root, name), out, split, count)
     typer.echo(f"{out}")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from daco_core.console import check_suffix, new_app, option, run
+from daco_core.console import check_output, new_app, option, run
 from daco_core.errors import DacoError, UsageError, reason_of
 from daco_core.option_groups import with_option_groups
 from daco_training.cli.train_arguments import TrainArguments
@@ -188,7 +188,7 @@ def export(
     from daco_training.encoder.onnx_export import export_onnx
     from daco_training.encoder.sources import load_encoder
 
-    check_suffix("--onnx", onnx, [".onnx"])
+    check_output("--onnx", onnx, [".onnx"])
     loaded = load_encoder(str(encoder))
     exported, config = export_onnx(loaded), loaded.config
     manifest = {
