@@ -14,7 +14,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -164,9 +164,9 @@ def embed_and_publish(
         DacoError: no photograph is left, or the user can correct the cause.
     """
     start = time.perf_counter()
-    for note in references.notes:  # before hours of embedding, which may be useless without positions
-        print(f"Note: {printable(note)}", file=sys.stderr)
+    _print_notes(references.notes)  # before hours of embedding, which may be useless without positions
     embeddings = embed_references(references, target, encoder, options)
+    _print_notes(embeddings.notes)
     spec, live = embeddings.spec, target.before
     if references.always or live is None or not spec.equals(live):
         manifest, published = publish(spec, target, _prove(embeddings, options), options.progress), True
@@ -190,8 +190,13 @@ def embed_and_publish(
         extraction=references.extraction,
         uncut=uncut_panoramas([entry for entry in spec.entries if entry.path in looked_at]),
         other_files=dict(references.other_files),
-        notes=list(references.notes),
+        notes=[*references.notes, *embeddings.notes],
     )
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"Note: {printable(note)}", file=sys.stderr)
 
 
 def publish(spec: GenerationSpec, target: Target, prove: Prove | None = None, progress: bool = False) -> Manifest:

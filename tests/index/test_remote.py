@@ -113,3 +113,26 @@ def test_a_broken_table_is_named_by_its_address(bucket):
 def test_a_photograph_is_read_by_its_address(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert remote.read_source((tmp_path / "a.png").as_uri()) == (tmp_path / "a.png").read_bytes()
+
+
+def test_positions_in_exif_that_cannot_be_used_are_counted_as_in_a_folder(encoder_folder, tmp_path, capsys):
+    """Those of a bucket are found when its photographs are read, and counted all the same."""
+    nowhere = {"GPSLatitude": (0.0, 0.0, 0.0), "GPSLongitude": (0.0, 0.0, 0.0)}
+    write_photograph(tmp_path / "files" / "0.jpg", gps("N", "E"))
+    for name in ("1.jpg", "2.jpg"):
+        write_photograph(tmp_path / "files" / name, gps("N", "E", **nowhere))
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path / "files"), "/phones/north", recursive=True)
+    try:
+        reports = [
+            build_index(source, str(encoder_folder), tmp_path / out, BuildOptions(device="cpu", progress=False))
+            for source, out in ((str(tmp_path / "files"), "here"), ("memory://phones/north", "there"))
+        ]
+    finally:
+        memory.rm("/phones", recursive=True)
+    assert reports[0].notes == reports[1].notes
+    (note,) = reports[1].notes
+    assert note.startswith("The position in the EXIF of 2 photographs is not used: it is latitude 0, longitude 0")
+    assert capsys.readouterr().err.count(f"Note: {note}") == 2
+    placed = [entry.latitude is not None for entry in Bundle.open(tmp_path / "there").catalog.all()]
+    assert placed == [True, False, False]

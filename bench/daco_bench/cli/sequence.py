@@ -1,7 +1,7 @@
 """`daco-bench sequence`: parses, calls, prints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from daco_core.console import PICTURES, check_output, new_app, option
 from daco_core.index_argument import IndexCommand
 from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import Index
+
+if TYPE_CHECKING:
+    from daco_bench.sequence.ride import SequenceReport
 
 app = new_app("Measure recall over a sequence of frames.")
 
@@ -45,23 +48,29 @@ def sequence(
     """
     import json
 
-    from daco_bench.report.text_table import show
-    from daco_bench.sequence.ride import RECOVERY, WINDOW, lines, open_ride
+    from daco_bench.sequence.ride import open_ride
     from daco_serve.engine.tracking import Motion
 
     if out is not None:
         check_output("--out", out, PICTURES, in_new_folder=True)
     motion = Motion(speed=speed, step_seconds=seconds)
     ride = open_ride(asked.of(index, queries), motion, frames, every)
+    report = ride.report()
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        _print_report(report, queries)
     if out is not None:
         from daco_bench.sequence.picture import ride_sheet
         from daco_core.photographs.contact_sheet import save_picture
 
         save_picture(ride_sheet(ride), out)
-    report = ride.report()
-    if as_json:
-        typer.echo(json.dumps(report.as_dict(), indent=2))
-        return
+
+
+def _print_report(report: "SequenceReport", queries: str) -> None:
+    from daco_bench.report.text_table import show
+    from daco_bench.sequence.ride import RECOVERY, WINDOW, lines
+
     columns = ("method", "frames placed right", f"after the first {WINDOW} frames")
     show(columns, lines(report), title=f"{report.frames} frames of {queries}")
     lengths = ", ".join(f"{share:.0%}" for share in report.by_length)

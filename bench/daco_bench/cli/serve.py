@@ -62,7 +62,7 @@ def serve(
     """
     _check_extra()
     from daco_bench.speed.serving import reranking as reranking_cost
-    from daco_bench.speed.serving.compare import compare
+    from daco_bench.speed.serving.compare import check_servers, compare
     from daco_bench.speed.serving.compare import soak as run_soak
     from daco_bench.speed.serving.report import to_json, to_markdown
     from daco_bench.speed.serving.scenes import choose_photographs, make_photographs
@@ -70,6 +70,7 @@ def serve(
     clients = whole_numbers(concurrency, "--concurrency")
     if not clients or min(clients) < 1:
         raise UsageError("--concurrency needs whole numbers from 1, such as 1,4,16,64.")
+    check_servers(words(servers))
     if reranking and soak is not None:
         raise UsageError("--reranking and --soak are two measurements: leave one out.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind

@@ -12,6 +12,7 @@ import time
 import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +21,8 @@ import numpy as np
 from PIL import Image
 
 import daco_core
-from daco_core.errors import DacoError, reason_of
+from daco_core.console import words
+from daco_core.errors import DacoError, UsageError, reason_of
 
 MIB = 1 << 20
 PHOTOGRAPHS = 8  # in the small index that is served
@@ -62,10 +64,14 @@ def footprint(extras: str | None, rounds: int, folder: Path) -> Footprint:
             for none. None to measure the environment of this program.
 
     Raises:
+        UsageError: there is no such extra.
         DacoError: pip cannot install them, or the server does not start.
     """
     python, download = Path(sys.executable), None
     if extras is not None:
+        known = metadata("daco-serve").get_all("Provides-Extra") or []
+        if unknown := [extra for extra in words(extras) if extra not in known]:
+            raise UsageError(f"daco-serve has no extra {unknown[0]!r}: choose from {', '.join(known)}.")
         environment = folder / (extras or "base")
         venv.create(environment, with_pip=False, symlinks=True)
         python = environment / "bin" / "python"

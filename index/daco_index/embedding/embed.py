@@ -17,7 +17,8 @@ from daco_core.encoder.preparation import Prepared
 from daco_core.errors import DamagedEncoder, MissingExtra, StoreAway
 from daco_core.photographs.images import UnreadableImage, open_reduced
 from daco_core.photographs.locations import PhotoLocation
-from daco_core.photographs.positions.exif import read_exif
+from daco_core.photographs.positions.exif import find_exif_position
+from daco_core.photographs.positions.unusable import Unusable
 from daco_core.threads import available_cores
 from daco_core.untrusted_text import printable
 from daco_index.embedding.embedding_cache import Held, KnownEmbeddings, Photograph
@@ -39,7 +40,8 @@ class EmbeddedFiles:
         photographs: size and hash of each of the m.
         unreadable: the other n - m.
         embedded: how many of the m the engine embedded; the descriptors of the others were known.
-        exif: position in the list to the location in the photograph's EXIF, for files in an object store.
+        exif: for files in an object store, position in the list to the location in the photograph's EXIF, or to the
+            reason why that cannot be used.
     """
 
     vectors: NDArray[np.float32]
@@ -50,7 +52,7 @@ class EmbeddedFiles:
     photographs: list[Photograph]
     unreadable: list[UnreadableImage]
     embedded: int
-    exif: dict[int, PhotoLocation] = field(default_factory=dict)
+    exif: dict[int, PhotoLocation | Unusable] = field(default_factory=dict)
 
 
 class EmbeddedSoFar:
@@ -70,7 +72,7 @@ class EmbeddedSoFar:
         self._held: dict[int, int] = {}
         self.photographs: dict[int, Photograph] = {}
         self.unreadable: dict[int, UnreadableImage] = {}
-        self.exif: dict[int, PhotoLocation] = {}
+        self.exif: dict[int, PhotoLocation | Unusable] = {}
         self.embedded = 0
 
     def take(
@@ -212,7 +214,7 @@ def _check_finite(vectors: NDArray[np.float32]) -> None:
 # a prepared image (3, h, w), or the place of its known descriptor
 Form = Prepared | Held
 # for one file; with the location in its EXIF if it is in an object store
-Decoded = tuple[Form, Photograph, PhotoLocation | None]
+Decoded = tuple[Form, Photograph, PhotoLocation | Unusable | None]
 
 
 def decode_ahead(
@@ -237,7 +239,7 @@ def _decode(engine: Engine, path: Source, known: KnownEmbeddings | None) -> Deco
         str(path).encode()  # the catalogue and all answers are UTF-8
         content = read_source(path)
         digest = hashlib.sha256(content).hexdigest()
-        location = read_exif(Path(path), content) if isinstance(path, str) else None
+        location = find_exif_position(Path(path), content) if isinstance(path, str) else None
         if known is not None and (found := known.look_up(digest)) is not None:
             return found, found.photograph, location
         image, size = open_reduced(path, engine.image_size, content)

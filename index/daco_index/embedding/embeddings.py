@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from daco_core.errors import DacoError
 from daco_core.photographs.coordinates import POSITION_FIELDS
 from daco_core.photographs.distances import is_placed
 from daco_core.photographs.images import UnreadableImage
+from daco_core.photographs.locations import PhotoLocation
+from daco_core.photographs.positions.plausibility import check_plausibility
+from daco_core.photographs.positions.unusable import Unusable, describe_unusable
 from daco_index.embedding.embed import EmbeddedFiles, embed_files
 from daco_index.embedding.embedding_cache import EmbeddingCache, Photograph
 from daco_index.embedding.engines.create import create_engine
@@ -37,6 +41,7 @@ class Embeddings:
         kept: paths of the unreadable ones whose entries in the previous generation are kept.
         embedded: how many the encoder embedded; the descriptors of the others were known.
         seconds: the time of embedding.
+        notes: sentences about positions in the EXIF of files in an object store that are doubtful or cannot be used.
     """
 
     spec: GenerationSpec
@@ -45,6 +50,7 @@ class Embeddings:
     kept: list[str]
     embedded: int
     seconds: float
+    notes: list[str]
 
 
 def embed_references(
@@ -88,7 +94,19 @@ def embed_references(
         next_id=next_id,
     )
     kept_paths = [entry.path for entry in kept]
-    return Embeddings(spec, engine, files.unreadable, kept_paths, files.embedded, seconds)
+    return Embeddings(
+        spec, engine, files.unreadable, kept_paths, files.embedded, seconds, _exif_notes(references, files)
+    )
+
+
+def _exif_notes(references: References, files: EmbeddedFiles) -> list[str]:
+    """The notes about positions that are found only when a photograph is read; for folders they are known before."""
+    seen = [(reference, files.exif.get(row)) for row, reference in enumerate(references.found)]
+    read = [(Path(str(reference.path)), found) for reference, found in seen if not is_placed(reference)]
+    return [
+        *describe_unusable((path, found) for path, found in read if isinstance(found, Unusable)),
+        *check_plausibility([(path, found) for path, found in read if isinstance(found, PhotoLocation)]),
+    ]
 
 
 def _local_form(options: EmbeddingOptions, engine: Engine, before: Bundle | None) -> LocalForm | None:
@@ -118,7 +136,7 @@ def _entries(references: References, files: EmbeddedFiles, before: Iterable[Entr
     entries = []
     for row, photograph in zip(files.kept, files.photographs, strict=True):
         reference = references.found[row]
-        if not is_placed(reference) and (seen := files.exif.get(row)) is not None:
+        if not is_placed(reference) and isinstance(seen := files.exif.get(row), PhotoLocation):
             reference = reference.at(seen)
         known_id = ids.get((str(reference.path), photograph.sha256))
         entries.append(

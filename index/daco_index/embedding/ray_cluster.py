@@ -17,6 +17,7 @@ from daco_core.encoder.stored import StoredEncoder, open_encoder
 from daco_core.errors import DacoError, MissingExtra, StoreAway
 from daco_core.photographs.images import UnreadableImage
 from daco_core.photographs.locations import PhotoLocation
+from daco_core.photographs.positions.unusable import Unusable
 from daco_core.untrusted_text import printable
 from daco_index.embedding.embed import EmbeddedFiles, EmbeddedSoFar, embed_files
 from daco_index.embedding.embedding_cache import EmbeddingCache, Held, Photograph
@@ -109,7 +110,8 @@ class EncoderCopy:
             sizes[row], hashes[row] = (photograph.width, photograph.height), photograph.sha256
         reasons = {str(error.path): error.reason for error in embedded.unreadable}
         exif = [embedded.exif.get(row) for row in range(count)]
-        places = [(one.latitude, one.longitude, one.heading, one.altitude) if one else (None,) * 4 for one in exif]
+        located = [one if isinstance(one, PhotoLocation) else None for one in exif]
+        places = [(one.latitude, one.longitude, one.heading, one.altitude) if one else (None,) * 4 for one in located]
         return {
             "row": shard["row"],
             "vector": vectors,
@@ -119,6 +121,7 @@ class EncoderCopy:
             "sha256": np.array(hashes),
             "reason": np.array([reasons.get(text, "") for text in shard["path"].tolist()]),
             "place": np.array(places, dtype=np.float64),
+            "unusable": np.array([one.reason if isinstance(one, Unusable) else "" for one in exif]),
             "failure": np.full(count, failure),
         }
 
@@ -160,6 +163,8 @@ def embed_with_ray(
                     continue
                 if not np.isnan(answer["place"][place, 0]):
                     so_far.exif[row] = _location(answer["place"][place])
+                elif unusable := str(answer["unusable"][place]):
+                    so_far.exif[row] = Unusable("EXIF", unusable)
                 if answer["known"][place]:
                     held = cache.look_up(sha256)
                     assert held is not None, "two contents have hashes with the same beginning"

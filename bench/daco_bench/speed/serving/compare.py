@@ -57,6 +57,13 @@ class Soak:
     memory: list[tuple[float, int]]
 
 
+def check_servers(servers: Sequence[str]) -> None:
+    """Raises UsageError if a server is unknown."""
+    unknown = set(servers) - set(SERVERS)
+    if unknown:
+        raise UsageError(f"There is no server {sorted(unknown)[0]!r} to compare: choose from {', '.join(SERVERS)}.")
+
+
 def compare(
     index: Path,
     photographs: Sequence[Path],
@@ -75,9 +82,7 @@ def compare(
     Raises:
         DacoError: a server is unknown or does not start, or the load generator fails.
     """
-    unknown = set(servers) - set(SERVERS)
-    if unknown:
-        raise UsageError(f"There is no server {sorted(unknown)[0]!r} to compare: choose from {', '.join(SERVERS)}.")
+    check_servers(servers)
     cores = available_cores()
     floor: dict[int, list[ClientTimings]] = {loops: [] for loops in sorted({1, cores})}
     measured: dict[str, dict[int, list[ClientTimings]]] = {name: {at: [] for at in concurrencies} for name in servers}
