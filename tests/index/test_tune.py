@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from daco_core.errors import DacoError
+from daco_core.files import _workspaces
 from daco_index.build import BuildOptions, build_index
 from daco_index.cli.main import app
 from daco_index.generations.change import add_photographs
@@ -98,6 +99,10 @@ def test_the_command_writes_the_curve_as_table_json_and_picture(town):
     assert "nprobe" in said
     assert "chosen" in said
     done = CliRunner().invoke(app, [*arguments, "--plot", str(town / "curve.svg" / "curve.svg")])
+    assert "there is no folder" in str(done.exception), "refused before anything is measured"
+    for taken in _workspaces(town / "late.svg"):
+        taken.touch()
+    done = CliRunner().invoke(app, [*arguments, "--plot", str(town / "late.svg")])
     assert isinstance(done.exception, DacoError)
     assert "The plot cannot be written" in str(done.exception)
     assert "nprobe" in done.stdout, "what was measured is not lost"
