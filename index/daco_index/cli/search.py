@@ -80,6 +80,8 @@ def search(
 
     if asked.out is not None:
         check_output("--out", asked.out, (".csv", ".json"))
+    if asked.pairs is not None:
+        check_output("--pairs", asked.pairs)
     found = find_queries(images)
     queries = found.queries
     is_single = len(queries) == 1 and images[0].is_file() and asked.out is None and asked.pairs is None

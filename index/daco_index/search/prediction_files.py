@@ -122,7 +122,7 @@ def prediction_files(
             yield files
             files._end_json()
     except OSError as error:
-        where = error.filename or " and ".join(str(file) for file in (out, pairs) if file)
+        where = " and ".join(str(file) for file in (out, pairs) if file)  # not the hidden file that is written first
         raise DacoError(f"{where} cannot be written: {reason_of(error)}.") from error
 
 
