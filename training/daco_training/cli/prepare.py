@@ -1,11 +1,16 @@
 """`daco-data prepare`: one command for each official download. Parses, calls, prints."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daco_core.console import new_app, option
+from daco_core.option_groups import with_option_groups
+
+if TYPE_CHECKING:
+    from daco_training.datasets.prepare.placing import Plan
 
 app = new_app("Convert an unpacked official download into a data set: tokyo, cityscapes or synthia.")
 
@@ -22,51 +27,61 @@ Size = Annotated[
 Partial = Annotated[bool, option("partial", "Continue with the existing files if the download is incomplete.")]
 
 
+@dataclass(frozen=True)
+class PlacingArguments:
+    """How the photographs of a download become a data set: an option for each field."""
+
+    data_root: DataRoot = Path("data")
+    link: Link = False
+    size: Size = None
+    partial: Partial = False
+
+    def carry_out(self, plan: "Plan", name: str) -> str:
+        """Makes the data set `name`, and returns a summary. Raises DacoError."""
+        from daco_training.datasets.prepare.report import carry_out
+
+        return carry_out(plan, self.data_root / name, self.link, self.size, self.partial)
+
+
 @app.command()
+@with_option_groups
 def tokyo(
     archive: Archive,
     name: Annotated[str, option("name", "Name of the new data set.")] = "tokyo",
-    data_root: DataRoot = Path("data"),
-    link: Link = False,
-    size: Size = None,
-    partial: Partial = False,
+    *,
+    placing: PlacingArguments,
 ) -> None:
     """Convert the Tokyo 24/7 query set (247query_v3): 300 pairs by day and night for training, 75 for validation."""
-    from daco_training.datasets.prepare.report import carry_out
     from daco_training.datasets.prepare.tokyo import plan_tokyo
 
-    typer.echo(carry_out(plan_tokyo(archive), data_root / name, link, size, partial))
+    typer.echo(placing.carry_out(plan_tokyo(archive), name))
 
 
 @app.command()
+@with_option_groups
 def cityscapes(
     archive: Archive,
     name: Annotated[str, option("name", "Name of the new data set.")] = "cityscapes",
     beta: Annotated[str, option("beta", "Density of the fog: 0.005, 0.01 or 0.02.")] = "0.02",
-    data_root: DataRoot = Path("data"),
-    link: Link = False,
-    size: Size = None,
-    partial: Partial = False,
+    *,
+    placing: PlacingArguments,
 ) -> None:
     """Convert Cityscapes (leftImg8bit) and Foggy Cityscapes-DBF: 2975 pairs for training, 500 for validation."""
     from daco_training.datasets.prepare.cityscapes import plan_cityscapes
-    from daco_training.datasets.prepare.report import carry_out
 
-    typer.echo(carry_out(plan_cityscapes(archive, beta), data_root / name, link, size, partial))
+    typer.echo(placing.carry_out(plan_cityscapes(archive, beta), name))
 
 
 @app.command()
+@with_option_groups
 def synthia(
     archive: Archive,
     name: Annotated[str, option("name", "Name of the new data set.")] = "synthia",
     holdout: Annotated[str, option("holdout", "Sequence for validation; all others are for training.")] = "02",
-    data_root: DataRoot = Path("data"),
-    link: Link = False,
-    size: Size = None,
-    partial: Partial = False,
+    *,
+    placing: PlacingArguments,
 ) -> None:
     """Convert SYNTHIA-SEQS, SUNSET and RAINNIGHT of two or more sequences: 60 pairs of one are for validation."""
-    from daco_training.datasets.prepare.report import carry_out
     from daco_training.datasets.prepare.synthia import plan_synthia
 
-    typer.echo(carry_out(plan_synthia(archive, holdout), data_root / name, link, size, partial))
+    typer.echo(placing.carry_out(plan_synthia(archive, holdout), name))
