@@ -99,16 +99,7 @@ def test_another_seed_makes_another_city(city: Path, tmp_path: Path) -> None:
 def test_a_seed_gives_the_same_bytes_with_any_workers_places_and_domains(city: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     make_city(folder, CitySettings(places=2, size=SIZE, seed=SEED, domains=("day",)), workers=1)
-    report = make_city(
-        folder,
-        CitySettings(
-            places=3,
-            size=SIZE,
-            seed=SEED,
-            domains=("day", "night"),
-        ),
-        workers=1,
-    )
+    report = make_city(folder, CitySettings(places=3, size=SIZE, seed=SEED, domains=("day", "night")), workers=1)
     assert (report.images_rendered, report.images_present) == (4, 2)
     some, every = images(folder), images(city)
     assert len(some) == 6
@@ -168,16 +159,7 @@ def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path)
     assert errors.count("Run the same command again to resume") == 1
     assert errors.count("Traceback") == 1, "only the interpreter's own, for the KeyboardInterrupt passed on"
     assert not list(folder.rglob(".*"))
-    report = make_city(
-        folder,
-        CitySettings(
-            places=PLACES,
-            size=SIZE,
-            seed=SEED,
-            domains=("day", "night"),
-        ),
-        workers=1,
-    )
+    report = make_city(folder, CitySettings(places=PLACES, size=SIZE, seed=SEED, domains=("day", "night")), workers=1)
     assert report.images_present == len(done)
     every = images(city)
     assert images(folder) == {name: every[name] for name in every if "domain_c" not in name}
