@@ -1,5 +1,6 @@
 """The HTTP server that runs the application: uvicorn with this project's settings."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from daco_serve.http.protocol.websocket_limits import BoundedWebSocket
 from daco_serve.operation.settings import GRACE_SECONDS, ServeSettings
 
 ALIVE_SECONDS = 2  # interval of the event loop's signs of life
+DRAIN_SECONDS = 0.3  # in which connections that were made before the end are accepted, and their requests arrive
 
 
 class HttpServer(uvicorn.Server):
@@ -57,3 +59,14 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         if self._begun:
             self._begun()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers what was asked before the end, and ends.
+
+        uvicorn closes the port at once, which breaks the connections that wait to be accepted. So the queue is first
+        reduced to one, and emptied.
+        """
+        for listener in sockets or []:
+            listener.listen(0)
+        await asyncio.sleep(DRAIN_SECONDS)
+        await super().shutdown(sockets)
