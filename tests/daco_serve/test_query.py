@@ -61,7 +61,7 @@ def test_a_photograph_that_looks_like_a_panorama_gets_a_warning(client: httpx.Cl
     for size, kind, warned in (((128, 64), "PNG", True), ((128, 64), "JPEG", True), ((96, 72), "PNG", False)):
         answer = client.post("/v1/query", content=encoded(photograph.resize(size), kind)).json()
         assert bool(answer["warnings"]) == warned
-        assert all("360-degree panoramas" in warning for warning in answer["warnings"])
+        assert all("360-degree panorama" in warning for warning in answer["warnings"])
 
 
 @pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", None])
