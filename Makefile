@@ -33,27 +33,33 @@ $(DEMO)/rendered: | $(READY)
 	@touch $@
 
 # ---- the encoder that comes with the package: real streets by day and night, rendered ones in fog too ---------------
+# Smaller values, and SHIPPED set to another folder, try the command in minutes.
 DRIVING ?= ../shared/data/driving
 WORK := encoder
+PLACES := 200
+SIZE := 224
+ITERS := 200
+SHIPPED := core/daco_core/encoder/shipped
 STREETS := $(WORK)/data/streets
 SNOW := $(WORK)/data/snow
 
 # two trainings, with a frozen backbone and with its last stage learning: the encoder is a quarter of the way between,
 # with a learned whitening of its descriptors
 encoder: $(WORK)/twins
+	mkdir -p $(SHIPPED)
 	set -e; for rate in 0 1e-4; do \
-	  $(BIN)/daco-train --recipe modern --pooling place --precision fp32 --batch_size 32 --iters 200 --lamda 2 \
+	  $(BIN)/daco-train --recipe modern --pooling place --precision fp32 --batch_size 32 --iters $(ITERS) --lamda 2 \
 	    --tail_lr $$rate --data_root $(WORK)/data --data_name streets --save_root $(WORK)/tail-$$rate \
 	    $$(test -e $(WORK)/tail-$$rate/streets_daco_last.ckpt && echo --resume); \
-	  cp $(WORK)/tail-$$rate/streets_daco_results.csv core/daco_core/encoder/shipped/log-tail-$$rate.csv; done
+	  cp $(WORK)/tail-$$rate/streets_daco_results.csv $(SHIPPED)/log-tail-$$rate.csv; done
 	$(BIN)/daco-train average $(WORK)/tail-0/streets_daco $(WORK)/tail-1e-4/streets_daco --share 0.25 --out $(WORK)/between
 	$(BIN)/daco-train whiten $(WORK)/between --data-root $(WORK)/data --data-name streets --viewpoints demo --out $(WORK)/whitened
 	$(BIN)/daco-train pack $(WORK)/whitened --out $(WORK)/packed
-	cp $(WORK)/packed/* core/daco_core/encoder/shipped/
+	cp $(WORK)/packed/* $(SHIPPED)/
 
 # of a rendered place the twin is the same place rendered in the other condition; days come once more, with snow as twin
 $(WORK)/twins: | $(or $(wildcard $(VENV)/test-installed),$(VENV)/$(DEVICE)$(COMMA)demo$(COMMA)train-installed)
-	$(BIN)/daco-data demo --data-root $(WORK)/data --places 200 --size 224 --seed 1 \
+	$(BIN)/daco-data demo --data-root $(WORK)/data --places $(PLACES) --size $(SIZE) --seed 1 \
 	  --viewpoint 3,15 --viewpoint 6,30 --viewpoint-split train
 	mkdir -p $(STREETS) && cp -R $(DRIVING)/original $(STREETS)/ && chmod -R u+w $(STREETS)
 	$(BIN)/daco-data translate streets --data-root $(WORK)/data --method night
