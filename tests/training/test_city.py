@@ -140,8 +140,8 @@ def test_settings_out_of_range_are_rejected_before_anything_is_written(tmp_path:
     assert not (tmp_path / "demo").exists()
 
 
-def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
+def interrupted(folder: Path) -> tuple[int, str]:
+    """Renders a city in a process of its own, which gets Ctrl-C at its first photograph: exit status and messages."""
     call = (
         "from pathlib import Path; from daco_training.city import CitySettings, make_city; "
         f"make_city(Path({str(folder)!r}), CitySettings(places={PLACES}, size={SIZE}, seed={SEED},"
@@ -153,8 +153,18 @@ def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path)
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     _, errors = process.communicate(timeout=300)
-    done = images(folder)
-    assert process.returncode != 0
+    return process.returncode, errors
+
+
+def test_an_interrupted_run_resumes_to_the_same_city(city: Path, tmp_path: Path) -> None:
+    for attempt in range(5):  # where the machine is busy, all may be rendered before this process sees the first
+        folder = tmp_path / str(attempt) / "demo"
+        status, errors = interrupted(folder)
+        done = images(folder)
+        if status != 0:
+            break
+        assert len(done) == 2 * PLACES, "it ended without a failure, so nothing may be missing"
+    assert status != 0
     assert 0 < len(done) < 2 * PLACES
     assert errors.count("Run the same command again to resume") == 1
     assert errors.count("Traceback") == 1, "only the interpreter's own, for the KeyboardInterrupt passed on"
