@@ -149,7 +149,7 @@ def interrupted(folder: Path) -> tuple[int, str]:
     )
     process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 300
-    while not images(folder) and time.monotonic() < deadline:
+    while not any(folder.rglob("[!.]*.jpg")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     _, errors = process.communicate(timeout=300)
