@@ -1,4 +1,8 @@
-"""Which extra of this project installs a package that a command needs and cannot import."""
+"""Packages of others: which extra installs a missing one, and how one is imported without a part that nobody needs."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 EXTRAS = {
     "aiohttp": "bench",
@@ -52,3 +56,17 @@ def missing_package(error: ImportError) -> str | None:
     extra = EXTRAS[package]
     on_gpu = ", or 'daco-serve[gpu]' for an NVIDIA GPU" if extra == "cpu" else ""
     return f"This needs {package}, which is not installed: pip install 'daco-serve[{extra}]'{on_gpu}."
+
+
+@contextmanager
+def import_without(module: str) -> Iterator[None]:
+    """Within it, `module` cannot be imported: a package that works without it is imported sooner. Afterwards it can be.
+
+    If it was imported before, it stays.
+    """
+    sys.modules.setdefault(module, None)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        if sys.modules[module] is None:
+            del sys.modules[module]

@@ -1,14 +1,8 @@
 """httpx, imported without its command line, which imports rich and click: a quarter of the client's import."""
 
-import sys
+from daco_core.extras import import_without
 
-# Where it cannot be imported, httpx works without it. Whoever wants it may import it later.
-COMMAND_LINE = "httpx._main"
-sys.modules.setdefault(COMMAND_LINE, None)  # type: ignore[arg-type]
-
-import httpx  # noqa: E402
-
-if sys.modules[COMMAND_LINE] is None:
-    del sys.modules[COMMAND_LINE]
+with import_without("httpx._main"):
+    import httpx
 
 __all__ = ["httpx"]

@@ -13,8 +13,8 @@ LEADING = ("simclr", "daco")  # may still gain from more streets or more iterati
 MASKED, MODERN, STREETS, LONGER = "masked", "modern", "streets", "longer"
 PERFECT = "daco, rendered twins"  # the upper bound: twins of a perfect translator
 ALSO = (MASKED, MODERN, STREETS, LONGER)
-FORMER_MODERN = "ours"  # the former value for MODERN, still accepted
 MODERN_RECIPE, MORE_STREETS, MORE_ITERATIONS = ", modern recipe", ", more streets", ", more iterations"
+FORMER_MODERN, FORMER_MODERN_RECIPE = "ours", ", our recipe"  # of earlier versions, still accepted and read
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,16 @@ class Contender:
     @property
     def slug(self) -> str:
         """The name as a file name: `daco_fourier_twins`."""
-        return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+        return _slug(self.name)
+
+    @property
+    def former_slug(self) -> str:
+        """The file name that earlier versions used; equal to `slug` without the modern recipe."""
+        return _slug(self.name.replace(MODERN_RECIPE, FORMER_MODERN_RECIPE))
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def find_contenders(

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daco_bench.reproduction.contenders import MODERN_RECIPE
+from daco_bench.reproduction.contenders import FORMER_MODERN_RECIPE, MODERN_RECIPE
 from daco_core.errors import DacoError, UsageError
 from daco_core.files import replace_file
 
 FORMAT = 1
-FORMER_MODERN_RECIPE = ", our recipe"  # how earlier versions named the contenders with the modern recipe
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def plan_runs(
         for one in contenders:
             data_root, data_name = data[one.twins, one.more_streets]
             modern = one.recipe == "modern"
-            name = _stored_name(out, f"{one.slug}_seed{seed}")
+            name = _stored_name(out, f"{one.slug}_seed{seed}", f"{one.former_slug}_seed{seed}")
             iters = scale.longer_iters if one.longer else scale.iters
             settings = TrainOptions(
                 recipe=one.recipe,
@@ -108,9 +108,8 @@ def plan_runs(
     return runs
 
 
-def _stored_name(out: Path, name: str) -> str:
-    """The file name of a run: the one that earlier versions gave it if they stored its outcome or its checkpoint."""
-    former = name.replace("_modern_recipe", "_our_recipe")
+def _stored_name(out: Path, name: str, former: str) -> str:
+    """The file name of a run: the former one if an earlier version stored its outcome or its checkpoint."""
     stored = (out / "outcomes" / f"{former}.json").exists() or (out / "runs" / former).exists()
     return former if stored else name
 

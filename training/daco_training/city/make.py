@@ -31,6 +31,10 @@ ASPECT = 4 / 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 USUAL_DOMAINS = ("day", "night", "fog")
 
+Photograph = PlacePhotograph | DriveFrame
+OrderedJob = tuple[tuple[int, int, int], Job]
+"""An image to render, with its street, domain and number there: workers load each street once."""
+
 
 @dataclass(frozen=True)
 class CityReport:
@@ -180,57 +184,44 @@ def _prepare(folder: Path, settings: CitySettings, plan: list[CityPlace], extras
             for split in extras.viewpoint_splits if viewpoint else SPLITS:
                 places = [place for place in plan if place.split == split]
                 taken = [PlacePhotograph(settings.seed, place, domain, viewpoint) for place in places]
-                jobs += _prepare_places(folder, folder / kind / name / split, settings, taken, extras.depth)
+                jobs += _prepare_folder(folder / kind / name / split, settings, taken, folder if extras.depth else None)
     for domain in settings.domains if extras.drive else ():
-        jobs += _prepare_drive(folder / DRIVE_FOLDER / domain, settings, domain, extras.drive)
+        frames = [frame for street in range(extras.drive) for frame in street_drive(settings.seed, street, domain)]
+        jobs += _prepare_folder(folder / DRIVE_FOLDER / domain, settings, frames)
     return [job for _, job in sorted(jobs, key=lambda one: one[0])]
 
 
-OrderedJob = tuple[tuple[int, int, int], Job]
-"""An image to render, with its street, domain and number there: workers load each street once."""
-
-
-def _prepare_places(
-    city: Path, target: Path, settings: CitySettings, taken: Sequence[PlacePhotograph], depth: bool
+def _prepare_folder(
+    target: Path, settings: CitySettings, photographs: Sequence[Photograph], depth_of: Path | None = None
 ) -> list[OrderedJob]:
-    """Prepares the folder `target` for photographs of places."""
+    """Prepares the folder `target` for photographs, with depth maps if the folder of their city is given."""
     target.mkdir(parents=True, exist_ok=True)
-    photographs = {f"{one.place.name}.jpg": one for one in taken}
-    write_locations(target, {file: _location(one, one.place.street) for file, one in photographs.items()})
-    write_poses(target, {file: _camera(one, one.place.street) for file, one in photographs.items()})
+    files = {f"{one.name}.jpg": one for one in photographs}
+    write_locations(target, {file: _location(one) for file, one in files.items()})
+    write_poses(target, {file: _camera(one) for file, one in files.items()})
+    width, height = image_size(settings.size)
     return [
         (
-            (one.place.street, settings.domains.index(one.domain), one.place.slot),
-            Job(one, target / file, depth_file(city, target / file) if depth else None, *image_size(settings.size)),
+            (one.street, settings.domains.index(one.domain), _number(one)),
+            Job(one, target / file, depth_file(depth_of, target / file) if depth_of else None, width, height),
         )
-        for file, one in photographs.items()
+        for file, one in files.items()
     ]
 
 
-def _prepare_drive(target: Path, settings: CitySettings, domain: str, streets: int) -> list[OrderedJob]:
-    """Prepares the folder `target` for the frames of a drive along the first streets."""
-    target.mkdir(parents=True, exist_ok=True)
-    frames = {
-        f"{frame.name}.jpg": frame for street in range(streets) for frame in street_drive(settings.seed, street, domain)
-    }
-    write_locations(target, {file: _location(frame, frame.street) for file, frame in frames.items()})
-    write_poses(target, {file: _camera(frame, frame.street) for file, frame in frames.items()})
-    return [
-        (
-            (frame.street, settings.domains.index(domain), SLOTS + frame.number),
-            Job(frame, target / file, None, *image_size(settings.size)),
-        )
-        for file, frame in frames.items()
-    ]
+def _number(photograph: Photograph) -> int:
+    """The number of a photograph in its street; frames of a drive come after the places."""
+    return photograph.place.slot if isinstance(photograph, PlacePhotograph) else SLOTS + photograph.number
 
 
-def _location(taken: PlacePhotograph | DriveFrame, street: int) -> PhotoLocation:
-    latitude, longitude, heading = geography(plan_street(taken.seed, street), taken.pose)
-    return PhotoLocation(latitude, longitude, heading, taken.name)
+def _location(photograph: Photograph) -> PhotoLocation:
+    street = plan_street(photograph.seed, photograph.street)
+    latitude, longitude, heading = geography(street, photograph.pose)
+    return PhotoLocation(latitude, longitude, heading, photograph.name)
 
 
-def _camera(taken: PlacePhotograph | DriveFrame, street: int) -> CameraPose:
-    return CameraPose.in_street(plan_street(taken.seed, street), taken.pose)
+def _camera(photograph: Photograph) -> CameraPose:
+    return CameraPose.in_street(plan_street(photograph.seed, photograph.street), photograph.pose)
 
 
 def read_settings(folder: Path) -> CitySettings | None:

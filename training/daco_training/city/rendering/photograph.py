@@ -72,6 +72,10 @@ class PlacePhotograph:
         return self.place.name
 
     @property
+    def street(self) -> int:
+        return self.place.street
+
+    @property
     def pose(self) -> Pose:
         if self.viewpoint is None:
             return photograph_pose(self.seed, self.place, self.domain)
@@ -80,13 +84,13 @@ class PlacePhotograph:
     def take(self, width: int, height: int) -> np.ndarray:
         """The picture, 8-bit sRGB (height, width, 3)."""
         sampler = self._stream(f"sampler of {self.domain}")
-        rendering = render(self.seed, self.place.street, self.domain, self.pose, width, height, sampler)
+        rendering = render(self.seed, self.street, self.domain, self.pose, width, height, sampler)
         return develop_rendering(rendering, self.domain, self._stream(f"camera by {self.domain}"))
 
     def depth(self, width: int, height: int) -> np.ndarray:
         """Metres along the ray of each pixel (height, width); 0 where the pixel shows mostly sky."""
-        return render_depth(self.seed, self.place.street, self.domain, self.pose, width, height)
+        return render_depth(self.seed, self.street, self.domain, self.pose, width, height)
 
     def _stream(self, purpose: str) -> np.random.Generator:
         seen_from = f"{purpose} at {self.viewpoint.name}" if self.viewpoint else purpose
-        return stream(self.seed, seen_from, self.place.street, self.place.slot)
+        return stream(self.seed, seen_from, self.street, self.place.slot)
