@@ -109,6 +109,28 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def held_by_one_process(file: Path) -> Iterator[None]:
+    """Locks a file, which is created if it is missing and stays, until the block ends or the process dies.
+
+    On a file system without locks the block runs without one.
+
+    Raises:
+        BlockingIOError: another process, or another part of this one, holds the lock.
+        OSError: the file cannot be opened.
+    """
+    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+        yield
+    finally:
+        os.close(lock)
+
+
 def sync_tree(folder: Path) -> None:
     """Makes a folder and everything in it survive a power failure. Raises OSError."""
     for path in folder.rglob("*"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from daco_core import files
-from daco_core.files import recover, replace_file, replace_folder, write_bytes, write_text
+from daco_core.files import held_by_one_process, recover, replace_file, replace_folder, write_bytes, write_text
 
 # what changes the disk; a process that ends before each of them in turn has been killed everywhere it matters
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
@@ -279,6 +279,30 @@ def test_writing_works_on_a_file_system_without_locks_or_folder_syncs(tmp_path, 
     with replace_folder(tmp_path / "b") as fresh:
         (fresh / "c").write_text("c")
     assert names(tmp_path) == ["a.txt", "b"]
+    with held_by_one_process(tmp_path / "lock"):
+        pass
+
+
+def test_a_lock_is_held_once_and_free_again_afterwards(tmp_path):
+    file = tmp_path / "lock"
+    with held_by_one_process(file), pytest.raises(BlockingIOError), held_by_one_process(file):
+        pass
+    with held_by_one_process(file):
+        pass
+
+
+def test_a_lock_is_free_again_when_its_process_was_killed(tmp_path):
+    file = tmp_path / "lock"
+    code = "import sys, time; from pathlib import Path; from daco_core.files import held_by_one_process\n"
+    code += "with held_by_one_process(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(BlockingIOError), held_by_one_process(file):
+            pass
+        process.kill()
+    with held_by_one_process(file):
+        pass
 
 
 def test_a_file_that_cannot_be_synced_is_not_published(tmp_path, monkeypatch):

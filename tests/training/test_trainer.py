@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from daco_core.errors import DacoError
+from daco_core.errors import DacoError, UsageError
+from daco_core.files import held_by_one_process
 from daco_training.encoder.encoder import Encoder
 from daco_training.loop.settings import TrainOptions, TrainSettings
 from daco_training.loop.trainer import Trainer, train
@@ -149,6 +150,16 @@ def test_resuming_with_other_photographs_is_rejected(places: Path, tmp_path: Pat
     shutil.copy(folder / "place003.png", folder / "zebra.png")
     with pytest.raises(DacoError, match="the training photographs of places have changed"):
         train(run.but(iters=2), resume=True, accelerator="cpu")
+
+
+def test_a_run_that_another_process_trains_is_left_alone(places: Path, tmp_path: Path) -> None:
+    run = settings(places, tmp_path)
+    train(run.but(iters=3), accelerator="cpu")
+    before = run.checkpoint_file.read_bytes()
+    with held_by_one_process(run.lock_file), pytest.raises(UsageError, match=r"places_daco .*another process"):
+        train(run, resume=True, accelerator="cpu")
+    assert run.checkpoint_file.read_bytes() == before
+    assert train(run, resume=True, accelerator="cpu").finished
 
 
 def test_fewer_images_than_a_batch_are_rejected(places: Path, tmp_path: Path) -> None:

@@ -115,6 +115,10 @@ class TrainOptions:
     def checkpoint_file(self) -> Path:
         return self.save_root / f"{self.run_name}_last.ckpt"
 
+    @property
+    def lock_file(self) -> Path:
+        return self.save_root / f".{self.run_name}.lock"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(TrainOptions):

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from daco_core.encoder.config import EncoderConfig
 from daco_core.encoder.stored import open_encoder
 from daco_core.errors import DacoError, UsageError, reason_of
+from daco_core.files import held_by_one_process
 from daco_core.photographs.layout import DataSet
 from daco_training.datasets.statistics import normaliser
 from daco_training.devices import check_gpus
@@ -175,8 +176,16 @@ class Trainer:
         self._saved_at: float | None = None
 
     def run(self, stop: Callable[[], bool] = bool) -> TrainReport:
-        """Trains until the run is complete or stopped."""
+        """Trains until the run is complete or stopped.
+
+        Raises:
+            UsageError: another process is training the run of this name in this folder.
+        """
         self._make_folders()
+        with self._only_trainer():
+            return self._run(stop)
+
+    def _run(self, stop: Callable[[], bool]) -> TrainReport:
         if self.resume:
             self._restore()
         begun_after = self.progress.iteration
@@ -343,6 +352,23 @@ class Trainer:
             self.settings.save_root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DacoError(f"--save_root {self.settings.save_root} cannot be created: {reason_of(error)}.") from error
+
+    @contextmanager
+    def _only_trainer(self) -> Iterator[None]:
+        """Keeps other processes from training the same run, whose files would mix."""
+        settings = self.settings
+        with ExitStack() as stack:
+            if self.fabric.is_global_zero:
+                try:
+                    stack.enter_context(held_by_one_process(settings.lock_file))
+                except BlockingIOError as error:
+                    raise UsageError(
+                        f"{settings.run_name} in {settings.save_root} is being trained by another process: wait until"
+                        " it has finished, or name another folder with --save_root."
+                    ) from error
+                except OSError as error:
+                    raise DacoError(f"{settings.lock_file} cannot be written: {reason_of(error)}.") from error
+            yield
 
     def _say(self, sentence: str) -> None:
         if self.fabric.is_global_zero:
