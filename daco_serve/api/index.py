@@ -10,7 +10,7 @@ from daco_core.errors import NotFound
 from daco_index.build import BuildOptions, build_index
 from daco_index.embedding.engines.query_engine import query_engine
 from daco_index.embedding.precision_record import PrecisionRequest
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.api.encoder import BATCH_SIZE
 from daco_serve.api.photographs import Photograph, prepare, prepared_batches

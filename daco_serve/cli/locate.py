@@ -15,7 +15,7 @@ from daco_core.errors import DacoError
 from daco_core.index_argument import INDEX_HELP
 from daco_core.photographs.formats import skipped_words
 from daco_core.untrusted_text import printable
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 
 if TYPE_CHECKING:
     from daco_serve.api.query_set import LocatedQuery

@@ -9,7 +9,7 @@ import numpy as np
 from daco_core.photographs.distances import is_placed, metres_between
 from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.plane import degrees_from, mean_heading, metres_from
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation, Verdict

@@ -11,7 +11,7 @@ from pydantic.config import JsonDict
 from daco_core.errors import UsageError
 from daco_core.threads import available_cores
 from daco_index.embedding.precision_record import PrecisionRequest
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 from daco_index.search.index_choice import Gpu
 from daco_serve.operation.addresses import networks_of
 from daco_serve.operation.logs import LogFormat, LogLevel

@@ -35,7 +35,7 @@ def test_the_reason_of_a_failed_write_has_neither_a_number_nor_a_path(tmp_path: 
     assert reason_of(ValueError("not a number")) == "not a number"
 
 
-def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_rejected_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder.csv").mkdir()
     check_output("--out", tmp_path / "a.csv", (".csv", ".json"))

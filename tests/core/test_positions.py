@@ -127,7 +127,7 @@ def test_utm_agrees_with_proj(
 
 
 @pytest.mark.parametrize(("zone", "band", "easting"), [(0, "U", 5e5), (61, "U", 5e5), (33, "I", 5e5), (33, "U", -1e9)])
-def test_utm_outside_any_zone_is_refused(zone: int, band: str, easting: float) -> None:
+def test_utm_outside_any_zone_is_rejected(zone: int, band: str, easting: float) -> None:
     with pytest.raises(ValueError):
         utm_to_degrees(easting, 6e6, zone, band)
 
@@ -187,7 +187,7 @@ def test_a_table_can_list_photographs_in_folders_below_it_and_next_to_it(tmp_pat
     }
 
 
-def test_two_tables_that_contradict_each_other_are_refused_by_name(tmp_path: Path) -> None:
+def test_two_tables_that_contradict_each_other_are_rejected_by_name(tmp_path: Path) -> None:
     bare_copies(tmp_path, ["a.jpg"])
     (tmp_path / "one.csv").write_text("file,latitude,longitude\na.jpg,1,2\n")
     (tmp_path / "two.csv").write_text("file,latitude,longitude\na.jpg,1,2.1\n")
@@ -273,7 +273,7 @@ def test_an_invalid_geojson_file_is_reported_in_one_sentence_with_its_name(tmp_p
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_that_is_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
+def test_a_table_that_is_too_large_is_rejected_before_it_is_read(tmp_path, monkeypatch):
     picture(tmp_path / "a.jpg")
     monkeypatch.setattr("daco_core.photographs.locations.MOST_TABLE_BYTES", 10)
     for name in ("map.geojson", "map.csv"):

@@ -180,7 +180,7 @@ def test_an_invalid_interval_is_rejected(text: str) -> None:
         parse_interval(text)
 
 
-def test_a_broken_video_is_refused(tmp_path: Path) -> None:
+def test_a_broken_video_is_rejected(tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     with pytest.raises(DacoError, match="cannot be read as a video"):

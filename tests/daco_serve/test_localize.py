@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 from daco_index.search.bundle import SearchMatch
 from daco_index.search.catalog import Entry
 from daco_serve.engine.answers import Estimate, EstimatedLocation

@@ -226,3 +226,11 @@ def test_the_engine_imports_nothing_from_the_http_layer() -> None:
     assert set(modules) <= loaded
     assert not {name for name in loaded if name.split(".")[0] in ("fastapi", "starlette", "uvicorn")}
     assert not {name for name in loaded if name.startswith("daco_serve.http")}
+
+
+def test_querying_a_server_imports_neither_numpy_nor_the_server() -> None:
+    probe = "import sys, daco_serve.cli.main; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "daco_serve" in loaded
+    assert not loaded & {"numpy", "faiss", "openvino", "fastapi", "torch"}

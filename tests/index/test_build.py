@@ -50,7 +50,7 @@ def test_a_search_returns_k_matches_or_all_that_there_are(bundle, vectors, k, ex
     assert [len(answer) for answer in bundle.search(vectors[:3], k)] == [expected] * 3
 
 
-def test_descriptors_of_another_length_are_refused(bundle):
+def test_descriptors_of_another_length_are_rejected(bundle):
     with pytest.raises(DacoError, match="index of descriptors with 96 numbers"):
         bundle.search(np.zeros((1, 7), dtype=np.float32), 1)
 

@@ -16,7 +16,8 @@ from daco_core.photographs.locations import PLACE_METRES
 from daco_index.embedding.engines.engine import Embedding, Engine
 from daco_index.references.find import Reference
 from daco_index.references.object_stores import read_source
-from daco_index.reranking.rerank import CANDIDATES, LocalQuery
+from daco_index.reranking import CANDIDATES
+from daco_index.reranking.rerank import LocalQuery
 from daco_index.search.bundle import Bundle, SearchMatch
 from daco_serve.engine.localize import MATCHES, find_cluster, localize
 

@@ -13,7 +13,7 @@ from daco_core.console import PICTURES, Trust, check_output, new_app, option
 from daco_core.errors import UsageError
 from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import Device
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 
 if TYPE_CHECKING:
     from daco_bench.recall.retrieval import Retrieval

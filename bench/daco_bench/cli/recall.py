@@ -28,7 +28,7 @@ from daco_core.console import Trust, new_app, option, words
 from daco_core.option_groups import with_option_groups
 from daco_index.cli.options import DataRoot, Device
 from daco_index.cli.options import ImageSize as EncoderImageSize
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 from daco_training.loop.recipe import PARTS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from daco_core.console import Trust, check_output, new_app, option
 from daco_core.errors import UsageError
 from daco_core.photographs.layout import SPLITS
 from daco_index.cli.options import DataRoot, Device
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 
 app = new_app("Measure recall under a change of viewpoint.")
 

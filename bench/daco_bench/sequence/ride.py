@@ -13,7 +13,7 @@ from daco_core.photographs.distances import Places, is_placed
 from daco_core.photographs.locations import PLACE_METRES
 from daco_core.photographs.natural_order import natural_key
 from daco_index.references.find import Reference
-from daco_index.reranking.rerank import CANDIDATES as COMPARED
+from daco_index.reranking import CANDIDATES as COMPARED
 from daco_index.search.catalog import Entry
 from daco_index.search.query_set import Query, predict
 from daco_serve.engine.tracking import FrameEvidence, Motion, States, Tracker, TrackEstimate

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from daco_bench.report import text_table
 from daco_core.errors import DacoError
+from daco_core.photographs.layout import DataSet
 from daco_training.loop.memory import give_back_freed
 from daco_training.loop.precision import choose_precision
 from daco_training.loop.settings import TrainSettings
@@ -113,6 +114,7 @@ def compare_speed(
     Raises:
         DacoError: a side cannot train.
     """
+    DataSet(settings.data_root, settings.data_name).training_images()  # raises before a process is started
     with TemporaryDirectory() as scratch:
         base = settings.but(save_root=Path(scratch), iters=(rounds + 1) * (steps + 1) + 1)
         sides = [Side(PUBLISHED, base, loader_workers)]

@@ -18,7 +18,7 @@ from daco_core.option_groups import with_option_groups
 from daco_core.photographs.formats import skipped_words
 from daco_core.untrusted_text import printable
 from daco_index.cli.options import BatchSize, Device, GpuOption, GpuUse, Index, Json, Strict, wide_console
-from daco_index.reranking.rerank import CANDIDATES
+from daco_index.reranking import CANDIDATES
 
 if TYPE_CHECKING:
     from daco_index.embedding.engines.engine import Engine

@@ -15,7 +15,6 @@ from daco_index.reranking.local_file import LocalFile
 from daco_index.reranking.quantisation import rotate
 from daco_index.reranking.voting import AT_ONCE, CellMatch, Grid, Votes, matched_cells, vote, vote_in_parts
 
-CANDIDATES = 20  # the default number of candidates that are compared with the query cell by cell
 VOTE_WEIGHT = 0.01
 
 

@@ -11,8 +11,8 @@ from daco_bench.speed.serving.compare import WARM_SECONDS, load
 from daco_bench.speed.serving.servers import daco_serve, running
 from daco_bench.speed.serving.timings import ClientTimings
 from daco_core.errors import UsageError
+from daco_index.reranking import CANDIDATES
 from daco_index.reranking.local_file import LOCAL_FILE
-from daco_index.reranking.rerank import CANDIDATES
 from daco_index.search.bundle import read_manifest
 
 
