@@ -270,6 +270,7 @@ def test_the_report_claims_only_what_the_tests_support(places: Path, tmp_path: P
         f"daco against {than}, R@1: a->b, b->a, a<->b not significantly different." for than in ("moco", "simclr")
     ]
     assert report.losses["daco"] == (1.5, 0.75)
+    assert report.hubs["daco"]["a->b"] == pytest.approx(100 / 6, abs=0.01), "each query finds another photograph"
     assert report.seeds["daco"] == [(seed, 100.0, 40.0) for seed in (0, 1, 2)]
     files = write_report(report, outcomes, RANKS, tmp_path / "report", DataSet(places, "places"))
     assert all(file.stat().st_size for file in files)
@@ -279,6 +280,17 @@ def test_the_report_claims_only_what_the_tests_support(places: Path, tmp_path: P
     assert "4 iterations (published: 40,000)" in page
     assert "daco (published)" in page
     assert json.loads((tmp_path / "report" / "report.json").read_text())["tests"]["claim"]
+
+
+def test_a_photograph_that_every_query_finds_first_is_reported_as_a_hub(places: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    day, night = random.normal(size=(2, 6, 16))
+    day[:, 0] += 30  # a constant offset between the domains: the night that is most like a day is everybody's match
+    night[3, 0] += 10
+    for seed in (0, 1):
+        outcome(places, "daco", unit(np.vstack([day, night])), seed).save(tmp_path / f"daco_seed{seed}.json")
+    report = make_report(load_outcomes(tmp_path), DataSet(places, "places"), RANKS, None)
+    assert report.hubs["daco"]["a->b"] == 100
 
 
 def test_a_claim_names_the_directions_in_which_a_test_supports_it() -> None:

@@ -49,19 +49,27 @@ def to_page(report: Report, ranks: Sequence[int]) -> str:
     plain = [name for name in report.answers if "," not in name]
     modern = [name for name in report.answers if name.endswith(MODERN_RECIPE)]
     variants = [name for name in report.answers if name not in plain and name not in modern]
-    parts = [report.scale, *[f"- {sentence}" for sentence in claims([*report.claim, *report.late, *report.bound])]]
+    parts = [
+        report.scale,
+        *[f"- {sentence}" for sentence in claims([*report.claim, *report.late, *report.bound, *report.late_bound])],
+    ]
     parts += ["## The methods with their published settings", _table(report, plain, ranks, report.published)]
     parts += _tests(report.claim) + _tests(report.late)
     if report.bound:
-        parts += ["## With the twins of a perfect translator", *_tests(report.bound)]
+        parts += ["## With the twins of a perfect translator", *_tests(report.bound), *_tests(report.late_bound)]
     if variants:
         parts += ["## Variants that explain it", _table(report, variants, ranks), *_tests(report.causes)]
     if modern:
         parts += ["## The methods with the modern recipe", _table(report, modern, ranks), *_tests(report.modern)]
-    if report.memorised:
-        parts += ["## Recall on the training photographs", _memorised_table(report, min(ranks))]
+    memorised = [_memorised_table(found, rank) for rank, found in report.memorised.items() if found]
+    if memorised:
+        parts += ["## Recall on the training photographs", *memorised]
     parts += ["## Seed by seed", _seed_table(report)]
-    parts += ["## Training loss, and the offset between the domains", _centred_table(report)]
+    parts += ["## Training loss", _loss_table(report)]
+    parts += [
+        "## The offset between the domains, and the share of the most frequent first match",
+        _offset_table(report, min(ranks)),
+    ]
     return "\n\n".join(parts).replace(".\n\n- ", ".\n- ") + "\n"
 
 
@@ -79,17 +87,18 @@ def write_report(
     rows = [row for answers in report.answers.values() for row in recall_rows(answers, ranks)]
     content: dict[str, Any] = {
         "scale": report.scale,
-        "claims": claims([*report.claim, *report.late, *report.bound]),
+        "claims": claims([*report.claim, *report.late, *report.bound, *report.late_bound]),
         "rows": table.to_json([*rows, *report.published]),
         "tests": {
             "claim": tests_to_json(report.claim),
             "last_rank": tests_to_json(report.late),
-            "rendered_twins": tests_to_json(report.bound),
+            "rendered_twins": tests_to_json([*report.bound, *report.late_bound]),
             "variants": tests_to_json(report.causes),
             "modern_recipe": tests_to_json(report.modern),
         },
         "seeds": {name: [list(values) for values in several] for name, several in report.seeds.items()},
         "domain_means_subtracted": report.centred,
+        "most_frequent_match": report.hubs,
         "training_recalls": report.memorised,
         "losses": report.losses,
         "seconds": {name: [one.seconds for one in several] for name, several in outcomes.items()},
@@ -128,24 +137,28 @@ def _draw_planes(task: Task, shown: Mapping[str, Outcome]) -> Any | None:
     return tsne.draw_planes([tsne.to_plane(one.descriptors) for one in shown.values()], answers, *task.directions[way])
 
 
-def _centred_table(report: Report) -> str:
+def _loss_table(report: Report) -> str:
+    lines = [[name, f"{first:.2f}", f"{last:.2f}"] for name, (first, last) in report.losses.items()]
+    return to_markdown(["", "at the first point of the curve", "at the last"], lines, words=1)
+
+
+def _offset_table(report: Report, rank: int) -> str:
     ways = list(next(iter(report.centred.values())))
-    header = ["", "loss at the first point", "at the last", *ways, *[f"{way}, means subtracted" for way in ways]]
+    header = [
+        "",
+        *[f"{way}, {kind}" for way in ways for kind in (f"R@{rank}", "means subtracted", "most frequent match")],
+    ]
     lines = [
-        [name, *[f"{loss:.2f}" for loss in report.losses[name]]]
-        + [f"{found[way][0]:.1f}" for way in ways]
-        + [f"{found[way][1]:.1f}" for way in ways]
+        [name, *[f"{value:.1f}" for way in ways for value in (*found[way], report.hubs[name][way])]]
         for name, found in report.centred.items()
     ]
     return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
 
 
-def _memorised_table(report: Report, rank: int) -> str:
-    ways = list(next(iter(report.memorised.values())))
+def _memorised_table(memorised: Mapping[str, Mapping[str, tuple[float, float]]], rank: int) -> str:
+    ways = list(next(iter(memorised.values())))
     header = [f"R@{rank}", *[f"{way}, {kind}" for way in ways for kind in ("training", "validation")]]
-    lines = [
-        [name, *[f"{value:.1f}" for way in ways for value in found[way]]] for name, found in report.memorised.items()
-    ]
+    lines = [[name, *[f"{value:.1f}" for way in ways for value in found[way]]] for name, found in memorised.items()]
     return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
 
 

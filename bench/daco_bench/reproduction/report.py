@@ -1,6 +1,6 @@
 """The results of the comparison: recalls, published recalls, paired tests, losses, and recall on training data."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from daco_bench.recall.retrieval import DEPTH, Nearest, Retrieval, mean_recall
 from daco_bench.recall.table import published_rows
 from daco_bench.recall.task import Task, validation_task
 from daco_bench.reproduction.contenders import METHODS, MODERN_RECIPE, MORE_ITERATIONS, PERFECT
+from daco_bench.reproduction.diagnosis import centred_recalls, largest_hubs, mean, recalls_in_training
 from daco_bench.reproduction.outcome import Outcome, load_outcome
 from daco_core.errors import DacoError, UsageError
 from daco_core.photographs.layout import DataSet
@@ -32,15 +33,17 @@ class Report:
         published: the published rows.
         claim: tests of daco against each other method, with the published settings, at the first rank.
         late: the same at the last rank.
-        bound: tests of daco with rendered twins against each other method, at the first rank.
+        bound, late_bound: tests of daco with rendered twins against each other method, at the first and the last rank.
         causes: tests of each variant against the method that it varies.
         modern: tests of daco against each other method, with the modern recipe.
         seeds: contender to, for each seed, the mean R@1 after the last iteration and the best of the curve, in percent.
         centred: contender to the recall at the first rank in each direction, in percent, averaged over seeds, without
             and with subtraction of each domain's mean descriptor.
         losses: contender to the mean training loss at the first and at the last point of the curve.
-        memorised: contender to, for each direction, the recall at the first rank on training and on validation
-            photographs, in percent and the mean over seeds; without those whose runs did not measure it.
+        hubs: contender to, for each direction, the share of queries whose first match is the most frequent one, in
+            percent and the mean over seeds.
+        memorised: rank (the first and the last) to contender to, for each direction, the recall on training and on
+            validation photographs, in percent and the mean over seeds; without those whose runs did not measure it.
     """
 
     scale: str
@@ -49,12 +52,14 @@ class Report:
     claim: list[Paired]
     late: list[Paired]
     bound: list[Paired]
+    late_bound: list[Paired]
     causes: list[Paired]
     modern: list[Paired]
     seeds: dict[str, list[tuple[int, float, float]]]
     centred: dict[str, dict[str, tuple[float, float]]]
     losses: dict[str, tuple[float, float]]
-    memorised: dict[str, dict[str, tuple[float, float]]]
+    hubs: dict[str, dict[str, float]]
+    memorised: dict[int, dict[str, dict[str, tuple[float, float]]]]
 
 
 def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
@@ -113,7 +118,7 @@ def make_report(
             if one.photographs != photographs:
                 raise DacoError(f"The runs of {one.contender} were validated on other photographs than {task.title}.")
     answers = {name: ask(task, name, several, max(DEPTH, *ranks)) for name, several in outcomes.items()}
-    first, named = min(ranks), list(answers)
+    first, last, named = min(ranks), max(ranks), list(answers)
     plain = [name for name in named if "," not in name]
     # a variant's name begins with the name of the contender that it varies: "daco, rendered twins" after "daco"
     causes = [(name, name.rpartition(", ")[0]) for name in named if "," in name and not name.endswith(MODERN_RECIPE)]
@@ -124,8 +129,9 @@ def make_report(
         answers,
         published_rows(beside, ranks) if beside else [],
         paired_tests(answers, claim, first),
-        paired_tests(answers, claim, max(ranks)),
+        paired_tests(answers, claim, last),
         paired_tests(answers, bound, first),
+        paired_tests(answers, bound, last),
         paired_tests(answers, [(name, than) for name, than in causes if than in answers], first),
         paired_tests(
             answers,
@@ -137,15 +143,23 @@ def make_report(
             first,
         ),
         {name: [_of_seed(task, one, first) for one in several] for name, several in outcomes.items()},
-        {name: _centred(task, answers[name], several, first) for name, several in outcomes.items()},
+        {name: centred_recalls(task, answers[name], several, first) for name, several in outcomes.items()},
         {
             name: (
-                _mean(one.curve[0]["train_loss"] for one in several),
-                _mean(one.curve[-1]["train_loss"] for one in several),
+                mean(one.curve[0]["train_loss"] for one in several),
+                mean(one.curve[-1]["train_loss"] for one in several),
             )
             for name, several in outcomes.items()
         },
-        {name: found for name, several in outcomes.items() if (found := _memorised(answers[name], several, first))},
+        {name: largest_hubs(answers[name], len(several)) for name, several in outcomes.items()},
+        {
+            rank: {
+                name: found
+                for name, several in outcomes.items()
+                if (found := recalls_in_training(answers[name], several, rank))
+            }
+            for rank in dict.fromkeys((first, last))
+        },
     )
 
 
@@ -194,36 +208,3 @@ def _of_seed(task: Task, outcome: Outcome, rank: int) -> tuple[int, float, float
     vectors = outcome.descriptors
     last = mean_recall([task.rank(vectors, outcome.contender, way, rank) for way in task.directions], rank)
     return outcome.seed, round(100 * last, 2), round(max(row["val_precise"] for row in outcome.curve), 2)
-
-
-def _centred(
-    task: Task, answers: Sequence[Retrieval], outcomes: Sequence[Outcome], rank: int
-) -> dict[str, tuple[float, float]]:
-    rows = task.directions["a->b"]
-    found: dict[str, list[float]] = {way: [] for way in task.directions}
-    for one in outcomes:
-        vectors = one.descriptors.copy()
-        for domain in rows:
-            vectors[domain] -= vectors[domain].mean(axis=0)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        for way in task.directions:
-            found[way].append(100 * task.rank(vectors, one.contender, way, rank).recall(rank))
-    plain = {one.direction: 100 * one.recall(rank) for one in answers}
-    return {way: (plain[way], _mean(values)) for way, values in found.items()}
-
-
-def _memorised(
-    answers: Sequence[Retrieval], outcomes: Sequence[Outcome], rank: int
-) -> dict[str, tuple[float, float]] | None:
-    if any(one.training_recalls is None for one in outcomes):
-        return None
-    known = [one.training_recalls for one in outcomes if one.training_recalls is not None]
-    return {
-        one.direction: (_mean(of_seed[one.direction][f"R@{rank}"] for of_seed in known), 100 * one.recall(rank))
-        for one in answers
-    }
-
-
-def _mean(values: Iterable[float]) -> float:
-    listed = list(values)
-    return round(sum(listed) / len(listed), 2)
