@@ -84,7 +84,7 @@ class MethodComparison:
         outcomes = load_outcomes(self.folder / "outcomes")
         report = make_report(outcomes, self.dataset, RANKS, self.beside)
         files = write_report(report, outcomes, RANKS, self.folder / "report", self.dataset)
-        supported = claims([*report.claim, *report.late, *report.bound])
+        supported = claims(report.of_daco)
         return [self.dataset.name, report.scale, *supported, f"Written to {', '.join(map(str, files))}."]
 
     def _data(self, kind: str) -> DataFolder:

@@ -51,7 +51,7 @@ def to_page(report: Report, ranks: Sequence[int]) -> str:
     variants = [name for name in report.answers if name not in plain and name not in modern]
     parts = [
         report.scale,
-        *[f"- {sentence}" for sentence in claims([*report.claim, *report.late, *report.bound, *report.late_bound])],
+        *[f"- {sentence}" for sentence in claims(report.of_daco)],
     ]
     parts += ["## The methods with their published settings", _table(report, plain, ranks, report.published)]
     parts += _tests(report.claim) + _tests(report.late)
@@ -87,7 +87,7 @@ def write_report(
     rows = [row for answers in report.answers.values() for row in recall_rows(answers, ranks)]
     content: dict[str, Any] = {
         "scale": report.scale,
-        "claims": claims([*report.claim, *report.late, *report.bound, *report.late_bound]),
+        "claims": claims(report.of_daco),
         "rows": table.to_json([*rows, *report.published]),
         "tests": {
             "claim": tests_to_json(report.claim),

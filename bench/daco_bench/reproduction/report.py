@@ -61,6 +61,11 @@ class Report:
     hubs: dict[str, dict[str, float]]
     memorised: dict[int, dict[str, dict[str, tuple[float, float]]]]
 
+    @property
+    def of_daco(self) -> list[Paired]:
+        """The tests of daco against the other methods, from which conclusions are drawn."""
+        return [*self.claim, *self.late, *self.bound, *self.late_bound]
+
 
 def load_outcomes(folder: Path) -> dict[str, list[Outcome]]:
     """Contender to its outcomes, by seed.
