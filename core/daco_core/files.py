@@ -119,16 +119,8 @@ def held_by_one_process(file: Path) -> Iterator[None]:
         BlockingIOError: another process, or another part of this one, holds the lock.
         OSError: the file cannot be opened.
     """
-    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in UNSUPPORTED:
-                raise
+    with _locked(os.open(file, os.O_RDWR | os.O_CREAT, 0o644), fcntl.LOCK_EX | fcntl.LOCK_NB):
         yield
-    finally:
-        os.close(lock)
 
 
 def sync_tree(folder: Path) -> None:
@@ -195,10 +187,16 @@ def _lock(workspace: Path, made: bool = False) -> int | None:
 @contextmanager
 def _turn(folder: Path) -> Iterator[None]:
     """Lets one writer at a time do the two renames in a folder, if the file system has locks."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with _locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _locked(descriptor: int, operation: int) -> Iterator[None]:
+    """Locks an open file or folder, if the file system has locks, and closes it at the end."""
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, operation)
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise

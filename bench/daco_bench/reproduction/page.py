@@ -49,10 +49,7 @@ def to_page(report: Report, ranks: Sequence[int]) -> str:
     plain = [name for name in report.answers if "," not in name]
     modern = [name for name in report.answers if name.endswith(MODERN_RECIPE)]
     variants = [name for name in report.answers if name not in plain and name not in modern]
-    parts = [
-        report.scale,
-        *[f"- {sentence}" for sentence in claims(report.of_daco)],
-    ]
+    parts = [report.scale, *[f"- {sentence}" for sentence in claims(report.of_daco)]]
     parts += ["## The methods with their published settings", _table(report, plain, ranks, report.published)]
     parts += _tests(report.claim) + _tests(report.late)
     if report.bound:
@@ -61,7 +58,11 @@ def to_page(report: Report, ranks: Sequence[int]) -> str:
         parts += ["## Variants that explain it", _table(report, variants, ranks), *_tests(report.causes)]
     if modern:
         parts += ["## The methods with the modern recipe", _table(report, modern, ranks), *_tests(report.modern)]
-    memorised = [_memorised_table(found, rank) for rank, found in report.memorised.items() if found]
+    memorised = [
+        _by_direction(f"R@{rank}", ("training", "validation"), found)
+        for rank, found in report.memorised.items()
+        if found
+    ]
     if memorised:
         parts += ["## Recall on the training photographs", *memorised]
     parts += ["## Seed by seed", _seed_table(report)]
@@ -143,23 +144,19 @@ def _loss_table(report: Report) -> str:
 
 
 def _offset_table(report: Report, rank: int) -> str:
-    ways = list(next(iter(report.centred.values())))
-    header = [
-        "",
-        *[f"{way}, {kind}" for way in ways for kind in (f"R@{rank}", "means subtracted", "most frequent match")],
-    ]
-    lines = [
-        [name, *[f"{value:.1f}" for way in ways for value in (*found[way], report.hubs[name][way])]]
+    figures = {
+        name: {way: (*recalls, report.hubs[name][way]) for way, recalls in found.items()}
         for name, found in report.centred.items()
-    ]
-    return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
+    }
+    return _by_direction("", (f"R@{rank}", "means subtracted", "most frequent match"), figures)
 
 
-def _memorised_table(memorised: Mapping[str, Mapping[str, tuple[float, float]]], rank: int) -> str:
-    ways = list(next(iter(memorised.values())))
-    header = [f"R@{rank}", *[f"{way}, {kind}" for way in ways for kind in ("training", "validation")]]
-    lines = [[name, *[f"{value:.1f}" for way in ways for value in found[way]]] for name, found in memorised.items()]
-    return to_markdown([cell.replace("<", "\\<") for cell in header], lines, words=1)
+def _by_direction(corner: str, kinds: Sequence[str], figures: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """A row for each contender, and in each direction a column for each kind of figure."""
+    ways = list(next(iter(figures.values())))
+    header = [corner, *[f"{way}, {kind}".replace("<", "\\<") for way in ways for kind in kinds]]
+    lines = [[name, *[f"{value:.1f}" for way in ways for value in found[way]]] for name, found in figures.items()]
+    return to_markdown(header, lines, words=1)
 
 
 def _table(
